@@ -1,0 +1,2 @@
+//! The cloud simulator as its own process.
+fn main() {}

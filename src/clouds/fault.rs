@@ -1,0 +1,167 @@
+//! Everything that can go wrong at a cloud, classed by what to do next. Providers map their codes to it; nothing outside
+//! `clouds` knows a vendor's code, and nobody decides by HTTP status alone.
+
+use std::time::Duration;
+
+/// Why a cloud call brought no answer that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Too many calls; come back later. The hint is the vendor's, already converted from its unit.
+    #[error("the cloud asks for fewer calls")]
+    Throttled {
+        /// How long the vendor asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Our own token bucket is empty and the lane may not wait for it.
+    #[error("this operator's own call budget is used up for the moment")]
+    BudgetSpent {
+        /// When a token will be there.
+        retry_after: Duration,
+    },
+    /// The cloud cannot be reached, or says that it has trouble of its own. The call had no effect as far as is known.
+    #[error("the cloud is unavailable")]
+    Unavailable,
+    /// No answer in time. A write that was sent may have had its effect: observe again.
+    #[error("the cloud did not answer in time")]
+    TimedOut {
+        /// Whether the request may have reached the cloud.
+        sent: bool,
+    },
+    /// The credentials are refused: unknown key, wrong signature, expired token, disabled key.
+    #[error("the cloud refuses the credentials ({code})")]
+    Unauthenticated {
+        /// The vendor's code, bounded and plain.
+        code: String,
+    },
+    /// Our clock and the cloud's differ too much for a signature to be accepted.
+    #[error("this machine's clock and the cloud's differ by more than the signature allows")]
+    ClockSkew,
+    /// The credentials are good but may not do this.
+    #[error("the credentials may not do this ({code})")]
+    Forbidden {
+        /// The vendor's code, bounded and plain.
+        code: String,
+    },
+    /// A limit of the cloud is reached.
+    #[error("a limit of the cloud is reached ({quota:?})")]
+    QuotaExceeded {
+        /// Which limit.
+        quota: Quota,
+    },
+    /// What the call names is not there.
+    #[error("the cloud does not know the {0:?}")]
+    NotFound(Missing),
+    /// The image's present state forbids it; it may change without us.
+    #[error("the image's state forbids it ({0:?})")]
+    Conflict(Conflict),
+    /// The request itself is refused; somebody must change it.
+    #[error("the cloud refuses the request ({code})")]
+    Refused {
+        /// What is refused.
+        refusal: Refusal,
+        /// The vendor's code, bounded and plain.
+        code: String,
+    },
+    /// An answer that cannot be understood; proves nothing.
+    #[error("the cloud's answer cannot be understood")]
+    Unintelligible,
+}
+
+/// Which limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// The image has as many recipients as it may have.
+    RecipientsPerImage,
+    /// A recipient of this call already holds as many images as it may receive.
+    ReceivedImages,
+    /// Any other quota.
+    Other,
+}
+
+/// What is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The image, in this account and region.
+    Image,
+    /// A recipient of this call.
+    Recipient,
+    /// The region.
+    Region,
+}
+
+/// Which state of the image forbids the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// Servers still use it.
+    ImageInUse,
+    /// It is still shared.
+    ImageShared,
+    /// It is protected against deletion.
+    ImageProtected,
+    /// It is being copied, imported, exported or made; it will pass.
+    ImageBusy,
+}
+
+/// What is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A recipient of this call may not receive it (the account itself, or one the vendor does not admit).
+    Recipient,
+    /// This image can never be shared as it is (encrypted with the service key, a marketplace image).
+    Image,
+    /// A refusal this operator does not know: if the call named recipients, one of them may be the cause.
+    Unknown,
+}
+
+/// What to do after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// Try again by itself, not before the hint.
+    Retry {
+        /// The least time to wait.
+        not_before: Option<Duration>,
+    },
+    /// A person or another object must act; look again slowly.
+    Blocked,
+}
+
+impl Fault {
+    /// What to do next. Exhaustive on purpose: a new fault must say what it asks for.
+    pub fn recovery(&self) -> Recovery {
+        match self {
+            Self::Throttled { retry_after } => Recovery::Retry { not_before: *retry_after },
+            Self::BudgetSpent { retry_after } => Recovery::Retry { not_before: Some(*retry_after) },
+            Self::Unavailable | Self::TimedOut { .. } | Self::Unintelligible | Self::Conflict(Conflict::ImageBusy) => {
+                Recovery::Retry { not_before: None }
+            }
+            Self::Unauthenticated { .. }
+            | Self::ClockSkew
+            | Self::Forbidden { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::NotFound(_)
+            | Self::Conflict(Conflict::ImageInUse | Conflict::ImageShared | Conflict::ImageProtected)
+            | Self::Refused { .. } => Recovery::Blocked,
+        }
+    }
+
+    /// Whether a call that named several recipients may have failed because of one of them.
+    pub fn may_concern_one_recipient(&self) -> bool {
+        match self {
+            Self::NotFound(Missing::Recipient)
+            | Self::QuotaExceeded { quota: Quota::ReceivedImages | Quota::Other }
+            | Self::Refused { refusal: Refusal::Recipient | Refusal::Unknown, .. } => true,
+            Self::Throttled { .. }
+            | Self::BudgetSpent { .. }
+            | Self::Unavailable
+            | Self::TimedOut { .. }
+            | Self::Unauthenticated { .. }
+            | Self::ClockSkew
+            | Self::Forbidden { .. }
+            | Self::QuotaExceeded { quota: Quota::RecipientsPerImage }
+            | Self::NotFound(Missing::Image | Missing::Region)
+            | Self::Conflict(_)
+            | Self::Refused { refusal: Refusal::Image, .. }
+            | Self::Unintelligible => false,
+        }
+    }
+}

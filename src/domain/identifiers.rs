@@ -1,0 +1,135 @@
+//! Identifiers, parsed once at the door and trusted afterwards. Every one is non-empty, bounded and free of characters
+//! that could change a URL, a query or a terminal. Nothing here talks to a cloud.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest identifier accepted anywhere, in bytes.
+pub const IDENTIFIER_BYTES_MAX: usize = 255;
+
+/// Why a text is not an identifier of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {wanted}")]
+pub struct InvalidIdentifier {
+    text: String,
+    wanted: &'static str,
+}
+
+impl InvalidIdentifier {
+    pub(crate) fn new(text: &str, wanted: &'static str) -> Self {
+        Self { text: text.chars().take(64).collect(), wanted }
+    }
+}
+
+fn is_plain(text: &str, others: &[u8]) -> bool {
+    !text.is_empty()
+        && text.len() <= IDENTIFIER_BYTES_MAX
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $wanted:literal, $accepts:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Parses the identifier; the error names what was expected.
+            pub fn parse(text: &str) -> Result<Self, InvalidIdentifier> {
+                let accepts: fn(&str) -> bool = $accepts;
+                if accepts(text) { Ok(Self(text.to_owned())) } else { Err(InvalidIdentifier::new(text, $wanted)) }
+            }
+
+            /// The identifier as the cloud writes it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidIdentifier;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+identifier!(
+    /// A region of a cloud, as `cn-hangzhou` or `RegionOne`.
+    RegionId, "a region id (letters, digits, '-', '_')", |t| t.len() <= 63 && is_plain(t, b"-_")
+);
+identifier!(
+    /// An image of a cloud, as `m-bp1...` (Alibaba) or a UUID (Huawei, OpenStack).
+    ImageId, "an image id (letters, digits, '-', '_', '.')", |t| t.len() <= 128 && t != "." && t != ".." && is_plain(t, b"-_.")
+);
+identifier!(
+    /// An account, project or organization that an image is shared with or owned by.
+    PartyId, "an account, project or organization id", |t| is_plain(t, b"-_.:/@")
+);
+
+/// What kind of party a recipient is. Clouds differ in which they accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum RecipientKind {
+    /// A whole account: an Alibaba account UID, a Huawei domain id.
+    Account,
+    /// A project: Huawei or OpenStack.
+    Project,
+    /// An organization or organizational unit.
+    Organization,
+}
+
+impl fmt::Display for RecipientKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "Account",
+            Self::Project => "Project",
+            Self::Organization => "Organization",
+        })
+    }
+}
+
+/// One party an image can be shared with: the key of every ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Recipient {
+    /// What kind of party it is.
+    pub kind: RecipientKind,
+    /// Its id, in the spelling the cloud uses.
+    pub id: PartyId,
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_refuse_what_could_change_a_url_or_a_terminal() {
+        for bad in ["", ".", "..", "a/b", "a?b", "a#b", "a b", "a%2e", "a\nb", "a\u{202e}b", "١٢٣", &"x".repeat(300)]
+        {
+            assert!(ImageId::parse(bad).is_err(), "{bad:?}");
+            assert!(RegionId::parse(bad).is_err() || bad.contains('.'), "{bad:?}");
+        }
+        assert!(ImageId::parse("m-bp67acfmxazb4p0000").is_ok());
+        assert!(RegionId::parse("cn-hangzhou").is_ok());
+    }
+}

@@ -1,0 +1,5 @@
+//! The vocabulary of the field: identifiers, images, provider rules, shares. Pure: no clock, no I/O, no Kubernetes.
+
+pub mod identifiers;
+pub mod image;
+pub mod provider;
