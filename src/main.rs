@@ -1,1 +1,2 @@
+//! The operator as a process.
 fn main() {}
