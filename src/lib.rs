@@ -1,5 +1,8 @@
 //! imageshare-operator: sharing cloud machine images, declared in Kubernetes.
 
+pub mod api;
 pub mod clouds;
 pub mod domain;
+pub mod planning;
+
 pub mod simulator;

@@ -3,3 +3,4 @@
 pub mod identifiers;
 pub mod image;
 pub mod provider;
+pub mod share;

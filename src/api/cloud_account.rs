@@ -1,0 +1,136 @@
+//! `CloudAccount`: one account at one cloud.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::references::SecretRef;
+use crate::domain::provider::Site;
+
+/// One account at one cloud: who it is, where its credentials are, and which limits the vendor raised for it.
+#[derive(CustomResource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "imageshare.dev",
+    version = "v1alpha1",
+    kind = "CloudAccount",
+    plural = "cloudaccounts",
+    namespaced,
+    status = "CloudAccountStatus",
+    derive = "PartialEq",
+    doc = "One account at one cloud: provider, site and the Secret with its credentials.",
+    shortname = "cla",
+    category = "sharing",
+    printcolumn(name = "Provider", type_ = "string", json_path = ".status.provider"),
+    printcolumn(name = "Account", type_ = "string", json_path = ".status.account"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.alibaba)].filter(given, given).size() == 1")
+    .message("give exactly one provider: alibaba"))]
+pub struct CloudAccountSpec {
+    /// An account at Alibaba Cloud ECS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alibaba: Option<AlibabaAccount>,
+    /// Limits that differ from the vendor's published ones, for example after a ticket. 0 means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<AccountLimits>,
+    /// Regions per site where they differ from the built-in table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["site".into()]))]
+    pub sites: Vec<SiteRegions>,
+    /// While true, nothing is granted, revoked or deleted through this account; everything granted stays.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// An account at Alibaba Cloud ECS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AlibabaAccount {
+    /// UID of the account (5 to 20 digits); compared with what the credentials say they belong to. Immutable.
+    #[serde(rename = "accountID")]
+    #[schemars(length(min = 5, max = 20))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{4,19}$')")
+        .message("accountID is the account's UID: 5 to 20 digits without a leading zero, in quotes"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("accountID cannot be changed: make another CloudAccount"))]
+    pub account_id: String,
+    /// Site that sold the account: China (aliyun.com) or International (alibabacloud.com). Immutable.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("site cannot be changed: make another CloudAccount"))]
+    pub site: Site,
+    /// Where the credentials are.
+    pub credentials: Credentials,
+    /// Another endpoint for every call, as `https://host:port`. Refused unless the operator was started with
+    /// `--allowed-endpoint` for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 300))]
+    pub endpoint: Option<String>,
+}
+
+/// Where credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones, `securityToken`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// A Secret of the same namespace.
+    pub secret_ref: SecretRef,
+}
+
+/// Limits of one account. Each is optional; 0 means no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountLimits {
+    /// Recipients one image may have (Alibaba Cloud: 50).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
+    pub recipients_per_image: Option<u32>,
+    /// Recipients a full-server image may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
+    pub recipients_per_full_server_image: Option<u32>,
+    /// Images this account may receive (Alibaba Cloud: 30).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
+    pub received_images: Option<u32>,
+}
+
+/// The regions one site sells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SiteRegions {
+    /// The site.
+    pub site: Site,
+    /// All of its regions.
+    #[schemars(length(max = 200), inner(length(min = 1, max = 63)))]
+    pub regions: Vec<String>,
+}
+
+/// What the operator found out about the account.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudAccountStatus {
+    /// Generation this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Value of the last `reconcile-requested-at` annotation that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_at: Option<String>,
+    /// `Ready`, and `Reconciling` or `Stalled` while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The cloud, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub provider: Option<String>,
+    /// The account the credentials proved to belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub account: Option<String>,
+    /// Regions open to the account, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), inner(length(max = 63)))]
+    pub regions: Vec<String>,
+}

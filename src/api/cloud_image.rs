@@ -1,0 +1,238 @@
+//! `CloudImage`: one image an account owns, in one region, with the ledger of who was granted it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::conditions::Reason;
+use super::references::AccountRef;
+use crate::domain::identifiers::RecipientKind;
+
+/// One image an account owns, in one region. Its finalizer keeps it while `ImageShares` name it.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "imageshare.dev",
+    version = "v1alpha1",
+    kind = "CloudImage",
+    plural = "cloudimages",
+    namespaced,
+    status = "CloudImageStatus",
+    derive = "PartialEq",
+    doc = "One image an account owns, in one region: carries the ledger of grants and guards the image against deletion.",
+    shortname = "cli",
+    category = "sharing",
+    selectable = ".spec.accountRef.name",
+    printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageID"),
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Recipients", type_ = "string", json_path = ".status.recipients"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudImageSpec {
+    /// The account that owns the image. Immutable.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("accountRef cannot be changed: make another CloudImage"))]
+    pub account_ref: AccountRef,
+    /// Region the image lives in; every zone of it works. Immutable.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_-]*$')")
+        .message("region is a region id such as cn-hangzhou"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("region cannot be changed: an image lives in one region; copy it and make another CloudImage"))]
+    pub region: String,
+    /// Id of the image in the cloud. Immutable.
+    #[serde(rename = "imageID")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_.-]*$')")
+        .message("imageID is the image's id in the cloud, such as m-bp67acfmxazb4p0000: letters, digits, '-', '_' and '.'"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("imageID cannot be changed: make another CloudImage"))]
+    pub image_id: String,
+    /// From which namespaces `ImageShares` may name this image: the owner's consent.
+    #[serde(default)]
+    pub shareable_from: ShareableFrom,
+    /// What to do with recipients nobody here asked for: report them, or revoke them after they were seen for 10 minutes
+    /// while a share wishes something.
+    #[serde(default)]
+    pub unmanaged_recipients: UnmanagedRecipients,
+    /// What deleting this object does to the image in the cloud.
+    #[serde(default)]
+    pub deletion_policy: ImageDeletionPolicy,
+}
+
+/// From which namespaces `ImageShares` may name an image.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ShareableFrom {
+    /// The namespaces.
+    #[serde(default)]
+    pub namespaces: ShareableNamespaces,
+}
+
+/// The consenting shape of Gateway API's `allowedRoutes`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("(has(self.from) && self.from == 'Selector') == has(self.selector)")
+    .message("selector goes with from: Selector, and only with it"))]
+pub struct ShareableNamespaces {
+    /// Same (default), All, or Selector.
+    #[serde(default)]
+    pub from: NamespacesFrom,
+    /// Which namespaces, by their labels; only with `from: Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How namespaces are chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum NamespacesFrom {
+    /// Only the image's own namespace.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// Namespaces whose labels match.
+    Selector,
+}
+
+/// What to do with recipients nobody here asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum UnmanagedRecipients {
+    /// Only tell.
+    #[default]
+    Report,
+    /// Revoke them after 10 minutes, while a share wishes something.
+    Revoke,
+}
+
+/// What deleting a `CloudImage` does to the image in the cloud.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ImageDeletionPolicy {
+    /// The image stays.
+    #[default]
+    Retain,
+    /// The image is deleted, once nobody is left to use it.
+    Delete,
+}
+
+/// The ledger and what was observed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudImageStatus {
+    /// Generation this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Value of the last `reconcile-requested-at` annotation that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_at: Option<String>,
+    /// `Ready` and `Deletable`, and `Reconciling` or `Stalled` while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The owner recorded at the first contact; another one later is `AccountChanged`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 600))]
+    pub owner: Option<String>,
+    /// Where the image is in its life, as the cloud says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub state: Option<String>,
+    /// Recipients the image has in the cloud and how many it may have, as `3/50`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub recipients: Option<String>,
+    /// Everybody this operator granted the image, is granting it to, or is revoking it from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5000))]
+    pub grants: Vec<Grant>,
+    /// Wished recipients that were not asked for at the cloud, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5000))]
+    pub declined: Vec<Declined>,
+    /// `ImageShares` this image serves, and the generation of each that was last acted on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
+    pub shares: Vec<ServedShare>,
+    /// Recipients in the cloud that nobody here asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub unmanaged: Vec<Unmanaged>,
+    /// When the image was first read as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_since: Option<Time>,
+}
+
+/// Where a grant is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum GrantState {
+    /// Written down before the cloud is called; not yet seen there.
+    Intended,
+    /// Seen at the cloud.
+    Granted,
+    /// To be ended; stays until it is read as absent.
+    Revoking,
+    /// Left at the cloud by `deletionPolicy: Retain`; no policy touches it.
+    Retained,
+}
+
+/// One entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// Kind of recipient.
+    #[serde(rename = "type")]
+    pub kind: RecipientKind,
+    /// Its id.
+    #[schemars(length(max = 255))]
+    pub id: String,
+    /// Where the grant is in its life.
+    pub state: GrantState,
+    /// When a call that may have added it was last recorded.
+    pub since: Time,
+    /// Why the cloud refused this recipient, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Reason>,
+}
+
+/// A wished recipient that was not asked for at the cloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Declined {
+    /// Kind of recipient.
+    #[serde(rename = "type")]
+    pub kind: RecipientKind,
+    /// Its id.
+    #[schemars(length(max = 255))]
+    pub id: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// An `ImageShare` this image serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ServedShare {
+    /// Its uid.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Its namespace.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its generation last acted on.
+    pub generation: i64,
+}
+
+/// A recipient nobody here asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Unmanaged {
+    /// Kind of recipient.
+    #[serde(rename = "type")]
+    pub kind: RecipientKind,
+    /// Its id.
+    #[schemars(length(max = 255))]
+    pub id: String,
+    /// Since when it was seen while a share was wishing; `unmanagedRecipients: Revoke` counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}

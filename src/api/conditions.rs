@@ -1,0 +1,161 @@
+//! Condition types and the closed set of reasons. A reason says what to do; the message carries the detail.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde::{Deserialize, Serialize};
+
+/// Usable as asked.
+pub const READY: &str = "Ready";
+/// Something is under way that ends by itself (kstatus).
+pub const RECONCILING: &str = "Reconciling";
+/// Somebody must act before anything moves on (kstatus).
+pub const STALLED: &str = "Stalled";
+/// Every recipient of an `ImageShare` is granted.
+pub const SHARED: &str = "Shared";
+/// A `CloudImage` may be deleted; while False, the message names who is in the way.
+pub const DELETABLE: &str = "Deletable";
+
+/// Why a condition has its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Reason {
+    /// The account's credentials are its own and it can be used.
+    Verified,
+    /// The image is there, is ours and can be shared.
+    Available,
+    /// Every recipient is granted.
+    Shared,
+    /// Nothing is in the way of deleting the image.
+    NotShared,
+    /// Under way.
+    Pending,
+    /// Access is being ended.
+    Revoking,
+    /// Suspended by its spec or its account's.
+    Suspended,
+    /// Past its `expirationTime`.
+    Expired,
+    /// The named `CloudImage` does not exist or does not admit this namespace.
+    ImageRefUnresolved,
+    /// The named `CloudAccount` does not exist.
+    AccountNotFound,
+    /// Another account owns this image now than at the first contact.
+    AccountChanged,
+    /// An older `CloudImage` names the same image of the cloud and acts for it.
+    DuplicateImage,
+    /// The cloud does not know the image in this account and region.
+    ImageNotFound,
+    /// The image belongs to somebody else.
+    ImageNotOwned,
+    /// The image can never be shared as it is.
+    ImageNotShareable,
+    /// The image is not available yet, or any more.
+    ImageNotAvailable,
+    /// The `CloudImage` is being deleted and admits nobody new.
+    ImageDeleting,
+    /// `ImageShares` still name the image.
+    ShareExists,
+    /// Recipients nobody here asked for, or retained ones, still have the image.
+    UnmanagedRecipients,
+    /// Servers still use the image.
+    ImageInUse,
+    /// The image is protected against deletion.
+    ImageProtected,
+    /// More `ImageShares` name the image than it serves.
+    TooManyShares,
+    /// The image has as many recipients as it may have.
+    RecipientLimit,
+    /// The recipient holds as many images as it may receive.
+    RecipientFull,
+    /// The cloud does not know this kind of recipient.
+    RecipientKindUnsupported,
+    /// The recipient does not exist, is malformed, or is the owner itself.
+    InvalidRecipient,
+    /// The cloud refused the recipient for a reason this operator does not know.
+    RecipientRefused,
+    /// The site of the account or of the recipient does not sell this region.
+    RegionNotOnSite,
+    /// The account has no such region.
+    RegionUnknown,
+    /// The endpoint is not one the operator was started to allow.
+    EndpointNotAllowed,
+    /// The Secret, or a key in it, is missing.
+    SecretNotFound,
+    /// The cloud refuses the credentials, or they belong to another account.
+    CredentialsRejected,
+    /// The clocks differ too much for a signature.
+    ClockSkew,
+    /// The credentials may not do this.
+    PermissionDenied,
+    /// The cloud asks for fewer calls.
+    Throttled,
+    /// The cloud cannot be reached or has trouble.
+    CloudUnavailable,
+    /// The cloud's answer cannot be understood or is incomplete; nothing was concluded from it.
+    AnswerUnclear,
+    /// The cloud refuses for a reason this operator does not know.
+    CloudRefused,
+    /// The object cannot be read as this version of its kind.
+    Unreadable,
+    /// Other objects still refer to this account.
+    StillReferenced,
+}
+
+impl Reason {
+    /// The reason as written in a condition.
+    pub fn as_str(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// The status of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// It could not be observed.
+    Unknown,
+}
+
+/// A condition as decided, before it is merged with what was written earlier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// One of the constants above.
+    pub kind: &'static str,
+    /// Whether it holds.
+    pub truth: Truth,
+    /// Why.
+    pub reason: Reason,
+    /// What a person should know or do. Stable: no times, counters of attempts or request ids.
+    pub message: String,
+}
+
+/// The conditions to write: those decided, each with its old transition time unless its status changed. Conditions not
+/// decided are gone.
+pub fn conditions(
+    old: &[Condition],
+    decisions: impl IntoIterator<Item = Decision>,
+    generation: Option<i64>,
+    now: jiff::Timestamp,
+) -> Vec<Condition> {
+    decisions
+        .into_iter()
+        .map(|decision| {
+            let status = format!("{:?}", decision.truth);
+            let unchanged = old.iter().find(|c| c.type_ == decision.kind && c.status == status);
+            Condition {
+                type_: decision.kind.to_owned(),
+                last_transition_time: unchanged.map_or_else(|| Time(now), |c| c.last_transition_time.clone()),
+                status,
+                reason: decision.reason.as_str(),
+                message: decision.message,
+                observed_generation: generation,
+            }
+        })
+        .collect()
+}
+
+/// Finds a condition by type.
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|c| c.type_ == kind)
+}

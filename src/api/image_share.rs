@@ -1,0 +1,119 @@
+//! `ImageShare`: an image and who may use it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::conditions::Reason;
+use super::references::ImageRef;
+use crate::domain::identifiers::RecipientKind;
+use crate::domain::provider::Site;
+
+/// An image and who may use it. Many may name the same image; their recipients add up.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "imageshare.dev",
+    version = "v1alpha1",
+    kind = "ImageShare",
+    plural = "imageshares",
+    namespaced,
+    status = "ImageShareStatus",
+    derive = "PartialEq",
+    doc = "An image and who may use it. Data on the image leaves with it; recipients cannot share it on. Ending a share breaks system-disk re-initialisation, OS change and new servers on the recipients' side.",
+    shortname = "ish",
+    category = "sharing",
+    selectable = ".spec.imageRef.name",
+    printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageRef.name"),
+    printcolumn(name = "Recipients", type_ = "string", json_path = ".status.summary"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageShareSpec {
+    /// The image. Immutable.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("imageRef cannot be changed: make another ImageShare"))]
+    pub image_ref: ImageRef,
+    /// Who may use it; each (type, id) once.
+    #[schemars(length(min = 1, max = 1000))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into(), "id".into()]))]
+    pub recipients: Vec<SpecRecipient>,
+    /// When access ends by itself; the object stays, with reason `Expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration_time: Option<Time>,
+    /// What deleting this object does to its grants: Revoke (default) or Retain.
+    #[serde(default)]
+    pub deletion_policy: ShareDeletionPolicy,
+    /// While true, nothing is granted or revoked for this share; what it holds stays.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// One recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.type != 'Account' || self.id.matches('^([1-9][0-9]{4,19}|[0-9a-f]{32})$')")
+    .message("an Account is 5 to 20 digits without a leading zero, in quotes (Alibaba Cloud UID), or 32 hexadecimal digits (Huawei Cloud account id)"))]
+#[x_kube(validation = Rule::new("self.type != 'Project' || self.id.matches('^[0-9A-Za-z_-]{1,64}$')")
+    .message("a Project is a project id: up to 64 letters, digits, '-' and '_'"))]
+#[x_kube(validation = Rule::new("self.type != 'Organization' || self.id.matches('^[0-9A-Za-z_.:/@-]+$')")
+    .message("an Organization is an organization's or organizational unit's id or URN"))]
+pub struct SpecRecipient {
+    /// Kind of recipient; which ones a cloud knows is told by `RecipientKindUnsupported`.
+    #[serde(rename = "type")]
+    pub kind: RecipientKind,
+    /// Its id.
+    #[schemars(length(min = 1, max = 255))]
+    pub id: String,
+    /// Site that sold the recipient's account, if it is another than the owner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Site>,
+}
+
+/// What deleting an `ImageShare` does to its grants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ShareDeletionPolicy {
+    /// They are revoked.
+    #[default]
+    Revoke,
+    /// They stay at the cloud, and no policy touches them.
+    Retain,
+}
+
+/// What became of the share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageShareStatus {
+    /// Generation this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Value of the last `reconcile-requested-at` annotation that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_at: Option<String>,
+    /// `Ready` and `Shared`, and `Reconciling` or `Stalled` while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Recipients granted of those wished, as `3/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub summary: Option<String>,
+    /// Recipients that are not granted, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub waiting: Vec<WaitingRecipient>,
+}
+
+/// A recipient that is not granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct WaitingRecipient {
+    /// Kind of recipient.
+    #[serde(rename = "type")]
+    pub kind: RecipientKind,
+    /// Its id.
+    #[schemars(length(max = 255))]
+    pub id: String,
+    /// Why it is not granted.
+    pub reason: Reason,
+}

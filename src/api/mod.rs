@@ -1,0 +1,33 @@
+//! The custom resources of group `imageshare.dev`, version `v1alpha1`: one file a kind. Types and their schema only;
+//! what they mean is decided in `planning`.
+
+// The schema macro repeats each struct inside a function, where `pub` reaches nobody.
+#![allow(unreachable_pub)]
+
+pub mod cloud_account;
+pub mod cloud_image;
+pub mod conditions;
+pub mod image_share;
+pub mod limits;
+pub mod references;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+pub use cloud_account::CloudAccount;
+pub use cloud_image::CloudImage;
+pub use image_share::ImageShare;
+
+/// The API group of every kind here.
+pub const GROUP: &str = "imageshare.dev";
+
+/// The finalizer this operator adds to the objects it must clean up after.
+pub const FINALIZER: &str = "imageshare.dev/operator";
+
+/// Asks for an immediate look; its value is echoed in `status.lastHandledReconcileAt`.
+pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at";
+
+/// Every custom resource definition, in the order a person would read them.
+pub fn all_crds() -> Vec<CustomResourceDefinition> {
+    vec![CloudAccount::crd(), CloudImage::crd(), ImageShare::crd()]
+}

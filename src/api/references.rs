@@ -1,0 +1,32 @@
+//! References between objects. All stay in their own namespace, but for `imageRef`, where the image's owner consents.
+
+use serde::{Deserialize, Serialize};
+
+/// Names a Secret of the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Names a `CloudAccount` of the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AccountRef {
+    /// Name of the `CloudAccount`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Names a `CloudImage`, of this namespace unless another one is given.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ImageRef {
+    /// Name of the `CloudImage`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Namespace of the `CloudImage`; its own when left out. Another namespace works only where that `CloudImage`'s
+    /// `shareableFrom` admits this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}

@@ -1,0 +1,92 @@
+//! One `ImageShare` as the planner sees it: who asks, since when, for whom, and whether its wish stands.
+
+use jiff::Timestamp;
+
+use super::identifiers::RecipientKind;
+use super::provider::Site;
+
+/// Whether the image's owner lets a share's namespace use the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// It does.
+    Given,
+    /// It does not, and this was read successfully.
+    Withheld,
+    /// It could not be read.
+    Unknown,
+}
+
+/// What a share's wish means at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its recipients are wanted.
+    Wishing,
+    /// What it has stays; nothing is added or revoked for it.
+    Holding,
+    /// What it has is to end.
+    Ended,
+}
+
+/// One recipient as written in a share: not yet judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedRecipient {
+    /// Kind of recipient.
+    pub kind: RecipientKind,
+    /// Its id as written.
+    pub id: String,
+    /// The site that sold its account, if another than the owner's.
+    pub site: Option<Site>,
+}
+
+/// One share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// uid of the object.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its generation.
+    pub generation: i64,
+    /// When it was created; the elder is served first.
+    pub created: Timestamp,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// It is suspended.
+    pub suspended: bool,
+    /// When its wish ends by itself.
+    pub expires: Option<Timestamp>,
+    /// Deleting it leaves its grants at the cloud.
+    pub retain: bool,
+    /// The image owner's consent.
+    pub consent: Consent,
+    /// For whom it asks.
+    pub recipients: Vec<AskedRecipient>,
+}
+
+impl Share {
+    /// What its wish means now. Deleting wins over everything; withdrawn consent over suspension, since it is the owner's
+    /// word; suspension over expiry, since a suspended share revokes nothing.
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        if self.deleting || self.consent == Consent::Withheld {
+            Standing::Ended
+        } else if self.suspended || self.consent == Consent::Unknown {
+            Standing::Holding
+        } else if self.expired(now) {
+            Standing::Ended
+        } else {
+            Standing::Wishing
+        }
+    }
+
+    /// Whether its time is over.
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+
+    /// `namespace/name`, for people.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}

@@ -1,0 +1,168 @@
+//! When a `CloudImage` may go, and what must happen before: nobody names it, nothing of ours is left at the cloud, and
+//! with `deletionPolicy: Delete` the image itself is gone.
+
+use jiff::Timestamp;
+
+use super::ledger::Ledger;
+use super::trouble::{Trouble, name_some};
+use crate::api::cloud_image::ImageDeletionPolicy;
+use crate::api::conditions::Reason;
+use crate::domain::identifiers::Recipient;
+use crate::domain::image::Ownership;
+
+/// What was read of an image that is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight<'a> {
+    /// Nothing could be read, or nothing had to be.
+    Unseen,
+    /// The image is not there; since when it was read so.
+    Absent {
+        /// The first such read.
+        since: Timestamp,
+    },
+    /// The image is there.
+    Present {
+        /// Whose it is.
+        ownership: &'a Ownership,
+        /// Everybody it is shared with.
+        recipients: &'a [Recipient],
+    },
+}
+
+/// What to do with a `CloudImage` that is being deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Departure {
+    /// Somebody is in the way.
+    Held(Trouble),
+    /// Delete the image at the cloud.
+    Delete,
+    /// Look again: at the time given, or at the next sight.
+    Await(Option<Timestamp>),
+    /// Nothing is left: let the object go.
+    Release,
+}
+
+/// Who names the image, for `Deletable=False`.
+pub fn held_by_shares(blockers: &[String]) -> Option<Trouble> {
+    (!blockers.is_empty()).then(|| {
+        let message = format!("delete these ImageShares first, each still names this image: {}", name_some(blockers));
+        Trouble::blocked(Reason::ShareExists, message)
+    })
+}
+
+/// Decides about a `CloudImage` that is being deleted. `window`: how far apart two absent reads must be.
+pub fn plan_departure(
+    blockers: &[String],
+    ledger: &Ledger,
+    policy: ImageDeletionPolicy,
+    sight: Sight<'_>,
+    window: jiff::SignedDuration,
+    now: Timestamp,
+) -> Departure {
+    if let Some(trouble) = held_by_shares(blockers) {
+        return Departure::Held(trouble);
+    }
+    if ledger.holds_anything() {
+        let message = format!("still being revoked: {}", name_some(ledger.grants.keys()));
+        return Departure::Held(Trouble::passing(Reason::Revoking, message));
+    }
+    if policy == ImageDeletionPolicy::Retain {
+        return Departure::Release;
+    }
+    match sight {
+        Sight::Unseen => Departure::Await(None),
+        Sight::Absent { since } => {
+            let over = since.saturating_add(window).unwrap_or(Timestamp::MAX);
+            if now >= over { Departure::Release } else { Departure::Await(Some(over)) }
+        }
+        Sight::Present { ownership, .. } if *ownership != Ownership::Own => Departure::Held(Trouble::blocked(
+            Reason::ImageNotOwned,
+            "the image belongs to somebody else and is not deleted: set deletionPolicy: Retain to let this object go",
+        )),
+        Sight::Present { recipients, .. } if !recipients.is_empty() => {
+            let message = format!(
+                "recipients that no ImageShare names still have the image; end their access at the cloud or set \
+                 deletionPolicy: Retain: {}",
+                name_some(recipients)
+            );
+            Departure::Held(Trouble::blocked(Reason::UnmanagedRecipients, message))
+        }
+        Sight::Present { .. } => Departure::Delete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::api::cloud_image::GrantState;
+    use crate::domain::identifiers::{PartyId, RecipientKind};
+    use crate::planning::ledger::Entry;
+
+    const WINDOW: SignedDuration = SignedDuration::from_secs(5);
+
+    fn somebody() -> Recipient {
+        Recipient { kind: RecipientKind::Account, id: PartyId::parse("1000000000000001").unwrap() }
+    }
+
+    fn depart(blockers: &[&str], ledger: &Ledger, policy: ImageDeletionPolicy, sight: Sight<'_>) -> Departure {
+        let blockers: Vec<String> = blockers.iter().map(|s| (*s).to_owned()).collect();
+        plan_departure(&blockers, ledger, policy, sight, WINDOW, Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100))
+    }
+
+    fn ledger(state: GrantState) -> Ledger {
+        let entry = Entry { state, since: Timestamp::UNIX_EPOCH, refusal: None };
+        Ledger { grants: [(somebody(), entry)].into(), ..Ledger::default() }
+    }
+
+    #[test]
+    fn an_image_that_shares_name_is_held_and_says_who() {
+        let Departure::Held(trouble) =
+            depart(&["team/app"], &Ledger::default(), ImageDeletionPolicy::Retain, Sight::Unseen)
+        else {
+            panic!("not held")
+        };
+        assert_eq!(trouble.reason, Reason::ShareExists);
+        assert!(trouble.message.contains("team/app"));
+    }
+
+    #[test]
+    fn a_grant_left_in_the_ledger_holds_the_image_but_a_retained_one_does_not() {
+        for state in [GrantState::Intended, GrantState::Granted, GrantState::Revoking] {
+            assert!(matches!(
+                depart(&[], &ledger(state), ImageDeletionPolicy::Retain, Sight::Unseen),
+                Departure::Held(Trouble { reason: Reason::Revoking, .. })
+            ));
+        }
+        assert_eq!(
+            depart(&[], &ledger(GrantState::Retained), ImageDeletionPolicy::Retain, Sight::Unseen),
+            Departure::Release
+        );
+    }
+
+    #[test]
+    fn deleting_the_image_waits_for_every_recipient_even_foreign_ones() {
+        let recipients = [somebody()];
+        let sight = Sight::Present { ownership: &Ownership::Own, recipients: &recipients };
+        assert!(matches!(
+            depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, sight),
+            Departure::Held(Trouble { reason: Reason::UnmanagedRecipients, .. })
+        ));
+    }
+
+    #[test]
+    fn an_image_is_gone_after_two_absent_reads_a_window_apart() {
+        let at = |seconds| Sight::Absent { since: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds) };
+        let once = depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, at(97));
+        assert_eq!(once, Departure::Await(Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(102))));
+        assert_eq!(depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, at(95)), Departure::Release);
+    }
+
+    #[test]
+    fn somebody_elses_image_is_never_deleted() {
+        let ownership = Ownership::Received { owner: None };
+        let sight = Sight::Present { ownership: &ownership, recipients: &[] };
+        assert!(matches!(depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, sight), Departure::Held(_)));
+    }
+}

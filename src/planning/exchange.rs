@@ -1,0 +1,304 @@
+//! Which calls change a list of recipients: batches within what a call may carry and what the image has room for, and the
+//! isolation of a recipient that makes the vendor refuse a whole call. A state machine without I/O: ask for the next
+//! call, make it, record what came of it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::clouds::RecipientChange;
+use crate::clouds::fault::{Fault, Quota, Refusal};
+use crate::domain::identifiers::Recipient;
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The cloud said yes.
+    Done,
+    /// The cloud refused it, and it was this one.
+    Refused(Fault),
+    /// It never reached the cloud, or the whole call was refused without effect.
+    NotSent,
+    /// It was sent and no usable answer came: only a read can tell.
+    Uncertain,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Add,
+    Remove,
+}
+
+type Change = (Way, Recipient);
+
+/// The calls of one pass over one image.
+#[derive(Debug)]
+pub struct Exchange {
+    removes: VecDeque<Recipient>,
+    adds: VecDeque<Recipient>,
+    in_flight: Vec<Change>,
+    /// At least one of these was refused by the fault beside it.
+    suspects: Option<(Vec<Change>, Fault)>,
+    testing: bool,
+    free_places: Option<usize>,
+    per_call: usize,
+    calls_left: usize,
+    outcomes: BTreeMap<Recipient, Outcome>,
+    stopped: Option<Fault>,
+    image_refused: Option<Fault>,
+}
+
+impl Exchange {
+    /// `free_places`: how many can be added before anything is removed; `None` where there is no limit.
+    /// `per_call`: how many may be added, and as many again removed, in one call.
+    pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_places: Option<usize>, per_call: usize) -> Self {
+        let total = add.len() + remove.len();
+        Self {
+            outcomes: add.iter().chain(&remove).map(|r| (r.clone(), Outcome::NotSent)).collect(),
+            removes: remove.into(),
+            adds: add.into(),
+            in_flight: Vec::new(),
+            suspects: None,
+            testing: false,
+            free_places,
+            per_call: per_call.max(1),
+            // A full pass needs total / per_call calls; the rest is room for about ten isolations. What is left waits
+            // for the next pass.
+            calls_left: total / per_call.max(1) + 64,
+            stopped: None,
+            image_refused: None,
+        }
+    }
+
+    /// The next call to make, or `None` when all is done or nothing more can be.
+    pub fn next_call(&mut self) -> Option<RecipientChange> {
+        if self.stopped.is_some() || self.calls_left == 0 {
+            return None;
+        }
+        self.in_flight = match &self.suspects {
+            Some((suspects, _)) => suspects.iter().take(suspects.len() / 2).cloned().collect(),
+            None => self.pack(),
+        };
+        self.testing = self.suspects.is_some();
+        if self.in_flight.is_empty() {
+            return None;
+        }
+        self.calls_left -= 1;
+        let of = |way| self.in_flight.iter().filter(|(w, _)| *w == way).map(|(_, r)| r.clone()).collect();
+        Some(RecipientChange { add: of(Way::Add), remove: of(Way::Remove) })
+    }
+
+    /// Removals go first; additions travel with them as far as there is room before the removals.
+    fn pack(&mut self) -> Vec<Change> {
+        let removes = self.removes.len().min(self.per_call);
+        let room = self.free_places.map_or(self.per_call, |free| free.min(self.per_call));
+        let adds = self.adds.len().min(room);
+        let removes = self.removes.drain(..removes).map(|r| (Way::Remove, r));
+        removes.chain(self.adds.drain(..adds).map(|r| (Way::Add, r))).collect()
+    }
+
+    /// Records what came of the last call.
+    pub fn record(&mut self, result: Result<(), Fault>) {
+        let flight = std::mem::take(&mut self.in_flight);
+        match result {
+            Ok(()) => self.accept(&flight),
+            Err(fault) if fault.may_concern_one_recipient() => self.isolate(flight, fault),
+            Err(
+                fault @ (Fault::QuotaExceeded { quota: Quota::RecipientsPerImage }
+                | Fault::Refused { refusal: Refusal::Image, .. }),
+            ) => {
+                self.give_up_adding(flight, fault);
+            }
+            Err(fault) => {
+                let outcome = if definitely_without_effect(&fault) { Outcome::NotSent } else { Outcome::Uncertain };
+                for (_, recipient) in flight {
+                    self.outcomes.insert(recipient, outcome.clone());
+                }
+                self.stopped = Some(fault);
+            }
+        }
+    }
+
+    fn accept(&mut self, flight: &[Change]) {
+        for (way, recipient) in flight {
+            self.outcomes.insert(recipient.clone(), Outcome::Done);
+            if let Some(free) = &mut self.free_places {
+                *free = match way {
+                    Way::Add => free.saturating_sub(1),
+                    Way::Remove => *free + 1,
+                };
+            }
+        }
+        if let Some((suspects, fault)) = self.suspects.take() {
+            let rest: Vec<Change> = suspects.into_iter().filter(|change| !flight.contains(change)).collect();
+            self.suspect(rest, fault);
+        }
+    }
+
+    /// Halving: of a refused list, test the first half. Accepted, the culprit is in the rest; refused, it is in the half,
+    /// and the rest goes back to be sent with everything else. So one culprit among n costs 2 + log2 n calls in all.
+    fn isolate(&mut self, flight: Vec<Change>, fault: Fault) {
+        if let Some((suspects, _)) = self.suspects.take() {
+            let untested: Vec<Change> = suspects.into_iter().filter(|change| !flight.contains(change)).collect();
+            self.put_back(untested);
+        }
+        self.suspect(flight, fault);
+    }
+
+    fn suspect(&mut self, changes: Vec<Change>, fault: Fault) {
+        match changes.as_slice() {
+            [(_, only)] => {
+                self.outcomes.insert(only.clone(), Outcome::Refused(fault));
+            }
+            _ => self.suspects = Some((changes, fault)),
+        }
+    }
+
+    fn give_up_adding(&mut self, flight: Vec<Change>, fault: Fault) {
+        let had_adds = flight.iter().any(|(way, _)| *way == Way::Add);
+        let mut back = flight;
+        if let Some((suspects, _)) = self.suspects.take() {
+            back.extend(suspects.into_iter().filter(|change| !back.contains(change)).collect::<Vec<_>>());
+        }
+        self.put_back(back);
+        self.adds.clear();
+        if had_adds { self.image_refused = Some(fault) } else { self.stopped = Some(fault) }
+    }
+
+    fn put_back(&mut self, changes: Vec<Change>) {
+        for (way, recipient) in changes.into_iter().rev() {
+            match way {
+                Way::Add => self.adds.push_front(recipient),
+                Way::Remove => self.removes.push_front(recipient),
+            }
+        }
+    }
+
+    /// What became of every change, and the fault that ended the exchange or ended its additions, if any.
+    pub fn finish(self) -> (BTreeMap<Recipient, Outcome>, Option<Fault>) {
+        (self.outcomes, self.stopped.or(self.image_refused))
+    }
+}
+
+/// Whether a refused call certainly changed nothing. Trouble at the cloud's side proves nothing either way.
+fn definitely_without_effect(fault: &Fault) -> bool {
+    match fault {
+        Fault::Unavailable | Fault::TimedOut { sent: true } | Fault::Unintelligible => false,
+        Fault::TimedOut { sent: false }
+        | Fault::Throttled { .. }
+        | Fault::BudgetSpent { .. }
+        | Fault::Unauthenticated { .. }
+        | Fault::ClockSkew
+        | Fault::Forbidden { .. }
+        | Fault::QuotaExceeded { .. }
+        | Fault::NotFound(_)
+        | Fault::Conflict(_)
+        | Fault::Refused { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clouds::fault::Missing;
+    use crate::domain::identifiers::{PartyId, RecipientKind};
+
+    fn recipient(n: usize) -> Recipient {
+        Recipient { kind: RecipientKind::Account, id: PartyId::parse(&format!("{}", 10_000 + n)).unwrap() }
+    }
+
+    /// The vendor: all or nothing, refuses unknown accounts and more than `limit` recipients, 10 + 10 a call.
+    fn run(
+        add: usize,
+        bad: &BTreeSet<usize>,
+        remove: usize,
+        limit: usize,
+    ) -> (usize, BTreeSet<Recipient>, BTreeMap<Recipient, Outcome>) {
+        let mut image: BTreeSet<Recipient> = (1000..1000 + remove).map(recipient).collect();
+        let free = limit - image.len();
+        let bad: BTreeSet<Recipient> = bad.iter().copied().map(recipient).collect();
+        let mut exchange =
+            Exchange::new((0..add).map(recipient).collect(), image.iter().cloned().collect(), Some(free), 10);
+        let mut calls = 0;
+        while let Some(call) = exchange.next_call() {
+            calls += 1;
+            assert!(call.add.len() <= 10 && call.remove.len() <= 10);
+            assert!(image.len() + call.add.len() <= limit, "a call that had to fail was sent");
+            if call.add.iter().any(|r| bad.contains(r)) {
+                exchange.record(Err(Fault::NotFound(Missing::Recipient)));
+            } else {
+                image.extend(call.add);
+                image.retain(|r| !call.remove.contains(r));
+                exchange.record(Ok(()));
+            }
+        }
+        (calls, image, exchange.finish().0)
+    }
+
+    #[test]
+    fn fifty_recipients_take_five_calls() {
+        assert_eq!(run(50, &BTreeSet::new(), 0, 50).0, 5);
+    }
+
+    #[test]
+    fn an_unknown_account_is_isolated_in_two_plus_log_n_calls() {
+        for position in 0..10 {
+            let (calls, image, outcomes) = run(10, &BTreeSet::from([position]), 0, 50);
+            assert!(calls <= 2 + 4, "{calls} calls for position {position}");
+            assert_eq!(image.len(), 9);
+            assert!(matches!(outcomes[&recipient(position)], Outcome::Refused(_)));
+        }
+    }
+
+    #[test]
+    fn removals_make_room_before_additions_use_it() {
+        let (calls, image, _) = run(50, &BTreeSet::new(), 50, 50);
+        assert_eq!(image.len(), 50);
+        assert!(image.contains(&recipient(0)) && !image.contains(&recipient(1000)));
+        assert_eq!(calls, 6, "one call of removals first, then both travel together");
+    }
+
+    #[test]
+    fn a_timeout_after_sending_leaves_its_changes_uncertain_and_stops() {
+        let mut exchange = Exchange::new((0..12).map(recipient).collect(), vec![], None, 10);
+        exchange.next_call().unwrap();
+        exchange.record(Err(Fault::TimedOut { sent: true }));
+        assert!(exchange.next_call().is_none());
+        let (outcomes, fault) = exchange.finish();
+        assert_eq!(outcomes[&recipient(0)], Outcome::Uncertain);
+        assert_eq!(outcomes[&recipient(11)], Outcome::NotSent);
+        assert_eq!(fault, Some(Fault::TimedOut { sent: true }));
+    }
+
+    #[test]
+    fn a_refused_image_still_lets_removals_through() {
+        let mut exchange = Exchange::new(vec![recipient(1)], vec![recipient(2)], None, 10);
+        exchange.next_call().unwrap();
+        exchange.record(Err(Fault::Refused { refusal: Refusal::Image, code: "x".into() }));
+        let call = exchange.next_call().unwrap();
+        assert_eq!((call.add.len(), call.remove.len()), (0, 1));
+        exchange.record(Ok(()));
+        assert!(exchange.next_call().is_none());
+        assert_eq!(exchange.finish().0[&recipient(2)], Outcome::Done);
+    }
+
+    proptest! {
+        #[test]
+        fn everybody_good_is_added_and_only_the_bad_are_refused(
+            add in 0usize..60,
+            remove in 0usize..40,
+            bad in proptest::collection::btree_set(0usize..60, 0..5),
+        ) {
+            let bad: BTreeSet<usize> = bad.into_iter().filter(|n| *n < add).collect();
+            let (calls, image, outcomes) = run(add, &bad, remove, 100);
+            for n in 0..add {
+                prop_assert_eq!(image.contains(&recipient(n)), !bad.contains(&n));
+                prop_assert_eq!(matches!(outcomes[&recipient(n)], Outcome::Refused(_)), bad.contains(&n));
+            }
+            prop_assert!((1000..1000 + remove).all(|n| !image.contains(&recipient(n))));
+            prop_assert!(calls <= 1 + add.max(remove).div_ceil(10) + bad.len() * (2 + 5), "{} calls", calls);
+        }
+    }
+}

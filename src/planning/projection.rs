@@ -1,0 +1,236 @@
+//! What an `ImageShare` says of itself: a projection of its `CloudImage`'s ledger onto its own recipients. Nothing is
+//! decided here that the ledger does not already say.
+
+use jiff::Timestamp;
+
+use super::trouble::name_some;
+use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState};
+use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
+use crate::api::image_share::{ImageShare, ImageShareStatus, WaitingRecipient};
+use crate::domain::identifiers::RecipientKind;
+
+/// The image a share names.
+#[derive(Debug, Clone, Copy)]
+pub enum Reference<'a> {
+    /// There is none, or it does not admit this namespace: one text for both, so that nothing is told across namespaces.
+    Unresolved,
+    /// It could not be looked at.
+    Unknown,
+    /// It is there.
+    Found(&'a CloudImage),
+}
+
+/// A share's status but for times: fields and the conditions decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projection {
+    /// Fields of the status; conditions are left empty.
+    pub status: ImageShareStatus,
+    /// The conditions.
+    pub decisions: Vec<Decision>,
+}
+
+struct Readiness {
+    truth: Truth,
+    reason: Reason,
+    message: String,
+    /// A person must act.
+    stalled: bool,
+}
+
+impl Readiness {
+    fn new(truth: Truth, reason: Reason, message: impl Into<String>, stalled: bool) -> Self {
+        Self { truth, reason, message: message.into(), stalled }
+    }
+}
+
+/// Projects the ledger onto one share.
+pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> Projection {
+    let status = match reference {
+        Reference::Found(image) => image.status.as_ref(),
+        Reference::Unresolved | Reference::Unknown => None,
+    };
+    let waiting = waiting(share, status);
+    let wished = share.spec.recipients.len();
+    let granted = wished.saturating_sub(waiting.len());
+    let readiness = readiness(share, reference, &waiting, now);
+    let status = ImageShareStatus {
+        observed_generation: share.metadata.generation,
+        last_handled_reconcile_at: share
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|a| a.get(crate::api::RECONCILE_REQUESTED_AT))
+            .map(|v| v.chars().take(256).collect()),
+        conditions: Vec::new(),
+        summary: Some(format!("{granted}/{wished}")),
+        waiting,
+    };
+    Projection { status, decisions: decisions(readiness) }
+}
+
+fn decisions(readiness: Readiness) -> Vec<Decision> {
+    let Readiness { truth, reason, message, stalled } = readiness;
+    let decide = |kind, truth| Decision { kind, truth, reason, message: message.clone() };
+    let mut decisions = vec![decide(READY, truth), decide(SHARED, truth)];
+    if stalled {
+        decisions.push(decide(STALLED, Truth::True));
+    } else if matches!(reason, Reason::Pending | Reason::Revoking) || truth == Truth::Unknown {
+        decisions.push(decide(RECONCILING, Truth::True));
+    }
+    decisions
+}
+
+/// Recipients of the share that the ledger does not show as granted.
+fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<WaitingRecipient> {
+    let mut known: std::collections::HashMap<(RecipientKind, &str), Option<Reason>> = std::collections::HashMap::new();
+    if let Some(status) = status {
+        for grant in &status.grants {
+            let reason = match (grant.state, grant.refusal) {
+                (GrantState::Granted | GrantState::Retained, _) => None,
+                (GrantState::Intended, refusal) => Some(refusal.unwrap_or(Reason::Pending)),
+                (GrantState::Revoking, _) => Some(Reason::Revoking),
+            };
+            known.insert((grant.kind, &grant.id), reason);
+        }
+        for declined in &status.declined {
+            known.insert((declined.kind, &declined.id), Some(declined.reason));
+        }
+    }
+    share
+        .spec
+        .recipients
+        .iter()
+        .filter_map(|recipient| {
+            let reason =
+                known.get(&(recipient.kind, recipient.id.as_str())).copied().unwrap_or(Some(Reason::Pending))?;
+            Some(WaitingRecipient { kind: recipient.kind, id: recipient.id.clone(), reason })
+        })
+        .collect()
+}
+
+fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRecipient], now: Timestamp) -> Readiness {
+    let image = match reference {
+        Reference::Unresolved => {
+            return Readiness::new(
+                Truth::False,
+                Reason::ImageRefUnresolved,
+                "spec.imageRef: no such CloudImage, or its shareableFrom does not admit this namespace",
+                true,
+            );
+        }
+        Reference::Unknown => {
+            return Readiness::new(Truth::Unknown, Reason::Pending, "the CloudImage could not be looked at yet", false);
+        }
+        Reference::Found(image) => image,
+    };
+    if share.metadata.deletion_timestamp.is_some() {
+        return leaving(image);
+    }
+    if share.spec.suspend {
+        let message = "spec.suspend: nothing is granted or revoked for this share; what it has stays";
+        return Readiness::new(Truth::False, Reason::Suspended, message, false);
+    }
+    if share.spec.expiration_time.as_ref().is_some_and(|end| end.0 <= now) {
+        let message = "spec.expirationTime has passed: access is ended; give a later time to share again";
+        return Readiness::new(Truth::False, Reason::Expired, message, false);
+    }
+    let status = image.status.as_ref();
+    let served = served_generation(share, status);
+    if let Some(trouble) = image_trouble(image, waiting) {
+        return trouble;
+    }
+    let Some(worst) = waiting.iter().map(|w| w.reason).min_by_key(|reason| urgency(*reason)) else {
+        return if served >= share.metadata.generation {
+            Readiness::new(Truth::True, Reason::Shared, "every recipient may use the image", false)
+        } else {
+            pending()
+        };
+    };
+    if worst == Reason::Pending || worst == Reason::Revoking {
+        if served.is_none() && status.is_some_and(|s| s.shares.len() >= crate::api::limits::SHARES_PER_IMAGE_MAX) {
+            let message = "more ImageShares name this image than it serves: put recipients together into fewer shares";
+            return Readiness::new(Truth::False, Reason::TooManyShares, message, true);
+        }
+        return pending();
+    }
+    let whom = name_some(waiting.iter().filter(|w| w.reason == worst).map(|w| format!("{} {}", w.kind, w.id)));
+    Readiness::new(Truth::False, worst, explain(worst, &whom, status), worst != Reason::ImageNotAvailable)
+}
+
+fn pending() -> Readiness {
+    Readiness::new(Truth::Unknown, Reason::Pending, "waiting for the image to be shared", false)
+}
+
+fn leaving(image: &CloudImage) -> Readiness {
+    let status = image.status.as_ref();
+    let ready = status.and_then(|s| find(&s.conditions, READY)).filter(|c| c.status != "True");
+    let message = match ready {
+        Some(condition) => format!("access must be ended first, which waits for: {}", condition.message),
+        None => "access is being ended at the cloud".to_owned(),
+    };
+    Readiness::new(Truth::False, Reason::Revoking, message, false)
+}
+
+fn served_generation(share: &ImageShare, status: Option<&CloudImageStatus>) -> Option<i64> {
+    let uid = share.metadata.uid.as_deref()?;
+    status?.shares.iter().find(|served| served.uid == uid).map(|served| served.generation)
+}
+
+/// Trouble of the image itself is the share's trouble too.
+fn image_trouble(image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
+    let conditions = &image.status.as_ref()?.conditions;
+    let ready = find(conditions, READY).filter(|condition| condition.status != "True")?;
+    let reason: Reason = serde_json::from_value(serde_json::Value::String(ready.reason.clone())).ok()?;
+    if reason == Reason::Pending {
+        return (!waiting.is_empty()).then(pending);
+    }
+    let truth = if ready.status == "False" { Truth::False } else { Truth::Unknown };
+    let stalled = find(conditions, STALLED).is_some();
+    Some(Readiness::new(truth, reason, ready.message.clone(), stalled))
+}
+
+/// What a person must know first: what only they can mend, then what waits, then what passes by itself.
+fn urgency(reason: Reason) -> u8 {
+    match reason {
+        Reason::RecipientKindUnsupported => 0,
+        Reason::InvalidRecipient => 1,
+        Reason::RegionNotOnSite => 2,
+        Reason::ImageNotShareable => 3,
+        Reason::RecipientFull => 4,
+        Reason::RecipientRefused => 5,
+        Reason::RecipientLimit => 6,
+        Reason::Pending | Reason::Revoking => 8,
+        _ => 7,
+    }
+}
+
+fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> String {
+    match reason {
+        Reason::RecipientKindUnsupported => {
+            format!("spec.recipients: this cloud shares with Accounts only, so these are left out: {whom}")
+        }
+        Reason::InvalidRecipient => format!(
+            "spec.recipients: no such account, not an account id of this cloud, or the owner's own account; the others \
+             are shared: {whom}"
+        ),
+        Reason::RegionNotOnSite => {
+            format!("spec.recipients: the image's region is not sold on the site of: {whom}")
+        }
+        Reason::ImageNotShareable => format!("the image cannot be shared as it is with: {whom}"),
+        Reason::RecipientFull => {
+            format!("these hold as many shared images as an account may receive; they must give one up first: {whom}")
+        }
+        Reason::RecipientLimit => {
+            let figure = status.and_then(|s| s.recipients.clone()).unwrap_or_default();
+            format!("the image has {figure} recipients; waiting for a free place: {whom}")
+        }
+        Reason::RecipientRefused => format!("the cloud refuses these recipients: {whom}"),
+        Reason::ImageDeleting => {
+            let held = status.and_then(|s| find(&s.conditions, DELETABLE)).is_some_and(|c| c.status == "False");
+            let hint = if held { " (it waits for the shares that name it)" } else { "" };
+            format!("the CloudImage is being deleted{hint} and admits nobody new: {whom}")
+        }
+        Reason::ImageNotAvailable => format!("the image is not available; waiting to share it with: {whom}"),
+        _ => format!("waiting: {whom}"),
+    }
+}

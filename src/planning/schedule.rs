@@ -1,0 +1,117 @@
+//! When to look: how long wishes are gathered before a pass, and when the next look is due after one.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::trouble::Trouble;
+use crate::clouds::fault::Recovery;
+
+/// How wishes that arrive together are gathered into one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gathering {
+    /// A pass starts when nothing changed for this long.
+    pub quiet: SignedDuration,
+    /// And at the latest this long after the first change.
+    pub at_most: SignedDuration,
+}
+
+/// How long to wait still before a pass, or `None` to start now.
+pub fn still_gathering(rule: Gathering, first: Timestamp, last: Timestamp, now: Timestamp) -> Option<Duration> {
+    let quiet = last.saturating_add(rule.quiet).unwrap_or(Timestamp::MAX);
+    let end = first.saturating_add(rule.at_most).unwrap_or(Timestamp::MAX);
+    let due = quiet.min(end);
+    (now < due).then(|| due.duration_since(now).unsigned_abs())
+}
+
+/// What to do next, once a pass is over. None means "never look again".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// As asked: look again at the drift interval.
+    Settled,
+    /// Nothing is wrong; look again at the time given.
+    Waiting(Timestamp),
+    /// A person or another object must act; looked at slowly all the same.
+    Blocked,
+    /// Passes by itself: try again with growing pauses, not before the hint.
+    Retrying {
+        /// The least time to wait.
+        not_before: Option<Duration>,
+    },
+}
+
+impl From<&Trouble> for Verdict {
+    fn from(trouble: &Trouble) -> Self {
+        match trouble.recovery {
+            Recovery::Retry { not_before } => Self::Retrying { not_before },
+            Recovery::Blocked => Self::Blocked,
+        }
+    }
+}
+
+/// The pauses between looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two looks at something at rest.
+    pub drift: Duration,
+    /// Between two looks at something only a person can mend.
+    pub blocked: Duration,
+    /// After the first failure; doubled for each further one.
+    pub retry_first: Duration,
+    /// The longest pause between tries.
+    pub retry_longest: Duration,
+}
+
+/// The pause before the next look. `failures`: tries in a row that failed, this one included. `chance`: a random number in
+/// 0..1 that spreads looks apart (±10 % at rest, full jitter above half a pause between tries).
+pub fn pause(verdict: &Verdict, pace: Pace, failures: u32, chance: f64, now: Timestamp) -> Duration {
+    let chance = chance.clamp(0.0, 1.0);
+    match verdict {
+        Verdict::Settled => pace.drift.mul_f64(0.9 + 0.2 * chance),
+        Verdict::Blocked => pace.blocked.mul_f64(0.9 + 0.2 * chance),
+        Verdict::Waiting(until) => until.duration_since(now).max(SignedDuration::from_millis(50)).unsigned_abs(),
+        Verdict::Retrying { not_before } => {
+            let doubled =
+                pace.retry_first.saturating_mul(1u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(1));
+            let ceiling = doubled.min(pace.retry_longest);
+            ceiling.mul_f64(0.5 + 0.5 * chance).max(not_before.unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Gathering =
+        Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_millis(1000) };
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_millisecond(milliseconds).unwrap()
+    }
+
+    #[test]
+    fn wishes_are_gathered_until_quiet_but_never_longer_than_a_second() {
+        assert_eq!(still_gathering(RULE, at(0), at(0), at(40)), Some(Duration::from_millis(60)));
+        assert_eq!(still_gathering(RULE, at(0), at(0), at(100)), None);
+        assert_eq!(still_gathering(RULE, at(0), at(950), at(960)), Some(Duration::from_millis(40)));
+        assert_eq!(still_gathering(RULE, at(0), at(990), at(1000)), None);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_keep_to_the_vendors_hint() {
+        let pace = Pace {
+            drift: Duration::from_secs(600),
+            blocked: Duration::from_secs(60),
+            retry_first: Duration::from_secs(1),
+            retry_longest: Duration::from_secs(30),
+        };
+        let retry = |failures, hint| pause(&Verdict::Retrying { not_before: hint }, pace, failures, 1.0, at(0));
+        assert_eq!(retry(1, None), Duration::from_secs(1));
+        assert_eq!(retry(3, None), Duration::from_secs(4));
+        assert_eq!(retry(60, None), Duration::from_secs(30));
+        assert_eq!(retry(1, Some(Duration::from_secs(45))), Duration::from_secs(45));
+        assert_eq!(pause(&Verdict::Settled, pace, 0, 0.0, at(0)), Duration::from_secs(540));
+        assert_eq!(pause(&Verdict::Waiting(at(5000)), pace, 0, 0.5, at(0)), Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,400 @@
+//! What to do about one image: from wishes, ledger and a complete sight of the cloud to the next ledger, the recipients to
+//! add and to remove, and when to look again.
+//!
+//! Revokes come from the ledger alone, never from "observed minus desired"; a recipient nobody here granted is foreign and
+//! is left alone unless the owner's policy says otherwise.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::exchange::Outcome;
+use super::ledger::{Entry, GRANTS_MAX, Ledger, Served};
+use super::trouble::refusal_of;
+use super::wishes::{Terms, Turn, Wishes, served};
+use crate::api::cloud_image::{GrantState, UnmanagedRecipients};
+use crate::api::conditions::Reason;
+use crate::domain::identifiers::Recipient;
+use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList};
+use crate::domain::share::Share;
+
+/// How long things are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// An absence counts only if read at least this long after the last call that may have added the recipient.
+    pub absence_window: SignedDuration,
+    /// How long a foreign recipient must have been seen before `unmanagedRecipients: Revoke` acts on it.
+    pub unmanaged_grace: SignedDuration,
+    /// How long a recipient the cloud refused is left alone before it is tried again.
+    pub refusal_retry: SignedDuration,
+}
+
+/// Everything a plan depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The time of the reads below.
+    pub now: Timestamp,
+    /// How long things are given.
+    pub timing: Timing,
+    /// What account and place allow.
+    pub terms: &'a Terms,
+    /// What to do with foreign recipients.
+    pub unmanaged: UnmanagedRecipients,
+    /// The `CloudImage` is being deleted.
+    pub deleting: bool,
+    /// The shares that name the image.
+    pub shares: &'a [Share],
+    /// What they want together.
+    pub wishes: &'a Wishes,
+    /// What is ours.
+    pub ledger: &'a Ledger,
+    /// The image as read in this pass.
+    pub image: &'a ImageFacts,
+    /// Its recipients as read in this pass: complete.
+    pub recipients: &'a RecipientList,
+}
+
+/// What to do about one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The ledger as the reads show it, without the new intents.
+    pub settled: Ledger,
+    /// To be added, in the order of their turns.
+    pub add: Vec<Recipient>,
+    /// To be removed.
+    pub remove: Vec<Recipient>,
+    /// Places free before anything is removed; `None` where there is no limit.
+    pub free_places: Option<usize>,
+    /// Recipients at the cloud.
+    pub present: usize,
+    /// How many the image may have; 0 means no limit.
+    pub limit: usize,
+    /// When a wait ends that nothing else will wake us from.
+    pub look_again: Option<Timestamp>,
+}
+
+impl Plan {
+    /// The ledger to write before any call: every addition is an intent, every removal is already marked.
+    pub fn with_intents(&self, now: Timestamp) -> Ledger {
+        let mut ledger = self.settled.clone();
+        for recipient in &self.add {
+            ledger.grants.insert(recipient.clone(), Entry { state: GrantState::Intended, since: now, refusal: None });
+        }
+        ledger
+    }
+
+    /// Whether there is something to call.
+    pub fn acts(&self) -> bool {
+        !(self.add.is_empty() && self.remove.is_empty())
+    }
+}
+
+enum Fate {
+    Keep(Entry),
+    Add(Turn),
+    Remove(Entry),
+    Decline(Reason),
+    Foreign,
+    Gone,
+}
+
+/// Decides about every recipient that is wished, in the ledger, or at the cloud.
+pub fn plan(scene: &Scene<'_>) -> Plan {
+    let mut plan = Plan {
+        settled: Ledger { declined: scene.wishes.declined.clone(), ..Ledger::default() },
+        add: Vec::new(),
+        remove: Vec::new(),
+        free_places: None,
+        present: scene.recipients.recipients.len(),
+        limit: limit(scene),
+        look_again: None,
+    };
+    let mut candidates: Vec<(Turn, Recipient)> = Vec::new();
+    for (recipient, present) in everybody(scene) {
+        match decide(scene, &recipient, present, &mut plan.look_again) {
+            Fate::Keep(entry) => {
+                plan.settled.grants.insert(recipient, entry);
+            }
+            Fate::Add(turn) => candidates.push((turn, recipient)),
+            Fate::Remove(entry) => {
+                plan.settled.grants.insert(recipient.clone(), entry);
+                plan.remove.push(recipient);
+            }
+            Fate::Decline(reason) => {
+                plan.settled.declined.insert(recipient, reason);
+            }
+            Fate::Foreign => note_foreign(scene, recipient, &mut plan),
+            Fate::Gone => {}
+        }
+    }
+    give_places(scene, candidates, &mut plan);
+    plan.settled.shares = shares_to_serve(scene, &plan.settled);
+    plan
+}
+
+fn everybody(scene: &Scene<'_>) -> BTreeMap<Recipient, bool> {
+    let mut everybody: BTreeMap<Recipient, bool> =
+        scene.recipients.recipients.iter().map(|r| (r.clone(), true)).collect();
+    for recipient in scene.wishes.wanted.keys().chain(scene.ledger.grants.keys()) {
+        everybody.entry(recipient.clone()).or_insert(false);
+    }
+    everybody
+}
+
+fn decide(scene: &Scene<'_>, recipient: &Recipient, present: bool, look: &mut Option<Timestamp>) -> Fate {
+    let entry = scene.ledger.grants.get(recipient).copied();
+    if let Some(wanted) = scene.wishes.wanted.get(recipient) {
+        return decide_wanted(scene, entry, present, &wanted.turn, wanted.across_sites, look);
+    }
+    let Some(entry) = entry else {
+        return Fate::Foreign;
+    };
+    if scene.wishes.keeps(recipient) {
+        let state = if present { GrantState::Granted } else { entry.state };
+        return Fate::Keep(Entry { state, ..entry });
+    }
+    let retained = entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient);
+    // An intent that was never answered may still be under way: the wait for its absence starts anew.
+    let unanswered = entry.state == GrantState::Intended && entry.refusal.is_none();
+    let since = if unanswered && !present { scene.now } else { entry.since };
+    let ending =
+        Entry { state: if retained { GrantState::Retained } else { GrantState::Revoking }, since, refusal: None };
+    if present {
+        return if retained { Fate::Keep(ending) } else { Fate::Remove(ending) };
+    }
+    if waited(scene, since, scene.timing.absence_window, look) { Fate::Gone } else { Fate::Keep(ending) }
+}
+
+fn decide_wanted(
+    scene: &Scene<'_>,
+    entry: Option<Entry>,
+    present: bool,
+    turn: &Turn,
+    across_sites: bool,
+    look: &mut Option<Timestamp>,
+) -> Fate {
+    if present {
+        let since = entry.map_or(scene.now, |entry| entry.since);
+        return Fate::Keep(Entry { state: GrantState::Granted, since, refusal: None });
+    }
+    if let Some(entry) = entry {
+        let (pause, patient) = match (entry.state, entry.refusal) {
+            (_, Some(_)) => (scene.timing.refusal_retry, true),
+            // The cloud may show a grant late: adding it again at once would only add noise.
+            (GrantState::Intended | GrantState::Granted, None) => (scene.timing.absence_window, true),
+            (GrantState::Revoking | GrantState::Retained, None) => (SignedDuration::ZERO, false),
+        };
+        if patient && !waited(scene, entry.since, pause, look) {
+            return Fate::Keep(entry);
+        }
+    }
+    match barrier(scene, across_sites) {
+        Some(reason) if entry.is_none() => Fate::Decline(reason),
+        // What once was granted and is gone now stays in the ledger until the barrier falls or the wish ends.
+        Some(reason) => entry.map_or(Fate::Decline(reason), Fate::Keep),
+        None => Fate::Add(turn.clone()),
+    }
+}
+
+/// What keeps this image from being shared with anybody new, or with this one.
+fn barrier(scene: &Scene<'_>, across_sites: bool) -> Option<Reason> {
+    if scene.deleting {
+        return Some(Reason::ImageDeleting);
+    }
+    match scene.image.state {
+        ImageState::Available => {}
+        ImageState::Creating | ImageState::Failed => return Some(Reason::ImageNotAvailable),
+        ImageState::Deprecated => return Some(Reason::ImageNotShareable),
+    }
+    match scene.image.ownership {
+        Ownership::Own => {}
+        Ownership::Received { .. } => return Some(Reason::ImageNotOwned),
+        Ownership::System | Ownership::Marketplace => return Some(Reason::ImageNotShareable),
+    }
+    (across_sites && scene.image.from_marketplace).then_some(Reason::ImageNotShareable)
+}
+
+/// Whether `pause` has passed since `since`; if not, notes when it will have.
+fn waited(scene: &Scene<'_>, since: Timestamp, pause: SignedDuration, look: &mut Option<Timestamp>) -> bool {
+    let over = since.saturating_add(pause).unwrap_or(Timestamp::MAX);
+    if scene.now >= over {
+        return true;
+    }
+    *look = Some(look.map_or(over, |earlier| earlier.min(over)));
+    false
+}
+
+fn note_foreign(scene: &Scene<'_>, recipient: Recipient, plan: &mut Plan) {
+    if scene.wishes.keeps(&recipient) {
+        return;
+    }
+    let known = scene.ledger.unmanaged.get(&recipient).copied().flatten();
+    let since = scene.wishes.anyone_wishing.then(|| known.unwrap_or(scene.now));
+    if let (UnmanagedRecipients::Revoke, Some(since)) = (scene.unmanaged, since)
+        && waited(scene, since, scene.timing.unmanaged_grace, &mut plan.look_again)
+    {
+        let entry = Entry { state: GrantState::Revoking, since, refusal: None };
+        plan.settled.grants.insert(recipient.clone(), entry);
+        plan.remove.push(recipient);
+        return;
+    }
+    plan.settled.unmanaged.insert(recipient, since);
+}
+
+/// Gives the free places: first to those who had one and lost it, then in the order of turns. Nobody is displaced.
+fn give_places(scene: &Scene<'_>, mut candidates: Vec<(Turn, Recipient)>, plan: &mut Plan) {
+    let expected = plan
+        .settled
+        .grants
+        .iter()
+        .filter(|(recipient, entry)| {
+            matches!(entry.state, GrantState::Intended | GrantState::Granted)
+                && entry.refusal.is_none()
+                && !scene.recipients.recipients.contains(recipient)
+        })
+        .count();
+    let taken = plan.present + expected;
+    let bound = if plan.limit == 0 { GRANTS_MAX } else { plan.limit.min(GRANTS_MAX) };
+    plan.free_places = (plan.limit != 0).then(|| bound.saturating_sub(taken));
+    let places = bound.saturating_sub(taken.saturating_sub(plan.remove.len()));
+    let had_a_place = |recipient: &Recipient| {
+        scene.ledger.grants.get(recipient).is_some_and(|e| e.refusal.is_none() && e.state == GrantState::Granted)
+    };
+    candidates.sort_by(|(a, x), (b, y)| (!had_a_place(x), a).cmp(&(!had_a_place(y), b)));
+    for (place, (_, recipient)) in candidates.into_iter().enumerate() {
+        if place < places {
+            // Until it is read as present, what was known of it stays written.
+            if let Some(entry) = scene.ledger.grants.get(&recipient) {
+                plan.settled.grants.insert(recipient.clone(), *entry);
+            }
+            plan.add.push(recipient);
+        } else {
+            if let Some(entry) = scene.ledger.grants.get(&recipient)
+                && entry.state != GrantState::Retained
+            {
+                plan.settled.grants.insert(recipient.clone(), Entry { state: GrantState::Intended, ..*entry });
+            }
+            plan.settled.declined.insert(recipient, Reason::RecipientLimit);
+        }
+    }
+}
+
+fn limit(scene: &Scene<'_>) -> usize {
+    let limit = match scene.image.kind {
+        ImageKind::FullServer => scene.terms.recipients_per_full_server_image,
+        ImageKind::SystemDisk | ImageKind::DataDisk => scene.terms.recipients_per_image,
+    };
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// The shares that wish or hold, and those that ended but whose grants may not have: an ended share is let go when nothing
+/// is being revoked any more.
+fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Served> {
+    let mut shares: BTreeMap<String, Served> = served(scene.shares, scene.now)
+        .into_iter()
+        .map(|share| {
+            let served =
+                Served { namespace: share.namespace.clone(), name: share.name.clone(), generation: share.generation };
+            (share.uid.clone(), served)
+        })
+        .collect();
+    if scene.wishes.blind || settled.revoking().next().is_some() {
+        for (uid, share) in &scene.ledger.shares {
+            shares.entry(uid.clone()).or_insert_with(|| share.clone());
+        }
+    }
+    shares
+}
+
+/// What can be decided without seeing the cloud: grants a deleted share leaves behind are retained, and a share nothing is
+/// to be revoked for is let go.
+pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Timestamp) -> Ledger {
+    let mut settled = ledger.clone();
+    for (recipient, entry) in &mut settled.grants {
+        if !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient) && wishes.retained.contains(recipient) {
+            entry.state = GrantState::Retained;
+        }
+    }
+    let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {
+        entry.state != GrantState::Retained && !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient)
+    });
+    if !wishes.blind && !unwanted_left {
+        let serving: Vec<&str> = served(shares, now).into_iter().map(|share| share.uid.as_str()).collect();
+        settled.shares.retain(|uid, _| serving.contains(&uid.as_str()));
+    }
+    settled
+}
+
+/// Drops the steps that the shares, listed afresh after the intent was written, no longer ask for.
+pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &Wishes) {
+    plan.add.retain(|recipient| fresh.wanted.contains_key(recipient));
+    plan.remove.retain(|recipient| {
+        let foreign = !before.grants.contains_key(recipient);
+        !fresh.wanted.contains_key(recipient)
+            && !fresh.keeps(recipient)
+            && !fresh.retained.contains(recipient)
+            && (!foreign || fresh.anyone_wishing)
+    });
+}
+
+/// What is known once the cloud read the image as absent: nobody has it any more, which counts once it was read twice, an
+/// absence window apart. Returns when to read again, if it must be.
+pub fn plan_absent(
+    ledger: &Ledger,
+    shares: &[Share],
+    window: SignedDuration,
+    now: Timestamp,
+) -> (Ledger, Option<Timestamp>) {
+    let mut settled = ledger.clone();
+    let since = ledger.absent_since.unwrap_or(now);
+    settled.absent_since = Some(since);
+    settled.unmanaged.clear();
+    let over = since.saturating_add(window).unwrap_or(Timestamp::MAX);
+    if now < over {
+        return (settled, Some(over));
+    }
+    settled.grants.clear();
+    let serving: Vec<&str> = served(shares, now).into_iter().map(|share| share.uid.as_str()).collect();
+    settled.shares.retain(|uid, _| serving.contains(&uid.as_str()));
+    (settled, None)
+}
+
+/// The ledger after the calls: what was sent is dated, what was refused is remembered, what was never sent is as before.
+pub fn record(intended: &Ledger, before: &Ledger, outcomes: &BTreeMap<Recipient, Outcome>, now: Timestamp) -> Ledger {
+    let mut ledger = intended.clone();
+    let intents: Vec<Recipient> = intended
+        .grants
+        .iter()
+        .filter(|(_, entry)| entry.state == GrantState::Intended && entry.refusal.is_none())
+        .map(|(recipient, _)| recipient.clone())
+        .collect();
+    for recipient in intents {
+        let earlier = before.grants.get(&recipient);
+        if earlier == intended.grants.get(&recipient) {
+            continue;
+        }
+        let fresh = Entry { state: GrantState::Intended, since: now, refusal: None };
+        match outcomes.get(&recipient) {
+            Some(Outcome::Done | Outcome::Uncertain) => {
+                ledger.grants.insert(recipient, fresh);
+            }
+            Some(Outcome::Refused(fault)) => {
+                ledger.grants.insert(recipient, Entry { refusal: Some(refusal_of(fault)), ..fresh });
+            }
+            Some(Outcome::NotSent) | None => match earlier {
+                Some(entry) => {
+                    ledger.grants.insert(recipient, *entry);
+                }
+                None => {
+                    ledger.grants.remove(&recipient);
+                }
+            },
+        }
+    }
+    // A foreign recipient whose removal was never sent is not ours after all.
+    ledger.grants.retain(|recipient, entry| {
+        let never_sent = matches!(outcomes.get(recipient), Some(Outcome::NotSent) | None);
+        entry.state != GrantState::Revoking || before.grants.contains_key(recipient) || !never_sent
+    });
+    ledger
+}

@@ -1,0 +1,154 @@
+//! What stands in the way, as a reason and a sentence for the person who must act.
+
+use std::time::Duration;
+
+use crate::api::conditions::{Reason, Truth};
+use crate::api::limits::{MESSAGE_CHARS_MAX, NAMES_PER_MESSAGE_MAX};
+use crate::clouds::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
+
+/// Something that keeps an object from being as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What to do, as a class.
+    pub reason: Reason,
+    /// What to do, in words. Stable from pass to pass.
+    pub message: String,
+    /// Whether it passes by itself, and not before when.
+    pub recovery: Recovery,
+}
+
+impl Trouble {
+    /// Somebody must act.
+    pub fn blocked(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), recovery: Recovery::Blocked }
+    }
+
+    /// Passes by itself.
+    pub fn passing(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), recovery: Recovery::Retry { not_before: None } }
+    }
+
+    /// The truth of `Ready` under this trouble: what could not be observed is Unknown, what was observed is False.
+    pub fn truth(&self) -> Truth {
+        match self.reason {
+            Reason::Throttled | Reason::CloudUnavailable | Reason::AnswerUnclear | Reason::Pending => Truth::Unknown,
+            _ => Truth::False,
+        }
+    }
+
+    /// The least time to wait before the next try, where the cloud said so.
+    pub fn not_before(&self) -> Option<Duration> {
+        match self.recovery {
+            Recovery::Retry { not_before } => not_before,
+            Recovery::Blocked => None,
+        }
+    }
+}
+
+/// The reason a fault stands for in a condition.
+pub fn reason_of(fault: &Fault) -> Reason {
+    match fault {
+        Fault::Throttled { .. } | Fault::BudgetSpent { .. } => Reason::Throttled,
+        Fault::Unavailable | Fault::TimedOut { .. } => Reason::CloudUnavailable,
+        Fault::Unauthenticated { .. } => Reason::CredentialsRejected,
+        Fault::ClockSkew => Reason::ClockSkew,
+        Fault::Forbidden { .. } => Reason::PermissionDenied,
+        Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => Reason::RecipientLimit,
+        Fault::QuotaExceeded { quota: Quota::ReceivedImages } => Reason::RecipientFull,
+        Fault::QuotaExceeded { quota: Quota::Other } | Fault::Refused { refusal: Refusal::Unknown, .. } => {
+            Reason::CloudRefused
+        }
+        Fault::NotFound(Missing::Image) => Reason::ImageNotFound,
+        Fault::NotFound(Missing::Region) => Reason::RegionUnknown,
+        Fault::NotFound(Missing::Recipient) | Fault::Refused { refusal: Refusal::Recipient, .. } => {
+            Reason::InvalidRecipient
+        }
+        Fault::Conflict(Conflict::ImageInUse) => Reason::ImageInUse,
+        Fault::Conflict(Conflict::ImageShared) => Reason::UnmanagedRecipients,
+        Fault::Conflict(Conflict::ImageProtected) => Reason::ImageProtected,
+        Fault::Conflict(Conflict::ImageBusy) => Reason::ImageNotAvailable,
+        Fault::Refused { refusal: Refusal::Image, .. } => Reason::ImageNotShareable,
+        Fault::Unintelligible => Reason::AnswerUnclear,
+    }
+}
+
+/// Why one recipient was refused, once it is known that it was this one.
+pub fn refusal_of(fault: &Fault) -> Reason {
+    match reason_of(fault) {
+        Reason::CloudRefused => Reason::RecipientRefused,
+        reason => reason,
+    }
+}
+
+impl From<&Fault> for Trouble {
+    fn from(fault: &Fault) -> Self {
+        let message = match fault {
+            Fault::Throttled { .. } => "the cloud asks for fewer calls; waiting".to_owned(),
+            Fault::BudgetSpent { .. } => "this account's call budget is used up; waiting".to_owned(),
+            Fault::Unavailable | Fault::TimedOut { .. } => {
+                "the cloud cannot be reached or does not answer in time; trying again".to_owned()
+            }
+            Fault::Unauthenticated { code } => {
+                format!("the cloud refuses the credentials ({code}): put a valid key into the account's Secret")
+            }
+            Fault::ClockSkew => "this machine's clock differs from the cloud's by more than a signature allows: \
+                                 set the clock"
+                .to_owned(),
+            Fault::Forbidden { code } => {
+                format!("the credentials may not do this ({code}): grant the account's key the permission")
+            }
+            Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => {
+                "the cloud says that the image has as many recipients as it may have: remove some, or have the limit \
+                 raised by the vendor"
+                    .to_owned()
+            }
+            Fault::QuotaExceeded { quota: Quota::ReceivedImages | Quota::Other } => {
+                "a limit of the cloud is reached: free room there, or have it raised by the vendor".to_owned()
+            }
+            Fault::NotFound(Missing::Image) => {
+                "the cloud does not know the image in this account and region".to_owned()
+            }
+            Fault::NotFound(Missing::Region) => "the cloud does not know the region".to_owned(),
+            Fault::NotFound(Missing::Recipient) => "the cloud does not know a recipient".to_owned(),
+            Fault::Conflict(Conflict::ImageInUse) => {
+                "servers still use the image: release them first; deletion is never forced".to_owned()
+            }
+            Fault::Conflict(Conflict::ImageShared) => "the cloud says that the image is still shared".to_owned(),
+            Fault::Conflict(Conflict::ImageProtected) => {
+                "the image is protected against deletion: lift the protection first".to_owned()
+            }
+            Fault::Conflict(Conflict::ImageBusy) => {
+                "the image is being made, copied, imported or exported; waiting".to_owned()
+            }
+            Fault::Refused { refusal: Refusal::Image, code } => format!(
+                "the cloud refuses to share this image ({code}): images encrypted with the service's own key and images \
+                 from the marketplace cannot be shared; copy it with a key of yours first"
+            ),
+            Fault::Refused { refusal: Refusal::Recipient | Refusal::Unknown, code } => {
+                format!("the cloud refuses the request ({code})")
+            }
+            Fault::Unintelligible => {
+                "the cloud's answer cannot be understood or is incomplete; nothing is concluded from it".to_owned()
+            }
+        };
+        Self { reason: reason_of(fault), message, recovery: fault.recovery() }
+    }
+}
+
+/// The first few names and how many more there are: bounded, for messages.
+pub fn name_some<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    let all: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    let mut text = all.iter().take(NAMES_PER_MESSAGE_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if let Some(more) = all.len().checked_sub(NAMES_PER_MESSAGE_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// Foreign text made safe for a terminal and a status: no control or direction characters, bounded.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))
+        .take(MESSAGE_CHARS_MAX)
+        .collect()
+}

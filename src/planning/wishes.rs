@@ -1,0 +1,158 @@
+//! What all shares of one image want together: who is wanted, who stays because a share holds it, who is left behind by
+//! `deletionPolicy: Retain`, and which wishes can never be fulfilled as written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::api::conditions::Reason;
+use crate::api::limits::SHARES_PER_IMAGE_MAX;
+use crate::domain::identifiers::{PartyId, Recipient, RegionId};
+use crate::domain::provider::{Provider, Site};
+use crate::domain::share::{AskedRecipient, Share, Standing};
+
+/// What the account and the place of an image allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The cloud.
+    pub provider: Provider,
+    /// The owner's account.
+    pub account: PartyId,
+    /// The owner's site.
+    pub site: Site,
+    /// Where the image lives.
+    pub region: RegionId,
+    /// Regions per site, where the account overrides the built-in table.
+    pub sites: BTreeMap<Site, BTreeSet<String>>,
+    /// Recipients an image may have; 0 means no limit.
+    pub recipients_per_image: u32,
+    /// Recipients a full-server image may have; 0 means no limit.
+    pub recipients_per_full_server_image: u32,
+}
+
+impl Terms {
+    /// Whether a site sells the image's region.
+    pub fn sold_on(&self, site: Site) -> bool {
+        match self.sites.get(&site) {
+            Some(regions) => regions.contains(self.region.as_str()),
+            None => self.provider.site_has_region(site, &self.region),
+        }
+    }
+
+    /// Judges one recipient as written: what it is, or why it can never be granted as written.
+    pub fn judge(&self, asked: &AskedRecipient) -> Result<Recipient, Reason> {
+        if !self.provider.rules().recipient_kinds.contains(&asked.kind) {
+            return Err(Reason::RecipientKindUnsupported);
+        }
+        let recipient = self.provider.parse_recipient(asked.kind, &asked.id).map_err(|_| Reason::InvalidRecipient)?;
+        if recipient.id == self.account {
+            return Err(Reason::InvalidRecipient);
+        }
+        if asked.site.is_some_and(|site| !self.sold_on(site)) {
+            return Err(Reason::RegionNotOnSite);
+        }
+        Ok(recipient)
+    }
+}
+
+/// The order in which places are given: share's age, its uid, index in its list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    created: Timestamp,
+    uid: String,
+    index: usize,
+}
+
+/// One wanted recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its turn.
+    pub turn: Turn,
+    /// A share names another site than the owner's for it.
+    pub across_sites: bool,
+}
+
+/// What all shares want together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Wanted recipients.
+    pub wanted: BTreeMap<Recipient, Wanted>,
+    /// Recipients a holding share names: neither added nor revoked.
+    pub held: BTreeSet<Recipient>,
+    /// Recipients that a share being deleted leaves behind.
+    pub retained: BTreeSet<Recipient>,
+    /// Wishes that cannot be fulfilled as written.
+    pub declined: BTreeMap<Recipient, Reason>,
+    /// Nothing may be revoked, since a share cannot be read and may want anybody.
+    pub blind: bool,
+    /// At least one share is wishing.
+    pub anyone_wishing: bool,
+}
+
+impl Wishes {
+    /// Adds the shares up. `blind`: at least one share that names this image cannot be read.
+    pub fn gather(terms: &Terms, shares: &[Share], blind: bool, now: Timestamp) -> Self {
+        let mut wishes = Self { blind, ..Self::default() };
+        let mut in_turn: Vec<&Share> = shares.iter().collect();
+        in_turn.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
+        let mut places = SHARES_PER_IMAGE_MAX;
+        for share in in_turn {
+            match share.standing(now) {
+                Standing::Ended => wishes.add_ended(terms, share),
+                Standing::Holding => wishes.held.extend(named(terms, share)),
+                Standing::Wishing if places > 0 => {
+                    places -= 1;
+                    wishes.add_wishing(terms, share);
+                }
+                // Beyond the bound a share waits, but loses nothing it may have had.
+                Standing::Wishing => wishes.held.extend(named(terms, share)),
+            }
+        }
+        wishes.declined.retain(|recipient, _| !wishes.wanted.contains_key(recipient));
+        wishes
+    }
+
+    fn add_wishing(&mut self, terms: &Terms, share: &Share) {
+        self.anyone_wishing = true;
+        for (index, asked) in share.recipients.iter().enumerate() {
+            match terms.judge(asked) {
+                Ok(recipient) => {
+                    let turn = Turn { created: share.created, uid: share.uid.clone(), index };
+                    let across_sites = asked.site.is_some_and(|site| site != terms.site);
+                    let wanted = self.wanted.entry(recipient).or_insert(Wanted { turn, across_sites });
+                    wanted.across_sites |= across_sites;
+                }
+                Err(reason) => {
+                    // What does not even parse as an identifier is refused by the schema; nothing to remember it by.
+                    if let Ok(id) = PartyId::parse(&asked.id) {
+                        self.declined.entry(Recipient { kind: asked.kind, id }).or_insert(reason);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_ended(&mut self, terms: &Terms, share: &Share) {
+        if share.deleting && share.retain {
+            self.retained.extend(named(terms, share));
+        }
+    }
+
+    /// Whether a grant of this recipient must stay as it is, whoever else wants it gone.
+    pub fn keeps(&self, recipient: &Recipient) -> bool {
+        self.blind || self.held.contains(recipient)
+    }
+}
+
+/// Everybody a share names who could ever have been granted: kind and spelling only, since terms may have changed since.
+fn named<'a>(terms: &'a Terms, share: &'a Share) -> impl Iterator<Item = Recipient> + 'a {
+    share.recipients.iter().filter_map(|asked| terms.provider.parse_recipient(asked.kind, &asked.id).ok())
+}
+
+/// The shares to serve, in order of turn: those that wish or hold, up to the bound.
+pub fn served(shares: &[Share], now: Timestamp) -> Vec<&Share> {
+    let mut served: Vec<&Share> = shares.iter().filter(|share| share.standing(now) != Standing::Ended).collect();
+    served.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
+    served.truncate(SHARES_PER_IMAGE_MAX);
+    served
+}
