@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod clouds;
+pub mod cluster;
 pub mod domain;
 pub mod planning;
 

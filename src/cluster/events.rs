@@ -1,0 +1,66 @@
+//! The closed set of events. An event tells what was done; a state is told by conditions.
+
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Resource, ResourceExt};
+
+use super::within_deadline;
+
+/// Longest note the API server accepts, in bytes.
+const NOTE_BYTES_MAX: usize = 1024;
+
+/// What an event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occurrence {
+    /// Recipients may use the image now.
+    Granted,
+    /// Recipients that already had the image are ours now.
+    Adopted,
+    /// Recipients may not use the image any more.
+    Revoked,
+    /// Recipients nobody here asked for were found.
+    UnmanagedFound,
+    /// The image was deleted at the cloud.
+    ImageDeleted,
+}
+
+impl Occurrence {
+    fn action(self) -> &'static str {
+        match self {
+            Self::Granted => "Grant",
+            Self::Adopted => "Adopt",
+            Self::Revoked => "Revoke",
+            Self::UnmanagedFound => "Observe",
+            Self::ImageDeleted => "Delete",
+        }
+    }
+
+    fn kind(self) -> EventType {
+        match self {
+            Self::Granted | Self::Adopted => EventType::Normal,
+            Self::Revoked | Self::UnmanagedFound | Self::ImageDeleted => EventType::Warning,
+        }
+    }
+}
+
+/// Publishes one event; a failure is logged and never stops a pass.
+pub async fn publish<K: Resource<DynamicType = ()>>(recorder: &Recorder, object: &K, what: Occurrence, note: String) {
+    let event = Event {
+        type_: what.kind(),
+        reason: format!("{what:?}"),
+        note: Some(cut(note)),
+        action: what.action().to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = within_deadline(recorder.publish(&event, &object.object_ref(&()))).await {
+        tracing::warn!(object.name = %object.name_any(), event = ?what, %error, "the event could not be published");
+    }
+}
+
+fn cut(mut note: String) -> String {
+    let mut end = NOTE_BYTES_MAX.min(note.len());
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    note.truncate(end);
+    note
+}
