@@ -2,6 +2,7 @@
 //! of planning or of the simulator.
 
 pub mod clock;
+pub mod endpoint_rule;
 pub mod fault;
 pub mod transport;
 
