@@ -1,7 +1,13 @@
 //! The edge towards the clouds: one trait, one fault, one client a provider. Knows `domain`; knows nothing of Kubernetes,
 //! of planning or of the simulator.
 
+pub mod alibaba;
+pub mod budget;
+pub mod clock;
+pub mod connect;
+pub mod endpoint_rule;
 pub mod fault;
+pub mod transport;
 
 use async_trait::async_trait;
 

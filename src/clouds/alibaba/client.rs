@@ -1,0 +1,183 @@
+//! One Alibaba Cloud account, ready to be called: signs, sends, reads. Every call is made once; whether and when it is
+//! made again is decided by those who know why it was made.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use async_trait::async_trait;
+use reqwest::Method;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Operation;
+use super::endpoints::{Place, url_of};
+use super::faults::fault_of;
+use super::sign::{Credentials, Unsigned, sign};
+use super::wire;
+use crate::clouds::connect::{AlibabaAccess, Edge};
+use crate::clouds::endpoint_rule::CheckedEndpoint;
+use crate::clouds::fault::{Missing, Refusal};
+use crate::clouds::transport::{Request, sensitive};
+use crate::clouds::{Cloud, Fault, ImageRef, Lane, RecipientChange};
+use crate::domain::identifiers::{PartyId, Recipient, RegionId};
+use crate::domain::image::{ImageFacts, RecipientList};
+
+/// Accounts one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops those beyond it without
+/// an error (API page of the call).
+const RECIPIENTS_PER_CALL: usize = 10;
+/// Largest page of `DescribeImageSharePermission` (its API page).
+const PAGE_SIZE: usize = 100;
+/// Most pages read; an image has 50 recipients unless the vendor raised the limit.
+const PAGES_MAX: u32 = 20;
+
+type Query = Vec<(String, String)>;
+
+/// The client of one account. Shares connections and budgets with all others of the process.
+pub struct AlibabaCloud {
+    account: PartyId,
+    endpoint: Option<CheckedEndpoint>,
+    credentials: Credentials,
+    edge: Edge,
+}
+
+impl fmt::Debug for AlibabaCloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlibabaCloud").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl AlibabaCloud {
+    /// A client for one account; nothing is sent yet.
+    pub fn new(access: AlibabaAccess, edge: &Edge) -> Self {
+        let AlibabaAccess { account, endpoint, credentials } = access;
+        Self { account, endpoint, credentials, edge: edge.clone() }
+    }
+
+    /// Makes one call and returns the body of its answer.
+    async fn call(&self, operation: Operation, place: Place<'_>, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
+        let url = url_of(place, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
+        let budget_account = format!("alibaba/{}", self.account);
+        self.edge.budgets.take(&budget_account, &place.budget_key(), lane).await?;
+        // Signed only now: the wait for a token may have been long, and the date must be fresh.
+        let request = self
+            .signed(operation, url, &query)
+            .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
+        let answer = self.edge.transport.send(request).await?;
+        if answer.status == 200 {
+            return Ok(answer.body);
+        }
+        let fault = fault_of(operation, answer.status, &answer.headers, &answer.body);
+        tracing::debug!(action = operation.action(), status = answer.status, %fault, "a call to Alibaba Cloud failed");
+        Err(fault)
+    }
+
+    /// `None` if a header holds what no header may, which parsed credentials and hosts rule out.
+    fn signed(&self, operation: Operation, mut url: Url, query: &[(String, String)]) -> Option<Request> {
+        let host = match url.port() {
+            Some(port) => format!("{}:{port}", url.host_str()?),
+            None => url.host_str()?.to_owned(),
+        };
+        let unsigned = Unsigned {
+            method: "POST",
+            path: "/",
+            query,
+            // What proxies may rewrite (accept, user-agent) is not signed; the vendor demands host and x-acs-* only.
+            headers: &[("host", &host), ("x-acs-action", operation.action()), ("x-acs-version", operation.version())],
+            body: b"",
+        };
+        let signed = sign(&unsigned, &self.credentials, self.edge.clock.now(), &(self.edge.nonce)());
+        url.set_query(Some(&signed.query));
+        let mut headers = HeaderMap::new();
+        headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
+        for (name, value) in &signed.headers {
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, sensitive(value)?);
+        }
+        Some(Request { method: Method::POST, url, headers, body: Vec::new() })
+    }
+}
+
+fn image_query(at: &ImageRef) -> Query {
+    vec![("RegionId".to_owned(), at.region.to_string()), ("ImageId".to_owned(), at.image.to_string())]
+}
+
+fn numbered<'a>(name: &'a str, recipients: &'a [Recipient]) -> impl Iterator<Item = (String, String)> + 'a {
+    (1..)
+        .zip(recipients)
+        .map(move |(number, recipient): (u32, _)| (format!("{name}.{number}"), recipient.id.to_string()))
+}
+
+#[async_trait]
+impl Cloud for AlibabaCloud {
+    async fn identity(&self) -> Result<PartyId, Fault> {
+        let body = self.call(Operation::GetCallerIdentity, Place::Sts, Vec::new(), Lane::Acceptance).await?;
+        wire::read_identity(&body)
+    }
+
+    async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
+        let body = self.call(Operation::DescribeRegions, Place::Central, Vec::new(), Lane::Acceptance).await?;
+        wire::read_regions(&body)
+    }
+
+    async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
+        let mut query = image_query(at);
+        // Without it only available images are listed. No owner is asked for: an image of somebody else must be told apart
+        // from one that is not there.
+        query.push(("Status".to_owned(), "ALL".to_owned()));
+        match self.call(Operation::DescribeImages, Place::Region(&at.region), query, lane).await {
+            Ok(body) => wire::read_image(&body, &at.image, &self.account),
+            Err(Fault::NotFound(Missing::Image)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
+        let (mut recipients, mut rows, mut total) = (BTreeSet::new(), 0_usize, None);
+        let mut steady = true;
+        for number in 1..=PAGES_MAX {
+            let mut query = image_query(at);
+            query.push(("PageNumber".to_owned(), number.to_string()));
+            query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
+            let operation = Operation::DescribeImageSharePermission;
+            let body = self.call(operation, Place::Region(&at.region), query, lane).await?;
+            let page = wire::read_recipients(&body, &at.image, number)?;
+            steady &= *total.get_or_insert(page.total) == page.total;
+            rows += page.rows.len();
+            let last = page.rows.is_empty() || rows >= page.total as usize;
+            recipients.extend(page.rows);
+            if last {
+                break;
+            }
+        }
+        // A recipient listed twice hides that another slipped from one page to the next: both counts must fit.
+        let wanted = total.map_or(0, |total| total as usize);
+        let complete = steady && rows == wanted && recipients.len() == wanted;
+        Ok(RecipientList { recipients: recipients.into_iter().collect(), complete })
+    }
+
+    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<(), Fault> {
+        if change.add.len() > RECIPIENTS_PER_CALL || change.remove.len() > RECIPIENTS_PER_CALL {
+            // Sent all the same, the vendor would drop the rest in silence and report success.
+            return Err(Fault::Refused { refusal: Refusal::Unknown, code: "TooManyRecipientsInOneCall".to_owned() });
+        }
+        if change.add.is_empty() && change.remove.is_empty() {
+            return Ok(());
+        }
+        let mut query = image_query(at);
+        query.extend(numbered("AddAccount", &change.add));
+        query.extend(numbered("RemoveAccount", &change.remove));
+        let operation = Operation::ModifyImageSharePermission;
+        wire::read_write(&self.call(operation, Place::Region(&at.region), query, lane).await?)
+    }
+
+    async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
+        let query = image_query(at);
+        wire::read_write(&self.call(Operation::DeleteImage, Place::Region(&at.region), query, Lane::Edit).await?)
+    }
+
+    fn recipients_per_call(&self) -> usize {
+        RECIPIENTS_PER_CALL
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,370 @@
+//! The client against a server that answers what it is told to and keeps what it was asked.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Query as UrlQuery, State};
+use axum::http::{HeaderMap as SeenHeaders, Method as SeenMethod, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+
+use super::*;
+use crate::clouds::budget::BudgetSettings;
+use crate::clouds::clock::Clock;
+use crate::clouds::endpoint_rule::AllowedEndpoints;
+use crate::clouds::fault::Quota;
+use crate::clouds::transport::TransportSettings;
+use crate::domain::identifiers::{ImageId, RecipientKind};
+use crate::domain::image::Ownership;
+
+const ACCOUNT: &str = "1000000000000001";
+const NONCE: &str = "0123456789abcdef0123456789abcdef";
+
+struct Seen {
+    method: SeenMethod,
+    query: BTreeMap<String, String>,
+    headers: SeenHeaders,
+    body: Bytes,
+}
+
+struct Scripted {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+    /// Never answers at all.
+    hangs: bool,
+}
+
+fn says(status: u16, body: impl Into<String>) -> Scripted {
+    Scripted { status, headers: Vec::new(), body: body.into(), hangs: false }
+}
+
+#[derive(Clone, Default)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Scripted>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+async fn answer(
+    State(script): State<Script>,
+    method: SeenMethod,
+    UrlQuery(query): UrlQuery<BTreeMap<String, String>>,
+    headers: SeenHeaders,
+    body: Bytes,
+) -> Response {
+    script.seen.lock().unwrap().push(Seen { method, query, headers, body });
+    let next = script.answers.lock().unwrap().pop_front();
+    let Some(next) = next else { return StatusCode::NOT_IMPLEMENTED.into_response() };
+    if next.hangs {
+        std::future::pending::<()>().await;
+    }
+    let mut response = (StatusCode::from_u16(next.status).unwrap(), next.body).into_response();
+    for (name, value) in next.headers {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response
+}
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        "2024-05-06T07:08:09.5Z".parse().unwrap()
+    }
+}
+
+struct Setting {
+    cloud: AlibabaCloud,
+    script: Script,
+    host: String,
+}
+
+impl Setting {
+    async fn new(answers: impl IntoIterator<Item = Scripted>) -> Self {
+        let script = Script::default();
+        script.answers.lock().unwrap().extend(answers);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let router = Router::new().fallback(answer).with_state(script.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let origin = format!("http://{host}");
+        let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
+        let access = AlibabaAccess {
+            account: PartyId::parse(ACCOUNT).unwrap(),
+            endpoint: Some(allowed.check(&origin).unwrap()),
+            credentials: Credentials::parse("testAccessKeyId", "testAccessKeySecret", None).unwrap(),
+        };
+        let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
+        let mut edge = Edge::new(transport, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();
+        edge.nonce = || NONCE.to_owned();
+        Self { cloud: AlibabaCloud::new(access, &edge), script, host }
+    }
+
+    fn calls(&self) -> usize {
+        self.script.seen.lock().unwrap().len()
+    }
+
+    /// Action and query of one call.
+    fn asked(&self, call: usize) -> (String, Vec<(String, String)>) {
+        let seen = self.script.seen.lock().unwrap();
+        let action = seen[call].headers["x-acs-action"].to_str().unwrap().to_owned();
+        (action, seen[call].query.clone().into_iter().collect())
+    }
+}
+
+fn image() -> ImageRef {
+    ImageRef {
+        region: RegionId::parse("cn-beijing").unwrap(),
+        image: ImageId::parse("m-2ze1a2b3c4d5e6f7g8h9").unwrap(),
+    }
+}
+
+fn recipient(number: u64) -> Recipient {
+    let id = PartyId::parse(&(1_000_000_000_000_000 + number).to_string()).unwrap();
+    Recipient { kind: RecipientKind::Account, id }
+}
+
+fn recipients(numbers: impl IntoIterator<Item = u64>) -> Vec<Recipient> {
+    numbers.into_iter().map(recipient).collect()
+}
+
+fn page(number: u32, total: usize, rows: impl IntoIterator<Item = u64>) -> Scripted {
+    let rows: Vec<_> = rows.into_iter().map(|row| serde_json::json!({"AliyunId": recipient(row).id})).collect();
+    let body = serde_json::json!({
+        "RequestId": "R", "RegionId": "cn-beijing", "ImageId": image().image, "TotalCount": total,
+        "PageNumber": number, "PageSize": 100, "Accounts": {"Account": rows}
+    });
+    says(200, body.to_string())
+}
+
+fn error(status: u16, code: &str) -> Scripted {
+    says(status, format!(r#"{{"RequestId":"R","HostId":"h","Code":"{code}","Message":"m"}}"#))
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn request_carries_the_signature_of_what_is_sent() {
+    let here = Setting::new([page(1, 0, [])]).await;
+    here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+
+    let query = pairs(&[
+        ("ImageId", "m-2ze1a2b3c4d5e6f7g8h9"),
+        ("PageNumber", "1"),
+        ("PageSize", "100"),
+        ("RegionId", "cn-beijing"),
+    ]);
+    assert_eq!(here.asked(0), ("DescribeImageSharePermission".to_owned(), query.clone()));
+    let seen = here.script.seen.lock().unwrap();
+    assert_eq!((&seen[0].method, seen[0].body.len()), (&SeenMethod::POST, 0));
+    let headers = &seen[0].headers;
+    for (name, value) in [
+        ("host", here.host.as_str()),
+        ("x-acs-version", "2014-05-26"),
+        ("x-acs-date", "2024-05-06T07:08:09Z"),
+        ("x-acs-signature-nonce", NONCE),
+        ("x-acs-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("accept", "application/json"),
+        ("content-length", "0"),
+    ] {
+        assert_eq!(headers[name], value, "{name}");
+    }
+    let credentials = Credentials::parse("testAccessKeyId", "testAccessKeySecret", None).unwrap();
+    let unsigned = Unsigned {
+        method: "POST",
+        path: "/",
+        query: &query,
+        headers: &[
+            ("host", &here.host),
+            ("x-acs-action", "DescribeImageSharePermission"),
+            ("x-acs-version", "2014-05-26"),
+        ],
+        body: b"",
+    };
+    let wanted = sign(&unsigned, &credentials, StoppedClock.now(), NONCE);
+    let authorization = &wanted.headers.iter().find(|(name, _)| name == "authorization").unwrap().1;
+    assert_eq!(headers["authorization"], authorization.as_str());
+}
+
+#[tokio::test]
+async fn three_pages_make_one_complete_list() {
+    let here = Setting::new([page(1, 250, 0..100), page(2, 250, 100..200), page(3, 250, 200..250)]).await;
+    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    assert!(list.complete);
+    assert_eq!(list.recipients, recipients(0..250));
+    let pages: Vec<String> = (0..here.calls()).map(|call| here.asked(call).1[1].1.clone()).collect();
+    assert_eq!(pages, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn failing_second_page_fails_the_whole_list() {
+    let here = Setting::new([page(1, 150, 0..100), error(503, "ServiceUnavailable")]).await;
+    assert_eq!(here.cloud.list_recipients(&image(), Lane::Edit).await, Err(Fault::Unavailable));
+
+    let here = Setting::new([page(1, 150, 0..100), page(1, 150, 0..100)]).await;
+    assert_eq!(here.cloud.list_recipients(&image(), Lane::Edit).await, Err(Fault::Unintelligible));
+}
+
+#[tokio::test]
+async fn list_that_does_not_fit_its_total_is_incomplete() {
+    for (script, wanted) in [
+        (vec![page(1, 3, 0..2), page(2, 3, [])], recipients(0..2)),
+        (vec![page(1, 1, 0..2)], recipients(0..2)),
+        (vec![page(1, 0, 0..1)], recipients(0..1)),
+        // The total changed between pages.
+        (vec![page(1, 101, 0..100), page(2, 102, 100..102)], recipients(0..102)),
+        (vec![page(1, 102, 0..100), page(2, 101, 100..101)], recipients(0..101)),
+        // One row twice: another one may have slipped through.
+        (vec![page(1, 101, 0..100), page(2, 101, 99..100)], recipients(0..100)),
+        (vec![page(1, 3, [0, 1, 1])], recipients(0..2)),
+    ] {
+        let here = Setting::new(script).await;
+        let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+        assert_eq!(list, RecipientList { recipients: wanted, complete: false });
+    }
+}
+
+#[tokio::test]
+async fn short_pages_are_followed_to_the_total() {
+    let here = Setting::new([page(1, 3, 0..1), page(2, 3, 1..3)]).await;
+    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    assert_eq!(list, RecipientList { recipients: recipients(0..3), complete: true });
+}
+
+#[tokio::test]
+async fn endless_list_ends_after_twenty_pages() {
+    let here = Setting::new((1..=30).map(|number| page(number, 9999, [u64::from(number)]))).await;
+    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    assert_eq!((here.calls(), list.complete), (20, false));
+}
+
+#[tokio::test]
+async fn one_image_is_asked_for_in_any_state_and_of_any_owner() {
+    let row = r#"{"ImageId":"m-2ze1a2b3c4d5e6f7g8h9","ImageOwnerAlias":"others","ImageOwnerId":1000000000000009,
+        "Status":"Available"}"#;
+    let full = format!(r#"{{"RequestId":"R","TotalCount":1,"Images":{{"Image":[{row}]}}}}"#);
+    let none = r#"{"RequestId":"R","TotalCount":0,"Images":{"Image":[]}}"#;
+    let other = full.replace("g8h9", "g8h8");
+    let answers = [says(200, full), says(200, none), error(404, "InvalidImageId.NotFound"), says(200, other)];
+    let here = Setting::new(answers).await;
+    let facts = here.cloud.observe_image(&image(), Lane::Resync).await.unwrap().unwrap();
+    assert_eq!(facts.ownership, Ownership::Received { owner: Some(PartyId::parse("1000000000000009").unwrap()) });
+    let query = pairs(&[("ImageId", "m-2ze1a2b3c4d5e6f7g8h9"), ("RegionId", "cn-beijing"), ("Status", "ALL")]);
+    assert_eq!(here.asked(0), ("DescribeImages".to_owned(), query));
+
+    assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Ok(None));
+    assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Ok(None));
+    assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Err(Fault::Unintelligible));
+}
+
+#[tokio::test]
+async fn additions_and_removals_go_in_one_numbered_call() {
+    let here = Setting::new([says(200, r#"{"RequestId":"R"}"#)]).await;
+    let change = RecipientChange { add: recipients(1..=10), remove: recipients(11..=12) };
+    assert_eq!(here.cloud.change_recipients(&image(), &change, Lane::Edit).await, Ok(()));
+    let (action, query) = here.asked(0);
+    let query: BTreeMap<String, String> = query.into_iter().collect();
+    assert_eq!((action.as_str(), query.len()), ("ModifyImageSharePermission", 14));
+    for number in 1..=10 {
+        assert_eq!(query[&format!("AddAccount.{number}")], recipient(number).id.as_str());
+    }
+    assert_eq!(query["RemoveAccount.1"], recipient(11).id.as_str());
+    assert_eq!(query["RemoveAccount.2"], recipient(12).id.as_str());
+}
+
+#[tokio::test]
+async fn more_than_ten_are_refused_before_anything_is_sent() {
+    let here = Setting::new([]).await;
+    for change in [
+        RecipientChange { add: recipients(0..11), remove: Vec::new() },
+        RecipientChange { add: Vec::new(), remove: recipients(0..11) },
+    ] {
+        let fault = here.cloud.change_recipients(&image(), &change, Lane::Edit).await.unwrap_err();
+        assert!(matches!(fault, Fault::Refused { .. }));
+    }
+    assert_eq!(here.cloud.change_recipients(&image(), &RecipientChange::default(), Lane::Edit).await, Ok(()));
+    assert_eq!(here.calls(), 0);
+}
+
+#[tokio::test]
+async fn errors_of_the_vendor_are_read_by_code_and_calls_are_made_once() {
+    let mut throttled = error(400, "Throttling.User");
+    throttled.headers.push(("x-acs-retry-after", "1500".to_owned()));
+    let here = Setting::new([error(403, "QuotaExceed.ShareImageUser"), throttled, says(502, "<html>")]).await;
+    let change = RecipientChange { add: recipients(0..1), remove: Vec::new() };
+    for wanted in [
+        Fault::QuotaExceeded { quota: Quota::RecipientsPerImage },
+        Fault::Throttled { retry_after: Some(Duration::from_millis(1500)) },
+        Fault::Unavailable,
+    ] {
+        assert_eq!(here.cloud.change_recipients(&image(), &change, Lane::Edit).await, Err(wanted));
+    }
+    assert_eq!(here.calls(), 3);
+}
+
+#[tokio::test]
+async fn deletion_is_never_forced() {
+    let here = Setting::new([says(200, r#"{"RequestId":"R"}"#), error(403, "ImageUseShared")]).await;
+    assert_eq!(here.cloud.delete_image(&image()).await, Ok(()));
+    let query = pairs(&[("ImageId", "m-2ze1a2b3c4d5e6f7g8h9"), ("RegionId", "cn-beijing")]);
+    assert_eq!(here.asked(0), ("DeleteImage".to_owned(), query));
+    assert!(matches!(here.cloud.delete_image(&image()).await, Err(Fault::Conflict(_))));
+}
+
+#[tokio::test]
+async fn identity_and_regions_are_asked_for() {
+    let identity = r#"{"RequestId":"R","AccountId":"1000000000000001","Arn":"acs:ram::1:user/x"}"#;
+    let regions = r#"{"RequestId":"R","Regions":{"Region":[{"RegionId":"cn-beijing"}]}}"#;
+    let here = Setting::new([says(200, identity), says(200, regions)]).await;
+    assert_eq!(here.cloud.identity().await, Ok(PartyId::parse(ACCOUNT).unwrap()));
+    assert_eq!(here.cloud.regions().await, Ok(vec![image().region]));
+    assert_eq!(here.asked(0), ("GetCallerIdentity".to_owned(), Vec::new()));
+    assert_eq!(here.script.seen.lock().unwrap()[0].headers["x-acs-version"], "2015-04-01");
+    assert_eq!(here.asked(1), ("DescribeRegions".to_owned(), Vec::new()));
+}
+
+#[tokio::test]
+async fn broken_answers_are_unintelligible() {
+    let cut = r#"{"RequestId":"R","TotalCount":1,"Accounts":{"Account":[{"AliyunId":"10000"#;
+    let here = Setting::new([says(200, cut), says(200, "<html>"), says(200, ""), says(204, "")]).await;
+    for _ in 0..4 {
+        assert_eq!(here.cloud.list_recipients(&image(), Lane::Edit).await, Err(Fault::Unintelligible));
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let elsewhere = Setting::new([says(200, r#"{"RequestId":"R"}"#)]).await;
+    let mut away = says(307, "");
+    away.headers.push(("location", format!("http://{}/", elsewhere.host)));
+    let here = Setting::new([away]).await;
+    assert_eq!(here.cloud.delete_image(&image()).await, Err(Fault::Unintelligible));
+    assert_eq!((here.calls(), elsewhere.calls()), (1, 0));
+}
+
+#[tokio::test]
+async fn slow_answer_to_a_write_times_out_as_sent() {
+    let mut here = Setting::new([Scripted { hangs: true, ..says(200, "") }]).await;
+    let short = TransportSettings { deadline: Duration::from_millis(300), ..TransportSettings::default() };
+    here.cloud.edge = Edge::new(short, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();
+    let change = RecipientChange { add: recipients(0..1), remove: Vec::new() };
+    let fault = here.cloud.change_recipients(&image(), &change, Lane::Edit).await.unwrap_err();
+    assert_eq!((fault, here.calls()), (Fault::TimedOut { sent: true }, 1));
+}
+
+#[tokio::test]
+async fn spent_budget_sends_nothing() {
+    let here = Setting::new((0..5).map(|_| page(1, 0, []))).await;
+    for _ in 0..5 {
+        here.cloud.list_recipients(&image(), Lane::Resync).await.unwrap();
+    }
+    let fault = here.cloud.list_recipients(&image(), Lane::Resync).await.unwrap_err();
+    assert!(matches!(fault, Fault::BudgetSpent { .. }));
+    assert_eq!(here.calls(), 5);
+}

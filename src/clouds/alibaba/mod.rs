@@ -1,0 +1,48 @@
+//! Alibaba Cloud ECS (API 2014-05-26) and STS (API 2015-04-01): signing, wire, faults, hosts and the client. The only
+//! place that knows this vendor's words; nothing here plans or retries.
+
+mod client;
+mod endpoints;
+mod faults;
+mod sign;
+mod wire;
+
+pub use client::AlibabaCloud;
+pub use sign::{Credentials, InvalidCredentials};
+
+/// The calls this operator makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    DescribeImages,
+    DescribeImageSharePermission,
+    ModifyImageSharePermission,
+    DeleteImage,
+    DescribeRegions,
+    GetCallerIdentity,
+}
+
+impl Operation {
+    /// The vendor's name of the call.
+    fn action(self) -> &'static str {
+        match self {
+            Self::DescribeImages => "DescribeImages",
+            Self::DescribeImageSharePermission => "DescribeImageSharePermission",
+            Self::ModifyImageSharePermission => "ModifyImageSharePermission",
+            Self::DeleteImage => "DeleteImage",
+            Self::DescribeRegions => "DescribeRegions",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+        }
+    }
+
+    /// The version of the API the call belongs to.
+    fn version(self) -> &'static str {
+        match self {
+            Self::GetCallerIdentity => "2015-04-01",
+            Self::DescribeImages
+            | Self::DescribeImageSharePermission
+            | Self::ModifyImageSharePermission
+            | Self::DeleteImage
+            | Self::DescribeRegions => "2014-05-26",
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Makes clients. What all of them share (connections, call budgets, the clock) is built once for the process.
+
+use std::sync::Arc;
+
+use super::Cloud;
+use super::alibaba::{AlibabaCloud, Credentials};
+use super::budget::{BudgetSettings, Budgets};
+use super::clock::{Clock, random_nonce};
+use super::endpoint_rule::CheckedEndpoint;
+use super::transport::{Transport, TransportSettings, TransportUnusable};
+use crate::domain::identifiers::PartyId;
+
+/// What every client of the process shares; cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    /// The HTTP client.
+    pub transport: Transport,
+    /// How many calls may be made.
+    pub budgets: Arc<Budgets>,
+    /// What dates signatures.
+    pub clock: Arc<dyn Clock>,
+    /// Makes the number used once of each signature.
+    pub nonce: fn() -> String,
+}
+
+impl Edge {
+    /// Builds what is shared, with random nonces. Fails only if no HTTP client can be built.
+    pub fn new(
+        transport: TransportSettings,
+        budgets: BudgetSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TransportUnusable> {
+        Ok(Self {
+            transport: Transport::new(transport)?,
+            budgets: Arc::new(Budgets::new(budgets)),
+            clock,
+            nonce: random_nonce,
+        })
+    }
+}
+
+/// What it takes to call one Alibaba Cloud account.
+#[derive(Debug, Clone)]
+pub struct AlibabaAccess {
+    /// The account the credentials are said to belong to; `Cloud::identity` tells whether they do.
+    pub account: PartyId,
+    /// Where to send everything, instead of to the vendor's hosts.
+    pub endpoint: Option<CheckedEndpoint>,
+    /// What calls are signed with.
+    pub credentials: Credentials,
+}
+
+/// A client of one Alibaba Cloud account; nothing is sent yet.
+pub fn alibaba(access: AlibabaAccess, shared: &Edge) -> Arc<dyn Cloud> {
+    Arc::new(AlibabaCloud::new(access, shared))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clouds::clock::SystemClock;
+
+    #[test]
+    fn client_is_built_without_installing_cryptography_by_hand_and_shows_no_secret() {
+        let clock = Arc::new(SystemClock);
+        let edge = Edge::new(TransportSettings::default(), BudgetSettings::default(), clock).unwrap();
+        let access = AlibabaAccess {
+            account: PartyId::parse("1000000000000001").unwrap(),
+            endpoint: None,
+            credentials: Credentials::parse("key-id-text", "secret-text", Some("token-text")).unwrap(),
+        };
+        let shown = format!("{access:?} {:?}", AlibabaCloud::new(access.clone(), &edge));
+        for secret in ["key-id-text", "secret-text", "token-text"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert_eq!(alibaba(access, &edge).recipients_per_call(), 10);
+    }
+}

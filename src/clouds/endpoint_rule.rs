@@ -1,0 +1,293 @@
+//! Where signed requests may go. Whoever writes a `CloudAccount` may name an endpoint, but only the operator's flags (and
+//! the vendor's own domain) decide whether it is used: otherwise an object in a namespace could point the operator's
+//! requests at any host it can reach.
+//!
+//! The text is parsed strictly, and spellings that different parsers read differently are refused rather than normalised.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use reqwest::Url;
+
+/// Longest endpoint accepted, in bytes.
+const ENDPOINT_BYTES_MAX: usize = 300;
+
+/// The vendor's domain: every host below it is allowed over https at its usual port.
+const VENDOR_SUFFIX: &str = ".aliyuncs.com";
+
+/// Why a text is not an endpoint, or not an allowed one. Never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointRefused {
+    /// Not of the form wanted.
+    #[error(
+        "an endpoint is https://host[:port] or, where the operator's flags say so, http://host:port; without user, \
+         path, query or fragment"
+    )]
+    Malformed,
+    /// Well-formed, but the operator's flags do not name it.
+    #[error("this endpoint is not among those the operator's flags allow")]
+    NotAllowed,
+}
+
+/// Scheme, host and port, in one spelling.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Origin {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// Parses `https://host[:port]` or `http://host[:port]`, a single trailing slash allowed.
+    fn parse(text: &str) -> Option<Self> {
+        if text.len() > ENDPOINT_BYTES_MAX || !text.is_ascii() {
+            return None;
+        }
+        let text = text.to_ascii_lowercase();
+        let (https, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return None,
+        };
+        Self::of_authority(https, rest.strip_suffix('/').unwrap_or(rest))
+    }
+
+    fn of_authority(https: bool, authority: &str) -> Option<Self> {
+        let after_bracket = authority.find(']').map_or(0, |at| at + 1);
+        let (name, after) = authority.split_at_checked(after_bracket)?;
+        let (host, port) = match after.split_once(':') {
+            Some((host, port)) => (format!("{name}{host}"), parse_port(port)?),
+            None => (authority.to_owned(), if https { 443 } else { 80 }),
+        };
+        let origin = is_host(&host).then_some(Self { https, host, port })?;
+        // The second opinion: the parser whose URL is used must read the very same parts.
+        let url = origin.url()?;
+        let same = url.host_str() == Some(origin.host.as_str()) && url.port_or_known_default() == Some(origin.port);
+        same.then_some(origin)
+    }
+
+    fn url(&self) -> Option<Url> {
+        Url::parse(&format!("{self}/")).ok()
+    }
+
+    fn is_vendors(&self) -> bool {
+        self.https && self.port == 443 && self.host.ends_with(VENDOR_SUFFIX)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", if self.https { "https" } else { "http" }, self.host, self.port)
+    }
+}
+
+/// Decimal, 1 to 65535, no leading zero.
+fn parse_port(text: &str) -> Option<u16> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| plain)
+}
+
+/// A DNS name without a trailing dot, a dotted IPv4 address or a bracketed IPv6 address, each in its one usual spelling.
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        let address = inner.strip_suffix(']').and_then(|text| text.parse::<Ipv6Addr>().ok());
+        return address.is_some_and(|address| format!("[{address}]") == host);
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A last label that starts with a digit is read as an address by some parsers: then it must be a plain one.
+    let numeric = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    host.len() <= 253 && host.split('.').all(is_label) && (!numeric || host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// An endpoint that passed the rule: the only kind a client accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedEndpoint(Url);
+
+impl CheckedEndpoint {
+    /// The endpoint's URL: path `/`, no query.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+/// The endpoints an operator allows besides the vendor's own.
+#[derive(Debug, Clone, Default)]
+pub struct AllowedEndpoints(Vec<Origin>);
+
+impl AllowedEndpoints {
+    /// Parses the operator's flags: each `host`, `host:port` (both meaning https) or a whole origin. Plain http is only
+    /// allowed by an entry that says `http://` and its port.
+    pub fn parse(entries: &[impl AsRef<str>]) -> Result<Self, EndpointRefused> {
+        let parse = |entry: &str| {
+            if !entry.contains("://") {
+                return Origin::parse(&format!("https://{entry}"));
+            }
+            let after_scheme = entry.split_once("://").map_or("", |(_, rest)| rest);
+            let names_port = after_scheme.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+            Origin::parse(entry).filter(|origin| origin.https || names_port)
+        };
+        let origins: Option<Vec<Origin>> = entries.iter().map(|entry| parse(entry.as_ref())).collect();
+        origins.map(Self).ok_or(EndpointRefused::Malformed)
+    }
+
+    /// Checks an endpoint somebody asked for.
+    pub fn check(&self, text: &str) -> Result<CheckedEndpoint, EndpointRefused> {
+        let origin = Origin::parse(text).ok_or(EndpointRefused::Malformed)?;
+        if !origin.is_vendors() && !self.0.contains(&origin) {
+            return Err(EndpointRefused::NotAllowed);
+        }
+        origin.url().map(CheckedEndpoint).ok_or(EndpointRefused::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EndpointRefused::{Malformed, NotAllowed};
+
+    fn allowed() -> AllowedEndpoints {
+        AllowedEndpoints::parse(&[
+            "ecs.example.org",
+            "proxy.example.org:8443",
+            "https://origin.example.org:9443",
+            "http://127.0.0.1:8080",
+            "http://simulator.clouds.svc:80",
+            "https://[::1]:8443",
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn allowed_endpoints_come_out_in_one_spelling() {
+        for (text, url) in [
+            ("https://ecs.aliyuncs.com", "https://ecs.aliyuncs.com/"),
+            ("https://ecs.aliyuncs.com/", "https://ecs.aliyuncs.com/"),
+            ("https://ecs.aliyuncs.com:443", "https://ecs.aliyuncs.com/"),
+            ("HTTPS://ECS.Cn-Beijing.ALIYUNCS.com", "https://ecs.cn-beijing.aliyuncs.com/"),
+            ("https://ecs-vpc.cn-hangzhou.aliyuncs.com", "https://ecs-vpc.cn-hangzhou.aliyuncs.com/"),
+            ("https://ecs.example.org", "https://ecs.example.org/"),
+            ("https://ecs.example.org:443/", "https://ecs.example.org/"),
+            ("https://proxy.example.org:8443", "https://proxy.example.org:8443/"),
+            ("https://origin.example.org:9443", "https://origin.example.org:9443/"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("http://simulator.clouds.svc", "http://simulator.clouds.svc/"),
+            ("https://[::1]:8443", "https://[::1]:8443/"),
+        ] {
+            assert_eq!(allowed().check(text).map(|e| e.url().to_string()), Ok(url.to_owned()), "{text}");
+        }
+    }
+
+    const TRICKY: &[(&str, EndpointRefused)] = &[
+        ("", Malformed),
+        (" ", Malformed),
+        ("https://", Malformed),
+        ("https:///", Malformed),
+        ("https://:443", Malformed),
+        ("https://.aliyuncs.com", Malformed),
+        ("https://ecs..aliyuncs.com", Malformed),
+        ("https://aliyuncs.com", NotAllowed),
+        ("https://aliyuncs.com.evil.io", NotAllowed),
+        ("https://ecs.aliyuncs.com.evil.io", NotAllowed),
+        ("https://evilaliyuncs.com", NotAllowed),
+        ("https://ecs-aliyuncs.com", NotAllowed),
+        ("https://ecs.aliyuncs.com@evil.io", Malformed),
+        ("https://ecs.aliyuncs.com:443@evil.io", Malformed),
+        ("https://user:pass@ecs.aliyuncs.com", Malformed),
+        ("https://@ecs.aliyuncs.com", Malformed),
+        ("https://evil.io#.aliyuncs.com", Malformed),
+        ("https://evil.io?.aliyuncs.com", Malformed),
+        ("https://evil.io/.aliyuncs.com", Malformed),
+        ("https://evil.io\\.aliyuncs.com", Malformed),
+        ("https://evil.io%2f.aliyuncs.com", Malformed),
+        ("https://evil.io%00.aliyuncs.com", Malformed),
+        ("https://evil.io;.aliyuncs.com", Malformed),
+        ("https://ecs.aliyuncs.com.", Malformed),
+        ("https://ecs.example.org.", Malformed),
+        ("https://ecs.aliyuncs.com/path", Malformed),
+        ("https://ecs.aliyuncs.com//", Malformed),
+        ("https://ecs.aliyuncs.com/?x=1", Malformed),
+        ("https://ecs.aliyuncs.com#x", Malformed),
+        ("https://ecs.aliyuncs.com:", Malformed),
+        ("https://ecs.aliyuncs.com:0", Malformed),
+        ("https://ecs.aliyuncs.com:0443", Malformed),
+        ("https://ecs.aliyuncs.com:+443", Malformed),
+        ("https://ecs.aliyuncs.com:65536", Malformed),
+        ("https://ecs.aliyuncs.com:443:443", Malformed),
+        ("https://ecs.aliyuncs.com:8443", NotAllowed),
+        ("http://ecs.aliyuncs.com", NotAllowed),
+        ("http://ecs.aliyuncs.com:443", NotAllowed),
+        ("http://ecs.example.org", NotAllowed),
+        ("http://ecs.example.org:443", NotAllowed),
+        ("https://ecs.example.org:8443", NotAllowed),
+        ("https://127.0.0.1:8080", NotAllowed),
+        ("http://127.0.0.1", NotAllowed),
+        ("http://2130706433:8080", Malformed),
+        ("http://0x7f000001:8080", Malformed),
+        ("http://0x7f.1:8080", Malformed),
+        ("http://127.1:8080", Malformed),
+        ("http://0177.0.0.1:8080", Malformed),
+        ("http://127.0.0.1.:8080", Malformed),
+        ("http://①27.0.0.1:8080", Malformed),
+        ("http://[::ffff:127.0.0.1]:8080", Malformed),
+        ("https://[0:0:0:0:0:0:0:1]:8443", Malformed),
+        ("https://[::1%25eth0]:8443", Malformed),
+        ("https://[::1]8443", Malformed),
+        ("https://::1:8443", Malformed),
+        ("https://[::1", Malformed),
+        ("https://]:8443", Malformed),
+        ("http://100.100.100.200/latest/meta-data/", Malformed),
+        ("http://100.100.100.200", NotAllowed),
+        (" https://ecs.aliyuncs.com", Malformed),
+        ("https://ecs.aliyuncs.com ", Malformed),
+        ("https://ecs.aliyuncs.com\n", Malformed),
+        ("https://ecs.\taliyuncs.com", Malformed),
+        ("ht\ttps://ecs.aliyuncs.com", Malformed),
+        ("https:/ecs.aliyuncs.com", Malformed),
+        ("https:ecs.aliyuncs.com", Malformed),
+        ("https:\\\\ecs.aliyuncs.com", Malformed),
+        ("//ecs.aliyuncs.com", Malformed),
+        ("ecs.aliyuncs.com", Malformed),
+        ("ftp://ecs.aliyuncs.com", Malformed),
+        ("file:///etc/passwd", Malformed),
+        ("javascript:alert(1)", Malformed),
+        ("unix:///run/docker.sock", Malformed),
+        ("https://ecs。aliyuncs.com", Malformed),
+        ("https://еcs.aliyuncs.com", Malformed),
+        ("https://-ecs.aliyuncs.com", Malformed),
+        ("https://e_s.aliyuncs.com", Malformed),
+        ("https://*.aliyuncs.com", Malformed),
+        ("https://xn--.aliyuncs.com", Malformed),
+    ];
+
+    #[test]
+    fn tricky_endpoints_are_refused() {
+        for (text, why) in TRICKY {
+            assert_eq!(allowed().check(text).map(|e| e.url().to_string()), Err(*why), "{text:?}");
+        }
+        for label in ["a.".repeat(150), "a".repeat(64), "a.".repeat(120)] {
+            let text = format!("https://{label}.aliyuncs.com");
+            assert_eq!(allowed().check(&text), Err(Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_that_are_no_exact_endpoint_are_refused() {
+        for bad in ["", "*", "*.example.org", "http://example.org", "http://[::1]", "example.org/x", "a b", "ftp://x:1"]
+        {
+            assert_eq!(AllowedEndpoints::parse(&[bad]).unwrap_err(), Malformed, "{bad}");
+        }
+        assert!(AllowedEndpoints::parse(&["http://[::1]:80"]).is_ok());
+    }
+
+    #[test]
+    fn without_flags_only_the_vendors_hosts_are_allowed() {
+        let none = AllowedEndpoints::default();
+        assert!(none.check("https://sts.aliyuncs.com").is_ok());
+        assert_eq!(none.check("https://ecs.example.org"), Err(NotAllowed));
+    }
+}

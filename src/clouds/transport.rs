@@ -1,0 +1,261 @@
+//! The one place that speaks HTTP: deadlines, no redirects, bounded answers, and faults that never carry an address.
+//! Knows no vendor; what an answer means is read elsewhere.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Url, redirect, retry};
+
+use super::Fault;
+
+/// Largest answer read from a cloud, in bytes. A full page of 100 images stays far below it.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long this operator waits for a cloud.
+#[derive(Debug, Clone, Copy)]
+pub struct TransportSettings {
+    /// Longest time to open a connection, name resolution and TLS included.
+    pub connect_timeout: Duration,
+    /// Longest time for one call as a whole, up to the last byte of the answer.
+    pub deadline: Duration,
+    /// Whether the process's proxy variables (`HTTPS_PROXY` and its kin) are heeded.
+    pub proxy_from_environment: bool,
+}
+
+impl Default for TransportSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            deadline: Duration::from_secs(10),
+            proxy_from_environment: false,
+        }
+    }
+}
+
+/// The HTTP client could not be built: TLS has no root certificates or no cryptography.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be built: {0}")]
+pub struct TransportUnusable(reqwest::Error);
+
+/// One request, ready to be sent.
+#[derive(Debug)]
+pub struct Request {
+    /// How it is sent.
+    pub method: Method,
+    /// Where to, query included.
+    pub url: Url,
+    /// Headers; secret ones are marked sensitive, which keeps them out of `Debug`.
+    pub headers: HeaderMap,
+    /// The body, possibly empty.
+    pub body: Vec<u8>,
+}
+
+/// What came back, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// All headers of the answer.
+    pub headers: HeaderMap,
+    /// The body, at most `ANSWER_BYTES_MAX` long.
+    pub body: Vec<u8>,
+}
+
+/// The process's HTTP client: one pool of connections for all accounts.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    client: Client,
+}
+
+impl Transport {
+    /// Builds the client, once for the process.
+    pub fn new(settings: TransportSettings) -> Result<Self, TransportUnusable> {
+        let mut builder = Client::builder()
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            // A redirect would take a signed request to a host nobody allowed.
+            .redirect(redirect::Policy::none())
+            // Sending again would repeat the nonce; retries are decided by those who know what the call does.
+            .retry(retry::never())
+            .referer(false)
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.deadline)
+            .pool_idle_timeout(Duration::from_secs(30));
+        if !settings.proxy_from_environment {
+            builder = builder.no_proxy();
+        }
+        Ok(Self { client: builder.build().map_err(|error| TransportUnusable(error.without_url()))? })
+    }
+
+    /// Sends one request and reads the whole answer, whatever its status.
+    ///
+    /// Errors: `Unavailable` if no connection came about, `TimedOut` if no whole answer came (with `sent` unless the
+    /// request certainly never left), `Unintelligible` if the answer is larger than `ANSWER_BYTES_MAX`.
+    pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
+        let Request { method, url, mut headers, body } = request;
+        // Left out for an empty body otherwise, and some servers refuse a POST without it (411).
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let sending = self.client.request(method, url).headers(headers).body(body).send();
+        let mut response = sending.await.map_err(|error| fault_of(&error))?;
+        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
+            return Err(Fault::Unintelligible);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(Fault::Unintelligible);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, headers, body })
+    }
+}
+
+/// Marks a header's value as secret; `None` if it holds what no header may.
+pub fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Only what certainly never left this machine counts as not sent.
+fn fault_of(error: &reqwest::Error) -> Fault {
+    let never_sent = error.is_connect() || error.is_builder();
+    let fault = match (error.is_timeout(), never_sent) {
+        (true, _) => Fault::TimedOut { sent: !never_sent },
+        (false, true) => Fault::Unavailable,
+        // The connection broke under way: the cloud may have acted.
+        (false, false) => Fault::TimedOut { sent: true },
+    };
+    tracing::debug!(timeout = error.is_timeout(), never_sent, "a call to a cloud brought no answer");
+    fault
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn transport(deadline: Duration) -> Transport {
+        Transport::new(TransportSettings { deadline, ..TransportSettings::default() }).unwrap()
+    }
+
+    fn request(address: &str) -> Request {
+        Request {
+            method: Method::POST,
+            url: Url::parse(&format!("http://{address}/?Secret=s3cr3t")).unwrap(),
+            headers: HeaderMap::from_iter([(reqwest::header::AUTHORIZATION, sensitive("s3cr3t-signature").unwrap())]),
+            body: Vec::new(),
+        }
+    }
+
+    /// A server that reads one request and then answers these bytes; closes after them if told so, else hangs.
+    async fn server(answer: Vec<u8>, closes: bool) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut seen = [0_u8; 4096];
+                let _read = stream.read(&mut seen).await;
+                let _written = stream.write_all(&answer).await;
+                if !closes {
+                    held.push(stream);
+                }
+            }
+        });
+        address
+    }
+
+    fn plain(body: &[u8]) -> Vec<u8> {
+        let mut bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[tokio::test]
+    async fn answer_arrives_whole_with_status_and_headers() {
+        let address = server(b"HTTP/1.1 418 x\r\nx-thing: 7\r\ncontent-length: 2\r\n\r\nhi".to_vec(), false).await;
+        let answer = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (418, b"hi".as_slice()));
+        assert_eq!(answer.headers.get("x-thing").unwrap(), "7");
+    }
+
+    #[tokio::test]
+    async fn refused_connection_is_unavailable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let fault = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap_err();
+        assert_eq!(fault, Fault::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn unknown_host_counts_as_never_sent() {
+        let fault = transport(Duration::from_secs(10)).send(request("no-such-host.invalid")).await.unwrap_err();
+        // A name server that does not answer either makes it a timeout.
+        assert!(matches!(fault, Fault::Unavailable | Fault::TimedOut { sent: false }), "{fault:?}");
+    }
+
+    #[tokio::test]
+    async fn slow_answer_times_out_as_sent() {
+        let address = server(Vec::new(), false).await;
+        let fault = transport(Duration::from_millis(200)).send(request(&address)).await.unwrap_err();
+        assert_eq!(fault, Fault::TimedOut { sent: true });
+    }
+
+    #[tokio::test]
+    async fn slow_body_times_out_as_sent() {
+        let address = server(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf".to_vec(), false).await;
+        let fault = transport(Duration::from_millis(200)).send(request(&address)).await.unwrap_err();
+        assert_eq!(fault, Fault::TimedOut { sent: true });
+    }
+
+    #[tokio::test]
+    async fn connection_closed_after_the_request_counts_as_sent() {
+        for answer in [b"".as_slice(), b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf", b"no http at all\r\n\r\n"]
+        {
+            let address = server(answer.to_vec(), true).await;
+            let fault = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap_err();
+            assert_eq!(fault, Fault::TimedOut { sent: true });
+        }
+    }
+
+    #[tokio::test]
+    async fn answer_up_to_the_limit_is_read_and_one_byte_more_is_not() {
+        let address = server(plain(&vec![b'x'; ANSWER_BYTES_MAX]), false).await;
+        let answer = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap();
+        assert_eq!(answer.body.len(), ANSWER_BYTES_MAX);
+
+        let address = server(plain(&vec![b'x'; ANSWER_BYTES_MAX + 1]), false).await;
+        let fault = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap_err();
+        assert_eq!(fault, Fault::Unintelligible);
+    }
+
+    #[tokio::test]
+    async fn endless_answer_without_a_length_is_cut_off() {
+        let mut bytes = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec();
+        bytes.resize(bytes.len() + ANSWER_BYTES_MAX + 1, b'x');
+        let address = server(bytes, false).await;
+        let fault = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap_err();
+        assert_eq!(fault, Fault::Unintelligible);
+    }
+
+    #[tokio::test]
+    async fn redirects_are_answers_and_not_followed() {
+        let target = server(plain(b"followed"), false).await;
+        let redirect = format!("HTTP/1.1 307 x\r\nlocation: http://{target}/\r\ncontent-length: 0\r\n\r\n");
+        let address = server(redirect.into_bytes(), false).await;
+        let answer = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap();
+        assert_eq!((answer.status, answer.body.len()), (307, 0));
+    }
+
+    #[test]
+    fn sensitive_headers_stay_out_of_debug() {
+        let shown = format!("{:?}", request("127.0.0.1:1").headers);
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+        assert!(sensitive("a\nb").is_none());
+    }
+}
