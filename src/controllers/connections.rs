@@ -1,0 +1,223 @@
+//! One connection per `CloudAccount`: its Secret looked at by name once in a while, its credentials proven to be the
+//! account's, and one circuit that opens when the cloud refuses them. The only place that turns a Secret into a client.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use secrecy::ExposeSecret;
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::api::CloudAccount;
+use crate::api::conditions::Reason;
+use crate::clouds::alibaba::Credentials;
+use crate::clouds::connect::{AlibabaAccess, Edge, alibaba};
+use crate::clouds::endpoint_rule::AllowedEndpoints;
+use crate::clouds::{Cloud, Fault};
+use crate::cluster::credentials::{AccessKey, NoAccessKey, read_access_key};
+use crate::domain::identifiers::RegionId;
+use crate::domain::provider::Provider;
+use crate::planning::trouble::Trouble;
+
+/// An account that can be called.
+#[derive(Clone)]
+pub struct Connection {
+    /// Its client.
+    pub cloud: Arc<dyn Cloud>,
+    /// Its regions, sorted.
+    pub regions: Arc<[RegionId]>,
+}
+
+/// How things stand with an account.
+#[derive(Clone)]
+pub struct Standing {
+    /// The connection, or why there is none.
+    pub connection: Result<Connection, Trouble>,
+    /// Credentials last known good, usable only to finish deletions while the Secret is gone.
+    pub last_known_good: Option<Connection>,
+}
+
+/// All connections of the process.
+pub struct Connections {
+    client: kube::Client,
+    edge: Edge,
+    allowed: AllowedEndpoints,
+    interval: SignedDuration,
+    keep: SignedDuration,
+    slots: Mutex<HashMap<String, Arc<AsyncMutex<Slot>>>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: Option<i64>,
+    version: Option<String>,
+    good: Option<Connection>,
+    trouble: Option<Trouble>,
+    look_at: Option<Timestamp>,
+    vanished: Option<Timestamp>,
+    failures: u32,
+}
+
+impl Slot {
+    fn standing(&self, keep: SignedDuration, now: Timestamp) -> Standing {
+        let fresh = self.vanished.is_some_and(|since| now.duration_since(since) < keep);
+        let connection = match (&self.trouble, &self.good) {
+            (None, Some(good)) => Ok(good.clone()),
+            (Some(trouble), _) => Err(trouble.clone()),
+            (None, None) => Err(Trouble::passing(Reason::Pending, "the account was not looked at yet")),
+        };
+        Standing { connection, last_known_good: self.good.clone().filter(|_| fresh) }
+    }
+
+    fn fail(&mut self, trouble: Trouble, pause: SignedDuration, now: Timestamp) {
+        self.trouble = Some(trouble);
+        self.look_at = now.checked_add(pause).ok();
+    }
+}
+
+impl Connections {
+    /// `interval`: how often Secrets are looked at and refused keys tried again. `keep`: how long credentials last known
+    /// good may finish deletions.
+    pub fn new(client: kube::Client, edge: Edge, allowed: AllowedEndpoints, interval: Duration, keep: Duration) -> Self {
+        let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
+        let (interval, keep) = (signed(interval), signed(keep));
+        Self { client, edge, allowed, interval, keep, slots: Mutex::default() }
+    }
+
+    /// How things stand with an account; looks at its Secret if that is due, or if `now_please`. One look at a time.
+    pub async fn standing(&self, account: &CloudAccount, now_please: bool) -> Standing {
+        let slot = self.slot(account);
+        let mut slot = slot.lock().await;
+        let now = self.edge.clock.now();
+        let changed = slot.generation != account.metadata.generation;
+        let due = slot.look_at.is_none_or(|at| at <= now);
+        if changed || due || now_please {
+            self.look(&mut slot, account, changed, now).await;
+        }
+        slot.standing(self.keep, now)
+    }
+
+    /// The cloud refused a call: one that concerns the credentials opens the account's circuit for everybody.
+    pub async fn note(&self, account: &CloudAccount, fault: &Fault) {
+        if matches!(fault, Fault::Unauthenticated { .. } | Fault::ClockSkew) {
+            let slot = self.slot(account);
+            let mut slot = slot.lock().await;
+            let now = self.edge.clock.now();
+            slot.fail(fault.into(), self.interval, now);
+        }
+    }
+
+    /// Forgets an account that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    fn slot(&self, account: &CloudAccount) -> Arc<AsyncMutex<Slot>> {
+        let uid = account.uid().unwrap_or_default();
+        Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(uid).or_default())
+    }
+
+    async fn look(&self, slot: &mut Slot, account: &CloudAccount, changed: bool, now: Timestamp) {
+        slot.generation = account.metadata.generation;
+        if changed {
+            slot.version = None;
+        }
+        let name = secret_name(account);
+        let key = match read_access_key(&self.client, &account.namespace().unwrap_or_default(), name).await {
+            Ok(key) => key,
+            Err(NoAccessKey::Unread(_)) if slot.good.is_some() && slot.trouble.is_none() => {
+                // The API server is in trouble, not the account: what was good stays so until the next look.
+                slot.look_at = now.checked_add(self.interval).ok();
+                return;
+            }
+            Err(error) => return self.without_key(slot, account, &error, now),
+        };
+        slot.vanished = None;
+        if slot.version.as_deref() == Some(&key.version) && slot.trouble.is_none() {
+            slot.look_at = now.checked_add(self.interval).ok();
+            return;
+        }
+        slot.version = Some(key.version.clone());
+        match self.prove(account, &key).await {
+            Ok(connection) => {
+                slot.good = Some(connection);
+                slot.trouble = None;
+                slot.failures = 0;
+                slot.look_at = now.checked_add(self.interval).ok();
+            }
+            Err(trouble) => {
+                slot.failures = slot.failures.saturating_add(1);
+                let pause = match trouble.recovery {
+                    crate::clouds::fault::Recovery::Blocked => self.interval,
+                    crate::clouds::fault::Recovery::Retry { .. } => {
+                        SignedDuration::from_secs(1i64 << slot.failures.min(5)).min(SignedDuration::from_secs(30))
+                    }
+                };
+                slot.fail(trouble, pause, now);
+            }
+        }
+    }
+
+    fn without_key(&self, slot: &mut Slot, account: &CloudAccount, error: &NoAccessKey, now: Timestamp) {
+        let name = account.name_any();
+        let trouble = match error {
+            NoAccessKey::NoSecret(_) | NoAccessKey::NoKey { .. } => Trouble::blocked(
+                Reason::SecretNotFound,
+                format!("CloudAccount {name}: {error}: restore it, with the keys accessKeyID and accessKeySecret"),
+            ),
+            NoAccessKey::Unread(_) => {
+                Trouble::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
+            }
+        };
+        slot.vanished.get_or_insert(now);
+        slot.version = None;
+        slot.fail(trouble, self.interval.min(SignedDuration::from_secs(5)), now);
+    }
+
+    /// Proves that the credentials are the account's and learns its regions: two calls.
+    async fn prove(&self, account: &CloudAccount, key: &AccessKey) -> Result<Connection, Trouble> {
+        let cloud = self.client_for(account, key)?;
+        let wanted = account_id(account);
+        let identity = cloud.identity().await.map_err(|fault| Trouble::from(&fault))?;
+        if identity.as_str() != wanted {
+            let message = format!(
+                "the credentials belong to account {identity}, but the CloudAccount says {wanted}: correct the Secret \
+                 or make a CloudAccount for that account"
+            );
+            return Err(Trouble::blocked(Reason::CredentialsRejected, message));
+        }
+        let mut regions = cloud.regions().await.map_err(|fault| Trouble::from(&fault))?;
+        regions.sort();
+        regions.dedup();
+        Ok(Connection { cloud, regions: regions.into() })
+    }
+
+    fn client_for(&self, account: &CloudAccount, key: &AccessKey) -> Result<Arc<dyn Cloud>, Trouble> {
+        let Some(alibaba_account) = &account.spec.alibaba else {
+            return Err(Trouble::blocked(Reason::Unreadable, "no provider is given"));
+        };
+        let endpoint = match alibaba_account.endpoint.as_deref() {
+            None => None,
+            Some(text) => Some(self.allowed.check(text).map_err(|refused| {
+                Trouble::blocked(Reason::EndpointNotAllowed, format!("spec.alibaba.endpoint: {refused}"))
+            })?),
+        };
+        let id = Provider::Alibaba
+            .parse_account(&alibaba_account.account_id)
+            .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.alibaba.accountID: {e}")))?;
+        let token = key.token.as_ref().map(|token| token.expose_secret());
+        let credentials = Credentials::parse(key.id.expose_secret(), key.secret.expose_secret(), token)
+            .map_err(|e| Trouble::blocked(Reason::CredentialsRejected, format!("the Secret's keys: {e}")))?;
+        Ok(alibaba(AlibabaAccess { account: id, endpoint, credentials }, &self.edge))
+    }
+}
+
+fn secret_name(account: &CloudAccount) -> &str {
+    account.spec.alibaba.as_ref().map_or("", |alibaba| &alibaba.credentials.secret_ref.name)
+}
+
+fn account_id(account: &CloudAccount) -> &str {
+    account.spec.alibaba.as_ref().map_or("", |alibaba| &alibaba.account_id)
+}

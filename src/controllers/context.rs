@@ -1,0 +1,70 @@
+//! What a reconcile may use: handles and settings, nothing that decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::Store;
+
+use super::connections::Connections;
+use super::memory::Memories;
+use crate::api::{CloudAccount, CloudImage, ImageShare};
+use crate::clouds::clock::Clock;
+use crate::cluster::guard::Guarded;
+use crate::planning::schedule::{Gathering, Pace};
+use crate::planning::sharing::Timing;
+
+/// How long things take and are given; all of it can be set at the start.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Windows and graces of the planner.
+    pub timing: Timing,
+    /// How wishes are gathered.
+    pub gathering: Gathering,
+    /// Pauses between looks.
+    pub pace: Pace,
+    /// How often a Secret is looked at, and a rejected key tried again.
+    pub credentials_interval: Duration,
+    /// How long credentials last known good may finish deletions after their Secret vanished.
+    pub last_known_good: Duration,
+}
+
+/// The caches every controller reads.
+#[derive(Clone)]
+pub struct Stores {
+    /// Accounts.
+    pub accounts: Store<Guarded<CloudAccount>>,
+    /// Images.
+    pub images: Store<Guarded<CloudImage>>,
+    /// Shares.
+    pub shares: Store<Guarded<ImageShare>>,
+    /// Namespaces: their labels only.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+/// What a reconcile may use.
+pub struct Context {
+    /// The API server.
+    pub client: kube::Client,
+    /// The caches.
+    pub stores: Stores,
+    /// The clouds, by account.
+    pub connections: Connections,
+    /// What was done, for people.
+    pub recorder: Recorder,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What is known of each image between passes; lost at a restart without harm.
+    pub memories: Memories,
+    /// How long things take.
+    pub settings: Settings,
+}
+
+impl Context {
+    /// A random number in 0..1, to spread looks apart.
+    pub fn chance(&self) -> f64 {
+        rand::random()
+    }
+}

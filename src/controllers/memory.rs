@@ -1,0 +1,102 @@
+//! What is remembered of each image between passes: what the last pass looked at, when the next is due, what is being
+//! gathered. Nothing here survives a restart, and nothing needs to.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::planning::schedule::{Gathering, still_gathering};
+
+/// Everything in Kubernetes that a pass depends on, as versions: unchanged inputs need no pass before it is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs(pub Vec<String>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    done: Option<Inputs>,
+    gathering: Option<(Inputs, Timestamp, Timestamp)>,
+    next_look: Option<Timestamp>,
+    failures: u32,
+    written: Option<u64>,
+}
+
+/// Whether a pass is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Not before this long.
+    In(Duration),
+    /// Now, since something changed.
+    Changed,
+    /// Now, since it is time.
+    Time,
+}
+
+/// The memories of all images, by uid.
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<HashMap<String, Memory>>);
+
+impl Memories {
+    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(all.entry(uid.to_owned()).or_default())
+    }
+
+    /// Whether a pass is due for these inputs.
+    pub fn due(&self, uid: &str, inputs: &Inputs, rule: Gathering, now: Timestamp) -> Due {
+        self.with(uid, |memory| {
+            if memory.done.as_ref() == Some(inputs) {
+                memory.gathering = None;
+                return match memory.next_look.filter(|at| *at > now) {
+                    Some(at) => Due::In(at.duration_since(now).unsigned_abs()),
+                    None => Due::Time,
+                };
+            }
+            let (first, last) = match &memory.gathering {
+                Some((gathered, first, last)) if gathered == inputs => (*first, *last),
+                Some((_, first, _)) => (*first, now),
+                None => (now, now),
+            };
+            memory.gathering = Some((inputs.clone(), first, last));
+            still_gathering(rule, first, last, now).map_or(Due::Changed, Due::In)
+        })
+    }
+
+    /// A pass over these inputs is over. Returns how many in a row failed.
+    pub fn passed(&self, uid: &str, inputs: Inputs, failed: bool) -> u32 {
+        self.with(uid, |memory| {
+            memory.done = Some(inputs);
+            memory.gathering = None;
+            memory.failures = if failed { memory.failures.saturating_add(1) } else { 0 };
+            memory.failures
+        })
+    }
+
+    /// When the next look is due.
+    pub fn look_at(&self, uid: &str, at: Timestamp) {
+        self.with(uid, |memory| memory.next_look = Some(at));
+    }
+
+    /// The next call of `due` finds everything changed.
+    pub fn upset(&self, uid: &str) {
+        self.with(uid, |memory| memory.done = None);
+    }
+
+    /// We wrote this version of the object.
+    pub fn wrote(&self, uid: &str, version: &str) {
+        self.with(uid, |memory| memory.written = version.parse().ok().or(memory.written));
+    }
+
+    /// Whether a version was read before our own last write: too old to act upon.
+    pub fn is_stale(&self, uid: &str, version: &str) -> bool {
+        self.with(uid, |memory| {
+            version.parse::<u64>().ok().zip(memory.written).is_some_and(|(seen, written)| seen < written)
+        })
+    }
+
+    /// Forgets an image that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
