@@ -220,9 +220,11 @@ async fn list_that_does_not_fit_its_total_is_incomplete() {
         // The total changed between pages.
         (vec![page(1, 101, 0..100), page(2, 102, 100..102)], recipients(0..102)),
         (vec![page(1, 102, 0..100), page(2, 101, 100..101)], recipients(0..101)),
+        (vec![page(1, 101, 0..100), page(2, 102, 100..101), page(3, 102, [])], recipients(0..101)),
         // One row twice: another one may have slipped through.
         (vec![page(1, 101, 0..100), page(2, 101, 99..100)], recipients(0..100)),
         (vec![page(1, 3, [0, 1, 1])], recipients(0..2)),
+        (vec![page(1, 2, [0, 1, 1])], recipients(0..2)),
     ] {
         let here = Setting::new(script).await;
         let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
