@@ -3,7 +3,9 @@
 pub mod api;
 pub mod clouds;
 pub mod cluster;
+pub mod controllers;
 pub mod domain;
+pub mod operator;
 pub mod planning;
-
 pub mod simulator;
+pub mod telemetry;

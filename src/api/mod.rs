@@ -31,3 +31,12 @@ pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at"
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
     vec![CloudAccount::crd(), CloudImage::crd(), ImageShare::crd()]
 }
+
+/// The definitions as files: name and YAML of each. The committed ones under `crds/` are these.
+pub fn crd_files() -> Result<Vec<(String, String)>, serde_yaml::Error> {
+    let file = |crd: CustomResourceDefinition| {
+        let yaml = serde_yaml::to_string(&crd)?;
+        Ok((format!("{}.yaml", crd.spec.names.plural), format!("# Written by `imageshare-operator crds`.\n{yaml}")))
+    };
+    all_crds().into_iter().map(file).collect()
+}

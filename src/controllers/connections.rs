@@ -80,7 +80,13 @@ impl Slot {
 impl Connections {
     /// `interval`: how often Secrets are looked at and refused keys tried again. `keep`: how long credentials last known
     /// good may finish deletions.
-    pub fn new(client: kube::Client, edge: Edge, allowed: AllowedEndpoints, interval: Duration, keep: Duration) -> Self {
+    pub fn new(
+        client: kube::Client,
+        edge: Edge,
+        allowed: AllowedEndpoints,
+        interval: Duration,
+        keep: Duration,
+    ) -> Self {
         let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
         let (interval, keep) = (signed(interval), signed(keep));
         Self { client, edge, allowed, interval, keep, slots: Mutex::default() }

@@ -66,7 +66,7 @@ pub struct Plan {
     /// Places free before anything is removed; `None` where there is no limit.
     pub free_places: Option<usize>,
     /// Recipients at the cloud.
-    pub present: usize,
+    pub present: Vec<Recipient>,
     /// How many the image may have; 0 means no limit.
     pub limit: usize,
     /// When a wait ends that nothing else will wake us from.
@@ -105,7 +105,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         add: Vec::new(),
         remove: Vec::new(),
         free_places: None,
-        present: scene.recipients.recipients.len(),
+        present: scene.recipients.recipients.clone(),
         limit: limit(scene),
         look_again: None,
     };
@@ -253,7 +253,7 @@ fn give_places(scene: &Scene<'_>, mut candidates: Vec<(Turn, Recipient)>, plan: 
                 && !scene.recipients.recipients.contains(recipient)
         })
         .count();
-    let taken = plan.present + expected;
+    let taken = plan.present.len() + expected;
     let bound = if plan.limit == 0 { GRANTS_MAX } else { plan.limit.min(GRANTS_MAX) };
     plan.free_places = (plan.limit != 0).then(|| bound.saturating_sub(taken));
     let places = bound.saturating_sub(taken.saturating_sub(plan.remove.len()));

@@ -1,0 +1,135 @@
+//! The `CloudAccount` controller: proves that the credentials are the account's, says so, and keeps the account while
+//! anything refers to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use super::ReconcileError;
+use super::connections::Connection;
+use super::context::Context;
+use super::convert::requested_at;
+use crate::api::CloudAccount;
+use crate::api::cloud_account::CloudAccountStatus;
+use crate::api::conditions::{Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
+use crate::clouds::fault::Recovery;
+use crate::cluster::guard::Guarded;
+use crate::cluster::status::apply_status;
+use crate::cluster::{ClusterError, finalizers};
+use crate::domain::provider::Provider;
+use crate::planning::trouble::{Trouble, name_some};
+
+/// How soon to look again after a write that somebody else's write overtook.
+const SOON: Duration = Duration::from_millis(200);
+
+/// One look at one account.
+pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    let Some(account) = guarded.readable() else {
+        tracing::warn!(object.name = %guarded.name_any(), "a CloudAccount cannot be read and is left alone");
+        return Ok(Action::await_change());
+    };
+    match look(account, &ctx).await {
+        Ok(action) => Ok(action),
+        Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn look(account: &CloudAccount, ctx: &Context) -> Result<Action, ClusterError> {
+    let leaving = account.metadata.deletion_timestamp.is_some();
+    if !finalizers::is_held(account) {
+        if !leaving {
+            finalizers::hold(&ctx.client, account).await?;
+        }
+        return Ok(Action::await_change());
+    }
+    let users = users(account, ctx);
+    if leaving && users.is_empty() {
+        finalizers::release(&ctx.client, account).await?;
+        ctx.connections.forget(&account.uid().unwrap_or_default());
+        return Ok(Action::await_change());
+    }
+    let old = account.status.clone().unwrap_or_default();
+    let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
+    let standing = ctx.connections.standing(account, asked.is_some()).await;
+    let connection = standing.connection.as_ref();
+    let decisions = decisions(connection.map(|_| ()), leaving.then_some(users.as_slice()));
+    let status = status(account, &old, connection.ok(), decisions, ctx.clock.now());
+    if account.status.as_ref() != Some(&status) {
+        apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
+    }
+    Ok(Action::requeue(pause(connection.err(), ctx)))
+}
+
+/// Images of the same namespace that name this account.
+fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
+    let (namespace, name) = (account.namespace(), account.name_any());
+    let mut users: Vec<String> = ctx
+        .stores
+        .images
+        .state_filter(|image| {
+            image.namespace() == namespace && image.readable().is_none_or(|image| image.spec.account_ref.name == name)
+        })
+        .iter()
+        .map(|image| image.name_any())
+        .collect();
+    users.sort();
+    users
+}
+
+fn pause(trouble: Option<&Trouble>, ctx: &Context) -> Duration {
+    let interval = ctx.settings.credentials_interval;
+    match trouble.map(|t| (t.reason, t.recovery)) {
+        // A Secret that is not there yet is looked for often: it costs the cloud nothing.
+        Some((Reason::SecretNotFound, _)) => interval.min(Duration::from_secs(5)),
+        Some((_, Recovery::Retry { not_before })) => not_before.unwrap_or(Duration::from_secs(2)).min(interval),
+        Some((_, Recovery::Blocked)) | None => interval,
+    }
+}
+
+fn decisions(connection: Result<(), &Trouble>, kept_by: Option<&[String]>) -> Vec<Decision> {
+    let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
+    let mut decisions = Vec::new();
+    match connection {
+        Ok(()) => {
+            let message = "the credentials belong to the account and it can be used";
+            decisions.push(decide(READY, Truth::True, Reason::Verified, message));
+        }
+        Err(trouble) => {
+            decisions.push(decide(READY, trouble.truth(), trouble.reason, &trouble.message));
+            let kind = if trouble.recovery == Recovery::Blocked { STALLED } else { RECONCILING };
+            decisions.push(decide(kind, Truth::True, trouble.reason, &trouble.message));
+        }
+    }
+    if let Some(users) = kept_by {
+        decisions.retain(|decision| decision.kind == READY);
+        let message = format!("kept while CloudImages refer to it: delete these first: {}", name_some(users));
+        decisions.push(decide(RECONCILING, Truth::True, Reason::StillReferenced, &message));
+    }
+    decisions
+}
+
+fn status(
+    account: &CloudAccount,
+    old: &CloudAccountStatus,
+    connection: Option<&Connection>,
+    decisions: Vec<Decision>,
+    now: Timestamp,
+) -> CloudAccountStatus {
+    let generation = account.metadata.generation;
+    let mut status = CloudAccountStatus {
+        observed_generation: generation,
+        last_handled_reconcile_at: requested_at(account).or_else(|| old.last_handled_reconcile_at.clone()),
+        conditions: conditions(&old.conditions, decisions, generation, now),
+        ..old.clone()
+    };
+    if let (Some(connection), Some(alibaba)) = (connection, &account.spec.alibaba) {
+        status.provider = Some(Provider::Alibaba.to_string());
+        status.account = Some(alibaba.account_id.clone());
+        status.regions = connection.regions.iter().take(200).map(ToString::to_string).collect();
+    }
+    status
+}

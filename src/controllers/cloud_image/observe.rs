@@ -1,0 +1,183 @@
+//! What a pass over one image sees: its account, its shares, its namesakes, and the image at the cloud. Observing never
+//! fails: each fact is there, or the trouble that hides it is.
+
+use jiff::Timestamp;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use crate::api::conditions::Reason;
+use crate::api::{CloudAccount, CloudImage, ImageShare};
+use crate::clouds::{Cloud, Fault, ImageRef, Lane};
+use crate::cluster::guard::Guarded;
+use crate::cluster::{ClusterError, within_deadline};
+use crate::controllers::connections::{Connection, Standing};
+use crate::controllers::context::Context;
+use crate::controllers::convert::{image_named_by, owner, requested_at, shares_of, terms};
+use crate::controllers::memory::Inputs;
+use crate::domain::identifiers::ImageId;
+use crate::domain::image::{ImageFacts, Ownership, RecipientList};
+use crate::domain::share::Share;
+use crate::planning::trouble::Trouble;
+use crate::planning::wishes::Terms;
+
+/// What Kubernetes says, from the caches.
+pub(super) struct Desired {
+    pub(super) account: Option<CloudAccount>,
+    pub(super) shares: Vec<Share>,
+    /// A share that names this image cannot be read.
+    pub(super) blind: bool,
+    pub(super) inputs: Inputs,
+}
+
+/// What the cloud says of an image.
+pub(super) struct Seen {
+    pub(super) at: Timestamp,
+    /// `None`: read as absent.
+    pub(super) image: Option<ImageFacts>,
+    /// Complete; empty for an image that is not ours.
+    pub(super) recipients: RecipientList,
+}
+
+/// An image that may be called about.
+pub(super) struct Site {
+    pub(super) at: ImageRef,
+    pub(super) terms: Terms,
+    pub(super) connection: Connection,
+    /// The Secret is gone: only endings are still carried out.
+    pub(super) only_to_end: Option<Trouble>,
+}
+
+pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
+    let account = account_of(ctx, image);
+    let here = (image.namespace().unwrap_or_default(), image.name_any());
+    let named = ctx.stores.shares.state_filter(|share| image_named_by(share).as_ref() == Some(&here));
+    let (shares, blind) = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
+    let mut inputs = vec![format!(
+        "image {:?} {} {:?}",
+        image.metadata.generation,
+        image.metadata.deletion_timestamp.is_some(),
+        requested_at(image)
+    )];
+    if let Some(account) = &account {
+        let ready =
+            account.status.as_ref().map(|s| &s.conditions).and_then(|c| crate::api::conditions::find(c, "Ready"));
+        inputs.push(format!(
+            "account {:?} {:?} {:?}",
+            account.uid(),
+            account.metadata.generation,
+            ready.map(|c| (&c.status, &c.reason))
+        ));
+    }
+    let now = ctx.clock.now();
+    for share in &shares {
+        let standing = share.standing(now);
+        inputs.push(format!("{} {} {} {standing:?}", share.uid, share.generation, share.deleting));
+    }
+    inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
+    inputs.push(format!("blind {blind} elder {:?}", elder(ctx, image, account.as_ref())));
+    Desired { account, shares, blind, inputs: Inputs(inputs) }
+}
+
+fn account_of(ctx: &Context, image: &CloudImage) -> Option<CloudAccount> {
+    let namespace = image.namespace().unwrap_or_default();
+    let name = &image.spec.account_ref.name;
+    let found = ctx.stores.accounts.find(|a| a.name_any() == *name && a.namespace().as_deref() == Some(&namespace))?;
+    found.readable().cloned()
+}
+
+/// The older `CloudImage` that names the same image of the same owner, if there is one: it acts, this one does not.
+pub(super) fn elder(ctx: &Context, image: &CloudImage, account: Option<&CloudAccount>) -> Option<String> {
+    let owner_here = owner(account?);
+    let age = |i: &CloudImage| (i.metadata.creation_timestamp.as_ref().map(|t| t.0), i.uid());
+    let ours = age(image);
+    ctx.stores
+        .images
+        .state_filter(|other| {
+            other.readable().is_some_and(|other| {
+                other.spec.image_id == image.spec.image_id
+                    && other.spec.region == image.spec.region
+                    && other.uid() != image.uid()
+                    && age(other) < ours
+                    && account_of(ctx, other).is_some_and(|a| owner(&a) == owner_here)
+            })
+        })
+        .iter()
+        .map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any()))
+        .min()
+}
+
+/// Whether and how the image may be called about: everything that is checked before any call on it.
+pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Trouble> {
+    let Some(account) = &desired.account else {
+        let message = format!("spec.accountRef: there is no CloudAccount {:?} here", image.spec.account_ref.name);
+        return Err(Trouble::blocked(Reason::AccountNotFound, message));
+    };
+    if let Some(elder) = elder(ctx, image, Some(account)) {
+        let message =
+            format!("CloudImage {elder} is older, names the same image of the cloud and acts for it: delete one");
+        return Err(Trouble::blocked(Reason::DuplicateImage, message));
+    }
+    let owner = owner(account);
+    if let Some(recorded) = image.status.as_ref().and_then(|s| s.owner.as_ref()).filter(|recorded| **recorded != owner)
+    {
+        let message = format!(
+            "this image was recorded as one of {recorded}, but the CloudAccount is now {owner}: nothing is called; \
+             restore the former CloudAccount, or delete this object once its shares are retained"
+        );
+        return Err(Trouble::blocked(Reason::AccountChanged, message));
+    }
+    if account.spec.suspend {
+        let message = "the CloudAccount is suspended: nothing is granted, revoked or deleted";
+        return Err(Trouble::blocked(Reason::Suspended, message));
+    }
+    let terms = terms(account, &image.spec.region)?;
+    if !terms.sold_on(terms.site) {
+        let message = format!("spec.region: {} is not sold on the {} site", terms.region, terms.site);
+        return Err(Trouble::blocked(Reason::RegionNotOnSite, message));
+    }
+    let at = ImageRef {
+        region: terms.region.clone(),
+        image: ImageId::parse(&image.spec.image_id)
+            .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.imageID: {e}")))?,
+    };
+    let standing = ctx.connections.standing(account, false).await;
+    let (connection, only_to_end) = connection(standing)?;
+    if !connection.regions.contains(&at.region) {
+        let message = format!("spec.region: the account has no region {}", at.region);
+        return Err(Trouble::blocked(Reason::RegionUnknown, message));
+    }
+    Ok(Site { at, terms, connection, only_to_end })
+}
+
+fn connection(standing: Standing) -> Result<(Connection, Option<Trouble>), Trouble> {
+    match (standing.connection, standing.last_known_good) {
+        (Ok(connection), _) => Ok((connection, None)),
+        (Err(trouble), Some(good)) if trouble.reason == Reason::SecretNotFound => Ok((good, Some(trouble))),
+        (Err(trouble), _) => Err(trouble),
+    }
+}
+
+/// Reads the image and then its recipients. An incomplete list is no sight at all.
+pub(super) async fn observe_image(ctx: &Context, cloud: &dyn Cloud, at: &ImageRef, lane: Lane) -> Result<Seen, Fault> {
+    let nobody = RecipientList { recipients: Vec::new(), complete: true };
+    let image = cloud.observe_image(at, lane).await?;
+    let recipients = match &image {
+        Some(facts) if facts.ownership == Ownership::Own => observe_recipients(cloud, at, lane).await?,
+        Some(_) | None => nobody,
+    };
+    Ok(Seen { at: ctx.clock.now(), image, recipients })
+}
+
+/// Reads the recipients of an image that this pass read as ours.
+pub(super) async fn observe_recipients(cloud: &dyn Cloud, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
+    let list = cloud.list_recipients(at, lane).await?;
+    if list.complete { Ok(list) } else { Err(Fault::Unintelligible) }
+}
+
+/// The image's shares as the API server has them now, not the cache.
+pub(super) async fn list_shares_afresh(ctx: &Context, image: &CloudImage) -> Result<(Vec<Share>, bool), ClusterError> {
+    let shares: Api<Guarded<ImageShare>> = Api::all(ctx.client.clone());
+    let selector = ListParams::default().fields(&format!("spec.imageRef.name={}", image.name_any()));
+    let listed = within_deadline(shares.list(&selector)).await?;
+    Ok(shares_of(image, listed.items.iter(), &ctx.stores))
+}

@@ -1,0 +1,292 @@
+//! One pass over one image: observe, plan, write the intent, list the shares afresh, execute, observe again, report.
+
+use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
+use super::report::{Report, Reporter};
+use crate::api::CloudImage;
+use crate::api::cloud_image::ImageDeletionPolicy;
+use crate::api::conditions::Reason;
+use crate::clouds::fault::Missing;
+use crate::clouds::{Fault, Lane};
+use crate::cluster::{ClusterError, finalizers};
+use crate::controllers::context::Context;
+use crate::controllers::execute::execute;
+use crate::domain::image::Ownership;
+use crate::domain::share::{Consent, Share, Standing};
+use crate::planning::deletion::{Departure, Sight, plan_departure};
+use crate::planning::exchange::Exchange;
+use crate::planning::ledger::Ledger;
+use crate::planning::schedule::Verdict;
+use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_unseen, record};
+use crate::planning::trouble::Trouble;
+use crate::planning::wishes::Wishes;
+
+/// How a pass ended.
+pub(super) enum Passed {
+    /// The object is gone.
+    Gone,
+    /// It is to be looked at again.
+    LookAgain(Verdict),
+}
+
+/// Runs one pass. `changed`: somebody changed a wish, so the calls are an edit and not a look around.
+pub(super) async fn run(
+    ctx: &Context,
+    image: &CloudImage,
+    desired: Desired,
+    changed: bool,
+) -> Result<Passed, ClusterError> {
+    let mut reporter = Reporter::new(ctx, image, &desired.shares);
+    reporter.through(desired.account.as_ref());
+    let ledger = match Ledger::parse(image.status.as_ref()) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            let message = format!("status cannot be read ({error}): nothing is concluded from half a ledger");
+            return reporter.trouble(&Ledger::default(), Trouble::blocked(Reason::Unreadable, message), true).await;
+        }
+    };
+    reporter.announce().await?;
+    let deleting = image.metadata.deletion_timestamp.is_some();
+    if deleting && let Some(passed) = leave_unseen(ctx, image, &desired, &ledger).await? {
+        return Ok(passed);
+    }
+    let site = match observe_site(ctx, image, &desired).await {
+        Ok(site) => site,
+        Err(trouble) if deleting && trouble.reason == Reason::DuplicateImage => {
+            // The elder acts for the image; this one's going touches no cloud.
+            return leave(ctx, image, &mut reporter).await;
+        }
+        Err(trouble) => return unseen(ctx, image, &mut reporter, &desired, &ledger, trouble).await,
+    };
+    let lane = lane(ctx, &desired.shares, &ledger, deleting, changed);
+    let seen = match observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane).await {
+        Ok(seen) => seen,
+        Err(fault) => {
+            note_fault(ctx, &desired, &fault).await;
+            return unseen(ctx, image, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
+        }
+    };
+    let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting };
+    let report = match &seen.image {
+        None => pass.absent(&ledger, seen.at),
+        Some(facts) if facts.ownership != Ownership::Own => Report::seen(ledger.clone(), None, Some(facts.clone())),
+        Some(_) => pass.share(&mut reporter, &ledger, seen).await?,
+    };
+    pass.depart(&mut reporter, report).await
+}
+
+/// A deleting image that nothing is left of in Kubernetes needs no cloud to go.
+async fn leave_unseen(
+    ctx: &Context,
+    image: &CloudImage,
+    desired: &Desired,
+    ledger: &Ledger,
+) -> Result<Option<Passed>, ClusterError> {
+    if image.spec.deletion_policy == ImageDeletionPolicy::Delete || ledger.holds_anything() || desired.blind {
+        return Ok(None);
+    }
+    if !blockers(&desired.shares, ledger).is_empty() {
+        return Ok(None);
+    }
+    let mut reporter = Reporter::new(ctx, image, &desired.shares);
+    leave(ctx, image, &mut reporter).await.map(Some)
+}
+
+/// Lets the object go, if the API server itself knows of no share that names it.
+async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
+    let (fresh, blind) = list_shares_afresh(ctx, image).await?;
+    let duplicate = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
+    if blind || !(duplicate && blockers(&fresh, &Ledger::default()).is_empty()) {
+        return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
+    }
+    let mut current = image.clone();
+    current.metadata.resource_version = Some(reporter.version().to_owned());
+    finalizers::release(&ctx.client, &current).await?;
+    Ok(Passed::Gone)
+}
+
+/// Shares that keep the image: those its owner lets in, and those it still serves.
+fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
+    shares
+        .iter()
+        .filter(|share| share.consent != Consent::Withheld || ledger.shares.contains_key(&share.uid))
+        .map(Share::full_name)
+        .collect()
+}
+
+async fn unseen(
+    ctx: &Context,
+    image: &CloudImage,
+    reporter: &mut Reporter<'_>,
+    desired: &Desired,
+    ledger: &Ledger,
+    trouble: Trouble,
+) -> Result<Passed, ClusterError> {
+    let now = ctx.clock.now();
+    let settled = match desired.account.as_ref().map(|a| crate::controllers::convert::terms(a, &image.spec.region)) {
+        Some(Ok(terms)) => {
+            let wishes = Wishes::gather(&terms, &desired.shares, desired.blind, now);
+            plan_unseen(ledger, &wishes, &desired.shares, now)
+        }
+        Some(Err(_)) | None => ledger.clone(),
+    };
+    let known = trouble.reason != Reason::DuplicateImage;
+    reporter.trouble(&settled, trouble, known).await
+}
+
+async fn note_fault(ctx: &Context, desired: &Desired, fault: &Fault) {
+    if let Some(account) = &desired.account {
+        ctx.connections.note(account, fault).await;
+    }
+}
+
+fn lane(ctx: &Context, shares: &[Share], ledger: &Ledger, deleting: bool, changed: bool) -> Lane {
+    let now = ctx.clock.now();
+    let ending = |share: &Share| share.standing(now) == Standing::Ended && ledger.shares.contains_key(&share.uid);
+    if deleting || ledger.revoking().next().is_some() || shares.iter().any(ending) {
+        Lane::Revoke
+    } else if changed {
+        Lane::Edit
+    } else {
+        Lane::Resync
+    }
+}
+
+struct Pass<'a> {
+    ctx: &'a Context,
+    image: &'a CloudImage,
+    desired: &'a Desired,
+    site: &'a Site,
+    lane: Lane,
+    deleting: bool,
+}
+
+impl Pass<'_> {
+    fn absent(&self, ledger: &Ledger, at: jiff::Timestamp) -> Report {
+        let window = self.ctx.settings.timing.absence_window;
+        let (settled, look_again) = plan_absent(ledger, &self.desired.shares, window, at);
+        let mut report = Report::seen(settled, None, None);
+        report.look_again = look_again;
+        report
+    }
+
+    fn plan(&self, ledger: &Ledger, shares: &[Share], wishes: &Wishes, seen: &Seen) -> Option<Plan> {
+        let scene = Scene {
+            now: seen.at,
+            timing: self.ctx.settings.timing,
+            terms: &self.site.terms,
+            unmanaged: self.image.spec.unmanaged_recipients,
+            deleting: self.deleting || self.site.only_to_end.is_some(),
+            shares,
+            wishes,
+            ledger,
+            image: seen.image.as_ref()?,
+            recipients: &seen.recipients,
+        };
+        Some(plan(&scene))
+    }
+
+    async fn share(&self, reporter: &mut Reporter<'_>, ledger: &Ledger, seen: Seen) -> Result<Report, ClusterError> {
+        let shares = &self.desired.shares;
+        let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind, seen.at);
+        let Some(mut first) = self.plan(ledger, shares, &wishes, &seen) else {
+            return Ok(self.absent(ledger, seen.at));
+        };
+        if !first.acts() {
+            let look_again = first.look_again;
+            return Ok(Report { look_again, ..Report::seen(first.settled.clone(), Some(first), seen.image) });
+        }
+        let intended = first.with_intents(seen.at);
+        reporter.intend(&intended).await?;
+        let (fresh, blind) = list_shares_afresh(self.ctx, self.image).await?;
+        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, blind, self.ctx.clock.now());
+        confirm(&mut first, ledger, &fresh_wishes);
+        let cloud = self.site.connection.cloud.as_ref();
+        let (add, remove) = (first.add.clone(), first.remove.clone());
+        let exchange = Exchange::new(add, remove, first.free_places, cloud.recipients_per_call());
+        let (outcomes, fault) = execute(cloud, &self.site.at, exchange, self.lane).await;
+        if let Some(fault) = &fault {
+            note_fault(self.ctx, self.desired, fault).await;
+        }
+        let now = self.ctx.clock.now();
+        let recorded = record(&intended, ledger, &outcomes, now);
+        let after = match observe_recipients(cloud, &self.site.at, self.lane).await {
+            Ok(recipients) => Seen { at: self.ctx.clock.now(), image: seen.image, recipients },
+            Err(unread) => {
+                let mut report = Report::seen(recorded, Some(first), seen.image);
+                report.trouble = Some(Trouble::from(&fault.unwrap_or(unread)));
+                return Ok(report);
+            }
+        };
+        let second = self.plan(&recorded, shares, &wishes, &after);
+        Ok(self.after(second, recorded, after, fault))
+    }
+
+    fn after(&self, second: Option<Plan>, recorded: Ledger, after: Seen, fault: Option<Fault>) -> Report {
+        let Some(second) = second else { return Report::seen(recorded, None, after.image) };
+        let more = second.acts() && fault.is_none();
+        let mut look_again = second.look_again;
+        if more {
+            look_again = Some(after.at);
+        }
+        let mut report = Report::seen(second.settled.clone(), Some(second), after.image);
+        report.look_again = look_again;
+        report.trouble = fault.map(|fault| Trouble::from(&fault));
+        report
+    }
+
+    /// Writes the report; where the object is being deleted, decides whether it may go.
+    async fn depart(&self, reporter: &mut Reporter<'_>, mut report: Report) -> Result<Passed, ClusterError> {
+        report.only_to_end.clone_from(&self.site.only_to_end);
+        let blockers = blockers(&self.desired.shares, &report.ledger);
+        if !self.deleting {
+            return reporter.finish(report, &blockers, None).await;
+        }
+        let now = self.ctx.clock.now();
+        let window = self.ctx.settings.timing.absence_window;
+        let sight = match (&report.facts, report.ledger.absent_since) {
+            (Some(facts), _) => Sight::Present { ownership: &facts.ownership, recipients: report.present() },
+            (None, Some(since)) => Sight::Absent { since },
+            (None, None) => Sight::Unseen,
+        };
+        let policy = self.image.spec.deletion_policy;
+        match plan_departure(&blockers, &report.ledger, policy, sight, window, now) {
+            Departure::Held(trouble) => reporter.finish(report, &blockers, Some(trouble)).await,
+            Departure::Await(until) => {
+                report.look_again = until.or(report.look_again);
+                reporter.finish(report, &blockers, None).await
+            }
+            Departure::Release => {
+                reporter.finish(report, &blockers, None).await?;
+                leave(self.ctx, self.image, reporter).await
+            }
+            Departure::Delete => self.delete(reporter, report, &blockers).await,
+        }
+    }
+
+    /// Deletes the image at the cloud. That it is gone is told by the next looks, not by the answer.
+    async fn delete(
+        &self,
+        reporter: &mut Reporter<'_>,
+        mut report: Report,
+        blockers: &[String],
+    ) -> Result<Passed, ClusterError> {
+        reporter.intend(&report.ledger).await?;
+        let (fresh, blind) = list_shares_afresh(self.ctx, self.image).await?;
+        if blind || !self::blockers(&fresh, &report.ledger).is_empty() {
+            return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
+        }
+        match self.site.connection.cloud.delete_image(&self.site.at).await {
+            Ok(()) | Err(Fault::NotFound(Missing::Image)) => {
+                tracing::info!(image.id = %self.site.at.image, "deleted the image at the cloud");
+                reporter.image_deleted().await;
+                report.facts = None;
+                report.look_again = Some(self.ctx.clock.now());
+                reporter.finish(report, blockers, None).await
+            }
+            Err(fault) => {
+                note_fault(self.ctx, self.desired, &fault).await;
+                reporter.finish(report, blockers, Some(Trouble::from(&fault))).await
+            }
+        }
+    }
+}

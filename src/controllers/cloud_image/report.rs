@@ -1,0 +1,344 @@
+//! What a pass tells: the status it writes, at most once with the intent and once with the result, and its events. Which
+//! conditions hold is a plain function of what was seen.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::pass::Passed;
+use crate::api::CloudImage;
+use crate::api::cloud_image::{CloudImageStatus, GrantState};
+use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
+use crate::clouds::fault::Recovery;
+use crate::cluster::ClusterError;
+use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::status::apply_status;
+use crate::controllers::context::Context;
+use crate::controllers::convert::{owner, requested_at};
+use crate::domain::identifiers::Recipient;
+use crate::domain::image::{ImageFacts, ImageState, Ownership};
+use crate::domain::share::Share;
+use crate::planning::deletion::held_by_shares;
+use crate::planning::ledger::Ledger;
+use crate::planning::schedule::Verdict;
+use crate::planning::sharing::Plan;
+use crate::planning::trouble::{Trouble, name_some};
+
+/// What breaks on the other side, told with every end of access.
+const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
+                           and no new servers can be made";
+
+/// What a pass found.
+pub(super) struct Report {
+    pub(super) ledger: Ledger,
+    pub(super) facts: Option<ImageFacts>,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) only_to_end: Option<Trouble>,
+    pub(super) look_again: Option<Timestamp>,
+    pub(super) plan: Option<Plan>,
+    pub(super) seen: bool,
+}
+
+impl Report {
+    /// The cloud was seen.
+    pub(super) fn seen(ledger: Ledger, plan: Option<Plan>, facts: Option<ImageFacts>) -> Self {
+        Self { ledger, facts, trouble: None, only_to_end: None, look_again: None, plan, seen: true }
+    }
+
+    /// Recipients at the cloud, as far as they were read.
+    pub(super) fn present(&self) -> &[Recipient] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.present)
+    }
+
+    /// What keeps the image from being as asked.
+    fn obstacle(&self) -> Option<Trouble> {
+        if let Some(trouble) = self.trouble.clone().or_else(|| self.only_to_end.clone()) {
+            return Some(trouble);
+        }
+        let Some(facts) = &self.facts else {
+            return self.seen.then(|| {
+                let message = "spec.imageID: the cloud does not know this image in this account and region: check \
+                               imageID, region and accountRef";
+                Trouble::blocked(Reason::ImageNotFound, message)
+            });
+        };
+        unshareable(facts)
+    }
+}
+
+/// Why an image that was seen cannot be shared.
+fn unshareable(facts: &ImageFacts) -> Option<Trouble> {
+    match &facts.ownership {
+        Ownership::Own => {}
+        Ownership::Received { owner } => {
+            let owner = owner.as_ref().map(|o| format!(" ({o})")).unwrap_or_default();
+            let message = format!(
+                "the image belongs to another account{owner}; a received image cannot be shared on: replicate it into a \
+                 private image first and share that"
+            );
+            return Some(Trouble::blocked(Reason::ImageNotOwned, message));
+        }
+        Ownership::System | Ownership::Marketplace => {
+            let message = "only custom images can be shared: this one is the vendor's or the marketplace's";
+            return Some(Trouble::blocked(Reason::ImageNotShareable, message));
+        }
+    }
+    match facts.state {
+        ImageState::Available => None,
+        ImageState::Creating => {
+            Some(Trouble::passing(Reason::ImageNotAvailable, "the image is still being made; waiting for it"))
+        }
+        ImageState::Failed => Some(Trouble::blocked(
+            Reason::ImageNotAvailable,
+            "the image could not be made or is held back by the cloud",
+        )),
+        ImageState::Deprecated => {
+            let message = "the image is deprecated: restore it to Available before sharing it";
+            Some(Trouble::blocked(Reason::ImageNotShareable, message))
+        }
+    }
+}
+
+/// Writes what a pass tells.
+pub(super) struct Reporter<'a> {
+    ctx: &'a Context,
+    image: &'a CloudImage,
+    shares: &'a [Share],
+    owner: Option<String>,
+    written: CloudImageStatus,
+    version: String,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(ctx: &'a Context, image: &'a CloudImage, shares: &'a [Share]) -> Self {
+        Self {
+            ctx,
+            image,
+            shares,
+            owner: None,
+            written: image.status.clone().unwrap_or_default(),
+            version: image.resource_version().unwrap_or_default(),
+        }
+    }
+
+    /// The account the image is seen through; recorded at the first contact.
+    pub(super) fn through(&mut self, account: Option<&crate::api::CloudAccount>) {
+        self.owner = account.map(owner);
+    }
+
+    /// The version the next write is pinned to.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Says that the object was noticed, once.
+    pub(super) async fn announce(&mut self) -> Result<(), ClusterError> {
+        if !self.written.conditions.is_empty() {
+            return Ok(());
+        }
+        let message = "the image was not looked at yet".to_owned();
+        let unknown = |kind, truth| Decision { kind, truth, reason: Reason::Pending, message: message.clone() };
+        let mut status = self.written.clone();
+        let decisions = [unknown(READY, Truth::Unknown), unknown(RECONCILING, Truth::True)];
+        status.conditions = conditions(&[], decisions, self.image.metadata.generation, self.ctx.clock.now());
+        self.write(status).await
+    }
+
+    /// Writes the intent. Always a write to the API server, even if it changes nothing: it proves that the object we act
+    /// upon is the newest.
+    pub(super) async fn intend(&mut self, intended: &Ledger) -> Result<(), ClusterError> {
+        let mut status = self.written.clone();
+        intended.encode_into(&mut status);
+        if status.owner.is_none() {
+            status.owner.clone_from(&self.owner);
+        }
+        self.write(status).await
+    }
+
+    /// Reports a pass that could not see the cloud.
+    pub(super) async fn trouble(
+        &mut self,
+        ledger: &Ledger,
+        trouble: Trouble,
+        known: bool,
+    ) -> Result<Passed, ClusterError> {
+        let mut report = Report::seen(ledger.clone(), None, None);
+        report.seen = false;
+        report.trouble = Some(trouble);
+        let names = if known { self.names(ledger) } else { Vec::new() };
+        self.finish(report, &names, None).await
+    }
+
+    fn names(&self, ledger: &Ledger) -> Vec<String> {
+        self.shares
+            .iter()
+            .filter(|s| s.consent != crate::domain::share::Consent::Withheld || ledger.shares.contains_key(&s.uid))
+            .map(Share::full_name)
+            .collect()
+    }
+
+    /// Writes the result if it says anything new, and decides when to look again. `held`: what keeps a deleting object.
+    pub(super) async fn finish(
+        &mut self,
+        report: Report,
+        blockers: &[String],
+        held: Option<Trouble>,
+    ) -> Result<Passed, ClusterError> {
+        let before = Ledger::parse(self.image.status.as_ref()).unwrap_or_default();
+        let now = self.ctx.clock.now();
+        let obstacle = report.obstacle();
+        let status = self.status(&report, obstacle.as_ref(), blockers, held.as_ref(), now);
+        if status != self.written {
+            self.write(status).await?;
+        }
+        self.tell(&before, &report.ledger).await;
+        Ok(Passed::LookAgain(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
+    }
+
+    /// Tells that the image was deleted at the cloud.
+    pub(super) async fn image_deleted(&self) {
+        let note =
+            format!("deleted image {} at the cloud; whoever still had it: {WHAT_BREAKS}", self.image.spec.image_id);
+        publish(&self.ctx.recorder, self.image, Occurrence::ImageDeleted, note).await;
+    }
+
+    async fn write(&mut self, status: CloudImageStatus) -> Result<(), ClusterError> {
+        self.version = apply_status(&self.ctx.client, self.image, &self.version, &status).await?;
+        self.ctx.memories.wrote(&self.image.uid().unwrap_or_default(), &self.version);
+        self.written = status;
+        Ok(())
+    }
+
+    fn status(
+        &self,
+        report: &Report,
+        obstacle: Option<&Trouble>,
+        blockers: &[String],
+        held: Option<&Trouble>,
+        now: Timestamp,
+    ) -> CloudImageStatus {
+        let mut status = self.written.clone();
+        report.ledger.encode_into(&mut status);
+        status.observed_generation = self.image.metadata.generation;
+        status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
+        if report.seen {
+            if status.owner.is_none() {
+                status.owner.clone_from(&self.owner);
+            }
+            status.state = report.facts.as_ref().map(|facts| format!("{:?}", facts.state));
+        }
+        if let Some(plan) = &report.plan {
+            let limit = if plan.limit == 0 { String::new() } else { format!("/{}", plan.limit) };
+            status.recipients = Some(format!("{}{limit}", plan.present.len()));
+        }
+        let decisions = decisions(&report.ledger, obstacle, blockers, held);
+        status.conditions = conditions(&self.written.conditions, decisions, self.image.metadata.generation, now);
+        status
+    }
+
+    fn verdict(&self, report: &Report, obstacle: Option<&Trouble>, held: Option<&Trouble>, now: Timestamp) -> Verdict {
+        let expiry = self.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
+        let soonest = report.look_again.into_iter().chain(expiry).min();
+        let base = obstacle.or(held).map_or(Verdict::Settled, Verdict::from);
+        match (&base, soonest) {
+            (Verdict::Retrying { .. }, None) => base,
+            // A fault is retried with growing pauses, whatever else is due.
+            (Verdict::Retrying { .. }, Some(_)) if report.trouble.is_some() => base,
+            (_, Some(at)) if at.duration_since(now) < self.slow_look() => Verdict::Waiting(at),
+            _ => base,
+        }
+    }
+
+    fn slow_look(&self) -> jiff::SignedDuration {
+        jiff::SignedDuration::try_from(self.ctx.settings.pace.drift).unwrap_or(jiff::SignedDuration::MAX)
+    }
+
+    async fn tell(&self, before: &Ledger, after: &Ledger) {
+        for (what, note) in occurrences(before, after) {
+            publish(&self.ctx.recorder, self.image, what, note).await;
+        }
+    }
+}
+
+fn decisions(
+    ledger: &Ledger,
+    obstacle: Option<&Trouble>,
+    blockers: &[String],
+    held: Option<&Trouble>,
+) -> Vec<Decision> {
+    let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
+    let mut decisions = vec![match obstacle {
+        Some(trouble) => decide(READY, trouble.truth(), trouble.reason, &trouble.message),
+        None => decide(READY, Truth::True, Reason::Available, "the image is ours and can be shared"),
+    }];
+    let in_the_way = held.cloned().or_else(|| held_by_shares(blockers));
+    decisions.push(match &in_the_way {
+        Some(trouble) => decide(DELETABLE, Truth::False, trouble.reason, &trouble.message),
+        None if ledger.holds_anything() => {
+            let message = format!("still shared by this operator with: {}", name_some(ledger.grants.keys()));
+            decide(DELETABLE, Truth::False, Reason::Revoking, &message)
+        }
+        None => decide(DELETABLE, Truth::True, Reason::NotShared, "no ImageShare names the image"),
+    });
+    let stalled = obstacle
+        .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
+        .or(held.filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::ShareExists));
+    let moving = ledger.grants.values().any(|entry| match entry.state {
+        GrantState::Intended => entry.refusal.is_none(),
+        GrantState::Revoking => true,
+        GrantState::Granted | GrantState::Retained => false,
+    });
+    if let Some(trouble) = stalled {
+        decisions.push(decide(STALLED, Truth::True, trouble.reason, &trouble.message));
+    } else if moving || obstacle.is_some_and(|t| t.recovery != Recovery::Blocked) {
+        let reason = obstacle.map_or(Reason::Pending, |t| t.reason);
+        decisions.push(decide(RECONCILING, Truth::True, reason, "grants are being changed or looked at again"));
+    }
+    decisions
+}
+
+/// What happened between two ledgers, for people.
+fn occurrences(before: &Ledger, after: &Ledger) -> Vec<(Occurrence, String)> {
+    let had =
+        |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
+    let now_granted: Vec<&Recipient> = after
+        .grants
+        .iter()
+        .filter(|(recipient, entry)| entry.state == GrantState::Granted && !had(recipient, GrantState::Granted))
+        .map(|(recipient, _)| recipient)
+        .collect();
+    let adopted = |r: &&Recipient| before.unmanaged.contains_key(*r) && !before.grants.contains_key(*r);
+    let (adopted, granted): (Vec<&Recipient>, Vec<&Recipient>) = now_granted.into_iter().partition(adopted);
+    let revoked: Vec<&Recipient> = before
+        .grants
+        .iter()
+        .filter(|(recipient, entry)| {
+            let was_ours = !matches!(entry.state, GrantState::Retained) && entry.refusal.is_none();
+            was_ours && !after.grants.contains_key(*recipient)
+        })
+        .map(|(recipient, _)| recipient)
+        .collect();
+    let foreign: Vec<&Recipient> = after.unmanaged.keys().filter(|r| !before.unmanaged.contains_key(*r)).collect();
+    let mut told = Vec::new();
+    let mut tell = |what, recipients: &[&Recipient], text: String| {
+        if !recipients.is_empty() {
+            told.push((what, text));
+        }
+    };
+    tell(
+        Occurrence::Granted,
+        &granted,
+        format!("shared the image with {}: data on it is theirs now", name_some(&granted)),
+    );
+    tell(
+        Occurrence::Adopted,
+        &adopted,
+        format!("already shared, revoked with its ImageShare from now on: {}", name_some(&adopted)),
+    );
+    tell(Occurrence::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
+    tell(
+        Occurrence::UnmanagedFound,
+        &foreign,
+        format!("the image is shared with recipients no ImageShare names: {}", name_some(&foreign)),
+    );
+    told
+}

@@ -1,0 +1,147 @@
+//! From objects to the planner's words: parsed at the door, nothing decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::core::{Selector, SelectorExt};
+
+use super::context::Stores;
+use crate::api::cloud_image::{CloudImage, NamespacesFrom};
+use crate::api::conditions::Reason;
+use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
+use crate::api::{CloudAccount, FINALIZER};
+use crate::cluster::finalizers::is_held;
+use crate::cluster::guard::Guarded;
+use crate::domain::identifiers::RegionId;
+use crate::domain::provider::Provider;
+use crate::domain::share::{AskedRecipient, Consent, Share};
+use crate::planning::trouble::Trouble;
+use crate::planning::wishes::Terms;
+
+/// What an account and an image's region allow.
+pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
+    let unreadable = |message: String| Trouble::blocked(Reason::Unreadable, message);
+    let alibaba =
+        account.spec.alibaba.as_ref().ok_or_else(|| unreadable("the CloudAccount names no provider".into()))?;
+    let provider = Provider::Alibaba;
+    let id = provider.parse_account(&alibaba.account_id).map_err(|e| unreadable(format!("CloudAccount: {e}")))?;
+    let region = RegionId::parse(region).map_err(|e| unreadable(format!("spec.region: {e}")))?;
+    let rules = provider.rules();
+    let limits = account.spec.limits.clone().unwrap_or_default();
+    let sites: BTreeMap<_, BTreeSet<String>> =
+        account.spec.sites.iter().map(|s| (s.site, s.regions.iter().cloned().collect())).collect();
+    Ok(Terms {
+        provider,
+        account: id,
+        site: alibaba.site,
+        region,
+        sites,
+        recipients_per_image: limits.recipients_per_image.unwrap_or(rules.recipients_per_image),
+        recipients_per_full_server_image: limits
+            .recipients_per_full_server_image
+            .unwrap_or(rules.recipients_per_full_server_image),
+    })
+}
+
+/// Who owns the images of an account, wherever it is called: the first part of a cloud object's identity.
+pub fn owner(account: &CloudAccount) -> String {
+    match &account.spec.alibaba {
+        Some(alibaba) => {
+            let at = alibaba.endpoint.as_ref().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
+            format!("{} account {}{at}", Provider::Alibaba, alibaba.account_id)
+        }
+        None => "nobody".to_owned(),
+    }
+}
+
+/// Name and namespace of the image a share names, also of one that cannot be read.
+pub fn image_named_by(share: &Guarded<ImageShare>) -> Option<(String, String)> {
+    let own = share.namespace()?;
+    match share {
+        Guarded::Readable(share) => {
+            let reference = &share.spec.image_ref;
+            Some((reference.namespace.clone().unwrap_or(own), reference.name.clone()))
+        }
+        Guarded::Unreadable(left) => {
+            let reference = left.spec.get("imageRef")?;
+            let namespace = reference.get("namespace").and_then(|v| v.as_str()).map_or(own, ToOwned::to_owned);
+            Some((namespace, reference.get("name")?.as_str()?.to_owned()))
+        }
+    }
+}
+
+/// Whether the image's owner lets a namespace use it.
+pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent {
+    let from = &image.spec.shareable_from.namespaces;
+    if image.namespace().as_deref() == Some(namespace) {
+        return Consent::Given;
+    }
+    match (from.from, &from.selector) {
+        (NamespacesFrom::Same, _) => Consent::Withheld,
+        (NamespacesFrom::All, _) => Consent::Given,
+        (NamespacesFrom::Selector, None) => Consent::Unknown,
+        (NamespacesFrom::Selector, Some(selector)) => {
+            let Ok(selector) = Selector::try_from(selector.clone()) else { return Consent::Unknown };
+            match stores.namespaces.find(|n| n.metadata.name.as_deref() == Some(namespace)) {
+                Some(found) if selector.matches(&found.metadata.labels.clone().unwrap_or_default()) => Consent::Given,
+                Some(_) => Consent::Withheld,
+                None => Consent::Unknown,
+            }
+        }
+    }
+}
+
+/// The shares of one image, and whether one of them cannot be read. A share that does not carry our finalizer yet wishes
+/// nothing: its grants could outlive it.
+pub fn shares_of<'a>(
+    image: &CloudImage,
+    all: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
+    stores: &Stores,
+) -> (Vec<Share>, bool) {
+    let here = (image.namespace().unwrap_or_default(), image.name_any());
+    let mut shares = Vec::new();
+    let mut blind = false;
+    for guarded in all {
+        if image_named_by(guarded).as_ref() != Some(&here) {
+            continue;
+        }
+        match guarded {
+            Guarded::Unreadable(left) => {
+                let held = left.metadata.finalizers.as_ref().is_some_and(|f| f.iter().any(|f| f == FINALIZER));
+                blind |= held;
+            }
+            Guarded::Readable(share) if is_held(share.as_ref()) => shares.push(to_share(image, share, stores)),
+            Guarded::Readable(_) => {}
+        }
+    }
+    shares.sort_by(|a, b| a.uid.cmp(&b.uid));
+    (shares, blind)
+}
+
+fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
+    let namespace = share.namespace().unwrap_or_default();
+    Share {
+        uid: share.uid().unwrap_or_default(),
+        consent: consent(image, &namespace, stores),
+        namespace,
+        name: share.name_any(),
+        generation: share.metadata.generation.unwrap_or_default(),
+        created: share.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |t| t.0),
+        deleting: share.metadata.deletion_timestamp.is_some(),
+        suspended: share.spec.suspend,
+        expires: share.spec.expiration_time.as_ref().map(|t| t.0),
+        retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain,
+        recipients: share
+            .spec
+            .recipients
+            .iter()
+            .map(|r| AskedRecipient { kind: r.kind, id: r.id.clone(), site: r.site })
+            .collect(),
+    }
+}
+
+/// The value of the annotation that asks for an immediate look.
+pub fn requested_at<K: kube::Resource>(object: &K) -> Option<String> {
+    object.annotations().get(crate::api::RECONCILE_REQUESTED_AT).map(|value| value.chars().take(256).collect())
+}

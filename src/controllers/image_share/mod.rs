@@ -1,0 +1,100 @@
+//! The `ImageShare` controller: holds the share until its grants have ended, and tells what became of it by projecting
+//! the `CloudImage`'s ledger. It never talks to a cloud.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+
+use super::ReconcileError;
+use super::context::Context;
+use super::convert::consent;
+use crate::api::cloud_image::CloudImage;
+use crate::api::conditions::conditions;
+use crate::api::image_share::ImageShare;
+use crate::cluster::guard::Guarded;
+use crate::cluster::status::apply_status;
+use crate::cluster::{ClusterError, finalizers, within_deadline};
+use crate::domain::share::Consent;
+use crate::planning::projection::{Projection, Reference, project};
+
+/// How soon to look again after a write that somebody else's write overtook.
+const SOON: Duration = Duration::from_millis(200);
+
+/// One look at one share.
+pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    let Some(share) = guarded.readable() else {
+        tracing::warn!(object.name = %guarded.name_any(), "an ImageShare cannot be read; what it holds stays");
+        return Ok(Action::await_change());
+    };
+    match look(share, &ctx).await {
+        Ok(action) => Ok(action),
+        Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn look(share: &ImageShare, ctx: &Context) -> Result<Action, ClusterError> {
+    let leaving = share.metadata.deletion_timestamp.is_some();
+    if !finalizers::is_held(share) {
+        if !leaving {
+            finalizers::hold(&ctx.client, share).await?;
+        }
+        return Ok(Action::await_change());
+    }
+    if leaving && is_released(share, ctx).await? {
+        finalizers::release(&ctx.client, share).await?;
+        return Ok(Action::await_change());
+    }
+    let now = ctx.clock.now();
+    let image = cached_image(share, ctx);
+    let admitted = image.as_ref().map(|image| consent(image, &share.namespace().unwrap_or_default(), &ctx.stores));
+    let reference = match (&image, admitted) {
+        (Some(image), Some(Consent::Given)) => Reference::Found(image),
+        (Some(_), Some(Consent::Unknown)) => Reference::Unknown,
+        _ => Reference::Unresolved,
+    };
+    report(share, ctx, project(share, reference, now), now).await?;
+    let expiry = share.spec.expiration_time.as_ref().filter(|end| end.0 > now);
+    let wait = expiry.map(|end| end.0.duration_since(now).unsigned_abs() + Duration::from_millis(10));
+    Ok(Action::requeue(wait.map_or(ctx.settings.pace.drift, |wait| wait.min(ctx.settings.pace.drift))))
+}
+
+fn image_key(share: &ImageShare) -> (String, String) {
+    let reference = &share.spec.image_ref;
+    (reference.namespace.clone().or_else(|| share.namespace()).unwrap_or_default(), reference.name.clone())
+}
+
+fn cached_image(share: &ImageShare, ctx: &Context) -> Option<CloudImage> {
+    let (namespace, name) = image_key(share);
+    let key = kube::runtime::reflector::ObjectRef::new(&name).within(&namespace);
+    ctx.stores.images.get(&key)?.readable().cloned()
+}
+
+/// Whether no grant of this share is left unended, as the API server says and not the cache. The `CloudImage` lists a
+/// share before it calls the cloud for it and strikes it off only once its grants were read as absent.
+async fn is_released(share: &ImageShare, ctx: &Context) -> Result<bool, ClusterError> {
+    let (namespace, name) = image_key(share);
+    let images: Api<CloudImage> = Api::namespaced(ctx.client.clone(), &namespace);
+    let uid = share.uid().unwrap_or_default();
+    let image = within_deadline(images.get_opt(&name)).await?;
+    let serves = |image: &CloudImage| image.status.as_ref().is_some_and(|s| s.shares.iter().any(|s| s.uid == uid));
+    Ok(!image.as_ref().is_some_and(serves))
+}
+
+async fn report(
+    share: &ImageShare,
+    ctx: &Context,
+    projection: Projection,
+    now: jiff::Timestamp,
+) -> Result<(), ClusterError> {
+    let old = share.status.clone().unwrap_or_default();
+    let mut status = projection.status;
+    status.conditions = conditions(&old.conditions, projection.decisions, share.metadata.generation, now);
+    if share.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    apply_status(&ctx.client, share, &share.resource_version().unwrap_or_default(), &status).await?;
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! The watches: one per kind, each feeding a cache and telling the other controllers what a change concerns them. Objects
+//! lose their managed fields before they are cached.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use super::ReconcileError;
+use super::context::{Context, Stores};
+use super::convert::image_named_by;
+use super::{cloud_account, cloud_image, image_share};
+use crate::api::cloud_image::NamespacesFrom;
+use crate::api::{CloudAccount, CloudImage, ImageShare};
+use crate::cluster::guard::Guarded;
+
+/// Reconciles of one kind that run at the same time. Two cloud accounts never wait for each other below it; the calls of
+/// one account are paced by its budget.
+const CONCURRENCY: u16 = 64;
+
+/// The writing ends of the caches.
+pub struct Writers {
+    accounts: Writer<Guarded<CloudAccount>>,
+    images: Writer<Guarded<CloudImage>>,
+    shares: Writer<Guarded<ImageShare>>,
+    namespaces: Writer<PartialObjectMeta<Namespace>>,
+}
+
+/// Makes the caches, still empty.
+pub fn stores() -> (Stores, Writers) {
+    let (accounts, write_accounts) = reflector::store();
+    let (images, write_images) = reflector::store();
+    let (shares, write_shares) = reflector::store();
+    let (namespaces, write_namespaces) = reflector::store();
+    let writers =
+        Writers { accounts: write_accounts, images: write_images, shares: write_shares, namespaces: write_namespaces };
+    (Stores { accounts, images, shares, namespaces }, writers)
+}
+
+/// A queue of objects to look at, from one watch to another kind's controller. Unbounded, but drained at once into the
+/// controller's scheduler, which keeps each object once.
+type Told<K> = (UnboundedSender<ObjectRef<K>>, UnboundedReceiver<ObjectRef<K>>);
+
+/// Runs every controller until `stop`; returns when all have finished what they were doing.
+pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
+    let stores = ctx.stores.clone();
+    let (tell_images, images_told): Told<Guarded<CloudImage>> = unbounded_channel();
+    let (tell_shares, shares_told): Told<Guarded<ImageShare>> = unbounded_channel();
+    let (tell_accounts, accounts_told): Told<Guarded<CloudAccount>> = unbounded_channel();
+
+    let accounts = {
+        let (stores, tell) = (stores.clone(), tell_images.clone());
+        watch(&ctx.client, writers.accounts, move |account: &Guarded<CloudAccount>, _| {
+            send_all(&tell, images_of(account, &stores));
+        })
+    };
+    let images = {
+        let (stores, tell_images) = (stores.clone(), tell_images.clone());
+        watch(&ctx.client, writers.images, move |image: &Guarded<CloudImage>, gone| {
+            send_all(&tell_shares, shares_naming(image, &stores));
+            if gone {
+                send_all(&tell_images, namesakes(image, &stores));
+                send_all(&tell_accounts, account_of(image));
+            }
+        })
+    };
+    let shares = {
+        let tell = tell_images.clone();
+        watch(&ctx.client, writers.shares, move |share: &Guarded<ImageShare>, _| {
+            send_all(&tell, image_named_by(share).map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)));
+        })
+    };
+    let namespaces = {
+        let stores = stores.clone();
+        watch(&ctx.client, writers.namespaces, move |_: &PartialObjectMeta<Namespace>, _| {
+            send_all(&tell_images, images_with_selectors(&stores));
+        })
+    };
+    let ready = all_ready(&stores);
+    tokio::join!(
+        control(&ctx, stores.accounts, accounts, accounts_told, cloud_account::reconcile, ready.clone(), &stop),
+        control(&ctx, stores.images, images, images_told, cloud_image::reconcile, ready.clone(), &stop),
+        control(&ctx, stores.shares, shares, shares_told, image_share::reconcile, ready, &stop),
+        async {
+            tokio::select! {
+                () = namespaces.for_each(|_| futures::future::ready(())) => {}
+                () = stop.cancelled() => {}
+            }
+        },
+    );
+}
+
+/// One watch: fills its cache and calls `concern` with each object that came, changed or went (`true`).
+fn watch<K>(
+    client: &Client,
+    writer: Writer<K>,
+    concern: impl Fn(&K, bool) + Send + 'static,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let changes = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
+    reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()))
+        .inspect_ok(move |event| match event {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => concern(object, false),
+            watcher::Event::Delete(object) => concern(object, true),
+            watcher::Event::Init | watcher::Event::InitDone => {}
+        })
+        .applied_objects()
+}
+
+/// Nothing may act before every cache that chooses credentials or wishes has been filled once.
+fn all_ready(stores: &Stores) -> impl Future<Output = ()> + Clone + Send + use<> {
+    use futures::FutureExt;
+    let stores = stores.clone();
+    async move {
+        let ready = tokio::join!(
+            stores.accounts.wait_until_ready(),
+            stores.images.wait_until_ready(),
+            stores.shares.wait_until_ready(),
+            stores.namespaces.wait_until_ready(),
+        );
+        if ready.0.is_err() || ready.1.is_err() || ready.2.is_err() || ready.3.is_err() {
+            tracing::error!("a watch ended before its cache was filled");
+        }
+    }
+    .shared()
+}
+
+async fn control<K, F>(
+    ctx: &Arc<Context>,
+    store: Store<K>,
+    objects: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+    mut told: UnboundedReceiver<ObjectRef<K>>,
+    reconcile: impl Fn(Arc<K>, Arc<Context>) -> F + Send + Sync + Copy + 'static,
+    ready: impl Future<Output = ()> + Clone + Send + 'static,
+    stop: &CancellationToken,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
+{
+    let stop = stop.clone();
+    let told = futures::stream::poll_fn(move |task| told.poll_recv(task));
+    Controller::for_stream(objects, store)
+        .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(told)
+        .graceful_shutdown_on(async move { stop.cancelled().await })
+        .run(
+            move |object, ctx| {
+                let ready = ready.clone();
+                async move {
+                    ready.await;
+                    reconcile(object, ctx).await
+                }
+            },
+            |object, error, ctx| {
+                tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
+                Action::requeue(ctx.settings.pace.retry_first.mul_f64(0.5 + ctx.chance()))
+            },
+            Arc::clone(ctx),
+        )
+        .for_each(|_| futures::future::ready(()))
+        .await;
+}
+
+fn send_all<K: Resource<DynamicType = ()>>(
+    to: &UnboundedSender<ObjectRef<K>>,
+    objects: impl IntoIterator<Item = ObjectRef<K>>,
+) {
+    for object in objects {
+        if to.send(object).is_err() {
+            return; // Its controller has stopped: so will this one.
+        }
+    }
+}
+
+fn images_of(account: &Guarded<CloudAccount>, stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
+    let (namespace, name) = (account.namespace(), account.name_any());
+    let of = |image: &Guarded<CloudImage>| {
+        image.namespace() == namespace && image.readable().is_some_and(|i| i.spec.account_ref.name == name)
+    };
+    stores.images.state_filter(of).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+}
+
+fn shares_naming(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
+    let here = Some((image.namespace().unwrap_or_default(), image.name_any()));
+    let naming = stores.shares.state_filter(|share| image_named_by(share) == here);
+    naming.iter().map(|share| ObjectRef::from_obj(share.as_ref())).collect()
+}
+
+fn namesakes(gone: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
+    let Some(gone) = gone.readable() else { return Vec::new() };
+    let same = stores.images.state_filter(|image| {
+        image.readable().is_some_and(|i| i.spec.image_id == gone.spec.image_id && i.spec.region == gone.spec.region)
+    });
+    same.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+}
+
+fn account_of(image: &Guarded<CloudImage>) -> Option<ObjectRef<Guarded<CloudAccount>>> {
+    let namespace = image.namespace()?;
+    Some(ObjectRef::new(&image.readable()?.spec.account_ref.name).within(&namespace))
+}
+
+fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
+    let choosy = stores.images.state_filter(|image| {
+        image.readable().is_some_and(|i| i.spec.shareable_from.namespaces.from == NamespacesFrom::Selector)
+    });
+    choosy.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+}

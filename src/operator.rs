@@ -1,0 +1,188 @@
+//! The composition root: arguments in, controllers out, an orderly stop.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::SignedDuration;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio_util::sync::CancellationToken;
+
+use crate::clouds::budget::BudgetSettings;
+use crate::clouds::clock::SystemClock;
+use crate::clouds::connect::Edge;
+use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
+use crate::clouds::transport::{TransportSettings, TransportUnusable};
+use crate::controllers::connections::Connections;
+use crate::controllers::context::{Context, Settings};
+use crate::controllers::memory::Memories;
+use crate::controllers::watching;
+use crate::planning::schedule::{Gathering, Pace};
+use crate::planning::sharing::Timing;
+use crate::telemetry::logging::{LogFormat, LoggingError, start};
+
+/// How `imageshare-operator run` is to run. Durations are written as `10m`, `5s`, `100ms`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArguments {
+    /// Kubeconfig to use; without it the one of the environment or of the cluster this runs in.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// An endpoint that `CloudAccounts` may name besides the vendors' own, as `https://host:port`; may be given often.
+    /// Plain `http://` is possible and only fit for a simulator on the same machine.
+    #[arg(long = "allowed-endpoint", value_name = "ORIGIN")]
+    allowed_endpoints: Vec<String>,
+    /// How often what is at rest is compared with the cloud.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    drift_interval: Duration,
+    /// How often what only a person can mend is looked at.
+    #[arg(long, default_value = "2m", value_parser = duration)]
+    blocked_interval: Duration,
+    /// The longest pause between tries after a failure; the first is 1s.
+    #[arg(long, default_value = "20s", value_parser = duration)]
+    longest_retry: Duration,
+    /// How often a credentials Secret is looked at, and a refused key tried again.
+    #[arg(long, default_value = "1m", value_parser = duration)]
+    credentials_interval: Duration,
+    /// How long credentials last known good may finish deletions after their Secret vanished.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    last_known_good: Duration,
+    /// An absence at the cloud counts only if read this long after the last call that may have added the recipient.
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    absence_window: Duration,
+    /// How long `unmanagedRecipients: Revoke` waits before it acts on a recipient nobody asked for.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    unmanaged_grace: Duration,
+    /// How long a recipient the cloud refused is left alone.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    refusal_retry: Duration,
+    /// Calls a second for each account and region.
+    #[arg(long, default_value = "5")]
+    calls_per_second: NonZeroU32,
+    /// Calls that may be made at once after a pause, for each account and region.
+    #[arg(long, default_value = "10")]
+    calls_burst: NonZeroU32,
+    /// What is logged, as `info` or `info,imageshare_operator=debug`.
+    #[arg(long, default_value = "info", env = "IMAGESHARE_LOG")]
+    log: String,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+/// Why the operator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Logging cannot start.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// No client for the API server.
+    #[error("kubeconfig: {0}")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// No client for the API server.
+    #[error("no kubeconfig and no cluster: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The API server's client cannot be built.
+    #[error("the API server's client: {0}")]
+    Client(#[from] kube::Error),
+    /// An allowed endpoint does not parse.
+    #[error("--allowed-endpoint: {0}")]
+    Endpoint(#[from] EndpointRefused),
+    /// The cloud's client cannot be built.
+    #[error("the clouds' client: {0}")]
+    Transport(#[from] TransportUnusable),
+    /// Signals cannot be listened to.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let signed: SignedDuration = text.parse().map_err(|e: jiff::Error| e.to_string())?;
+    Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+impl RunArguments {
+    fn settings(&self) -> Settings {
+        Settings {
+            timing: Timing {
+                absence_window: signed(self.absence_window),
+                unmanaged_grace: signed(self.unmanaged_grace),
+                refusal_retry: signed(self.refusal_retry),
+            },
+            gathering: Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) },
+            pace: Pace {
+                drift: self.drift_interval,
+                blocked: self.blocked_interval,
+                retry_first: Duration::from_secs(1),
+                retry_longest: self.longest_retry,
+            },
+            credentials_interval: self.credentials_interval,
+            last_known_good: self.last_known_good,
+        }
+    }
+
+    async fn client(&self) -> Result<kube::Client, RunError> {
+        let mut config = match &self.kubeconfig {
+            Some(path) => {
+                let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
+                kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?
+            }
+            None => kube::Config::infer().await?,
+        };
+        // Calls are tried again here, under our own deadlines, and not deep inside the client.
+        config.default_retry = false;
+        Ok(kube::Client::try_from(config)?)
+    }
+}
+
+/// Runs the operator until it is told to stop.
+pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
+    start(&arguments.log, arguments.log_format)?;
+    let client = arguments.client().await?;
+    let budgets = BudgetSettings {
+        per_second: arguments.calls_per_second,
+        burst: arguments.calls_burst,
+        ..BudgetSettings::default()
+    };
+    let clock = Arc::new(SystemClock);
+    let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?;
+    let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
+    let settings = arguments.settings();
+    let (stores, writers) = watching::stores();
+    let reporter = Reporter { controller: "imageshare.dev/operator".into(), instance: std::env::var("HOSTNAME").ok() };
+    let context = Arc::new(Context {
+        connections: Connections::new(
+            client.clone(),
+            edge,
+            allowed,
+            settings.credentials_interval,
+            settings.last_known_good,
+        ),
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        stores,
+        clock,
+        memories: Memories::default(),
+        settings,
+    });
+    let stop = CancellationToken::new();
+    let stopper = stop.clone();
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(RunError::Signals)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        tracing::info!("stopping");
+        stopper.cancel();
+    });
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
+    watching::run(context, writers, stop).await;
+    Ok(())
+}
