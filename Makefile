@@ -1,0 +1,29 @@
+# Everything goes through cargo; make adds the real servers which the tests and the demo start.
+CARGO ?= cargo
+
+.PHONY: help assets build test lint crds demo
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+assets: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once; KUBEBUILDER_ASSETS is used if set)
+	@tests/assets/build
+
+build: ## Build the operator, the cloud simulator and the harness
+	$(CARGO) build --workspace
+
+# The binaries first: the tests start the operator and the simulator by path. With all targets, they are built with
+# the features which the tests need too, and dependencies are not built twice.
+test: assets ## Run all tests, against real servers
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace
+
+lint: ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets --workspace -- -D warnings
+
+crds: ## Write the custom resource definitions
+	$(CARGO) run -- crds
+
+demo: assets build ## Run the demo (ONCE=1 ends by itself)
+	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)

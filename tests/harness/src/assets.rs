@@ -1,0 +1,37 @@
+//! Where the binaries are that the harness starts. Building them is for `make assets` and `cargo build`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+const SERVERS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"];
+
+/// The folder of the workspace, where `Cargo.toml`, `crds/` and `target/` are.
+pub fn workspace() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package).to_path_buf()
+}
+
+/// The folder that holds the Kubernetes servers: `KUBEBUILDER_ASSETS` if it holds all, else `target/assets`.
+///
+/// Fails when neither holds all of them.
+pub fn servers() -> Result<PathBuf> {
+    let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    let built = workspace().join("target/assets");
+    for folder in given.into_iter().chain([built.clone()]) {
+        if SERVERS.iter().all(|server| folder.join(server).is_file()) {
+            return Ok(folder);
+        }
+    }
+    bail!("{} does not hold {}: run `make assets`", built.display(), SERVERS.join(", "))
+}
+
+/// A binary of this workspace, found beside the running test or program.
+///
+/// Fails when it has not been built: cargo builds only a package's own binaries before its tests.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe().context("finding the running program")?;
+    // target/debug/demo has its siblings beside it; target/debug/deps/test-1234 has them one folder up.
+    let found = here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| format!("no {name} beside {}: run `cargo build --workspace`", here.display()))
+}

@@ -1,0 +1,133 @@
+//! The cloud simulator as a process, and its control interface as plain JSON calls.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::assets;
+use crate::process::{Child, Launch};
+use crate::wait::eventually;
+
+/// How long the simulator may take to listen.
+const START: Duration = Duration::from_secs(30);
+
+/// How long one control call may take.
+const CALL: Duration = Duration::from_secs(30);
+
+/// A running simulator; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    /// Its process, to freeze or kill it.
+    pub process: Child,
+    cloud: String,
+    control: String,
+    http: reqwest::Client,
+}
+
+impl Simulator {
+    /// Starts the workspace's simulator with this world.
+    pub async fn start(run_dir: &Path, world: &Value) -> Result<Self> {
+        Self::start_binary(assets::built("cloud-simulator")?, run_dir, world).await
+    }
+
+    /// Starts a given simulator binary with this world, and waits until it listens.
+    pub async fn start_binary(binary: PathBuf, run_dir: &Path, world: &Value) -> Result<Self> {
+        let file = run_dir.join(format!("world-{:08x}.json", rand::random::<u32>()));
+        fs::write(&file, world.to_string()).with_context(|| format!("writing {}", file.display()))?;
+        let mut process = Launch::new("cloud-simulator", binary)
+            .arguments(["--world".to_owned(), file.display().to_string()])
+            .arguments(["--cloud-address", "127.0.0.1:0", "--control-address", "127.0.0.1:0", "--print-addresses"])
+            .start(run_dir)?;
+        let (cloud, control) = eventually(START, "the simulator's addresses", async || {
+            process.ensure_running()?;
+            Ok(process.log().lines().find_map(addresses))
+        })
+        .await?;
+        let http = reqwest::Client::builder().no_proxy().timeout(CALL).build()?;
+        Ok(Self { process, cloud, control, http })
+    }
+
+    /// The address of the simulated clouds, `http://127.0.0.1:PORT`.
+    pub fn cloud(&self) -> &str {
+        &self.cloud
+    }
+
+    /// The address of the control interface, `http://127.0.0.1:PORT`.
+    pub fn control(&self) -> &str {
+        &self.control
+    }
+
+    /// Replaces the world.
+    pub async fn put_world(&self, world: &Value) -> Result<Value> {
+        self.put("/world", world).await
+    }
+
+    /// What truly happened, from entry number `since` on.
+    pub async fn journal(&self, since: u64) -> Result<Vec<Value>> {
+        match self.get(&format!("/journal?since={since}")).await? {
+            Value::Array(entries) => Ok(entries),
+            other => bail!("the journal is not a list: {other}"),
+        }
+    }
+
+    /// Adds a fault.
+    pub async fn post_fault(&self, fault: &Value) -> Result<Value> {
+        self.post("/faults", fault).await
+    }
+
+    /// Removes all faults.
+    pub async fn clear_faults(&self) -> Result<Value> {
+        self.delete("/faults").await
+    }
+
+    /// Reads from the control interface.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Puts to the control interface.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    /// Posts to the control interface.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// Patches at the control interface.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    /// Deletes at the control interface.
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// One call; the answer's JSON, `null` if it has no body. Fails on any status other than 2xx.
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let what = format!("{method} {path}");
+        let mut request = self.http.request(method, format!("{}{path}", self.control));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.with_context(|| what.clone())?;
+        let status = response.status();
+        let text = response.text().await.with_context(|| what.clone())?;
+        ensure!(status.is_success(), "{what}: {status}: {text}");
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).with_context(|| format!("{what} answered no JSON: {text}"))
+    }
+}
+
+fn addresses(line: &str) -> Option<(String, String)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    Some((line.get("cloud")?.as_str()?.to_owned(), line.get("control")?.as_str()?.to_owned()))
+}

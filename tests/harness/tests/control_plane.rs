@@ -1,0 +1,82 @@
+//! The control plane of the harness is a real one, and ends whole.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use imageshare_harness::{ControlPlane, Namespace, eventually, run};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, ListParams, ObjectMeta, PostParams};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn config_map(name: &str) -> ConfigMap {
+    let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    ConfigMap { metadata, ..ConfigMap::default() }
+}
+
+#[tokio::test]
+async fn api_server_comes_back_with_its_objects_and_ends_without_a_trace() {
+    let begin = Instant::now();
+    let mut control_plane = ControlPlane::start(&run::folder("control-plane").unwrap()).await.unwrap();
+    println!("without a controller manager: ready after {:?}", begin.elapsed());
+    let namespace = Namespace::create(&control_plane.client().await.unwrap(), "kept").await.unwrap();
+    namespace.api::<ConfigMap>().create(&PostParams::default(), &config_map("kept")).await.unwrap();
+
+    control_plane.stop_api_server();
+    assert!(namespace.api::<ConfigMap>().get("kept").await.is_err());
+    let begin = Instant::now();
+    control_plane.start_api_server().await.unwrap();
+    println!("API server ready again after {:?}", begin.elapsed());
+    // The same client: the address and the authority are the same as before.
+    namespace.api::<ConfigMap>().get("kept").await.unwrap();
+
+    let (pids, data) = (control_plane.pids(), control_plane.run_dir().join("etcd-data"));
+    assert_eq!(pids.len(), 4);
+    assert!(data.exists() && pids.iter().all(|pid| Path::new("/proc").join(pid.to_string()).exists()));
+    drop(control_plane);
+    assert!(!data.exists());
+    assert!(!pids.iter().any(|pid| Path::new("/proc").join(pid.to_string()).exists()));
+}
+
+#[tokio::test]
+async fn kubectl_lists_namespaces() {
+    let begin = Instant::now();
+    let control_plane = ControlPlane::shared().await.unwrap();
+    println!("with a controller manager: ready after {:?}", begin.elapsed());
+    let names = control_plane.kubectl(&["get", "namespaces", "-o", "name"]).await.unwrap();
+    assert!(names.lines().any(|name| name == "namespace/kube-system"), "{names}");
+    let refused = control_plane.kubectl(&["get", "unicorns"]).await.unwrap_err().to_string();
+    assert!(refused.contains("unicorns"), "{refused}");
+}
+
+#[tokio::test]
+async fn deleted_namespace_goes_with_its_contents() {
+    let control_plane = ControlPlane::shared().await.unwrap();
+    let namespace = Namespace::create(&control_plane.client().await.unwrap(), "passing").await.unwrap();
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: passing}\n";
+    let args = ["apply", "-n", namespace.name(), "-f", "-"];
+    let applied = control_plane.kubectl_with(&args, manifest).await.unwrap();
+    assert_eq!(applied.trim(), "configmap/passing created");
+    namespace.delete().await.unwrap();
+    namespace.gone(LIMIT).await.unwrap();
+}
+
+#[tokio::test]
+async fn service_account_has_only_the_rights_given_to_it() {
+    let control_plane = ControlPlane::shared().await.unwrap();
+    let namespace = Namespace::create(&control_plane.client().await.unwrap(), "account").await.unwrap();
+    control_plane.kubectl(&["create", "serviceaccount", "reader", "-n", namespace.name()]).await.unwrap();
+    let subject = format!("--serviceaccount={}:reader", namespace.name());
+    let bind = ["create", "rolebinding", "reader", "--clusterrole=view", &subject, "-n", namespace.name()];
+    control_plane.kubectl(&bind).await.unwrap();
+
+    let kubeconfig = control_plane.kubeconfig_of(namespace.name(), "reader").await.unwrap();
+    let client = imageshare_harness::control_plane::client_of(&kubeconfig).await.unwrap();
+    let api = Api::<ConfigMap>::namespaced(client, namespace.name());
+    // The API server learns of a new binding a moment later.
+    let listed = async || Ok(Some(api.list(&ListParams::default()).await?));
+    eventually(LIMIT, "the right to list", listed).await.unwrap();
+    let refused = api.create(&PostParams::default(), &config_map("refused")).await.unwrap_err();
+    assert!(matches!(refused, kube::Error::Api(status) if status.code == 403));
+}
