@@ -82,6 +82,7 @@ impl State {
     /// # Errors
     /// When the new world contradicts itself; then the old one stays.
     pub(super) fn load(&mut self, file: WorldFile) -> Result<(), Refused> {
+        self.room()?;
         let clock = Clock::new(file.clock);
         self.world = World::load(file, clock.now()).map_err(Refused::Invalid)?;
         self.clock = clock;
@@ -128,6 +129,7 @@ impl State {
     /// # Errors
     /// When there is no such image.
     pub(super) fn share_out_of_band(&mut self, change: SharingOutOfBand) -> Result<Effect, Refused> {
+        self.room()?;
         let now = self.clock.now();
         let SharingOutOfBand { image, add, remove } = change;
         let effect = self.world.force_sharing(&image, &add, &remove, now).ok_or_else(|| no_image(&image))?;
@@ -141,6 +143,7 @@ impl State {
     /// # Errors
     /// When it contradicts the world.
     pub(super) fn create_image(&mut self, spec: ImageSpec) -> Result<(), Refused> {
+        self.room()?;
         let id = spec.id.clone();
         let added = spec.shared_with.clone();
         self.world.insert_image(spec, self.clock.now()).map_err(Refused::Invalid)?;
@@ -154,6 +157,7 @@ impl State {
     /// # Errors
     /// When there is no such image.
     pub(super) fn patch_image(&mut self, id: &ImageId, patch: ImagePatch) -> Result<(), Refused> {
+        self.room()?;
         let region = self.world.image(id).map(|image| image.spec().region.clone());
         let effect = self.world.patch_image(id, patch).ok_or_else(|| no_image(id))?;
         let entry = Entry::without_request(self.clock.now(), OUT_OF_BAND, "PatchImage");
@@ -166,6 +170,7 @@ impl State {
     /// # Errors
     /// When there is no such key.
     pub(super) fn patch_key(&mut self, id: &str, patch: KeyPatch) -> Result<(), Refused> {
+        self.room()?;
         if !self.world.patch_key(id, patch) {
             return Err(Refused::NotFound(format!("there is no key {id}")));
         }
@@ -178,6 +183,7 @@ impl State {
     /// # Errors
     /// When there is no such account.
     pub(super) fn patch_account(&mut self, id: &AccountId, patch: AccountPatch) -> Result<(), Refused> {
+        self.room()?;
         if !self.world.patch_account(id, patch) {
             return Err(no_account(id));
         }
@@ -194,6 +200,11 @@ impl State {
             return Err(no_account(id));
         }
         Ok(self.world.received(id).into_iter().cloned().collect())
+    }
+
+    /// What cannot be journalled is not done.
+    fn room(&self) -> Result<(), Refused> {
+        if self.journal.has_room() { Ok(()) } else { Err(Refused::Invalid("the journal is full".to_owned())) }
     }
 
     fn journal_out_of_band(&mut self, action: &str, image: Option<ImageId>, parameters: Asked, effect: Option<Effect>) {

@@ -133,8 +133,9 @@ impl World {
             Self { rules: file.rules, regions: file.regions, accounts: BTreeMap::new(), images: BTreeMap::new() };
         let mut keys = BTreeSet::new();
         for account in file.accounts {
-            if account.id.as_str().parse::<i64>().is_err() {
-                return Err(format!("account {} is not a number of 63 bits", account.id));
+            let id = account.id.as_str();
+            if id.parse::<i64>().is_err() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(format!("account {} is not decimal digits below 2^63", account.id));
             }
             for region in account.regions.iter().flatten() {
                 world.known_region(region)?;
