@@ -21,10 +21,10 @@ mod world_file;
 pub use clock::{ClockFace, ClockMove};
 pub use journal::{Asked, Cut, Entry};
 pub use names::{AccountId, ImageId, RegionId};
-pub use rules::Rules;
+pub use rules::{Refusal, Rules};
 pub use state::{Refused, SharingOutOfBand};
 pub use weather::{Climate, Fault, Standing, Then, When};
-pub use world::{AccountPatch, Effect, Grant, Image, ImagePatch, KeyPatch, World};
+pub use world::{AccountPatch, Effect, Grant, Image, ImagePatch, KeyPatch, Relation, SharingChange, World};
 pub use world_file::{Account, Disk, Encryption, ImageSpec, Key, Origin, Site, Status, WorldFile};
 
 use line::CuttableListener;
@@ -129,6 +129,14 @@ impl Simulator {
         state.weather.script(faults).map_err(Refused::Invalid)
     }
 
+    /// Adds scripted faults to those in force.
+    ///
+    /// # Errors
+    /// When one is out of bounds or there are too many; then none is added.
+    pub fn add_faults(&self, faults: Vec<Fault>) -> Result<(), Refused> {
+        self.state.lock().weather.script(faults).map_err(Refused::Invalid)
+    }
+
     /// The scripted faults not yet used up.
     pub fn faults(&self) -> Vec<Standing> {
         self.state.lock().weather.standing()
@@ -164,6 +172,22 @@ impl Simulator {
     /// When there is no such image.
     pub fn patch_image(&self, id: &ImageId, patch: ImagePatch) -> Result<(), Refused> {
         self.state.lock().patch_image(id, patch)
+    }
+
+    /// Puts a new image into the world.
+    ///
+    /// # Errors
+    /// When it contradicts the world.
+    pub fn create_image(&self, spec: ImageSpec) -> Result<(), Refused> {
+        self.state.lock().create_image(spec)
+    }
+
+    /// Changes an account.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn patch_account(&self, id: &AccountId, patch: AccountPatch) -> Result<(), Refused> {
+        self.state.lock().patch_account(id, patch)
     }
 
     /// Changes a key.

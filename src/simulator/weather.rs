@@ -378,7 +378,7 @@ mod tests {
     fn the_same_seed_brings_the_same_weather() {
         let climate: Climate =
             serde_json::from_str(r#"{"seed":7,"perMille":{"throttle":300,"cutAfter":300}}"#).unwrap();
-        let mut run = || {
+        let run = || {
             let mut weather = Weather::default();
             weather.set_climate(climate.clone()).unwrap();
             (0..50).map(|_| strikes(&mut weather, "DescribeImages", "1")).collect::<Vec<_>>()

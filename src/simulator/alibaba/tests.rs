@@ -150,12 +150,14 @@ fn the_eleventh_account_of_a_captured_request_is_journalled_as_asked_and_not_as_
     assert_eq!(last(&state).effect.as_ref().unwrap().added.len(), 10);
 }
 
+type Pair = (&'static str, &'static str);
+
 #[test]
 fn a_request_is_refused_by_the_first_check_it_fails() {
     let token = ", securityToken: tok";
     let with_token = [("x-acs-security-token", "tok")];
     let late = [("x-acs-date", "2026-11-21T23:26:59Z")];
-    let cases: [(&str, (&str, &str), &[(&str, &str)], u16, &str); 9] = [
+    let cases: [(&str, Pair, &[Pair], u16, &str); 9] = [
         ("", ("nobody", "x"), &[], 404, "InvalidAccessKeyId.NotFound"),
         ("", (OWNER_KEY.0, "x"), &[], 400, "SignatureDoesNotMatch"),
         ("", OWNER_KEY, &late, 400, "InvalidTimeStamp.Expired"),
@@ -337,8 +339,7 @@ fn a_lagging_answer_shows_the_sharing_as_it_was() {
     let share = format!("{query}&AddAccount.1=1000000000000001");
     ask(&mut state, OWNER_KEY, "ModifyImageSharePermission", &share);
     script(&mut state, json!([{"then": {"kind": "describeLag", "millis": 30_000}}]));
-    let mut total =
-        |state: &mut State| ask(state, OWNER_KEY, "DescribeImageSharePermission", &query)["TotalCount"].clone();
+    let total = |state: &mut State| ask(state, OWNER_KEY, "DescribeImageSharePermission", &query)["TotalCount"].clone();
     assert_eq!(total(&mut state), 0);
     state.move_clock(ClockMove { offset_seconds: None, advance_seconds: Some(30) }).unwrap();
     assert_eq!(total(&mut state), 1);
@@ -382,4 +383,23 @@ fn the_journal_replayed_is_the_world() {
     let truth: Vec<_> = world.grants().iter().map(|grant| grant.account.to_string()).collect();
     assert_eq!((replayed.as_slice(), truth.len()), (truth.as_slice(), 2));
     assert_eq!(last(&state).principal, "out-of-band");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_request_makes_the_door_panic(
+        query in "(([A-Za-z.0-9]{0,20}|AddAccount\\.[0-9]{1,12}|Page(Size|Number)|RegionId|ImageId)=[ -~]{0,20}&?){0,6}",
+        action in "DescribeImages|DescribeImageSharePermission|ModifyImageSharePermission|DeleteImage|[ -~]{0,8}",
+        authorization in proptest::option::of("(ACS3-HMAC-SHA256 )?(Credential=[ -~]{0,9},?|SignedHeaders=[ -~]{0,9},?|Signature=[0-9a-fz]{0,9},?){0,4}"),
+    ) {
+        let mut state = plain();
+        let mut wire = signed(&state, OWNER_KEY, &action, &query, &[]);
+        let accepted = authorization.is_none();
+        if let Some(authorization) = authorization {
+            wire.headers.last_mut().unwrap().1 = authorization;
+        }
+        let reply = handle(&mut state, &wire, "ID");
+        proptest::prop_assert!(serde_json::from_str::<Value>(&reply.body).is_ok());
+        proptest::prop_assert_eq!(last(&state).key_id.is_some(), accepted);
+    }
 }

@@ -19,12 +19,13 @@ fn accounts(range: impl Iterator<Item = usize>) -> Vec<AccountId> {
 
 /// The owner, recipients 1 to 60, 90 on the China site, 91 with Hangzhou closed to it; `images` as YAML flow items.
 fn world(rules: &str, images: &str) -> World {
-    let recipients: String = (1..=60).map(|n| format!("  - {{id: '{}'}}\n", account(n))).collect();
+    let recipients: Vec<_> = (1..=60).map(|n| format!("  - {{id: '{}'}}\n", account(n))).collect();
     let text = format!(
         "rules: {{{rules}}}\nregions: [cn-hangzhou, cn-beijing]\naccounts:\n  - {{id: '{OWNER}'}}\n{recipients}  \
          - {{id: '{}', site: China}}\n  - {{id: '{}', regions: [cn-beijing]}}\nimages: [{images}]\n",
         account(90),
         account(91),
+        recipients = recipients.concat(),
     );
     World::load(WorldFile::parse(&text).unwrap(), at(0)).unwrap()
 }
@@ -39,12 +40,12 @@ fn shared_with(range: impl Iterator<Item = usize>) -> String {
 }
 
 fn change(world: &mut World, add: Vec<AccountId>, remove: Vec<AccountId>) -> Result<Effect, String> {
-    change_as(world, OWNER, SharingChange { add, remove, ..SharingChange::default() })
+    change_as(world, OWNER, &SharingChange { add, remove, ..SharingChange::default() })
 }
 
-fn change_as(world: &mut World, caller: &str, change: SharingChange) -> Result<Effect, String> {
+fn change_as(world: &mut World, caller: &str, change: &SharingChange) -> Result<Effect, String> {
     let (caller, region, id) = (AccountId::from(caller), RegionId::from(REGION), ImageId::from("m-golden"));
-    world.modify_sharing(&caller, &region, &id, &change, at(100)).map_err(|refusal| refusal.code)
+    world.modify_sharing(&caller, &region, &id, change, at(100)).map_err(|refusal| refusal.code)
 }
 
 fn delete(world: &mut World, force: bool) -> Result<Effect, String> {
@@ -148,7 +149,7 @@ fn images_encrypted_with_the_service_key_are_not_shareable_and_those_with_the_cu
     let mut customer = world("", &image(", encryption: CustomerKey"));
     change(&mut customer, accounts(1..=1), vec![]).unwrap();
     let publish = SharingChange { public: Some(true), ..SharingChange::default() };
-    assert_eq!(change_as(&mut customer, OWNER, publish), Err("OperationDeined.EncryptedSnapshot".to_owned()));
+    assert_eq!(change_as(&mut customer, OWNER, &publish), Err("OperationDeined.EncryptedSnapshot".to_owned()));
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn only_the_owner_in_the_images_region_finds_the_image() {
     let mut shared = world("", &image(&shared_with(1..=1)));
     let add = || SharingChange { add: accounts(2..=2), ..SharingChange::default() };
     let not_found = Err("InvalidImageId.NotFound".to_owned());
-    assert_eq!(change_as(&mut shared, account(1).as_str(), add()), not_found);
+    assert_eq!(change_as(&mut shared, account(1).as_str(), &add()), not_found);
     let refused_in = |region: &str| {
         let id = ImageId::from("m-golden");
         shared.owned(&AccountId::from(OWNER), &RegionId::from(region), &id).unwrap_err().code
@@ -187,7 +188,7 @@ fn only_the_owner_in_the_images_region_finds_the_image() {
     assert_eq!(refused_in("cn-nowhere"), "InvalidRegionId.NotFound");
     for alias in ["system", "marketplace"] {
         let mut theirs = world("", &image(&format!(", alias: {alias}")));
-        assert_eq!(change_as(&mut theirs, OWNER, add()), not_found, "{alias}");
+        assert_eq!(change_as(&mut theirs, OWNER, &add()), not_found, "{alias}");
     }
 }
 
@@ -203,8 +204,8 @@ fn a_region_closed_to_an_account_does_not_exist_for_it() {
 fn a_dry_run_checks_and_changes_nothing() {
     let mut world = world("", &image(""));
     let dry = |add| SharingChange { add, dry_run: true, ..SharingChange::default() };
-    assert_eq!(change_as(&mut world, OWNER, dry(accounts(1..=1))), Err("DryRunOperation".to_owned()));
-    assert_eq!(change_as(&mut world, OWNER, dry(accounts(0..=0))), Err("InvalidAccount.Forbbiden".to_owned()));
+    assert_eq!(change_as(&mut world, OWNER, &dry(accounts(1..=1))), Err("DryRunOperation".to_owned()));
+    assert_eq!(change_as(&mut world, OWNER, &dry(accounts(0..=0))), Err("InvalidAccount.Forbbiden".to_owned()));
     assert_eq!(recipients(&world), []);
 }
 
@@ -212,11 +213,11 @@ fn a_dry_run_checks_and_changes_nothing() {
 fn publishing_and_withdrawing_leave_direct_shares_alone() {
     let mut world = world("", &image(&shared_with(1..=1)));
     let publish = |public| SharingChange { public: Some(public), ..SharingChange::default() };
-    assert_eq!(change_as(&mut world, OWNER, publish(true)).unwrap().published, Some(true));
-    assert_eq!(change_as(&mut world, OWNER, publish(true)).unwrap().if_any(), None);
+    assert_eq!(change_as(&mut world, OWNER, &publish(true)).unwrap().published, Some(true));
+    assert_eq!(change_as(&mut world, OWNER, &publish(true)).unwrap().if_any(), None);
     let seen = world.seen_by(&account(2), &RegionId::from(REGION)).unwrap();
     assert_eq!(seen[0].1, Relation::Community);
-    assert_eq!(change_as(&mut world, OWNER, publish(false)).unwrap().published, Some(false));
+    assert_eq!(change_as(&mut world, OWNER, &publish(false)).unwrap().published, Some(false));
     assert_eq!(recipients(&world), accounts(1..=1));
 }
 
