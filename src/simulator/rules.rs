@@ -1,0 +1,189 @@
+//! The vendors' rules as the simulator keeps them, each with its source. What no source settles says "unconfirmed".
+//!
+//! Sources: "error table" is the error table of the operation's API reference page (ECS API 2014-05-26);
+//! "common table" is the ECS list of client and server errors; "V3 page" is the page on signature version 3.
+
+use serde::{Deserialize, Serialize};
+
+/// An answer of refusal, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// The vendor's code, verbatim.
+    pub code: String,
+    /// What a person reads; our own words.
+    pub message: String,
+}
+
+/// One documented refusal.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+}
+
+const fn rule(status: u16, code: &'static str, message: &'static str) -> Rule {
+    Rule { status, code, message }
+}
+
+impl Rule {
+    /// The refusal of this rule.
+    pub fn refuse(self) -> Refusal {
+        Refusal { status: self.status, code: self.code.to_owned(), message: self.message.to_owned() }
+    }
+
+    /// The refusal of this rule, naming what it is about.
+    pub fn about(self, what: &str) -> Refusal {
+        Refusal { message: format!("{} ({what})", self.message), ..self.refuse() }
+    }
+}
+
+impl From<Rule> for Refusal {
+    fn from(rule: Rule) -> Self {
+        rule.refuse()
+    }
+}
+
+/// At most this many accounts are added, and this many removed, by one call; the rest is dropped without a word.
+/// `ModifyImageSharePermission` page, `AddAccount.N` and `RemoveAccount.N`.
+pub(super) const ACCOUNTS_PER_CALL: usize = 10;
+/// Rows of a page unless asked otherwise. `DescribeImages` and `DescribeImageSharePermission` pages.
+pub(super) const DEFAULT_PAGE_SIZE: u32 = 10;
+/// Most rows of a page. Same pages.
+pub(super) const MAX_PAGE_SIZE: u32 = 100;
+/// How far `x-acs-date` may be from the server's clock, in seconds. V3 page.
+pub(super) const TIME_SKEW_SECONDS: i64 = 15 * 60;
+
+/// A mandatory parameter is absent. Common table.
+pub(super) const MISSING_PARAMETER: Rule = rule(400, "MissingParameter", "a mandatory parameter is missing");
+/// A parameter cannot be read. Common table.
+pub(super) const INVALID_PARAMETER: Rule =
+    rule(400, "InvalidParameter", "a parameter has a value that is not supported");
+/// A filter this simulator does not keep: refused, so that no test passes on an ignored filter. Code of the common table.
+pub(super) const UNSUPPORTED_PARAMETER: Rule =
+    rule(400, "UnsupportedParameter", "the simulator does not keep this filter");
+/// `ImageOwnerAlias` outside its four values. `DescribeImages` error table.
+pub(super) const INVALID_ALIAS: Rule =
+    rule(400, "InvalidImageOwnerAlias.ValueNotSupported", "ImageOwnerAlias is none of the known values");
+/// The region is unknown, or not open to the account. Common table.
+pub(super) const REGION_NOT_FOUND: Rule = rule(404, "InvalidRegionId.NotFound", "the region does not exist");
+/// The image is not one this account owns in this region. Error table.
+pub(super) const IMAGE_NOT_FOUND: Rule =
+    rule(404, "InvalidImageId.NotFound", "the image does not exist in this account and region");
+/// Sharing with oneself; spelt as the vendor spells it. `ModifyImageSharePermission` error table.
+pub(super) const SELF_SHARE: Rule = rule(404, "InvalidAccount.Forbbiden", "an image cannot be shared with its owner");
+/// The recipient is no account. Common table; that the whole call is then without effect is unconfirmed.
+pub(super) const ACCOUNT_NOT_FOUND: Rule = rule(403, "InvalidAccount.NotFound", "the account does not exist");
+/// Too many recipients of one image. `ModifyImageSharePermission` error table; that the whole call is then without
+/// effect is unconfirmed.
+pub(super) const TOO_MANY_RECIPIENTS: Rule =
+    rule(403, "QuotaExceed.ShareImageUser", "the image is shared with as many accounts as it may be");
+/// Encrypted with the service key; spelt as the vendor spells it. `ModifyImageSharePermission` error table.
+pub(super) const ENCRYPTED_SNAPSHOT: Rule =
+    rule(403, "OperationDeined.EncryptedSnapshot", "an image with encrypted snapshots cannot be shared");
+/// The image is not Available. Code of the `CopyImage` error table; that sharing answers the same is unconfirmed. Only
+/// calls that add or publish are refused: removing must stay possible (unconfirmed).
+pub(super) const IMAGE_STATUS: Rule = rule(400, "IncorrectImageStatus", "the image's status does not allow this");
+/// The image is shared. `DeleteImage` error table; that Force does not overrule it is unconfirmed.
+pub(super) const DELETE_SHARED: Rule = rule(403, "ImageUseShared", "the image is shared; unshare it first");
+/// An instance uses the image and Force is absent. `DeleteImage` error table.
+pub(super) const DELETE_IN_USE: Rule = rule(403, "ImageUsingByInstance", "instances use the image");
+/// The image is being copied. `DeleteImage` error table.
+pub(super) const DELETE_COPYING: Rule = rule(403, "OperationDenied.ImageCopying", "the image is being copied");
+/// The image is protected against deletion. The code is unconfirmed.
+pub(super) const DELETE_PROTECTED_UNCONFIRMED: Rule =
+    rule(403, "OperationDenied.ImageProtected", "the image is protected against deletion");
+/// All checks of a dry run passed. Common table.
+pub(super) const DRY_RUN: Rule = rule(400, "DryRunOperation", "the request would have succeeded; DryRun is set");
+
+/// No such action, or not in this version. Common table.
+pub(super) const INVALID_ACTION: Rule = rule(403, "InvalidAction", "the action does not exist");
+/// Neither GET nor POST. Common table.
+pub(super) const HTTP_METHOD: Rule = rule(403, "UnsupportedHTTPMethod", "the HTTP method is not supported");
+/// The request's signature lacks a part, or leaves out a header it must cover. Common table.
+pub(super) const INCOMPLETE_SIGNATURE: Rule = rule(400, "IncompleteSignature", "the request is not fully signed");
+/// The key is unknown. Gateway; 404 on current pages, 400 in the common table of 2021.
+pub(super) const KEY_NOT_FOUND: Rule = rule(404, "InvalidAccessKeyId.NotFound", "the access key does not exist");
+/// The key is disabled. Common table.
+pub(super) const KEY_DISABLED: Rule = rule(403, "Forbidden.AccessKeyDisabled", "the access key is disabled");
+/// The key is temporary and its token is absent. Gateway; status unconfirmed.
+pub(super) const TOKEN_MISSING: Rule = rule(400, "MissingSecurityToken", "the access key needs its security token");
+/// The token is not the key's. Gateway; status unconfirmed.
+pub(super) const TOKEN_MALFORMED: Rule =
+    rule(400, "InvalidSecurityToken.Malformed", "the security token is not the key's");
+/// The token is past its time. Gateway; status unconfirmed.
+pub(super) const TOKEN_EXPIRED: Rule = rule(400, "InvalidSecurityToken.Expired", "the security token has expired");
+/// The signature differs. Gateway; status unconfirmed.
+pub(super) const SIGNATURE_MISMATCH: Rule = rule(400, "SignatureDoesNotMatch", "the signature is not the request's");
+/// The nonce was seen before. Common table.
+pub(super) const NONCE_USED: Rule = rule(400, "SignatureNonceUsed", "the signature nonce was used before");
+/// The date is not one. Common table.
+pub(super) const ILLEGAL_TIMESTAMP: Rule =
+    rule(400, "IllegalTimestamp", "x-acs-date is not a date of the required form");
+/// The date is too far from the server's. V3 page; status unconfirmed.
+pub(super) const TIMESTAMP_EXPIRED: Rule =
+    rule(400, "InvalidTimeStamp.Expired", "x-acs-date is too far from the server's");
+
+/// Throttled. Common table and throttling page.
+pub(super) const THROTTLED: Rule = rule(400, "Throttling.User", "request was denied due to user flow control");
+/// Out of service for the moment. Common table.
+pub(super) const UNAVAILABLE: Rule = rule(503, "ServiceUnavailable", "the service is unavailable for the moment");
+/// The service failed. Common table.
+pub(super) const INTERNAL_ERROR: Rule = rule(500, "InternalError", "the service failed");
+/// The simulator's own: its journal is full, and what it cannot record it does not do.
+pub(super) const JOURNAL_FULL: Rule = rule(500, "SimulatorJournalFull", "the simulator's journal is full");
+
+/// The rules a world may set; the `rules` of a world file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rules {
+    /// Most recipients of one image. Default 50, `ModifyImageSharePermission` page.
+    pub recipients_per_image: usize,
+    /// Most images one account receives, in all regions together; null for no limit. Default 30, the vendor's FAQ on
+    /// sharing images (a later FAQ says 100; per region or not is unconfirmed).
+    pub received_images: Option<usize>,
+    /// Code for a recipient that holds as many as it may. The vendor's code is unconfirmed.
+    pub received_images_code: String,
+    /// Its HTTP status; unconfirmed as well.
+    pub received_images_status: u16,
+    /// Code for a Marketplace-derived image shared with an account of another site. That it is refused is the vendor's
+    /// page on sharing; the code is unconfirmed.
+    pub cross_site_code: String,
+    /// Its HTTP status; unconfirmed as well.
+    pub cross_site_status: u16,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            recipients_per_image: 50,
+            received_images: Some(30),
+            received_images_code: "QuotaExceed.ReceivedImage".to_owned(),
+            received_images_status: 403,
+            cross_site_code: "OperationDenied.MarketplaceImageCrossSite".to_owned(),
+            cross_site_status: 403,
+        }
+    }
+}
+
+impl Rules {
+    /// The refusal for a recipient that holds as many received images as it may.
+    pub fn recipient_full(&self, recipient: &str) -> Refusal {
+        Refusal {
+            status: self.received_images_status,
+            code: self.received_images_code.clone(),
+            message: format!("the account receives as many images as it may ({recipient})"),
+        }
+    }
+
+    /// The refusal for a Marketplace-derived image to another site.
+    pub fn cross_site(&self, recipient: &str) -> Refusal {
+        Refusal {
+            status: self.cross_site_status,
+            code: self.cross_site_code.clone(),
+            message: format!("a Marketplace image cannot be shared with an account of another site ({recipient})"),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Everything the simulator holds behind its one lock: world, clock, weather, journal, nonces. Changes from outside
+//! the simulated cloud pass through here, so that none escapes the journal.
+
+use super::alibaba::Nonces;
+use super::clock::{Clock, ClockFace, ClockMove};
+use super::journal::{Asked, Entry, Journal};
+use super::names::{AccountId, ImageId};
+use super::weather::Weather;
+use super::world::{AccountPatch, Effect, ImagePatch, KeyPatch, World};
+use super::world_file::{ImageSpec, WorldFile};
+use serde::Deserialize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Who changed the world around its rules, in the journal.
+const OUT_OF_BAND: &str = "out-of-band";
+
+/// A change of sharing around the vendor's rules.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SharingOutOfBand {
+    /// The image.
+    pub image: ImageId,
+    /// Accounts to add; need not exist, no limit.
+    #[serde(default)]
+    pub add: Vec<AccountId>,
+    /// Accounts to remove.
+    #[serde(default)]
+    pub remove: Vec<AccountId>,
+}
+
+/// Why the control API did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such thing.
+    NotFound(String),
+    /// The request makes no sense.
+    Invalid(String),
+}
+
+/// World, clock, weather, journal, nonces.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) world: World,
+    pub(super) clock: Clock,
+    pub(super) weather: Weather,
+    pub(super) journal: Journal,
+    pub(super) nonces: Nonces,
+}
+
+/// The state, shared by both ports and the in-process handle.
+#[derive(Debug, Clone)]
+pub(super) struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    /// Shares `state`.
+    pub(super) fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// The state; a holder that died left it as whole as each step leaves it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The state of a world just loaded.
+    ///
+    /// # Errors
+    /// When the world contradicts itself.
+    pub(super) fn new(file: WorldFile) -> Result<Self, String> {
+        let clock = Clock::new(file.clock);
+        let world = World::load(file, clock.now())?;
+        let mut state =
+            Self { world, clock, weather: Weather::default(), journal: Journal::default(), nonces: Nonces::default() };
+        state.journal_seeds();
+        Ok(state)
+    }
+
+    /// Replaces the world and its clock; weather, nonces and journal stay.
+    ///
+    /// # Errors
+    /// When the new world contradicts itself; then the old one stays.
+    pub(super) fn load(&mut self, file: WorldFile) -> Result<(), Refused> {
+        self.room()?;
+        let clock = Clock::new(file.clock);
+        self.world = World::load(file, clock.now()).map_err(Refused::Invalid)?;
+        self.clock = clock;
+        self.journal_seeds();
+        Ok(())
+    }
+
+    /// `LoadWorld` without an image marks that all before is void; then one entry for each image that is shared.
+    fn journal_seeds(&mut self) {
+        let now = self.clock.now();
+        self.journal.append(Entry::without_request(now, "world", "LoadWorld"));
+        for image in self.world.images() {
+            let added: Vec<_> = image.grants().iter().map(|grant| grant.account.clone()).collect();
+            if let Some(effect) = (Effect { added, ..Effect::default() }).if_any() {
+                let entry = Entry::without_request(now, "world", "LoadWorld");
+                let spec = image.spec();
+                self.journal.append(Entry {
+                    region: Some(spec.region.clone()),
+                    image: Some(spec.id.clone()),
+                    effect: Some(effect),
+                    ..entry
+                });
+            }
+        }
+    }
+
+    /// The world as a file, with its clock if that stands still.
+    pub(super) fn dump(&self) -> WorldFile {
+        let face = self.clock.face();
+        WorldFile { clock: face.fixed.then_some(face.now), ..self.world.dump() }
+    }
+
+    /// Moves the clock.
+    ///
+    /// # Errors
+    /// When the move makes no sense.
+    pub(super) fn move_clock(&mut self, step: ClockMove) -> Result<ClockFace, Refused> {
+        self.clock.shift(step).map_err(Refused::Invalid)?;
+        Ok(self.clock.face())
+    }
+
+    /// Changes sharing around the vendor's rules.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub(super) fn share_out_of_band(&mut self, change: SharingOutOfBand) -> Result<Effect, Refused> {
+        self.room()?;
+        let now = self.clock.now();
+        let SharingOutOfBand { image, add, remove } = change;
+        let effect = self.world.force_sharing(&image, &add, &remove, now).ok_or_else(|| no_image(&image))?;
+        let asked = Asked { add, remove, ..Asked::default() };
+        self.journal_out_of_band("ShareOutOfBand", Some(image), asked, Some(effect.clone()));
+        Ok(effect)
+    }
+
+    /// Puts a new image into the world.
+    ///
+    /// # Errors
+    /// When it contradicts the world.
+    pub(super) fn create_image(&mut self, spec: ImageSpec) -> Result<(), Refused> {
+        self.room()?;
+        let id = spec.id.clone();
+        let added = spec.shared_with.clone();
+        self.world.insert_image(spec, self.clock.now()).map_err(Refused::Invalid)?;
+        let effect = Effect { added, ..Effect::default() };
+        self.journal_out_of_band("CreateImage", Some(id), Asked::default(), Some(effect));
+        Ok(())
+    }
+
+    /// Changes or deletes an image around the vendor's rules.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub(super) fn patch_image(&mut self, id: &ImageId, patch: ImagePatch) -> Result<(), Refused> {
+        self.room()?;
+        let region = self.world.image(id).map(|image| image.spec().region.clone());
+        let effect = self.world.patch_image(id, patch).ok_or_else(|| no_image(id))?;
+        let entry = Entry::without_request(self.clock.now(), OUT_OF_BAND, "PatchImage");
+        self.journal.append(Entry { region, image: Some(id.clone()), effect: effect.if_any(), ..entry });
+        Ok(())
+    }
+
+    /// Changes a key.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub(super) fn patch_key(&mut self, id: &str, patch: KeyPatch) -> Result<(), Refused> {
+        self.room()?;
+        if !self.world.patch_key(id, patch) {
+            return Err(Refused::NotFound(format!("there is no key {id}")));
+        }
+        self.journal_out_of_band("PatchKey", None, Asked::default(), None);
+        Ok(())
+    }
+
+    /// Changes an account.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub(super) fn patch_account(&mut self, id: &AccountId, patch: AccountPatch) -> Result<(), Refused> {
+        self.room()?;
+        if !self.world.patch_account(id, patch) {
+            return Err(no_account(id));
+        }
+        self.journal_out_of_band("PatchAccount", None, Asked::default(), None);
+        Ok(())
+    }
+
+    /// The images shared with an account, in all regions.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub(super) fn received(&self, id: &AccountId) -> Result<Vec<ImageId>, Refused> {
+        if !self.world.has_account(id) {
+            return Err(no_account(id));
+        }
+        Ok(self.world.received(id).into_iter().cloned().collect())
+    }
+
+    /// What cannot be journalled is not done.
+    fn room(&self) -> Result<(), Refused> {
+        if self.journal.has_room() { Ok(()) } else { Err(Refused::Invalid("the journal is full".to_owned())) }
+    }
+
+    fn journal_out_of_band(&mut self, action: &str, image: Option<ImageId>, parameters: Asked, effect: Option<Effect>) {
+        let region = image.as_ref().and_then(|id| self.world.image(id)).map(|image| image.spec().region.clone());
+        let entry = Entry::without_request(self.clock.now(), OUT_OF_BAND, action);
+        let effect = effect.and_then(Effect::if_any);
+        self.journal.append(Entry { region, image, parameters, effect, ..entry });
+    }
+}
+
+fn no_image(id: &ImageId) -> Refused {
+    Refused::NotFound(format!("there is no image {id}"))
+}
+
+fn no_account(id: &AccountId) -> Refused {
+    Refused::NotFound(format!("there is no account {id}"))
+}

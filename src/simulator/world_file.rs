@@ -1,0 +1,214 @@
+//! The world file: what a world is made of, as written in YAML or JSON. Unknown fields are errors.
+
+use super::names::{AccountId, ImageId, RegionId};
+use super::rules::Rules;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A whole world.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorldFile {
+    /// Where the clock stands, fixed until moved; absent for real time.
+    #[serde(default)]
+    pub clock: Option<Timestamp>,
+    /// The rules that differ from the vendor's defaults.
+    #[serde(default)]
+    pub rules: Rules,
+    /// The regions there are.
+    pub regions: Vec<RegionId>,
+    /// The accounts there are.
+    pub accounts: Vec<Account>,
+    /// The images there are.
+    #[serde(default)]
+    pub images: Vec<ImageSpec>,
+}
+
+/// The vendor's sites; an account belongs to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Site {
+    /// aliyun.com.
+    China,
+    /// alibabacloud.com.
+    #[default]
+    International,
+    /// jp.alibabacloud.com.
+    Japan,
+}
+
+/// An account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Account {
+    /// Its UID: decimal digits.
+    pub id: AccountId,
+    /// Its site. Default International.
+    #[serde(default)]
+    pub site: Site,
+    /// Its access keys. Default none: an account that only receives.
+    #[serde(default)]
+    pub keys: Vec<Key>,
+    /// The regions open to it. Default all.
+    #[serde(default)]
+    pub regions: Option<Vec<RegionId>>,
+    /// Whether it was closed: unknown as a recipient, its keys as well. Default false.
+    #[serde(default)]
+    pub closed: bool,
+}
+
+/// An access key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Key {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+    /// The token of a temporary key. Default none: a lasting key.
+    #[serde(default)]
+    pub security_token: Option<String>,
+    /// Default false.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Whether its token is past its time. Default false.
+    #[serde(default)]
+    pub expired: bool,
+}
+
+/// An image's status, in the vendor's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Status {
+    /// Being made.
+    Creating,
+    /// Queued.
+    Waiting,
+    /// Ready.
+    #[default]
+    Available,
+    /// Broken.
+    UnAvailable,
+    /// Never made.
+    CreateFailed,
+    /// Withdrawn by its owner.
+    Deprecated,
+}
+
+impl Status {
+    /// The vendor's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "Creating",
+            Self::Waiting => "Waiting",
+            Self::Available => "Available",
+            Self::UnAvailable => "UnAvailable",
+            Self::CreateFailed => "CreateFailed",
+            Self::Deprecated => "Deprecated",
+        }
+    }
+
+    /// The status of the vendor's word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Creating, Self::Waiting, Self::Available, Self::UnAvailable, Self::CreateFailed, Self::Deprecated]
+            .into_iter()
+            .find(|status| status.word() == word)
+    }
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Its owner's custom image.
+    #[default]
+    #[serde(rename = "self")]
+    Own,
+    /// The vendor's.
+    System,
+    /// A Marketplace seller's.
+    Marketplace,
+}
+
+/// With which key an image's disks are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Encryption {
+    /// None.
+    #[default]
+    None,
+    /// The customer's; can be shared.
+    CustomerKey,
+    /// The service's; cannot be shared.
+    ServiceKey,
+}
+
+/// What a disk is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disk {
+    /// The system disk.
+    System,
+    /// A data disk.
+    Data,
+}
+
+/// An image.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each its own field of the file")]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageSpec {
+    /// Its id, unique in the world.
+    pub id: ImageId,
+    /// Its region.
+    pub region: RegionId,
+    /// Its owner; must be an account of the world where the alias is `self`.
+    pub owner: AccountId,
+    /// Its name. Default empty.
+    #[serde(default)]
+    pub name: String,
+    /// Its status. Default Available.
+    #[serde(default)]
+    pub status: Status,
+    /// Where it comes from. Default `self`.
+    #[serde(default)]
+    pub alias: Origin,
+    /// The Marketplace product it derives from; empty for none. Default empty.
+    #[serde(default)]
+    pub product_code: String,
+    /// Default None.
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// Its disks. Default one system disk.
+    #[serde(default = "one_system_disk")]
+    pub disks: Vec<Disk>,
+    /// Whether instances use it. Default false.
+    #[serde(default)]
+    pub in_use: bool,
+    /// Whether it is protected against deletion. Default false.
+    #[serde(default)]
+    pub protected: bool,
+    /// Whether it is being copied. Default false.
+    #[serde(default)]
+    pub copying: bool,
+    /// With whom it is shared. Default nobody.
+    #[serde(default)]
+    pub shared_with: Vec<AccountId>,
+    /// Whether it is a community image. Default false.
+    #[serde(default)]
+    pub public: bool,
+    /// When it was made. Default: when the world was loaded.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
+}
+
+fn one_system_disk() -> Vec<Disk> {
+    vec![Disk::System]
+}
+
+impl WorldFile {
+    /// Reads a world from YAML or JSON text.
+    ///
+    /// # Errors
+    /// When it is not one; the text says where.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_yaml::from_str(text).map_err(|error| format!("not a world file: {error}"))
+    }
+}
