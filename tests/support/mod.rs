@@ -1,0 +1,332 @@
+//! The stage of the end-to-end tests: one real API server, one simulated cloud and one operator for a whole test binary;
+//! each test plays in a namespace, with an owner account, an image and recipients of its own.
+
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses another part of the stage")]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use imageshare_harness::{ControlPlane, Namespace, Operator, Simulator, eventually, run};
+use imageshare_operator::api::cloud_account::CloudAccountSpec;
+use imageshare_operator::api::cloud_image::CloudImageSpec;
+use imageshare_operator::api::image_share::ImageShareSpec;
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// How long anything that must happen may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many tests may play at most in one binary.
+const PLAYERS: u32 = 48;
+
+/// Recipients that belong to each test.
+const RECIPIENTS: u32 = 60;
+
+/// Region every image lives in unless a test says otherwise.
+pub const REGION: &str = "cn-hangzhou";
+
+/// Everything a test binary shares.
+pub struct Stage {
+    pub control_plane: &'static ControlPlane,
+    pub cloud: Simulator,
+    pub operator: Operator,
+    pub client: kube::Client,
+}
+
+/// The id of an owner account, a recipient, an image of one player.
+pub fn owner_id(player: u32) -> String {
+    format!("20000000{player:04}0000")
+}
+
+fn recipient_id(player: u32, n: u32) -> String {
+    format!("10000000{player:04}{n:04}")
+}
+
+fn image_id(player: u32, n: u32) -> String {
+    format!("m-bp1player{player:04}image{n:02}")
+}
+
+pub const SECRET_CANARY: &str = "CanarySecretThatMustNeverBeShown";
+
+fn key(player: u32) -> Value {
+    json!({"id": format!("LTAIkey{player:04}"), "secret": format!("{SECRET_CANARY}{player:04}")})
+}
+
+/// The world of all players: each owner has two images, and 60 accounts it may share with.
+pub fn world() -> Value {
+    let mut accounts = Vec::new();
+    let mut images = Vec::new();
+    for player in 0..PLAYERS {
+        accounts.push(json!({"id": owner_id(player), "site": "International", "keys": [key(player)]}));
+        accounts.extend((1..=RECIPIENTS).map(|n| json!({"id": recipient_id(player, n)})));
+        for n in 1..=2 {
+            images.push(json!({"id": image_id(player, n), "region": REGION, "owner": owner_id(player), "name": "golden"}));
+        }
+    }
+    let regions = [REGION, "cn-beijing", "cn-hongkong", "cn-hangzhou-finance"];
+    json!({"regions": regions, "accounts": accounts, "images": images})
+}
+
+/// Arguments of the operator that make waits short.
+pub const QUICK: [&str; 14] = [
+    "--absence-window", "1s", "--credentials-interval", "2s", "--blocked-interval", "2s", "--unmanaged-grace", "3s",
+    "--longest-retry", "2s", "--drift-interval", "1h", "--log", "info,imageshare_operator=trace,kube=debug",
+];
+
+/// Starts everything: an API server of this binary's own, a simulator with `world`, an operator with `arguments`.
+pub async fn start(world: &Value, arguments: &[&str]) -> Result<Stage> {
+    let control_plane = ControlPlane::shared().await?;
+    let run = run::folder_of_this_binary()?;
+    let cloud = Simulator::start(&run, world).await?;
+    let launch = Operator::launch(&control_plane.kubeconfig_path())?
+        .arguments(["--allowed-endpoint", cloud.cloud()])
+        .arguments(arguments.iter().copied());
+    let operator = Operator::start(launch, &run)?;
+    Ok(Stage { client: control_plane.client().await?, control_plane, cloud, operator })
+}
+
+/// The stage shared by the tests of a binary that need nothing special.
+pub async fn stage() -> Result<&'static Stage> {
+    static STAGE: OnceCell<Stage> = OnceCell::const_new();
+    STAGE.get_or_try_init(async || start(&world(), &QUICK).await).await
+}
+
+/// One test's own place on the stage.
+pub struct Player {
+    pub stage: &'static Stage,
+    pub namespace: Namespace,
+    pub number: u32,
+    since: u64,
+}
+
+impl Player {
+    /// A new namespace with nothing in it.
+    pub async fn enter() -> Result<Self> {
+        Self::enter_on(stage().await?).await
+    }
+
+    /// The same, on a given stage.
+    pub async fn enter_on(stage: &'static Stage) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        anyhow::ensure!(number < PLAYERS, "too many tests for this world");
+        let namespace = Namespace::create(&stage.client, "player").await?;
+        let since = stage.cloud.journal(0).await?.last().and_then(|e| e["seq"].as_u64()).unwrap_or_default();
+        Ok(Self { stage, namespace, number, since })
+    }
+
+    /// A namespace with a Secret, a ready `CloudAccount` named `golden`, and a `CloudImage` named `golden`.
+    pub async fn with_image() -> Result<Self> {
+        let player = Self::enter().await?;
+        player.account(|_| {}).await?;
+        player.image("golden", |_| {}).await?;
+        player.ready::<CloudImage>("golden").await?;
+        Ok(player)
+    }
+
+    pub fn owner(&self) -> String {
+        owner_id(self.number)
+    }
+
+    pub fn recipient(&self, n: u32) -> String {
+        recipient_id(self.number, n)
+    }
+
+    pub fn image_id(&self, n: u32) -> String {
+        image_id(self.number, n)
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        self.namespace.api()
+    }
+
+    pub async fn secret(&self, key: &Value) -> Result<()> {
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some("golden".into()), ..ObjectMeta::default() },
+            string_data: Some(
+                [("accessKeyID", &key["id"]), ("accessKeySecret", &key["secret"])]
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.to_owned(), value.as_str()?.to_owned())))
+                    .collect(),
+            ),
+            ..Secret::default()
+        };
+        let params = PatchParams::apply("test").force();
+        self.api::<Secret>().patch("golden", &params, &Patch::Apply(secret)).await?;
+        Ok(())
+    }
+
+    /// The Secret and the account `golden`, changed by `edit` before it is created.
+    pub async fn account(&self, edit: impl FnOnce(&mut CloudAccountSpec)) -> Result<()> {
+        self.secret(&key(self.number)).await?;
+        let mut spec: CloudAccountSpec = serde_json::from_value(json!({"alibaba": {
+            "accountID": self.owner(), "site": "International",
+            "credentials": {"secretRef": {"name": "golden"}}, "endpoint": self.stage.cloud.cloud(),
+        }}))?;
+        edit(&mut spec);
+        self.create(CloudAccount::new("golden", spec)).await
+    }
+
+    /// A `CloudImage` of the account `golden` for this player's first image, changed by `edit`.
+    pub async fn image(&self, name: &str, edit: impl FnOnce(&mut CloudImageSpec)) -> Result<()> {
+        let mut spec: CloudImageSpec = serde_json::from_value(json!({
+            "accountRef": {"name": "golden"}, "region": REGION, "imageID": self.image_id(1),
+        }))?;
+        edit(&mut spec);
+        self.create(CloudImage::new(name, spec)).await
+    }
+
+    /// An `ImageShare` of the image `golden` for these recipients, changed by `edit`.
+    pub async fn share_with(&self, name: &str, ids: &[String], edit: impl FnOnce(&mut ImageShareSpec)) -> Result<()> {
+        let recipients: Vec<Value> = ids.iter().map(|id| json!({"type": "Account", "id": id})).collect();
+        let mut spec: ImageShareSpec =
+            serde_json::from_value(json!({"imageRef": {"name": "golden"}, "recipients": recipients}))?;
+        edit(&mut spec);
+        self.create(ImageShare::new(name, spec)).await
+    }
+
+    /// The same for recipients by number.
+    pub async fn share(&self, name: &str, numbers: impl IntoIterator<Item = u32>) -> Result<()> {
+        let ids: Vec<String> = numbers.into_iter().map(|n| self.recipient(n)).collect();
+        self.share_with(name, &ids, |_| {}).await
+    }
+
+    async fn create<K>(&self, object: K) -> Result<()>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+    {
+        self.api::<K>().create(&PostParams::default(), &object).await?;
+        Ok(())
+    }
+
+    /// Merges `change` into an object.
+    pub async fn edit<K>(&self, name: &str, change: Value) -> Result<()>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(change)).await?;
+        Ok(())
+    }
+
+    pub async fn delete<K>(&self, name: &str) -> Result<()>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        self.api::<K>().delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until an object is gone.
+    pub async fn gone<K>(&self, name: &str) -> Result<()>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+    {
+        eventually(PATIENCE, &format!("{name} to go"), async || match self.api::<K>().get_opt(name).await? {
+            None => Ok(Some(())),
+            Some(object) => anyhow::bail!("{}", serde_json::to_value(&object)?["status"]),
+        })
+        .await
+    }
+
+    /// Waits until `Ready` of an object is `status` with this reason; gives the whole object.
+    pub async fn until<K>(&self, name: &str, status: &str, reason: &str) -> Result<Value>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+    {
+        self.until_condition::<K>(name, "Ready", status, reason).await
+    }
+
+    /// The same for any condition.
+    pub async fn until_condition<K>(&self, name: &str, kind: &str, status: &str, reason: &str) -> Result<Value>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+    {
+        eventually(PATIENCE, &format!("{name}: {kind}={status} {reason}"), async || {
+            let object = serde_json::to_value(self.api::<K>().get(name).await?)?;
+            let found = condition(&object, kind);
+            anyhow::ensure!(
+                found.as_ref().is_some_and(|c| c.status == status && c.reason == reason
+                    && c.observed_generation == object["metadata"]["generation"].as_i64()),
+                "{}",
+                object["status"]
+            );
+            Ok(Some(object))
+        })
+        .await
+    }
+
+    /// Waits until an object is `Ready`, at its newest generation.
+    pub async fn ready<K>(&self, name: &str) -> Result<Value>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+    {
+        let reason = match K::kind(&()).as_ref() {
+            "CloudAccount" => "Verified",
+            "CloudImage" => "Available",
+            _ => "Shared",
+        };
+        self.until::<K>(name, "True", reason).await
+    }
+
+    /// What the cloud's journal says of this player's images and account since the test began.
+    pub async fn journal(&self) -> Result<Vec<Value>> {
+        let (owner, images) = (self.owner(), [self.image_id(1), self.image_id(2)]);
+        let all = self.stage.cloud.journal(self.since).await?;
+        Ok(all
+            .into_iter()
+            .filter(|e| e["principal"] == owner.as_str() || images.iter().any(|image| e["image"] == image.as_str()))
+            .collect())
+    }
+
+    /// The journal's entries of one action.
+    pub async fn calls(&self, action: &str) -> Result<Vec<Value>> {
+        Ok(self.journal().await?.into_iter().filter(|e| e["action"] == action).collect())
+    }
+
+    /// Whom an image is shared with, as the cloud itself says.
+    pub async fn shared_with(&self, image: u32) -> Result<Vec<String>> {
+        let world = self.stage.cloud.get("/world").await?;
+        let id = self.image_id(image);
+        let images = world["images"].as_array().context("a world has images")?;
+        let found = images.iter().find(|i| i["id"] == id.as_str()).context("no such image")?;
+        let mut shared: Vec<String> = found["sharedWith"]
+            .as_array()
+            .map(|all| all.iter().filter_map(|v| v.as_str().map(ToOwned::to_owned)).collect())
+            .unwrap_or_default();
+        shared.sort();
+        Ok(shared)
+    }
+
+    /// Waits until an image is shared with exactly these recipients.
+    pub async fn until_shared_with(&self, image: u32, numbers: impl IntoIterator<Item = u32>) -> Result<()> {
+        let mut wanted: Vec<String> = numbers.into_iter().map(|n| self.recipient(n)).collect();
+        wanted.sort();
+        eventually(PATIENCE, &format!("image {image} to be shared with {wanted:?}"), async || {
+            let shared = self.shared_with(image).await?;
+            anyhow::ensure!(shared == wanted, "{shared:?}");
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+/// A condition of an object.
+pub fn condition(object: &Value, kind: &str) -> Option<Condition> {
+    let all: Vec<Condition> = serde_json::from_value(object["status"]["conditions"].clone()).ok()?;
+    all.into_iter().find(|c| c.type_ == kind)
+}
