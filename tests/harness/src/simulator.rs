@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::assets;
 use crate::process::{Child, Launch};
@@ -66,22 +66,34 @@ impl Simulator {
         self.put("/world", world).await
     }
 
-    /// What truly happened, from entry number `since` on.
+    /// What truly happened: the journal's entries after number `since` (0: all).
     pub async fn journal(&self, since: u64) -> Result<Vec<Value>> {
-        match self.get(&format!("/journal?since={since}")).await? {
-            Value::Array(entries) => Ok(entries),
-            other => bail!("the journal is not a list: {other}"),
+        let mut all = Vec::new();
+        // One reading is bounded; its `last` tells whether there are more. Entries are numbered from 1 without gaps.
+        loop {
+            let reading = self.get(&format!("/journal?since={}", since + u64::try_from(all.len())?)).await?;
+            let Some(Value::Array(entries)) = reading.get("entries") else { bail!("no entries in {reading}") };
+            let last = reading.get("last").and_then(Value::as_u64).with_context(|| format!("no last in {reading}"))?;
+            all.extend_from_slice(entries);
+            if entries.is_empty() || since + u64::try_from(all.len())? >= last {
+                return Ok(all);
+            }
         }
     }
 
-    /// Adds a fault.
+    /// Adds a scripted fault to those in force.
     pub async fn post_fault(&self, fault: &Value) -> Result<Value> {
-        self.post("/faults", fault).await
+        self.post("/faults", &json!({"faults": [fault]})).await
     }
 
-    /// Removes all faults.
+    /// Removes all scripted faults.
     pub async fn clear_faults(&self) -> Result<Value> {
         self.delete("/faults").await
+    }
+
+    /// Sets the simulated clock to this many seconds from its base.
+    pub async fn set_clock_offset(&self, seconds: i64) -> Result<Value> {
+        self.put("/clock", &json!({"offsetSeconds": seconds})).await
     }
 
     /// Reads from the control interface.
