@@ -28,7 +28,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
-        Command::Crds { folder } => write_crds(folder),
+        Command::Crds { folder } => write_crds(folder.as_ref()),
         Command::Run(arguments) => tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -44,9 +44,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn write_crds(folder: Option<PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
+fn write_crds(folder: Option<&PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
     for (name, yaml) in api::crd_files()? {
-        match &folder {
+        match folder {
             Some(folder) => std::fs::write(folder.join(name), yaml)?,
             None => write!(std::io::stdout(), "---\n{yaml}")?,
         }

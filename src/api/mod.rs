@@ -3,6 +3,8 @@
 
 // The schema macro repeats each struct inside a function, where `pub` reaches nobody.
 #![allow(unreachable_pub)]
+// Printer columns repeat the names of their attributes.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod cloud_account;
 pub mod cloud_image;

@@ -213,7 +213,7 @@ impl Connections {
         let id = Provider::Alibaba
             .parse_account(&alibaba_account.account_id)
             .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.alibaba.accountID: {e}")))?;
-        let token = key.token.as_ref().map(|token| token.expose_secret());
+        let token = key.token.as_ref().map(ExposeSecret::expose_secret);
         let credentials = Credentials::parse(key.id.expose_secret(), key.secret.expose_secret(), token)
             .map_err(|e| Trouble::blocked(Reason::CredentialsRejected, format!("the Secret's keys: {e}")))?;
         Ok(alibaba(AlibabaAccess { account: id, endpoint, credentials }, &self.edge))

@@ -140,7 +140,7 @@ pub fn name_some<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     let all: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
     let mut text = all.iter().take(NAMES_PER_MESSAGE_MAX).cloned().collect::<Vec<_>>().join(", ");
     if let Some(more) = all.len().checked_sub(NAMES_PER_MESSAGE_MAX).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
+        text += &format!(" and {more} more");
     }
     text
 }

@@ -99,13 +99,12 @@ impl Wishes {
         for share in in_turn {
             match share.standing(now) {
                 Standing::Ended => wishes.add_ended(terms, share),
-                Standing::Holding => wishes.held.extend(named(terms, share)),
                 Standing::Wishing if places > 0 => {
                     places -= 1;
                     wishes.add_wishing(terms, share);
                 }
-                // Beyond the bound a share waits, but loses nothing it may have had.
-                Standing::Wishing => wishes.held.extend(named(terms, share)),
+                // Beyond the bound a wishing share waits, but loses nothing it may have had.
+                Standing::Wishing | Standing::Holding => wishes.held.extend(named(terms, share)),
             }
         }
         wishes.declined.retain(|recipient, _| !wishes.wanted.contains_key(recipient));

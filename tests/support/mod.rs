@@ -65,7 +65,9 @@ pub fn world() -> Value {
         accounts.push(json!({"id": owner_id(player), "site": "International", "keys": [key(player)]}));
         accounts.extend((1..=RECIPIENTS).map(|n| json!({"id": recipient_id(player, n)})));
         for n in 1..=2 {
-            images.push(json!({"id": image_id(player, n), "region": REGION, "owner": owner_id(player), "name": "golden"}));
+            images.push(
+                json!({"id": image_id(player, n), "region": REGION, "owner": owner_id(player), "name": "golden"}),
+            );
         }
     }
     let regions = [REGION, "cn-beijing", "cn-hongkong", "cn-hangzhou-finance"];
@@ -74,8 +76,20 @@ pub fn world() -> Value {
 
 /// Arguments of the operator that make waits short.
 pub const QUICK: [&str; 14] = [
-    "--absence-window", "1s", "--credentials-interval", "2s", "--blocked-interval", "2s", "--unmanaged-grace", "3s",
-    "--longest-retry", "2s", "--drift-interval", "1h", "--log", "info,imageshare_operator=trace,kube=debug",
+    "--absence-window",
+    "1s",
+    "--credentials-interval",
+    "2s",
+    "--blocked-interval",
+    "2s",
+    "--unmanaged-grace",
+    "3s",
+    "--longest-retry",
+    "2s",
+    "--drift-interval",
+    "1h",
+    "--log",
+    "info,imageshare_operator=trace,kube=debug",
 ];
 
 /// Starts everything: an API server of this binary's own, a simulator with `world`, an operator with `arguments`.
@@ -202,7 +216,10 @@ impl Player {
     async fn create<K>(&self, object: K) -> Result<()>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+            + Clone
+            + std::fmt::Debug
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
     {
         self.api::<K>().create(&PostParams::default(), &object).await?;
         Ok(())
@@ -212,7 +229,9 @@ impl Player {
     pub async fn edit<K>(&self, name: &str, change: Value) -> Result<()>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
     {
         self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(change)).await?;
         Ok(())
@@ -221,7 +240,9 @@ impl Player {
     pub async fn delete<K>(&self, name: &str) -> Result<()>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
     {
         self.api::<K>().delete(name, &DeleteParams::default()).await?;
         Ok(())
@@ -231,7 +252,10 @@ impl Player {
     pub async fn gone<K>(&self, name: &str) -> Result<()>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + serde::Serialize,
     {
         eventually(PATIENCE, &format!("{name} to go"), async || match self.api::<K>().get_opt(name).await? {
             None => Ok(Some(())),
@@ -244,7 +268,10 @@ impl Player {
     pub async fn until<K>(&self, name: &str, status: &str, reason: &str) -> Result<Value>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + serde::Serialize,
     {
         self.until_condition::<K>(name, "Ready", status, reason).await
     }
@@ -253,13 +280,17 @@ impl Player {
     pub async fn until_condition<K>(&self, name: &str, kind: &str, status: &str, reason: &str) -> Result<Value>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + serde::Serialize,
     {
         eventually(PATIENCE, &format!("{name}: {kind}={status} {reason}"), async || {
             let object = serde_json::to_value(self.api::<K>().get(name).await?)?;
             let found = condition(&object, kind);
             anyhow::ensure!(
-                found.as_ref().is_some_and(|c| c.status == status && c.reason == reason
+                found.as_ref().is_some_and(|c| c.status == status
+                    && c.reason == reason
                     && c.observed_generation == object["metadata"]["generation"].as_i64()),
                 "{}",
                 object["status"]
@@ -273,7 +304,10 @@ impl Player {
     pub async fn ready<K>(&self, name: &str) -> Result<Value>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + serde::Serialize,
     {
         let reason = match K::kind(&()).as_ref() {
             "CloudAccount" => "Verified",

@@ -111,6 +111,8 @@ fn image_fault(code: &str) -> Option<Fault> {
         "InvalidImageId.NotFound" => Some(Fault::NotFound(Missing::Image)),
         "InvalidRegionId.NotFound" | "InvalidRegionId" => Some(Fault::NotFound(Missing::Region)),
         "ImageUsingByInstance" => Some(Fault::Conflict(Conflict::ImageInUse)),
+        // The vendor publishes no code for a protected image; its other services name the protection in the code.
+        code if code.contains("Protect") => Some(Fault::Conflict(Conflict::ImageProtected)),
         "ImageUseShared" => Some(Fault::Conflict(Conflict::ImageShared)),
         "OperationDenied.ImageCopying"
         | "OperationDeined.ImageCopying"

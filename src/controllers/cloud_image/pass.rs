@@ -60,6 +60,10 @@ pub(super) async fn run(
     let lane = lane(ctx, &desired.shares, &ledger, deleting, changed);
     let seen = match observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane).await {
         Ok(seen) => seen,
+        // A look around that found no room in the budget tells nothing: it comes again, and no status moves.
+        Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
+            return Ok(Passed::LookAgain(Verdict::Waiting(later(ctx, retry_after))));
+        }
         Err(fault) => {
             note_fault(ctx, &desired, &fault).await;
             return unseen(ctx, image, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
@@ -72,6 +76,13 @@ pub(super) async fn run(
         Some(_) => pass.share(&mut reporter, &ledger, seen).await?,
     };
     pass.depart(&mut reporter, report).await
+}
+
+/// A moment after a pause that is spread, so that those who wait for one budget do not come back together.
+fn later(ctx: &Context, pause: std::time::Duration) -> jiff::Timestamp {
+    let spread = pause.mul_f64(1.0 + ctx.chance()).max(std::time::Duration::from_millis(200));
+    let spread = jiff::SignedDuration::try_from(spread).unwrap_or(jiff::SignedDuration::MAX);
+    ctx.clock.now().saturating_add(spread).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// A deleting image that nothing is left of in Kubernetes needs no cloud to go.
@@ -218,20 +229,7 @@ impl Pass<'_> {
             }
         };
         let second = self.plan(&recorded, shares, &wishes, &after);
-        Ok(self.after(second, recorded, after, fault))
-    }
-
-    fn after(&self, second: Option<Plan>, recorded: Ledger, after: Seen, fault: Option<Fault>) -> Report {
-        let Some(second) = second else { return Report::seen(recorded, None, after.image) };
-        let more = second.acts() && fault.is_none();
-        let mut look_again = second.look_again;
-        if more {
-            look_again = Some(after.at);
-        }
-        let mut report = Report::seen(second.settled.clone(), Some(second), after.image);
-        report.look_again = look_again;
-        report.trouble = fault.map(|fault| Trouble::from(&fault));
-        report
+        Ok(after_calls(second, recorded, after, fault))
     }
 
     /// Writes the report; where the object is being deleted, decides whether it may go.
@@ -289,4 +287,15 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// What is known after the calls: more to do comes at once, unless a fault asks for a pause.
+fn after_calls(second: Option<Plan>, recorded: Ledger, after: Seen, fault: Option<Fault>) -> Report {
+    let Some(second) = second else { return Report::seen(recorded, None, after.image) };
+    let more = second.acts() && fault.is_none();
+    let look_again = if more { Some(after.at) } else { second.look_again };
+    let mut report = Report::seen(second.settled.clone(), Some(second), after.image);
+    report.look_again = look_again;
+    report.trouble = fault.map(|fault| Trouble::from(&fault));
+    report
 }

@@ -283,8 +283,7 @@ fn decisions(
         .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
         .or(held.filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::ShareExists));
     let moving = ledger.grants.values().any(|entry| match entry.state {
-        GrantState::Intended => entry.refusal.is_none(),
-        GrantState::Revoking => true,
+        GrantState::Intended | GrantState::Revoking => entry.refusal.is_none(),
         GrantState::Granted | GrantState::Retained => false,
     });
     if let Some(trouble) = stalled {
