@@ -138,11 +138,11 @@ impl From<&Fault> for Trouble {
 /// The first few names and how many more there are: bounded, for messages.
 pub fn name_some<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     let all: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
-    let mut text = all.iter().take(NAMES_PER_MESSAGE_MAX).cloned().collect::<Vec<_>>().join(", ");
-    if let Some(more) = all.len().checked_sub(NAMES_PER_MESSAGE_MAX).filter(|more| *more > 0) {
-        text += &format!(" and {more} more");
+    let text = all.iter().take(NAMES_PER_MESSAGE_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match all.len().checked_sub(NAMES_PER_MESSAGE_MAX) {
+        Some(more) if more > 0 => format!("{text} and {more} more"),
+        _ => text,
     }
-    text
 }
 
 /// Foreign text made safe for a terminal and a status: no control or direction characters, bounded.

@@ -282,10 +282,10 @@ fn decisions(
     let stalled = obstacle
         .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
         .or(held.filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::ShareExists));
-    let moving = ledger.grants.values().any(|entry| match entry.state {
-        GrantState::Intended | GrantState::Revoking => entry.refusal.is_none(),
-        GrantState::Granted | GrantState::Retained => false,
-    });
+    let moving = ledger
+        .grants
+        .values()
+        .any(|entry| matches!(entry.state, GrantState::Intended | GrantState::Revoking) && entry.refusal.is_none());
     if let Some(trouble) = stalled {
         decisions.push(decide(STALLED, Truth::True, trouble.reason, &trouble.message));
     } else if moving || obstacle.is_some_and(|t| t.recovery != Recovery::Blocked) {
