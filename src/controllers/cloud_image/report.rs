@@ -240,7 +240,6 @@ impl<'a> Reporter<'a> {
         let soonest = report.look_again.into_iter().chain(expiry).min();
         let base = obstacle.or(held).map_or(Verdict::Settled, Verdict::from);
         match (&base, soonest) {
-            (Verdict::Retrying { .. }, None) => base,
             // A fault is retried with growing pauses, whatever else is due.
             (Verdict::Retrying { .. }, Some(_)) if report.trouble.is_some() => base,
             (_, Some(at)) if at.duration_since(now) < self.slow_look() => Verdict::Waiting(at),
