@@ -4,13 +4,14 @@
 # FOLDER, where not empty, is removed once the server has ended. The exit status is the server's.
 log=$1 folder=$2
 shift 2
-exec 3<&0 2>>"$log"
-exec "$@" </dev/null >>"$log" 3<&- &
+exec 3<&0
+exec "$@" </dev/null >>"$log" 2>&1 3<&- &
 server=$!
+# An owner that died reads nothing more; its server must end all the same.
+trap '' PIPE
+exec 2>/dev/null
+echo "$server"
 {
-    # An owner that died does not read its acknowledgements; the server must end all the same.
-    trap '' PIPE
-    echo "$server"
     while read -r signal <&3; do
         kill -s "$signal" "$server"
         echo "$signal"
