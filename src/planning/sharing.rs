@@ -149,7 +149,8 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, present: bool, look: &mut Op
     let Some(entry) = entry else {
         return Fate::Foreign;
     };
-    if scene.wishes.keeps(recipient) {
+    // What is being revoked and already absent is nothing a share could hold.
+    if scene.wishes.keeps(recipient) && (present || entry.state != GrantState::Revoking) {
         let state = if present { GrantState::Granted } else { entry.state };
         return Fate::Keep(Entry { state, ..entry });
     }
