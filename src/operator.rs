@@ -37,7 +37,7 @@ pub struct RunArguments {
     #[arg(long, default_value = "10m", value_parser = duration)]
     drift_interval: Duration,
     /// How often what only a person can mend is looked at.
-    #[arg(long, default_value = "2m", value_parser = duration)]
+    #[arg(long, default_value = "1m", value_parser = duration)]
     blocked_interval: Duration,
     /// The longest pause between tries after a failure; the first is 1s.
     #[arg(long, default_value = "20s", value_parser = duration)]

@@ -9,6 +9,7 @@ use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
 use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
+use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
@@ -51,13 +52,20 @@ pub(super) async fn run(
     }
     let site = match observe_site(ctx, image, &desired).await {
         Ok(site) => site,
-        Err(trouble) if deleting && trouble.reason == Reason::DuplicateImage => {
-            // The elder acts for the image; this one's going touches no cloud.
+        // The elder acts for the image; this one's going touches no cloud.
+        Err(trouble)
+            if deleting
+                && trouble.reason == Reason::DuplicateImage
+                && blockers(&desired.shares, &ledger).is_empty() =>
+        {
             return leave(ctx, image, &mut reporter).await;
         }
         Err(trouble) => return unseen(ctx, image, &mut reporter, &desired, &ledger, trouble).await,
     };
-    let lane = lane(ctx, &desired.shares, &ledger, deleting, changed);
+    let lane = lane(ctx, image, &desired.shares, &ledger, changed);
+    if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke) {
+        return unseen(ctx, image, &mut reporter, &desired, &ledger, trouble).await;
+    }
     let seen = match observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane).await {
         Ok(seen) => seen,
         // A look around that found no room in the budget tells nothing: it comes again, and no status moves.
@@ -150,12 +158,20 @@ async fn note_fault(ctx: &Context, desired: &Desired, fault: &Fault) {
     }
 }
 
-fn lane(ctx: &Context, shares: &[Share], ledger: &Ledger, deleting: bool, changed: bool) -> Lane {
+/// In which lane a look travels. After a restart everything looks changed; what the ledger shows as served is not.
+fn lane(ctx: &Context, image: &CloudImage, shares: &[Share], ledger: &Ledger, changed: bool) -> Lane {
     let now = ctx.clock.now();
-    let ending = |share: &Share| share.standing(now) == Standing::Ended && ledger.shares.contains_key(&share.uid);
-    if deleting || ledger.revoking().next().is_some() || shares.iter().any(ending) {
+    let ended = |share: &Share| share.standing(now) == Standing::Ended && ledger.shares.contains_key(&share.uid);
+    let unserved = |share: &Share| {
+        let served = ledger.shares.get(&share.uid).map(|served| served.generation);
+        share.standing(now) == Standing::Wishing && served != Some(share.generation)
+    };
+    let status = image.status.as_ref();
+    let edited = status.and_then(|s| s.observed_generation) != image.metadata.generation
+        || requested_at(image).is_some_and(|at| status.and_then(|s| s.last_handled_reconcile_at.as_ref()) != Some(&at));
+    if image.metadata.deletion_timestamp.is_some() || ledger.revoking().next().is_some() || shares.iter().any(ended) {
         Lane::Revoke
-    } else if changed {
+    } else if changed && (edited || shares.iter().any(unserved)) {
         Lane::Edit
     } else {
         Lane::Resync
@@ -214,13 +230,15 @@ impl Pass<'_> {
         let cloud = self.site.connection.cloud.as_ref();
         let (add, remove) = (first.add.clone(), first.remove.clone());
         let exchange = Exchange::new(add, remove, first.free_places, cloud.recipients_per_call());
-        let (outcomes, fault) = execute(cloud, &self.site.at, exchange, self.lane).await;
+        // What was found by a look around is still worth a call that waits for its turn.
+        let lane = if first.remove.is_empty() { self.lane.max(Lane::Edit) } else { Lane::Revoke };
+        let (outcomes, fault) = execute(cloud, &self.site.at, exchange, lane).await;
         if let Some(fault) = &fault {
             note_fault(self.ctx, self.desired, fault).await;
         }
         let now = self.ctx.clock.now();
         let recorded = record(&intended, ledger, &outcomes, now);
-        let after = match observe_recipients(cloud, &self.site.at, self.lane).await {
+        let after = match observe_recipients(cloud, &self.site.at, lane).await {
             Ok(recipients) => Seen { at: self.ctx.clock.now(), image: seen.image, recipients },
             Err(unread) => {
                 let mut report = Report::seen(recorded, Some(first), seen.image);
