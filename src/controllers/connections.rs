@@ -21,6 +21,9 @@ use crate::domain::identifiers::RegionId;
 use crate::domain::provider::Provider;
 use crate::planning::trouble::Trouble;
 
+/// How often a Secret that is not there is looked for: it costs the cloud nothing.
+const MISSING_SECRET_LOOK: SignedDuration = SignedDuration::from_secs(4);
+
 /// An account that can be called.
 #[derive(Clone)]
 pub struct Connection {
@@ -55,7 +58,10 @@ struct Slot {
     version: Option<String>,
     good: Option<Connection>,
     trouble: Option<Trouble>,
+    /// When the Secret is to be looked at again.
     look_at: Option<Timestamp>,
+    /// Until when the cloud is left alone with credentials it refused.
+    open_until: Option<Timestamp>,
     vanished: Option<Timestamp>,
     failures: u32,
 }
@@ -73,7 +79,7 @@ impl Slot {
 
     fn fail(&mut self, trouble: Trouble, pause: SignedDuration, now: Timestamp) {
         self.trouble = Some(trouble);
-        self.look_at = now.checked_add(pause).ok();
+        self.open_until = now.checked_add(pause).ok();
     }
 }
 
@@ -111,8 +117,13 @@ impl Connections {
             let slot = self.slot(account);
             let mut slot = slot.lock().await;
             let now = self.edge.clock.now();
-            slot.fail(fault.into(), self.interval, now);
+            slot.fail(fault.into(), self.circuit(), now);
         }
+    }
+
+    /// How long refused credentials are not tried again: a little less than the interval, so that the next look tries.
+    fn circuit(&self) -> SignedDuration {
+        self.interval * 17 / 20
     }
 
     /// Forgets an account that is gone.
@@ -127,6 +138,8 @@ impl Connections {
 
     async fn look(&self, slot: &mut Slot, account: &CloudAccount, changed: bool, now: Timestamp) {
         slot.generation = account.metadata.generation;
+        // A little sooner than asked for, so that a look at every interval always finds it due.
+        slot.look_at = now.checked_add(self.interval * 3 / 4).ok();
         if changed {
             slot.version = None;
         }
@@ -135,14 +148,13 @@ impl Connections {
             Ok(key) => key,
             Err(NoAccessKey::Unread(_)) if slot.good.is_some() && slot.trouble.is_none() => {
                 // The API server is in trouble, not the account: what was good stays so until the next look.
-                slot.look_at = now.checked_add(self.interval).ok();
                 return;
             }
             Err(error) => return self.without_key(slot, account, &error, now),
         };
         slot.vanished = None;
-        if slot.version.as_deref() == Some(&key.version) && slot.trouble.is_none() {
-            slot.look_at = now.checked_add(self.interval).ok();
+        let open = slot.open_until.is_some_and(|until| now < until);
+        if slot.version.as_deref() == Some(&key.version) && (slot.trouble.is_none() || open) {
             return;
         }
         slot.version = Some(key.version.clone());
@@ -151,16 +163,18 @@ impl Connections {
                 slot.good = Some(connection);
                 slot.trouble = None;
                 slot.failures = 0;
-                slot.look_at = now.checked_add(self.interval).ok();
+                slot.open_until = None;
             }
             Err(trouble) => {
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = match trouble.recovery {
-                    crate::clouds::fault::Recovery::Blocked => self.interval,
+                    crate::clouds::fault::Recovery::Blocked => self.circuit(),
                     crate::clouds::fault::Recovery::Retry { .. } => {
                         SignedDuration::from_secs(1i64 << slot.failures.min(5)).min(SignedDuration::from_secs(30))
                     }
                 };
+                // What passes by itself is looked at as soon as the pause is over.
+                slot.look_at = slot.look_at.min(now.checked_add(pause).ok());
                 slot.fail(trouble, pause, now);
             }
         }
@@ -179,7 +193,8 @@ impl Connections {
         };
         slot.vanished.get_or_insert(now);
         slot.version = None;
-        slot.fail(trouble, self.interval.min(SignedDuration::from_secs(5)), now);
+        slot.look_at = now.checked_add(self.interval.min(MISSING_SECRET_LOOK)).ok();
+        slot.fail(trouble, SignedDuration::ZERO, now);
     }
 
     /// Proves that the credentials are the account's and learns its regions: two calls.

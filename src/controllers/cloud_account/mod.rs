@@ -81,7 +81,8 @@ fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
 }
 
 fn pause(trouble: Option<&Trouble>, ctx: &Context) -> Duration {
-    let interval = ctx.settings.credentials_interval;
+    // Every look must find the Secret due, and none may come later than the interval promises.
+    let interval = ctx.settings.credentials_interval.mul_f64(0.9);
     match trouble.map(|t| (t.reason, t.recovery)) {
         // A Secret that is not there yet is looked for often: it costs the cloud nothing.
         Some((Reason::SecretNotFound, _)) => interval.min(Duration::from_secs(5)),

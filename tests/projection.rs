@@ -1,0 +1,137 @@
+//! What a share says of itself, from its image's ledger alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use imageshare_operator::api::conditions::{Decision, Reason, Truth};
+use imageshare_operator::api::{CloudImage, ImageShare};
+use imageshare_operator::planning::projection::{Projection, Reference, project};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+const NOW: &str = "2026-11-22T00:00:00Z";
+
+fn share(spec: &Value) -> ImageShare {
+    let mut share: ImageShare = serde_json::from_value(json!({
+        "apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare",
+        "metadata": {"name": "team", "namespace": "team", "uid": "u1", "generation": 2},
+        "spec": {"imageRef": {"name": "golden"}, "recipients": [
+            {"type": "Account", "id": "100001"}, {"type": "Account", "id": "100002"},
+        ]},
+    }))
+    .unwrap();
+    let mut merged = serde_json::to_value(&share.spec).unwrap();
+    merged.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    share.spec = serde_json::from_value(merged).unwrap();
+    share
+}
+
+fn grant(id: &str, state: &str, refusal: Option<&str>) -> Value {
+    json!({"type": "Account", "id": id, "state": state, "since": NOW, "refusal": refusal})
+}
+
+fn image(grants: &[Value], declined: &[(&str, &str)], served: Option<i64>, ready: (&str, &str)) -> CloudImage {
+    let declined: Vec<Value> =
+        declined.iter().map(|(id, reason)| json!({"type": "Account", "id": id, "reason": reason})).collect();
+    let shares: Vec<Value> = served
+        .map(|g| json!({"uid": "u1", "namespace": "team", "name": "team", "generation": g}))
+        .into_iter()
+        .collect();
+    serde_json::from_value(json!({
+        "apiVersion": "imageshare.dev/v1alpha1", "kind": "CloudImage", "metadata": {"name": "golden"},
+        "spec": {"accountRef": {"name": "a"}, "region": "cn-hangzhou", "imageID": "m-1"},
+        "status": {"grants": grants, "declined": declined, "shares": shares, "recipients": "50/50", "conditions": [{
+            "type": "Ready", "status": ready.0, "reason": ready.1, "message": "because", "lastTransitionTime": NOW,
+        }]},
+    }))
+    .unwrap()
+}
+
+const FINE: (&str, &str) = ("True", "Available");
+
+fn granted() -> [Value; 2] {
+    [grant("100001", "Granted", None), grant("100002", "Granted", None)]
+}
+
+fn look(share: &ImageShare, image: Option<&CloudImage>) -> (Projection, Decision) {
+    let reference = image.map_or(Reference::Unresolved, Reference::Found);
+    let projection = project(share, reference, NOW.parse::<Timestamp>().unwrap());
+    let ready = projection.decisions.iter().find(|d| d.kind == "Ready").unwrap().clone();
+    (projection, ready)
+}
+
+#[test]
+fn ready_means_every_recipient_granted_at_this_generation() {
+    let share = share(&json!({}));
+    let (projection, ready) = look(&share, Some(&image(&granted(), &[], Some(2), FINE)));
+    assert_eq!((ready.truth, ready.reason), (Truth::True, Reason::Shared));
+    assert_eq!(projection.status.summary.as_deref(), Some("2/2"));
+    let (_, older) = look(&share, Some(&image(&granted(), &[], Some(1), FINE)));
+    assert_eq!(older.truth, Truth::Unknown, "the newest generation was not acted on yet");
+}
+
+#[test]
+fn absent_and_not_admitted_read_the_same() {
+    let (_, ready) = look(&share(&json!({})), None);
+    assert_eq!((ready.truth, ready.reason), (Truth::False, Reason::ImageRefUnresolved));
+    assert!(ready.message.contains("shareableFrom") && ready.message.contains("no such CloudImage"));
+}
+
+#[test]
+fn a_share_on_its_way_says_the_same_before_and_after_the_intent() {
+    let share = share(&json!({}));
+    let before = look(&share, Some(&image(&[], &[], None, FINE)));
+    let intended = [grant("100001", "Intended", None), grant("100002", "Intended", None)];
+    let after = look(&share, Some(&image(&intended, &[], Some(2), FINE)));
+    assert_eq!(before.0, after.0, "or a share would cost one write more");
+    assert_eq!(before.1.truth, Truth::Unknown);
+}
+
+#[test]
+fn a_waiting_recipient_is_told_with_the_figure_and_the_others_count() {
+    let image = image(&granted()[..1], &[("100002", "RecipientLimit")], Some(2), FINE);
+    let (projection, ready) = look(&share(&json!({})), Some(&image));
+    assert_eq!((ready.truth, ready.reason), (Truth::False, Reason::RecipientLimit));
+    assert!(ready.message.contains("50/50") && ready.message.contains("100002"), "{}", ready.message);
+    assert_eq!(projection.status.summary.as_deref(), Some("1/2"));
+}
+
+#[test]
+fn what_only_a_person_can_mend_is_told_before_what_waits() {
+    let grants = [grant("100001", "Intended", Some("InvalidRecipient"))];
+    let image = image(&grants, &[("100002", "RecipientLimit")], Some(2), FINE);
+    assert_eq!(look(&share(&json!({})), Some(&image)).1.reason, Reason::InvalidRecipient);
+}
+
+#[test]
+fn the_images_trouble_is_the_shares_trouble_and_unseen_is_unknown() {
+    let broken = image(&granted(), &[], Some(2), ("Unknown", "CloudUnavailable"));
+    let (_, ready) = look(&share(&json!({})), Some(&broken));
+    assert_eq!((ready.truth, ready.reason), (Truth::Unknown, Reason::CloudUnavailable));
+    let broken = image(&[], &[], Some(2), ("False", "ImageNotOwned"));
+    let (_, ready) = look(&share(&json!({})), Some(&broken));
+    assert_eq!((ready.truth, ready.reason, ready.message.as_str()), (Truth::False, Reason::ImageNotOwned, "because"));
+}
+
+#[test]
+fn suspended_and_expired_shares_say_so_whatever_they_hold() {
+    let image = image(&granted(), &[], Some(2), FINE);
+    assert_eq!(look(&share(&json!({"suspend": true})), Some(&image)).1.reason, Reason::Suspended);
+    assert_eq!(look(&share(&json!({"expirationTime": NOW})), Some(&image)).1.reason, Reason::Expired);
+    let later = share(&json!({"expirationTime": "2026-11-22T00:00:01Z"}));
+    assert_eq!(look(&later, Some(&image)).1.reason, Reason::Shared);
+}
+
+#[test]
+fn a_share_beyond_the_bound_is_told_to_join_others() {
+    let mut image = image(&[], &[], None, FINE);
+    let other = image.status.clone().unwrap_or_default();
+    let mut status = other;
+    status.shares = (0..500)
+        .map(|n| {
+            serde_json::from_value(json!({"uid": format!("o{n}"), "namespace": "x", "name": "y", "generation": 1}))
+                .unwrap()
+        })
+        .collect();
+    image.status = Some(status);
+    assert_eq!(look(&share(&json!({})), Some(&image)).1.reason, Reason::TooManyShares);
+}
