@@ -4,12 +4,14 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -27,6 +29,9 @@ use crate::cluster::guard::Guarded;
 /// Reconciles of one kind that run at the same time. Two cloud accounts never wait for each other below it; the calls of
 /// one account are paced by its budget.
 const CONCURRENCY: u16 = 64;
+
+/// The longest pause between two tries to watch.
+const LONGEST_WATCH_PAUSE: Duration = Duration::from_secs(8);
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -109,7 +114,7 @@ fn watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let changes = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
+    let changes = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).backoff(WatchBackoff::default());
     reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()))
         .inspect_ok(move |event| match event {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => concern(object, false),
@@ -117,6 +122,24 @@ where
             watcher::Event::Init | watcher::Event::InitDone => {}
         })
         .applied_objects()
+}
+
+/// Pauses between tries while the API server is away: kube's own, cut so that everything is back within 30 s of its return.
+#[derive(Default)]
+struct WatchBackoff(watcher::DefaultBackoff);
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_WATCH_PAUSE))
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 /// Nothing may act before every cache that chooses credentials or wishes has been filled once.
@@ -153,6 +176,7 @@ async fn control<K, F>(
     let told = futures::stream::poll_fn(move |task| told.poll_recv(task));
     Controller::for_stream(objects, store)
         .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
+        .trigger_backoff(WatchBackoff::default())
         .reconcile_on(told)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(
