@@ -52,6 +52,13 @@ pub struct Ledger {
     pub absent_since: Option<Timestamp>,
 }
 
+/// Kubernetes keeps whole seconds and cuts the rest off: rounded up, so that no wait counted from here ends early.
+fn written(time: Timestamp) -> Time {
+    let whole = time.as_second();
+    let up = if time.subsec_nanosecond() == 0 { whole } else { whole.saturating_add(1) };
+    Time(Timestamp::from_second(up).unwrap_or(time))
+}
+
 impl Ledger {
     /// Reads the ledger from status. An entry that does not parse makes the whole unreadable: nothing is concluded from
     /// half a ledger.
@@ -81,7 +88,7 @@ impl Ledger {
 
     /// Writes the ledger into status; lists are sorted and bounded.
     pub fn encode_into(&self, status: &mut CloudImageStatus) {
-        status.absent_since = self.absent_since.map(Time);
+        status.absent_since = self.absent_since.map(written);
         status.grants = self
             .grants
             .iter()
@@ -89,7 +96,7 @@ impl Ledger {
                 kind: recipient.kind,
                 id: recipient.id.to_string(),
                 state: entry.state,
-                since: Time(entry.since),
+                since: written(entry.since),
                 refusal: entry.refusal,
             })
             .collect();
@@ -106,7 +113,7 @@ impl Ledger {
             .map(|(recipient, since)| Unmanaged {
                 kind: recipient.kind,
                 id: recipient.id.to_string(),
-                since: since.map(Time),
+                since: since.map(written),
             })
             .collect();
         status.shares = self
@@ -129,5 +136,24 @@ impl Ledger {
     /// Recipients being revoked.
     pub fn revoking(&self) -> impl Iterator<Item = &Recipient> {
         self.grants.iter().filter(|(_, entry)| entry.state == GrantState::Revoking).map(|(recipient, _)| recipient)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_counted_from_a_written_ledger_never_ends_early() {
+        for millisecond in [0, 1, 500, 999, -1, -999] {
+            let time = Timestamp::from_millisecond(millisecond).unwrap();
+            let ledger = Ledger { absent_since: Some(time), ..Ledger::default() };
+            let mut status = CloudImageStatus::default();
+            ledger.encode_into(&mut status);
+            let stored: CloudImageStatus = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
+            let read = Ledger::parse(Some(&stored)).unwrap().absent_since.unwrap();
+            assert!(read >= time && read.duration_since(time).as_millis() < 1000, "{time} became {read}");
+            assert_eq!(stored, status, "what was written reads back the same");
+        }
     }
 }
