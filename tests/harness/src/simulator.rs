@@ -47,7 +47,8 @@ impl Simulator {
             Ok(process.log().lines().find_map(addresses))
         })
         .await?;
-        let http = reqwest::Client::builder().no_proxy().timeout(CALL).build()?;
+        // No idle connections: each would be driven by the runtime of the test that opened it, and die with it.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(CALL).build()?;
         Ok(Self { process, cloud, control, http })
     }
 
