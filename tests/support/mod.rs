@@ -3,6 +3,9 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses another part of the stage")]
 
+pub mod sights;
+pub mod writes;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// How long anything that must happen may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,8 +37,8 @@ pub const REGION: &str = "cn-hangzhou";
 pub struct Stage {
     pub control_plane: &'static ControlPlane,
     pub cloud: Simulator,
-    pub operator: Operator,
-    pub client: kube::Client,
+    /// Held by a test for as long as it kills and starts the operator.
+    pub operator: Mutex<Operator>,
 }
 
 /// The id of an owner account, a recipient, an image of one player.
@@ -100,8 +103,8 @@ pub async fn start(world: &Value, arguments: &[&str]) -> Result<Stage> {
     let launch = Operator::launch(&control_plane.kubeconfig_path())?
         .arguments(["--allowed-endpoint", cloud.cloud()])
         .arguments(arguments.iter().copied());
-    let operator = Operator::start(launch, &run)?;
-    Ok(Stage { client: control_plane.client().await?, control_plane, cloud, operator })
+    let operator = Mutex::new(Operator::start(launch, &run)?);
+    Ok(Stage { control_plane, cloud, operator })
 }
 
 /// The stage shared by the tests of a binary that need nothing special.
@@ -111,8 +114,11 @@ pub async fn stage() -> Result<&'static Stage> {
 }
 
 /// One test's own place on the stage.
+#[derive(Clone)]
 pub struct Player {
     pub stage: &'static Stage,
+    /// Its own, since a client dies with the runtime of the test that made it.
+    pub client: kube::Client,
     pub namespace: Namespace,
     pub number: u32,
     since: u64,
@@ -129,9 +135,15 @@ impl Player {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         anyhow::ensure!(number < PLAYERS, "too many tests for this world");
-        let namespace = Namespace::create(&stage.client, "player").await?;
+        let client = stage.control_plane.client().await?;
+        let namespace = Namespace::create(&client, "player").await?;
         let since = stage.cloud.journal(0).await?.last().and_then(|e| e["seq"].as_u64()).unwrap_or_default();
-        Ok(Self { stage, namespace, number, since })
+        Ok(Self { stage, client, namespace, number, since })
+    }
+
+    /// The same player in another namespace: same image and recipients at the cloud.
+    pub async fn guest(&self) -> Result<Self> {
+        Ok(Self { namespace: Namespace::create(&self.client, "guest").await?, ..self.clone() })
     }
 
     /// A namespace with a Secret, a ready `CloudAccount` named `golden`, and a `CloudImage` named `golden`.
@@ -176,6 +188,11 @@ impl Player {
         let params = PatchParams::apply("test").force();
         self.api::<Secret>().patch("golden", &params, &Patch::Apply(secret)).await?;
         Ok(())
+    }
+
+    /// The Secret `golden` with the account's own key.
+    pub async fn account_secret(&self) -> Result<()> {
+        self.secret(&key(self.number)).await
     }
 
     /// The Secret and the account `golden`, changed by `edit` before it is created.
