@@ -1,6 +1,6 @@
 //! The 51st recipient: places are given by (creation of the share, its uid, index in its list), and nobody is displaced.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures::future::try_join_all;
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use kube::ResourceExt;
@@ -32,11 +32,13 @@ fn sorted(ids: &[String]) -> Vec<String> {
 
 /// Waits until a share waits for places for exactly these recipients, and says so with the figure.
 async fn until_waiting(player: &Player, share: &str, whom: &[String]) -> Result<()> {
-    let what = format!("{whom:?} to wait");
-    let object = player.until_it::<ImageShare>(share, &what, |o| ids(&o["status"]["waiting"]) == sorted(whom)).await?;
+    let limited = |o: &Value| {
+        let waiting = o["status"]["waiting"].as_array().cloned().unwrap_or_default();
+        ids(&o["status"]["waiting"]) == sorted(whom) && waiting.iter().all(|w| w["reason"] == "RecipientLimit")
+    };
+    player.until_it::<ImageShare>(share, &format!("{whom:?} to wait for places"), limited).await?;
+    let object = player.until::<ImageShare>(share, "False", "RecipientLimit").await?;
     let message = Player::message(&object, "Ready")?;
-    let ready = crate::support::condition(&object, "Ready").context("Ready")?;
-    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "RecipientLimit"), "{message}");
     assert!(message.contains("50/50"), "{message}");
     assert!(whom.iter().all(|id| message.contains(id)), "{message}");
     Ok(())

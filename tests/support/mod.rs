@@ -197,6 +197,11 @@ impl Player {
         Ok(())
     }
 
+    /// The Secret `golden` with the account's own key.
+    pub async fn account_secret(&self) -> Result<()> {
+        self.secret(&key(self.number)).await
+    }
+
     /// The Secret and the account `golden`, changed by `edit` before it is created.
     pub async fn account(&self, edit: impl FnOnce(&mut CloudAccountSpec)) -> Result<()> {
         self.secret(&key(self.number)).await?;

@@ -106,6 +106,8 @@ pub(super) struct Reporter<'a> {
     owner: Option<String>,
     written: CloudImageStatus,
     version: String,
+    /// The ledger before this pass's calls.
+    intended: Option<Ledger>,
 }
 
 impl<'a> Reporter<'a> {
@@ -117,6 +119,7 @@ impl<'a> Reporter<'a> {
             owner: None,
             written: image.status.clone().unwrap_or_default(),
             version: image.resource_version().unwrap_or_default(),
+            intended: None,
         }
     }
 
@@ -146,6 +149,7 @@ impl<'a> Reporter<'a> {
     /// Writes the intent. Always a write to the API server, even if it changes nothing: it proves that the object we act
     /// upon is the newest.
     pub(super) async fn intend(&mut self, intended: &Ledger) -> Result<(), ClusterError> {
+        self.intended = Some(intended.clone());
         let mut status = self.written.clone();
         intended.encode_into(&mut status);
         if status.owner.is_none() {
@@ -252,7 +256,7 @@ impl<'a> Reporter<'a> {
     }
 
     async fn tell(&self, before: &Ledger, after: &Ledger) {
-        for (what, note) in occurrences(before, after) {
+        for (what, note) in occurrences(before, self.intended.as_ref(), after) {
             publish(&self.ctx.recorder, self.image, what, note).await;
         }
     }
@@ -294,8 +298,8 @@ fn decisions(
     decisions
 }
 
-/// What happened between two ledgers, for people.
-fn occurrences(before: &Ledger, after: &Ledger) -> Vec<(Occurrence, String)> {
+/// What happened between two ledgers, for people. `intended`: the ledger before the calls, where there were any.
+fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> Vec<(Occurrence, String)> {
     let had =
         |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
     let now_granted: Vec<&Recipient> = after
@@ -304,7 +308,9 @@ fn occurrences(before: &Ledger, after: &Ledger) -> Vec<(Occurrence, String)> {
         .filter(|(recipient, entry)| entry.state == GrantState::Granted && !had(recipient, GrantState::Granted))
         .map(|(recipient, _)| recipient)
         .collect();
-    let adopted = |r: &&Recipient| before.unmanaged.contains_key(*r) && !before.grants.contains_key(*r);
+    let asked_for =
+        |r: &Recipient| intended.and_then(|l| l.grants.get(r)).is_some_and(|e| matches!(e.state, GrantState::Intended));
+    let adopted = |r: &&Recipient| !before.grants.contains_key(*r) && !asked_for(r);
     let (adopted, granted): (Vec<&Recipient>, Vec<&Recipient>) = now_granted.into_iter().partition(adopted);
     let revoked: Vec<&Recipient> = before
         .grants
