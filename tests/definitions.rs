@@ -133,13 +133,29 @@ async fn an_object_that_cannot_mean_anything_is_refused_with_the_remedy() -> Res
     let cases = [
         ("CloudAccount", json!({}), "give exactly one provider: alibaba"),
         ("CloudAccount", json!({"suspend": true}), "give exactly one provider: alibaba"),
-        ("CloudAccount", account_with(json!({"accountID": "0123456"})), "accountID is the account's UID: 5 to 20 digits"),
+        (
+            "CloudAccount",
+            account_with(json!({"accountID": "0123456"})),
+            "accountID is the account's UID: 5 to 20 digits",
+        ),
         ("CloudAccount", account_with(json!({"accountID": "golden"})), "without a leading zero, in quotes"),
         ("CloudAccount", account_with(json!({"accountID": "1".repeat(21)})), "may not be more than 20"),
         ("CloudAccount", account_with(json!({"site": "Mars"})), "supported values: \"China\", \"International\""),
-        ("CloudAccount", account_with(json!({"endpoint": format!("https://{}", "a".repeat(300))})), "may not be more than 300"),
-        ("CloudAccount", account_with(json!({"credentials": {"secretRef": {}}})), "credentials.secretRef.name: Required"),
-        ("CloudAccount", with(account(), &json!({"limits": {"recipientsPerImage": 100_001}})), "less than or equal to 100000"),
+        (
+            "CloudAccount",
+            account_with(json!({"endpoint": format!("https://{}", "a".repeat(300))})),
+            "may not be more than 300",
+        ),
+        (
+            "CloudAccount",
+            account_with(json!({"credentials": {"secretRef": {"name": ""}}})),
+            "secretRef.name in body should be at least 1",
+        ),
+        (
+            "CloudAccount",
+            with(account(), &json!({"limits": {"recipientsPerImage": 100_001}})),
+            "less than or equal to 100000",
+        ),
         ("CloudAccount", with(account(), &json!({"limits": {"recipientsPerImage": -1}})), "greater than or equal to 0"),
         (
             "CloudAccount",
@@ -147,7 +163,11 @@ async fn an_object_that_cannot_mean_anything_is_refused_with_the_remedy() -> Res
             "Duplicate value",
         ),
         ("CloudImage", with(image(), &json!({"region": "cn hangzhou"})), "region is a region id such as cn-hangzhou"),
-        ("CloudImage", with(image(), &json!({"imageID": "m-bp1/../x"})), "imageID is the image's id in the cloud, such as"),
+        (
+            "CloudImage",
+            with(image(), &json!({"imageID": "m-bp1/../x"})),
+            "imageID is the image's id in the cloud, such as",
+        ),
         ("CloudImage", with(image(), &json!({"imageID": "m".repeat(129)})), "may not be more than 128"),
         ("CloudImage", from(json!({"from": "Selector"})), "selector goes with from: Selector, and only with it"),
         ("CloudImage", from(json!({"from": "All", "selector": selector})), "selector goes with from: Selector"),
@@ -160,7 +180,11 @@ async fn an_object_that_cannot_mean_anything_is_refused_with_the_remedy() -> Res
         ("ImageShare", recipient("Account", "0123456789"), not_an_account),
         ("ImageShare", recipient("Account", "1234"), not_an_account),
         ("ImageShare", recipient("Project", "a/b"), "a Project is a project id: up to 64 letters, digits, '-' and '_'"),
-        ("ImageShare", recipient("Organization", "o 1"), "an Organization is an organization's or organizational unit's id"),
+        (
+            "ImageShare",
+            recipient("Organization", "o 1"),
+            "an Organization is an organization's or organizational unit's id",
+        ),
         ("ImageShare", recipient("Planet", "12345"), "supported values: \"Account\", \"Project\", \"Organization\""),
         ("ImageShare", recipient("Project", &"p".repeat(256)), "may not be more than 255"),
     ];
@@ -176,13 +200,25 @@ async fn what_must_not_change_is_kept_and_the_way_out_is_named() -> Result<()> {
     let place = Place::new().await?;
     place.one_of_each().await?;
     let cases = [
-        ("CloudAccount", json!({"alibaba": {"accountID": "2000000000000002"}}), "accountID cannot be changed: make another CloudAccount"),
+        (
+            "CloudAccount",
+            json!({"alibaba": {"accountID": "2000000000000002"}}),
+            "accountID cannot be changed: make another CloudAccount",
+        ),
         ("CloudAccount", json!({"alibaba": {"site": "China"}}), "site cannot be changed: make another CloudAccount"),
-        ("CloudImage", json!({"accountRef": {"name": "other"}}), "accountRef cannot be changed: make another CloudImage"),
+        (
+            "CloudImage",
+            json!({"accountRef": {"name": "other"}}),
+            "accountRef cannot be changed: make another CloudImage",
+        ),
         ("CloudImage", json!({"region": "cn-beijing"}), "region cannot be changed: an image lives in one region"),
         ("CloudImage", json!({"imageID": "m-bp1other"}), "imageID cannot be changed: make another CloudImage"),
         ("ImageShare", json!({"imageRef": {"name": "other"}}), "imageRef cannot be changed: make another ImageShare"),
-        ("ImageShare", json!({"imageRef": {"namespace": "other"}}), "imageRef cannot be changed: make another ImageShare"),
+        (
+            "ImageShare",
+            json!({"imageRef": {"namespace": "other"}}),
+            "imageRef cannot be changed: make another ImageShare",
+        ),
     ];
     for (kind, change, sentence) in cases {
         let said = place.refusal_of_change(kind, "golden", &change).await?;
@@ -264,10 +300,14 @@ async fn kubectl_explains_the_kinds_and_what_sharing_does_to_people() -> Result<
     )
     .await?;
     explain("imageshare.spec", &["Who may use it; each (type, id) once", "When access ends by itself"]).await?;
-    explain("imageshare.spec.recipients", &["RecipientKindUnsupported", "enum: Account, Project, Organization"]).await?;
-    explain("cloudimage.spec", &["every zone of it works", "the owner's consent"]).await?;
-    explain("cloudimage.status.grants", &["Everybody this operator granted the image", "Where the grant is in its life"])
+    explain("imageshare.spec.recipients", &["RecipientKindUnsupported", "enum: Account, Project, Organization"])
         .await?;
+    explain("cloudimage.spec", &["every zone of it works", "the owner's consent"]).await?;
+    explain(
+        "cloudimage.status.grants",
+        &["Everybody this operator granted the image", "Where the grant is in its life"],
+    )
+    .await?;
     explain("cloudaccount.spec.alibaba", &["5 to 20 digits", "--allowed-endpoint"]).await?;
     explain("cloudaccount.spec.alibaba.credentials", &["accessKeyID", "accessKeySecret", "securityToken"]).await
 }
@@ -299,9 +339,8 @@ async fn shares_are_found_by_image_and_images_by_account() -> Result<()> {
     place.one_of_each().await?;
     place.create("ImageShare", "other", &with(share(), &json!({"imageRef": {"name": "other"}}))).await?;
     place.create("CloudImage", "other", &with(image(), &json!({"accountRef": {"name": "other"}}))).await?;
-    let find = async |kind: &str, field: &str| {
-        place.kubectl(&["get", kind, "--field-selector", field, "-o", "name"]).await
-    };
+    let find =
+        async |kind: &str, field: &str| place.kubectl(&["get", kind, "--field-selector", field, "-o", "name"]).await;
     assert_eq!(find("ish", "spec.imageRef.name=golden").await?.trim(), "imageshare.imageshare.dev/golden");
     assert_eq!(find("cli", "spec.accountRef.name=other").await?.trim(), "cloudimage.imageshare.dev/other");
     Ok(())
