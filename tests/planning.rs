@@ -1,168 +1,30 @@
 //! The planner against a cloud that is a plain set: whatever people wish and whatever happens in between, nobody wanted is
 //! revoked, nobody foreign is touched, no place is given twice, and everything comes to rest.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+#[path = "planning/table.rs"]
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients};
 use imageshare_operator::api::conditions::Reason;
-use imageshare_operator::domain::identifiers::{PartyId, Recipient, RecipientKind, RegionId};
-use imageshare_operator::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList};
-use imageshare_operator::domain::provider::{Provider, Site};
-use imageshare_operator::domain::share::{AskedRecipient, Consent, Share};
-use imageshare_operator::planning::exchange::Exchange;
-use imageshare_operator::planning::ledger::Ledger;
-use imageshare_operator::planning::sharing::{Plan, Scene, Timing, confirm, plan, plan_absent, plan_unseen, record};
-use imageshare_operator::planning::wishes::{Terms, Wishes};
-use jiff::{SignedDuration, Timestamp};
+use imageshare_operator::domain::identifiers::{Recipient, RecipientKind};
+use imageshare_operator::domain::image::ImageState;
+use imageshare_operator::domain::provider::Site;
+use imageshare_operator::domain::share::{AskedRecipient, Consent};
+use imageshare_operator::planning::sharing::{confirm, plan_absent, plan_unseen, record};
+use jiff::SignedDuration;
 use proptest::prelude::*;
-
-const TIMING: Timing = Timing {
-    absence_window: SignedDuration::from_secs(5),
-    unmanaged_grace: SignedDuration::from_secs(600),
-    refusal_retry: SignedDuration::from_secs(3600),
-};
-
-fn id(n: usize) -> String {
-    format!("{}", 100_000 + n)
-}
-
-fn recipient(n: usize) -> Recipient {
-    Recipient { kind: RecipientKind::Account, id: PartyId::parse(&id(n)).unwrap() }
-}
-
-fn asked(n: usize) -> AskedRecipient {
-    AskedRecipient { kind: RecipientKind::Account, id: id(n), site: None }
-}
-
-fn share(n: usize, recipients: &[usize]) -> Share {
-    Share {
-        uid: format!("uid-{n}"),
-        namespace: "team".into(),
-        name: format!("share-{n}"),
-        generation: 1,
-        created: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::try_from(n).unwrap()),
-        deleting: false,
-        suspended: false,
-        expires: None,
-        retain: false,
-        consent: Consent::Given,
-        recipients: recipients.iter().copied().map(asked).collect(),
-    }
-}
-
-fn image() -> ImageFacts {
-    ImageFacts {
-        ownership: Ownership::Own,
-        state: ImageState::Available,
-        kind: ImageKind::SystemDisk,
-        name: "golden".into(),
-        encrypted: false,
-        from_marketplace: false,
-    }
-}
-
-/// One image, its shares, and a cloud that is a set.
-struct Table {
-    now: Timestamp,
-    limit: u32,
-    policy: UnmanagedRecipients,
-    deleting: bool,
-    image: ImageFacts,
-    shares: Vec<Share>,
-    blind: bool,
-    cloud: BTreeSet<Recipient>,
-    ledger: Ledger,
-    revoked: Vec<Recipient>,
-    calls: usize,
-}
-
-impl Table {
-    fn new(shares: Vec<Share>) -> Self {
-        Self {
-            now: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000),
-            limit: 50,
-            policy: UnmanagedRecipients::Report,
-            deleting: false,
-            image: image(),
-            shares,
-            blind: false,
-            cloud: BTreeSet::new(),
-            ledger: Ledger::default(),
-            revoked: Vec::new(),
-            calls: 0,
-        }
-    }
-
-    fn terms(&self) -> Terms {
-        Terms {
-            provider: Provider::Alibaba,
-            account: PartyId::parse(&id(9999)).unwrap(),
-            site: Site::International,
-            region: RegionId::parse("cn-hangzhou").unwrap(),
-            sites: BTreeMap::new(),
-            recipients_per_image: self.limit,
-            recipients_per_full_server_image: self.limit,
-        }
-    }
-
-    fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, self.blind, self.now)
-    }
-
-    fn plan(&self) -> Plan {
-        let wishes = self.wishes();
-        let recipients = RecipientList { recipients: self.cloud.iter().cloned().collect(), complete: true };
-        plan(&Scene {
-            now: self.now,
-            timing: TIMING,
-            terms: &self.terms(),
-            unmanaged: self.policy,
-            deleting: self.deleting,
-            shares: &self.shares,
-            wishes: &wishes,
-            ledger: &self.ledger,
-            image: &self.image,
-            recipients: &recipients,
-        })
-    }
-
-    /// One pass as the controller makes it: plan, intend, confirm, call, record, look again.
-    fn pass(&mut self) -> Plan {
-        let mut first = self.plan();
-        if first.acts() {
-            let intended = first.with_intents(self.now);
-            let before = self.ledger.clone();
-            confirm(&mut first, &before, &self.wishes());
-            let mut exchange = Exchange::new(first.add.clone(), first.remove.clone(), first.free_places, 10);
-            while let Some(call) = exchange.next_call() {
-                self.calls += 1;
-                assert!(
-                    self.limit == 0 || self.cloud.len() + call.add.len() <= self.limit as usize || call.add.is_empty(),
-                    "a call that had to fail was sent"
-                );
-                self.cloud.extend(call.add);
-                self.cloud.retain(|r| !call.remove.contains(r));
-                self.revoked.extend(call.remove);
-                exchange.record(Ok(()));
-            }
-            self.ledger = record(&intended, &before, &exchange.finish().0, self.now);
-        }
-        let second = self.plan();
-        self.ledger = second.settled.clone();
-        second
-    }
-
-    fn later(&mut self, seconds: i64) {
-        self.now += SignedDuration::from_secs(seconds);
-    }
-
-    fn states(&self) -> BTreeMap<usize, GrantState> {
-        let number = |r: &Recipient| r.id.as_str().parse::<usize>().unwrap() - 100_000;
-        self.ledger.grants.iter().map(|(r, e)| (number(r), e.state)).collect()
-    }
-}
+use table::{TIMING, Table, asked, recipient, share};
 
 #[test]
 fn a_wish_is_written_down_before_it_is_granted() {
