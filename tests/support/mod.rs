@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses another part of the stage")]
 
+mod evidence;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+
+pub use evidence::{message, says, waiting};
 
 /// How long anything that must happen may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,7 +57,10 @@ fn image_id(player: u32, n: u32) -> String {
 
 pub const SECRET_CANARY: &str = "CanarySecretThatMustNeverBeShown";
 
-fn key(player: u32) -> Value {
+/// An account of the China site; every other one is of the International site.
+pub const CHINA_ACCOUNT: &str = "3000000000000001";
+
+pub fn key(player: u32) -> Value {
     json!({"id": format!("LTAIkey{player:04}"), "secret": format!("{SECRET_CANARY}{player:04}")})
 }
 
@@ -70,6 +77,7 @@ pub fn world() -> Value {
             );
         }
     }
+    accounts.push(json!({"id": CHINA_ACCOUNT, "site": "China"}));
     let regions = [REGION, "cn-beijing", "cn-hongkong", "cn-hangzhou-finance"];
     json!({"regions": regions, "accounts": accounts, "images": images})
 }
@@ -113,6 +121,7 @@ pub async fn stage() -> Result<&'static Stage> {
 /// One test's own place on the stage.
 pub struct Player {
     pub stage: &'static Stage,
+    pub client: kube::Client,
     pub namespace: Namespace,
     pub number: u32,
     since: u64,
@@ -129,14 +138,21 @@ impl Player {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         anyhow::ensure!(number < PLAYERS, "too many tests for this world");
-        let namespace = Namespace::create(&stage.client, "player").await?;
+        // A client of the test's own: one dies with the runtime of the test that made it.
+        let client = stage.control_plane.client().await?;
+        let namespace = Namespace::create(&client, "player").await?;
         let since = stage.cloud.journal(0).await?.last().and_then(|e| e["seq"].as_u64()).unwrap_or_default();
-        Ok(Self { stage, namespace, number, since })
+        Ok(Self { stage, client, namespace, number, since })
     }
 
     /// A namespace with a Secret, a ready `CloudAccount` named `golden`, and a `CloudImage` named `golden`.
     pub async fn with_image() -> Result<Self> {
-        let player = Self::enter().await?;
+        Self::with_image_on(stage().await?).await
+    }
+
+    /// The same, on a given stage.
+    pub async fn with_image_on(stage: &'static Stage) -> Result<Self> {
+        let player = Self::enter_on(stage).await?;
         player.account(|_| {}).await?;
         player.image("golden", |_| {}).await?;
         player.ready::<CloudImage>("golden").await?;
@@ -213,7 +229,7 @@ impl Player {
         self.share_with(name, &ids, |_| {}).await
     }
 
-    async fn create<K>(&self, object: K) -> Result<()>
+    pub async fn create<K>(&self, object: K) -> Result<()>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + Clone

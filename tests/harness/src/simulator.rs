@@ -47,7 +47,8 @@ impl Simulator {
             Ok(process.log().lines().find_map(addresses))
         })
         .await?;
-        let http = reqwest::Client::builder().no_proxy().timeout(CALL).build()?;
+        // A connection kept for another test would die with the runtime of the test that opened it.
+        let http = reqwest::Client::builder().no_proxy().timeout(CALL).pool_max_idle_per_host(0).build()?;
         Ok(Self { process, cloud, control, http })
     }
 
