@@ -10,7 +10,7 @@ use imageshare_operator::domain::provider::Site;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Player, says, waiting};
+use crate::support::{Player, says};
 
 const CHINA_ONLY: &str = "cn-hangzhou-finance";
 
@@ -55,9 +55,8 @@ async fn a_region_the_recipients_site_does_not_sell_leaves_out_that_one_unsent()
     let abroad = ids[1].clone();
     let edit = |spec: &mut ImageShareSpec| spec.recipients[1].site = Some(Site::International);
     player.share_with("team", &ids, edit).await?;
-    let share = player.until::<ImageShare>("team", "False", "RegionNotOnSite").await?;
+    let share = player.until_waiting("team", "RegionNotOnSite", &[(&abroad, "RegionNotOnSite")]).await?;
     says(&share, "Ready", &["spec.recipients", &abroad, "site"]);
-    assert_eq!(waiting(&share), [(abroad.clone(), "RegionNotOnSite".to_owned())].into());
     player.until_recipients(&id, &[ids[0].clone(), ids[2].clone()]).await?;
     assert!(!player.asked_to_add(&id).await?.contains(&abroad));
     Ok(())

@@ -7,7 +7,7 @@ use imageshare_operator::api::image_share::{ImageShareSpec, SpecRecipient};
 use imageshare_operator::domain::provider::Site;
 use serde_json::{Value, json};
 
-use crate::support::{CHINA_ACCOUNT, Player, says, waiting};
+use crate::support::{CHINA_ACCOUNT, Player, says};
 
 fn push(spec: &mut ImageShareSpec, kind: &str, id: &str) {
     let recipient: SpecRecipient = serde_json::from_value(json!({"type": kind, "id": id})).unwrap();
@@ -27,9 +27,8 @@ async fn a_recipient_that_holds_all_it_may_is_full_and_the_others_are_shared() -
         player.new_image(&format!("filler{n:02}"), image).await?;
     }
     player.share("team", 1..=5).await?;
-    let share = player.until::<ImageShare>("team", "False", "RecipientFull").await?;
+    let share = player.until_waiting("team", "RecipientFull", &[(&full, "RecipientFull")]).await?;
     says(&share, "Ready", &[&full, "give one up"]);
-    assert_eq!(waiting(&share), [(full, "RecipientFull".to_owned())].into());
     assert_eq!(share["status"]["summary"], "4/5");
     player.until_shared_with(1, [1, 2, 4, 5]).await
 }
@@ -41,9 +40,8 @@ async fn the_owners_own_account_is_named_and_never_sent() -> Result<()> {
     let mut ids = good(&player, 1..=3);
     ids.insert(1, own.clone());
     player.share_with("team", &ids, |_| {}).await?;
-    let share = player.until::<ImageShare>("team", "False", "InvalidRecipient").await?;
+    let share = player.until_waiting("team", "InvalidRecipient", &[(&own, "InvalidRecipient")]).await?;
     says(&share, "Ready", &["spec.recipients", &own, "own account"]);
-    assert_eq!(waiting(&share), [(own.clone(), "InvalidRecipient".to_owned())].into());
     player.until_shared_with(1, 1..=3).await?;
     assert!(!player.asked_to_add(&player.image_id(1)).await?.contains(&own));
     Ok(())
@@ -57,10 +55,9 @@ async fn unknown_and_closed_accounts_are_isolated_named_and_remembered() -> Resu
     let mut ids = good(&player, 1..=8);
     ids.insert(4, unknown.clone());
     player.share_with("team", &ids, |_| {}).await?;
-    let share = player.until::<ImageShare>("team", "False", "InvalidRecipient").await?;
+    let both = [(unknown.as_str(), "InvalidRecipient"), (closed.as_str(), "InvalidRecipient")];
+    let share = player.until_waiting("team", "InvalidRecipient", &both).await?;
     says(&share, "Ready", &["spec.recipients", &unknown, &closed, "no such account"]);
-    let invalid = || "InvalidRecipient".to_owned();
-    assert_eq!(waiting(&share), [(unknown, invalid()), (closed, invalid())].into());
     player.until_shared_with(1, 1..=7).await?;
     let image = player.image_id(1);
     let calls = player.sent(&image).await?.len();
@@ -81,15 +78,10 @@ async fn kinds_this_cloud_does_not_know_are_left_out_and_a_foreign_id_is_never_s
         push(spec, "Account", hex);
     };
     player.share_with("team", &good(&player, 1..=2), edit).await?;
-    let share = player.until::<ImageShare>("team", "False", "RecipientKindUnsupported").await?;
+    let unsupported = "RecipientKindUnsupported";
+    let wanted = [(project, unsupported), (organization, unsupported), (hex, "InvalidRecipient")];
+    let share = player.until_waiting("team", unsupported, &wanted).await?;
     says(&share, "Ready", &["spec.recipients", project, organization, "Accounts only"]);
-    let unsupported = || "RecipientKindUnsupported".to_owned();
-    let wanted = [
-        (project.to_owned(), unsupported()),
-        (organization.to_owned(), unsupported()),
-        (hex.to_owned(), "InvalidRecipient".to_owned()),
-    ];
-    assert_eq!(waiting(&share), wanted.into());
     player.until_shared_with(1, 1..=2).await?;
 
     let accounts: Vec<Value> = good(&player, 1..=2).into_iter().chain([hex.to_owned()]).map(account).collect();

@@ -31,22 +31,25 @@ type Faults = Vec<(Value, u64, Option<(&'static str, &'static str)>)>;
 const DOWN: Option<(&str, &str)> = Some(("Unknown", "CloudUnavailable"));
 const UNCLEAR: Option<(&str, &str)> = Some(("Unknown", "AnswerUnclear"));
 
-/// Recipients 1 and 2 stay all along; under each fault one more leaves and another comes.
+/// Recipients 1 and 2 stay all along; under each fault one of those who came at the start leaves, and another comes.
 async fn weathers(action: &str, faults: Faults) -> Result<()> {
     let player = Player::with_image().await?;
     let image = player.image_id(1);
-    player.share("team", [1, 2, 10]).await?;
+    let mut here: Vec<u32> = [1, 2].into_iter().chain((10..).take(faults.len())).collect();
+    player.share("team", here.clone()).await?;
     player.ready::<ImageShare>("team").await?;
     let mut left = Vec::new();
     for (leaving, (then, count, ready)) in (10..).zip(faults) {
+        here.retain(|n| *n != leaving);
+        here.push(leaving + 20);
         let told = then.to_string();
         player.fault(json!({"action": action, "image": image}), count, then).await?;
-        player.edit::<ImageShare>("team", members(&player, [1, 2, leaving + 1])).await?;
+        player.edit::<ImageShare>("team", members(&player, here.clone())).await?;
         if let Some((status, reason)) = ready {
             let seen = player.until::<CloudImage>("golden", status, reason).await;
             seen.map_err(|e| e.context(format!("{action} under {told}")))?;
         }
-        let settled = player.until_shared_with(1, [1, 2, leaving + 1]).await;
+        let settled = player.until_shared_with(1, here.clone()).await;
         settled.map_err(|e| e.context(format!("{action} under {told}")))?;
         player.ready::<CloudImage>("golden").await?;
         player.ready::<ImageShare>("team").await?;

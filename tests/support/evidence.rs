@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use imageshare_harness::eventually;
+use imageshare_operator::api::ImageShare;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -89,6 +90,18 @@ impl Player {
             let shared = self.recipients_of(image).await?;
             ensure!(shared.as_ref() == Some(&wanted), "{shared:?}");
             Ok(Some(()))
+        })
+        .await
+    }
+
+    /// Waits until a share is not ready for this reason and exactly these recipients wait, each for its own.
+    pub async fn until_waiting(&self, share: &str, reason: &str, wanted: &[(&str, &str)]) -> Result<Value> {
+        let wanted: BTreeMap<_, _> = wanted.iter().map(|(id, why)| ((*id).to_owned(), (*why).to_owned())).collect();
+        eventually(PATIENCE, &format!("{share}: {reason}, waiting {wanted:?}"), async || {
+            let object = serde_json::to_value(self.api::<ImageShare>().get(share).await?)?;
+            let ready = condition(&object, "Ready").is_some_and(|c| c.status == "False" && c.reason == reason);
+            ensure!(ready && waiting(&object) == wanted, "{}", object["status"]);
+            Ok(Some(object))
         })
         .await
     }

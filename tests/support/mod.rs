@@ -20,7 +20,7 @@ use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-pub use evidence::{message, says, waiting};
+pub use evidence::{message, says};
 
 /// How long anything that must happen may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
