@@ -46,8 +46,8 @@ fn world_of_keys() -> Value {
     let mut world = world();
     for account in world["accounts"].as_array_mut().unwrap() {
         let number = (0..100).find(|n| account["id"] == owner_id(*n).as_str());
-        if let (Some(number), Some(keys)) = (number, account["keys"].as_array_mut()) {
-            keys.extend([spare_key(number), passing_key(number)]);
+        if let Some(number) = number {
+            account["keys"].as_array_mut().unwrap().extend([spare_key(number), passing_key(number)]);
         }
     }
     world
@@ -369,11 +369,12 @@ async fn without_the_secret_deletions_are_finished_and_nothing_new_is_granted() 
     let good = key(player.number);
     everything(&player, &[("accessKeyID", text(&good, "id")), ("accessKeySecret", text(&good, "secret"))]).await?;
     player.ready::<ImageShare>("team").await?;
-    player.image("leaving", |spec| {
-        spec.image_id = player.image_id(2);
-        spec.deletion_policy = ImageDeletionPolicy::Delete;
-    })
-    .await?;
+    player
+        .image("leaving", |spec| {
+            spec.image_id = player.image_id(2);
+            spec.deletion_policy = ImageDeletionPolicy::Delete;
+        })
+        .await?;
     player.ready::<CloudImage>("leaving").await?;
     player.api::<Secret>().delete("golden", &DeleteParams::default()).await?;
     player.until::<CloudAccount>("golden", "False", "SecretNotFound").await?;
