@@ -81,6 +81,8 @@ struct Bucket<C: Clock> {
     resync: Limiter<C>,
     queue: Mutex<Queue>,
     moved: Notify,
+    /// The vendor asked for no call before this.
+    held_back: Mutex<Option<Instant>>,
 }
 
 impl<C: Clock + Clone> Bucket<C> {
@@ -92,6 +94,7 @@ impl<C: Clock + Clone> Bucket<C> {
             settings,
             queue: Mutex::default(),
             moved: Notify::new(),
+            held_back: Mutex::default(),
         }
     }
 
@@ -103,6 +106,18 @@ impl<C: Clock + Clone> Bucket<C> {
                     .await
                     .map_err(|_| Fault::BudgetSpent { retry_after: self.settings.token_every() })
             }
+        }
+    }
+
+    fn hold_back(&self, until: Instant) {
+        let mut held_back = lock(&self.held_back);
+        *held_back = (*held_back).max(Some(until));
+    }
+
+    fn heed_the_hint(&self, now: Instant) -> Result<(), Fault> {
+        match lock(&self.held_back).filter(|until| *until > now) {
+            Some(until) => Err(Fault::Throttled { retry_after: Some(until.saturating_duration_since(now)) }),
+            None => Ok(()),
         }
     }
 
@@ -195,10 +210,23 @@ impl Budgets {
 
     /// Takes one token of an account's bucket in a region, waiting for it if the lane may.
     ///
-    /// Errors: `BudgetSpent`, at once for `Resync`, after `longest_wait` for the others.
+    /// Errors: `BudgetSpent`, at once for `Resync`, after `longest_wait` for the others; `Throttled` while a hint of the
+    /// vendor's is not over, whoever got it.
     pub async fn take(&self, account: &str, region: &str, lane: Lane) -> Result<(), Fault> {
-        let bucket = self.bucket(account, region, Instant::now());
-        bucket.take(lane).await
+        let now = Instant::now();
+        let bucket = self.bucket(account, region, now);
+        bucket.heed_the_hint(now)?;
+        bucket.take(lane).await?;
+        // Somebody else may have got a hint while this one waited for its turn.
+        bucket.heed_the_hint(Instant::now())
+    }
+
+    /// The vendor asked this account to make no call in the region for so long.
+    pub fn hold_back(&self, account: &str, region: &str, wait: Duration) {
+        let now = Instant::now();
+        if let Some(until) = now.checked_add(wait) {
+            self.bucket(account, region, now).hold_back(until);
+        }
     }
 
     fn bucket(&self, account: &str, region: &str, now: Instant) -> Arc<Bucket<DefaultClock>> {
@@ -211,7 +239,9 @@ impl Budgets {
         if kept.len() >= BUCKETS_MAX {
             let refilled = self.settings.refilled_after();
             kept.retain(|_, entry| {
-                Arc::strong_count(&entry.bucket) > 1 || now.saturating_duration_since(entry.last_used) < refilled
+                Arc::strong_count(&entry.bucket) > 1
+                    || now.saturating_duration_since(entry.last_used) < refilled
+                    || entry.bucket.heed_the_hint(now).is_err()
             });
         }
         if kept.len() >= BUCKETS_MAX {
@@ -246,6 +276,23 @@ mod tests {
         let default = BudgetSettings::default();
         assert_eq!((default.per_second.get(), default.burst.get()), (5, 10));
         assert_eq!(default.longest_wait, Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn a_vendors_hint_holds_back_every_call_of_the_account_in_the_region() {
+        let budgets = Budgets::new(BudgetSettings::default());
+        budgets.hold_back("a", "here", Duration::from_secs(60));
+        budgets.hold_back("a", "here", Duration::from_secs(5));
+        for lane in [Lane::Resync, Lane::Edit, Lane::Revoke] {
+            let Err(Fault::Throttled { retry_after: Some(left) }) = budgets.take("a", "here", lane).await else {
+                panic!("not held back")
+            };
+            assert!(left > Duration::from_secs(50), "{left:?}");
+        }
+        assert_eq!(budgets.take("a", "there", Lane::Edit).await, Ok(()));
+        assert_eq!(budgets.take("b", "here", Lane::Edit).await, Ok(()));
+        let bucket = budgets.bucket("a", "here", Instant::now());
+        assert_eq!(bucket.heed_the_hint(Instant::now() + Duration::from_secs(61)), Ok(()));
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ pub enum EndpointRefused {
     )]
     Malformed,
     /// Well-formed, but the operator's flags do not name it.
-    #[error("this endpoint is not among those the operator's flags allow")]
+    #[error("this endpoint is not allowed: leave it out, or start the operator with --allowed-endpoint for it")]
     NotAllowed,
 }
 

@@ -220,7 +220,10 @@ fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> Str
         Reason::RegionNotOnSite => {
             format!("spec.recipients: the image's region is not sold on the site of: {whom}")
         }
-        Reason::ImageNotShareable => format!("the image cannot be shared as it is with: {whom}"),
+        Reason::ImageNotShareable => format!(
+            "spec.recipients: the image was made from the marketplace and cannot leave its site, so these of another site \
+             are left out: {whom}"
+        ),
         Reason::RecipientFull => {
             format!("these hold as many shared images as an account may receive; they must give one up first: {whom}")
         }

@@ -155,9 +155,10 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, present: bool, look: &mut Op
         return Fate::Keep(Entry { state, ..entry });
     }
     let retained = entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient);
-    // An intent that was never answered may still be under way: the wait for its absence starts anew.
-    let unanswered = entry.state == GrantState::Intended && entry.refusal.is_none();
-    let since = if unanswered && !present { scene.now } else { entry.since };
+    // An intent that was never answered may still be under way, and one read cannot prove the absence of what was seen
+    // and never removed by us (an empty answer may be the cloud's trouble): the wait for its absence starts anew.
+    let unproven = matches!(entry.state, GrantState::Intended | GrantState::Granted) && entry.refusal.is_none();
+    let since = if unproven && !present { scene.now } else { entry.since };
     let ending =
         Entry { state: if retained { GrantState::Retained } else { GrantState::Revoking }, since, refusal: None };
     if present {

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses another part of the stage")]
 
+mod evidence;
 pub mod sights;
 pub mod writes;
 
@@ -20,6 +21,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
+
+pub use evidence::{message, says};
 
 /// How long anything that must happen may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,7 +66,10 @@ fn image_id(player: u32, n: u32) -> String {
 
 pub const SECRET_CANARY: &str = "CanarySecretThatMustNeverBeShown";
 
-fn key(player: u32) -> Value {
+/// An account of the China site; every other one is of the International site.
+pub const CHINA_ACCOUNT: &str = "3000000000000001";
+
+pub fn key(player: u32) -> Value {
     json!({"id": format!("LTAIkey{player:04}"), "secret": format!("{SECRET_CANARY}{player:04}")})
 }
 
@@ -80,6 +86,7 @@ pub fn world() -> Value {
             );
         }
     }
+    accounts.push(json!({"id": CHINA_ACCOUNT, "site": "China"}));
     let regions = [REGION, "cn-beijing", "cn-hongkong", "cn-hangzhou-finance"];
     json!({"regions": regions, "accounts": accounts, "images": images})
 }
@@ -155,7 +162,12 @@ impl Player {
 
     /// A namespace with a Secret, a ready `CloudAccount` named `golden`, and a `CloudImage` named `golden`.
     pub async fn with_image() -> Result<Self> {
-        let player = Self::enter().await?;
+        Self::with_image_on(stage().await?).await
+    }
+
+    /// The same, on a given stage.
+    pub async fn with_image_on(stage: &'static Stage) -> Result<Self> {
+        let player = Self::enter_on(stage).await?;
         player.account(|_| {}).await?;
         player.image("golden", |_| {}).await?;
         player.ready::<CloudImage>("golden").await?;
@@ -237,7 +249,7 @@ impl Player {
         self.share_with(name, &ids, |_| {}).await
     }
 
-    async fn create<K>(&self, object: K) -> Result<()>
+    pub async fn create<K>(&self, object: K) -> Result<()>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
             + Clone

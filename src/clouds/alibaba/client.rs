@@ -67,6 +67,9 @@ impl AlibabaCloud {
             return Ok(answer.body);
         }
         let fault = fault_of(operation, answer.status, &answer.headers, &answer.body);
+        if let Fault::Throttled { retry_after: Some(wait) } = fault {
+            self.edge.budgets.hold_back(&budget_account, &place.budget_key(), wait);
+        }
         tracing::debug!(action = operation.action(), status = answer.status, %fault, "a call to Alibaba Cloud failed");
         Err(fault)
     }

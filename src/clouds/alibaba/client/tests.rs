@@ -298,16 +298,19 @@ async fn more_than_ten_are_refused_before_anything_is_sent() {
 async fn errors_of_the_vendor_are_read_by_code_and_calls_are_made_once() {
     let mut throttled = error(400, "Throttling.User");
     throttled.headers.push(("x-acs-retry-after", "1500".to_owned()));
-    let here = Setting::new([error(403, "QuotaExceed.ShareImageUser"), throttled, says(502, "<html>")]).await;
+    let here = Setting::new([error(403, "QuotaExceed.ShareImageUser"), says(502, "<html>"), throttled]).await;
     let change = RecipientChange { add: recipients(0..1), remove: Vec::new() };
     for wanted in [
         Fault::QuotaExceeded { quota: Quota::RecipientsPerImage },
-        Fault::Throttled { retry_after: Some(Duration::from_millis(1500)) },
         Fault::Unavailable,
+        Fault::Throttled { retry_after: Some(Duration::from_millis(1500)) },
     ] {
         assert_eq!(here.cloud.change_recipients(&image(), &change, Lane::Edit).await, Err(wanted));
     }
     assert_eq!(here.calls(), 3);
+    let early = here.cloud.list_recipients(&image(), Lane::Revoke).await;
+    assert!(matches!(early, Err(Fault::Throttled { retry_after: Some(_) })), "{early:?}");
+    assert_eq!(here.calls(), 3, "nothing is sent before the hint is over");
 }
 
 #[tokio::test]
