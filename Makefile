@@ -23,7 +23,7 @@ lint: ## Check format and lints
 	$(CARGO) clippy --all-targets --workspace -- -D warnings
 
 crds: ## Write the custom resource definitions
-	$(CARGO) run -- crds
+	$(CARGO) run -- crds crds
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)

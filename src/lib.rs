@@ -1,4 +1,97 @@
-//! imageshare-operator: sharing cloud machine images, declared in Kubernetes.
+//! # imageshare-operator
+//!
+//! Sharing cloud machine images, declared in Kubernetes. This page is the architecture: what a newcomer reads first.
+//!
+//! ## Bird's-eye view
+//!
+//! A person writes a [`CloudAccount`](api::CloudAccount) (one account at one cloud, and the Secret with its key), a
+//! [`CloudImage`](api::CloudImage) (one image of it) and any number of [`ImageShare`](api::ImageShare)s (who may use the
+//! image). The operator makes the cloud agree, keeps it so, and says in status what is true.
+//!
+//! ```text
+//! ImageShare.spec ──► CloudImage reconcile ──► cloud
+//!       ▲                    │ ledger
+//!       │                    ▼
+//! ImageShare.status ◄── CloudImage.status
+//! ```
+//!
+//! The unit of reconciliation is the image, because recipients, limits and deletion are properties of an image at the
+//! cloud. A cloud keeps no mark of who granted what, so the operator keeps a ledger, in `CloudImage.status`: it is the
+//! only memory there is. Whatever is in this process's memory may be lost at any moment.
+//!
+//! ## The flow
+//!
+//! One pass over one image, in `controllers/cloud_image/pass.rs`:
+//!
+//! 1. **observe** the account, the shares and the image at the cloud with everybody it is shared with; each is a fact, or
+//!    the trouble that hides it;
+//! 2. **plan**: a pure function of wishes, ledger, sight and time makes every choice;
+//! 3. write the intent into the ledger, then list the shares afresh from the API server, and drop what they no longer ask
+//!    for;
+//! 4. **execute** the batched calls; decide nothing;
+//! 5. observe again, and **report** in one write: ledger, conditions, and then events.
+//!
+//! The `ImageShare` controller never talks to a cloud: it holds its object until no grant of its own is left, and projects
+//! the ledger onto its recipients. The `CloudAccount` controller proves that the credentials are the account's.
+//!
+//! ## Code map
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares. Pure |
+//! | [`api`] | the three kinds, their schema and rules, conditions and reasons |
+//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, exchange, deletion, projection, schedule |
+//! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba` |
+//! | [`cluster`] | the edge towards Kubernetes: guarded reads, status, finalizers, events, Secrets |
+//! | [`controllers`] | one folder a kind; the only place that sees both edges |
+//! | [`telemetry`] | logs |
+//! | [`operator`] | the composition root: arguments, clients, caches, controllers, an orderly stop |
+//! | [`simulator`] | a cloud to try and test against; shares no code with the rest |
+//!
+//! `main.rs` turns arguments into [`operator::run`] or into the definitions of `crds/`; `bin/cloud-simulator.rs` serves the
+//! simulator. `tests/harness` starts real servers for the tests and holds the demo.
+//!
+//! ## Invariants
+//!
+//! What must always hold, and where it is kept. Whoever changes the place keeps the invariant.
+//!
+//! 1. **Ledger before call.** An intent, to grant or to revoke, is written with the object's version before the cloud is
+//!    called; then the shares are listed afresh, and steps they no longer ask for are dropped.
+//!    `controllers/cloud_image/pass.rs`, [`planning::sharing::confirm`], [`cluster::status`].
+//! 2. **No wrongful revoke.** What is revoked comes from the ledger, less what any share wishes, holds or retains; never
+//!    from "seen but not wished". A share that cannot be read blocks every revoke on its image.
+//!    [`planning::sharing`], [`planning::wishes`].
+//! 3. **No leak.** A grant has ended only when a complete read shows it absent, long enough after the last call that may
+//!    have added it. An incomplete list proves nothing. [`planning::sharing`],
+//!    [`RecipientList`](domain::image::RecipientList), `clouds/alibaba/wire.rs`.
+//! 4. **Image last.** The finalizer of a `CloudImage` goes when no admitted share names it and its ledger holds nothing;
+//!    with `deletionPolicy: Delete` the image is deleted only when nobody at all has it, never by force, and is gone after
+//!    two absent reads. [`planning::deletion`].
+//! 5. **Foreign grants are not ours.** They are reported and left alone; `unmanagedRecipients: Revoke` acts after a while,
+//!    and only while a share wishes something. A wished recipient that is already there is adopted. What was retained is
+//!    touched by no policy. [`planning::sharing`].
+//! 6. **At rest, nothing moves.** What matches causes no mutating call and no write: status holds no times, counters or
+//!    request ids that change by themselves. `controllers/cloud_image/report.rs`, [`planning::projection`].
+//! 7. **Places.** Who has a place keeps it, also if foreign; free ones go in the order of a share's age, its uid, and the
+//!    index in its list; removals come before additions. The rest wait with the figure. [`planning::sharing`],
+//!    [`planning::exchange`].
+//! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
+//!    `controllers` alone sees both; `simulator` sees nothing else, or one mistake would cancel itself out.
+//!    `tests/layering.rs` reads the sources. (`planning` borrows from `clouds` the plain words of [`clouds::fault`] and
+//!    [`clouds::RecipientChange`].)
+//! 9. **Bounded.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds; calls pass a token
+//!    bucket for each account and region, in which a revoke goes first and a look around never waits.
+//!    [`clouds::transport`], [`clouds::budget`], [`api::limits`], [`planning::schedule`].
+//! 10. **Secrets** are read by name, one read for the whole key, never listed, watched or printed. They go only to the
+//!     vendor's hosts or to endpoints that the operator was started to allow; no redirect is followed. A refused key opens
+//!     one circuit for its account. [`cluster::credentials`], [`clouds::endpoint_rule`], [`clouds::transport`],
+//!     [`controllers::connections`].
+//! 11. **Namespaces are walls.** References stay in their namespace; only `imageRef` may leave it, where the image consents.
+//!     [`controllers::convert`].
+//! 12. **Ends can be reached.** A `CloudAccount` stays while images refer to it; credentials last known good may finish
+//!     deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`controllers::connections`].
+//! 13. **No panic reachable from input.** An object that cannot be read keeps its metadata and stops nobody else; lints
+//!     forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
 
 pub mod api;
 pub mod clouds;

@@ -60,7 +60,8 @@ pub struct AlibabaAccount {
     /// Site that sold the account: China (aliyun.com) or International (alibabacloud.com). Immutable.
     #[x_kube(validation = Rule::new("self == oldSelf").message("site cannot be changed: make another CloudAccount"))]
     pub site: Site,
-    /// Where the credentials are.
+    /// Where the credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones,
+    /// `securityToken`.
     pub credentials: Credentials,
     /// Another endpoint for every call, as `https://host:port`. Refused unless the operator was started with
     /// `--allowed-endpoint` for it.
@@ -69,11 +70,11 @@ pub struct AlibabaAccount {
     pub endpoint: Option<String>,
 }
 
-/// Where credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones, `securityToken`.
+/// Where credentials are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// A Secret of the same namespace.
+    /// A Secret of the same namespace, with the keys that the provider's `credentials` names.
     pub secret_ref: SecretRef,
 }
 

@@ -10,8 +10,5 @@ pub const SHARES_PER_IMAGE_MAX: usize = 500;
 /// Recipients nobody here asked for that status lists; the rest are only counted.
 pub const UNMANAGED_LISTED_MAX: usize = 200;
 
-/// Longest message of a condition, in characters.
-pub const MESSAGE_CHARS_MAX: usize = 1000;
-
 /// Names listed in one message before "and N more".
 pub const NAMES_PER_MESSAGE_MAX: usize = 5;

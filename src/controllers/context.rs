@@ -9,6 +9,7 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 
 use super::connections::Connections;
+use super::index::Index;
 use super::memory::Memories;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::clock::Clock;
@@ -40,6 +41,10 @@ pub struct Stores {
     pub images: Store<Guarded<CloudImage>>,
     /// Shares.
     pub shares: Store<Guarded<ImageShare>>,
+    /// Shares by the image they name.
+    pub shares_by_image: Index<Guarded<ImageShare>>,
+    /// Images by the image of the cloud they name.
+    pub images_by_identity: Index<Guarded<CloudImage>>,
     /// Namespaces: their labels only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }

@@ -1,6 +1,7 @@
 //! From objects to the planner's words: parsed at the door, nothing decided.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -69,6 +70,24 @@ pub fn image_named_by(share: &Guarded<ImageShare>) -> Option<(String, String)> {
             Some((namespace, reference.get("name")?.as_str()?.to_owned()))
         }
     }
+}
+
+/// The shares that name an image, from the cache.
+pub fn shares_naming(namespace: &str, name: &str, stores: &Stores) -> Vec<Arc<Guarded<ImageShare>>> {
+    let here = (namespace.to_owned(), name.to_owned());
+    let mut shares = stores.shares_by_image.find(&image_key(&here), &stores.shares);
+    shares.retain(|share| image_named_by(share).as_ref() == Some(&here));
+    shares
+}
+
+/// Key of the index of shares.
+pub fn image_key((namespace, name): &(String, String)) -> String {
+    format!("{namespace}/{name}")
+}
+
+/// Key of the index of images: where the image is at a cloud, but for whose it is.
+pub fn identity_key(image: &CloudImage) -> String {
+    format!("{}/{}", image.spec.region, image.spec.image_id)
 }
 
 /// Whether the image's owner lets a namespace use it.

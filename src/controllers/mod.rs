@@ -8,6 +8,7 @@ pub mod context;
 pub mod convert;
 pub mod execute;
 pub mod image_share;
+pub mod index;
 pub mod memory;
 pub mod watching;
 

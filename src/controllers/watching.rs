@@ -4,12 +4,14 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -18,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::ReconcileError;
 use super::context::{Context, Stores};
-use super::convert::image_named_by;
+use super::convert::{identity_key, image_key, image_named_by, shares_naming};
+use super::index::Index;
 use super::{cloud_account, cloud_image, image_share};
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
@@ -27,6 +30,9 @@ use crate::cluster::guard::Guarded;
 /// Reconciles of one kind that run at the same time. Two cloud accounts never wait for each other below it; the calls of
 /// one account are paced by its budget.
 const CONCURRENCY: u16 = 64;
+
+/// The longest pause between two tries to watch.
+const LONGEST_WATCH_PAUSE: Duration = Duration::from_secs(8);
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -44,7 +50,8 @@ pub fn stores() -> (Stores, Writers) {
     let (namespaces, write_namespaces) = reflector::store();
     let writers =
         Writers { accounts: write_accounts, images: write_images, shares: write_shares, namespaces: write_namespaces };
-    (Stores { accounts, images, shares, namespaces }, writers)
+    let (shares_by_image, images_by_identity) = (Index::default(), Index::default());
+    (Stores { accounts, images, shares, shares_by_image, images_by_identity, namespaces }, writers)
 }
 
 /// A queue of objects to look at, from one watch to another kind's controller. Unbounded, but drained at once into the
@@ -60,14 +67,17 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
 
     let accounts = {
         let (stores, tell) = (stores.clone(), tell_images.clone());
-        watch(&ctx.client, writers.accounts, move |account: &Guarded<CloudAccount>, _| {
+        watch(&ctx.client, writers.accounts, tell_accounts.clone(), move |account: &Guarded<CloudAccount>, _| {
             send_all(&tell, images_of(account, &stores));
         })
     };
     let images = {
-        let (stores, tell_images) = (stores.clone(), tell_images.clone());
-        watch(&ctx.client, writers.images, move |image: &Guarded<CloudImage>, gone| {
-            send_all(&tell_shares, shares_naming(image, &stores));
+        let (stores, tell_images, tell_shares) = (stores.clone(), tell_images.clone(), tell_shares.clone());
+        watch(&ctx.client, writers.images, tell_images.clone(), move |image: &Guarded<CloudImage>, gone| {
+            if let Some(key) = image.readable().map(identity_key) {
+                stores.images_by_identity.note(key, image, gone);
+            }
+            send_all(&tell_shares, shares_of(image, &stores));
             if gone {
                 send_all(&tell_images, namesakes(image, &stores));
                 send_all(&tell_accounts, account_of(image));
@@ -75,14 +85,17 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
         })
     };
     let shares = {
-        let tell = tell_images.clone();
-        watch(&ctx.client, writers.shares, move |share: &Guarded<ImageShare>, _| {
-            send_all(&tell, image_named_by(share).map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)));
+        let (stores, tell) = (stores.clone(), tell_images.clone());
+        watch(&ctx.client, writers.shares, tell_shares, move |share: &Guarded<ImageShare>, gone| {
+            let Some(image) = image_named_by(share) else { return };
+            stores.shares_by_image.note(image_key(&image), share, gone);
+            send_all(&tell, [ObjectRef::new(&image.1).within(&image.0)]);
         })
     };
     let namespaces = {
         let stores = stores.clone();
-        watch(&ctx.client, writers.namespaces, move |_: &PartialObjectMeta<Namespace>, _| {
+        let (unheard, _) = unbounded_channel();
+        watch(&ctx.client, writers.namespaces, unheard, move |_: &PartialObjectMeta<Namespace>, _| {
             send_all(&tell_images, images_with_selectors(&stores));
         })
     };
@@ -100,23 +113,55 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     );
 }
 
-/// One watch: fills its cache and calls `concern` with each object that came, changed or went (`true`).
+/// One watch: fills its cache and calls `concern` with each object that came, changed or went (`true`), always after the
+/// cache knows. A list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is
+/// told, to its own controller (`tell`) too, and what is missing in it is told as gone.
 fn watch<K>(
     client: &Client,
     writer: Writer<K>,
+    tell: UnboundedSender<ObjectRef<K>>,
     concern: impl Fn(&K, bool) + Send + 'static,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let changes = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
+    let changes = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).backoff(WatchBackoff::default());
+    let store = writer.as_reader();
+    let mut former = Vec::new();
     reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()))
         .inspect_ok(move |event| match event {
-            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => concern(object, false),
+            watcher::Event::Apply(object) => concern(object, false),
             watcher::Event::Delete(object) => concern(object, true),
-            watcher::Event::Init | watcher::Event::InitDone => {}
+            watcher::Event::Init => former = store.state(),
+            watcher::Event::InitApply(_) => {}
+            watcher::Event::InitDone => {
+                let gone = |object: &Arc<K>| store.get(&ObjectRef::from_obj(object.as_ref())).is_none();
+                former.drain(..).filter(gone).for_each(|object| concern(&object, true));
+                for object in store.state() {
+                    concern(&object, false);
+                    send_all(&tell, [ObjectRef::from_obj(object.as_ref())]);
+                }
+            }
         })
         .applied_objects()
+}
+
+/// Pauses between tries while the API server is away: kube's own, cut so that everything is back within 30 s of its return.
+#[derive(Default)]
+struct WatchBackoff(watcher::DefaultBackoff);
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_WATCH_PAUSE))
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 /// Nothing may act before every cache that chooses credentials or wishes has been filled once.
@@ -153,6 +198,7 @@ async fn control<K, F>(
     let told = futures::stream::poll_fn(move |task| told.poll_recv(task));
     Controller::for_stream(objects, store)
         .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
+        .trigger_backoff(WatchBackoff::default())
         .reconcile_on(told)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(
@@ -192,17 +238,14 @@ fn images_of(account: &Guarded<CloudAccount>, stores: &Stores) -> Vec<ObjectRef<
     stores.images.state_filter(of).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
 }
 
-fn shares_naming(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
-    let here = Some((image.namespace().unwrap_or_default(), image.name_any()));
-    let naming = stores.shares.state_filter(|share| image_named_by(share) == here);
+fn shares_of(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
+    let naming = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), stores);
     naming.iter().map(|share| ObjectRef::from_obj(share.as_ref())).collect()
 }
 
 fn namesakes(gone: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
     let Some(gone) = gone.readable() else { return Vec::new() };
-    let same = stores.images.state_filter(|image| {
-        image.readable().is_some_and(|i| i.spec.image_id == gone.spec.image_id && i.spec.region == gone.spec.region)
-    });
+    let same = stores.images_by_identity.find(&identity_key(gone), &stores.images);
     same.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
 }
 

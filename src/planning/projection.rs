@@ -165,7 +165,11 @@ fn leaving(image: &CloudImage) -> Readiness {
     let status = image.status.as_ref();
     let ready = status.and_then(|s| find(&s.conditions, READY)).filter(|c| c.status != "True");
     let message = match ready {
-        Some(condition) => format!("access must be ended first, which waits for: {}", condition.message),
+        Some(condition) => format!(
+            "access must be ended first, which waits for: {}; or set deletionPolicy: Retain to leave it at the cloud \
+             and let this object go",
+            condition.message
+        ),
         None => "access is being ended at the cloud".to_owned(),
     };
     Readiness::new(Truth::False, Reason::Revoking, message, false)

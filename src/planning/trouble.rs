@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::conditions::{Reason, Truth};
-use crate::api::limits::{MESSAGE_CHARS_MAX, NAMES_PER_MESSAGE_MAX};
+use crate::api::limits::NAMES_PER_MESSAGE_MAX;
 use crate::clouds::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
 
 /// Something that keeps an object from being as asked.
@@ -143,12 +143,4 @@ pub fn name_some<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
         Some(more) if more > 0 => format!("{text} and {more} more"),
         _ => text,
     }
-}
-
-/// Foreign text made safe for a terminal and a status: no control or direction characters, bounded.
-pub fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))
-        .take(MESSAGE_CHARS_MAX)
-        .collect()
 }

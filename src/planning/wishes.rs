@@ -92,48 +92,52 @@ pub struct Wishes {
 impl Wishes {
     /// Adds the shares up. `blind`: at least one share that names this image cannot be read.
     pub fn gather(terms: &Terms, shares: &[Share], blind: bool, now: Timestamp) -> Self {
+        Self::gather_under(Some(terms), shares, blind, now)
+    }
+
+    /// Adds the shares up without judging them: for when the account, and so its terms, cannot be known.
+    pub fn gather_unjudged(shares: &[Share], blind: bool, now: Timestamp) -> Self {
+        Self::gather_under(None, shares, blind, now)
+    }
+
+    fn gather_under(terms: Option<&Terms>, shares: &[Share], blind: bool, now: Timestamp) -> Self {
         let mut wishes = Self { blind, ..Self::default() };
         let mut in_turn: Vec<&Share> = shares.iter().collect();
         in_turn.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
         let mut places = SHARES_PER_IMAGE_MAX;
         for share in in_turn {
             match share.standing(now) {
-                Standing::Ended => wishes.add_ended(terms, share),
+                Standing::Ended if share.deleting && share.retain => wishes.retained.extend(named(share)),
+                Standing::Ended => {}
                 Standing::Wishing if places > 0 => {
                     places -= 1;
                     wishes.add_wishing(terms, share);
                 }
                 // Beyond the bound a wishing share waits, but loses nothing it may have had.
-                Standing::Wishing | Standing::Holding => wishes.held.extend(named(terms, share)),
+                Standing::Wishing | Standing::Holding => wishes.held.extend(named(share)),
             }
         }
         wishes.declined.retain(|recipient, _| !wishes.wanted.contains_key(recipient));
         wishes
     }
 
-    fn add_wishing(&mut self, terms: &Terms, share: &Share) {
+    fn add_wishing(&mut self, terms: Option<&Terms>, share: &Share) {
         self.anyone_wishing = true;
         for (index, asked) in share.recipients.iter().enumerate() {
-            match terms.judge(asked) {
+            match judge(terms, asked) {
                 Ok(recipient) => {
                     let turn = Turn { created: share.created, uid: share.uid.clone(), index };
-                    let across_sites = asked.site.is_some_and(|site| site != terms.site);
+                    let across_sites = asked.site.is_some_and(|site| terms.is_some_and(|terms| site != terms.site));
                     let wanted = self.wanted.entry(recipient).or_insert(Wanted { turn, across_sites });
                     wanted.across_sites |= across_sites;
                 }
                 Err(reason) => {
                     // What does not even parse as an identifier is refused by the schema; nothing to remember it by.
-                    if let Ok(id) = PartyId::parse(&asked.id) {
-                        self.declined.entry(Recipient { kind: asked.kind, id }).or_insert(reason);
+                    if let Some(recipient) = as_written(asked) {
+                        self.declined.entry(recipient).or_insert(reason);
                     }
                 }
             }
-        }
-    }
-
-    fn add_ended(&mut self, terms: &Terms, share: &Share) {
-        if share.deleting && share.retain {
-            self.retained.extend(named(terms, share));
         }
     }
 
@@ -143,9 +147,20 @@ impl Wishes {
     }
 }
 
-/// Everybody a share names who could ever have been granted: kind and spelling only, since terms may have changed since.
-fn named<'a>(terms: &'a Terms, share: &'a Share) -> impl Iterator<Item = Recipient> + 'a {
-    share.recipients.iter().filter_map(|asked| terms.provider.parse_recipient(asked.kind, &asked.id).ok())
+fn judge(terms: Option<&Terms>, asked: &AskedRecipient) -> Result<Recipient, Reason> {
+    match terms {
+        Some(terms) => terms.judge(asked),
+        None => as_written(asked).ok_or(Reason::InvalidRecipient),
+    }
+}
+
+fn as_written(asked: &AskedRecipient) -> Option<Recipient> {
+    Some(Recipient { kind: asked.kind, id: PartyId::parse(&asked.id).ok()? })
+}
+
+/// Everybody a share names who could ever have been granted, whatever the terms are now.
+fn named(share: &Share) -> impl Iterator<Item = Recipient> {
+    share.recipients.iter().filter_map(as_written)
 }
 
 /// The shares to serve, in order of turn: those that wish or hold, up to the bound.

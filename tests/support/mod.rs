@@ -41,6 +41,13 @@ pub struct Stage {
     pub operator: Mutex<Operator>,
 }
 
+impl Stage {
+    /// Kills the operator (SIGKILL) and starts it again.
+    pub async fn restart_operator(&self) -> Result<()> {
+        self.operator.lock().await.restart()
+    }
+}
+
 /// The id of an owner account, a recipient, an image of one player.
 pub fn owner_id(player: u32) -> String {
     format!("20000000{player:04}0000")

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use kube::api::ListParams;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use crate::api::conditions::Reason;
@@ -12,7 +13,7 @@ use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::controllers::connections::{Connection, Standing};
 use crate::controllers::context::Context;
-use crate::controllers::convert::{image_named_by, owner, requested_at, shares_of, terms};
+use crate::controllers::convert::{identity_key, owner, requested_at, shares_naming, shares_of, terms};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::ImageId;
 use crate::domain::image::{ImageFacts, Ownership, RecipientList};
@@ -49,8 +50,7 @@ pub(super) struct Site {
 
 pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let account = account_of(ctx, image);
-    let here = (image.namespace().unwrap_or_default(), image.name_any());
-    let named = ctx.stores.shares.state_filter(|share| image_named_by(share).as_ref() == Some(&here));
+    let named = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), &ctx.stores);
     let (shares, blind) = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
     let mut inputs = vec![format!(
         "image {:?} {} {:?}",
@@ -81,7 +81,7 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
 fn account_of(ctx: &Context, image: &CloudImage) -> Option<CloudAccount> {
     let namespace = image.namespace().unwrap_or_default();
     let name = &image.spec.account_ref.name;
-    let found = ctx.stores.accounts.find(|a| a.name_any() == *name && a.namespace().as_deref() == Some(&namespace))?;
+    let found = ctx.stores.accounts.get(&ObjectRef::new(name).within(&namespace))?;
     found.readable().cloned()
 }
 
@@ -90,18 +90,18 @@ pub(super) fn elder(ctx: &Context, image: &CloudImage, account: Option<&CloudAcc
     let owner_here = owner(account?);
     let age = |i: &CloudImage| (i.metadata.creation_timestamp.as_ref().map(|t| t.0), i.uid());
     let ours = age(image);
+    let older_namesake = |other: &&CloudImage| {
+        identity_key(other) == identity_key(image)
+            && other.uid() != image.uid()
+            && age(other) < ours
+            && account_of(ctx, other).is_some_and(|a| owner(&a) == owner_here)
+    };
     ctx.stores
-        .images
-        .state_filter(|other| {
-            other.readable().is_some_and(|other| {
-                other.spec.image_id == image.spec.image_id
-                    && other.spec.region == image.spec.region
-                    && other.uid() != image.uid()
-                    && age(other) < ours
-                    && account_of(ctx, other).is_some_and(|a| owner(&a) == owner_here)
-            })
-        })
+        .images_by_identity
+        .find(&identity_key(image), &ctx.stores.images)
         .iter()
+        .filter_map(|other| other.readable())
+        .filter(older_namesake)
         .map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any()))
         .min()
 }

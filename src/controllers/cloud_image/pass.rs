@@ -60,11 +60,11 @@ pub(super) async fn run(
         {
             return leave(ctx, image, &mut reporter).await;
         }
-        Err(trouble) => return unseen(ctx, image, &mut reporter, &desired, &ledger, trouble).await,
+        Err(trouble) => return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await,
     };
     let lane = lane(ctx, image, &desired.shares, &ledger, changed);
     if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke) {
-        return unseen(ctx, image, &mut reporter, &desired, &ledger, trouble).await;
+        return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await;
     }
     let seen = match observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane).await {
         Ok(seen) => seen,
@@ -74,7 +74,7 @@ pub(super) async fn run(
         }
         Err(fault) => {
             note_fault(ctx, &desired, &fault).await;
-            return unseen(ctx, image, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
+            return unseen(ctx, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
         }
     };
     let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting };
@@ -134,20 +134,14 @@ fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
 
 async fn unseen(
     ctx: &Context,
-    image: &CloudImage,
     reporter: &mut Reporter<'_>,
     desired: &Desired,
     ledger: &Ledger,
     trouble: Trouble,
 ) -> Result<Passed, ClusterError> {
     let now = ctx.clock.now();
-    let settled = match desired.account.as_ref().map(|a| crate::controllers::convert::terms(a, &image.spec.region)) {
-        Some(Ok(terms)) => {
-            let wishes = Wishes::gather(&terms, &desired.shares, desired.blind, now);
-            plan_unseen(ledger, &wishes, &desired.shares, now)
-        }
-        Some(Err(_)) | None => ledger.clone(),
-    };
+    let wishes = Wishes::gather_unjudged(&desired.shares, desired.blind, now);
+    let settled = plan_unseen(ledger, &wishes, &desired.shares, now);
     let known = trouble.reason != Reason::DuplicateImage;
     reporter.trouble(&settled, trouble, known).await
 }

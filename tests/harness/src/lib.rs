@@ -1,23 +1,31 @@
-//! Real servers for the tests and the demo: etcd, kube-apiserver, the cloud simulator and the operator.
+//! Real servers for the tests and the demo: etcd, kube-apiserver, the cloud simulator and the operator;
+//! and what campaigns of faults need: a proxy between them, the API's history, and an auditor of what truly happened.
 //!
 //! Each server runs under a keeper (see [`process`]) which ends it when its owner is dropped or dies, so that
 //! a test that panics, or is killed, leaves nothing running. Linux with a POSIX shell is assumed.
 //! The tests themselves, and what they assert, live elsewhere.
 
 pub mod assets;
+pub mod auditor;
+mod background;
 pub mod control_plane;
 mod credentials;
+pub mod history;
 mod kubectl;
 pub mod namespace;
 pub mod operator;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod run;
 pub mod simulator;
 pub mod wait;
 
+pub use auditor::Auditor;
 pub use control_plane::ControlPlane;
+pub use history::History;
 pub use namespace::Namespace;
 pub use operator::Operator;
+pub use proxy::FaultProxy;
 pub use simulator::Simulator;
 pub use wait::eventually;

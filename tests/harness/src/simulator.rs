@@ -1,6 +1,7 @@
 //! The cloud simulator as a process, and its control interface as plain JSON calls.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,9 +39,19 @@ impl Simulator {
     pub async fn start_binary(binary: PathBuf, run_dir: &Path, world: &Value) -> Result<Self> {
         let file = run_dir.join(format!("world-{:08x}.json", rand::random::<u32>()));
         fs::write(&file, world.to_string()).with_context(|| format!("writing {}", file.display()))?;
+        Self::launch(binary, run_dir, &file, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Starts the workspace's simulator with the world of a file (YAML or JSON), its cloud listening at `address`.
+    pub async fn start_at(address: SocketAddr, run_dir: &Path, world: &Path) -> Result<Self> {
+        Self::launch(assets::built("cloud-simulator")?, run_dir, world, address).await
+    }
+
+    async fn launch(binary: PathBuf, run_dir: &Path, world: &Path, address: SocketAddr) -> Result<Self> {
         let mut process = Launch::new("cloud-simulator", binary)
-            .arguments(["--world".to_owned(), file.display().to_string()])
-            .arguments(["--cloud-address", "127.0.0.1:0", "--control-address", "127.0.0.1:0", "--print-addresses"])
+            .arguments(["--world".to_owned(), world.display().to_string()])
+            .arguments(["--cloud-address".to_owned(), address.to_string()])
+            .arguments(["--control-address", "127.0.0.1:0", "--print-addresses"])
             .start(run_dir)?;
         let (cloud, control) = eventually(START, "the simulator's addresses", async || {
             process.ensure_running()?;

@@ -1,0 +1,156 @@
+//! The examples and the README's first YAML: each is read by our own types to the last field, passes the rules, and is
+//! taken by a real API server. The quickstart is applied for real by the demo's test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use imageshare_harness::{ControlPlane, assets};
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
+use imageshare_operator::simulator::WorldFile;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::cel::validate_cel;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn examples() -> PathBuf {
+    assets::workspace().join("examples")
+}
+
+/// The YAML files of a folder, sorted as kubectl applies them.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(examples().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Every file that is for kubectl.
+fn for_kubectl() -> Vec<PathBuf> {
+    [files("quickstart"), files("")].concat()
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let documents = serde_yaml::Deserializer::from_str(text);
+    documents.map(|document| serde::Deserialize::deserialize(document).unwrap()).collect()
+}
+
+/// What `given` says and `kept` does not.
+fn lost(given: &Value, kept: &Value, at: &str) -> Vec<String> {
+    match (given, kept) {
+        (Value::Object(given), Value::Object(kept)) => given
+            .iter()
+            .flat_map(|(key, value)| lost(value, kept.get(key).unwrap_or(&Value::Null), &format!("{at}.{key}")))
+            .collect(),
+        (Value::Array(given), Value::Array(kept)) if given.len() == kept.len() => {
+            given.iter().zip(kept).flat_map(|(given, kept)| lost(given, kept, &format!("{at}[]"))).collect()
+        }
+        (given, kept) if given == kept => Vec::new(),
+        _ => vec![at.to_owned()],
+    }
+}
+
+fn read<K: DeserializeOwned + Serialize>(document: &Value) -> (K, Vec<String>) {
+    let object: K = serde_json::from_value(document.clone()).unwrap();
+    let lost = lost(document, &serde_json::to_value(&object).unwrap(), "");
+    (object, lost)
+}
+
+/// Reads a document with the type of its kind and by its rules; gives the fields nobody knows.
+fn judge(document: &Value) -> Vec<String> {
+    match document["kind"].as_str().unwrap() {
+        "CloudAccount" => {
+            let (object, lost) = read::<CloudAccount>(document);
+            validate_cel(&object).unwrap();
+            lost
+        }
+        "CloudImage" => {
+            let (object, lost) = read::<CloudImage>(document);
+            validate_cel(&object).unwrap();
+            lost
+        }
+        "ImageShare" => {
+            let (object, lost) = read::<ImageShare>(document);
+            validate_cel(&object).unwrap();
+            lost
+        }
+        "Namespace" => read::<Namespace>(document).1,
+        "Secret" => read::<Secret>(document).1,
+        other => panic!("an example of kind {other}"),
+    }
+}
+
+#[test]
+fn every_example_is_understood_to_the_last_field() {
+    let files = for_kubectl();
+    assert!(files.len() >= 9, "{files:?}");
+    for file in files {
+        for document in documents(&fs::read_to_string(&file).unwrap()) {
+            let unknown = judge(&document);
+            assert!(unknown.is_empty(), "{}: nobody knows {unknown:?}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_field_nobody_knows_would_be_noticed() {
+    let text = fs::read_to_string(examples().join("quickstart/04-share.yaml")).unwrap();
+    let mut document = documents(&text).remove(0);
+    document["spec"]["recipients"][0]["sight"] = "International".into();
+    assert_eq!(judge(&document), [".spec.recipients[].sight"]);
+}
+
+#[tokio::test]
+async fn a_real_api_server_takes_every_example() -> Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    for file in for_kubectl() {
+        let text = fs::read_to_string(&file)?;
+        // A dry run creates no namespace for what comes after it to be in.
+        for namespace in documents(&text).iter().filter(|document| document["kind"] == "Namespace") {
+            control_plane.kubectl_with(&["apply", "-f", "-"], &namespace.to_string()).await?;
+        }
+        let path = file.to_str().context("a path of UTF-8")?;
+        control_plane.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", path]).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_simulated_world_is_the_one_the_quickstart_speaks_of() {
+    let world = WorldFile::parse(&fs::read_to_string(examples().join("simulator/world.yaml")).unwrap()).unwrap();
+    let quickstart: Vec<Value> =
+        files("quickstart").iter().flat_map(|file| documents(&fs::read_to_string(file).unwrap())).collect();
+    let of = |kind: &str| quickstart.iter().find(|document| document["kind"] == kind).unwrap();
+    let account = &of("CloudAccount")["spec"]["alibaba"]["accountID"];
+    let owner = world.accounts.iter().find(|a| *account == a.id.to_string()).unwrap();
+    assert_eq!(of("Secret")["stringData"]["accessKeyID"], owner.keys[0].id);
+    assert_eq!(of("Secret")["stringData"]["accessKeySecret"], owner.keys[0].secret);
+    let image = &of("CloudImage")["spec"];
+    let held = |i: &&imageshare_operator::simulator::ImageSpec| i.owner == owner.id;
+    assert_eq!(world.images.iter().filter(held).count(), 2);
+    assert!(
+        world
+            .images
+            .iter()
+            .filter(held)
+            .any(|i| image["imageID"] == i.id.to_string() && image["region"] == i.region.to_string())
+    );
+    let recipients = of("ImageShare")["spec"]["recipients"].as_array().unwrap();
+    assert_eq!(recipients.len(), 3);
+    assert!(recipients.iter().all(|r| world.accounts.iter().any(|a| r["id"] == a.id.to_string())));
+}
+
+/// A person who copies from the README gets what the demo shows.
+#[test]
+fn the_readme_shows_the_quickstart_as_it_is() {
+    let readme = fs::read_to_string(assets::workspace().join("README.md")).unwrap();
+    let block = readme.split("```yaml\n").nth(1).expect("a YAML block").split("```").next().unwrap();
+    let texts: Vec<String> = files("quickstart").iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    assert!(block == texts.join("---\n"), "README.md's first YAML block is not examples/quickstart/ in order");
+}

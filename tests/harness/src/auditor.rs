@@ -1,0 +1,132 @@
+//! The auditor of the invariants. It believes two witnesses only: the simulator's journal, which tells what truly happened
+//! at the cloud, and the API's history, which tells what was written in Kubernetes. The operator's status counts as what
+//! it is: a ledger that must have been written in time.
+//!
+//! Both clocks are the same machine's. When a version was written is known within bounds: it was written before the watch
+//! told it, by the lag at most; where the proxy carried the write, between its question and its answer.
+
+mod rules;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use crate::history::Version;
+use crate::proxy::{Call, Upstream};
+use witness::{Act, Proof, Witnessed};
+
+/// How late the watch tells a version, at most, unless said otherwise.
+const LAG: SignedDuration = SignedDuration::from_millis(500);
+
+/// What must always hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// Every effective grant was in the ledger before.
+    LedgerBeforeCall,
+    /// A grant was wished by a live share when the ledger was last written before it.
+    NoGrantWithoutWish,
+    /// A revoke was in the ledger before, and no live share wished or held its recipient then.
+    NoWrongfulRevoke,
+    /// When a share leaves etcd, what was granted for it is absent at the cloud.
+    NoLeak,
+    /// When an image leaves etcd, no share with consent names it and its ledger is empty.
+    ImageLast,
+    /// Nobody changes another account's image.
+    OwnImagesOnly,
+    /// The cloud never had to refuse a recipient over the limit.
+    WithinLimit,
+}
+
+/// A broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// What happened.
+    pub what: String,
+    /// The events that show it.
+    pub evidence: Vec<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.invariant, self.what)?;
+        self.evidence.iter().try_for_each(|event| write!(f, "\n    {event}"))
+    }
+}
+
+/// What both witnesses say, ready to be judged.
+#[derive(Debug)]
+pub struct Auditor {
+    acts: Vec<Act>,
+    witnessed: Witnessed,
+    owners: BTreeMap<String, String>,
+}
+
+impl Auditor {
+    /// From a journal's entries and the versions of a history, both from their beginning.
+    pub fn new(journal: &[Value], versions: Vec<Version>) -> Self {
+        let acts = journal.iter().filter_map(Act::read).collect();
+        Self { acts, witnessed: Witnessed::new(versions, LAG), owners: BTreeMap::new() }
+    }
+
+    /// Takes from a world file or dump who owns which image; without it, [`Invariant::OwnImagesOnly`] is not judged.
+    #[must_use]
+    pub fn owners_of(mut self, world: &Value) -> Self {
+        let images = world.get("images").and_then(Value::as_array).into_iter().flatten();
+        let owned = |image: &Value| Some((text(image, "id")?, text(image, "owner")?));
+        self.owners.extend(images.filter_map(owned));
+        self
+    }
+
+    /// Takes from the proxy's record when writes were asked for and answered, which narrows the bounds, and shows writes
+    /// that changed nothing and so made no version.
+    #[must_use]
+    pub fn carried(mut self, calls: &[Call]) -> Self {
+        let kubernetes = calls.iter().filter(|call| call.upstream == Upstream::Kubernetes);
+        self.witnessed.proofs.extend(kubernetes.filter_map(Proof::read));
+        self
+    }
+
+    /// Another bound for how late the watch tells a version.
+    #[must_use]
+    pub fn lag(mut self, lag: SignedDuration) -> Self {
+        self.witnessed.lag = lag;
+        self
+    }
+
+    /// Every violation, by invariant and then in the order of events.
+    pub fn audit(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for act in &self.acts {
+            self.judge_grants(act, &mut found);
+            self.judge_revokes(act, &mut found);
+            self.judge_manners(act, &mut found);
+        }
+        for version in self.witnessed.departures("ImageShare") {
+            self.judge_share_left(version, &mut found);
+        }
+        for version in self.witnessed.departures("CloudImage") {
+            self.judge_image_left(version, &mut found);
+        }
+        found.sort_by_key(|violation| violation.invariant);
+        found
+    }
+
+    /// Fails with all violations, if there are any.
+    pub fn ensure_clean(&self) -> anyhow::Result<()> {
+        let found = self.audit();
+        let all: Vec<String> = found.iter().map(ToString::to_string).collect();
+        anyhow::ensure!(all.is_empty(), "{} violations:\n{}", all.len(), all.join("\n"));
+        Ok(())
+    }
+}
+
+fn text(value: &Value, field: &str) -> Option<String> {
+    value.get(field)?.as_str().map(ToOwned::to_owned)
+}

@@ -1,0 +1,235 @@
+//! The invariants as questions to the witnesses. Where a witness leaves room, the operator gets the benefit of it: a
+//! violation is one under every reading.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::witness::{Act, Life, ledger_state, names, recipients};
+use super::{Auditor, Invariant, Violation};
+use crate::history::Version;
+
+/// Codes by which clouds refuse a recipient over the limit.
+const OVER_LIMIT: [&str; 1] = ["QuotaExceed.ShareImageUser"];
+
+/// What a live share means for a recipient it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// Nothing: it ended, or has no consent.
+    None,
+    /// It may be wished or not: consent that only labels tell.
+    Unclear,
+    /// It keeps what it has.
+    Held,
+    /// It is wished.
+    Wished,
+}
+
+impl Auditor {
+    /// A grant must be in the ledger before, and wished by a live share when the ledger was last written.
+    pub(super) fn judge_grants(&self, act: &Act, found: &mut Vec<Violation>) {
+        if !act.by_an_account() {
+            return;
+        }
+        for recipient in &act.added {
+            let ledgers = self.ledgers(act, |state| state.is_some(), recipient);
+            if ledgers.is_empty() {
+                let what = format!("{recipient} was granted {} without a ledger entry", act.image);
+                found.push(self.violation(Invariant::LedgerBeforeCall, what, act, recipient));
+                continue;
+            }
+            let wished = |image: &&Version| {
+                let claims = [Claim::Wished, Claim::Unclear];
+                self.claims(image, recipient, act.time).any(|(claim, _)| claims.contains(&claim))
+            };
+            if !ledgers.iter().any(wished) {
+                let what = format!("{recipient} was granted {} though no live share wished it", act.image);
+                found.push(self.violation(Invariant::NoGrantWithoutWish, what, act, recipient));
+            }
+        }
+    }
+
+    /// A revoke must be in the ledger before, and nobody may have wished or held the recipient then.
+    pub(super) fn judge_revokes(&self, act: &Act, found: &mut Vec<Violation>) {
+        if !act.by_an_account() {
+            return;
+        }
+        for recipient in act.removed.iter().filter(|recipient| !act.added.contains(recipient)) {
+            let ledgers = self.ledgers(act, |state| state == Some("Revoking"), recipient);
+            if ledgers.is_empty() {
+                let what = format!("{recipient} lost {} without a ledger entry that says so", act.image);
+                found.push(self.violation(Invariant::NoWrongfulRevoke, what, act, recipient));
+                continue;
+            }
+            let wanted_by = |image: &&Version| {
+                let mut claims = self.claims(image, recipient, act.time);
+                claims.find(|(claim, _)| *claim >= Claim::Held).map(|(_, share)| share.to_owned())
+            };
+            let wanting: Vec<String> = ledgers.iter().filter_map(wanted_by).collect();
+            if wanting.len() == ledgers.len() {
+                let what = format!("{recipient} lost {} though {} names it", act.image, wanting.join(", "));
+                found.push(self.violation(Invariant::NoWrongfulRevoke, what, act, recipient));
+            }
+        }
+    }
+
+    /// Whose image it is, and how many may have it.
+    pub(super) fn judge_manners(&self, act: &Act, found: &mut Vec<Violation>) {
+        let owner = self.owners.get(&act.image);
+        if act.by_an_account() && act.changes() && owner.is_some_and(|owner| *owner != act.principal) {
+            let what = format!("{} called {} on the image {} of another account", act.principal, act.action, act.image);
+            found.push(Violation { invariant: Invariant::OwnImagesOnly, what, evidence: vec![act.line()] });
+        }
+        if OVER_LIMIT.contains(&act.code.as_str()) {
+            let what = format!("more recipients were asked for than {} may have", act.image);
+            found.push(Violation { invariant: Invariant::WithinLimit, what, evidence: vec![act.line()] });
+        }
+    }
+
+    /// Nothing of a share that left may be left at the cloud, unless another share wants it or it was to stay.
+    pub(super) fn judge_share_left(&self, share: &Version, found: &mut Vec<Violation>) {
+        if share.text("/spec/deletionPolicy") == "Retain" {
+            return;
+        }
+        let images = self.witnessed.lives("CloudImage");
+        for (life, image) in images.filter_map(|life| Some((life, self.witnessed.alive(life, share.revision)?))) {
+            if !names(share, image) {
+                continue;
+            }
+            for recipient in recipients(share) {
+                let kept = self.claims_by(image, recipient, share.revision, share.seen_at);
+                let kept = kept.into_iter().any(|(claim, _)| claim != Claim::None);
+                let retained = ledger_state(image, recipient) == Some("Retained");
+                if let Some(act) = self.left_behind(life, share, recipient).filter(|_| !kept && !retained) {
+                    let what = format!("{recipient} still has {} though its share left", act.image);
+                    let mut violation = self.violation(Invariant::NoLeak, what, act, recipient);
+                    violation.evidence.push(line(share));
+                    found.push(violation);
+                }
+            }
+        }
+    }
+
+    /// The act that gave a recipient what it still had when a share left, if it was this operator's or became so.
+    fn left_behind(&self, life: &Life, share: &Version, recipient: &str) -> Option<&Act> {
+        let image = life.first()?;
+        let (region, id) = (image.text("/spec/region"), image.text("/spec/imageID"));
+        let of_image = |act: &&Act| act.image == id && act.region == region;
+        let by = |time: Timestamp| {
+            let touching = |act: &&Act| gives(act, recipient) || act.removed.iter().any(|id| id == recipient);
+            let last = self.acts.iter().filter(of_image).filter(touching).rfind(|act| act.time <= time);
+            last.filter(|act| gives(act, recipient))
+        };
+        let act = by(self.witnessed.earliest(share))?;
+        by(self.witnessed.latest(share))?;
+        // Adopted: the ledger named it after somebody else had granted it.
+        let later = |index: usize| life.get(index + 1).is_none_or(|next| self.witnessed.latest(next) > act.time);
+        let mut versions = life.iter().enumerate().filter(|(_, version)| version.revision <= share.revision);
+        let adopted = versions.any(|(index, version)| ledger_state(version, recipient).is_some() && later(index));
+        (act.by_an_account() || adopted).then_some(act)
+    }
+
+    /// An image leaves last.
+    pub(super) fn judge_image_left(&self, image: &Version, found: &mut Vec<Violation>) {
+        let mut blame = |what: String, evidence: Vec<String>| {
+            found.push(Violation { invariant: Invariant::ImageLast, what, evidence });
+        };
+        let grants = image.object.pointer("/status/grants").and_then(Value::as_array).into_iter().flatten();
+        for grant in grants.filter(|grant| grant.get("state").and_then(Value::as_str) != Some("Retained")) {
+            blame(
+                format!("{}/{} left with a ledger entry {grant}", image.namespace(), image.name()),
+                vec![line(image)],
+            );
+        }
+        for life in self.witnessed.lives("ImageShare") {
+            let Some(share) = self.witnessed.alive(life, image.revision) else { continue };
+            // One that came while the image was leaving could not be known.
+            let known = life.first().is_some_and(|first| {
+                let left = self.witnessed.earliest(image).saturating_sub(self.witnessed.lag);
+                self.witnessed.latest(first) < left.unwrap_or(Timestamp::MIN)
+            });
+            let stays = !is_deleting(share) && names(share, image) && consent(share, image) == Some(true);
+            if known && stays {
+                let what = format!("{}/{} left though {} names it", image.namespace(), image.name(), title(share));
+                blame(what, vec![line(image), line(share)]);
+            }
+        }
+    }
+
+    /// Versions of `CloudImages` for the act's image that may have been the newest then, and whose ledger fits.
+    fn ledgers(&self, act: &Act, fits: impl Fn(Option<&str>) -> bool, recipient: &str) -> Vec<&Version> {
+        let lives = self.witnessed.standing_for(&act.region, &act.image);
+        let newest = lives.flat_map(|life| self.witnessed.newest_at(life, act.time));
+        newest.filter(|version| fits(ledger_state(version, recipient))).collect()
+    }
+
+    /// What live shares claimed for a recipient, as the operator had to know after it wrote this version.
+    fn claims(&self, image: &Version, recipient: &str, at: Timestamp) -> impl Iterator<Item = (Claim, String)> {
+        self.claims_by(image, recipient, self.witnessed.horizon(image, at), at).into_iter()
+    }
+
+    fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
+        let shares = self.witnessed.lives("ImageShare").filter_map(|life| self.witnessed.alive(life, revision));
+        let naming = shares.filter(|share| names(share, image) && recipients(share).any(|id| id == recipient));
+        naming.map(|share| (claim(share, image, at), title(share))).collect()
+    }
+
+    fn violation(&self, invariant: Invariant, what: String, act: &Act, recipient: &str) -> Violation {
+        let mut evidence = vec![act.line()];
+        for life in self.witnessed.standing_for(&act.region, &act.image) {
+            for image in self.witnessed.newest_at(life, act.time) {
+                let state = ledger_state(image, recipient).unwrap_or("no entry");
+                evidence.push(format!("{}: {state} for {recipient}", line(image)));
+                let horizon = self.witnessed.horizon(image, act.time);
+                let shares = self.witnessed.lives("ImageShare");
+                let naming = shares.filter(|life| life.first().is_some_and(|share| names(share, image)));
+                evidence.extend(naming.filter_map(|life| life.iter().rfind(|v| v.revision <= horizon)).map(line));
+            }
+        }
+        Violation { invariant, what, evidence }
+    }
+}
+
+fn gives(act: &Act, recipient: &str) -> bool {
+    act.added.iter().any(|id| id == recipient)
+}
+
+fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
+    let expires = share.text("/spec/expirationTime").parse::<Timestamp>().ok();
+    let suspended = share.object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
+    let consent = consent(share, image);
+    if is_deleting(share) || consent == Some(false) {
+        Claim::None
+    } else if consent.is_none() {
+        Claim::Unclear
+    } else if suspended {
+        Claim::Held
+    } else if expires.is_some_and(|end| end <= at) {
+        Claim::None
+    } else {
+        Claim::Wished
+    }
+}
+
+fn is_deleting(object: &Version) -> bool {
+    object.object.pointer("/metadata/deletionTimestamp").is_some()
+}
+
+/// Whether the image's owner lets the share use it; `None` where only a namespace's labels tell.
+fn consent(share: &Version, image: &Version) -> Option<bool> {
+    match image.text("/spec/shareableFrom/namespaces/from") {
+        "All" => Some(true),
+        "Selector" => None,
+        _ => Some(share.namespace() == image.namespace()),
+    }
+}
+
+fn title(object: &Version) -> String {
+    format!("{}/{}", object.namespace(), object.name())
+}
+
+fn line(version: &Version) -> String {
+    let (kind, title, spec) = (version.kind(), title(version), version.object.get("spec"));
+    let leaving = if is_deleting(version) { ", deleting" } else { "" };
+    let spec = spec.map(ToString::to_string).unwrap_or_default();
+    format!("{:?} {kind} {title} at {} told {}{leaving} {spec}", version.change, version.revision, version.seen_at)
+}

@@ -1,0 +1,183 @@
+//! What the witnesses say: acts at the cloud, versions in etcd, and when each was.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::text;
+use crate::history::{Change, Version};
+use crate::proxy::Call;
+
+/// Principals of the journal that are no account: the harness itself, and who could not be told.
+const NOBODY: [&str; 3] = ["world", "out-of-band", "anonymous"];
+
+/// One entry of the journal.
+#[derive(Debug)]
+pub(super) struct Act {
+    pub(super) time: Timestamp,
+    pub(super) principal: String,
+    pub(super) region: String,
+    pub(super) image: String,
+    pub(super) action: String,
+    pub(super) code: String,
+    pub(super) added: Vec<String>,
+    pub(super) removed: Vec<String>,
+    line: String,
+}
+
+impl Act {
+    /// `None` for an entry that names no image or has no time.
+    pub(super) fn read(entry: &Value) -> Option<Self> {
+        let ids = |what: &str| -> Vec<String> {
+            let list = entry.pointer(&format!("/effect/{what}")).and_then(Value::as_array);
+            list.into_iter().flatten().filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect()
+        };
+        Some(Self {
+            time: text(entry, "time")?.parse().ok()?,
+            principal: text(entry, "principal")?,
+            region: text(entry, "region").unwrap_or_default(),
+            image: text(entry, "image")?,
+            action: text(entry, "action")?,
+            code: text(entry, "code").unwrap_or_default(),
+            added: ids("added"),
+            removed: ids("removed"),
+            line: format!("journal {entry}"),
+        })
+    }
+
+    /// Whether an account did it through the cloud's own API.
+    pub(super) fn by_an_account(&self) -> bool {
+        !NOBODY.contains(&self.principal.as_str())
+    }
+
+    pub(super) fn changes(&self) -> bool {
+        !["Describe", "Get", "List"].iter().any(|verb| self.action.starts_with(verb))
+    }
+
+    pub(super) fn line(&self) -> String {
+        self.line.clone()
+    }
+}
+
+/// That a write was asked for and answered, and which version it led to.
+#[derive(Debug)]
+pub(super) struct Proof {
+    path: String,
+    revision: u64,
+    asked_at: Timestamp,
+    answered_at: Timestamp,
+}
+
+impl Proof {
+    pub(super) fn read(call: &Call) -> Option<Self> {
+        let path = call.path.split('?').next()?.to_owned();
+        Some(Self { path, revision: call.version?, asked_at: call.asked_at, answered_at: call.answered_at? })
+    }
+}
+
+/// One object through its life: its versions in order.
+pub(super) type Life = Vec<Version>;
+
+/// Every object's life, and when each version was written.
+#[derive(Debug)]
+pub(super) struct Witnessed {
+    lives: BTreeMap<String, Life>,
+    pub(super) proofs: Vec<Proof>,
+    pub(super) lag: SignedDuration,
+}
+
+impl Witnessed {
+    pub(super) fn new(versions: Vec<Version>, lag: SignedDuration) -> Self {
+        let mut lives: BTreeMap<String, Life> = BTreeMap::new();
+        for version in versions {
+            lives.entry(version.uid().to_owned()).or_default().push(version);
+        }
+        for life in lives.values_mut() {
+            life.sort_by_key(|version| version.revision);
+        }
+        Self { lives, proofs: Vec::new(), lag }
+    }
+
+    /// The lives of one kind.
+    pub(super) fn lives(&self, kind: &str) -> impl Iterator<Item = &Life> {
+        self.lives.values().filter(move |life| life.first().is_some_and(|version| version.kind() == kind))
+    }
+
+    /// Last versions of objects of a kind that left etcd.
+    pub(super) fn departures(&self, kind: &str) -> impl Iterator<Item = &Version> {
+        self.lives(kind).filter_map(|life| life.last()).filter(|version| version.change == Change::Deleted)
+    }
+
+    /// Lives of the `CloudImages` that stand for an image.
+    pub(super) fn standing_for(&self, region: &str, image: &str) -> impl Iterator<Item = &Life> {
+        self.lives("CloudImage").filter(move |life| {
+            let spec = |v: &Version| v.text("/spec/region") == region && v.text("/spec/imageID") == image;
+            life.first().is_some_and(spec)
+        })
+    }
+
+    fn proofs_of(&self, version: &Version) -> impl Iterator<Item = &Proof> {
+        let revision = version.revision;
+        self.proofs.iter().filter(move |proof| proof.revision == revision)
+    }
+
+    /// It was not written before this.
+    pub(super) fn earliest(&self, version: &Version) -> Timestamp {
+        let told = version.seen_at.saturating_sub(self.lag).unwrap_or(Timestamp::MIN);
+        // A write that changes nothing answers with the version that was there: it came too late to be its origin.
+        let asked = self.proofs_of(version).map(|proof| proof.asked_at).min();
+        asked.filter(|asked| *asked <= version.seen_at).map_or(told, |asked| asked.max(told))
+    }
+
+    /// It was written by then.
+    pub(super) fn latest(&self, version: &Version) -> Timestamp {
+        let answered = self.proofs_of(version).map(|proof| proof.answered_at).min();
+        answered.map_or(version.seen_at, |answered| answered.min(version.seen_at))
+    }
+
+    /// The versions that may have been the newest at a moment: one, or more within the bounds of what is known.
+    pub(super) fn newest_at<'a>(&'a self, life: &'a Life, at: Timestamp) -> impl Iterator<Item = &'a Version> {
+        let sure = life.iter().rposition(|version| self.latest(version) <= at).unwrap_or(0);
+        life.iter().skip(sure).filter(move |version| version.change != Change::Deleted && self.earliest(version) <= at)
+    }
+
+    /// What a list must have shown that was asked for after this version of an image was written, and before `at`: all up
+    /// to this revision. Writes that changed nothing count, for their answer proved the version to be the newest.
+    pub(super) fn horizon(&self, image: &Version, at: Timestamp) -> u64 {
+        let path = format!("/namespaces/{}/cloudimages/{}/status", image.namespace(), image.name());
+        let writes = self.proofs.iter().filter(|proof| proof.path.ends_with(&path) && proof.asked_at <= at);
+        let known = writes.map(|proof| proof.asked_at).max().map_or(0, |asked| self.revision_by(asked));
+        known.max(image.revision)
+    }
+
+    /// The last revision of any share that was certainly written by then.
+    fn revision_by(&self, at: Timestamp) -> u64 {
+        let shares = self.lives("ImageShare").flatten();
+        shares.filter(|version| self.latest(version) <= at).map(|version| version.revision).max().unwrap_or(0)
+    }
+
+    /// An object's newest version up to a revision; `None` if it did not live then.
+    pub(super) fn alive<'a>(&self, life: &'a Life, revision: u64) -> Option<&'a Version> {
+        life.iter().rfind(|v| v.revision <= revision).filter(|v| v.change != Change::Deleted)
+    }
+}
+
+/// Where a recipient's grant is in its life, by a `CloudImage`'s ledger.
+pub(super) fn ledger_state<'a>(image: &'a Version, recipient: &str) -> Option<&'a str> {
+    let grants = image.object.pointer("/status/grants")?.as_array()?;
+    let grant = grants.iter().find(|grant| grant.get("id").and_then(Value::as_str) == Some(recipient))?;
+    grant.get("state")?.as_str()
+}
+
+/// The recipients a share names.
+pub(super) fn recipients(share: &Version) -> impl Iterator<Item = &str> {
+    let list = share.object.pointer("/spec/recipients").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|recipient| recipient.get("id").and_then(Value::as_str))
+}
+
+/// Whether a share names this `CloudImage`.
+pub(super) fn names(share: &Version, image: &Version) -> bool {
+    let namespace = share.object.pointer("/spec/imageRef/namespace").and_then(Value::as_str);
+    share.text("/spec/imageRef/name") == image.name() && namespace.unwrap_or(share.namespace()) == image.namespace()
+}

@@ -1,0 +1,208 @@
+//! The story: sharing an image, what the others see, the guard against deletion, and the end of access. Each step waits
+//! for Kubernetes to say so and then asks the simulated cloud whether it is true.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use imageshare_harness::{assets, eventually};
+use serde_json::{Value, json};
+
+use crate::stage::{ENDPOINT, Stage};
+
+/// How long a step may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const NAMESPACE: &str = "golden-images";
+const OWNER: &str = "2000000000000001";
+const IMAGE: &str = "m-bp1goldenubuntu2404";
+const RECIPIENTS: [&str; 3] = ["1000000000000001", "1000000000000002", "1000000000000003"];
+
+/// Tells it; an error says which step did not hold.
+pub(crate) async fn tell(stage: &Stage) -> Result<()> {
+    apply(stage).await.context("applying examples/quickstart/")?;
+    share(stage).await.context("sharing the image")?;
+    hold_back(stage).await.context("holding the CloudImage back")?;
+    unshare(stage).await.context("ending the share")?;
+    let_go(stage).await.context("letting the image go")
+}
+
+fn chapter(number: u32, text: &str) {
+    println!("\n{number}. {text}");
+}
+
+async fn apply(stage: &Stage) -> Result<()> {
+    chapter(1, "Say who may use an image: an account, one image of it, and three other accounts.");
+    let endpoint = stage.cloud.cloud();
+    if endpoint == ENDPOINT {
+        println!("\n  $ kubectl apply -f examples/quickstart/");
+        let folder = assets::workspace().join("examples/quickstart").display().to_string();
+        print_indented(&stage.kubectl(&["apply", "-f", &folder], "").await?);
+    } else {
+        println!("   ({ENDPOINT} is taken on this machine: the endpoint is {endpoint} this time)");
+        println!("\n  $ sed s,{ENDPOINT},{endpoint}, examples/quickstart/*.yaml | kubectl apply -f -");
+        print_indented(&stage.kubectl(&["apply", "-f", "-"], &quickstart()?.replace(ENDPOINT, endpoint)).await?);
+    }
+    Ok(())
+}
+
+/// The quickstart's files in order, as one text.
+fn quickstart() -> Result<String> {
+    let folder = assets::workspace().join("examples/quickstart");
+    let mut files = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let texts = files.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(texts.join("---\n"))
+}
+
+fn print_indented(text: &str) {
+    for line in text.lines() {
+        println!("  {line}");
+    }
+}
+
+async fn share(stage: &Stage) -> Result<()> {
+    eventually(LIMIT, "the ImageShare to be Ready", async || {
+        let share = object(stage, "imageshare/app-teams").await?;
+        let ready = condition(&share, "Ready")?;
+        ensure!(ready["status"] == "True" && share["status"]["summary"] == "3/3", "{}", share["status"]);
+        Ok(Some(()))
+    })
+    .await?;
+    chapter(2, "The share becomes Ready: every recipient may use the image.");
+    let shown = stage.show(&["get", "imageshare,cloudimage,cloudaccount", "-n", NAMESPACE]).await?;
+    ensure!(shown.contains("3/3"), "kubectl shows no RECIPIENTS 3/3");
+    ensure!(shared_with(stage).await? == RECIPIENTS, "the cloud shares the image with {:?}", shared_with(stage).await?);
+    ensure!(
+        changes(stage, "added").await? == RECIPIENTS,
+        "the journal tells of others: {:?}",
+        changes(stage, "added").await?
+    );
+
+    chapter(3, "The other side: what each account sees as shared with it (asked at the simulator's control port).");
+    println!();
+    for account in RECIPIENTS {
+        let images = received(stage, account).await?;
+        println!("  account {account}: {}", images.join(", "));
+        ensure!(images == [IMAGE], "account {account} sees {images:?}");
+    }
+    Ok(())
+}
+
+async fn hold_back(stage: &Stage) -> Result<()> {
+    chapter(4, "Somebody deletes the CloudImage while it is shared. It is held back, and says by whom.");
+    stage.show(&["delete", "cloudimage", "golden-ubuntu", "-n", NAMESPACE, "--wait=false"]).await?;
+    eventually(LIMIT, "Deletable=False ShareExists of the deleting CloudImage", async || {
+        let image = object(stage, "cloudimage/golden-ubuntu").await?;
+        let deletable = condition(&image, "Deletable")?;
+        let current = deletable["observedGeneration"] == image["metadata"]["generation"];
+        ensure!(current && image["metadata"]["deletionTimestamp"].is_string(), "{}", image["metadata"]);
+        ensure!(deletable["status"] == "False" && deletable["reason"] == "ShareExists", "{deletable}");
+        Ok(Some(()))
+    })
+    .await?;
+    let message = r#"jsonpath={.status.conditions[?(@.type=="Deletable")].message}{"\n"}"#;
+    let shown = stage.show(&["get", "cloudimage", "golden-ubuntu", "-n", NAMESPACE, "-o", message]).await?;
+    ensure!(shown.contains("golden-images/app-teams"), "the blocker is not named");
+    ensure!(shared_with(stage).await? == RECIPIENTS, "somebody lost the image");
+    ensure!(changes(stage, "removed").await?.is_empty(), "somebody was revoked");
+    Ok(())
+}
+
+async fn unshare(stage: &Stage) -> Result<()> {
+    chapter(5, "The share is deleted: access ends at the cloud first, then the object goes.");
+    stage.show(&["delete", "imageshare", "app-teams", "-n", NAMESPACE, "--timeout=60s"]).await?;
+    println!();
+    for account in RECIPIENTS {
+        let images = received(stage, account).await?;
+        println!("  account {account}: {}", if images.is_empty() { "nothing".to_owned() } else { images.join(", ") });
+        ensure!(images.is_empty(), "account {account} still sees {images:?}");
+    }
+    ensure!(shared_with(stage).await?.is_empty(), "the cloud still shares the image");
+    let removed = changes(stage, "removed").await?;
+    ensure!(removed == RECIPIENTS, "the journal tells that these were revoked: {removed:?}");
+    Ok(())
+}
+
+async fn let_go(stage: &Stage) -> Result<()> {
+    chapter(
+        6,
+        "Nothing holds the image any more: the CloudImage goes. The image stays at the cloud (deletionPolicy: Retain).",
+    );
+    stage.show(&["wait", "--for=delete", "cloudimage/golden-ubuntu", "-n", NAMESPACE, "--timeout=60s"]).await?;
+    let left = stage.show(&["get", "sharing", "-n", NAMESPACE, "-o", "name"]).await?;
+    ensure!(left.trim() == "cloudaccount.imageshare.dev/golden", "these are left: {left}");
+    ensure!(image(stage).await?["owner"] == OWNER, "the image is gone from the cloud");
+    let journal = stage.cloud.journal(0).await?;
+    ensure!(!journal.iter().any(|entry| entry["action"] == "DeleteImage"), "the image was asked to be deleted");
+    // Events are published after the status they tell of.
+    let columns = "custom-columns=REASON:.reason,MESSAGE:.message";
+    let args = ["get", "events", "-n", NAMESPACE, "-o", columns];
+    eventually(LIMIT, "the event of the revoke", async || {
+        Ok(stage.kubectl(&args, "").await?.contains("Revoked").then_some(()))
+    })
+    .await?;
+    println!("\n   What was told on the way:");
+    stage.show(&args).await?;
+    Ok(())
+}
+
+async fn object(stage: &Stage, name: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&stage.kubectl(&["get", name, "-n", NAMESPACE, "-o", "json"], "").await?)?)
+}
+
+fn condition(object: &Value, kind: &str) -> Result<Value> {
+    let conditions = object["status"]["conditions"].as_array().context("no conditions yet")?;
+    conditions.iter().find(|c| c["type"] == kind).cloned().with_context(|| format!("no condition {kind} yet"))
+}
+
+async fn image(stage: &Stage) -> Result<Value> {
+    let world = stage.cloud.get("/world").await?;
+    let images = world["images"].as_array().context("a world without images")?;
+    images.iter().find(|image| image["id"] == IMAGE).cloned().context("the image is not in the world")
+}
+
+/// With whom the cloud shares the image.
+async fn shared_with(stage: &Stage) -> Result<Vec<String>> {
+    Ok(sorted(&image(stage).await?["sharedWith"]))
+}
+
+/// Whom the owner's successful calls have added to the image, or removed from it, since the start.
+async fn changes(stage: &Stage, what: &str) -> Result<Vec<String>> {
+    let journal = stage.cloud.journal(0).await?;
+    let calls = journal.iter().filter(|e| {
+        e["action"] == "ModifyImageSharePermission"
+            && e["principal"] == OWNER
+            && e["image"] == IMAGE
+            && e["code"] == "OK"
+    });
+    let all: Vec<Value> = calls.filter_map(|e| e["effect"][what].as_array().cloned()).flatten().collect();
+    Ok(sorted(&json!(all)))
+}
+
+async fn received(stage: &Stage, account: &str) -> Result<Vec<String>> {
+    Ok(sorted(&stage.cloud.get(&format!("/accounts/{account}/received")).await?["images"]))
+}
+
+fn sorted(list: &Value) -> Vec<String> {
+    let texts = list.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(ToOwned::to_owned));
+    let mut texts: Vec<String> = texts.collect();
+    texts.sort();
+    texts
+}
+
+/// How to go on by oneself.
+pub(crate) fn invite(stage: &Stage) {
+    let kubectl = assets::servers()
+        .map_or_else(|_| "kubectl".to_owned(), |servers| servers.join("kubectl").display().to_string());
+    println!("\nAll of it stays up until Ctrl-C. In another terminal:\n");
+    println!("  export KUBECONFIG={}", stage.kubeconfig().display());
+    println!("  alias kubectl={kubectl}");
+    if stage.cloud.cloud() == ENDPOINT {
+        println!("  kubectl apply -f examples/quickstart/");
+    } else {
+        println!("  sed s,{ENDPOINT},{}, examples/quickstart/*.yaml | kubectl apply -f -", stage.cloud.cloud());
+    }
+    println!("  kubectl get sharing -A");
+    println!("\nWhat truly happened at the simulated cloud: curl {}/journal", stage.cloud.control());
+}

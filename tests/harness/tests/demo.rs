@@ -1,0 +1,71 @@
+//! The demo, as a person runs it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+fn demo(arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn demo_once_tells_the_story_and_ends_well() {
+    let output = demo(&["--once"]).wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}\n{told}\n{errors}", output.status);
+    let mut rest = told.as_str();
+    for line in [
+        "The share becomes Ready",
+        "imageshare.imageshare.dev/app-teams   golden-ubuntu   3/3",
+        "account 1000000000000001: m-bp1goldenubuntu2404",
+        "account 1000000000000003: m-bp1goldenubuntu2404",
+        "kubectl delete cloudimage golden-ubuntu",
+        "delete these ImageShares first, each still names this image: golden-images/app-teams",
+        "kubectl delete imageshare app-teams",
+        "account 1000000000000001: nothing",
+        "account 1000000000000003: nothing",
+        "kubectl wait --for=delete cloudimage/golden-ubuntu",
+        "Every step held.",
+    ] {
+        let (_, after) =
+            rest.split_once(line).unwrap_or_else(|| panic!("{line:?} is missing, or not in order:\n{told}"));
+        rest = after;
+    }
+}
+
+#[test]
+fn demo_stays_up_on_another_port_until_it_is_told_to_end() {
+    // Taken by us, or by the other test's demo: either way not free.
+    let _taken = TcpListener::bind("127.0.0.1:8480");
+    let mut demo = demo(&[]);
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut told = Vec::new();
+    let mut until = |wanted: &str| {
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            told.push(line.clone());
+            if line.contains(wanted) {
+                return line;
+            }
+        }
+        panic!("{wanted:?} was never told:\n{}", told.join("\n"));
+    };
+    until("http://127.0.0.1:8480 is taken on this machine");
+    until("Every step held.");
+    let kubeconfig = until("export KUBECONFIG=").split_once('=').unwrap().1.to_owned();
+    let data = Path::new(&kubeconfig).ancestors().nth(2).unwrap().join("etcd-data");
+    until("curl http://127.0.0.1:");
+    assert!(data.exists());
+    assert!(Command::new("sh").arg("-c").arg(format!("kill -INT {}", demo.id())).status().unwrap().success());
+    until("Ending the servers");
+    let status = demo.wait().unwrap();
+    let mut errors = String::new();
+    demo.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(status.success(), "{status:?}: {errors}");
+    assert!(!data.exists(), "etcd's data is left behind");
+}
