@@ -166,7 +166,7 @@ async fn judge_and_leave_after_edits(player: &Player) -> Result<()> {
 fn disguises(secret: &str, stored: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let list = bytes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = hex::encode(bytes);
     // Four letters of base64 stand for three bytes: the whole ones are the same whatever follows.
     let base64 = stored[..secret.len() / 3 * 4].to_owned();
     vec![secret.to_owned(), base64, list, hex.to_uppercase(), hex]

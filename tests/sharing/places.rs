@@ -44,7 +44,7 @@ async fn until_waiting(player: &Player, share: &str, whom: &[String]) -> Result<
     Ok(())
 }
 
-/// Replaces one recipient's line in a share's list.
+/// Takes a recipient off a share's list, and puts another at its end.
 async fn drop_recipient(player: &Player, share: &ImageShare, leaver: &str, joiner: Option<&str>) -> Result<()> {
     let current = player.api::<ImageShare>().get(&share.name_any()).await?;
     let stay = current.spec.recipients.iter().map(|r| r.id.as_str()).filter(|id| *id != leaver);
@@ -91,9 +91,9 @@ async fn places_go_by_turn_and_the_51st_waits_until_one_leaves() -> Result<()> {
     assert!(player.shared_with(1).await?.contains(&newcomer));
     drop_recipient(&player, &shares[0], &placed[0], None).await?;
     player.ready::<ImageShare>(&names[2]).await?;
-    let shared = player.shared_with(1).await?;
-    assert_eq!(shared.len(), LIMIT);
-    assert!(shared.contains(&waiting[0]));
+    let placed_now = player.shared_with(1).await?;
+    assert_eq!(placed_now.len(), LIMIT);
+    assert!(placed_now.contains(&waiting[0]));
     judge_calls(&player, &[placed[17].clone(), placed[0].clone()]).await?;
     let image = player.ready::<CloudImage>("golden").await?;
     assert_eq!(image["status"]["recipients"], "50/50");
