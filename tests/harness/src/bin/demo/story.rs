@@ -65,7 +65,7 @@ async fn share(stage: &Stage) -> Result<()> {
     eventually(LIMIT, "the ImageShare to be Ready", async || {
         let share = object(stage, "imageshare/app-teams").await?;
         let ready = condition(&share, "Ready")?;
-        ensure!(ready["status"] == "True" && share["status"]["summary"] == "3/3", "{}", share["status"]);
+        ensure!(at(&ready, "/status") == "True" && at(&share, "/status/summary") == "3/3", "{}", at(&share, "/status"));
         Ok(Some(()))
     })
     .await?;
@@ -95,9 +95,9 @@ async fn hold_back(stage: &Stage) -> Result<()> {
     eventually(LIMIT, "Deletable=False ShareExists of the deleting CloudImage", async || {
         let image = object(stage, "cloudimage/golden-ubuntu").await?;
         let deletable = condition(&image, "Deletable")?;
-        let current = deletable["observedGeneration"] == image["metadata"]["generation"];
-        ensure!(current && image["metadata"]["deletionTimestamp"].is_string(), "{}", image["metadata"]);
-        ensure!(deletable["status"] == "False" && deletable["reason"] == "ShareExists", "{deletable}");
+        let current = at(&deletable, "/observedGeneration") == at(&image, "/metadata/generation");
+        ensure!(current && at(&image, "/metadata/deletionTimestamp").is_string(), "{}", at(&image, "/metadata"));
+        ensure!(at(&deletable, "/status") == "False" && at(&deletable, "/reason") == "ShareExists", "{deletable}");
         Ok(Some(()))
     })
     .await?;
@@ -132,9 +132,9 @@ async fn let_go(stage: &Stage) -> Result<()> {
     stage.show(&["wait", "--for=delete", "cloudimage/golden-ubuntu", "-n", NAMESPACE, "--timeout=60s"]).await?;
     let left = stage.show(&["get", "sharing", "-n", NAMESPACE, "-o", "name"]).await?;
     ensure!(left.trim() == "cloudaccount.imageshare.dev/golden", "these are left: {left}");
-    ensure!(image(stage).await?["owner"] == OWNER, "the image is gone from the cloud");
+    ensure!(at(&image(stage).await?, "/owner") == OWNER, "the image is gone from the cloud");
     let journal = stage.cloud.journal(0).await?;
-    ensure!(!journal.iter().any(|entry| entry["action"] == "DeleteImage"), "the image was asked to be deleted");
+    ensure!(!journal.iter().any(|entry| at(entry, "/action") == "DeleteImage"), "the image was asked to be deleted");
     // Events are published after the status they tell of.
     let columns = "custom-columns=REASON:.reason,MESSAGE:.message";
     let args = ["get", "events", "-n", NAMESPACE, "-o", columns];
@@ -151,37 +151,43 @@ async fn object(stage: &Stage, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(&stage.kubectl(&["get", name, "-n", NAMESPACE, "-o", "json"], "").await?)?)
 }
 
+/// A part of a JSON value, by its JSON pointer; null where there is none.
+fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
 fn condition(object: &Value, kind: &str) -> Result<Value> {
-    let conditions = object["status"]["conditions"].as_array().context("no conditions yet")?;
-    conditions.iter().find(|c| c["type"] == kind).cloned().with_context(|| format!("no condition {kind} yet"))
+    let conditions = at(object, "/status/conditions").as_array().context("no conditions yet")?;
+    conditions.iter().find(|c| at(c, "/type") == kind).cloned().with_context(|| format!("no condition {kind} yet"))
 }
 
 async fn image(stage: &Stage) -> Result<Value> {
     let world = stage.cloud.get("/world").await?;
-    let images = world["images"].as_array().context("a world without images")?;
-    images.iter().find(|image| image["id"] == IMAGE).cloned().context("the image is not in the world")
+    let images = at(&world, "/images").as_array().context("a world without images")?;
+    images.iter().find(|image| at(image, "/id") == IMAGE).cloned().context("the image is not in the world")
 }
 
 /// With whom the cloud shares the image.
 async fn shared_with(stage: &Stage) -> Result<Vec<String>> {
-    Ok(sorted(&image(stage).await?["sharedWith"]))
+    Ok(sorted(at(&image(stage).await?, "/sharedWith")))
 }
 
 /// Whom the owner's successful calls have added to the image, or removed from it, since the start.
 async fn changes(stage: &Stage, what: &str) -> Result<Vec<String>> {
     let journal = stage.cloud.journal(0).await?;
     let calls = journal.iter().filter(|e| {
-        e["action"] == "ModifyImageSharePermission"
-            && e["principal"] == OWNER
-            && e["image"] == IMAGE
-            && e["code"] == "OK"
+        at(e, "/action") == "ModifyImageSharePermission"
+            && at(e, "/principal") == OWNER
+            && at(e, "/image") == IMAGE
+            && at(e, "/code") == "OK"
     });
-    let all: Vec<Value> = calls.filter_map(|e| e["effect"][what].as_array().cloned()).flatten().collect();
+    let all: Vec<Value> =
+        calls.filter_map(|e| at(e, &format!("/effect/{what}")).as_array().cloned()).flatten().collect();
     Ok(sorted(&json!(all)))
 }
 
 async fn received(stage: &Stage, account: &str) -> Result<Vec<String>> {
-    Ok(sorted(&stage.cloud.get(&format!("/accounts/{account}/received")).await?["images"]))
+    Ok(sorted(at(&stage.cloud.get(&format!("/accounts/{account}/received")).await?, "/images")))
 }
 
 fn sorted(list: &Value) -> Vec<String> {
