@@ -125,6 +125,8 @@ async fn walk(stage: &mut Stage, deed: Deed) -> Result<()> {
         for plan in &plans[..killed.len()] {
             plan.until_end(&deed.end()).await.context("what had ended moved again")?;
         }
+        // Otherwise each start would look at all that went before.
+        futures::future::try_join_all(plans.iter().map(Plan::leave)).await?;
         println!("{deed:?} {moment:?}: killed at {} writes, {:?}", killed.len(), began.elapsed());
         ensure!(killed.len() + 1 >= reference.len(), "only {} of {} writes", killed.len(), reference.len());
         ensure!(killed.iter().any(|call| call.upstream == Upstream::Cloud), "never at a write to the cloud");

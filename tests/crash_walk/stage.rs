@@ -9,7 +9,7 @@ use imageshare_harness::{assets, eventually, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -225,6 +225,27 @@ impl Plan {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// Deletes everything, and waits until it has gone.
+    pub(crate) async fn leave(&self) -> Result<()> {
+        self.delete::<ImageShare>("team").await?;
+        self.delete::<CloudImage>("golden").await?;
+        self.until("everything to go", |state| state["share"].is_null() && state["image"].is_null()).await?;
+        self.delete::<CloudAccount>("golden").await
+    }
+
+    async fn delete<K>(&self, name: &str) -> Result<()>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        match self.api::<K>().delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
     }
 
     pub(crate) async fn until_end(&self, end: &Value) -> Result<()> {

@@ -23,6 +23,9 @@ use witness::{Act, Proof, Witnessed};
 /// How late the watch tells a version, at most, unless said otherwise.
 const LAG: SignedDuration = SignedDuration::from_millis(500);
 
+/// Violations shown in one error.
+const SHOWN: usize = 5;
+
 /// What must always hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
@@ -118,11 +121,11 @@ impl Auditor {
         found
     }
 
-    /// Fails with all violations, if there are any.
+    /// Fails with the first violations, if there are any.
     pub fn ensure_clean(&self) -> anyhow::Result<()> {
         let found = self.audit();
-        let all: Vec<String> = found.iter().map(ToString::to_string).collect();
-        anyhow::ensure!(all.is_empty(), "{} violations:\n{}", all.len(), all.join("\n"));
+        let shown: Vec<String> = found.iter().take(SHOWN).map(ToString::to_string).collect();
+        anyhow::ensure!(shown.is_empty(), "{} violations, among them\n{}", found.len(), shown.join("\n"));
         Ok(())
     }
 }
