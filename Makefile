@@ -9,13 +9,11 @@ help: ## Show this list
 assets: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once; KUBEBUILDER_ASSETS is used if set)
 	@tests/assets/build
 
-build: ## Build the operator, the cloud simulator and the harness
-	$(CARGO) build --workspace
-
-# The binaries first: the tests start the operator and the simulator by path. With all targets, they are built with
-# the features which the tests need too, and dependencies are not built twice.
-test: assets ## Run all tests, against real servers
+# With all targets, everything is built with the features which the tests need too, and no dependency twice.
+build: ## Build the operator, the cloud simulator, the harness and the tests
 	$(CARGO) build --workspace --all-targets
+
+test: assets build ## Run all tests, against real servers
 	$(CARGO) test --workspace
 
 lint: ## Check format and lints
