@@ -405,7 +405,7 @@ async fn no_byte_of_a_secret_is_logged_or_told() -> Result<()> {
     player.ready::<ImageShare>("team").await?;
     put_secret(&player, &[("accessKeyID", "LTAIwrong"), ("accessKeySecret", "WrongCanary")]).await?;
     player.until::<CloudAccount>("golden", "False", "CredentialsRejected").await?;
-    let log = player.stage.operator.process.log();
+    let log = player.stage.operator.lock().await.process.log();
     assert!(log.contains("imageshare_operator"), "the log is not what is looked at");
     assert!(!log.contains("Canary"), "a secret is in the log");
     let events = player.api::<k8s_openapi::api::events::v1::Event>().list(&ListParams::default()).await?;
