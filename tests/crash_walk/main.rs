@@ -1,5 +1,5 @@
-//! The crash walk: the operator is killed (SIGKILL) at its nth outgoing write, to the API server or to the cloud, once
-//! before the write arrives and once after it was applied but before its answer; then it is started again. For every n,
+//! The crash walk: the operator is killed (SIGKILL) at each of its outgoing writes, to the API server or to the cloud, once
+//! before the write arrives and once after it was applied but before its answer; then it is started again. Each time,
 //! the end is the same as without the kill, and the auditor finds nothing on the way.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
@@ -7,7 +7,7 @@
 mod stage;
 
 use anyhow::{Context as _, Result, ensure};
-use imageshare_harness::proxy::{Call, Moment, Upstream};
+use imageshare_harness::proxy::{Call, Deed as Fault, Moment, Rule, Upstream, Which};
 use imageshare_operator::api::{CloudImage, ImageShare};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -82,55 +82,91 @@ async fn walk_unharmed(stage: &Stage, deed: Deed) -> Result<Vec<Call>> {
     Ok(writes)
 }
 
-/// With a kill at the nth write; gives that write, or `None` if it never came.
-async fn walk_killed(stage: &mut Stage, deed: Deed, plan: &Plan, n: u64, moment: Moment) -> Result<Option<Call>> {
+/// A kind of write. Writes of one kind come one after the other, while those of two kinds may come in either order:
+/// so a place to die is "the nth of its kind", or some would be met twice and others never.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kind {
+    upstream: Upstream,
+    method: String,
+    path: String,
+    action: String,
+}
+
+impl Kind {
+    fn of(call: &Call) -> Self {
+        let inside = call.path.split_once("/namespaces/").and_then(|(_, rest)| rest.split_once('/'));
+        let path = inside.map_or("/", |(_, path)| path).split_inclusive('?').next().unwrap_or_default().to_owned();
+        let (method, action) = (call.method.clone(), call.action.clone());
+        Self { upstream: call.upstream, method, path, action }
+    }
+
+    fn nth(&self, n: usize, moment: Moment) -> Result<Rule> {
+        let which = Which::write().to(self.upstream).method(&self.method).path(&self.path).action(&self.action);
+        Ok(Rule::new(which, Fault::Hold(moment)).nth(u64::try_from(n)?).times(1))
+    }
+}
+
+/// With a kill where `rule` says; gives the write that was met, or `None` if it never came.
+async fn walk_killed(stage: &mut Stage, deed: Deed, plan: &Plan, rule: Rule) -> Result<Option<Call>> {
     stage.rest().await?;
-    let trigger = stage.proxy.on_nth_write(n, moment);
+    let trigger = stage.proxy.add(rule);
     deed.happen(plan).await?;
     let end = deed.end();
+    let ended = async {
+        plan.until_end(&end).await?;
+        stage.rest().await
+    };
     let call = tokio::select! {
+        biased;
         call = trigger.reached(stage::PATIENCE) => Some(call?),
-        ended = plan.until_end(&end) => {
-            ended?;
-            None
-        }
+        ended = ended => ended.map(|_| None)?,
     };
     if let Some(call) = &call {
         stage.operator.kill9();
         trigger.cut();
         stage.operator.restart()?;
-        let what = || format!("killed {moment:?} at {}", call.line());
-        plan.until_end(&end).await.with_context(what)?;
+        plan.until_end(&end).await.with_context(|| format!("killed at {}", call.line()))?;
     }
     Ok(call)
 }
 
 async fn walk(stage: &mut Stage, deed: Deed) -> Result<()> {
     let began = std::time::Instant::now();
-    let reference = walk_unharmed(stage, deed).await?;
-    let lines: Vec<String> = reference.iter().map(Call::line).collect();
-    println!("{deed:?}: {} writes\n  {}", lines.len(), lines.join("\n  "));
+    let reference: Vec<Kind> = walk_unharmed(stage, deed).await?.iter().map(Kind::of).collect();
+    let first = |n: usize, kind: &Kind| !reference[..n].contains(kind);
+    let kinds: Vec<Kind> =
+        reference.iter().enumerate().filter(|(n, kind)| first(*n, kind)).map(|(_, kind)| kind.clone()).collect();
+    println!("{deed:?}: {} writes of {} kinds, as {kinds:?}", reference.len(), kinds.len());
     for moment in [Moment::BeforeForward, Moment::AfterApply] {
-        // One more than there were: timing may add one, and the walk is complete when a write never comes.
-        let count = reference.len() + 1;
-        let plans = futures::future::try_join_all((0..count).map(|_| deed.prepare(stage))).await?;
-        let mut killed = Vec::new();
-        for (n, plan) in (1..).zip(&plans) {
-            match walk_killed(stage, deed, plan, n, moment).await.with_context(|| format!("{deed:?}, write {n}"))? {
-                Some(call) => killed.push(call),
-                None => break,
+        // One more for each kind than there were: how many there are depends on timing, a little.
+        let count = reference.len() + kinds.len();
+        let mut plans = futures::future::try_join_all((0..count).map(|_| deed.prepare(stage))).await?;
+        let mut ended = Vec::new();
+        let mut killed = 0;
+        for kind in &kinds {
+            let usual = reference.iter().filter(|other| *other == kind).count();
+            let mut met = 0;
+            for n in 1..=usual + 1 {
+                let plan = plans.pop().context("there is a plan for each")?;
+                let rule = kind.nth(n, moment)?;
+                let context = || format!("{deed:?}, {moment:?}, number {n} of {kind:?}");
+                let call = walk_killed(stage, deed, &plan, rule).await.with_context(context)?;
+                ended.push(plan);
+                if call.is_none() {
+                    break;
+                }
+                met += 1;
             }
+            ensure!(met > 0, "{deed:?}, {moment:?}: never met {kind:?}");
+            killed += met;
         }
         // Those that came to their end stay there, whatever befell the others.
-        for plan in &plans[..killed.len()] {
+        for plan in &ended {
             plan.until_end(&deed.end()).await.context("what had ended moved again")?;
         }
         // Otherwise each start would look at all that went before.
-        futures::future::try_join_all(plans.iter().map(Plan::leave)).await?;
-        println!("{deed:?} {moment:?}: killed at {} writes, {:?}", killed.len(), began.elapsed());
-        ensure!(killed.len() + 1 >= reference.len(), "only {} of {} writes", killed.len(), reference.len());
-        ensure!(killed.iter().any(|call| call.upstream == Upstream::Cloud), "never at a write to the cloud");
-        ensure!(killed.iter().any(|call| call.upstream == Upstream::Kubernetes), "never at a write to Kubernetes");
+        futures::future::try_join_all(ended.iter().chain(&plans).map(Plan::leave)).await?;
+        println!("{deed:?} {moment:?}: killed at {killed} writes, {:?}", began.elapsed());
     }
     stage.audit().await.with_context(|| format!("after {deed:?}"))
 }

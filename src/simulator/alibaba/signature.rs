@@ -122,7 +122,10 @@ mod tests {
 
     fn vectors() -> Vec<(Vector, Wire)> {
         let text = include_str!("../../../tests/vectors/alibaba-signatures.json");
-        let vectors: Vec<Vector> = serde_json::from_str(text).unwrap();
+        let mut vectors: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+        // Those of the legacy RPC signature have another shape, and are no calls this door admits.
+        vectors.retain(|vector| vector["alg"] == ALGORITHM);
+        let vectors: Vec<Vector> = serde_json::from_value(vectors.into()).unwrap();
         assert_eq!(vectors.len(), 5);
         let wire = |v: &Vector| {
             let pairs: Vec<_> = v.query.iter().map(|(k, x)| format!("{k}={}", encode(x).replace("%20", "+"))).collect();

@@ -156,11 +156,11 @@ impl Witnessed {
         let shares = self.lives("ImageShare").flatten();
         shares.filter(|version| self.latest(version) <= at).map(|version| version.revision).max().unwrap_or(0)
     }
+}
 
-    /// An object's newest version up to a revision; `None` if it did not live then.
-    pub(super) fn alive<'a>(&self, life: &'a Life, revision: u64) -> Option<&'a Version> {
-        life.iter().rfind(|v| v.revision <= revision).filter(|v| v.change != Change::Deleted)
-    }
+/// An object's newest version up to a revision; `None` if it did not live then.
+pub(super) fn alive(life: &Life, revision: u64) -> Option<&Version> {
+    life.iter().rfind(|v| v.revision <= revision).filter(|v| v.change != Change::Deleted)
 }
 
 /// Where a recipient's grant is in its life, by a `CloudImage`'s ledger.
