@@ -84,7 +84,8 @@ async fn kinds_this_cloud_does_not_know_are_left_out_and_a_foreign_id_is_never_s
     says(&share, "Ready", &["spec.recipients", project, organization, "Accounts only"]);
     player.until_shared_with(1, 1..=2).await?;
 
-    let accounts: Vec<Value> = good(&player, 1..=2).into_iter().chain([hex.to_owned()]).map(account).collect();
+    let ids = [good(&player, 1..=2), vec![hex.to_owned()]].concat();
+    let accounts: Vec<Value> = ids.iter().map(|id| account(id)).collect();
     player.edit::<ImageShare>("team", json!({"spec": {"recipients": accounts}})).await?;
     let share = player.until::<ImageShare>("team", "False", "InvalidRecipient").await?;
     says(&share, "Ready", &[hex]);
@@ -93,7 +94,7 @@ async fn kinds_this_cloud_does_not_know_are_left_out_and_a_foreign_id_is_never_s
     Ok(())
 }
 
-fn account(id: String) -> Value {
+fn account(id: &str) -> Value {
     json!({"type": "Account", "id": id})
 }
 

@@ -1,7 +1,13 @@
 //! The stage of the end-to-end tests: one real API server, one simulated cloud and one operator for a whole test binary;
 //! each test plays in a namespace, with an owner account, an image and recipients of its own.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses another part of the stage")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    reason = "every test binary uses another part of the stage"
+)]
 
 mod evidence;
 pub mod sights;
