@@ -144,6 +144,11 @@ impl Fault {
         }
     }
 
+    /// Whether the account's credentials or signatures are refused: any further call would be, too.
+    pub fn closes_the_account(&self) -> bool {
+        matches!(self, Self::Unauthenticated { .. } | Self::ClockSkew)
+    }
+
     /// Whether a call that named several recipients may have failed because of one of them.
     pub fn may_concern_one_recipient(&self) -> bool {
         match self {

@@ -113,7 +113,7 @@ impl Connections {
 
     /// The cloud refused a call: one that concerns the credentials opens the account's circuit for everybody.
     pub async fn note(&self, account: &CloudAccount, fault: &Fault) {
-        if matches!(fault, Fault::Unauthenticated { .. } | Fault::ClockSkew) {
+        if fault.closes_the_account() {
             let slot = self.slot(account);
             let mut slot = slot.lock().await;
             let now = self.edge.clock.now();

@@ -393,6 +393,12 @@ pub fn record(intended: &Ledger, before: &Ledger, outcomes: &BTreeMap<Recipient,
             },
         }
     }
+    // A removal that may not have had its effect proves nothing: the wait for the absence starts anew.
+    for (recipient, entry) in &mut ledger.grants {
+        if entry.state == GrantState::Revoking && outcomes.get(recipient) == Some(&Outcome::Uncertain) {
+            entry.since = now;
+        }
+    }
     // A foreign recipient whose removal was never sent is not ours after all.
     ledger.grants.retain(|recipient, entry| {
         let never_sent = matches!(outcomes.get(recipient), Some(Outcome::NotSent) | None);

@@ -232,7 +232,11 @@ impl Pass<'_> {
         }
         let now = self.ctx.clock.now();
         let recorded = record(&intended, ledger, &outcomes, now);
-        let after = match observe_recipients(cloud, &self.site.at, lane).await {
+        let after = match fault.clone().filter(Fault::closes_the_account) {
+            Some(closed) => Err(closed),
+            None => observe_recipients(cloud, &self.site.at, lane).await,
+        };
+        let after = match after {
             Ok(recipients) => Seen { at: self.ctx.clock.now(), image: seen.image, recipients },
             Err(unread) => {
                 let mut report = Report::seen(recorded, Some(first), seen.image);
