@@ -55,7 +55,9 @@ pub struct CloudImageSpec {
     /// while a share wishes something.
     #[serde(default)]
     pub unmanaged_recipients: UnmanagedRecipients,
-    /// What deleting this object does to the image in the cloud.
+    /// What deleting this object does to the image in the cloud: Retain (default) leaves it, Delete deletes it once no
+    /// recipient is left. Without the image, servers made from it cannot re-initialise their system disk or change their
+    /// OS any more, and no new servers can be made.
     #[serde(default)]
     pub deletion_policy: ImageDeletionPolicy,
 }
