@@ -13,8 +13,8 @@ use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
 use kube::api::ListParams;
-use support::sights::{Kind, LOOK, ids};
-use support::{Player, Stage, start, world};
+use support::sights::{LOOK, ids};
+use support::{Kind, Player, Stage, start, world};
 
 /// Everything is looked at again all the time, and nothing is short of budget.
 const RESTLESS: [&str; 16] = [

@@ -14,8 +14,8 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use support::sights::{Kind, MODIFY, ids, strings};
-use support::{PATIENCE, Player, QUICK, SECRET_CANARY, Stage, start, world};
+use support::sights::{MODIFY, ids, strings};
+use support::{Kind, PATIENCE, Player, QUICK, SECRET_CANARY, Stage, start, world};
 use tokio::sync::{MutexGuard, OnceCell};
 
 async fn stage() -> Result<&'static Stage> {

@@ -9,7 +9,7 @@ use imageshare_operator::api::ImageShare;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Player, REGION, condition};
+use super::{Kind, PATIENCE, Player, REGION, condition};
 
 impl Player {
     /// Puts an image of this player's account into the world; `extra` adds to it or changes it. Gives its id.
@@ -107,14 +107,7 @@ impl Player {
     }
 
     /// Has the operator look at an object now, and waits until it has; gives the object.
-    pub async fn looked<K>(&self, name: &str) -> Result<Value>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned
-            + serde::Serialize,
-    {
+    pub async fn looked<K: Kind>(&self, name: &str) -> Result<Value> {
         let asked = format!("{:?}", std::time::SystemTime::now());
         let annotation = json!({"metadata": {"annotations": {"imageshare.dev/reconcile-requested-at": asked}}});
         self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(annotation)).await?;

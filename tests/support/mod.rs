@@ -30,6 +30,29 @@ use tokio::sync::{Mutex, OnceCell};
 
 pub use evidence::{message, says};
 
+/// A kind of object that a test can create, read and change.
+pub trait Kind:
+    kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + std::fmt::Debug
+    + serde::Serialize
+    + serde::de::DeserializeOwned
+    + Send
+    + 'static
+{
+}
+
+impl<K> Kind for K where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static
+{
+}
+
 /// How long anything that must happen may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -255,50 +278,24 @@ impl Player {
         self.share_with(name, &ids, |_| {}).await
     }
 
-    pub async fn create<K>(&self, object: K) -> Result<()>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::Serialize
-            + serde::de::DeserializeOwned,
-    {
+    pub async fn create<K: Kind>(&self, object: K) -> Result<()> {
         self.api::<K>().create(&PostParams::default(), &object).await?;
         Ok(())
     }
 
     /// Merges `change` into an object.
-    pub async fn edit<K>(&self, name: &str, change: Value) -> Result<()>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-    {
+    pub async fn edit<K: Kind>(&self, name: &str, change: Value) -> Result<()> {
         self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(change)).await?;
         Ok(())
     }
 
-    pub async fn delete<K>(&self, name: &str) -> Result<()>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-    {
+    pub async fn delete<K: Kind>(&self, name: &str) -> Result<()> {
         self.api::<K>().delete(name, &DeleteParams::default()).await?;
         Ok(())
     }
 
     /// Waits until an object is gone.
-    pub async fn gone<K>(&self, name: &str) -> Result<()>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned
-            + serde::Serialize,
-    {
+    pub async fn gone<K: Kind>(&self, name: &str) -> Result<()> {
         eventually(PATIENCE, &format!("{name} to go"), async || match self.api::<K>().get_opt(name).await? {
             None => Ok(Some(())),
             Some(object) => anyhow::bail!("{}", serde_json::to_value(&object)?["status"]),
@@ -307,26 +304,12 @@ impl Player {
     }
 
     /// Waits until `Ready` of an object is `status` with this reason; gives the whole object.
-    pub async fn until<K>(&self, name: &str, status: &str, reason: &str) -> Result<Value>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned
-            + serde::Serialize,
-    {
+    pub async fn until<K: Kind>(&self, name: &str, status: &str, reason: &str) -> Result<Value> {
         self.until_condition::<K>(name, "Ready", status, reason).await
     }
 
     /// The same for any condition.
-    pub async fn until_condition<K>(&self, name: &str, kind: &str, status: &str, reason: &str) -> Result<Value>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned
-            + serde::Serialize,
-    {
+    pub async fn until_condition<K: Kind>(&self, name: &str, kind: &str, status: &str, reason: &str) -> Result<Value> {
         eventually(PATIENCE, &format!("{name}: {kind}={status} {reason}"), async || {
             let object = serde_json::to_value(self.api::<K>().get(name).await?)?;
             let found = condition(&object, kind);
@@ -343,14 +326,7 @@ impl Player {
     }
 
     /// Waits until an object is `Ready`, at its newest generation.
-    pub async fn ready<K>(&self, name: &str) -> Result<Value>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned
-            + serde::Serialize,
-    {
+    pub async fn ready<K: Kind>(&self, name: &str) -> Result<Value> {
         let reason = match K::kind(&()).as_ref() {
             "CloudAccount" => "Verified",
             "CloudImage" => "Available",

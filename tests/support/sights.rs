@@ -7,30 +7,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Player};
-
-/// Any kind of object this operator looks after.
-pub trait Kind:
-    kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-    + Clone
-    + std::fmt::Debug
-    + serde::Serialize
-    + serde::de::DeserializeOwned
-    + Send
-    + 'static
-{
-}
-
-impl<K> Kind for K where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::Serialize
-        + serde::de::DeserializeOwned
-        + Send
-        + 'static
-{
-}
+use super::{Kind, PATIENCE, Player};
 
 pub const MODIFY: &str = "ModifyImageSharePermission";
 pub const LOOK: &str = "DescribeImages";

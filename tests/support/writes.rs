@@ -10,8 +10,8 @@ use imageshare_harness::eventually;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
 
+use super::Kind;
 use super::PATIENCE;
-use super::sights::Kind;
 
 type Seen = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
 
