@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses another part of the stage")]
 
+pub mod behind;
 pub mod sights;
 pub mod writes;
 
@@ -25,7 +26,7 @@ use tokio::sync::{Mutex, OnceCell};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many tests may play at most in one binary.
-const PLAYERS: u32 = 48;
+const PLAYERS: u32 = 64;
 
 /// Recipients that belong to each test.
 const RECIPIENTS: u32 = 60;
