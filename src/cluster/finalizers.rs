@@ -50,6 +50,8 @@ where
     let (name, params, patch) = (object.name_any(), PatchParams::default(), Patch::<()>::Json(patch));
     match within_deadline(api.patch(&name, &params, &patch)).await {
         Ok(_) => Ok(()),
+        // A failed test of these patches is answered as an invalid request; nothing else in them can be invalid.
+        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_invalid() => Err(ClusterError::Conflict),
         Err(ClusterError::Api(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
         Err(error) => Err(error),
     }

@@ -33,15 +33,11 @@ impl ClusterError {
     }
 }
 
-/// Runs one call under its deadline. A stale version and a failed patch test both are `Conflict`.
+/// Runs one call under its deadline. A stale version is `Conflict`.
 pub async fn within_deadline<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
     match tokio::time::timeout(CALL_DEADLINE, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(kube::Error::Api(status)))
-            if status.is_conflict() || status.is_invalid() && status.message.contains("test") =>
-        {
-            Err(ClusterError::Conflict)
-        }
+        Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(ClusterError::Conflict),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(ClusterError::Deadline),
     }

@@ -8,10 +8,10 @@ use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
 use super::context::Stores;
+use crate::api::CloudAccount;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom};
 use crate::api::conditions::Reason;
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
-use crate::api::{CloudAccount, FINALIZER};
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
@@ -126,9 +126,10 @@ pub fn shares_of<'a>(
             continue;
         }
         match guarded {
+            // It may want anybody, whether it could ever be read or not, but only where the image's owner lets it.
             Guarded::Unreadable(left) => {
-                let held = left.metadata.finalizers.as_ref().is_some_and(|f| f.iter().any(|f| f == FINALIZER));
-                blind |= held;
+                let namespace = left.metadata.namespace.clone().unwrap_or_default();
+                blind |= consent(image, &namespace, stores) != Consent::Withheld;
             }
             Guarded::Readable(share) if is_held(share.as_ref()) => shares.push(to_share(image, share, stores)),
             Guarded::Readable(_) => {}

@@ -78,9 +78,22 @@ impl Memories {
         self.with(uid, |memory| memory.next_look = Some(at));
     }
 
-    /// The next call of `due` finds everything changed.
-    pub fn upset(&self, uid: &str) {
-        self.with(uid, |memory| memory.done = None);
+    /// A write upon this version of the object was refused: there is a newer one, and the next pass is over that.
+    pub fn overtaken(&self, uid: &str, version: &str) {
+        self.with(uid, |memory| {
+            memory.done = None;
+            let newer = version.parse::<u64>().ok().map(|version| version.saturating_add(1));
+            memory.written = memory.written.max(newer);
+        });
+    }
+
+    /// A pass broke off: the next call of `due` finds everything changed. Returns how many in a row failed.
+    pub fn broke_off(&self, uid: &str) -> u32 {
+        self.with(uid, |memory| {
+            memory.done = None;
+            memory.failures = memory.failures.saturating_add(1);
+            memory.failures
+        })
     }
 
     /// We wrote this version of the object.
@@ -88,7 +101,7 @@ impl Memories {
         self.with(uid, |memory| memory.written = version.parse().ok().or(memory.written));
     }
 
-    /// Whether a version was read before our own last write: too old to act upon.
+    /// Whether a version is known not to be the newest, by a write of ours or of somebody else: too old to act upon.
     pub fn is_stale(&self, uid: &str, version: &str) -> bool {
         self.with(uid, |memory| {
             version.parse::<u64>().ok().zip(memory.written).is_some_and(|(seen, written)| seen < written)

@@ -9,6 +9,7 @@
     reason = "every test binary uses another part of the stage"
 )]
 
+pub mod behind;
 mod evidence;
 pub mod sights;
 pub mod writes;
@@ -57,7 +58,7 @@ impl<K> Kind for K where
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many tests may play at most in one binary.
-const PLAYERS: u32 = 48;
+const PLAYERS: u32 = 64;
 
 /// Recipients that belong to each test.
 const RECIPIENTS: u32 = 60;

@@ -54,9 +54,16 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
             Ok(Action::await_change())
         }
         Ok(pass::Passed::LookAgain(verdict)) => Ok(next_look(&ctx, &uid, inputs, &verdict)),
+        Err(error) if error.is_conflict() => {
+            ctx.memories.overtaken(&uid, &image.resource_version().unwrap_or_default());
+            Ok(Action::requeue(SOON))
+        }
+        // Each try looks at the cloud too: while the API server is away, the tries grow rare.
         Err(error) => {
-            ctx.memories.upset(&uid);
-            if error.is_conflict() { Ok(Action::requeue(SOON)) } else { Err(error.into()) }
+            tracing::warn!(object.name = %image.name_any(), %error, "the pass broke off and is tried again");
+            let failures = ctx.memories.broke_off(&uid);
+            let verdict = Verdict::Retrying { not_before: None };
+            Ok(Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now())))
         }
     }
 }

@@ -36,12 +36,14 @@ pub(super) struct Report {
     pub(super) look_again: Option<Timestamp>,
     pub(super) plan: Option<Plan>,
     pub(super) seen: bool,
+    /// The shares had changed by the time of the calls, and none was made.
+    pub(super) overtaken: bool,
 }
 
 impl Report {
     /// The cloud was seen.
     pub(super) fn seen(ledger: Ledger, plan: Option<Plan>, facts: Option<ImageFacts>) -> Self {
-        Self { ledger, facts, trouble: None, only_to_end: None, look_again: None, plan, seen: true }
+        Self { ledger, facts, trouble: None, only_to_end: None, look_again: None, plan, seen: true, overtaken: false }
     }
 
     /// Recipients at the cloud, as far as they were read.
@@ -242,10 +244,11 @@ impl<'a> Reporter<'a> {
     fn verdict(&self, report: &Report, obstacle: Option<&Trouble>, held: Option<&Trouble>, now: Timestamp) -> Verdict {
         let expiry = self.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
         let soonest = report.look_again.into_iter().chain(expiry).min();
-        let base = obstacle.or(held).map_or(Verdict::Settled, Verdict::from);
+        let quiet = if report.overtaken { Verdict::Retrying { not_before: None } } else { Verdict::Settled };
+        let base = obstacle.or(held).map_or(quiet, Verdict::from);
         match (&base, soonest) {
             // A fault is retried with growing pauses, whatever else is due.
-            (Verdict::Retrying { .. }, Some(_)) if report.trouble.is_some() => base,
+            (Verdict::Retrying { .. }, Some(_)) if report.trouble.is_some() || report.overtaken => base,
             (_, Some(at)) if at.duration_since(now) < self.slow_look() => Verdict::Waiting(at),
             _ => base,
         }

@@ -16,6 +16,8 @@ const OVER_LIMIT: [&str; 1] = ["QuotaExceed.ShareImageUser"];
 enum Claim {
     /// Nothing: it ended, or has no consent.
     None,
+    /// It is being deleted: what it still has is judged when it leaves.
+    Leaving,
     /// It may be wished or not: consent that only labels tell.
     Unclear,
     /// It keeps what it has.
@@ -197,8 +199,10 @@ fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
     let expires = share.text("/spec/expirationTime").parse::<Timestamp>().ok();
     let suspended = share.object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
     let consent = consent(share, image);
-    if is_deleting(share) || consent == Some(false) {
+    if consent == Some(false) {
         Claim::None
+    } else if is_deleting(share) {
+        Claim::Leaving
     } else if consent.is_none() {
         Claim::Unclear
     } else if suspended {

@@ -1,0 +1,33 @@
+//! What must hold when views are stale, the operator stalls, shares cannot be read and answers are incomplete: judged by
+//! the cloud's journal, the API's history and the auditor. The operator sits behind the fault proxy.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod frozen;
+mod orders;
+mod pages;
+mod stale;
+#[path = "../support/mod.rs"]
+mod support;
+mod unreadable;
+
+use anyhow::Result;
+use serde_json::json;
+use support::behind::Behind;
+use support::{QUICK, world};
+use tokio::sync::{OnceCell, RwLock};
+
+/// Tests that stop the operator, or hold what it sees of everybody, have the stage alone.
+static STAGE: RwLock<()> = RwLock::const_new(());
+
+async fn behind() -> Result<&'static Behind> {
+    static BEHIND: OnceCell<Behind> = OnceCell::const_new();
+    BEHIND
+        .get_or_try_init(async || {
+            let mut world = world();
+            // The owner's own limit is the vendor's default unless its account says otherwise.
+            world["rules"] = json!({"recipientsPerImage": 200});
+            Behind::start(world, &QUICK).await
+        })
+        .await
+}

@@ -1,0 +1,76 @@
+//! More recipients than one page of the cloud's list holds, and a second page that does not come.
+
+use anyhow::Result;
+use futures::future::try_join_all;
+use imageshare_harness::proxy::{Deed, Rule, Upstream, Which};
+use imageshare_operator::api::{CloudImage, ImageShare};
+use serde_json::json;
+
+use crate::support::sights::{LIST, MODIFY};
+use crate::support::{Player, condition};
+use crate::{STAGE, behind};
+
+const MANY: usize = 105;
+
+/// A player whose image is shared with `MANY` by the share `crowd`, and with one more by the share `one`.
+async fn crowded() -> Result<(Player, Vec<String>)> {
+    let behind = behind().await?;
+    let limits = serde_json::from_value(json!({"recipientsPerImage": 200}))?;
+    let player = behind.player_with(|account| account.limits = Some(limits)).await?;
+    player.image("golden", |_| {}).await?;
+    // Accounts of two players more: nobody has as many of its own.
+    let (second, third) = (Player::enter_on(behind.stage).await?, Player::enter_on(behind.stage).await?);
+    let everybody = (1..=60).map(|n| player.recipient(n)).chain((1..=60).map(|n| second.recipient(n)));
+    let crowd: Vec<String> = everybody.take(MANY).collect();
+    player.share_with("crowd", &crowd, |_| {}).await?;
+    player.share_with("one", &[third.recipient(1)], |_| {}).await?;
+    player.ready::<ImageShare>("crowd").await?;
+    player.ready::<ImageShare>("one").await?;
+    Ok((player, crowd))
+}
+
+async fn judge(deed: Deed, status: &str, reason: &str) -> Result<()> {
+    let behind = behind().await?;
+    let (player, crowd) = crowded().await?;
+    let changes = player.calls(MODIFY).await?;
+    let second_page = Which::read().to(Upstream::Cloud).action(LIST).path(&player.image_id(1)).path("PageNumber=2");
+    let trouble = behind.proxy.add(Rule::new(second_page, deed));
+    player.reshare_with("crowd", crowd.iter().take(3).cloned()).await?;
+    player.delete::<ImageShare>("one").await?;
+    player.until::<CloudImage>("golden", status, reason).await?;
+    let met = trouble.hits().len();
+    imageshare_harness::eventually(crate::support::PATIENCE, "further looks", async || {
+        Ok((trouble.hits().len() >= met + 2).then_some(()))
+    })
+    .await?;
+    assert_eq!(player.calls(MODIFY).await?, changes, "nothing is revoked upon half a list");
+    let left = player.get::<ImageShare>("one").await?;
+    assert!(left["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty()));
+    let image = player.get::<CloudImage>("golden").await?;
+    assert_eq!(condition(&image, "Ready").unwrap().reason, reason);
+    assert_eq!(player.shared_with(1).await?.len(), MANY + 1);
+    drop(trouble);
+    player.gone::<ImageShare>("one").await?;
+    player.ready::<ImageShare>("crowd").await?;
+    player.until_shared_with(1, 1..=3).await?;
+    behind.audit(&[&player], &[]).await
+}
+
+#[tokio::test]
+async fn nothing_is_concluded_from_a_first_page_whose_second_does_not_come_or_contradicts_it() -> Result<()> {
+    let _shared = STAGE.read().await;
+    let empty = json!({
+        "RequestId": "0", "PageNumber": 2, "PageSize": 100, "TotalCount": 0, "ShareGroups": {"ShareGroup": []},
+        "Accounts": {"Account": []}, "RegionId": "cn-hangzhou", "ImageId": "m-0",
+    });
+    let cases = [
+        (Deed::CutAfter, "CloudUnavailable"),
+        (
+            Deed::Answer(503, json!({"Code": "ServiceUnavailable", "Message": "", "RequestId": "0"}).to_string()),
+            "CloudUnavailable",
+        ),
+        (Deed::Answer(200, empty.to_string()), "AnswerUnclear"),
+    ];
+    try_join_all(cases.into_iter().map(|(deed, reason)| judge(deed, "Unknown", reason))).await?;
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The API server away, the cloud away, the cloud throttling: with the operator's own pace of tries. What people wish right
+//! before, during and right after is fulfilled within 30 s after the end, without a storm, and nobody loses anything.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
+use imageshare_harness::proxy::{Call, Deed, Rule, Upstream, Which};
+use imageshare_operator::api::{CloudImage, ImageShare};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use support::behind::Behind;
+use support::sights::MODIFY;
+use support::{Player, world};
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::sleep;
+
+const OUTAGE: Duration = Duration::from_secs(30);
+
+/// How soon all must be well after the end.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+/// What was under way when the lights went out.
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(1);
+
+/// What an account may be called at once after a rest, and then each second.
+const BURST: usize = 10;
+const PER_SECOND: usize = 5;
+
+/// Drift is looked for often, so that there is something to do all the time; all else is at its default.
+const ARGUMENTS: [&str; 6] =
+    ["--drift-interval", "5s", "--absence-window", "1s", "--log", "info,imageshare_operator=debug"];
+
+/// One outage at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+async fn behind() -> Result<&'static Behind> {
+    static BEHIND: OnceCell<Behind> = OnceCell::const_new();
+    BEHIND.get_or_try_init(async || Behind::start(world(), &ARGUMENTS).await).await
+}
+
+/// 1 to 3 by the share `team`, 4 by `leaving`.
+async fn enter() -> Result<Player> {
+    let player = behind().await?.player().await?;
+    player.share("team", 1..=3).await?;
+    player.share("leaving", [4]).await?;
+    player.ready::<ImageShare>("team").await?;
+    player.ready::<ImageShare>("leaving").await?;
+    player.until_shared_with(1, 1..=4).await?;
+    Ok(player)
+}
+
+/// Wishes that change while nothing can be done about them; and somebody takes 2 away by hand.
+async fn wish_during(player: &Player) -> Result<()> {
+    player.reshare("team", [2, 3, 5]).await?;
+    player.share_by_hand(1, &[], &[2]).await?;
+    player.delete::<ImageShare>("leaving").await
+}
+
+/// Wishes that change as soon as all is well again; then the end of it all.
+async fn judge_recovery(player: &Player, ended: Timestamp) -> Result<()> {
+    player.share("late", [7]).await?;
+    player.until_shared_with(1, [2, 3, 5, 6, 7]).await?;
+    for share in ["team", "early", "late"] {
+        player.ready::<ImageShare>(share).await?;
+    }
+    player.gone::<ImageShare>("leaving").await?;
+    let took = Timestamp::now().duration_since(ended).unsigned_abs();
+    println!("{}: recovered after {took:?}", player.namespace.name());
+    ensure!(took <= RECOVERY, "it took {took:?}");
+    let mut removed = player.removed().await?;
+    removed.sort();
+    assert_eq!(removed, player.recipients([1, 4]), "exactly those nobody wished any more, each once");
+    behind().await?.audit(&[player], &[]).await
+}
+
+fn between(from: Timestamp, to: Timestamp) -> impl Fn(&Call) -> bool {
+    move |call| call.asked_at > from && call.asked_at <= to
+}
+
+/// Cloud calls about a player's image in a span of time.
+fn about(player: &Player, calls: &[Call], from: Timestamp, to: Timestamp) -> Vec<Call> {
+    let image = player.image_id(1);
+    let within = between(from, to);
+    calls.iter().filter(|c| c.upstream == Upstream::Cloud && c.path.contains(&image) && within(c)).cloned().collect()
+}
+
+/// No storm at the cloud: at most a call a second during, and what the bucket allows after.
+fn judge_calls(player: &Player, calls: &[Call], began: Timestamp, ended: Timestamp) -> Result<()> {
+    let during = about(player, calls, began, ended).len();
+    let seconds = usize::try_from(ended.duration_since(began).as_secs())?;
+    let now = Timestamp::now();
+    let after = about(player, calls, ended, now).len();
+    let seconds_after = usize::try_from(now.duration_since(ended).as_secs())? + 1;
+    let name = player.namespace.name();
+    println!("{name}: {during} calls in {seconds} s, then {after} in {seconds_after} s");
+    ensure!(during <= seconds, "{name}: {during} calls in {seconds} s");
+    ensure!(after <= BURST + PER_SECOND * seconds_after, "{name}: {after} calls in {seconds_after} s after the end");
+    let first = between(ended, ended + SignedDuration::from_secs(1));
+    let at_once = about(player, calls, ended, now).into_iter().filter(|call| first(call)).count();
+    ensure!(at_once <= BURST + PER_SECOND, "{name}: {at_once} calls in the first second after the end");
+    Ok(())
+}
+
+#[tokio::test]
+async fn half_a_minute_without_the_api_server() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let behind = behind().await?;
+    let players = try_join_all((0..3).map(|_| enter())).await?;
+    // Right before: it may or may not get through.
+    try_join_all(players.iter().map(|player| player.share("early", [6]))).await?;
+    let away = Rule::new(Which::any().to(Upstream::Kubernetes), Deed::CutBefore);
+    let away = behind.proxy.add(away);
+    behind.proxy.disconnect(Upstream::Kubernetes);
+    let began = Timestamp::now();
+    try_join_all(players.iter().map(wish_during)).await?;
+    sleep(OUTAGE).await;
+    let asked = away.hits().len();
+    drop(away);
+    let ended = Timestamp::now();
+    let judged = players.iter().map(|player| judge_recovery(player, ended));
+    try_join_all(judged).await.context("without the API server")?;
+    let calls = behind.proxy.calls();
+    let blind = between(began + UNDER_WAY, ended);
+    let writes: Vec<String> = calls
+        .iter()
+        .filter(|c| c.upstream == Upstream::Cloud && c.write.is_some() && blind(c))
+        .map(Call::line)
+        .collect();
+    assert_eq!(writes, Vec::<String>::new(), "nothing changes at the cloud without a ledger");
+    println!("{asked} requests to the API server in {OUTAGE:?}");
+    ensure!(asked <= 10 * 30, "{asked} requests to an API server that is away");
+    for player in &players {
+        judge_calls(player, &calls, began, ended)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn half_a_minute_without_the_cloud_and_half_a_minute_of_throttling() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let behind = behind().await?;
+    let players = try_join_all((0..4).map(|_| enter())).await?;
+    let throttled = json!({"Code": "Throttling.User", "Message": "too many", "RequestId": "0"}).to_string();
+    let deeds = [
+        Deed::CutBefore,
+        Deed::Answer(503, json!({"Code": "ServiceUnavailable", "Message": "", "RequestId": "0"}).to_string()),
+        Deed::Answer(400, throttled.clone()),
+        Deed::Answer(400, throttled),
+    ];
+    try_join_all(players.iter().map(|player| player.share("early", [6]))).await?;
+    let began = Timestamp::now();
+    let mut weather = Vec::new();
+    for (number, (player, deed)) in players.iter().zip(deeds).enumerate() {
+        let all = Which::any().to(Upstream::Cloud).path(&player.image_id(1));
+        // The last is throttled where it changes something only.
+        let which = if number == 3 { all.action(MODIFY) } else { all };
+        weather.push(behind.proxy.add(Rule::new(which, deed)));
+    }
+    try_join_all(players.iter().map(wish_during)).await?;
+    sleep(OUTAGE).await;
+    for player in &players {
+        player
+            .until_it::<CloudImage>("golden", "trouble told", |o| {
+                support::condition(o, "Ready").is_some_and(|ready| ready.status == "Unknown")
+            })
+            .await?;
+    }
+    let met: Vec<usize> = weather.iter().map(|trigger| trigger.hits().len()).collect();
+    drop(weather);
+    let ended = Timestamp::now();
+    try_join_all(players.iter().map(|player| judge_recovery(player, ended))).await.context("without the cloud")?;
+    println!("{met:?} calls met the weather");
+    ensure!(met.iter().all(|count| *count > 1), "it was tried: {met:?}");
+    let calls = behind.proxy.calls();
+    for player in &players {
+        judge_calls(player, &calls, began, ended)?;
+    }
+    Ok(())
+}
