@@ -33,12 +33,16 @@ impl ClusterError {
     }
 }
 
+/// How the API server words that a JSON patch, here one of its tests, does not apply: `NewGenericServerResponse` in
+/// apimachinery. What breaks a definition's rules is worded otherwise.
+const PATCH_DOES_NOT_APPLY: &str = "the server rejected our request due to an error in our request";
+
 /// Runs one call under its deadline. A stale version and a failed patch test both are `Conflict`.
 pub async fn within_deadline<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
     match tokio::time::timeout(CALL_DEADLINE, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(kube::Error::Api(status)))
-            if status.is_conflict() || status.is_invalid() && status.message.contains("test") =>
+            if status.is_conflict() || status.is_invalid() && status.message.starts_with(PATCH_DOES_NOT_APPLY) =>
         {
             Err(ClusterError::Conflict)
         }
