@@ -126,8 +126,11 @@ async fn half_a_minute_without_the_api_server() -> Result<()> {
     try_join_all(judged).await.context("without the API server")?;
     let calls = behind.proxy.calls();
     let blind = between(began + UNDER_WAY, ended);
-    let writes: Vec<String> =
-        calls.iter().filter(|c| c.upstream == Upstream::Cloud && c.write.is_some() && blind(c)).map(Call::line).collect();
+    let writes: Vec<String> = calls
+        .iter()
+        .filter(|c| c.upstream == Upstream::Cloud && c.write.is_some() && blind(c))
+        .map(Call::line)
+        .collect();
     assert_eq!(writes, Vec::<String>::new(), "nothing changes at the cloud without a ledger");
     println!("{asked} requests to the API server in {OUTAGE:?}");
     ensure!(asked <= 10 * 30, "{asked} requests to an API server that is away");
@@ -161,10 +164,11 @@ async fn half_a_minute_without_the_cloud_and_half_a_minute_of_throttling() -> Re
     try_join_all(players.iter().map(wish_during)).await?;
     sleep(OUTAGE).await;
     for player in &players {
-        player.until_it::<CloudImage>("golden", "trouble told", |o| {
-            support::condition(o, "Ready").is_some_and(|ready| ready.status == "Unknown")
-        })
-        .await?;
+        player
+            .until_it::<CloudImage>("golden", "trouble told", |o| {
+                support::condition(o, "Ready").is_some_and(|ready| ready.status == "Unknown")
+            })
+            .await?;
     }
     let met: Vec<usize> = weather.iter().map(|trigger| trigger.hits().len()).collect();
     drop(weather);

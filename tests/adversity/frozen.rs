@@ -162,7 +162,13 @@ impl Case {
     }
 }
 
-async fn share(host: &Player, guest: &Player, image: &str, name: &str, to: impl IntoIterator<Item = u32>) -> Result<()> {
+async fn share(
+    host: &Player,
+    guest: &Player,
+    image: &str,
+    name: &str,
+    to: impl IntoIterator<Item = u32>,
+) -> Result<()> {
     let ids: Vec<String> = to.into_iter().map(|n| host.recipient(n)).collect();
     let reference = serde_json::from_value(json!({"name": image, "namespace": host.namespace.name()}))?;
     guest.share_with(name, &ids, |spec| spec.image_ref = reference).await
@@ -197,9 +203,11 @@ async fn freeze(cases: impl IntoIterator<Item = (Step, Meanwhile)>, pause: Durat
     tokio::time::sleep(pause).await;
     operator.thaw()?;
     drop(operator);
-    try_join_all(cases.iter().map(async |case| {
-        case.judge().await.with_context(|| format!("{:?}, {:?}", case.step, case.meanwhile))
-    }))
+    try_join_all(
+        cases
+            .iter()
+            .map(async |case| case.judge().await.with_context(|| format!("{:?}, {:?}", case.step, case.meanwhile))),
+    )
     .await?;
     Ok(())
 }
@@ -212,8 +220,8 @@ async fn halted_anywhere_in_a_pass_nothing_is_granted_or_revoked_against_what_wa
 /// Longer than any call may take: every deadline has passed when it wakes.
 #[tokio::test]
 async fn halted_beyond_every_deadline_the_end_is_the_same() -> Result<()> {
-    let cases = STEPS.into_iter().flat_map(|step| {
-        [Meanwhile::ShareDeleted, Meanwhile::WishedByAnother].map(|meanwhile| (step, meanwhile))
-    });
+    let cases = STEPS
+        .into_iter()
+        .flat_map(|step| [Meanwhile::ShareDeleted, Meanwhile::WishedByAnother].map(|meanwhile| (step, meanwhile)));
     freeze(cases, Duration::from_secs(11)).await
 }

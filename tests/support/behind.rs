@@ -8,7 +8,7 @@ use imageshare_operator::api::cloud_account::CloudAccountSpec;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Player, Stage};
+use super::{Player, Stage, players_of};
 
 /// The stage, and what stands around it.
 pub struct Behind {
@@ -31,7 +31,8 @@ impl Behind {
             .arguments(["--allowed-endpoint", &proxy.cloud()])
             .arguments(arguments.iter().copied());
         let operator = Mutex::new(Operator::start(launch, &run)?);
-        let stage: &'static Stage = Box::leak(Box::new(Stage { control_plane, cloud, operator }));
+        let stage: &'static Stage =
+            Box::leak(Box::new(Stage { control_plane, cloud, operator, players: players_of(&world) }));
         Ok(Self { stage, proxy, history, world })
     }
 
@@ -60,9 +61,8 @@ impl Behind {
     /// the test itself made happen behind the operator's back.
     pub async fn audit(&self, players: &[&Player], unavoidable: &[Invariant]) -> Result<()> {
         let journal = self.stage.cloud.journal(0).await?;
-        let of_players = |entry: &&Value| {
-            players.iter().any(|p| [1, 2].iter().any(|n| entry["image"] == p.image_id(*n).as_str()))
-        };
+        let of_players =
+            |entry: &&Value| players.iter().any(|p| [1, 2].iter().any(|n| entry["image"] == p.image_id(*n).as_str()));
         let journal: Vec<Value> = journal.iter().filter(of_players).cloned().collect();
         let mut versions = self.history.versions().await?;
         versions.retain(|version| players.iter().any(|player| player.namespace.name() == version.namespace()));
