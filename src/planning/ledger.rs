@@ -55,7 +55,7 @@ pub struct Ledger {
 /// Kubernetes keeps whole seconds and cuts the rest off: rounded up, so that no wait counted from here ends early.
 fn written(time: Timestamp) -> Time {
     let whole = time.as_second();
-    let up = if time.subsec_nanosecond() == 0 { whole } else { whole.saturating_add(1) };
+    let up = if time.subsec_nanosecond() > 0 { whole.saturating_add(1) } else { whole };
     Time(Timestamp::from_second(up).unwrap_or(time))
 }
 

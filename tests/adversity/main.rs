@@ -14,8 +14,11 @@ mod unreadable;
 use anyhow::Result;
 use serde_json::json;
 use support::behind::Behind;
-use support::{QUICK, world};
+use support::{QUICK, world_of};
 use tokio::sync::{OnceCell, RwLock};
+
+const PLAYERS: u32 = 70;
+const RECIPIENTS: u32 = 10;
 
 /// Tests that stop the operator, or hold what it sees of everybody, have the stage alone.
 static STAGE: RwLock<()> = RwLock::const_new(());
@@ -24,7 +27,9 @@ async fn behind() -> Result<&'static Behind> {
     static BEHIND: OnceCell<Behind> = OnceCell::const_new();
     BEHIND
         .get_or_try_init(async || {
-            let mut world = world();
+            let mut world = world_of(PLAYERS, RECIPIENTS);
+            let crowd = world["accounts"].as_array_mut().unwrap();
+            crowd.extend(pages::crowd().map(|id| json!({"id": id})));
             // The owner's own limit is the vendor's default unless its account says otherwise.
             world["rules"] = json!({"recipientsPerImage": 200});
             Behind::start(world, &QUICK).await

@@ -8,7 +8,7 @@ use imageshare_operator::api::cloud_account::CloudAccountSpec;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Player, Stage};
+use super::{Player, Stage, players_of};
 
 /// The stage, and what stands around it.
 pub struct Behind {
@@ -31,7 +31,8 @@ impl Behind {
             .arguments(["--allowed-endpoint", &proxy.cloud()])
             .arguments(arguments.iter().copied());
         let operator = Mutex::new(Operator::start(launch, &run)?);
-        let stage: &'static Stage = Box::leak(Box::new(Stage { control_plane, cloud, operator }));
+        let stage: &'static Stage =
+            Box::leak(Box::new(Stage { control_plane, cloud, operator, players: players_of(&world) }));
         Ok(Self { stage, proxy, history, world })
     }
 

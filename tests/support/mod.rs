@@ -58,7 +58,7 @@ impl<K> Kind for K where
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many tests may play at most in one binary.
-const PLAYERS: u32 = 64;
+const PLAYERS: u32 = 48;
 
 /// Recipients that belong to each test.
 const RECIPIENTS: u32 = 60;
@@ -72,6 +72,8 @@ pub struct Stage {
     pub cloud: Simulator,
     /// Held by a test for as long as it kills and starts the operator.
     pub operator: Mutex<Operator>,
+    /// How many tests may play.
+    pub players: u32,
 }
 
 impl Stage {
@@ -105,11 +107,16 @@ pub fn key(player: u32) -> Value {
 
 /// The world of all players: each owner has two images, and 60 accounts it may share with.
 pub fn world() -> Value {
+    world_of(PLAYERS, RECIPIENTS)
+}
+
+/// The same for so many players with so many recipients each.
+pub fn world_of(players: u32, recipients: u32) -> Value {
     let mut accounts = Vec::new();
     let mut images = Vec::new();
-    for player in 0..PLAYERS {
+    for player in 0..players {
         accounts.push(json!({"id": owner_id(player), "site": "International", "keys": [key(player)]}));
-        accounts.extend((1..=RECIPIENTS).map(|n| json!({"id": recipient_id(player, n)})));
+        accounts.extend((1..=recipients).map(|n| json!({"id": recipient_id(player, n)})));
         for n in 1..=2 {
             images.push(
                 json!({"id": image_id(player, n), "region": REGION, "owner": owner_id(player), "name": "golden"}),
@@ -148,7 +155,12 @@ pub async fn start(world: &Value, arguments: &[&str]) -> Result<Stage> {
         .arguments(["--allowed-endpoint", cloud.cloud()])
         .arguments(arguments.iter().copied());
     let operator = Mutex::new(Operator::start(launch, &run)?);
-    Ok(Stage { control_plane, cloud, operator })
+    Ok(Stage { control_plane, cloud, operator, players: players_of(world) })
+}
+
+/// How many players a world has: each has two images.
+pub fn players_of(world: &Value) -> u32 {
+    world["images"].as_array().map_or(0, |images| u32::try_from(images.len() / 2).unwrap_or(u32::MAX))
 }
 
 /// The stage shared by the tests of a binary that need nothing special.
@@ -178,7 +190,7 @@ impl Player {
     pub async fn enter_on(stage: &'static Stage) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        anyhow::ensure!(number < PLAYERS, "too many tests for this world");
+        anyhow::ensure!(number < stage.players, "too many tests for this world");
         let client = stage.control_plane.client().await?;
         let namespace = Namespace::create(&client, "player").await?;
         let since = stage.cloud.journal(0).await?.last().and_then(|e| e["seq"].as_u64()).unwrap_or_default();

@@ -97,7 +97,7 @@ impl Auditor {
             if !names(share, image) {
                 continue;
             }
-            for recipient in recipients(share) {
+            for recipient in recipients(self.witnessed.as_wished(share)) {
                 let kept = self.claims_by(image, recipient, share.revision, share.seen_at);
                 let kept = kept.into_iter().any(|(claim, _)| claim != Claim::None);
                 let retained = ledger_state(image, recipient) == Some("Retained");
@@ -171,7 +171,8 @@ impl Auditor {
 
     fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
         let shares = self.witnessed.lives("ImageShare").filter_map(|life| alive(life, revision));
-        let naming = shares.filter(|share| names(share, image) && recipients(share).any(|id| id == recipient));
+        let asks = |share: &&Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
+        let naming = shares.filter(|share| names(share, image)).filter(asks);
         naming.map(|share| (claim(share, image, at), title(share))).collect()
     }
 

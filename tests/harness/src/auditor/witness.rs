@@ -124,7 +124,8 @@ impl Witnessed {
 
     /// It was not written before this.
     pub(super) fn earliest(&self, version: &Version) -> Timestamp {
-        let told = version.seen_at.saturating_sub(self.lag).unwrap_or(Timestamp::MIN);
+        // An answer that came sooner shows that the watch lagged more than it should.
+        let told = version.seen_at.saturating_sub(self.lag).unwrap_or(Timestamp::MIN).min(self.latest(version));
         // A write that changes nothing answers with the version that was there: it came too late to be its origin.
         let asked = self.proofs_of(version).map(|proof| proof.asked_at).min();
         asked.filter(|asked| *asked <= version.seen_at).map_or(told, |asked| asked.max(told))
@@ -155,6 +156,14 @@ impl Witnessed {
     fn revision_by(&self, at: Timestamp) -> u64 {
         let shares = self.lives("ImageShare").flatten();
         shares.filter(|version| self.latest(version) <= at).map(|version| version.revision).max().unwrap_or(0)
+    }
+
+    /// A share as it was before its deletion was asked for: what it is edited to afterwards it does not wish, and what it
+    /// had is what it answers for.
+    pub(super) fn as_wished<'a>(&'a self, share: &'a Version) -> &'a Version {
+        let deleting = |version: &Version| version.object.pointer("/metadata/deletionTimestamp").is_some();
+        let life = self.lives.get(share.uid()).filter(|_| deleting(share));
+        life.and_then(|life| life.iter().rfind(|version| !deleting(version))).unwrap_or(share)
     }
 }
 
