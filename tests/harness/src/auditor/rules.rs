@@ -98,8 +98,11 @@ impl Auditor {
                 continue;
             }
             for recipient in recipients(self.witnessed.as_wished(share)) {
-                let kept = self.claims_by(image, recipient, share.revision, share.seen_at);
-                let kept = kept.into_iter().any(|(claim, _)| claim != Claim::None);
+                // Once another share claimed it while this one was leaving, it was that one's.
+                let kept = self.witnessed.while_leaving(share).into_iter().any(|revision| {
+                    let claims = self.claims_by(image, recipient, revision, share.seen_at);
+                    claims.into_iter().any(|(claim, title)| claim != Claim::None && title != self::title(share))
+                });
                 let retained = ledger_state(image, recipient) == Some("Retained");
                 if let Some(act) = self.left_behind(life, share, recipient).filter(|_| !kept && !retained) {
                     let what = format!("{recipient} still has {} though its share left", act.image);

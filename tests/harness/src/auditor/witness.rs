@@ -165,6 +165,15 @@ impl Witnessed {
         let life = self.lives.get(share.uid()).filter(|_| deleting(share));
         life.and_then(|life| life.iter().rfind(|version| !deleting(version))).unwrap_or(share)
     }
+
+    /// The revisions of shares from this share's deletion being asked for to its departure.
+    pub(super) fn while_leaving(&self, share: &Version) -> Vec<u64> {
+        let wished = self.as_wished(share).revision;
+        let life = self.lives.get(share.uid()).into_iter().flatten();
+        let asked = life.map(|v| v.revision).find(|revision| *revision > wished).unwrap_or(share.revision);
+        let shares = self.lives("ImageShare").flatten().map(|version| version.revision);
+        shares.filter(|revision| (asked..=share.revision).contains(revision)).collect()
+    }
 }
 
 /// An object's newest version up to a revision; `None` if it did not live then.
