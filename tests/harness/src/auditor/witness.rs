@@ -152,6 +152,13 @@ impl Witnessed {
         known.max(image.revision)
     }
 
+    /// The revisions that a list asked for after `horizon` and answered before `at` may have shown.
+    pub(super) fn lists(&self, horizon: u64, at: Timestamp) -> Vec<u64> {
+        let shares = self.lives("ImageShare").flatten();
+        let possible = shares.filter(|version| version.revision > horizon && self.earliest(version) <= at);
+        [horizon].into_iter().chain(possible.map(|version| version.revision)).collect()
+    }
+
     /// The last revision of any share that was certainly written by then.
     fn revision_by(&self, at: Timestamp) -> u64 {
         let shares = self.lives("ImageShare").flatten();
