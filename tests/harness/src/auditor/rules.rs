@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::witness::{Act, Life, ledger_state, names, recipients};
+use super::witness::{Act, Life, alive, ledger_state, names, recipients};
 use super::{Auditor, Invariant, Violation};
 use crate::history::Version;
 
@@ -98,7 +98,7 @@ impl Auditor {
             return;
         }
         let images = self.witnessed.lives("CloudImage");
-        for (life, image) in images.filter_map(|life| Some((life, self.witnessed.alive(life, share.revision)?))) {
+        for (life, image) in images.filter_map(|life| Some((life, alive(life, share.revision)?))) {
             if !names(share, image) {
                 continue;
             }
@@ -151,7 +151,7 @@ impl Auditor {
             );
         }
         for life in self.witnessed.lives("ImageShare") {
-            let Some(share) = self.witnessed.alive(life, image.revision) else { continue };
+            let Some(share) = alive(life, image.revision) else { continue };
             // One that came while the image was leaving could not be known.
             let known = life.first().is_some_and(|first| {
                 let left = self.witnessed.earliest(image).saturating_sub(self.witnessed.lag);
@@ -178,7 +178,7 @@ impl Auditor {
     }
 
     fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
-        let shares = self.witnessed.lives("ImageShare").filter_map(|life| self.witnessed.alive(life, revision));
+        let shares = self.witnessed.lives("ImageShare").filter_map(|life| alive(life, revision));
         let asks = |share: &&Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
         let naming = shares.filter(|share| names(share, image)).filter(asks);
         naming.map(|share| (claim(share, image, at), title(share))).collect()

@@ -181,11 +181,6 @@ impl Witnessed {
         let shares = self.lives("ImageShare").flatten().map(|version| version.revision);
         shares.filter(|revision| (asked..=share.revision).contains(revision)).collect()
     }
-
-    /// An object's newest version up to a revision; `None` if it did not live then.
-    pub(super) fn alive<'a>(&self, life: &'a Life, revision: u64) -> Option<&'a Version> {
-        life.iter().rfind(|v| v.revision <= revision).filter(|v| v.change != Change::Deleted)
-    }
 }
 
 /// Where a recipient's grant is in its life, by a `CloudImage`'s ledger.
@@ -205,4 +200,9 @@ pub(super) fn recipients(share: &Version) -> impl Iterator<Item = &str> {
 pub(super) fn names(share: &Version, image: &Version) -> bool {
     let namespace = share.object.pointer("/spec/imageRef/namespace").and_then(Value::as_str);
     share.text("/spec/imageRef/name") == image.name() && namespace.unwrap_or(share.namespace()) == image.namespace()
+}
+
+/// An object's newest version up to a revision; `None` if it did not live then.
+pub(super) fn alive(life: &Life, revision: u64) -> Option<&Version> {
+    life.iter().rfind(|v| v.revision <= revision).filter(|v| v.change != Change::Deleted)
 }
