@@ -29,9 +29,9 @@ async fn loosen(player: &Player) -> Result<()> {
         .get_or_try_init(async || {
             let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/recipients/items/properties\
                         /type/enum";
-            let loosening = json!([{"op": "remove", "path": path}]).to_string();
+            let removal = json!([{"op": "remove", "path": path}]).to_string();
             let definition = "imageshares.imageshare.dev";
-            let arguments = ["patch", "customresourcedefinition", definition, "--type=json", "-p", &loosening];
+            let arguments = ["patch", "customresourcedefinition", definition, "--type=json", "-p", &removal];
             player.stage.control_plane.kubectl(&arguments).await?;
             let object = json!({
                 "apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare", "metadata": {"name": "probe"},

@@ -63,8 +63,13 @@ impl Auditor {
                 continue;
             }
             let wanted_by = |image: &&Version| {
-                let mut claims = self.claims(image, recipient, act.time);
-                claims.find(|(claim, _)| *claim >= Claim::Held).map(|(_, share)| share)
+                // The list after the intent may have shown anything written until the call.
+                let lists = self.witnessed.lists(self.witnessed.horizon(image, act.time), act.time);
+                let wanting = lists.into_iter().map(|revision| {
+                    let claims = self.claims_by(image, recipient, revision, act.time);
+                    claims.into_iter().find(|(claim, _)| *claim >= Claim::Held).map(|(_, share)| share)
+                });
+                wanting.collect::<Option<Vec<String>>>()?.pop()
             };
             let wanting: Vec<String> = ledgers.iter().filter_map(wanted_by).collect();
             if wanting.len() == ledgers.len() {

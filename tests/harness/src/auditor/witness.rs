@@ -152,6 +152,13 @@ impl Witnessed {
         known.max(image.revision)
     }
 
+    /// The revisions that a list asked for after `horizon` and answered before `at` may have shown.
+    pub(super) fn lists(&self, horizon: u64, at: Timestamp) -> Vec<u64> {
+        let shares = self.lives("ImageShare").flatten();
+        let possible = shares.filter(|version| version.revision > horizon && self.earliest(version) <= at);
+        [horizon].into_iter().chain(possible.map(|version| version.revision)).collect()
+    }
+
     /// The last revision of any share that was certainly written by then.
     fn revision_by(&self, at: Timestamp) -> u64 {
         let shares = self.lives("ImageShare").flatten();
@@ -176,11 +183,6 @@ impl Witnessed {
     }
 }
 
-/// An object's newest version up to a revision; `None` if it did not live then.
-pub(super) fn alive(life: &Life, revision: u64) -> Option<&Version> {
-    life.iter().rfind(|v| v.revision <= revision).filter(|v| v.change != Change::Deleted)
-}
-
 /// Where a recipient's grant is in its life, by a `CloudImage`'s ledger.
 pub(super) fn ledger_state<'a>(image: &'a Version, recipient: &str) -> Option<&'a str> {
     let grants = image.object.pointer("/status/grants")?.as_array()?;
@@ -198,4 +200,9 @@ pub(super) fn recipients(share: &Version) -> impl Iterator<Item = &str> {
 pub(super) fn names(share: &Version, image: &Version) -> bool {
     let namespace = share.object.pointer("/spec/imageRef/namespace").and_then(Value::as_str);
     share.text("/spec/imageRef/name") == image.name() && namespace.unwrap_or(share.namespace()) == image.namespace()
+}
+
+/// An object's newest version up to a revision; `None` if it did not live then.
+pub(super) fn alive(life: &Life, revision: u64) -> Option<&Version> {
+    life.iter().rfind(|v| v.revision <= revision).filter(|v| v.change != Change::Deleted)
 }
