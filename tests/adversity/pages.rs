@@ -14,7 +14,7 @@ const MANY: u32 = 105;
 
 /// Accounts that belong to no player.
 pub(crate) fn crowd() -> impl Iterator<Item = String> {
-    (1..=MANY).map(|n| format!("3000000000{n:06}"))
+    (1..=MANY).map(|n| format!("3100000000{n:06}"))
 }
 
 /// A player whose image is shared with `MANY` by the share `crowd`, and with one more by the share `one`.

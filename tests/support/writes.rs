@@ -15,7 +15,7 @@ use super::PATIENCE;
 
 type Seen = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
 
-/// The writes to all objects of a kind in a namespace since this was made. Good for 290 s.
+/// The writes to all objects of a kind in a namespace since this was made.
 pub struct Writes<K> {
     api: Api<K>,
     seen: Seen,
@@ -27,21 +27,25 @@ impl<K: Kind> Writes<K> {
     pub async fn count(api: Api<K>) -> Result<Self> {
         let now = api.list_metadata(&ListParams::default()).await?;
         anyhow::ensure!(now.items.is_empty(), "objects which are there already would be counted short");
-        let version = now.metadata.resource_version.context("a list has a version")?;
-        let mut events = api.watch_metadata(&WatchParams::default(), &version).await?.boxed();
+        let mut version = now.metadata.resource_version.context("a list has a version")?;
         let seen = Seen::default();
-        let noted = Arc::clone(&seen);
+        let (watched, noted) = (api.clone(), Arc::clone(&seen));
+        // The API server ends the watches of a kind whose definition has just settled: this one goes on where it was.
         let watching = tokio::spawn(async move {
-            while let Some(event) = events.try_next().await? {
-                let object = match event {
-                    WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => object,
-                    WatchEvent::Bookmark(_) => continue,
-                    WatchEvent::Error(error) => anyhow::bail!("the watch ended: {error:?}"),
-                };
-                let version = object.resource_version().unwrap_or_default();
-                noted.lock().unwrap().entry(object.name_any()).or_default().insert(version);
+            loop {
+                let mut events = watched.watch_metadata(&WatchParams::default(), &version).await?.boxed();
+                while let Some(event) = events.try_next().await? {
+                    let object = match event {
+                        WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
+                            object
+                        }
+                        WatchEvent::Bookmark(_) => continue,
+                        WatchEvent::Error(error) => anyhow::bail!("the watch ended: {error:?}"),
+                    };
+                    version = object.resource_version().unwrap_or_default();
+                    noted.lock().unwrap().entry(object.name_any()).or_default().insert(version.clone());
+                }
             }
-            anyhow::bail!("the watch ended")
         });
         Ok(Self { api, seen, watching })
     }
