@@ -6,7 +6,7 @@ use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, obs
 use super::report::{Report, Reporter};
 use crate::api::CloudImage;
 use crate::api::cloud_image::ImageDeletionPolicy;
-use crate::api::conditions::Reason;
+use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
 use crate::cluster::{ClusterError, finalizers};
@@ -163,7 +163,11 @@ fn lane(ctx: &Context, image: &CloudImage, shares: &[Share], ledger: &Ledger, ch
         share.standing(now) == Standing::Wishing && served != Some(share.generation)
     };
     let status = image.status.as_ref();
-    let edited = status.and_then(|s| s.observed_generation) != image.metadata.generation
+    // What changed for an image that is not as asked, such as its account's credentials, is somebody's act too: it must
+    // not starve behind looks around.
+    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
+    let edited = !ready
+        || status.and_then(|s| s.observed_generation) != image.metadata.generation
         || requested_at(image).is_some_and(|at| status.and_then(|s| s.last_handled_reconcile_at.as_ref()) != Some(&at));
     if image.metadata.deletion_timestamp.is_some() || ledger.revoking().next().is_some() || shares.iter().any(ended) {
         Lane::Revoke
