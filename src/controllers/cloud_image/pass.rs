@@ -49,7 +49,7 @@ pub(super) async fn run(
     };
     reporter.announce().await?;
     let deleting = image.metadata.deletion_timestamp.is_some();
-    if deleting && let Some(passed) = leave_unseen(ctx, image, &desired, &ledger).await? {
+    if deleting && let Some(passed) = leave_unseen(ctx, image, &mut reporter, &desired, &ledger).await? {
         return Ok(passed);
     }
     let site = match observe_site(ctx, image, &desired).await {
@@ -99,6 +99,7 @@ fn later(ctx: &Context, pause: std::time::Duration) -> jiff::Timestamp {
 async fn leave_unseen(
     ctx: &Context,
     image: &CloudImage,
+    reporter: &mut Reporter<'_>,
     desired: &Desired,
     ledger: &Ledger,
 ) -> Result<Option<Passed>, ClusterError> {
@@ -108,15 +109,14 @@ async fn leave_unseen(
     if !blockers(&desired.shares, ledger).is_empty() {
         return Ok(None);
     }
-    let mut reporter = Reporter::new(ctx, image, &desired.shares);
-    leave(ctx, image, &mut reporter).await.map(Some)
+    leave(ctx, image, reporter).await.map(Some)
 }
 
 /// Lets the object go, if the API server itself knows of no share that names it.
 async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
     let (fresh, blind) = list_shares_afresh(ctx, image).await?;
-    let duplicate = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
-    if blind || !(duplicate && blockers(&fresh, &Ledger::default()).is_empty()) {
+    let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
+    if blind || !(holds_nothing && blockers(&fresh, &Ledger::default()).is_empty()) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
     let mut current = image.clone();
@@ -126,7 +126,7 @@ async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -
 }
 
 /// Shares that keep the image: those its owner lets in, and those it still serves.
-fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
+pub(super) fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
     shares
         .iter()
         .filter(|share| share.consent != Consent::Withheld || ledger.shares.contains_key(&share.uid))

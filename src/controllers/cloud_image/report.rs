@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::pass::Passed;
+use super::pass::{Passed, blockers};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState};
 use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
@@ -170,16 +170,8 @@ impl<'a> Reporter<'a> {
         let mut report = Report::seen(ledger.clone(), None, None);
         report.seen = false;
         report.trouble = Some(trouble);
-        let names = if known { self.names(ledger) } else { Vec::new() };
+        let names = if known { blockers(self.shares, ledger) } else { Vec::new() };
         self.finish(report, &names, None).await
-    }
-
-    fn names(&self, ledger: &Ledger) -> Vec<String> {
-        self.shares
-            .iter()
-            .filter(|s| s.consent != crate::domain::share::Consent::Withheld || ledger.shares.contains_key(&s.uid))
-            .map(Share::full_name)
-            .collect()
     }
 
     /// Writes the result if it says anything new, and decides when to look again. `held`: what keeps a deleting object.
