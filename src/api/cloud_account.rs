@@ -27,12 +27,20 @@ use crate::domain::provider::Site;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.alibaba)].filter(given, given).size() == 1")
-    .message("give exactly one provider: alibaba"))]
+#[x_kube(validation = Rule::new("[has(self.alibaba), has(self.huawei), has(self.openstack)].filter(given, given).size() == 1")
+    .message("give exactly one provider: alibaba, huawei or openstack"))]
+#[x_kube(validation = Rule::new("has(self.alibaba) == has(oldSelf.alibaba) && has(self.huawei) == has(oldSelf.huawei)")
+    .message("the provider cannot be changed: make another CloudAccount"))]
 pub struct CloudAccountSpec {
     /// An account at Alibaba Cloud ECS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alibaba: Option<AlibabaAccount>,
+    /// An account at Huawei Cloud IMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub huawei: Option<HuaweiAccount>,
+    /// A project of an `OpenStack` cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openstack: Option<OpenStackAccount>,
     /// Limits that differ from the vendor's published ones, for example after a ticket. 0 means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<AccountLimits>,
@@ -41,6 +49,9 @@ pub struct CloudAccountSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["site".into()]))]
     pub sites: Vec<SiteRegions>,
+    /// Which images others share with this account are listed, one `SharedImage` each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
     /// While true, nothing is granted, revoked or deleted through this account; everything granted stays.
     #[serde(default)]
     pub suspend: bool,
@@ -59,6 +70,7 @@ pub struct AlibabaAccount {
     pub account_id: String,
     /// Site that sold the account: China (aliyun.com) or International (alibabacloud.com). Immutable.
     #[x_kube(validation = Rule::new("self == oldSelf").message("site cannot be changed: make another CloudAccount"))]
+    #[x_kube(validation = Rule::new("self != 'Europe'").message("Alibaba Cloud has the sites China and International"))]
     pub site: Site,
     /// Where the credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones,
     /// `securityToken`.
@@ -68,6 +80,100 @@ pub struct AlibabaAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 300))]
     pub endpoint: Option<String>,
+}
+
+/// An account at Huawei Cloud IMS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HuaweiAccount {
+    /// Id of the account (domain), 32 hexadecimal digits; compared with what the credentials say they belong to. Immutable.
+    #[serde(rename = "domainID")]
+    #[schemars(length(min = 32, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{32}$')")
+        .message("domainID is the account's id: 32 hexadecimal digits in lower case"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("domainID cannot be changed: make another CloudAccount"))]
+    pub domain_id: String,
+    /// Site that sold the account: China (huaweicloud.com), International (intl) or Europe (eu). Immutable.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("site cannot be changed: make another CloudAccount"))]
+    pub site: Site,
+    /// Projects to use instead of a region's own (the one called like the region). The first one of a region owns and
+    /// receives images; all are listed by the inventory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub projects: Vec<HuaweiProject>,
+    /// Where the credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones,
+    /// `securityToken`; or, for IAM tokens, `username`, `password` and `userDomainName`.
+    pub credentials: Credentials,
+    /// Another endpoint for every call, as `https://host:port`. Refused unless the operator was started with
+    /// `--allowed-endpoint` for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 300))]
+    pub endpoint: Option<String>,
+}
+
+/// A project of a Huawei Cloud account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HuaweiProject {
+    /// Its region.
+    #[schemars(length(min = 1, max = 63))]
+    pub region: String,
+    /// Its id, 32 hexadecimal digits.
+    #[serde(rename = "projectID")]
+    #[schemars(length(min = 32, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{32}$')")
+        .message("projectID is a project's id: 32 hexadecimal digits in lower case"))]
+    pub project_id: String,
+}
+
+/// A project of an `OpenStack` cloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenStackAccount {
+    /// Keystone, as `https://host:5000/v3`. Refused unless the operator was started with `--allowed-endpoint` for its
+    /// host and port, and for those of the image service. Immutable.
+    #[serde(rename = "authURL")]
+    #[schemars(length(min = 8, max = 300))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("authURL cannot be changed: make another CloudAccount"))]
+    pub auth_url: String,
+    /// Id of the project that owns and receives images; compared with what the credentials say they belong to. Immutable.
+    #[serde(rename = "projectID")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9A-Za-z_-]{1,64}$')")
+        .message("projectID is a project's id: up to 64 letters, digits, '-' and '_'"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("projectID cannot be changed: make another CloudAccount"))]
+    pub project_id: String,
+    /// Which endpoint of the image service is called: Public (default) or Internal.
+    #[serde(default)]
+    pub interface: CatalogInterface,
+    /// Where the credentials are: a Secret with the keys `applicationCredentialID` and `applicationCredentialSecret`, or
+    /// `username`, `password` and `userDomainName`.
+    pub credentials: Credentials,
+}
+
+/// Which endpoint of a service catalogue is called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum CatalogInterface {
+    /// The one for everybody.
+    #[default]
+    Public,
+    /// The one inside the cloud.
+    Internal,
+}
+
+/// Which images others share with an account are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Inventory {
+    /// In these regions.
+    #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 63)))]
+    pub regions: Vec<String>,
+    /// Images others share with this account in the regions of `spec.inventory`, and how many it may receive, as `12/30`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub received: Option<String>,
+    /// How many of them wait for an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u32>,
 }
 
 /// Where credentials are.
@@ -104,6 +210,13 @@ pub struct SiteRegions {
     /// All of its regions.
     #[schemars(length(max = 200), inner(length(min = 1, max = 63)))]
     pub regions: Vec<String>,
+    /// Images others share with this account in the regions of `spec.inventory`, and how many it may receive, as `12/30`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub received: Option<String>,
+    /// How many of them wait for an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u32>,
 }
 
 /// What the operator found out about the account.
@@ -134,4 +247,11 @@ pub struct CloudAccountStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(max = 63)))]
     pub regions: Vec<String>,
+    /// Images others share with this account in the regions of `spec.inventory`, and how many it may receive, as `12/30`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub received: Option<String>,
+    /// How many of them wait for an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u32>,
 }

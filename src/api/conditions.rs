@@ -47,6 +47,10 @@ pub enum Reason {
     ImageNotOwned,
     /// The image can never be shared as it is.
     ImageNotShareable,
+    /// The image is private at the cloud and may not be made shared.
+    ImagePrivate,
+    /// A full-server image needs a vault to be accepted into, or the vault cannot take it.
+    VaultRequired,
     /// The image is not available yet, or any more.
     ImageNotAvailable,
     /// The `CloudImage` is being deleted and admits nobody new.

@@ -6,9 +6,12 @@ use super::Cloud;
 use super::alibaba::{AlibabaCloud, Credentials};
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
-use super::endpoint_rule::CheckedEndpoint;
+use super::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
+use super::huawei::{self, HuaweiCloud};
+use super::openstack::{self, Interface, OpenStackCloud};
 use super::transport::{Transport, TransportSettings, TransportUnusable};
-use crate::domain::identifiers::PartyId;
+use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::provider::Site;
 
 /// What every client of the process shares; cheap to clone.
 #[derive(Clone)]
@@ -55,6 +58,47 @@ pub fn alibaba(access: AlibabaAccess, shared: &Edge) -> Arc<dyn Cloud> {
     Arc::new(AlibabaCloud::new(access, shared))
 }
 
+/// What it takes to call one Huawei Cloud account.
+#[derive(Debug, Clone)]
+pub struct HuaweiAccess {
+    /// The domain the credentials are said to belong to; `Cloud::identity` tells whether they do.
+    pub domain: PartyId,
+    /// Which of the vendor's domains its hosts are in.
+    pub site: Site,
+    /// Projects named for regions; a region without one has its own project, found by its name. The first one of a region
+    /// owns and receives images, all of them are listed.
+    pub projects: Vec<(RegionId, PartyId)>,
+    /// Where to send everything, instead of to the vendor's hosts.
+    pub endpoint: Option<CheckedEndpoint>,
+    /// What calls are signed with, or tokens asked for.
+    pub credentials: huawei::Credentials,
+}
+
+/// A client of one Huawei Cloud account; nothing is sent yet.
+pub fn huawei(access: HuaweiAccess, shared: &Edge) -> Arc<dyn Cloud> {
+    Arc::new(HuaweiCloud::new(access, shared))
+}
+
+/// What it takes to call one project of one `OpenStack` cloud.
+#[derive(Debug, Clone)]
+pub struct OpenStackAccess {
+    /// The project the credentials are said to belong to; `Cloud::identity` tells whether they do.
+    pub project: PartyId,
+    /// Keystone, as `https://host:5000/v3`.
+    pub auth_url: CheckedEndpoint,
+    /// Which endpoints of the service catalogue are called.
+    pub interface: Interface,
+    /// What the catalogue's endpoints are checked against.
+    pub allowed: AllowedEndpoints,
+    /// What tokens are asked for with.
+    pub credentials: openstack::Credentials,
+}
+
+/// A client of one project of one `OpenStack` cloud; nothing is sent yet.
+pub fn openstack(access: OpenStackAccess, shared: &Edge) -> Arc<dyn Cloud> {
+    Arc::new(OpenStackCloud::new(access, shared))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +117,6 @@ mod tests {
         for secret in ["key-id-text", "secret-text", "token-text"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert_eq!(alibaba(access, &edge).recipients_per_call(), 10);
+        assert_eq!(alibaba(access, &edge).call_shape().recipients, 10);
     }
 }

@@ -9,11 +9,22 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
+use crate::domain::provider::Provider;
+
 /// Longest endpoint accepted, in bytes.
 const ENDPOINT_BYTES_MAX: usize = 300;
 
-/// The vendor's domain: every host below it is allowed over https at its usual port.
-const VENDOR_SUFFIX: &str = ".aliyuncs.com";
+/// Longest path of a service below its endpoint, in bytes.
+const PATH_BYTES_MAX: usize = 200;
+
+/// A vendor's domains: every host below one is allowed over https at its usual port. `OpenStack` clouds have none.
+fn vendor_suffixes(provider: Provider) -> &'static [&'static str] {
+    match provider {
+        Provider::Alibaba => &[".aliyuncs.com"],
+        Provider::Huawei => &[".myhuaweicloud.com", ".myhuaweicloud.eu"],
+        Provider::OpenStack => &[],
+    }
+}
 
 /// Why a text is not an endpoint, or not an allowed one. Never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,8 +81,9 @@ impl Origin {
         Url::parse(&format!("{self}/")).ok()
     }
 
-    fn is_vendors(&self) -> bool {
-        self.https && self.port == 443 && self.host.ends_with(VENDOR_SUFFIX)
+    fn is_of(&self, provider: Provider) -> bool {
+        let suffixes = vendor_suffixes(provider);
+        self.https && self.port == 443 && suffixes.iter().any(|suffix| self.host.ends_with(suffix))
     }
 }
 
@@ -109,7 +121,7 @@ fn is_host(host: &str) -> bool {
 pub struct CheckedEndpoint(Url);
 
 impl CheckedEndpoint {
-    /// The endpoint's URL: path `/`, no query.
+    /// The endpoint's URL, without a query; its path is `/` but for services that live below one.
     pub fn url(&self) -> &Url {
         &self.0
     }
@@ -136,12 +148,32 @@ impl AllowedEndpoints {
     }
 
     /// Checks an endpoint somebody asked for.
-    pub fn check(&self, text: &str) -> Result<CheckedEndpoint, EndpointRefused> {
+    pub fn check(&self, provider: Provider, text: &str) -> Result<CheckedEndpoint, EndpointRefused> {
         let origin = Origin::parse(text).ok_or(EndpointRefused::Malformed)?;
-        if !origin.is_vendors() && !self.0.contains(&origin) {
+        if !origin.is_of(provider) && !self.0.contains(&origin) {
             return Err(EndpointRefused::NotAllowed);
         }
         origin.url().map(CheckedEndpoint).ok_or(EndpointRefused::Malformed)
+    }
+
+    /// The same for a service that lives below a path, as `https://host:5000/v3` or an entry of a service catalogue. The
+    /// path is plain: letters, digits, `-`, `_`, `.` between single slashes.
+    pub fn check_service(&self, provider: Provider, text: &str) -> Result<CheckedEndpoint, EndpointRefused> {
+        let scheme_ends = text.find("://").map_or(0, |at| at + 3);
+        let path_starts =
+            text.get(scheme_ends..).and_then(|rest| rest.find('/')).map_or(text.len(), |at| scheme_ends + at);
+        let (origin, path) = text.split_at_checked(path_starts).ok_or(EndpointRefused::Malformed)?;
+        let CheckedEndpoint(mut url) = self.check(provider, origin)?;
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let plain = |segment: &str| {
+            let chars = segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            !segment.is_empty() && chars && segment != "." && segment != ".."
+        };
+        if path.len() > PATH_BYTES_MAX || !path.split('/').skip(1).all(plain) {
+            return Err(EndpointRefused::Malformed);
+        }
+        url.set_path(path);
+        Ok(CheckedEndpoint(url))
     }
 }
 
@@ -178,7 +210,11 @@ mod tests {
             ("http://simulator.clouds.svc", "http://simulator.clouds.svc/"),
             ("https://[::1]:8443", "https://[::1]:8443/"),
         ] {
-            assert_eq!(allowed().check(text).map(|e| e.url().to_string()), Ok(url.to_owned()), "{text}");
+            assert_eq!(
+                allowed().check(Provider::Alibaba, text).map(|e| e.url().to_string()),
+                Ok(url.to_owned()),
+                "{text}"
+            );
         }
     }
 
@@ -267,11 +303,11 @@ mod tests {
     #[test]
     fn tricky_endpoints_are_refused() {
         for (text, why) in TRICKY {
-            assert_eq!(allowed().check(text).map(|e| e.url().to_string()), Err(*why), "{text:?}");
+            assert_eq!(allowed().check(Provider::Alibaba, text).map(|e| e.url().to_string()), Err(*why), "{text:?}");
         }
         for label in ["a.".repeat(150), "a".repeat(64), "a.".repeat(120)] {
             let text = format!("https://{label}.aliyuncs.com");
-            assert_eq!(allowed().check(&text), Err(Malformed), "{text}");
+            assert_eq!(allowed().check(Provider::Alibaba, &text), Err(Malformed), "{text}");
         }
     }
 
@@ -287,7 +323,47 @@ mod tests {
     #[test]
     fn without_flags_only_the_vendors_hosts_are_allowed() {
         let none = AllowedEndpoints::default();
-        assert!(none.check("https://sts.aliyuncs.com").is_ok());
-        assert_eq!(none.check("https://ecs.example.org"), Err(NotAllowed));
+        assert!(none.check(Provider::Alibaba, "https://sts.aliyuncs.com").is_ok());
+        assert_eq!(none.check(Provider::Alibaba, "https://ecs.example.org"), Err(NotAllowed));
+    }
+
+    #[test]
+    fn each_cloud_has_hosts_of_its_own() {
+        let none = AllowedEndpoints::default();
+        for (provider, host) in [
+            (Provider::Alibaba, "https://ecs.aliyuncs.com"),
+            (Provider::Huawei, "https://ims.cn-north-4.myhuaweicloud.com"),
+            (Provider::Huawei, "https://ims.eu-west-101.myhuaweicloud.eu"),
+        ] {
+            for asker in [Provider::Alibaba, Provider::Huawei, Provider::OpenStack] {
+                assert_eq!(none.check(asker, host).is_ok(), asker == provider, "{asker} at {host}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_may_live_below_a_plain_path() {
+        let check = |text: &str| allowed().check_service(Provider::OpenStack, text).map(|e| e.url().to_string());
+        for (text, url) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
+            ("http://127.0.0.1:8080/v3/", "http://127.0.0.1:8080/v3"),
+            ("https://ecs.example.org/identity/v3", "https://ecs.example.org/identity/v3"),
+        ] {
+            assert_eq!(check(text), Ok(url.to_owned()), "{text}");
+        }
+        for text in [
+            "http://127.0.0.1:8080//v3",
+            "http://127.0.0.1:8080/../v3",
+            "http://127.0.0.1:8080/v3?x=1",
+            "http://127.0.0.1:8080/v3#x",
+            "http://127.0.0.1:8080/%2e%2e",
+            "http://127.0.0.1:8080@evil.io/v3",
+            "/v3",
+            "",
+        ] {
+            assert_eq!(check(text), Err(Malformed), "{text}");
+        }
+        assert_eq!(check("https://evil.io/v3"), Err(NotAllowed));
     }
 }

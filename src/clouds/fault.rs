@@ -100,6 +100,8 @@ pub enum Conflict {
     ImageProtected,
     /// It is being copied, imported, exported or made; it will pass.
     ImageBusy,
+    /// It is private: recipients are neither shown nor changed until it is made shared (`OpenStack`).
+    ImagePrivate,
 }
 
 /// What is refused.
@@ -109,6 +111,8 @@ pub enum Refusal {
     Recipient,
     /// This image can never be shared as it is (encrypted with the service key, a marketplace image).
     Image,
+    /// The vault that an acceptance names is missing, unknown, full or of the wrong kind.
+    Vault,
     /// A refusal this operator does not know: if the call named recipients, one of them may be the cause.
     Unknown,
 }
@@ -139,7 +143,9 @@ impl Fault {
             | Self::Forbidden { .. }
             | Self::QuotaExceeded { .. }
             | Self::NotFound(_)
-            | Self::Conflict(Conflict::ImageInUse | Conflict::ImageShared | Conflict::ImageProtected)
+            | Self::Conflict(
+                Conflict::ImageInUse | Conflict::ImageShared | Conflict::ImageProtected | Conflict::ImagePrivate,
+            )
             | Self::Refused { .. } => Recovery::Blocked,
         }
     }
@@ -165,7 +171,7 @@ impl Fault {
             | Self::QuotaExceeded { quota: Quota::RecipientsPerImage }
             | Self::NotFound(Missing::Image | Missing::Region)
             | Self::Conflict(_)
-            | Self::Refused { refusal: Refusal::Image, .. }
+            | Self::Refused { refusal: Refusal::Image | Refusal::Vault, .. }
             | Self::Unintelligible => false,
         }
     }

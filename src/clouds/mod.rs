@@ -7,12 +7,14 @@ pub mod clock;
 pub mod connect;
 pub mod endpoint_rule;
 pub mod fault;
+pub mod huawei;
+pub mod openstack;
 pub mod transport;
 
 use async_trait::async_trait;
 
-use crate::domain::identifiers::{ImageId, PartyId, Recipient, RegionId};
-use crate::domain::image::{ImageFacts, RecipientList};
+use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RegionId};
+use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 pub use fault::Fault;
 
 /// Which calls go first when a budget is short.
@@ -28,7 +30,7 @@ pub enum Lane {
     Revoke,
 }
 
-/// What one call changes. At most `Cloud::recipients_per_call` of each; both lists may be given together.
+/// What one call changes. Within `Cloud::call_shape`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecipientChange {
     /// To be added.
@@ -46,14 +48,47 @@ pub struct ImageRef {
     pub image: ImageId,
 }
 
+/// What one call may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallShape {
+    /// How many recipients one call may add, or remove.
+    pub recipients: usize,
+    /// Whether one call may add as many and remove as many.
+    pub both_ways: bool,
+}
+
+/// What the cloud did with a call that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is done, as far as the cloud says.
+    Done,
+    /// A job carries it out; what became of it is told by the job, and proven by reading.
+    Job(JobId),
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobProgress {
+    /// Not ended.
+    Running,
+    /// It says that it succeeded, or the cloud does not know it any more: only a read proves what it did.
+    Ended,
+    /// It failed, perhaps after a part of its work.
+    Failed(Fault),
+}
+
 /// One account at one cloud, ready to be called. Every call has a deadline of its own and passes the account's budget.
 #[async_trait]
 pub trait Cloud: Send + Sync {
-    /// The account these credentials belong to.
+    /// The account these credentials belong to (Huawei: the domain; `OpenStack`: the project).
     async fn identity(&self) -> Result<PartyId, Fault>;
 
     /// The regions open to this account.
     async fn regions(&self) -> Result<Vec<RegionId>, Fault>;
+
+    /// As whom images of a region are owned and received: the account, or its project there. `None` where that is not
+    /// known, which after a successful `regions` only happens for regions not among them.
+    fn party(&self, region: &RegionId) -> Option<PartyId>;
 
     /// One image in any state, or `None` where the account does not see it.
     async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault>;
@@ -61,13 +96,29 @@ pub trait Cloud: Send + Sync {
     /// Everybody an own image is shared with: all pages.
     async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault>;
 
-    /// Adds and removes recipients in one call. An error means that nothing is known about any of them, unless the fault
-    /// says that the vendor refuses such calls as a whole.
-    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<(), Fault>;
+    /// Adds and removes recipients in one call, within `call_shape`. An error means that nothing is known about any of
+    /// them, unless the fault says that the vendor refuses such calls as a whole.
+    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault>;
+
+    /// Makes a private image one that may have recipients. Only clouds that show `Visibility::Private` need it.
+    async fn open_for_sharing(&self, at: &ImageRef, lane: Lane) -> Result<(), Fault>;
+
+    /// How far a job is that a call in this region was answered with.
+    async fn follow_job(&self, region: &RegionId, job: &JobId, lane: Lane) -> Result<JobProgress, Fault>;
 
     /// Deletes an own image; never by force.
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault>;
 
-    /// How many recipients one call may add, and as many again remove.
-    fn recipients_per_call(&self) -> usize;
+    /// One image shared with this account, whatever was answered to it, with the grants it comes by; `None` where it is
+    /// not shared with this account (or is its own).
+    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault>;
+
+    /// All images shared with this account in a region, whatever was answered to them: list calls only.
+    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault>;
+
+    /// Answers an offer. Clouds without a handshake refuse it (`Refusal::Unknown`, code `NoAnswerNeeded`).
+    async fn answer(&self, at: &ImageRef, reply: &Reply, lane: Lane) -> Result<Submitted, Fault>;
+
+    /// What one call of `change_recipients` may carry.
+    fn call_shape(&self) -> CallShape;
 }

@@ -221,7 +221,7 @@ impl Connections {
         };
         let endpoint = match alibaba_account.endpoint.as_deref() {
             None => None,
-            Some(text) => Some(self.allowed.check(text).map_err(|refused| {
+            Some(text) => Some(self.allowed.check(Provider::Alibaba, text).map_err(|refused| {
                 Trouble::blocked(Reason::EndpointNotAllowed, format!("spec.alibaba.endpoint: {refused}"))
             })?),
         };

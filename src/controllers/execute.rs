@@ -14,7 +14,7 @@ pub async fn execute(
     lane: Lane,
 ) -> (BTreeMap<Recipient, Outcome>, Option<Fault>) {
     while let Some(change) = exchange.next_call() {
-        let result = cloud.change_recipients(at, &change, lane).await;
+        let result = cloud.change_recipients(at, &change, lane).await.map(|_| ());
         tracing::info!(
             image.id = %at.image, image.region = %at.region, added = change.add.len(), removed = change.remove.len(),
             fault = result.as_ref().err().map(tracing::field::display), "changed recipients"

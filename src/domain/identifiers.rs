@@ -82,6 +82,15 @@ identifier!(
     PartyId, "an account, project or organization id", |t| is_plain(t, b"-_.:/@")
 );
 
+identifier!(
+    /// A job of a cloud that carries out a call after it was answered (Huawei).
+    JobId, "a job id (letters, digits, '-', '_')", |t| t.len() <= 64 && is_plain(t, b"-_")
+);
+identifier!(
+    /// A backup vault a full-server image is accepted into (Huawei).
+    VaultId, "a vault id (letters, digits, '-')", |t| t.len() <= 64 && is_plain(t, b"-")
+);
+
 /// What kind of party a recipient is. Clouds differ in which they accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum RecipientKind {

@@ -12,12 +12,18 @@ use super::identifiers::{InvalidIdentifier, PartyId, Recipient, RecipientKind, R
 pub enum Provider {
     /// Alibaba Cloud ECS.
     Alibaba,
+    /// Huawei Cloud IMS.
+    Huawei,
+    /// `OpenStack` Glance.
+    OpenStack,
 }
 
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Alibaba => "Alibaba Cloud",
+            Self::Huawei => "Huawei Cloud",
+            Self::OpenStack => "OpenStack",
         })
     }
 }
@@ -29,6 +35,8 @@ pub enum Site {
     China,
     /// The International site.
     International,
+    /// The European site (Huawei).
+    Europe,
 }
 
 impl fmt::Display for Site {
@@ -36,6 +44,7 @@ impl fmt::Display for Site {
         f.write_str(match self {
             Self::China => "China",
             Self::International => "International",
+            Self::Europe => "Europe",
         })
     }
 }
@@ -51,6 +60,10 @@ pub struct Rules {
     pub received_images: u32,
     /// Kinds of recipients the provider knows.
     pub recipient_kinds: &'static [RecipientKind],
+    /// Whether a recipient that has not accepted uses one of the image's places.
+    pub unaccepted_use_places: bool,
+    /// Whether projects answer offers, and images belong to projects.
+    pub handshake: bool,
 }
 
 /// Alibaba ECS: 50 accounts per image (API page of `ModifyImageSharePermission`), 30 received images per account
@@ -60,6 +73,30 @@ const ALIBABA: Rules = Rules {
     recipients_per_full_server_image: 50,
     received_images: 30,
     recipient_kinds: &[RecipientKind::Account],
+    unaccepted_use_places: true,
+    handshake: false,
+};
+
+/// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received ones, and an
+/// offer not yet answered uses no quota (IMS user guide, "Sharing Images", constraints).
+const HUAWEI: Rules = Rules {
+    recipients_per_image: 128,
+    recipients_per_full_server_image: 10,
+    received_images: 0,
+    recipient_kinds: &[RecipientKind::Project, RecipientKind::Account, RecipientKind::Organization],
+    unaccepted_use_places: false,
+    handshake: true,
+};
+
+/// `OpenStack` Glance: `image_member_quota` is 128 unless the operator of the cloud set another, and counts members
+/// whatever they answered (Glance configuration reference).
+const OPENSTACK: Rules = Rules {
+    recipients_per_image: 128,
+    recipients_per_full_server_image: 128,
+    received_images: 0,
+    recipient_kinds: &[RecipientKind::Project],
+    unaccepted_use_places: true,
+    handshake: true,
 };
 
 /// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site, so
@@ -73,25 +110,39 @@ const ALIBABA_CHINA_ONLY: [&str; 6] = [
     "cn-north-2-gov-1",
 ];
 
+/// Regions outside the mainland that Huawei's Chinese Mainland site sells as well (unconfirmed; override by `spec.sites`).
+const HUAWEI_CHINA_ABROAD: [&str; 3] = ["ap-southeast-1", "ap-southeast-2", "ap-southeast-3"];
+
+/// Regions of Huawei's European site begin so; no other site sells them.
+const HUAWEI_EUROPE: &str = "eu-west-1";
+
 impl Provider {
     /// The provider's published rules.
     pub fn rules(self) -> Rules {
         match self {
             Self::Alibaba => ALIBABA,
+            Self::Huawei => HUAWEI,
+            Self::OpenStack => OPENSTACK,
         }
     }
 
     /// Whether a region is sold on a site, by the built-in table.
     pub fn site_has_region(self, site: Site, region: &RegionId) -> bool {
+        let region = region.as_str();
         match (self, site) {
-            (Self::Alibaba, Site::China) => true,
-            (Self::Alibaba, Site::International) => !ALIBABA_CHINA_ONLY.contains(&region.as_str()),
+            (Self::OpenStack, _) | (Self::Alibaba, Site::China) => true,
+            (Self::Alibaba, Site::International) => !ALIBABA_CHINA_ONLY.contains(&region),
+            (Self::Alibaba, Site::Europe) => false,
+            (Self::Huawei, Site::China) => region.starts_with("cn-") || HUAWEI_CHINA_ABROAD.contains(&region),
+            (Self::Huawei, Site::International) => !region.starts_with(HUAWEI_EUROPE),
+            (Self::Huawei, Site::Europe) => region.starts_with(HUAWEI_EUROPE),
         }
     }
 
     /// Parses an account's own id as this provider writes it.
     ///
     /// Alibaba: decimal UID of 5 to 20 digits without a leading zero (samples have 12 to 16; the vendor gives no grammar).
+    /// Huawei: the id of the domain, 32 hexadecimal digits. `OpenStack`: the id of the project.
     pub fn parse_account(self, text: &str) -> Result<PartyId, InvalidIdentifier> {
         match self {
             Self::Alibaba => {
@@ -102,13 +153,73 @@ impl Provider {
                     Err(InvalidIdentifier::new(text, "an Alibaba Cloud account UID (5 to 20 digits, no leading zero)"))
                 }
             }
+            Self::Huawei => hexadecimal(text, "a Huawei Cloud account (domain) id (32 hexadecimal digits)"),
+            Self::OpenStack => self.parse_party(text),
+        }
+    }
+
+    /// Parses the id of whoever owns images: the account at Alibaba, else a project.
+    ///
+    /// Huawei: 32 hexadecimal digits. `OpenStack`: usually the same, but other backends make other ids.
+    pub fn parse_party(self, text: &str) -> Result<PartyId, InvalidIdentifier> {
+        match self {
+            Self::Alibaba => self.parse_account(text),
+            Self::Huawei => hexadecimal(text, "a Huawei Cloud project id (32 hexadecimal digits)"),
+            Self::OpenStack => {
+                let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+                if plain && (1..=64).contains(&text.len()) {
+                    PartyId::parse(text)
+                } else {
+                    Err(InvalidIdentifier::new(text, "a project id (up to 64 letters, digits, '-' and '_')"))
+                }
+            }
         }
     }
 
     /// Parses a recipient as this provider writes it. The kind must be one of `rules().recipient_kinds`.
     pub fn parse_recipient(self, kind: RecipientKind, id: &str) -> Result<Recipient, InvalidIdentifier> {
-        Ok(Recipient { kind, id: self.parse_account(id)? })
+        let id = match kind {
+            RecipientKind::Account => self.parse_account(id)?,
+            RecipientKind::Project => self.parse_party(id)?,
+            RecipientKind::Organization => organization(id)?,
+        };
+        Ok(Recipient { kind, id })
     }
+
+    /// Whether an account, once named, may belong to a site.
+    pub fn has_site(self, site: Site) -> bool {
+        match self {
+            Self::Alibaba => site != Site::Europe,
+            Self::Huawei | Self::OpenStack => true,
+        }
+    }
+}
+
+fn hexadecimal(text: &str, wanted: &'static str) -> Result<PartyId, InvalidIdentifier> {
+    let fits = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if fits { PartyId::parse(text) } else { Err(InvalidIdentifier::new(text, wanted)) }
+}
+
+/// A Huawei organization, its root or one of its units, as the vendor's URN: `organizations::<account>:organization:o-…`,
+/// `…:root:o-…/r-…`, `…:ou:o-…/ou-…`.
+fn organization(text: &str) -> Result<PartyId, InvalidIdentifier> {
+    let refused =
+        || InvalidIdentifier::new(text, "an organization URN, as organizations::<account id>:ou:o-.../ou-...");
+    let part = |text: &str, prefix: &str| {
+        text.strip_prefix(prefix).is_some_and(|rest| {
+            (1..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        })
+    };
+    let mut parts = text.strip_prefix("organizations::").ok_or_else(refused)?.splitn(3, ':');
+    let (account, what, path) = (parts.next(), parts.next(), parts.next());
+    let path_fits = match (what, path.map(|path| path.split_once('/').unwrap_or((path, "")))) {
+        (Some("organization"), Some((organization, ""))) => part(organization, "o-"),
+        (Some("root"), Some((organization, root))) => part(organization, "o-") && part(root, "r-"),
+        (Some("ou"), Some((organization, unit))) => part(organization, "o-") && part(unit, "ou-"),
+        _ => false,
+    };
+    hexadecimal(account.unwrap_or_default(), "an organization URN")?;
+    if path_fits { PartyId::parse(text) } else { Err(refused()) }
 }
 
 #[cfg(test)]
@@ -132,5 +243,41 @@ mod tests {
         assert!(!Provider::Alibaba.site_has_region(Site::International, &finance));
         let public = RegionId::parse("cn-hangzhou").unwrap();
         assert!(Provider::Alibaba.site_has_region(Site::International, &public));
+    }
+
+    #[test]
+    fn huawei_organizations_are_urns() {
+        let account = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
+        let parse = |text: String| Provider::Huawei.parse_recipient(RecipientKind::Organization, &text);
+        for good in ["organization:o-abc123", "root:o-abc/r-9", "ou:o-abc/ou-xyz"] {
+            assert!(parse(format!("organizations::{account}:{good}")).is_ok(), "{good}");
+        }
+        for bad in ["organization:o-", "organization:o-a/r-b", "root:o-a", "ou:o-a/r-b", "ou:o-a/ou-A", "unit:o-a", ""]
+        {
+            assert!(parse(format!("organizations::{account}:{bad}")).is_err(), "{bad}");
+        }
+        assert!(parse("organizations::123:ou:o-abc/ou-xyz".into()).is_err());
+        assert!(parse("o-abc".into()).is_err());
+    }
+
+    #[test]
+    fn huawei_projects_and_accounts_look_alike_and_are_hexadecimal() {
+        for kind in [RecipientKind::Project, RecipientKind::Account] {
+            assert!(Provider::Huawei.parse_recipient(kind, "7c6b5a49382716050f0e0d0c0b0a0908").is_ok());
+            assert!(Provider::Huawei.parse_recipient(kind, "7C6B5A49382716050F0E0D0C0B0A0908").is_err());
+            assert!(Provider::Huawei.parse_recipient(kind, "1000000000000001").is_err());
+        }
+    }
+
+    #[test]
+    fn huawei_sells_hong_kong_on_both_sites_and_ireland_on_the_european_one_only() {
+        let sold = |region: &str| {
+            let region = RegionId::parse(region).unwrap();
+            [Site::China, Site::International, Site::Europe].map(|site| Provider::Huawei.site_has_region(site, &region))
+        };
+        assert_eq!(sold("ap-southeast-1"), [true, true, false]);
+        assert_eq!(sold("cn-north-4"), [true, true, false]);
+        assert_eq!(sold("la-south-2"), [false, true, false]);
+        assert_eq!(sold("eu-west-101"), [false, false, true]);
     }
 }

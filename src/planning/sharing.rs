@@ -105,7 +105,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         add: Vec::new(),
         remove: Vec::new(),
         free_places: None,
-        present: scene.recipients.recipients.clone(),
+        present: scene.recipients.recipients.keys().cloned().collect(),
         limit: limit(scene),
         look_again: None,
     };
@@ -134,7 +134,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
 
 fn everybody(scene: &Scene<'_>) -> BTreeMap<Recipient, bool> {
     let mut everybody: BTreeMap<Recipient, bool> =
-        scene.recipients.recipients.iter().map(|r| (r.clone(), true)).collect();
+        scene.recipients.recipients.keys().map(|r| (r.clone(), true)).collect();
     for recipient in scene.wishes.wanted.keys().chain(scene.ledger.grants.keys()) {
         everybody.entry(recipient.clone()).or_insert(false);
     }
@@ -252,7 +252,7 @@ fn give_places(scene: &Scene<'_>, mut candidates: Vec<(Turn, Recipient)>, plan: 
         .filter(|(recipient, entry)| {
             matches!(entry.state, GrantState::Intended | GrantState::Granted)
                 && entry.refusal.is_none()
-                && !scene.recipients.recipients.contains(recipient)
+                && !scene.recipients.recipients.contains_key(recipient)
         })
         .count();
     let taken = plan.present.len() + expected;

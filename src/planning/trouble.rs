@@ -6,6 +6,10 @@ use crate::api::conditions::{Reason, Truth};
 use crate::api::limits::NAMES_PER_MESSAGE_MAX;
 use crate::clouds::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
 
+/// What to do about a private image.
+pub const PRIVATE: &str = "the image is private at the cloud, which hides its recipients and lets none be added or removed: \
+                           set visibilityChange: Allow, or make it shared there";
+
 /// Something that keeps an object from being as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -67,6 +71,8 @@ pub fn reason_of(fault: &Fault) -> Reason {
         Fault::Conflict(Conflict::ImageShared) => Reason::UnmanagedRecipients,
         Fault::Conflict(Conflict::ImageProtected) => Reason::ImageProtected,
         Fault::Conflict(Conflict::ImageBusy) => Reason::ImageNotAvailable,
+        Fault::Conflict(Conflict::ImagePrivate) => Reason::ImagePrivate,
+        Fault::Refused { refusal: Refusal::Vault, .. } => Reason::VaultRequired,
         Fault::Refused { refusal: Refusal::Image, .. } => Reason::ImageNotShareable,
         Fault::Unintelligible => Reason::AnswerUnclear,
     }
@@ -119,6 +125,12 @@ impl From<&Fault> for Trouble {
             }
             Fault::Conflict(Conflict::ImageBusy) => {
                 "the image is being made, copied, imported or exported; waiting".to_owned()
+            }
+            Fault::Conflict(Conflict::ImagePrivate) => PRIVATE.to_owned(),
+            Fault::Refused { refusal: Refusal::Vault, code } => {
+                format!(
+                    "spec.vaultID: the cloud refuses the vault ({code}): name a backup vault of this region with room"
+                )
             }
             Fault::Refused { refusal: Refusal::Image, code } => format!(
                 "the cloud refuses to share this image ({code}): images encrypted with the service's own key and images \

@@ -108,7 +108,8 @@ impl Table {
 
     pub fn plan(&self) -> Plan {
         let wishes = self.wishes();
-        let recipients = RecipientList { recipients: self.cloud.iter().cloned().collect(), complete: true };
+        let recipients =
+            RecipientList { recipients: self.cloud.iter().map(|r| (r.clone(), None)).collect(), complete: true };
         plan(&Scene {
             now: self.now,
             timing: TIMING,

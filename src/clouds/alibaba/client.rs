@@ -1,7 +1,7 @@
 //! One Alibaba Cloud account, ready to be called: signs, sends, reads. Every call is made once; whether and when it is
 //! made again is decided by those who know why it was made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -18,9 +18,9 @@ use crate::clouds::connect::{AlibabaAccess, Edge};
 use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::fault::{Missing, Refusal};
 use crate::clouds::transport::{Request, sensitive};
-use crate::clouds::{Cloud, Fault, ImageRef, Lane, RecipientChange};
-use crate::domain::identifiers::{PartyId, Recipient, RegionId};
-use crate::domain::image::{ImageFacts, RecipientList};
+use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
 
 /// Accounts one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops those beyond it without
 /// an error (API page of the call).
@@ -29,6 +29,9 @@ const RECIPIENTS_PER_CALL: usize = 10;
 const PAGE_SIZE: usize = 100;
 /// Most pages read; an image has 50 recipients unless the vendor raised the limit.
 const PAGES_MAX: u32 = 20;
+
+/// Most pages read of images others share with the account; it receives 30 unless the vendor raised the limit.
+const RECEIVED_PAGES_MAX: u32 = 50;
 
 type Query = Vec<(String, String)>;
 
@@ -103,6 +106,14 @@ fn image_query(at: &ImageRef) -> Query {
     vec![("RegionId".to_owned(), at.region.to_string()), ("ImageId".to_owned(), at.image.to_string())]
 }
 
+/// An image that somebody else owns; on this cloud it needs no answer.
+fn received(image: ImageId, account: &PartyId, facts: ImageFacts) -> Option<ReceivedImage> {
+    let Ownership::Received { owner } = facts.ownership else { return None };
+    let via = BTreeMap::from([(Recipient { kind: RecipientKind::Account, id: account.clone() }, None)]);
+    let ImageFacts { name, kind, state, .. } = facts;
+    Some(ReceivedImage { image, through: account.clone(), owner, name, kind, state, answer: None, via })
+}
+
 fn numbered<'a>(name: &'a str, recipients: &'a [Recipient]) -> impl Iterator<Item = (String, String)> + 'a {
     (1..)
         .zip(recipients)
@@ -119,6 +130,10 @@ impl Cloud for AlibabaCloud {
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
         let body = self.call(Operation::DescribeRegions, Place::Central, Vec::new(), Lane::Acceptance).await?;
         wire::read_regions(&body)
+    }
+
+    fn party(&self, _: &RegionId) -> Option<PartyId> {
+        Some(self.account.clone())
     }
 
     async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
@@ -154,22 +169,31 @@ impl Cloud for AlibabaCloud {
         // A recipient listed twice hides that another slipped from one page to the next: both counts must fit.
         let wanted = total.map_or(0, |total| total as usize);
         let complete = steady && rows == wanted && recipients.len() == wanted;
-        Ok(RecipientList { recipients: recipients.into_iter().collect(), complete })
+        Ok(RecipientList { recipients: recipients.into_iter().map(|recipient| (recipient, None)).collect(), complete })
     }
 
-    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<(), Fault> {
+    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault> {
         if change.add.len() > RECIPIENTS_PER_CALL || change.remove.len() > RECIPIENTS_PER_CALL {
             // Sent all the same, the vendor would drop the rest in silence and report success.
             return Err(Fault::Refused { refusal: Refusal::Unknown, code: "TooManyRecipientsInOneCall".to_owned() });
         }
         if change.add.is_empty() && change.remove.is_empty() {
-            return Ok(());
+            return Ok(Submitted::Done);
         }
         let mut query = image_query(at);
         query.extend(numbered("AddAccount", &change.add));
         query.extend(numbered("RemoveAccount", &change.remove));
         let operation = Operation::ModifyImageSharePermission;
-        wire::read_write(&self.call(operation, Place::Region(&at.region), query, lane).await?)
+        wire::read_write(&self.call(operation, Place::Region(&at.region), query, lane).await?)?;
+        Ok(Submitted::Done)
+    }
+
+    async fn open_for_sharing(&self, _: &ImageRef, _: Lane) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn follow_job(&self, _: &RegionId, _: &JobId, _: Lane) -> Result<JobProgress, Fault> {
+        Ok(JobProgress::Ended)
     }
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
@@ -177,8 +201,42 @@ impl Cloud for AlibabaCloud {
         wire::read_write(&self.call(Operation::DeleteImage, Place::Region(&at.region), query, Lane::Edit).await?)
     }
 
-    fn recipients_per_call(&self) -> usize {
-        RECIPIENTS_PER_CALL
+    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault> {
+        let facts = self.observe_image(at, lane).await?;
+        Ok(facts.and_then(|facts| received(at.image.clone(), &self.account, facts)))
+    }
+
+    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
+        let (mut images, mut rows, mut total) = (BTreeMap::new(), 0_usize, None);
+        let mut steady = true;
+        for number in 1..=RECEIVED_PAGES_MAX {
+            let mut query = vec![("RegionId".to_owned(), region.to_string())];
+            query.push(("ImageOwnerAlias".to_owned(), "others".to_owned()));
+            query.push(("Status".to_owned(), "ALL".to_owned()));
+            query.push(("PageNumber".to_owned(), number.to_string()));
+            query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
+            let body = self.call(Operation::DescribeImages, Place::Region(region), query, lane).await?;
+            let page = wire::read_images(&body, &self.account, number)?;
+            steady &= *total.get_or_insert(page.total) == page.total;
+            rows += page.rows.len();
+            let last = page.rows.is_empty() || rows >= page.total;
+            images.extend(page.rows);
+            if last {
+                break;
+            }
+        }
+        let wanted = total.unwrap_or_default();
+        let complete = steady && rows == wanted && images.len() == wanted;
+        let received = |(image, facts)| received(image, &self.account, facts);
+        Ok(ReceivedList { images: images.into_iter().filter_map(received).collect(), complete })
+    }
+
+    async fn answer(&self, _: &ImageRef, _: &Reply, _: Lane) -> Result<Submitted, Fault> {
+        Err(Fault::Refused { refusal: Refusal::Unknown, code: "NoAnswerNeeded".to_owned() })
+    }
+
+    fn call_shape(&self) -> CallShape {
+        CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: true }
     }
 }
 

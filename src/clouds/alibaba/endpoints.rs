@@ -72,6 +72,7 @@ fn ecs_host(region: &RegionId) -> String {
 mod tests {
     use super::*;
     use crate::clouds::endpoint_rule::AllowedEndpoints;
+    use crate::domain::provider::Provider;
 
     #[test]
     fn hosts_follow_the_rule_and_its_exceptions() {
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn every_place_of_a_given_endpoint_is_that_endpoint() {
         let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:8080"]).unwrap();
-        let endpoint = allowed.check("http://127.0.0.1:8080").unwrap();
+        let endpoint = allowed.check(Provider::Alibaba, "http://127.0.0.1:8080").unwrap();
         let region = RegionId::parse("cn-beijing").unwrap();
         for place in [Place::Region(&region), Place::Central, Place::Sts] {
             assert_eq!(url_of(place, Some(&endpoint)).unwrap().as_str(), "http://127.0.0.1:8080/");

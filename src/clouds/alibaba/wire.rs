@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clouds::Fault;
 use crate::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
-use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership};
+use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, Visibility};
 use crate::domain::provider::Provider;
 
 /// Most rows read from one answer; the vendor sends at most 100 a page and has some 40 regions.
@@ -36,6 +36,8 @@ impl TextOrNumber {
 #[serde(rename_all = "PascalCase")]
 struct ImagesAnswer {
     total_count: usize,
+    #[serde(default)]
+    page_number: Option<u32>,
     images: ImageRows,
 }
 
@@ -129,6 +131,15 @@ struct WriteAnswer {
     request_id: String,
 }
 
+/// One page of images.
+#[derive(Debug)]
+pub(super) struct ImagePage {
+    /// How many images the vendor says there are on all pages.
+    pub(super) total: usize,
+    /// Those of this page.
+    pub(super) rows: Vec<(ImageId, ImageFacts)>,
+}
+
 /// One page of an image's recipients.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RecipientPage {
@@ -159,6 +170,19 @@ pub(super) fn read_image(body: &[u8], asked: &ImageId, account: &PartyId) -> Res
         [row] => facts_of(row, account).map(Some),
         _ => Err(Fault::Unintelligible),
     }
+}
+
+/// Reads one page of `DescribeImages` asked for what others share.
+pub(super) fn read_images(body: &[u8], account: &PartyId, page: u32) -> Result<ImagePage, Fault> {
+    let answer: ImagesAnswer = read(body)?;
+    if answer.page_number.is_some_and(|number| number != page) {
+        return Err(Fault::Unintelligible);
+    }
+    let rows = bounded(answer.images.image)?
+        .iter()
+        .map(|row| Ok((ImageId::parse(&row.image_id).map_err(|_| Fault::Unintelligible)?, facts_of(row, account)?)))
+        .collect::<Result<_, Fault>>()?;
+    Ok(ImagePage { total: answer.total_count, rows })
 }
 
 fn facts_of(row: &ImageRow, account: &PartyId) -> Result<ImageFacts, Fault> {
@@ -196,6 +220,7 @@ fn facts_of(row: &ImageRow, account: &PartyId) -> Result<ImageFacts, Fault> {
         name: row.image_name.as_deref().unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: disks.iter().any(|disk| disk.encrypted == Some(true)),
         from_marketplace: row.product_code.as_deref().is_some_and(|code| !code.is_empty()),
+        visibility: Visibility::Shared,
     })
 }
 
@@ -268,6 +293,7 @@ mod tests {
             name: "golden 镜像".to_owned(),
             encrypted: true,
             from_marketplace: false,
+            visibility: Visibility::Shared,
         };
         assert_eq!(facts, wanted);
     }

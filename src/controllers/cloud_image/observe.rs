@@ -1,6 +1,8 @@
 //! What a pass over one image sees: its account, its shares, its namesakes, and the image at the cloud. Observing never
 //! fails: each fact is there, or the trouble that hides it is.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
@@ -159,7 +161,7 @@ fn connection(standing: Standing) -> Result<(Connection, Option<Trouble>), Troub
 
 /// Reads the image and then its recipients. An incomplete list is no sight at all.
 pub(super) async fn observe_image(ctx: &Context, cloud: &dyn Cloud, at: &ImageRef, lane: Lane) -> Result<Seen, Fault> {
-    let nobody = RecipientList { recipients: Vec::new(), complete: true };
+    let nobody = RecipientList { recipients: BTreeMap::new(), complete: true };
     let image = cloud.observe_image(at, lane).await?;
     let recipients = match &image {
         Some(facts) if facts.ownership == Ownership::Own => observe_recipients(cloud, at, lane).await?,

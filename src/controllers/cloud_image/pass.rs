@@ -234,7 +234,7 @@ impl Pass<'_> {
         }
         let cloud = self.site.connection.cloud.as_ref();
         let (add, remove) = (first.add.clone(), first.remove.clone());
-        let exchange = Exchange::new(add, remove, first.free_places, cloud.recipients_per_call());
+        let exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape().recipients);
         // What was found by a look around is still worth a call that waits for its turn.
         let lane = if first.remove.is_empty() { self.lane.max(Lane::Edit) } else { Lane::Revoke };
         let (outcomes, fault) = execute(cloud, &self.site.at, exchange, lane).await;

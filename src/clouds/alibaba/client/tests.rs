@@ -17,11 +17,15 @@ use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::fault::Quota;
 use crate::clouds::transport::TransportSettings;
-use crate::domain::identifiers::{ImageId, RecipientKind};
-use crate::domain::image::Ownership;
+use crate::domain::provider::Provider;
 
 const ACCOUNT: &str = "1000000000000001";
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
+
+/// A list as this cloud gives it: nobody is asked for an answer.
+fn unanswered(recipients: Vec<Recipient>) -> BTreeMap<Recipient, Option<crate::domain::image::Answer>> {
+    recipients.into_iter().map(|recipient| (recipient, None)).collect()
+}
 
 struct Seen {
     method: SeenMethod,
@@ -95,7 +99,7 @@ impl Setting {
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
         let access = AlibabaAccess {
             account: PartyId::parse(ACCOUNT).unwrap(),
-            endpoint: Some(allowed.check(&origin).unwrap()),
+            endpoint: Some(allowed.check(Provider::Alibaba, &origin).unwrap()),
             credentials: Credentials::parse("testAccessKeyId", "testAccessKeySecret", None).unwrap(),
         };
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
@@ -197,7 +201,7 @@ async fn three_pages_make_one_complete_list() {
     let here = Setting::new([page(1, 250, 0..100), page(2, 250, 100..200), page(3, 250, 200..250)]).await;
     let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
     assert!(list.complete);
-    assert_eq!(list.recipients, recipients(0..250));
+    assert_eq!(list.recipients, unanswered(recipients(0..250)));
     let pages: Vec<String> = (0..here.calls()).map(|call| here.asked(call).1[1].1.clone()).collect();
     assert_eq!(pages, ["1", "2", "3"]);
 }
@@ -228,7 +232,7 @@ async fn list_that_does_not_fit_its_total_is_incomplete() {
     ] {
         let here = Setting::new(script).await;
         let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
-        assert_eq!(list, RecipientList { recipients: wanted, complete: false });
+        assert_eq!(list, RecipientList { recipients: unanswered(wanted), complete: false });
     }
 }
 
@@ -236,7 +240,7 @@ async fn list_that_does_not_fit_its_total_is_incomplete() {
 async fn short_pages_are_followed_to_the_total() {
     let here = Setting::new([page(1, 3, 0..1), page(2, 3, 1..3)]).await;
     let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
-    assert_eq!(list, RecipientList { recipients: recipients(0..3), complete: true });
+    assert_eq!(list, RecipientList { recipients: unanswered(recipients(0..3)), complete: true });
 }
 
 #[tokio::test]
@@ -269,7 +273,7 @@ async fn one_image_is_asked_for_in_any_state_and_of_any_owner() {
 async fn additions_and_removals_go_in_one_numbered_call() {
     let here = Setting::new([says(200, r#"{"RequestId":"R"}"#)]).await;
     let change = RecipientChange { add: recipients(1..=10), remove: recipients(11..=12) };
-    assert_eq!(here.cloud.change_recipients(&image(), &change, Lane::Edit).await, Ok(()));
+    assert_eq!(here.cloud.change_recipients(&image(), &change, Lane::Edit).await, Ok(Submitted::Done));
     let (action, query) = here.asked(0);
     let query: BTreeMap<String, String> = query.into_iter().collect();
     assert_eq!((action.as_str(), query.len()), ("ModifyImageSharePermission", 14));
@@ -290,7 +294,10 @@ async fn more_than_ten_are_refused_before_anything_is_sent() {
         let fault = here.cloud.change_recipients(&image(), &change, Lane::Edit).await.unwrap_err();
         assert!(matches!(fault, Fault::Refused { .. }));
     }
-    assert_eq!(here.cloud.change_recipients(&image(), &RecipientChange::default(), Lane::Edit).await, Ok(()));
+    assert_eq!(
+        here.cloud.change_recipients(&image(), &RecipientChange::default(), Lane::Edit).await,
+        Ok(Submitted::Done)
+    );
     assert_eq!(here.calls(), 0);
 }
 
