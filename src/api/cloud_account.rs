@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::references::SecretRef;
-use crate::domain::provider::Site;
+use crate::domain::provider::{Provider, Site};
 
 /// One account at one cloud: who it is, where its credentials are, and which limits the vendor raised for it.
 #[derive(CustomResource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -55,6 +55,76 @@ pub struct CloudAccountSpec {
     /// While true, nothing is granted, revoked or deleted through this account; everything granted stays.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// The one provider an account names.
+#[derive(Debug, Clone, Copy)]
+pub enum Tenancy<'a> {
+    /// Alibaba Cloud ECS.
+    Alibaba(&'a AlibabaAccount),
+    /// Huawei Cloud IMS.
+    Huawei(&'a HuaweiAccount),
+    /// `OpenStack` Glance.
+    OpenStack(&'a OpenStackAccount),
+}
+
+impl CloudAccountSpec {
+    /// The provider this account names; the schema demands exactly one.
+    pub fn tenancy(&self) -> Option<Tenancy<'_>> {
+        match (&self.alibaba, &self.huawei, &self.openstack) {
+            (Some(alibaba), None, None) => Some(Tenancy::Alibaba(alibaba)),
+            (None, Some(huawei), None) => Some(Tenancy::Huawei(huawei)),
+            (None, None, Some(openstack)) => Some(Tenancy::OpenStack(openstack)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Tenancy<'a> {
+    /// The cloud.
+    pub fn provider(self) -> Provider {
+        match self {
+            Self::Alibaba(_) => Provider::Alibaba,
+            Self::Huawei(_) => Provider::Huawei,
+            Self::OpenStack(_) => Provider::OpenStack,
+        }
+    }
+
+    /// Who the credentials must belong to: the account, the domain, the project.
+    pub fn account_id(self) -> &'a str {
+        match self {
+            Self::Alibaba(account) => &account.account_id,
+            Self::Huawei(account) => &account.domain_id,
+            Self::OpenStack(account) => &account.project_id,
+        }
+    }
+
+    /// The site that sold the account, where the cloud has sites.
+    pub fn site(self) -> Option<Site> {
+        match self {
+            Self::Alibaba(account) => Some(account.site),
+            Self::Huawei(account) => Some(account.site),
+            Self::OpenStack(_) => None,
+        }
+    }
+
+    /// Where the account's calls go, if not to the vendor's own hosts.
+    pub fn endpoint(self) -> Option<&'a str> {
+        match self {
+            Self::Alibaba(account) => account.endpoint.as_deref(),
+            Self::Huawei(account) => account.endpoint.as_deref(),
+            Self::OpenStack(account) => Some(&account.auth_url),
+        }
+    }
+
+    /// Name of the Secret with the credentials.
+    pub fn secret_name(self) -> &'a str {
+        match self {
+            Self::Alibaba(account) => &account.credentials.secret_ref.name,
+            Self::Huawei(account) => &account.credentials.secret_ref.name,
+            Self::OpenStack(account) => &account.credentials.secret_ref.name,
+        }
+    }
 }
 
 /// An account at Alibaba Cloud ECS.

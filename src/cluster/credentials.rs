@@ -1,6 +1,8 @@
 //! Reading one account's credentials from its Secret: by name, in one read, into types that do not print. No list, no
 //! watch, no path or command is ever taken from a Secret.
 
+use std::fmt;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
@@ -10,22 +12,43 @@ use super::{ClusterError, within_deadline};
 /// Longest value accepted, in bytes.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
-/// An access key as found in a Secret.
-#[derive(Debug)]
-pub struct AccessKey {
-    /// Key `accessKeyID`.
-    pub id: SecretString,
-    /// Key `accessKeySecret`.
-    pub secret: SecretString,
-    /// Key `securityToken`, for temporary keys.
-    pub token: Option<SecretString>,
+/// One content of a Secret. Its values never show in `Debug`.
+pub struct Keys {
+    secret: Secret,
     /// Tells one content of the Secret from another.
     pub version: String,
 }
 
-/// Why there is no access key.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// The value of a key, or that it is missing, empty or not plain text.
+    pub fn demand(&self, key: &'static str) -> Result<SecretString, NoKeys> {
+        self.find(key).ok_or_else(|| NoKeys::NoKey { secret: self.secret.name_any(), key })
+    }
+
+    /// The value of a key that may be left out. Trailing newlines are forgiven: many Secrets are made from files.
+    pub fn find(&self, key: &str) -> Option<SecretString> {
+        let bytes = &self.secret.data.as_ref()?.get(key)?.0;
+        let text = std::str::from_utf8(bytes).ok()?.trim_end_matches(['\r', '\n']);
+        let plain =
+            !text.is_empty() && text.len() <= VALUE_BYTES_MAX && text.bytes().all(|b| (0x20..0x7f).contains(&b));
+        plain.then(|| SecretString::from(text.to_owned()))
+    }
+
+    /// Whether a key is there at all.
+    pub fn has(&self, key: &str) -> bool {
+        self.secret.data.as_ref().is_some_and(|data| data.contains_key(key))
+    }
+}
+
+/// Why there are no credentials.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAccessKey {
+pub enum NoKeys {
     /// There is no such Secret.
     #[error("there is no Secret {0:?} in this namespace")]
     NoSecret(String),
@@ -42,24 +65,10 @@ pub enum NoAccessKey {
     Unread(#[from] ClusterError),
 }
 
-/// Reads the access key of one Secret.
-pub async fn read_access_key(client: &Client, namespace: &str, name: &str) -> Result<AccessKey, NoAccessKey> {
+/// Reads one Secret.
+pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<Keys, NoKeys> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = within_deadline(api.get_opt(name)).await?.ok_or_else(|| NoAccessKey::NoSecret(name.to_owned()))?;
-    let key =
-        |key: &'static str| value(&secret, key).ok_or_else(|| NoAccessKey::NoKey { secret: name.to_owned(), key });
-    Ok(AccessKey {
-        id: key("accessKeyID")?,
-        secret: key("accessKeySecret")?,
-        token: value(&secret, "securityToken"),
-        version: format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default()),
-    })
-}
-
-/// Trailing newlines are forgiven: many Secrets are made from files.
-fn value(secret: &Secret, key: &str) -> Option<SecretString> {
-    let bytes = &secret.data.as_ref()?.get(key)?.0;
-    let text = std::str::from_utf8(bytes).ok()?.trim_end_matches(['\r', '\n']);
-    let plain = !text.is_empty() && text.len() <= VALUE_BYTES_MAX && text.bytes().all(|b| (0x21..0x7f).contains(&b));
-    plain.then(|| SecretString::from(text.to_owned()))
+    let secret = within_deadline(api.get_opt(name)).await?.ok_or_else(|| NoKeys::NoSecret(name.to_owned()))?;
+    let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
+    Ok(Keys { secret, version })
 }

@@ -7,22 +7,27 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use secrecy::ExposeSecret;
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::clients::{client_for, missing_key};
 use crate::api::CloudAccount;
+use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
-use crate::clouds::alibaba::Credentials;
-use crate::clouds::connect::{AlibabaAccess, Edge, alibaba};
+use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
+use crate::clouds::fault::Recovery;
 use crate::clouds::{Cloud, Fault};
-use crate::cluster::credentials::{AccessKey, NoAccessKey, read_access_key};
+use crate::cluster::credentials::{Keys, NoKeys, read_keys};
 use crate::domain::identifiers::RegionId;
 use crate::domain::provider::Provider;
 use crate::planning::trouble::Trouble;
 
 /// How often a Secret that is not there is looked for: it costs the cloud nothing.
 const MISSING_SECRET_LOOK: SignedDuration = SignedDuration::from_secs(4);
+
+/// How long a cloud is left alone that locks a key after a few wrong signatures in a row, once two were refused. Huawei:
+/// more than 5 lock it for 5 minutes (API gateway FAQ).
+const LOCKING_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
 /// An account that can be called.
 #[derive(Clone)]
@@ -143,10 +148,10 @@ impl Connections {
         if changed {
             slot.version = None;
         }
-        let name = secret_name(account);
-        let key = match read_access_key(&self.client, &account.namespace().unwrap_or_default(), name).await {
-            Ok(key) => key,
-            Err(NoAccessKey::Unread(_)) if slot.good.is_some() && slot.trouble.is_none() => {
+        let name = account.spec.tenancy().map_or("", Tenancy::secret_name);
+        let keys = match read_keys(&self.client, &account.namespace().unwrap_or_default(), name).await {
+            Ok(keys) => keys,
+            Err(NoKeys::Unread(_)) if slot.good.is_some() && slot.trouble.is_none() => {
                 // The API server is in trouble, not the account: what was good stays so until the next look.
                 return;
             }
@@ -154,11 +159,11 @@ impl Connections {
         };
         slot.vanished = None;
         let open = slot.open_until.is_some_and(|until| now < until);
-        if slot.version.as_deref() == Some(&key.version) && (slot.trouble.is_none() || open) {
+        if slot.version.as_deref() == Some(&keys.version) && (slot.trouble.is_none() || open) {
             return;
         }
-        slot.version = Some(key.version.clone());
-        match self.prove(account, &key).await {
+        slot.version = Some(keys.version.clone());
+        match self.prove(account, &keys).await {
             Ok(connection) => {
                 slot.good = Some(connection);
                 slot.trouble = None;
@@ -168,8 +173,9 @@ impl Connections {
             Err(trouble) => {
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = match trouble.recovery {
-                    crate::clouds::fault::Recovery::Blocked => self.circuit(),
-                    crate::clouds::fault::Recovery::Retry { .. } => {
+                    Recovery::Blocked if locks_keys(account) && slot.failures > 1 => LOCKING_PAUSE,
+                    Recovery::Blocked => self.circuit(),
+                    Recovery::Retry { .. } => {
                         SignedDuration::from_secs(1i64 << slot.failures.min(5)).min(SignedDuration::from_secs(30))
                     }
                 };
@@ -180,14 +186,14 @@ impl Connections {
         }
     }
 
-    fn without_key(&self, slot: &mut Slot, account: &CloudAccount, error: &NoAccessKey, now: Timestamp) {
+    fn without_key(&self, slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Timestamp) {
         let name = account.name_any();
         let trouble = match error {
-            NoAccessKey::NoSecret(_) | NoAccessKey::NoKey { .. } => Trouble::blocked(
-                Reason::SecretNotFound,
-                format!("CloudAccount {name}: {error}: restore it, with the keys accessKeyID and accessKeySecret"),
-            ),
-            NoAccessKey::Unread(_) => {
+            NoKeys::NoSecret(_) | NoKeys::NoKey { .. } => match account.spec.tenancy() {
+                Some(tenancy) => missing_key(&name, tenancy, error),
+                None => Trouble::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
+            },
+            NoKeys::Unread(_) => {
                 Trouble::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
             }
         };
@@ -198,9 +204,9 @@ impl Connections {
     }
 
     /// Proves that the credentials are the account's and learns its regions: two calls.
-    async fn prove(&self, account: &CloudAccount, key: &AccessKey) -> Result<Connection, Trouble> {
-        let cloud = self.client_for(account, key)?;
-        let wanted = account_id(account);
+    async fn prove(&self, account: &CloudAccount, keys: &Keys) -> Result<Connection, Trouble> {
+        let cloud = client_for(account, keys, &self.allowed, &self.edge)?;
+        let wanted = account.spec.tenancy().map_or("", Tenancy::account_id);
         let identity = cloud.identity().await.map_err(|fault| Trouble::from(&fault))?;
         if identity.as_str() != wanted {
             let message = format!(
@@ -214,31 +220,8 @@ impl Connections {
         regions.dedup();
         Ok(Connection { cloud, regions: regions.into() })
     }
-
-    fn client_for(&self, account: &CloudAccount, key: &AccessKey) -> Result<Arc<dyn Cloud>, Trouble> {
-        let Some(alibaba_account) = &account.spec.alibaba else {
-            return Err(Trouble::blocked(Reason::Unreadable, "no provider is given"));
-        };
-        let endpoint = match alibaba_account.endpoint.as_deref() {
-            None => None,
-            Some(text) => Some(self.allowed.check(Provider::Alibaba, text).map_err(|refused| {
-                Trouble::blocked(Reason::EndpointNotAllowed, format!("spec.alibaba.endpoint: {refused}"))
-            })?),
-        };
-        let id = Provider::Alibaba
-            .parse_account(&alibaba_account.account_id)
-            .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.alibaba.accountID: {e}")))?;
-        let token = key.token.as_ref().map(ExposeSecret::expose_secret);
-        let credentials = Credentials::parse(key.id.expose_secret(), key.secret.expose_secret(), token)
-            .map_err(|e| Trouble::blocked(Reason::CredentialsRejected, format!("the Secret's keys: {e}")))?;
-        Ok(alibaba(AlibabaAccess { account: id, endpoint, credentials }, &self.edge))
-    }
 }
 
-fn secret_name(account: &CloudAccount) -> &str {
-    account.spec.alibaba.as_ref().map_or("", |alibaba| &alibaba.credentials.secret_ref.name)
-}
-
-fn account_id(account: &CloudAccount) -> &str {
-    account.spec.alibaba.as_ref().map_or("", |alibaba| &alibaba.account_id)
+fn locks_keys(account: &CloudAccount) -> bool {
+    account.spec.tenancy().is_some_and(|tenancy| tenancy.provider() == Provider::Huawei)
 }

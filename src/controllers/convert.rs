@@ -9,24 +9,23 @@ use kube::core::{Selector, SelectorExt};
 
 use super::context::Stores;
 use crate::api::CloudAccount;
+use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom};
 use crate::api::conditions::Reason;
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
-use crate::domain::provider::Provider;
 use crate::domain::share::{AskedRecipient, Consent, Share};
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Terms;
 
-/// What an account and an image's region allow.
+/// What an account and an image's region allow. Whom images of the region belong to is added once it is known.
 pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
     let unreadable = |message: String| Trouble::blocked(Reason::Unreadable, message);
-    let alibaba =
-        account.spec.alibaba.as_ref().ok_or_else(|| unreadable("the CloudAccount names no provider".into()))?;
-    let provider = Provider::Alibaba;
-    let id = provider.parse_account(&alibaba.account_id).map_err(|e| unreadable(format!("CloudAccount: {e}")))?;
+    let tenancy = account.spec.tenancy().ok_or_else(|| unreadable("the CloudAccount names no provider".into()))?;
+    let provider = tenancy.provider();
+    let id = provider.parse_account(tenancy.account_id()).map_err(|e| unreadable(format!("CloudAccount: {e}")))?;
     let region = RegionId::parse(region).map_err(|e| unreadable(format!("spec.region: {e}")))?;
     let rules = provider.rules();
     let limits = account.spec.limits.clone().unwrap_or_default();
@@ -34,8 +33,8 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
         account.spec.sites.iter().map(|s| (s.site, s.regions.iter().cloned().collect())).collect();
     Ok(Terms {
         provider,
-        account: id,
-        site: alibaba.site,
+        ourselves: BTreeSet::from([id]),
+        site: tenancy.site(),
         region,
         sites,
         recipients_per_image: limits.recipients_per_image.unwrap_or(rules.recipients_per_image),
@@ -47,10 +46,11 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
 
 /// Who owns the images of an account, wherever it is called: the first part of a cloud object's identity.
 pub fn owner(account: &CloudAccount) -> String {
-    match &account.spec.alibaba {
-        Some(alibaba) => {
-            let at = alibaba.endpoint.as_ref().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
-            format!("{} account {}{at}", Provider::Alibaba, alibaba.account_id)
+    match account.spec.tenancy() {
+        Some(tenancy) => {
+            let at = tenancy.endpoint().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
+            let what = if let Tenancy::OpenStack(_) = tenancy { "project" } else { "account" };
+            format!("{} {what} {}{at}", tenancy.provider(), tenancy.account_id())
         }
         None => "nobody".to_owned(),
     }

@@ -16,10 +16,10 @@ use crate::domain::share::{AskedRecipient, Share, Standing};
 pub struct Terms {
     /// The cloud.
     pub provider: Provider,
-    /// The owner's account.
-    pub account: PartyId,
-    /// The owner's site.
-    pub site: Site,
+    /// The owner: its account and, where images belong to projects, the project.
+    pub ourselves: BTreeSet<PartyId>,
+    /// The owner's site, where the cloud has sites.
+    pub site: Option<Site>,
     /// Where the image lives.
     pub region: RegionId,
     /// Regions per site, where the account overrides the built-in table.
@@ -45,7 +45,7 @@ impl Terms {
             return Err(Reason::RecipientKindUnsupported);
         }
         let recipient = self.provider.parse_recipient(asked.kind, &asked.id).map_err(|_| Reason::InvalidRecipient)?;
-        if recipient.id == self.account {
+        if self.ourselves.contains(&recipient.id) {
             return Err(Reason::InvalidRecipient);
         }
         if asked.site.is_some_and(|site| !self.sold_on(site)) {
@@ -127,7 +127,8 @@ impl Wishes {
             match judge(terms, asked) {
                 Ok(recipient) => {
                     let turn = Turn { created: share.created, uid: share.uid.clone(), index };
-                    let across_sites = asked.site.is_some_and(|site| terms.is_some_and(|terms| site != terms.site));
+                    let across_sites =
+                        asked.site.is_some_and(|site| terms.is_some_and(|terms| terms.site != Some(site)));
                     let wanted = self.wanted.entry(recipient).or_insert(Wanted { turn, across_sites });
                     wanted.across_sites |= across_sites;
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients};
 use imageshare_operator::domain::identifiers::{PartyId, Recipient, RecipientKind, RegionId};
-use imageshare_operator::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList};
+use imageshare_operator::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use imageshare_operator::domain::provider::{Provider, Site};
 use imageshare_operator::domain::share::{AskedRecipient, Consent, Share};
 use imageshare_operator::planning::exchange::Exchange;
@@ -55,6 +55,7 @@ pub fn image() -> ImageFacts {
         name: "golden".into(),
         encrypted: false,
         from_marketplace: false,
+        visibility: Visibility::Shared,
     }
 }
 
@@ -93,8 +94,8 @@ impl Table {
     pub fn terms(&self) -> Terms {
         Terms {
             provider: Provider::Alibaba,
-            account: PartyId::parse(&id(9999)).unwrap(),
-            site: Site::International,
+            ourselves: BTreeSet::from([PartyId::parse(&id(9999)).unwrap()]),
+            site: Some(Site::International),
             region: RegionId::parse("cn-hangzhou").unwrap(),
             sites: BTreeMap::new(),
             recipients_per_image: self.limit,

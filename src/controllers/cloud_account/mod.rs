@@ -19,7 +19,6 @@ use crate::clouds::fault::Recovery;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
-use crate::domain::provider::Provider;
 use crate::planning::trouble::{Trouble, name_some};
 
 /// How soon to look again after a write that somebody else's write overtook.
@@ -127,9 +126,9 @@ fn status(
         conditions: conditions(&old.conditions, decisions, generation, now),
         ..old.clone()
     };
-    if let (Some(connection), Some(alibaba)) = (connection, &account.spec.alibaba) {
-        status.provider = Some(Provider::Alibaba.to_string());
-        status.account = Some(alibaba.account_id.clone());
+    if let (Some(connection), Some(tenancy)) = (connection, account.spec.tenancy()) {
+        status.provider = Some(tenancy.provider().to_string());
+        status.account = Some(tenancy.account_id().to_owned());
         status.regions = connection.regions.iter().take(200).map(ToString::to_string).collect();
     }
     status

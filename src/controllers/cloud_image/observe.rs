@@ -132,9 +132,9 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
         let message = "the CloudAccount is suspended: nothing is granted, revoked or deleted";
         return Err(Trouble::blocked(Reason::Suspended, message));
     }
-    let terms = terms(account, &image.spec.region)?;
-    if !terms.sold_on(terms.site) {
-        let message = format!("spec.region: {} is not sold on the {} site", terms.region, terms.site);
+    let mut terms = terms(account, &image.spec.region)?;
+    if let Some(site) = terms.site.filter(|site| !terms.sold_on(*site)) {
+        let message = format!("spec.region: {} is not sold on the {site} site", terms.region);
         return Err(Trouble::blocked(Reason::RegionNotOnSite, message));
     }
     let at = ImageRef {
@@ -148,6 +148,7 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
         let message = format!("spec.region: the account has no region {}", at.region);
         return Err(Trouble::blocked(Reason::RegionUnknown, message));
     }
+    terms.ourselves.extend(connection.cloud.party(&at.region));
     Ok(Site { at, terms, connection, only_to_end })
 }
 

@@ -1,0 +1,146 @@
+//! From an account and its Secret to a client of its cloud: the only place that reads the keys of credentials.
+
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+
+use crate::api::CloudAccount;
+use crate::api::cloud_account::{AlibabaAccount, CatalogInterface, HuaweiAccount, OpenStackAccount, Tenancy};
+use crate::api::conditions::Reason;
+use crate::clouds::connect::{AlibabaAccess, Edge, HuaweiAccess, OpenStackAccess, alibaba, huawei, openstack};
+use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
+use crate::clouds::openstack::Interface;
+use crate::clouds::{Cloud, alibaba as alibaba_cloud, huawei as huawei_cloud, openstack as openstack_cloud};
+use crate::cluster::credentials::{Keys, NoKeys};
+use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::provider::Provider;
+use crate::planning::trouble::Trouble;
+
+/// The keys that a provider's credentials need, for people.
+fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
+    match tenancy {
+        Tenancy::Alibaba(_) => "accessKeyID and accessKeySecret",
+        Tenancy::Huawei(_) => "accessKeyID and accessKeySecret, or username, password and userDomainName",
+        Tenancy::OpenStack(_) => {
+            "applicationCredentialID and applicationCredentialSecret, or username, password and userDomainName"
+        }
+    }
+}
+
+/// A key that is missing from the Secret of an account.
+pub(super) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -> Trouble {
+    let message = format!("CloudAccount {account}: {error}: restore it, with the keys {}", wanted_keys(tenancy));
+    Trouble::blocked(Reason::SecretNotFound, message)
+}
+
+/// Makes the client of an account; nothing is sent yet.
+pub(super) fn client_for(
+    account: &CloudAccount,
+    keys: &Keys,
+    allowed: &AllowedEndpoints,
+    edge: &Edge,
+) -> Result<Arc<dyn Cloud>, Trouble> {
+    let Some(tenancy) = account.spec.tenancy() else {
+        return Err(Trouble::blocked(Reason::Unreadable, "spec: exactly one provider must be given"));
+    };
+    let maker = Maker { name: account.metadata.name.as_deref().unwrap_or_default(), tenancy, keys, allowed, edge };
+    match tenancy {
+        Tenancy::Alibaba(account) => maker.alibaba(account),
+        Tenancy::Huawei(account) => maker.huawei(account),
+        Tenancy::OpenStack(account) => maker.openstack(account),
+    }
+}
+
+struct Maker<'a> {
+    name: &'a str,
+    tenancy: Tenancy<'a>,
+    keys: &'a Keys,
+    allowed: &'a AllowedEndpoints,
+    edge: &'a Edge,
+}
+
+impl Maker<'_> {
+    fn alibaba(&self, account: &AlibabaAccount) -> Result<Arc<dyn Cloud>, Trouble> {
+        let endpoint = self.endpoint("spec.alibaba.endpoint", account.endpoint.as_deref())?;
+        let token = self.keys.find("securityToken");
+        let credentials = alibaba_cloud::Credentials::parse(
+            self.key("accessKeyID")?.expose_secret(),
+            self.key("accessKeySecret")?.expose_secret(),
+            token.as_ref().map(ExposeSecret::expose_secret),
+        )
+        .map_err(unusable)?;
+        let id = self.account("spec.alibaba.accountID")?;
+        Ok(alibaba(AlibabaAccess { account: id, endpoint, credentials }, self.edge))
+    }
+
+    fn huawei(&self, account: &HuaweiAccount) -> Result<Arc<dyn Cloud>, Trouble> {
+        let endpoint = self.endpoint("spec.huawei.endpoint", account.endpoint.as_deref())?;
+        let credentials = if self.keys.has("username") {
+            huawei_cloud::Credentials::password(
+                self.key("username")?.expose_secret(),
+                self.key("password")?.expose_secret(),
+                self.key("userDomainName")?.expose_secret(),
+            )
+        } else {
+            let token = self.keys.find("securityToken");
+            huawei_cloud::Credentials::access_key(
+                self.key("accessKeyID")?.expose_secret(),
+                self.key("accessKeySecret")?.expose_secret(),
+                token.as_ref().map(ExposeSecret::expose_secret),
+            )
+        }
+        .map_err(unusable)?;
+        let domain = self.account("spec.huawei.domainID")?;
+        let projects = account.projects.iter().enumerate().map(|(index, project)| {
+            let unreadable =
+                |error| Trouble::blocked(Reason::Unreadable, format!("spec.huawei.projects[{index}]: {error}"));
+            let region = RegionId::parse(&project.region).map_err(unreadable)?;
+            Ok((region, Provider::Huawei.parse_party(&project.project_id).map_err(unreadable)?))
+        });
+        let projects = projects.collect::<Result<_, Trouble>>()?;
+        Ok(huawei(HuaweiAccess { domain, site: account.site, projects, endpoint, credentials }, self.edge))
+    }
+
+    fn openstack(&self, account: &OpenStackAccount) -> Result<Arc<dyn Cloud>, Trouble> {
+        let refused =
+            |refused| Trouble::blocked(Reason::EndpointNotAllowed, format!("spec.openstack.authURL: {refused}"));
+        let auth_url = self.allowed.check_service(Provider::OpenStack, &account.auth_url).map_err(refused)?;
+        let credentials = if self.keys.has("username") {
+            openstack_cloud::Credentials::password(
+                self.key("username")?.expose_secret(),
+                self.key("password")?.expose_secret(),
+                self.key("userDomainName")?.expose_secret(),
+            )
+        } else {
+            openstack_cloud::Credentials::application(
+                self.key("applicationCredentialID")?.expose_secret(),
+                self.key("applicationCredentialSecret")?.expose_secret(),
+            )
+        }
+        .map_err(unusable)?;
+        let project = self.account("spec.openstack.projectID")?;
+        let interface = match account.interface {
+            CatalogInterface::Public => Interface::Public,
+            CatalogInterface::Internal => Interface::Internal,
+        };
+        let allowed = self.allowed.clone();
+        Ok(openstack(OpenStackAccess { project, auth_url, interface, allowed, credentials }, self.edge))
+    }
+
+    fn key(&self, key: &'static str) -> Result<secrecy::SecretString, Trouble> {
+        self.keys.demand(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
+    }
+
+    fn account(&self, field: &str) -> Result<PartyId, Trouble> {
+        let parsed = self.tenancy.provider().parse_account(self.tenancy.account_id());
+        parsed.map_err(|e| Trouble::blocked(Reason::Unreadable, format!("{field}: {e}")))
+    }
+
+    fn endpoint(&self, field: &str, text: Option<&str>) -> Result<Option<CheckedEndpoint>, Trouble> {
+        let checked = text.map(|text| self.allowed.check(self.tenancy.provider(), text)).transpose();
+        checked.map_err(|refused| Trouble::blocked(Reason::EndpointNotAllowed, format!("{field}: {refused}")))
+    }
+}
+
+fn unusable(error: impl std::fmt::Display) -> Trouble {
+    Trouble::blocked(Reason::CredentialsRejected, format!("the Secret's keys: {error}"))
+}
