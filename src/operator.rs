@@ -113,6 +113,7 @@ impl RunArguments {
                 absence_window: signed(self.absence_window),
                 unmanaged_grace: signed(self.unmanaged_grace),
                 refusal_retry: signed(self.refusal_retry),
+                answer_look: signed(self.blocked_interval),
             },
             gathering: Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) },
             pace: Pace {

@@ -13,7 +13,7 @@
 #[path = "planning/table.rs"]
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients};
 use imageshare_operator::api::conditions::Reason;
@@ -21,7 +21,9 @@ use imageshare_operator::domain::identifiers::{Recipient, RecipientKind};
 use imageshare_operator::domain::image::ImageState;
 use imageshare_operator::domain::provider::Site;
 use imageshare_operator::domain::share::{AskedRecipient, Consent};
-use imageshare_operator::planning::sharing::{confirm, plan_absent, plan_unseen, record};
+use imageshare_operator::planning::aftermath::record;
+use imageshare_operator::planning::exchange::Ending;
+use imageshare_operator::planning::sharing::{confirm, plan_absent, plan_unseen};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use table::{TIMING, Table, asked, recipient, share};
@@ -265,7 +267,7 @@ fn a_step_the_fresh_list_does_not_ask_for_is_dropped_and_its_intent_taken_back()
     table.shares[0].deleting = true;
     confirm(&mut plan, &table.ledger, &table.wishes());
     assert!(!plan.acts());
-    assert!(record(&intended, &table.ledger, &BTreeMap::new(), table.now).grants.is_empty());
+    assert!(record(&intended, &table.ledger, &Ending::default(), table.now).grants.is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::Reason;
 use super::references::AccountRef;
 use crate::domain::identifiers::RecipientKind;
+use crate::domain::image::Answer;
 
 /// One image an account owns, in one region. Its finalizer keeps it while `ImageShares` name it.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -55,6 +56,10 @@ pub struct CloudImageSpec {
     /// while a share wishes something.
     #[serde(default)]
     pub unmanaged_recipients: UnmanagedRecipients,
+    /// `OpenStack`: whether a private image may be made `shared`, which is what lets it have recipients; it revives those
+    /// that it had before. Forbid (default) or Allow.
+    #[serde(default)]
+    pub visibility_change: VisibilityChange,
     /// What deleting this object does to the image in the cloud: Retain (default) leaves it, Delete deletes it once no
     /// recipient is left. Without the image, servers made from it cannot re-initialise their system disk or change their
     /// OS any more, and no new servers can be made.
@@ -103,6 +108,16 @@ pub enum UnmanagedRecipients {
     Report,
     /// Revoke them after 10 minutes, while a share wishes something.
     Revoke,
+}
+
+/// Whether a private image may be made shared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum VisibilityChange {
+    /// It stays private, and cannot be shared.
+    #[default]
+    Forbid,
+    /// It is made shared when a share wishes something.
+    Allow,
 }
 
 /// What deleting a `CloudImage` does to the image in the cloud.
@@ -159,9 +174,22 @@ pub struct CloudImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub unmanaged: Vec<Unmanaged>,
+    /// A job at the cloud that is adding or removing recipients; nothing else is sent before it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<PendingJob>,
     /// When the image was first read as absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,
+}
+
+/// A job at the cloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PendingJob {
+    /// Its id.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// When it was asked for.
+    pub since: Time,
 }
 
 /// Where a grant is in its life.
@@ -194,6 +222,9 @@ pub struct Grant {
     /// Why the cloud refused this recipient, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Reason>,
+    /// What the recipient said, where the cloud asks for an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
 }
 
 /// A wished recipient that was not asked for at the cloud.

@@ -11,6 +11,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// Every recipient of an `ImageShare` is granted.
 pub const SHARED: &str = "Shared";
+/// Whoever must accept an offered image did. On an `ImageShare` the recipients, on a `SharedImageAcceptance` we.
+pub const ACCEPTED: &str = "Accepted";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
 pub const DELETABLE: &str = "Deletable";
 
@@ -25,6 +27,22 @@ pub enum Reason {
     Shared,
     /// Nothing is in the way of deleting the image.
     NotShared,
+    /// The offer was accepted.
+    Accepted,
+    /// The offer was rejected.
+    Rejected,
+    /// The cloud asks for no answer: what is shared can be used at once.
+    NoAnswerNeeded,
+    /// Recipients have not answered yet.
+    AwaitingAnswer,
+    /// Nobody shares the image with this account yet.
+    NotOffered,
+    /// The owner took the image back.
+    Revoked,
+    /// The image comes from another owner than the one that is trusted.
+    UntrustedOwner,
+    /// An older `SharedImageAcceptance` answers the same offer.
+    DuplicateAcceptance,
     /// Under way.
     Pending,
     /// Access is being ended.

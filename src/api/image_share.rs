@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::Reason;
 use super::references::ImageRef;
 use crate::domain::identifiers::RecipientKind;
+use crate::domain::image::Answer;
 use crate::domain::provider::Site;
 
 /// An image and who may use it. Many may name the same image; their recipients add up.
@@ -25,6 +26,7 @@ use crate::domain::provider::Site;
     selectable = ".spec.imageRef.name",
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageRef.name"),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.summary"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.accepted"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -90,7 +92,7 @@ pub struct ImageShareStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
-    /// `Ready` and `Shared`, and `Reconciling` or `Stalled` while they hold.
+    /// `Ready`, `Shared` and `Accepted`, and `Reconciling` or `Stalled` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -99,10 +101,31 @@ pub struct ImageShareStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub summary: Option<String>,
+    /// Recipients that accepted of those granted that are asked for an answer, as `2/3`; absent where nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub accepted: Option<String>,
+    /// What granted recipients said, where the cloud asks them for an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub answers: Vec<RecipientAnswer>,
     /// Recipients that are not granted, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub waiting: Vec<WaitingRecipient>,
+}
+
+/// What a recipient said to the offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RecipientAnswer {
+    /// Kind of recipient.
+    #[serde(rename = "type")]
+    pub kind: RecipientKind,
+    /// Its id.
+    #[schemars(length(max = 255))]
+    pub id: String,
+    /// Its answer.
+    pub answer: Answer,
 }
 
 /// A recipient that is not granted.

@@ -6,19 +6,23 @@
 // Printer columns repeat the names of their attributes.
 #![allow(clippy::duplicated_attributes)]
 
+pub mod acceptance;
 pub mod cloud_account;
 pub mod cloud_image;
 pub mod conditions;
 pub mod image_share;
 pub mod limits;
 pub mod references;
+pub mod shared_image;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+pub use acceptance::SharedImageAcceptance;
 pub use cloud_account::CloudAccount;
 pub use cloud_image::CloudImage;
 pub use image_share::ImageShare;
+pub use shared_image::SharedImage;
 
 /// The API group of every kind here.
 pub const GROUP: &str = "imageshare.dev";
@@ -31,7 +35,13 @@ pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at"
 
 /// Every custom resource definition, in the order a person would read them.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![CloudAccount::crd(), CloudImage::crd(), ImageShare::crd()]
+    vec![
+        CloudAccount::crd(),
+        CloudImage::crd(),
+        ImageShare::crd(),
+        SharedImageAcceptance::crd(),
+        SharedImage::crd(),
+    ]
 }
 
 /// The definitions as files: name and YAML of each. The committed ones under `crds/` are these.

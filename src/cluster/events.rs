@@ -21,6 +21,14 @@ pub enum Occurrence {
     UnmanagedFound,
     /// The image was deleted at the cloud.
     ImageDeleted,
+    /// Somebody offers this account an image.
+    OfferReceived,
+    /// An offer was accepted.
+    Accepted,
+    /// An offer was rejected.
+    Rejected,
+    /// The owner took an image back.
+    RevokedByOwner,
 }
 
 impl Occurrence {
@@ -29,15 +37,17 @@ impl Occurrence {
             Self::Granted => "Grant",
             Self::Adopted => "Adopt",
             Self::Revoked => "Revoke",
-            Self::UnmanagedFound => "Observe",
+            Self::UnmanagedFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
+            Self::Accepted => "Accept",
+            Self::Rejected => "Reject",
             Self::ImageDeleted => "Delete",
         }
     }
 
     fn kind(self) -> EventType {
         match self {
-            Self::Granted | Self::Adopted => EventType::Normal,
-            Self::Revoked | Self::UnmanagedFound | Self::ImageDeleted => EventType::Warning,
+            Self::Granted | Self::Adopted | Self::OfferReceived | Self::Accepted | Self::Rejected => EventType::Normal,
+            Self::Revoked | Self::UnmanagedFound | Self::ImageDeleted | Self::RevokedByOwner => EventType::Warning,
         }
     }
 }

@@ -111,16 +111,16 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
     }
 }
 
-/// The shares of one image, and whether one of them cannot be read. A share that does not carry our finalizer yet wishes
+/// The shares of one image, and the names of those that cannot be read. A share that does not carry our finalizer yet wishes
 /// nothing: its grants could outlive it.
 pub fn shares_of<'a>(
     image: &CloudImage,
     all: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
     stores: &Stores,
-) -> (Vec<Share>, bool) {
+) -> (Vec<Share>, Vec<String>) {
     let here = (image.namespace().unwrap_or_default(), image.name_any());
     let mut shares = Vec::new();
-    let mut blind = false;
+    let mut unreadable = Vec::new();
     for guarded in all {
         if image_named_by(guarded).as_ref() != Some(&here) {
             continue;
@@ -129,14 +129,17 @@ pub fn shares_of<'a>(
             // It may want anybody, whether it could ever be read or not, but only where the image's owner lets it.
             Guarded::Unreadable(left) => {
                 let namespace = left.metadata.namespace.clone().unwrap_or_default();
-                blind |= consent(image, &namespace, stores) != Consent::Withheld;
+                if consent(image, &namespace, stores) != Consent::Withheld {
+                    unreadable.push(format!("{namespace}/{}", guarded.name_any()));
+                }
             }
             Guarded::Readable(share) if is_held(share.as_ref()) => shares.push(to_share(image, share, stores)),
             Guarded::Readable(_) => {}
         }
     }
     shares.sort_by(|a, b| a.uid.cmp(&b.uid));
-    (shares, blind)
+    unreadable.sort();
+    (shares, unreadable)
 }
 
 fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {

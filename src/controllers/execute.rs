@@ -1,20 +1,12 @@
 //! Carries out an exchange: the only caller of what changes recipients. Decides nothing.
 
-use std::collections::BTreeMap;
-
-use crate::clouds::{Cloud, Fault, ImageRef, Lane};
-use crate::domain::identifiers::Recipient;
-use crate::planning::exchange::{Exchange, Outcome};
+use crate::clouds::{Cloud, ImageRef, Lane};
+use crate::planning::exchange::{Ending, Exchange};
 
 /// Makes the exchange's calls one after the other, until it has none left.
-pub async fn execute(
-    cloud: &dyn Cloud,
-    at: &ImageRef,
-    mut exchange: Exchange,
-    lane: Lane,
-) -> (BTreeMap<Recipient, Outcome>, Option<Fault>) {
+pub async fn execute(cloud: &dyn Cloud, at: &ImageRef, mut exchange: Exchange, lane: Lane) -> Ending {
     while let Some(change) = exchange.next_call() {
-        let result = cloud.change_recipients(at, &change, lane).await.map(|_| ());
+        let result = cloud.change_recipients(at, &change, lane).await;
         tracing::info!(
             image.id = %at.image, image.region = %at.region, added = change.add.len(), removed = change.remove.len(),
             fault = result.as_ref().err().map(tracing::field::display), "changed recipients"

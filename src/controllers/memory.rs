@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::image::ImageFacts;
 use crate::planning::schedule::{Gathering, still_gathering};
 
 /// Everything in Kubernetes that a pass depends on, as versions: unchanged inputs need no pass before it is due.
@@ -20,7 +21,14 @@ struct Memory {
     next_look: Option<Timestamp>,
     failures: u32,
     written: Option<u64>,
+    /// The image as read before a job, for the pass that looks at what the job did.
+    carried: Option<(ImageFacts, Timestamp)>,
+    /// How many recipients the next call may add at most, after a failed job.
+    batch: Option<usize>,
 }
+
+/// How long an image read before a job counts as read in the pass that follows it.
+const CARRIED_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether a pass is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +114,27 @@ impl Memories {
         self.with(uid, |memory| {
             version.parse::<u64>().ok().zip(memory.written).is_some_and(|(seen, written)| seen < written)
         })
+    }
+
+    /// Keeps the image as read, across the job that was just asked for.
+    pub fn carry(&self, uid: &str, facts: ImageFacts, read_at: Timestamp) {
+        self.with(uid, |memory| memory.carried = Some((facts, read_at)));
+    }
+
+    /// The image as read before the job, if that is not too long ago. Given once.
+    pub fn take_carried(&self, uid: &str, now: Timestamp) -> Option<ImageFacts> {
+        let carried = self.with(uid, |memory| memory.carried.take());
+        carried.filter(|(_, read_at)| now.duration_since(*read_at) < CARRIED_FOR).map(|(facts, _)| facts)
+    }
+
+    /// How many recipients a call may add at most after what the last job taught.
+    pub fn learn(&self, uid: &str, batch: Option<usize>) {
+        self.with(uid, |memory| memory.batch = batch);
+    }
+
+    /// What `learn` was told last.
+    pub fn batch(&self, uid: &str) -> Option<usize> {
+        self.with(uid, |memory| memory.batch)
     }
 
     /// Forgets an image that is gone.

@@ -50,6 +50,18 @@ pub fn held_by_shares(blockers: &[String]) -> Option<Trouble> {
     })
 }
 
+/// Shares that cannot be read keep everybody's grants, and the image.
+pub fn held_by_unreadable(unreadable: &[String]) -> Option<Trouble> {
+    (!unreadable.is_empty()).then(|| {
+        let message = format!(
+            "these ImageShares cannot be read and may want anybody, so nobody's access to this image is ended: mend them, \
+             or take their finalizer away to let them go: {}",
+            name_some(unreadable)
+        );
+        Trouble::blocked(Reason::Unreadable, message)
+    })
+}
+
 /// Decides about a `CloudImage` that is being deleted. `window`: how far apart two absent reads must be.
 pub fn plan_departure(
     blockers: &[String],
@@ -112,7 +124,7 @@ mod tests {
     }
 
     fn ledger(state: GrantState) -> Ledger {
-        let entry = Entry { state, since: Timestamp::UNIX_EPOCH, refusal: None };
+        let entry = Entry::new(state, Timestamp::UNIX_EPOCH);
         Ledger { grants: [(somebody(), entry)].into(), ..Ledger::default() }
     }
 

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::clouds::RecipientChange;
 use crate::clouds::fault::{Fault, Quota, Refusal};
-use crate::domain::identifiers::Recipient;
+use crate::clouds::{CallShape, RecipientChange, Submitted};
+use crate::domain::identifiers::{JobId, Recipient};
 
 /// What became of one change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,19 @@ pub enum Outcome {
     NotSent,
     /// It was sent and no usable answer came: only a read can tell.
     Uncertain,
+    /// The cloud took it and a job carries it out.
+    UnderWay,
+}
+
+/// How the calls of one pass ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// What became of every change.
+    pub outcomes: BTreeMap<Recipient, Outcome>,
+    /// The fault that ended the exchange or ended its additions, if any.
+    pub fault: Option<Fault>,
+    /// The job that carries out the last call. Nothing else is sent before it ended.
+    pub job: Option<JobId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +52,20 @@ pub struct Exchange {
     suspects: Option<(Vec<Change>, Fault)>,
     testing: bool,
     free_places: Option<usize>,
-    per_call: usize,
+    shape: CallShape,
     calls_left: usize,
     outcomes: BTreeMap<Recipient, Outcome>,
     stopped: Option<Fault>,
     image_refused: Option<Fault>,
+    job: Option<JobId>,
 }
 
 impl Exchange {
     /// `free_places`: how many can be added before anything is removed; `None` where there is no limit.
-    /// `per_call`: how many may be added, and as many again removed, in one call.
-    pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_places: Option<usize>, per_call: usize) -> Self {
+    /// `shape`: what one call may carry.
+    pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_places: Option<usize>, shape: CallShape) -> Self {
         let total = add.len() + remove.len();
+        let shape = CallShape { recipients: shape.recipients.max(1), ..shape };
         Self {
             outcomes: add.iter().chain(&remove).map(|r| (r.clone(), Outcome::NotSent)).collect(),
             removes: remove.into(),
@@ -59,18 +74,19 @@ impl Exchange {
             suspects: None,
             testing: false,
             free_places,
-            per_call: per_call.max(1),
-            // A full pass needs total / per_call calls; the rest is room for about ten isolations. What is left waits
+            shape,
+            // A full pass needs total / recipients-per-call calls; the rest is room for about ten isolations. What is left waits
             // for the next pass.
-            calls_left: total / per_call.max(1) + 64,
+            calls_left: total / shape.recipients + 64,
             stopped: None,
             image_refused: None,
+            job: None,
         }
     }
 
     /// The next call to make, or `None` when all is done or nothing more can be.
     pub fn next_call(&mut self) -> Option<RecipientChange> {
-        if self.stopped.is_some() || self.calls_left == 0 {
+        if self.stopped.is_some() || self.job.is_some() || self.calls_left == 0 {
             return None;
         }
         self.in_flight = match &self.suspects {
@@ -86,20 +102,26 @@ impl Exchange {
         Some(RecipientChange { add: of(Way::Add), remove: of(Way::Remove) })
     }
 
-    /// Removals go first; additions travel with them as far as there is room before the removals.
+    /// Removals go first; additions travel with them, where one call can carry both, as far as there is room before the
+    /// removals.
     fn pack(&mut self) -> Vec<Change> {
-        let removes = self.removes.len().min(self.per_call);
-        let room = self.free_places.map_or(self.per_call, |free| free.min(self.per_call));
-        let adds = self.adds.len().min(room);
+        let CallShape { recipients, both_ways } = self.shape;
+        let removes = self.removes.len().min(recipients);
+        let room = self.free_places.map_or(recipients, |free| free.min(recipients));
+        let adds = if both_ways || removes == 0 { self.adds.len().min(room) } else { 0 };
         let removes = self.removes.drain(..removes).map(|r| (Way::Remove, r));
         removes.chain(self.adds.drain(..adds).map(|r| (Way::Add, r))).collect()
     }
 
     /// Records what came of the last call.
-    pub fn record(&mut self, result: Result<(), Fault>) {
+    pub fn record(&mut self, result: Result<Submitted, Fault>) {
         let flight = std::mem::take(&mut self.in_flight);
         match result {
-            Ok(()) => self.accept(&flight),
+            Ok(Submitted::Done) => self.accept(&flight),
+            Ok(Submitted::Job(job)) => {
+                self.outcomes.extend(flight.into_iter().map(|(_, recipient)| (recipient, Outcome::UnderWay)));
+                self.job = Some(job);
+            }
             Err(fault) if fault.may_concern_one_recipient() => self.isolate(flight, fault),
             Err(
                 fault @ (Fault::QuotaExceeded { quota: Quota::RecipientsPerImage }
@@ -172,9 +194,9 @@ impl Exchange {
         }
     }
 
-    /// What became of every change, and the fault that ended the exchange or ended its additions, if any.
-    pub fn finish(self) -> (BTreeMap<Recipient, Outcome>, Option<Fault>) {
-        (self.outcomes, self.stopped.or(self.image_refused))
+    /// How the calls ended.
+    pub fn finish(self) -> Ending {
+        Ending { outcomes: self.outcomes, fault: self.stopped.or(self.image_refused), job: self.job }
     }
 }
 
@@ -205,6 +227,8 @@ mod tests {
     use crate::clouds::fault::Missing;
     use crate::domain::identifiers::{PartyId, RecipientKind};
 
+    const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };
+
     fn recipient(n: usize) -> Recipient {
         Recipient { kind: RecipientKind::Account, id: PartyId::parse(&format!("{}", 10_000 + n)).unwrap() }
     }
@@ -220,7 +244,7 @@ mod tests {
         let free = limit - image.len();
         let bad: BTreeSet<Recipient> = bad.iter().copied().map(recipient).collect();
         let mut exchange =
-            Exchange::new((0..add).map(recipient).collect(), image.iter().cloned().collect(), Some(free), 10);
+            Exchange::new((0..add).map(recipient).collect(), image.iter().cloned().collect(), Some(free), ALIBABA);
         let mut calls = 0;
         while let Some(call) = exchange.next_call() {
             calls += 1;
@@ -231,10 +255,10 @@ mod tests {
             } else {
                 image.extend(call.add);
                 image.retain(|r| !call.remove.contains(r));
-                exchange.record(Ok(()));
+                exchange.record(Ok(Submitted::Done));
             }
         }
-        (calls, image, exchange.finish().0)
+        (calls, image, exchange.finish().outcomes)
     }
 
     #[test]
@@ -262,26 +286,51 @@ mod tests {
 
     #[test]
     fn a_timeout_after_sending_leaves_its_changes_uncertain_and_stops() {
-        let mut exchange = Exchange::new((0..12).map(recipient).collect(), vec![], None, 10);
+        let mut exchange = Exchange::new((0..12).map(recipient).collect(), vec![], None, ALIBABA);
         exchange.next_call().unwrap();
         exchange.record(Err(Fault::TimedOut { sent: true }));
         assert!(exchange.next_call().is_none());
-        let (outcomes, fault) = exchange.finish();
+        let Ending { outcomes, fault, .. } = exchange.finish();
         assert_eq!(outcomes[&recipient(0)], Outcome::Uncertain);
         assert_eq!(outcomes[&recipient(11)], Outcome::NotSent);
         assert_eq!(fault, Some(Fault::TimedOut { sent: true }));
     }
 
     #[test]
+    fn a_cloud_that_cannot_do_both_in_one_call_removes_first() {
+        let shape = CallShape { recipients: 2, both_ways: false };
+        let mut exchange = Exchange::new(vec![recipient(1), recipient(2)], vec![recipient(3)], None, shape);
+        let call = exchange.next_call().unwrap();
+        assert_eq!((call.add.len(), call.remove.len()), (0, 1));
+        exchange.record(Ok(Submitted::Done));
+        let call = exchange.next_call().unwrap();
+        assert_eq!((call.add.len(), call.remove.len()), (2, 0));
+    }
+
+    #[test]
+    fn nothing_is_sent_while_a_job_is_under_way() {
+        let shape = CallShape { recipients: 128, both_ways: false };
+        let mut exchange = Exchange::new(vec![recipient(1)], vec![recipient(2)], None, shape);
+        exchange.next_call().unwrap();
+        let job = JobId::parse("ff8080814dbd65d7014dbe0d84db0013").unwrap();
+        exchange.record(Ok(Submitted::Job(job.clone())));
+        assert!(exchange.next_call().is_none());
+        let ending = exchange.finish();
+        assert_eq!(ending.job, Some(job));
+        assert_eq!(ending.outcomes[&recipient(2)], Outcome::UnderWay);
+        assert_eq!(ending.outcomes[&recipient(1)], Outcome::NotSent);
+    }
+
+    #[test]
     fn a_refused_image_still_lets_removals_through() {
-        let mut exchange = Exchange::new(vec![recipient(1)], vec![recipient(2)], None, 10);
+        let mut exchange = Exchange::new(vec![recipient(1)], vec![recipient(2)], None, ALIBABA);
         exchange.next_call().unwrap();
         exchange.record(Err(Fault::Refused { refusal: Refusal::Image, code: "x".into() }));
         let call = exchange.next_call().unwrap();
         assert_eq!((call.add.len(), call.remove.len()), (0, 1));
-        exchange.record(Ok(()));
+        exchange.record(Ok(Submitted::Done));
         assert!(exchange.next_call().is_none());
-        assert_eq!(exchange.finish().0[&recipient(2)], Outcome::Done);
+        assert_eq!(exchange.finish().outcomes[&recipient(2)], Outcome::Done);
     }
 
     proptest! {

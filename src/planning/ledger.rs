@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::cloud_image::{CloudImageStatus, Declined, Grant, GrantState, ServedShare, Unmanaged};
+use crate::api::cloud_image::{CloudImageStatus, Declined, Grant, GrantState, PendingJob, ServedShare, Unmanaged};
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
-use crate::domain::identifiers::{InvalidIdentifier, PartyId, Recipient};
+use crate::domain::identifiers::{InvalidIdentifier, JobId, PartyId, Recipient};
+use crate::domain::image::Answer;
 
 /// Most entries a ledger holds, so that the object stays far below etcd's limit of 1.5 MB.
 pub const GRANTS_MAX: usize = 5000;
@@ -24,6 +25,24 @@ pub struct Entry {
     pub since: Timestamp,
     /// Why the cloud refused it, if it did.
     pub refusal: Option<Reason>,
+    /// What the recipient said, where the cloud asks for an answer.
+    pub answer: Option<Answer>,
+}
+
+impl Entry {
+    /// An entry nothing else is known of.
+    pub fn new(state: GrantState, since: Timestamp) -> Self {
+        Self { state, since, refusal: None, answer: None }
+    }
+}
+
+/// A job at the cloud that may still change the image's recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// When it was asked for.
+    pub since: Timestamp,
 }
 
 /// A share the image serves.
@@ -48,6 +67,8 @@ pub struct Ledger {
     pub shares: BTreeMap<String, Served>,
     /// Recipients nobody here asked for, and since when while a share was wishing.
     pub unmanaged: BTreeMap<Recipient, Option<Timestamp>>,
+    /// A job under way: nothing is concluded and nothing else sent before it ended.
+    pub job: Option<Job>,
     /// When the image was first read as absent.
     pub absent_since: Option<Timestamp>,
 }
@@ -65,9 +86,13 @@ impl Ledger {
     pub fn parse(status: Option<&CloudImageStatus>) -> Result<Self, InvalidIdentifier> {
         let Some(status) = status else { return Ok(Self::default()) };
         let mut ledger = Self { absent_since: status.absent_since.as_ref().map(|t| t.0), ..Self::default() };
+        if let Some(job) = &status.job {
+            ledger.job = Some(Job { id: JobId::parse(&job.id)?, since: job.since.0 });
+        }
         for grant in &status.grants {
             let recipient = Recipient { kind: grant.kind, id: PartyId::parse(&grant.id)? };
-            let entry = Entry { state: grant.state, since: grant.since.0, refusal: grant.refusal };
+            let entry =
+                Entry { state: grant.state, since: grant.since.0, refusal: grant.refusal, answer: grant.answer };
             ledger.grants.insert(recipient, entry);
         }
         for declined in &status.declined {
@@ -89,6 +114,7 @@ impl Ledger {
     /// Writes the ledger into status; lists are sorted and bounded.
     pub fn encode_into(&self, status: &mut CloudImageStatus) {
         status.absent_since = self.absent_since.map(written);
+        status.job = self.job.as_ref().map(|job| PendingJob { id: job.id.to_string(), since: written(job.since) });
         status.grants = self
             .grants
             .iter()
@@ -98,6 +124,7 @@ impl Ledger {
                 state: entry.state,
                 since: written(entry.since),
                 refusal: entry.refusal,
+                answer: entry.answer,
             })
             .collect();
         status.declined = self

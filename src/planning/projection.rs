@@ -1,13 +1,16 @@
 //! What an `ImageShare` says of itself: a projection of its `CloudImage`'s ledger onto its own recipients. Nothing is
 //! decided here that the ledger does not already say.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::trouble::name_some;
 use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState};
-use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
-use crate::api::image_share::{ImageShare, ImageShareStatus, WaitingRecipient};
+use crate::api::conditions::{ACCEPTED, DELETABLE, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
+use crate::api::image_share::{ImageShare, ImageShareStatus, RecipientAnswer, SpecRecipient, WaitingRecipient};
 use crate::domain::identifiers::RecipientKind;
+use crate::domain::image::Answer;
 
 /// The image a share names.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +53,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
         Reference::Unresolved | Reference::Unknown => None,
     };
     let waiting = waiting(share, status);
+    let answers = answers(share, status);
     let wished = share.spec.recipients.len();
     let granted = wished.saturating_sub(waiting.len());
     let readiness = readiness(share, reference, &waiting, now);
@@ -63,9 +67,59 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
             .map(|v| v.chars().take(256).collect()),
         conditions: Vec::new(),
         summary: Some(format!("{granted}/{wished}")),
+        accepted: (!answers.is_empty()).then(|| {
+            let accepted = answers.iter().filter(|said| said.answer == Answer::Accepted).count();
+            format!("{accepted}/{}", answers.len())
+        }),
+        answers,
         waiting,
     };
-    Projection { status, decisions: decisions(readiness) }
+    let accepted = acceptance(&readiness, &status);
+    let mut decisions = decisions(readiness);
+    decisions.extend(accepted);
+    Projection { status, decisions }
+}
+
+/// Whether those granted accepted. Told beside `Shared`, which does not wait for it.
+fn acceptance(readiness: &Readiness, status: &ImageShareStatus) -> Option<Decision> {
+    let decide = |truth, reason, message: String| Some(Decision { kind: ACCEPTED, truth, reason, message });
+    let those_who_said = |answer| {
+        let said = status.answers.iter().filter(|said| said.answer == answer);
+        said.map(|said| format!("{} {}", said.kind, said.id)).collect::<Vec<_>>()
+    };
+    let (pending, rejected) = (those_who_said(Answer::Pending), those_who_said(Answer::Rejected));
+    if readiness.truth != Truth::True && status.answers.is_empty() {
+        return None;
+    }
+    if status.answers.is_empty() {
+        return decide(Truth::True, Reason::NoAnswerNeeded, "this cloud asks recipients for no answer".to_owned());
+    }
+    if !rejected.is_empty() {
+        let message = format!(
+            "these rejected the image, which stays shared with them until they are taken off the list; taken off and put \
+             on again they are asked again: {}",
+            name_some(rejected)
+        );
+        return decide(Truth::False, Reason::Rejected, message);
+    }
+    if !pending.is_empty() {
+        let message = format!("these have not answered yet, and can accept at any time: {}", name_some(pending));
+        return decide(Truth::False, Reason::AwaitingAnswer, message);
+    }
+    decide(Truth::True, Reason::Accepted, "everybody who was asked accepted".to_owned())
+}
+
+/// What the share's recipients said, as far as they are granted and asked.
+fn answers(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<RecipientAnswer> {
+    let grants = status.map(|s| s.grants.as_slice()).unwrap_or_default().iter();
+    let granted = grants.filter(|grant| matches!(grant.state, GrantState::Granted | GrantState::Retained));
+    let said: HashMap<(RecipientKind, &str), Answer> =
+        granted.filter_map(|grant| Some(((grant.kind, grant.id.as_str()), grant.answer?))).collect();
+    let answer = |recipient: &SpecRecipient| {
+        let answer = *said.get(&(recipient.kind, recipient.id.as_str()))?;
+        Some(RecipientAnswer { kind: recipient.kind, id: recipient.id.clone(), answer })
+    };
+    share.spec.recipients.iter().filter_map(answer).collect()
 }
 
 fn decisions(readiness: Readiness) -> Vec<Decision> {
@@ -82,7 +136,7 @@ fn decisions(readiness: Readiness) -> Vec<Decision> {
 
 /// Recipients of the share that the ledger does not show as granted.
 fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<WaitingRecipient> {
-    let mut known: std::collections::HashMap<(RecipientKind, &str), Option<Reason>> = std::collections::HashMap::new();
+    let mut known: HashMap<(RecipientKind, &str), Option<Reason>> = HashMap::new();
     if let Some(status) = status {
         for grant in &status.grants {
             let reason = match (grant.state, grant.refusal) {
@@ -163,8 +217,10 @@ fn pending() -> Readiness {
 
 fn leaving(image: &CloudImage) -> Readiness {
     let status = image.status.as_ref();
-    let ready = status.and_then(|s| find(&s.conditions, READY)).filter(|c| c.status != "True");
-    let message = match ready {
+    let find = |kind| status.and_then(|s| find(&s.conditions, kind));
+    let unreadable = find(DELETABLE).filter(|c| c.reason == Reason::Unreadable.as_str());
+    let cause = unreadable.or_else(|| find(READY).filter(|c| c.status != "True"));
+    let message = match cause {
         Some(condition) => format!(
             "access must be ended first, which waits for: {}; or set deletionPolicy: Retain to leave it at the cloud \
              and let this object go",
@@ -211,7 +267,7 @@ fn urgency(reason: Reason) -> u8 {
 fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> String {
     match reason {
         Reason::RecipientKindUnsupported => {
-            format!("spec.recipients: this cloud shares with Accounts only, so these are left out: {whom}")
+            format!("spec.recipients: this cloud does not share with recipients of this type, left out: {whom}")
         }
         Reason::InvalidRecipient => format!(
             "spec.recipients: no such account, not an account id of this cloud, or the owner's own account; the others \

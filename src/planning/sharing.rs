@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::exchange::Outcome;
-use super::ledger::{Entry, GRANTS_MAX, Ledger, Served};
-use super::trouble::refusal_of;
-use super::wishes::{Terms, Turn, Wishes, served};
-use crate::api::cloud_image::{GrantState, UnmanagedRecipients};
+use super::ledger::{Entry, Ledger, Served};
+use super::places;
+use super::wishes::{Terms, Turn, Wanted, Wishes, served};
+use crate::api::cloud_image::{GrantState, UnmanagedRecipients, VisibilityChange};
 use crate::api::conditions::Reason;
 use crate::domain::identifiers::Recipient;
-use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList};
+use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
 
 /// How long things are given.
@@ -27,6 +26,8 @@ pub struct Timing {
     pub unmanaged_grace: SignedDuration,
     /// How long a recipient the cloud refused is left alone before it is tried again.
     pub refusal_retry: SignedDuration,
+    /// How often recipients are asked for whose answer is awaited.
+    pub answer_look: SignedDuration,
 }
 
 /// Everything a plan depends on.
@@ -40,6 +41,8 @@ pub struct Scene<'a> {
     pub terms: &'a Terms,
     /// What to do with foreign recipients.
     pub unmanaged: UnmanagedRecipients,
+    /// Whether a private image may be made shared.
+    pub visibility_change: VisibilityChange,
     /// The `CloudImage` is being deleted.
     pub deleting: bool,
     /// The shares that name the image.
@@ -50,8 +53,15 @@ pub struct Scene<'a> {
     pub ledger: &'a Ledger,
     /// The image as read in this pass.
     pub image: &'a ImageFacts,
-    /// Its recipients as read in this pass: complete.
+    /// Its recipients as read in this pass: complete. Empty for an image whose visibility hides them.
     pub recipients: &'a RecipientList,
+}
+
+impl Scene<'_> {
+    /// Whether the cloud neither shows nor changes recipients as the image is now.
+    pub(super) fn hidden(&self) -> bool {
+        self.image.visibility != Visibility::Shared
+    }
 }
 
 /// What to do about one image.
@@ -63,10 +73,14 @@ pub struct Plan {
     pub add: Vec<Recipient>,
     /// To be removed.
     pub remove: Vec<Recipient>,
+    /// The private image is to be made shared first, and then to be looked at again.
+    pub open: bool,
     /// Places free before anything is removed; `None` where there is no limit.
     pub free_places: Option<usize>,
     /// Recipients at the cloud.
     pub present: Vec<Recipient>,
+    /// How many of them use a place, as the vendor counts.
+    pub places_taken: usize,
     /// How many the image may have; 0 means no limit.
     pub limit: usize,
     /// When a wait ends that nothing else will wake us from.
@@ -78,14 +92,14 @@ impl Plan {
     pub fn with_intents(&self, now: Timestamp) -> Ledger {
         let mut ledger = self.settled.clone();
         for recipient in &self.add {
-            ledger.grants.insert(recipient.clone(), Entry { state: GrantState::Intended, since: now, refusal: None });
+            ledger.grants.insert(recipient.clone(), Entry::new(GrantState::Intended, now));
         }
         ledger
     }
 
     /// Whether there is something to call.
     pub fn acts(&self) -> bool {
-        !(self.add.is_empty() && self.remove.is_empty())
+        self.open || !(self.add.is_empty() && self.remove.is_empty())
     }
 }
 
@@ -104,14 +118,20 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         settled: Ledger { declined: scene.wishes.declined.clone(), ..Ledger::default() },
         add: Vec::new(),
         remove: Vec::new(),
+        open: false,
         free_places: None,
         present: scene.recipients.recipients.keys().cloned().collect(),
-        limit: limit(scene),
+        places_taken: places::taken(scene),
+        limit: places::limit(scene),
         look_again: None,
     };
     let mut candidates: Vec<(Turn, Recipient)> = Vec::new();
-    for (recipient, present) in everybody(scene) {
-        match decide(scene, &recipient, present, &mut plan.look_again) {
+    for (recipient, sighting) in everybody(scene) {
+        let fate = match scene.hidden() {
+            true => decide_hidden(scene, &recipient),
+            false => decide(scene, &recipient, sighting, &mut plan.look_again),
+        };
+        match fate {
             Fate::Keep(entry) => {
                 plan.settled.grants.insert(recipient, entry);
             }
@@ -127,40 +147,47 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
             Fate::Gone => {}
         }
     }
-    give_places(scene, candidates, &mut plan);
+    plan.open = scene.hidden() && may_open(scene) && wants_open(scene, &plan.settled);
+    places::give(scene, candidates, &mut plan);
+    await_answers(scene, &mut plan);
     plan.settled.shares = shares_to_serve(scene, &plan.settled);
     plan
 }
 
-fn everybody(scene: &Scene<'_>) -> BTreeMap<Recipient, bool> {
-    let mut everybody: BTreeMap<Recipient, bool> =
-        scene.recipients.recipients.keys().map(|r| (r.clone(), true)).collect();
+/// Present, and what it said; `None` where it is not present.
+type Sighting = Option<Option<Answer>>;
+
+fn everybody(scene: &Scene<'_>) -> BTreeMap<Recipient, Sighting> {
+    let seen = scene.recipients.recipients.iter().map(|(recipient, answer)| (recipient.clone(), Some(*answer)));
+    let mut everybody: BTreeMap<Recipient, Sighting> = seen.collect();
     for recipient in scene.wishes.wanted.keys().chain(scene.ledger.grants.keys()) {
-        everybody.entry(recipient.clone()).or_insert(false);
+        everybody.entry(recipient.clone()).or_insert(None);
     }
     everybody
 }
 
-fn decide(scene: &Scene<'_>, recipient: &Recipient, present: bool, look: &mut Option<Timestamp>) -> Fate {
+fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &mut Option<Timestamp>) -> Fate {
     let entry = scene.ledger.grants.get(recipient).copied();
     if let Some(wanted) = scene.wishes.wanted.get(recipient) {
-        return decide_wanted(scene, entry, present, &wanted.turn, wanted.across_sites, look);
+        return decide_wanted(scene, entry, sighting, wanted, look);
     }
     let Some(entry) = entry else {
         return Fate::Foreign;
     };
+    let present = sighting.is_some();
+    let answer = sighting.unwrap_or(entry.answer);
     // What is being revoked and already absent is nothing a share could hold.
     if scene.wishes.keeps(recipient) && (present || entry.state != GrantState::Revoking) {
         let state = if present { GrantState::Granted } else { entry.state };
-        return Fate::Keep(Entry { state, ..entry });
+        return Fate::Keep(Entry { state, answer, ..entry });
     }
     let retained = entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient);
     // An intent that was never answered may still be under way, and one read cannot prove the absence of what was seen
     // and never removed by us (an empty answer may be the cloud's trouble): the wait for its absence starts anew.
     let unproven = matches!(entry.state, GrantState::Intended | GrantState::Granted) && entry.refusal.is_none();
     let since = if unproven && !present { scene.now } else { entry.since };
-    let ending =
-        Entry { state: if retained { GrantState::Retained } else { GrantState::Revoking }, since, refusal: None };
+    let state = if retained { GrantState::Retained } else { GrantState::Revoking };
+    let ending = Entry { state, since, refusal: None, answer };
     if present {
         return if retained { Fate::Keep(ending) } else { Fate::Remove(ending) };
     }
@@ -170,14 +197,13 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, present: bool, look: &mut Op
 fn decide_wanted(
     scene: &Scene<'_>,
     entry: Option<Entry>,
-    present: bool,
-    turn: &Turn,
-    across_sites: bool,
+    sighting: Sighting,
+    wanted: &Wanted,
     look: &mut Option<Timestamp>,
 ) -> Fate {
-    if present {
+    if let Some(answer) = sighting {
         let since = entry.map_or(scene.now, |entry| entry.since);
-        return Fate::Keep(Entry { state: GrantState::Granted, since, refusal: None });
+        return Fate::Keep(Entry { answer, ..Entry::new(GrantState::Granted, since) });
     }
     if let Some(entry) = entry {
         let (pause, patient) = match (entry.state, entry.refusal) {
@@ -190,11 +216,47 @@ fn decide_wanted(
             return Fate::Keep(entry);
         }
     }
-    match barrier(scene, across_sites) {
+    match barrier(scene, wanted.across_sites) {
         Some(reason) if entry.is_none() => Fate::Decline(reason),
         // What once was granted and is gone now stays in the ledger until the barrier falls or the wish ends.
         Some(reason) => entry.map_or(Fate::Decline(reason), Fate::Keep),
-        None => Fate::Add(turn.clone()),
+        None => Fate::Add(wanted.turn.clone()),
+    }
+}
+
+/// What an image hides can neither be proven absent nor be changed: entries stay, those nobody wants as revoking.
+fn decide_hidden(scene: &Scene<'_>, recipient: &Recipient) -> Fate {
+    let wanted = scene.wishes.wanted.contains_key(recipient);
+    match scene.ledger.grants.get(recipient).copied() {
+        Some(entry) if wanted || scene.wishes.keeps(recipient) => Fate::Keep(entry),
+        Some(entry) if entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient) => {
+            Fate::Keep(Entry { state: GrantState::Retained, refusal: None, ..entry })
+        }
+        // Nothing of it ever reached the cloud.
+        Some(entry) if entry.refusal.is_some() => Fate::Gone,
+        Some(entry) => Fate::Keep(Entry { state: GrantState::Revoking, refusal: None, ..entry }),
+        None if scene.deleting => Fate::Decline(Reason::ImageDeleting),
+        None if may_open(scene) => Fate::Decline(Reason::Pending),
+        None if scene.image.visibility == Visibility::Private => Fate::Decline(Reason::ImagePrivate),
+        None => Fate::Decline(Reason::ImageNotShareable),
+    }
+}
+
+fn may_open(scene: &Scene<'_>) -> bool {
+    let private = scene.image.visibility == Visibility::Private && scene.image.ownership == Ownership::Own;
+    private && scene.visibility_change == VisibilityChange::Allow
+}
+
+fn wants_open(scene: &Scene<'_>, settled: &Ledger) -> bool {
+    settled.revoking().next().is_some() || (!scene.deleting && !scene.wishes.wanted.is_empty())
+}
+
+/// Answers come without a word: they are asked for while one is awaited.
+fn await_answers(scene: &Scene<'_>, plan: &mut Plan) {
+    let awaited = |entry: &Entry| entry.state == GrantState::Granted && entry.answer == Some(Answer::Pending);
+    if plan.settled.grants.values().any(awaited) {
+        let look = scene.now.saturating_add(scene.timing.answer_look).unwrap_or(Timestamp::MAX);
+        plan.look_again = Some(plan.look_again.map_or(look, |earlier| earlier.min(look)));
     }
 }
 
@@ -235,58 +297,13 @@ fn note_foreign(scene: &Scene<'_>, recipient: Recipient, plan: &mut Plan) {
     if let (UnmanagedRecipients::Revoke, Some(since)) = (scene.unmanaged, since)
         && waited(scene, since, scene.timing.unmanaged_grace, &mut plan.look_again)
     {
-        let entry = Entry { state: GrantState::Revoking, since, refusal: None };
+        let answer = scene.recipients.recipients.get(&recipient).copied().flatten();
+        let entry = Entry { answer, ..Entry::new(GrantState::Revoking, since) };
         plan.settled.grants.insert(recipient.clone(), entry);
         plan.remove.push(recipient);
         return;
     }
     plan.settled.unmanaged.insert(recipient, since);
-}
-
-/// Gives the free places: first to those who had one and lost it, then in the order of turns. Nobody is displaced.
-fn give_places(scene: &Scene<'_>, mut candidates: Vec<(Turn, Recipient)>, plan: &mut Plan) {
-    let expected = plan
-        .settled
-        .grants
-        .iter()
-        .filter(|(recipient, entry)| {
-            matches!(entry.state, GrantState::Intended | GrantState::Granted)
-                && entry.refusal.is_none()
-                && !scene.recipients.recipients.contains_key(recipient)
-        })
-        .count();
-    let taken = plan.present.len() + expected;
-    let bound = if plan.limit == 0 { GRANTS_MAX } else { plan.limit.min(GRANTS_MAX) };
-    plan.free_places = (plan.limit != 0).then(|| bound.saturating_sub(taken));
-    let places = bound.saturating_sub(taken.saturating_sub(plan.remove.len()));
-    let had_a_place = |recipient: &Recipient| {
-        scene.ledger.grants.get(recipient).is_some_and(|e| e.refusal.is_none() && e.state == GrantState::Granted)
-    };
-    candidates.sort_by(|(a, x), (b, y)| (!had_a_place(x), a).cmp(&(!had_a_place(y), b)));
-    for (place, (_, recipient)) in candidates.into_iter().enumerate() {
-        if place < places {
-            // Until it is read as present, what was known of it stays written.
-            if let Some(entry) = scene.ledger.grants.get(&recipient) {
-                plan.settled.grants.insert(recipient.clone(), *entry);
-            }
-            plan.add.push(recipient);
-        } else {
-            if let Some(entry) = scene.ledger.grants.get(&recipient)
-                && entry.state != GrantState::Retained
-            {
-                plan.settled.grants.insert(recipient.clone(), Entry { state: GrantState::Intended, ..*entry });
-            }
-            plan.settled.declined.insert(recipient, Reason::RecipientLimit);
-        }
-    }
-}
-
-fn limit(scene: &Scene<'_>) -> usize {
-    let limit = match scene.image.kind {
-        ImageKind::FullServer => scene.terms.recipients_per_full_server_image,
-        ImageKind::SystemDisk | ImageKind::DataDisk => scene.terms.recipients_per_image,
-    };
-    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// The shares that wish or hold, and those that ended but whose grants may not have: an ended share is let go when nothing
@@ -329,6 +346,7 @@ pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Time
 
 /// Drops the steps that the shares, listed afresh after the intent was written, no longer ask for.
 pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &Wishes) {
+    plan.open &= !fresh.wanted.is_empty() || plan.settled.revoking().any(|recipient| !fresh.keeps(recipient));
     plan.add.retain(|recipient| fresh.wanted.contains_key(recipient));
     plan.remove.retain(|recipient| {
         let foreign = !before.grants.contains_key(recipient);
@@ -350,6 +368,7 @@ pub fn plan_absent(
     let mut settled = ledger.clone();
     let since = ledger.absent_since.unwrap_or(now);
     settled.absent_since = Some(since);
+    settled.job = None;
     settled.unmanaged.clear();
     let over = since.saturating_add(window).unwrap_or(Timestamp::MAX);
     if now < over {
@@ -359,50 +378,4 @@ pub fn plan_absent(
     let serving: Vec<&str> = served(shares, now).into_iter().map(|share| share.uid.as_str()).collect();
     settled.shares.retain(|uid, _| serving.contains(&uid.as_str()));
     (settled, None)
-}
-
-/// The ledger after the calls: what was sent is dated, what was refused is remembered, what was never sent is as before.
-pub fn record(intended: &Ledger, before: &Ledger, outcomes: &BTreeMap<Recipient, Outcome>, now: Timestamp) -> Ledger {
-    let mut ledger = intended.clone();
-    let intents: Vec<Recipient> = intended
-        .grants
-        .iter()
-        .filter(|(_, entry)| entry.state == GrantState::Intended && entry.refusal.is_none())
-        .map(|(recipient, _)| recipient.clone())
-        .collect();
-    for recipient in intents {
-        let earlier = before.grants.get(&recipient);
-        if earlier == intended.grants.get(&recipient) {
-            continue;
-        }
-        let fresh = Entry { state: GrantState::Intended, since: now, refusal: None };
-        match outcomes.get(&recipient) {
-            Some(Outcome::Done | Outcome::Uncertain) => {
-                ledger.grants.insert(recipient, fresh);
-            }
-            Some(Outcome::Refused(fault)) => {
-                ledger.grants.insert(recipient, Entry { refusal: Some(refusal_of(fault)), ..fresh });
-            }
-            Some(Outcome::NotSent) | None => match earlier {
-                Some(entry) => {
-                    ledger.grants.insert(recipient, *entry);
-                }
-                None => {
-                    ledger.grants.remove(&recipient);
-                }
-            },
-        }
-    }
-    // A removal that may not have had its effect proves nothing: the wait for the absence starts anew.
-    for (recipient, entry) in &mut ledger.grants {
-        if entry.state == GrantState::Revoking && outcomes.get(recipient) == Some(&Outcome::Uncertain) {
-            entry.since = now;
-        }
-    }
-    // A foreign recipient whose removal was never sent is not ours after all.
-    ledger.grants.retain(|recipient, entry| {
-        let never_sent = matches!(outcomes.get(recipient), Some(Outcome::NotSent) | None);
-        entry.state != GrantState::Revoking || before.grants.contains_key(recipient) || !never_sent
-    });
-    ledger
 }

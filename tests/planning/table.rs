@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients};
+use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients, VisibilityChange};
+use imageshare_operator::clouds::{CallShape, Submitted};
 use imageshare_operator::domain::identifiers::{PartyId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use imageshare_operator::domain::provider::{Provider, Site};
 use imageshare_operator::domain::share::{AskedRecipient, Consent, Share};
+use imageshare_operator::planning::aftermath::record;
 use imageshare_operator::planning::exchange::Exchange;
 use imageshare_operator::planning::ledger::Ledger;
-use imageshare_operator::planning::sharing::{Plan, Scene, Timing, confirm, plan, record};
+use imageshare_operator::planning::sharing::{Plan, Scene, Timing, confirm, plan};
 use imageshare_operator::planning::wishes::{Terms, Wishes};
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +19,10 @@ pub const TIMING: Timing = Timing {
     absence_window: SignedDuration::from_secs(5),
     unmanaged_grace: SignedDuration::from_secs(600),
     refusal_retry: SignedDuration::from_secs(3600),
+    answer_look: SignedDuration::from_secs(60),
 };
+
+const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };
 
 pub fn id(n: usize) -> String {
     format!("{}", 100_000 + n)
@@ -116,6 +121,7 @@ impl Table {
             timing: TIMING,
             terms: &self.terms(),
             unmanaged: self.policy,
+            visibility_change: VisibilityChange::Forbid,
             deleting: self.deleting,
             shares: &self.shares,
             wishes: &wishes,
@@ -132,7 +138,7 @@ impl Table {
             let intended = first.with_intents(self.now);
             let before = self.ledger.clone();
             confirm(&mut first, &before, &self.wishes());
-            let mut exchange = Exchange::new(first.add.clone(), first.remove.clone(), first.free_places, 10);
+            let mut exchange = Exchange::new(first.add.clone(), first.remove.clone(), first.free_places, ALIBABA);
             while let Some(call) = exchange.next_call() {
                 self.calls += 1;
                 assert!(
@@ -142,9 +148,9 @@ impl Table {
                 self.cloud.extend(call.add);
                 self.cloud.retain(|r| !call.remove.contains(r));
                 self.revoked.extend(call.remove);
-                exchange.record(Ok(()));
+                exchange.record(Ok(Submitted::Done));
             }
-            self.ledger = record(&intended, &before, &exchange.finish().0, self.now);
+            self.ledger = record(&intended, &before, &exchange.finish(), self.now);
         }
         let second = self.plan();
         self.ledger = second.settled.clone();

@@ -18,7 +18,7 @@ use crate::controllers::context::Context;
 use crate::controllers::convert::{identity_key, owner, requested_at, shares_naming, shares_of, terms};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::ImageId;
-use crate::domain::image::{ImageFacts, Ownership, RecipientList};
+use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Terms;
@@ -27,9 +27,16 @@ use crate::planning::wishes::Terms;
 pub(super) struct Desired {
     pub(super) account: Option<CloudAccount>,
     pub(super) shares: Vec<Share>,
-    /// A share that names this image cannot be read.
-    pub(super) blind: bool,
+    /// Shares that name this image and cannot be read.
+    pub(super) unreadable: Vec<String>,
     pub(super) inputs: Inputs,
+}
+
+impl Desired {
+    /// Whether a share may want anybody, since it cannot be read.
+    pub(super) fn blind(&self) -> bool {
+        !self.unreadable.is_empty()
+    }
 }
 
 /// What the cloud says of an image.
@@ -53,7 +60,7 @@ pub(super) struct Site {
 pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let account = account_of(ctx, image);
     let named = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), &ctx.stores);
-    let (shares, blind) = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
+    let (shares, unreadable) = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
     let mut inputs = vec![format!(
         "image {:?} {} {:?}",
         image.metadata.generation,
@@ -76,8 +83,8 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
         inputs.push(format!("{} {} {} {standing:?}", share.uid, share.generation, share.deleting));
     }
     inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
-    inputs.push(format!("blind {blind} elder {:?}", elder(ctx, image, account.as_ref())));
-    Desired { account, shares, blind, inputs: Inputs(inputs) }
+    inputs.push(format!("unreadable {unreadable:?} elder {:?}", elder(ctx, image, account.as_ref())));
+    Desired { account, shares, unreadable, inputs: Inputs(inputs) }
 }
 
 fn account_of(ctx: &Context, image: &CloudImage) -> Option<CloudAccount> {
@@ -160,12 +167,24 @@ fn connection(standing: Standing) -> Result<(Connection, Option<Trouble>), Troub
     }
 }
 
-/// Reads the image and then its recipients. An incomplete list is no sight at all.
-pub(super) async fn observe_image(ctx: &Context, cloud: &dyn Cloud, at: &ImageRef, lane: Lane) -> Result<Seen, Fault> {
+/// Reads the image, unless it was carried over from before a job, and then its recipients, unless its visibility hides
+/// them. An incomplete list is no sight at all.
+pub(super) async fn observe_image(
+    ctx: &Context,
+    cloud: &dyn Cloud,
+    at: &ImageRef,
+    lane: Lane,
+    carried: Option<ImageFacts>,
+) -> Result<Seen, Fault> {
     let nobody = RecipientList { recipients: BTreeMap::new(), complete: true };
-    let image = cloud.observe_image(at, lane).await?;
+    let image = match carried {
+        Some(facts) => Some(facts),
+        None => cloud.observe_image(at, lane).await?,
+    };
     let recipients = match &image {
-        Some(facts) if facts.ownership == Ownership::Own => observe_recipients(cloud, at, lane).await?,
+        Some(facts) if facts.ownership == Ownership::Own && facts.visibility == Visibility::Shared => {
+            observe_recipients(cloud, at, lane).await?
+        }
         Some(_) | None => nobody,
     };
     Ok(Seen { at: ctx.clock.now(), image, recipients })
@@ -177,10 +196,21 @@ pub(super) async fn observe_recipients(cloud: &dyn Cloud, at: &ImageRef, lane: L
     if list.complete { Ok(list) } else { Err(Fault::Unintelligible) }
 }
 
-/// The image's shares as the API server has them now, not the cache.
-pub(super) async fn list_shares_afresh(ctx: &Context, image: &CloudImage) -> Result<(Vec<Share>, bool), ClusterError> {
+/// The image's shares as the API server has them now, not the cache; and that the image itself is still the one written
+/// last, or else a conflict: consent is in its spec.
+pub(super) async fn list_shares_afresh(
+    ctx: &Context,
+    image: &CloudImage,
+    version: &str,
+) -> Result<(Vec<Share>, Vec<String>), ClusterError> {
+    let images: Api<Guarded<CloudImage>> = Api::namespaced(ctx.client.clone(), &image.namespace().unwrap_or_default());
     let shares: Api<Guarded<ImageShare>> = Api::all(ctx.client.clone());
-    let selector = ListParams::default().fields(&format!("spec.imageRef.name={}", image.name_any()));
-    let listed = within_deadline(shares.list(&selector)).await?;
+    let name = image.name_any();
+    let selector = ListParams::default().fields(&format!("spec.imageRef.name={name}"));
+    let (listed, current) =
+        futures::try_join!(within_deadline(shares.list(&selector)), within_deadline(images.get_metadata(&name)))?;
+    if current.metadata.resource_version.as_deref() != Some(version) {
+        return Err(ClusterError::Conflict);
+    }
     Ok(shares_of(image, listed.items.iter(), &ctx.stores))
 }

@@ -1,25 +1,27 @@
 //! One pass over one image: observe, plan, write the intent, list the shares afresh, execute, observe again, report.
 
-use std::collections::BTreeMap;
+use kube::ResourceExt;
 
+use super::job::{self, Followed};
 use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
 use super::report::{Report, Reporter};
 use crate::api::CloudImage;
 use crate::api::cloud_image::ImageDeletionPolicy;
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::fault::Missing;
-use crate::clouds::{Fault, Lane};
+use crate::clouds::{CallShape, Fault, Lane};
 use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
+use crate::planning::aftermath::{Lesson, learn_from_failure, record};
 use crate::planning::deletion::{Departure, Sight, plan_departure};
-use crate::planning::exchange::Exchange;
+use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::Verdict;
-use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_unseen, record};
+use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_unseen};
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Wishes;
 
@@ -38,7 +40,7 @@ pub(super) async fn run(
     desired: Desired,
     changed: bool,
 ) -> Result<Passed, ClusterError> {
-    let mut reporter = Reporter::new(ctx, image, &desired.shares);
+    let mut reporter = Reporter::new(ctx, image, &desired);
     reporter.through(desired.account.as_ref());
     let ledger = match Ledger::parse(image.status.as_ref()) {
         Ok(ledger) => ledger,
@@ -68,7 +70,17 @@ pub(super) async fn run(
     if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke) {
         return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await;
     }
-    let seen = match observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane).await {
+    let followed = match &ledger.job {
+        Some(job) => job::follow(ctx, &site, job, lane).await.map(Some),
+        None => Ok(None),
+    };
+    let (seen, failed) = match followed {
+        Ok(Some(Followed::Running(until))) => return Ok(Passed::LookAgain(Verdict::Waiting(until))),
+        Ok(Some(Followed::Failed(fault))) => (pass_sight(ctx, image, &site, lane).await, Some(fault)),
+        Ok(Some(Followed::Ended) | None) => (pass_sight(ctx, image, &site, lane).await, None),
+        Err(fault) => (Err(fault), None),
+    };
+    let seen = match seen {
         Ok(seen) => seen,
         // A look around that found no room in the budget tells nothing: it comes again, and no status moves.
         Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
@@ -80,12 +92,20 @@ pub(super) async fn run(
         }
     };
     let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting };
-    let report = match &seen.image {
+    let (ledger, trouble) = pass.learn(ledger, failed.as_ref(), &seen);
+    let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
         Some(facts) if facts.ownership != Ownership::Own => Report::seen(ledger.clone(), None, Some(facts.clone())),
         Some(_) => pass.share(&mut reporter, &ledger, seen).await?,
     };
+    report.trouble = report.trouble.or(trouble);
     pass.depart(&mut reporter, report).await
+}
+
+/// What this pass sees of the image; what was read before a job still counts in the pass after it.
+async fn pass_sight(ctx: &Context, image: &CloudImage, site: &Site, lane: Lane) -> Result<Seen, Fault> {
+    let carried = ctx.memories.take_carried(&image.uid().unwrap_or_default(), ctx.clock.now());
+    observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane, carried).await
 }
 
 /// A moment after a pause that is spread, so that those who wait for one budget do not come back together.
@@ -103,7 +123,7 @@ async fn leave_unseen(
     desired: &Desired,
     ledger: &Ledger,
 ) -> Result<Option<Passed>, ClusterError> {
-    if image.spec.deletion_policy == ImageDeletionPolicy::Delete || ledger.holds_anything() || desired.blind {
+    if image.spec.deletion_policy == ImageDeletionPolicy::Delete || ledger.holds_anything() || desired.blind() {
         return Ok(None);
     }
     if !blockers(&desired.shares, ledger).is_empty() {
@@ -114,9 +134,9 @@ async fn leave_unseen(
 
 /// Lets the object go, if the API server itself knows of no share that names it.
 async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
-    let (fresh, blind) = list_shares_afresh(ctx, image).await?;
+    let (fresh, unreadable) = list_shares_afresh(ctx, image, reporter.version()).await?;
     let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
-    if blind || !(holds_nothing && blockers(&fresh, &Ledger::default()).is_empty()) {
+    if !unreadable.is_empty() || !(holds_nothing && blockers(&fresh, &Ledger::default()).is_empty()) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
     let mut current = image.clone();
@@ -142,7 +162,7 @@ async fn unseen(
     trouble: Trouble,
 ) -> Result<Passed, ClusterError> {
     let now = ctx.clock.now();
-    let wishes = Wishes::gather_unjudged(&desired.shares, desired.blind, now);
+    let wishes = Wishes::gather_unjudged(&desired.shares, desired.blind(), now);
     let settled = plan_unseen(ledger, &wishes, &desired.shares, now);
     let known = trouble.reason != Reason::DuplicateImage;
     reporter.trouble(&settled, trouble, known).await
@@ -188,6 +208,30 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    fn uid(&self) -> String {
+        self.image.uid().unwrap_or_default()
+    }
+
+    /// The ledger once the job it knew of is over.
+    fn learn(&self, ledger: Ledger, failed: Option<&Fault>, seen: &Seen) -> (Ledger, Option<Trouble>) {
+        if ledger.job.is_none() {
+            return (ledger, None);
+        }
+        let lesson = match failed {
+            Some(fault) => learn_from_failure(&ledger, fault, &seen.recipients, seen.at),
+            None => Lesson { ledger: Ledger { job: None, ..ledger }, batch: None, trouble: None },
+        };
+        self.ctx.memories.learn(&self.uid(), lesson.batch);
+        (lesson.ledger, lesson.trouble)
+    }
+
+    /// What one call may carry, as far as earlier failures let it.
+    fn call_shape(&self) -> CallShape {
+        let shape = self.site.connection.cloud.call_shape();
+        let most = self.ctx.memories.batch(&self.uid()).unwrap_or(usize::MAX);
+        CallShape { recipients: shape.recipients.min(most), ..shape }
+    }
+
     fn absent(&self, ledger: &Ledger, at: jiff::Timestamp) -> Report {
         let window = self.ctx.settings.timing.absence_window;
         let (settled, look_again) = plan_absent(ledger, &self.desired.shares, window, at);
@@ -202,6 +246,7 @@ impl Pass<'_> {
             timing: self.ctx.settings.timing,
             terms: &self.site.terms,
             unmanaged: self.image.spec.unmanaged_recipients,
+            visibility_change: self.image.spec.visibility_change,
             deleting: self.deleting || self.site.only_to_end.is_some(),
             shares,
             wishes,
@@ -214,7 +259,7 @@ impl Pass<'_> {
 
     async fn share(&self, reporter: &mut Reporter<'_>, ledger: &Ledger, seen: Seen) -> Result<Report, ClusterError> {
         let shares = &self.desired.shares;
-        let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind, seen.at);
+        let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind(), seen.at);
         let Some(mut first) = self.plan(ledger, shares, &wishes, &seen) else {
             return Ok(self.absent(ledger, seen.at));
         };
@@ -224,25 +269,61 @@ impl Pass<'_> {
         }
         let intended = first.with_intents(seen.at);
         reporter.intend(&intended).await?;
-        let (fresh, blind) = list_shares_afresh(self.ctx, self.image).await?;
+        let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
+        let blind = !unreadable.is_empty();
         let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, blind, self.ctx.clock.now());
         confirm(&mut first, ledger, &fresh_wishes);
         if !first.acts() {
             // The cache lags behind the API server: what it will show starts the next pass.
-            let recorded = record(&intended, ledger, &BTreeMap::new(), self.ctx.clock.now());
+            let recorded = record(&intended, ledger, &Ending::default(), self.ctx.clock.now());
             return Ok(Report { overtaken: true, ..Report::seen(recorded, Some(first), seen.image) });
         }
+        if first.open {
+            return Ok(self.open(&intended, first, seen).await);
+        }
+        self.exchange(ledger, &intended, &wishes, first, seen).await
+    }
+
+    /// Makes the private image shared: who has it then is told by the next look.
+    async fn open(&self, intended: &Ledger, plan: Plan, seen: Seen) -> Report {
+        let opened = self.site.connection.cloud.open_for_sharing(&self.site.at, self.lane.max(Lane::Edit)).await;
+        let mut report = Report::seen(intended.clone(), Some(plan), seen.image);
+        report.look_again = Some(self.ctx.clock.now());
+        if let Err(fault) = opened {
+            note_fault(self.ctx, self.desired, &fault).await;
+            report.trouble = Some(Trouble::from(&fault));
+        }
+        report
+    }
+
+    /// Makes the calls and looks at what they did; where a job does it, the next looks do.
+    async fn exchange(
+        &self,
+        ledger: &Ledger,
+        intended: &Ledger,
+        wishes: &Wishes,
+        first: Plan,
+        seen: Seen,
+    ) -> Result<Report, ClusterError> {
         let cloud = self.site.connection.cloud.as_ref();
         let (add, remove) = (first.add.clone(), first.remove.clone());
-        let exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape().recipients);
+        let exchange = Exchange::new(add, remove, first.free_places, self.call_shape());
         // What was found by a look around is still worth a call that waits for its turn.
         let lane = if first.remove.is_empty() { self.lane.max(Lane::Edit) } else { Lane::Revoke };
-        let (outcomes, fault) = execute(cloud, &self.site.at, exchange, lane).await;
-        if let Some(fault) = &fault {
+        let ending = execute(cloud, &self.site.at, exchange, lane).await;
+        if let Some(fault) = &ending.fault {
             note_fault(self.ctx, self.desired, fault).await;
         }
         let now = self.ctx.clock.now();
-        let recorded = record(&intended, ledger, &outcomes, now);
+        let recorded = record(intended, ledger, &ending, now);
+        if let Some(job) = &recorded.job {
+            let look_again = Some(job::next_look(job, now));
+            if let Some(facts) = seen.image.clone() {
+                self.ctx.memories.carry(&self.uid(), facts, seen.at);
+            }
+            return Ok(Report { look_again, ..Report::seen(recorded, Some(first), seen.image) });
+        }
+        let fault = ending.fault;
         let after = match fault.clone().filter(Fault::closes_the_account) {
             Some(closed) => Err(closed),
             None => observe_recipients(cloud, &self.site.at, lane).await,
@@ -255,7 +336,7 @@ impl Pass<'_> {
                 return Ok(report);
             }
         };
-        let second = self.plan(&recorded, shares, &wishes, &after);
+        let second = self.plan(&recorded, &self.desired.shares, wishes, &after);
         Ok(after_calls(second, recorded, after, fault))
     }
 
@@ -296,8 +377,8 @@ impl Pass<'_> {
         blockers: &[String],
     ) -> Result<Passed, ClusterError> {
         reporter.intend(&report.ledger).await?;
-        let (fresh, blind) = list_shares_afresh(self.ctx, self.image).await?;
-        if blind || !self::blockers(&fresh, &report.ledger).is_empty() {
+        let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
+        if !unreadable.is_empty() || !self::blockers(&fresh, &report.ledger).is_empty() {
             return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
         }
         match self.site.connection.cloud.delete_image(&self.site.at).await {

@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::observe::Desired;
 use super::pass::{Passed, blockers};
 use crate::api::CloudImage;
-use crate::api::cloud_image::{CloudImageStatus, GrantState};
+use crate::api::cloud_image::{CloudImageStatus, GrantState, VisibilityChange};
 use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
@@ -15,13 +16,13 @@ use crate::cluster::status::apply_status;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{owner, requested_at};
 use crate::domain::identifiers::Recipient;
-use crate::domain::image::{ImageFacts, ImageState, Ownership};
+use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
-use crate::planning::deletion::held_by_shares;
+use crate::planning::deletion::{held_by_shares, held_by_unreadable};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::Verdict;
 use crate::planning::sharing::Plan;
-use crate::planning::trouble::{Trouble, name_some};
+use crate::planning::trouble::{PRIVATE, Trouble, name_some};
 
 /// What breaks on the other side, told with every end of access.
 const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
@@ -65,6 +66,20 @@ impl Report {
         };
         unshareable(facts)
     }
+
+    /// Why an image that may have recipients does not.
+    fn hidden(&self, change: VisibilityChange) -> Option<Trouble> {
+        match self.facts.as_ref()?.visibility {
+            Visibility::Shared => None,
+            Visibility::Private if change == VisibilityChange::Allow => None,
+            Visibility::Private => Some(Trouble::blocked(Reason::ImagePrivate, PRIVATE)),
+            Visibility::Public => {
+                let message =
+                    "the image is public at the cloud: everybody may use it, and it cannot be given to anybody";
+                Some(Trouble::blocked(Reason::ImageNotShareable, message))
+            }
+        }
+    }
 }
 
 /// Why an image that was seen cannot be shared.
@@ -105,6 +120,7 @@ pub(super) struct Reporter<'a> {
     ctx: &'a Context,
     image: &'a CloudImage,
     shares: &'a [Share],
+    unreadable: &'a [String],
     owner: Option<String>,
     written: CloudImageStatus,
     version: String,
@@ -113,11 +129,12 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(ctx: &'a Context, image: &'a CloudImage, shares: &'a [Share]) -> Self {
+    pub(super) fn new(ctx: &'a Context, image: &'a CloudImage, desired: &'a Desired) -> Self {
         Self {
             ctx,
             image,
-            shares,
+            shares: &desired.shares,
+            unreadable: &desired.unreadable,
             owner: None,
             written: image.status.clone().unwrap_or_default(),
             version: image.resource_version().unwrap_or_default(),
@@ -183,7 +200,7 @@ impl<'a> Reporter<'a> {
     ) -> Result<Passed, ClusterError> {
         let before = Ledger::parse(self.image.status.as_ref()).unwrap_or_default();
         let now = self.ctx.clock.now();
-        let obstacle = report.obstacle();
+        let obstacle = report.obstacle().or_else(|| report.hidden(self.image.spec.visibility_change));
         let status = self.status(&report, obstacle.as_ref(), blockers, held.as_ref(), now);
         if status != self.written {
             self.write(status).await?;
@@ -226,9 +243,10 @@ impl<'a> Reporter<'a> {
         }
         if let Some(plan) = &report.plan {
             let limit = if plan.limit == 0 { String::new() } else { format!("/{}", plan.limit) };
-            status.recipients = Some(format!("{}{limit}", plan.present.len()));
+            status.recipients = Some(format!("{}{limit}", plan.places_taken));
         }
-        let decisions = decisions(&report.ledger, obstacle, blockers, held);
+        let held = held.cloned().or_else(|| held_by_unreadable(self.unreadable)).or_else(|| held_by_shares(blockers));
+        let decisions = decisions(&report.ledger, obstacle, held.as_ref());
         status.conditions = conditions(&self.written.conditions, decisions, self.image.metadata.generation, now);
         status
     }
@@ -257,19 +275,16 @@ impl<'a> Reporter<'a> {
     }
 }
 
-fn decisions(
-    ledger: &Ledger,
-    obstacle: Option<&Trouble>,
-    blockers: &[String],
-    held: Option<&Trouble>,
-) -> Vec<Decision> {
+/// What keeps an image from being deleted without anything being wrong with it.
+const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::Unreadable];
+
+fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>) -> Vec<Decision> {
     let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
     let mut decisions = vec![match obstacle {
         Some(trouble) => decide(READY, trouble.truth(), trouble.reason, &trouble.message),
         None => decide(READY, Truth::True, Reason::Available, "the image is ours and can be shared"),
     }];
-    let in_the_way = held.cloned().or_else(|| held_by_shares(blockers));
-    decisions.push(match &in_the_way {
+    decisions.push(match held {
         Some(trouble) => decide(DELETABLE, Truth::False, trouble.reason, &trouble.message),
         None if ledger.holds_anything() => {
             let message = format!("still shared by this operator with: {}", name_some(ledger.grants.keys()));
@@ -279,7 +294,7 @@ fn decisions(
     });
     let stalled = obstacle
         .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
-        .or(held.filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::ShareExists));
+        .or(held.filter(|t| t.recovery == Recovery::Blocked && !NOBODYS_FAULT.contains(&t.reason)));
     let moving = ledger
         .grants
         .values()
@@ -317,6 +332,13 @@ fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> Ve
         .map(|(recipient, _)| recipient)
         .collect();
     let foreign: Vec<&Recipient> = after.unmanaged.keys().filter(|r| !before.unmanaged.contains_key(*r)).collect();
+    let answered = |answer: Answer| -> Vec<&Recipient> {
+        let said = |entries: &Ledger, recipient: &Recipient| entries.grants.get(recipient).and_then(|e| e.answer);
+        let newly = |recipient: &&Recipient| {
+            said(after, recipient) == Some(answer) && said(before, recipient) == Some(Answer::Pending)
+        };
+        after.grants.keys().filter(newly).collect()
+    };
     let mut told = Vec::new();
     let mut tell = |what, recipients: &[&Recipient], text: String| {
         if !recipients.is_empty() {
@@ -332,6 +354,13 @@ fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> Ve
         Occurrence::Adopted,
         &adopted,
         format!("already shared, revoked with its ImageShare from now on: {}", name_some(&adopted)),
+    );
+    let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
+    tell(Occurrence::Accepted, &accepted, format!("accepted the image: {}", name_some(&accepted)));
+    tell(
+        Occurrence::Rejected,
+        &rejected,
+        format!("rejected the image, which stays shared with them: {}", name_some(&rejected)),
     );
     tell(Occurrence::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
     tell(
