@@ -45,6 +45,9 @@ pub struct RunArguments {
     /// How often a credentials Secret is looked at, and a refused key tried again.
     #[arg(long, default_value = "1m", value_parser = duration)]
     credentials_interval: Duration,
+    /// How often the images that others share with an account are listed.
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    inventory_interval: Duration,
     /// How long credentials last known good may finish deletions after their Secret vanished.
     #[arg(long, default_value = "1h", value_parser = duration)]
     last_known_good: Duration,
@@ -123,6 +126,7 @@ impl RunArguments {
                 retry_longest: self.longest_retry,
             },
             credentials_interval: self.credentials_interval,
+            inventory_interval: self.inventory_interval,
             last_known_good: self.last_known_good,
         }
     }

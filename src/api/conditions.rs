@@ -13,6 +13,8 @@ pub const STALLED: &str = "Stalled";
 pub const SHARED: &str = "Shared";
 /// Whoever must accept an offered image did. On an `ImageShare` the recipients, on a `SharedImageAcceptance` we.
 pub const ACCEPTED: &str = "Accepted";
+/// The images that others share with an account could be listed.
+pub const LISTED: &str = "Listed";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
 pub const DELETABLE: &str = "Deletable";
 
@@ -25,6 +27,10 @@ pub enum Reason {
     Available,
     /// Every recipient is granted.
     Shared,
+    /// What others share with the account is listed.
+    Listed,
+    /// More images are shared with the account than its inventory holds.
+    InventoryCut,
     /// Nothing is in the way of deleting the image.
     NotShared,
     /// The offer was accepted.

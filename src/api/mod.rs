@@ -35,13 +35,7 @@ pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at"
 
 /// Every custom resource definition, in the order a person would read them.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![
-        CloudAccount::crd(),
-        CloudImage::crd(),
-        ImageShare::crd(),
-        SharedImageAcceptance::crd(),
-        SharedImage::crd(),
-    ]
+    vec![CloudAccount::crd(), CloudImage::crd(), ImageShare::crd(), SharedImageAcceptance::crd(), SharedImage::crd()]
 }
 
 /// The definitions as files: name and YAML of each. The committed ones under `crds/` are these.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::references::AccountRef;
 
 /// One image shared with an account: an entry of its inventory.
-#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "imageshare.dev",
     version = "v1alpha1",

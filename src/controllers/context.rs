@@ -11,7 +11,7 @@ use kube::runtime::reflector::Store;
 use super::connections::Connections;
 use super::index::Index;
 use super::memory::Memories;
-use crate::api::{CloudAccount, CloudImage, ImageShare};
+use crate::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::clouds::clock::Clock;
 use crate::cluster::guard::Guarded;
 use crate::planning::schedule::{Gathering, Pace};
@@ -28,6 +28,8 @@ pub struct Settings {
     pub pace: Pace,
     /// How often a Secret is looked at, and a rejected key tried again.
     pub credentials_interval: Duration,
+    /// How often what others share with an account is listed.
+    pub inventory_interval: Duration,
     /// How long credentials last known good may finish deletions after their Secret vanished.
     pub last_known_good: Duration,
 }
@@ -45,6 +47,12 @@ pub struct Stores {
     pub shares_by_image: Index<Guarded<ImageShare>>,
     /// Images by the image of the cloud they name.
     pub images_by_identity: Index<Guarded<CloudImage>>,
+    /// Acceptances.
+    pub acceptances: Store<Guarded<SharedImageAcceptance>>,
+    /// Acceptances by the image of the cloud they name.
+    pub acceptances_by_identity: Index<Guarded<SharedImageAcceptance>>,
+    /// The inventories.
+    pub shared_images: Store<Guarded<SharedImage>>,
     /// Namespaces: their labels only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }

@@ -8,11 +8,11 @@ use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
 use super::context::Stores;
-use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom};
 use crate::api::conditions::Reason;
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
+use crate::api::{CloudAccount, SharedImageAcceptance};
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
@@ -88,6 +88,11 @@ pub fn image_key((namespace, name): &(String, String)) -> String {
 /// Key of the index of images: where the image is at a cloud, but for whose it is.
 pub fn identity_key(image: &CloudImage) -> String {
     format!("{}/{}", image.spec.region, image.spec.image_id)
+}
+
+/// Key of the index of acceptances: where the offered image is at a cloud.
+pub fn offer_key(acceptance: &SharedImageAcceptance) -> String {
+    format!("{}/{}", acceptance.spec.region, acceptance.spec.image_id)
 }
 
 /// Whether the image's owner lets a namespace use it.

@@ -1,4 +1,4 @@
-//! What is remembered of each image between passes: what the last pass looked at, when the next is due, what is being
+//! What is remembered of each object between passes: what the last pass looked at, when the next is due, what is being
 //! gathered. Nothing here survives a restart, and nothing needs to.
 
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ struct Memory {
     carried: Option<(ImageFacts, Timestamp)>,
     /// How many recipients the next call may add at most, after a failed job.
     batch: Option<usize>,
+    /// Which generation of an account's inventory was listed last, and when the next listing is due.
+    listing: Option<(Option<i64>, Timestamp)>,
 }
 
 /// How long an image read before a job counts as read in the pass that follows it.
@@ -41,7 +43,7 @@ pub enum Due {
     Time,
 }
 
-/// The memories of all images, by uid.
+/// The memories of all objects, by uid.
 #[derive(Debug, Default)]
 pub struct Memories(Mutex<HashMap<String, Memory>>);
 
@@ -137,7 +139,22 @@ impl Memories {
         self.with(uid, |memory| memory.batch)
     }
 
-    /// Forgets an image that is gone.
+    /// An account's inventory was listed.
+    pub fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp) {
+        self.with(uid, |memory| memory.listing = Some((generation, next)));
+    }
+
+    /// The generation of the account at its last listing; `None` before the first.
+    pub fn listed_generation(&self, uid: &str) -> Option<Option<i64>> {
+        self.with(uid, |memory| memory.listing.map(|(generation, _)| generation))
+    }
+
+    /// When the account's inventory is to be listed again.
+    pub fn next_listing(&self, uid: &str) -> Option<Timestamp> {
+        self.with(uid, |memory| memory.listing.map(|(_, next)| next))
+    }
+
+    /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }

@@ -1,6 +1,8 @@
 //! The controllers: the only place that sees both edges. Each reconcile is observe → plan → execute → report; the choices
 //! are made in `planning`.
 
+pub mod acceptance;
+pub mod access;
 mod clients;
 pub mod cloud_account;
 pub mod cloud_image;

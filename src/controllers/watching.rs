@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::ReconcileError;
 use super::context::{Context, Stores};
-use super::convert::{identity_key, image_key, image_named_by, shares_naming};
+use super::convert::{identity_key, image_key, image_named_by, offer_key, shares_naming};
 use super::index::Index;
-use super::{cloud_account, cloud_image, image_share};
+use super::{acceptance, cloud_account, cloud_image, image_share};
 use crate::api::cloud_image::NamespacesFrom;
-use crate::api::{CloudAccount, CloudImage, ImageShare};
+use crate::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 
 /// Reconciles of one kind that run at the same time. Two cloud accounts never wait for each other below it; the calls of
@@ -39,6 +39,8 @@ pub struct Writers {
     accounts: Writer<Guarded<CloudAccount>>,
     images: Writer<Guarded<CloudImage>>,
     shares: Writer<Guarded<ImageShare>>,
+    acceptances: Writer<Guarded<SharedImageAcceptance>>,
+    shared_images: Writer<Guarded<SharedImage>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
 
@@ -47,11 +49,29 @@ pub fn stores() -> (Stores, Writers) {
     let (accounts, write_accounts) = reflector::store();
     let (images, write_images) = reflector::store();
     let (shares, write_shares) = reflector::store();
+    let (acceptances, write_acceptances) = reflector::store();
+    let (shared_images, write_shared_images) = reflector::store();
     let (namespaces, write_namespaces) = reflector::store();
-    let writers =
-        Writers { accounts: write_accounts, images: write_images, shares: write_shares, namespaces: write_namespaces };
-    let (shares_by_image, images_by_identity) = (Index::default(), Index::default());
-    (Stores { accounts, images, shares, shares_by_image, images_by_identity, namespaces }, writers)
+    let writers = Writers {
+        accounts: write_accounts,
+        images: write_images,
+        shares: write_shares,
+        acceptances: write_acceptances,
+        shared_images: write_shared_images,
+        namespaces: write_namespaces,
+    };
+    let stores = Stores {
+        accounts,
+        images,
+        shares,
+        shares_by_image: Index::default(),
+        images_by_identity: Index::default(),
+        acceptances,
+        acceptances_by_identity: Index::default(),
+        shared_images,
+        namespaces,
+    };
+    (stores, writers)
 }
 
 /// A queue of objects to look at, from one watch to another kind's controller. Unbounded, but drained at once into the
@@ -64,15 +84,18 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let (tell_images, images_told): Told<Guarded<CloudImage>> = unbounded_channel();
     let (tell_shares, shares_told): Told<Guarded<ImageShare>> = unbounded_channel();
     let (tell_accounts, accounts_told): Told<Guarded<CloudAccount>> = unbounded_channel();
+    let (tell_acceptances, acceptances_told): Told<Guarded<SharedImageAcceptance>> = unbounded_channel();
 
     let accounts = {
-        let (stores, tell) = (stores.clone(), tell_images.clone());
+        let (stores, tell_images, tell) = (stores.clone(), tell_images.clone(), tell_acceptances.clone());
         watch(&ctx.client, writers.accounts, tell_accounts.clone(), move |account: &Guarded<CloudAccount>, _| {
-            send_all(&tell, images_of(account, &stores));
+            send_all(&tell_images, images_of(account, &stores));
+            send_all(&tell, acceptances_of(account, &stores));
         })
     };
     let images = {
         let (stores, tell_images, tell_shares) = (stores.clone(), tell_images.clone(), tell_shares.clone());
+        let tell_accounts = tell_accounts.clone();
         watch(&ctx.client, writers.images, tell_images.clone(), move |image: &Guarded<CloudImage>, gone| {
             if let Some(key) = image.readable().map(identity_key) {
                 stores.images_by_identity.note(key, image, gone);
@@ -80,7 +103,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
             send_all(&tell_shares, shares_of(image, &stores));
             if gone {
                 send_all(&tell_images, namesakes(image, &stores));
-                send_all(&tell_accounts, account_of(image));
+                send_all(&tell_accounts, account_named(image, |image| &image.spec.account_ref.name));
             }
         })
     };
@@ -90,6 +113,27 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
             let Some(image) = image_named_by(share) else { return };
             stores.shares_by_image.note(image_key(&image), share, gone);
             send_all(&tell, [ObjectRef::new(&image.1).within(&image.0)]);
+        })
+    };
+    let acceptances = {
+        let (stores, tell) = (stores.clone(), tell_acceptances.clone());
+        let tell_accounts = tell_accounts.clone();
+        let told = move |acceptance: &Guarded<SharedImageAcceptance>, gone| {
+            let Some(readable) = acceptance.readable() else { return };
+            stores.acceptances_by_identity.note(offer_key(readable), acceptance, gone);
+            if gone {
+                send_all(&tell, same_offer(&offer_key(readable), &stores));
+                send_all(&tell_accounts, account_named(acceptance, |acceptance| &acceptance.spec.account_ref.name));
+            }
+        };
+        watch(&ctx.client, writers.acceptances, tell_acceptances.clone(), told)
+    };
+    let shared_images = {
+        let stores = stores.clone();
+        let (unheard, _) = unbounded_channel();
+        watch(&ctx.client, writers.shared_images, unheard, move |image: &Guarded<SharedImage>, _| {
+            let Some(image) = image.readable() else { return };
+            send_all(&tell_acceptances, same_offer(&format!("{}/{}", image.spec.region, image.spec.image_id), &stores));
         })
     };
     let namespaces = {
@@ -103,14 +147,19 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     tokio::join!(
         control(&ctx, stores.accounts, accounts, accounts_told, cloud_account::reconcile, ready.clone(), &stop),
         control(&ctx, stores.images, images, images_told, cloud_image::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.shares, shares, shares_told, image_share::reconcile, ready, &stop),
-        async {
-            tokio::select! {
-                () = namespaces.for_each(|_| futures::future::ready(())) => {}
-                () = stop.cancelled() => {}
-            }
-        },
+        control(&ctx, stores.shares, shares, shares_told, image_share::reconcile, ready.clone(), &stop),
+        control(&ctx, stores.acceptances, acceptances, acceptances_told, acceptance::reconcile, ready, &stop),
+        drain(namespaces, &stop),
+        drain(shared_images, &stop),
     );
+}
+
+/// Keeps a cache filled that no controller reconciles.
+async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: &CancellationToken) {
+    tokio::select! {
+        () = objects.for_each(|_| futures::future::ready(())) => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 /// One watch: fills its cache and calls `concern` with each object that came, changed or went (`true`), always after the
@@ -173,9 +222,13 @@ fn all_ready(stores: &Stores) -> impl Future<Output = ()> + Clone + Send + use<>
             stores.accounts.wait_until_ready(),
             stores.images.wait_until_ready(),
             stores.shares.wait_until_ready(),
+            stores.acceptances.wait_until_ready(),
+            stores.shared_images.wait_until_ready(),
             stores.namespaces.wait_until_ready(),
         );
-        if ready.0.is_err() || ready.1.is_err() || ready.2.is_err() || ready.3.is_err() {
+        let (accounts, images, shares, acceptances, shared_images, namespaces) = ready;
+        let all = [accounts, images, shares, acceptances, shared_images, namespaces];
+        if all.iter().any(Result::is_err) {
             tracing::error!("a watch ended before its cache was filled");
         }
     }
@@ -249,9 +302,25 @@ fn namesakes(gone: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guard
     same.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
 }
 
-fn account_of(image: &Guarded<CloudImage>) -> Option<ObjectRef<Guarded<CloudAccount>>> {
-    let namespace = image.namespace()?;
-    Some(ObjectRef::new(&image.readable()?.spec.account_ref.name).within(&namespace))
+fn acceptances_of(account: &Guarded<CloudAccount>, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAcceptance>>> {
+    let (namespace, name) = (account.namespace(), account.name_any());
+    let of = |acceptance: &Guarded<SharedImageAcceptance>| {
+        acceptance.namespace() == namespace && acceptance.readable().is_some_and(|a| a.spec.account_ref.name == name)
+    };
+    stores.acceptances.state_filter(of).iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+}
+
+fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAcceptance>>> {
+    let same = stores.acceptances_by_identity.find(key, &stores.acceptances);
+    same.iter().map(|acceptance| ObjectRef::from_obj(acceptance.as_ref())).collect()
+}
+
+/// The account that an object of the same namespace names.
+fn account_named<K: Resource<DynamicType = ()>>(
+    object: &Guarded<K>,
+    name: impl Fn(&K) -> &String,
+) -> Option<ObjectRef<Guarded<CloudAccount>>> {
+    Some(ObjectRef::new(name(object.readable()?)).within(&object.meta().namespace.clone()?))
 }
 
 fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {

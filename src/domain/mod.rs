@@ -1,5 +1,6 @@
 //! The vocabulary of the field: identifiers, images, provider rules, shares. Pure: no clock, no I/O, no Kubernetes.
 
+pub mod foreign_text;
 pub mod identifiers;
 pub mod image;
 pub mod provider;

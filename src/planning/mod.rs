@@ -1,9 +1,11 @@
 //! Every choice the operator makes, as pure functions: no clock, no randomness, no I/O, nothing async. Time comes in as
 //! an argument. What is decided here is carried out by `controllers`, which decide nothing.
 
+pub mod acceptance;
 pub mod aftermath;
 pub mod deletion;
 pub mod exchange;
+pub mod inventory;
 pub mod ledger;
 mod places;
 pub mod projection;

@@ -49,6 +49,14 @@ impl From<&Trouble> for Verdict {
     }
 }
 
+/// When to ask again for a job at a cloud. Jobs end within seconds: asked for after a half of the time they already took,
+/// between 0.3 s and 5 s.
+pub fn next_job_look(since: Timestamp, now: Timestamp) -> Timestamp {
+    let (soonest, latest) = (SignedDuration::from_millis(300), SignedDuration::from_secs(5));
+    let pause = (now.duration_since(since) / 2).clamp(soonest, latest);
+    now.saturating_add(pause).unwrap_or(Timestamp::MAX)
+}
+
 /// The pauses between looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {

@@ -1,6 +1,8 @@
 //! The `CloudAccount` controller: proves that the credentials are the account's, says so, and keeps the account while
 //! anything refers to it.
 
+mod inventory;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +16,13 @@ use super::context::Context;
 use super::convert::requested_at;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
-use crate::api::conditions::{Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
+use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
 use crate::clouds::fault::Recovery;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
 use crate::planning::trouble::{Trouble, name_some};
+use inventory::Listing;
 
 /// How soon to look again after a write that somebody else's write overtook.
 const SOON: Duration = Duration::from_millis(200);
@@ -49,32 +52,51 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Action, ClusterEr
     if leaving && users.is_empty() {
         finalizers::release(&ctx.client, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
+        ctx.memories.forget(&account.uid().unwrap_or_default());
         return Ok(Action::await_change());
     }
     let old = account.status.clone().unwrap_or_default();
     let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
     let standing = ctx.connections.standing(account, asked.is_some()).await;
     let connection = standing.connection.as_ref();
-    let decisions = decisions(connection.map(|_| ()), leaving.then_some(users.as_slice()));
-    let status = status(account, &old, connection.ok(), decisions, ctx.clock.now());
+    let mut decisions = decisions(connection.map(|_| ()), leaving.then_some(users.as_slice()));
+    let listing = match connection {
+        Ok(connection) if !leaving => inventory::take_stock(ctx, account, connection, asked.is_some()).await,
+        _ => Listing::default(),
+    };
+    decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
+    let status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
     if account.status.as_ref() != Some(&status) {
         apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
     }
-    Ok(Action::requeue(pause(connection.err(), ctx)))
+    let wait = pause(connection.err(), ctx);
+    Ok(Action::requeue(listing.next_look.map_or(wait, |next| next.min(wait))))
 }
 
-/// Images of the same namespace that name this account.
+/// What was told of the inventory when it was last listed, where it was not listed now.
+fn kept(old: &CloudAccountStatus) -> Option<Decision> {
+    let condition = find(&old.conditions, LISTED)?;
+    let reason = serde_json::from_value(serde_json::Value::String(condition.reason.clone())).ok()?;
+    let truth = match condition.status.as_str() {
+        "True" => Truth::True,
+        "False" => Truth::False,
+        _ => Truth::Unknown,
+    };
+    Some(Decision { kind: LISTED, truth, reason, message: condition.message.clone() })
+}
+
+/// Images and acceptances of the same namespace that name this account.
 fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
     let (namespace, name) = (account.namespace(), account.name_any());
-    let mut users: Vec<String> = ctx
-        .stores
-        .images
-        .state_filter(|image| {
-            image.namespace() == namespace && image.readable().is_none_or(|image| image.spec.account_ref.name == name)
-        })
-        .iter()
-        .map(|image| image.name_any())
-        .collect();
+    let images = ctx.stores.images.state_filter(|image| {
+        image.namespace() == namespace && image.readable().is_none_or(|image| image.spec.account_ref.name == name)
+    });
+    let acceptances = ctx.stores.acceptances.state_filter(|acceptance| {
+        acceptance.namespace() == namespace && acceptance.readable().is_none_or(|a| a.spec.account_ref.name == name)
+    });
+    let images = images.iter().map(|image| format!("CloudImage {}", image.name_any()));
+    let acceptances = acceptances.iter().map(|found| format!("SharedImageAcceptance {}", found.name_any()));
+    let mut users: Vec<String> = images.chain(acceptances).collect();
     users.sort();
     users
 }
@@ -106,7 +128,7 @@ fn decisions(connection: Result<(), &Trouble>, kept_by: Option<&[String]>) -> Ve
     }
     if let Some(users) = kept_by {
         decisions.retain(|decision| decision.kind == READY);
-        let message = format!("kept while CloudImages refer to it: delete these first: {}", name_some(users));
+        let message = format!("kept while objects refer to it: delete these first: {}", name_some(users));
         decisions.push(decide(RECONCILING, Truth::True, Reason::StillReferenced, &message));
     }
     decisions
@@ -116,6 +138,7 @@ fn status(
     account: &CloudAccount,
     old: &CloudAccountStatus,
     connection: Option<&Connection>,
+    listing: &Listing,
     decisions: Vec<Decision>,
     now: Timestamp,
 ) -> CloudAccountStatus {
@@ -130,6 +153,12 @@ fn status(
         status.provider = Some(tenancy.provider().to_string());
         status.account = Some(tenancy.account_id().to_owned());
         status.regions = connection.regions.iter().take(200).map(ToString::to_string).collect();
+    }
+    if account.spec.inventory.is_none() {
+        (status.received, status.pending) = (None, None);
+        status.conditions.retain(|condition| condition.type_ != LISTED);
+    } else if let Some((received, pending)) = &listing.counts {
+        (status.received, status.pending) = (Some(received.clone()), Some(*pending));
     }
     status
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::api::ListParams;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use crate::api::conditions::Reason;
@@ -13,7 +12,8 @@ use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
-use crate::controllers::connections::{Connection, Standing};
+use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
+use crate::controllers::connections::Connection;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{identity_key, owner, requested_at, shares_naming, shares_of, terms};
 use crate::controllers::memory::Inputs;
@@ -58,7 +58,7 @@ pub(super) struct Site {
 }
 
 pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
-    let account = account_of(ctx, image);
+    let account = account_of(ctx, &image.namespace().unwrap_or_default(), &image.spec.account_ref.name);
     let named = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), &ctx.stores);
     let (shares, unreadable) = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
     let mut inputs = vec![format!(
@@ -87,23 +87,16 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     Desired { account, shares, unreadable, inputs: Inputs(inputs) }
 }
 
-fn account_of(ctx: &Context, image: &CloudImage) -> Option<CloudAccount> {
-    let namespace = image.namespace().unwrap_or_default();
-    let name = &image.spec.account_ref.name;
-    let found = ctx.stores.accounts.get(&ObjectRef::new(name).within(&namespace))?;
-    found.readable().cloned()
-}
-
 /// The older `CloudImage` that names the same image of the same owner, if there is one: it acts, this one does not.
 pub(super) fn elder(ctx: &Context, image: &CloudImage, account: Option<&CloudAccount>) -> Option<String> {
     let owner_here = owner(account?);
     let age = |i: &CloudImage| (i.metadata.creation_timestamp.as_ref().map(|t| t.0), i.uid());
     let ours = age(image);
     let older_namesake = |other: &&CloudImage| {
-        identity_key(other) == identity_key(image)
-            && other.uid() != image.uid()
-            && age(other) < ours
-            && account_of(ctx, other).is_some_and(|a| owner(&a) == owner_here)
+        identity_key(other) == identity_key(image) && other.uid() != image.uid() && age(other) < ours && {
+            let account = account_of(ctx, &other.namespace().unwrap_or_default(), &other.spec.account_ref.name);
+            account.is_some_and(|a| owner(&a) == owner_here)
+        }
     };
     ctx.stores
         .images_by_identity
@@ -117,28 +110,13 @@ pub(super) fn elder(ctx: &Context, image: &CloudImage, account: Option<&CloudAcc
 
 /// Whether and how the image may be called about: everything that is checked before any call on it.
 pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Trouble> {
-    let Some(account) = &desired.account else {
-        let message = format!("spec.accountRef: there is no CloudAccount {:?} here", image.spec.account_ref.name);
-        return Err(Trouble::blocked(Reason::AccountNotFound, message));
-    };
+    let account = desired.account.as_ref().ok_or_else(|| no_account(&image.spec.account_ref.name))?;
     if let Some(elder) = elder(ctx, image, Some(account)) {
         let message =
             format!("CloudImage {elder} is older, names the same image of the cloud and acts for it: delete one");
         return Err(Trouble::blocked(Reason::DuplicateImage, message));
     }
-    let owner = owner(account);
-    if let Some(recorded) = image.status.as_ref().and_then(|s| s.owner.as_ref()).filter(|recorded| **recorded != owner)
-    {
-        let message = format!(
-            "this image was recorded as one of {recorded}, but the CloudAccount is now {owner}: nothing is called; \
-             restore the former CloudAccount, or delete this object once its shares are retained"
-        );
-        return Err(Trouble::blocked(Reason::AccountChanged, message));
-    }
-    if account.spec.suspend {
-        let message = "the CloudAccount is suspended: nothing is granted, revoked or deleted";
-        return Err(Trouble::blocked(Reason::Suspended, message));
-    }
+    check_account(account, image.status.as_ref().and_then(|s| s.owner.as_ref()))?;
     let mut terms = terms(account, &image.spec.region)?;
     if let Some(site) = terms.site.filter(|site| !terms.sold_on(*site)) {
         let message = format!("spec.region: {} is not sold on the {site} site", terms.region);
@@ -149,22 +127,9 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
         image: ImageId::parse(&image.spec.image_id)
             .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.imageID: {e}")))?,
     };
-    let standing = ctx.connections.standing(account, false).await;
-    let (connection, only_to_end) = connection(standing)?;
-    if !connection.regions.contains(&at.region) {
-        let message = format!("spec.region: the account has no region {}", at.region);
-        return Err(Trouble::blocked(Reason::RegionUnknown, message));
-    }
+    let Access { connection, only_to_end } = connect(ctx, account, &at.region).await?;
     terms.ourselves.extend(connection.cloud.party(&at.region));
     Ok(Site { at, terms, connection, only_to_end })
-}
-
-fn connection(standing: Standing) -> Result<(Connection, Option<Trouble>), Trouble> {
-    match (standing.connection, standing.last_known_good) {
-        (Ok(connection), _) => Ok((connection, None)),
-        (Err(trouble), Some(good)) if trouble.reason == Reason::SecretNotFound => Ok((good, Some(trouble))),
-        (Err(trouble), _) => Err(trouble),
-    }
 }
 
 /// Reads the image, unless it was carried over from before a job, and then its recipients, unless its visibility hides

@@ -20,7 +20,7 @@ use crate::planning::aftermath::{Lesson, learn_from_failure, record};
 use crate::planning::deletion::{Departure, Sight, plan_departure};
 use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
-use crate::planning::schedule::Verdict;
+use crate::planning::schedule::{Verdict, next_job_look};
 use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_unseen};
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Wishes;
@@ -317,7 +317,7 @@ impl Pass<'_> {
         let now = self.ctx.clock.now();
         let recorded = record(intended, ledger, &ending, now);
         if let Some(job) = &recorded.job {
-            let look_again = Some(job::next_look(job, now));
+            let look_again = Some(next_job_look(job.since, now));
             if let Some(facts) = seen.image.clone() {
                 self.ctx.memories.carry(&self.uid(), facts, seen.at);
             }

@@ -1,0 +1,122 @@
+//! What a pass over one offer sees in Kubernetes, and whether it may call the cloud.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::api::conditions::{READY, Reason, find};
+use crate::api::{CloudAccount, SharedImage, SharedImageAcceptance};
+use crate::clouds::ImageRef;
+use crate::cluster::guard::Guarded;
+use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
+use crate::controllers::context::Context;
+use crate::controllers::convert::{offer_key, owner, requested_at};
+use crate::controllers::memory::Inputs;
+use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
+use crate::domain::provider::Provider;
+use crate::planning::inventory::name_of;
+use crate::planning::trouble::Trouble;
+
+/// What Kubernetes says, from the caches.
+pub(super) struct Desired {
+    pub(super) account: Option<CloudAccount>,
+    pub(super) inputs: Inputs,
+}
+
+/// An offer that may be called about.
+pub(super) struct Site {
+    pub(super) provider: Provider,
+    pub(super) at: ImageRef,
+    pub(super) trusted: PartyId,
+    pub(super) vault: Option<VaultId>,
+    pub(super) access: Access,
+}
+
+pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance) -> Desired {
+    let namespace = acceptance.namespace().unwrap_or_default();
+    let account = account_of(ctx, &namespace, &acceptance.spec.account_ref.name);
+    let mut inputs = vec![format!(
+        "acceptance {:?} {} {:?}",
+        acceptance.metadata.generation,
+        acceptance.metadata.deletion_timestamp.is_some(),
+        requested_at(acceptance)
+    )];
+    if let Some(account) = &account {
+        let ready = account.status.as_ref().and_then(|status| find(&status.conditions, READY));
+        let ready = ready.map(|condition| (&condition.status, &condition.reason));
+        inputs.push(format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation));
+    }
+    inputs.push(format!("elder {:?} listed {:?}", elder(ctx, acceptance, account.as_ref()), listed(ctx, acceptance)));
+    Desired { account, inputs: Inputs(inputs) }
+}
+
+/// What the inventory says of the offer, if the account has one: its changes are worth a look.
+fn listed(ctx: &Context, acceptance: &SharedImageAcceptance) -> Vec<String> {
+    let (namespace, spec) = (acceptance.namespace().unwrap_or_default(), &acceptance.spec);
+    let via = acceptance.status.iter().flat_map(|status| &status.via).map(|via| via.id.clone());
+    let state = |recipient: String| {
+        let name = name_of(&spec.account_ref.name, &recipient, &spec.region, &spec.image_id);
+        let found = ctx.stores.shared_images.get(&ObjectRef::<Guarded<SharedImage>>::new(&name).within(&namespace))?;
+        found.readable()?.status.as_ref().map(|status| format!("{:?}", status.state))
+    };
+    via.filter_map(state).collect()
+}
+
+/// The older acceptance of the same offer, if there is one: it acts, this one does not.
+pub(super) fn elder(
+    ctx: &Context,
+    acceptance: &SharedImageAcceptance,
+    account: Option<&CloudAccount>,
+) -> Option<String> {
+    let owner_here = owner(account?);
+    let age = |a: &SharedImageAcceptance| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.uid());
+    let ours = age(acceptance);
+    let found = ctx.stores.acceptances_by_identity.find(&offer_key(acceptance), &ctx.stores.acceptances);
+    let older_namesake = |other: &&SharedImageAcceptance| {
+        let same = offer_key(other) == offer_key(acceptance) && other.uid() != acceptance.uid() && age(other) < ours;
+        same && account_of(ctx, &other.namespace().unwrap_or_default(), &other.spec.account_ref.name)
+            .is_some_and(|account| owner(&account) == owner_here)
+    };
+    let elders = found.iter().filter_map(|other| other.readable()).filter(older_namesake);
+    elders.map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any())).min()
+}
+
+/// Whether and how the offer may be called about: everything that is checked before any call on it.
+pub(super) async fn observe_site(
+    ctx: &Context,
+    acceptance: &SharedImageAcceptance,
+    account: Option<&CloudAccount>,
+) -> Result<Site, Trouble> {
+    let spec = &acceptance.spec;
+    let account = account.ok_or_else(|| no_account(&spec.account_ref.name))?;
+    if let Some(elder) = elder(ctx, acceptance, Some(account)) {
+        let message = format!("SharedImageAcceptance {elder} is older and answers the same offer: delete one");
+        return Err(Trouble::blocked(Reason::DuplicateAcceptance, message));
+    }
+    check_account(account, acceptance.status.as_ref().and_then(|status| status.account.as_ref()))?;
+    if spec.suspend {
+        return Err(Trouble::blocked(Reason::Suspended, "spec.suspend: nothing is answered"));
+    }
+    let unreadable = |field: &str, error: crate::domain::identifiers::InvalidIdentifier| {
+        Trouble::blocked(Reason::Unreadable, format!("{field}: {error}"))
+    };
+    let Some(tenancy) = account.spec.tenancy() else {
+        return Err(Trouble::blocked(Reason::Unreadable, "the CloudAccount names no provider"));
+    };
+    let provider = tenancy.provider();
+    let at = ImageRef {
+        region: RegionId::parse(&spec.region).map_err(|e| unreadable("spec.region", e))?,
+        image: ImageId::parse(&spec.image_id).map_err(|e| unreadable("spec.imageID", e))?,
+    };
+    let trusted = provider.parse_party(&spec.owner).map_err(|e| unreadable("spec.owner", e))?;
+    let vault = spec.vault_id.as_deref().map(VaultId::parse).transpose().map_err(|e| unreadable("spec.vaultID", e))?;
+    let access = connect(ctx, account, &at.region).await?;
+    Ok(Site { provider, at, trusted, vault, access })
+}
+
+/// When a wait that the cloud asks for is over, spread so that those who wait together do not come back together.
+pub(super) fn later(ctx: &Context, pause: std::time::Duration) -> Timestamp {
+    let spread = pause.mul_f64(1.0 + ctx.chance()).max(std::time::Duration::from_millis(200));
+    let spread = jiff::SignedDuration::try_from(spread).unwrap_or(jiff::SignedDuration::MAX);
+    ctx.clock.now().saturating_add(spread).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,169 @@
+//! One pass over one offer: observe, plan, write the intent, answer, observe again, report.
+
+use kube::ResourceExt;
+
+use super::observe::{Desired, Site, later, observe_site};
+use super::report::Reporter;
+use crate::api::SharedImageAcceptance;
+use crate::api::acceptance::AcceptanceDecision;
+use crate::api::conditions::{READY, Reason, find};
+use crate::clouds::{Fault, JobProgress, Lane, Submitted};
+use crate::cluster::{ClusterError, finalizers};
+use crate::controllers::context::Context;
+use crate::domain::identifiers::JobId;
+use crate::domain::image::{ReceivedImage, Reply};
+use crate::planning::acceptance::{Offer, Opinion, plan_acceptance};
+use crate::planning::schedule::{Verdict, next_job_look};
+use crate::planning::trouble::Trouble;
+
+/// How a pass ended.
+pub(super) enum Passed {
+    /// The object is gone.
+    Gone,
+    /// It is to be looked at again.
+    LookAgain(Verdict),
+}
+
+/// Runs one pass. `changed`: somebody changed what is asked, so the calls are not just a look around.
+pub(super) async fn run(
+    ctx: &Context,
+    acceptance: &SharedImageAcceptance,
+    desired: Desired,
+    changed: bool,
+) -> Result<Passed, ClusterError> {
+    let mut reporter = Reporter::new(ctx, acceptance, desired.account.as_ref());
+    reporter.announce().await?;
+    let leaving = acceptance.metadata.deletion_timestamp.is_some();
+    let site = match observe_site(ctx, acceptance, desired.account.as_ref()).await {
+        Ok(site) => site,
+        // The elder answers the offer, or nothing is left to answer through: this one's going touches no cloud.
+        Err(trouble) if leaving && NOTHING_TO_REJECT.contains(&trouble.reason) => return leave(ctx, acceptance).await,
+        Err(trouble) => return reporter.trouble(trouble).await,
+    };
+    let lane = lane(acceptance, changed || leaving);
+    let pass = Pass { ctx, desired: &desired, site: &site, leaving, lane };
+    let mut failed = None;
+    if let Some(job) = reporter.job() {
+        match pass.follow(&job).await {
+            Ok(JobProgress::Running) => {
+                return Ok(Passed::LookAgain(Verdict::Waiting(next_job_look(job.since.0, ctx.clock.now()))));
+            }
+            Ok(JobProgress::Ended) => {}
+            Ok(JobProgress::Failed(fault)) => failed = Some(fault),
+            Err(fault) => return pass.unseen(&mut reporter, fault).await,
+        }
+    }
+    let received = match site.access.connection.cloud.observe_received(&site.at, lane).await {
+        Ok(received) => received,
+        Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
+            return Ok(Passed::LookAgain(Verdict::Waiting(later(ctx, retry_after))));
+        }
+        Err(fault) => return pass.unseen(&mut reporter, fault).await,
+    };
+    let opinion = pass.opinion(acceptance, received.as_ref(), reporter.known());
+    match (&opinion.reply, failed) {
+        (Some(_), Some(fault)) => reporter.finish(received.as_ref(), opinion, Some(Trouble::from(&fault))).await,
+        (Some(reply), None) if site.access.only_to_end.is_none() || leaving => {
+            pass.answer(acceptance, &mut reporter, received, reply.clone()).await
+        }
+        (Some(_), None) => reporter.finish(received.as_ref(), opinion, site.access.only_to_end.clone()).await,
+        (None, _) if leaving => leave(ctx, acceptance).await,
+        (None, _) => reporter.finish(received.as_ref(), opinion, None).await,
+    }
+}
+
+/// Reasons for which a leaving acceptance rejects nothing.
+const NOTHING_TO_REJECT: [Reason; 3] = [Reason::DuplicateAcceptance, Reason::AccountNotFound, Reason::AccountChanged];
+
+async fn leave(ctx: &Context, acceptance: &SharedImageAcceptance) -> Result<Passed, ClusterError> {
+    finalizers::release(&ctx.client, acceptance).await?;
+    Ok(Passed::Gone)
+}
+
+/// After a restart everything looks changed; what is as asked is not.
+fn lane(acceptance: &SharedImageAcceptance, changed: bool) -> Lane {
+    let status = acceptance.status.as_ref();
+    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
+    let seen = status.and_then(|s| s.observed_generation) == acceptance.metadata.generation;
+    if changed && !(ready && seen) { Lane::Acceptance } else { Lane::Resync }
+}
+
+struct Pass<'a> {
+    ctx: &'a Context,
+    desired: &'a Desired,
+    site: &'a Site,
+    leaving: bool,
+    lane: Lane,
+}
+
+impl Pass<'_> {
+    fn opinion(&self, acceptance: &SharedImageAcceptance, received: Option<&ReceivedImage>, known: bool) -> Opinion {
+        // Its `deletionPolicy` is Reject, or it would not have come so far.
+        let decision = if self.leaving { AcceptanceDecision::Reject } else { acceptance.spec.decision };
+        plan_acceptance(&Offer {
+            provider: self.site.provider,
+            decision,
+            trusted: &self.site.trusted,
+            vault: self.site.vault.as_ref(),
+            received,
+            known,
+        })
+    }
+
+    async fn follow(&self, job: &crate::api::cloud_image::PendingJob) -> Result<JobProgress, Fault> {
+        let Ok(id) = JobId::parse(&job.id) else { return Ok(JobProgress::Ended) };
+        let cloud = &self.site.access.connection.cloud;
+        cloud.follow_job(&self.site.at.region, &id, self.lane.max(Lane::Acceptance)).await
+    }
+
+    async fn unseen(&self, reporter: &mut Reporter<'_>, fault: Fault) -> Result<Passed, ClusterError> {
+        if let Some(account) = &self.desired.account {
+            self.ctx.connections.note(account, &fault).await;
+        }
+        reporter.trouble(Trouble::from(&fault)).await
+    }
+
+    /// Answers, and looks at what came of it; where a job carries the answer out, the next looks do.
+    async fn answer(
+        &self,
+        acceptance: &SharedImageAcceptance,
+        reporter: &mut Reporter<'_>,
+        received: Option<ReceivedImage>,
+        reply: Reply,
+    ) -> Result<Passed, ClusterError> {
+        let decision = if reply == Reply::Reject { AcceptanceDecision::Reject } else { AcceptanceDecision::Accept };
+        reporter.intend(decision).await?;
+        let (cloud, at) = (&self.site.access.connection.cloud, &self.site.at);
+        let answered = cloud.answer(at, &reply, self.lane.max(Lane::Acceptance)).await;
+        tracing::info!(
+            image.id = %at.image, image.region = %at.region, answer = ?decision, object.name = %acceptance.name_any(),
+            fault = answered.as_ref().err().map(tracing::field::display), "answered an offer"
+        );
+        match answered {
+            Ok(Submitted::Job(job)) => reporter.under_way(job).await,
+            Ok(Submitted::Done) => match cloud.observe_received(at, self.lane.max(Lane::Acceptance)).await {
+                Ok(after) => {
+                    let opinion = self.opinion(acceptance, after.as_ref(), reporter.known());
+                    if self.leaving && opinion.reply.is_none() {
+                        return self.gone(acceptance, reporter).await;
+                    }
+                    reporter.finish(after.as_ref(), opinion, None).await
+                }
+                Err(fault) => self.unseen(reporter, fault).await,
+            },
+            Err(fault) => {
+                if let Some(account) = &self.desired.account {
+                    self.ctx.connections.note(account, &fault).await;
+                }
+                let opinion = self.opinion(acceptance, received.as_ref(), reporter.known());
+                reporter.finish(received.as_ref(), opinion, Some(Trouble::from(&fault))).await
+            }
+        }
+    }
+
+    async fn gone(&self, acceptance: &SharedImageAcceptance, reporter: &Reporter<'_>) -> Result<Passed, ClusterError> {
+        let mut current = acceptance.clone();
+        current.metadata.resource_version = Some(reporter.version().to_owned());
+        leave(self.ctx, &current).await
+    }
+}

@@ -1,0 +1,202 @@
+//! What a pass over one offer tells: its status, its events, and when to look again.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+
+use super::pass::Passed;
+use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
+use crate::api::cloud_image::PendingJob;
+use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
+use crate::api::{CloudAccount, SharedImageAcceptance};
+use crate::clouds::fault::Recovery;
+use crate::cluster::ClusterError;
+use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::status::apply_status;
+use crate::controllers::context::Context;
+use crate::controllers::convert::{owner, requested_at};
+use crate::domain::foreign_text::plain;
+use crate::domain::identifiers::JobId;
+use crate::domain::image::ReceivedImage;
+use crate::planning::acceptance::{Opinion, waits_for_the_owner};
+use crate::planning::schedule::{Verdict, next_job_look};
+use crate::planning::trouble::Trouble;
+
+const NAME_CHARS_MAX: usize = 128;
+
+/// Writes what a pass tells.
+pub(super) struct Reporter<'a> {
+    ctx: &'a Context,
+    acceptance: &'a SharedImageAcceptance,
+    account: Option<String>,
+    written: SharedImageAcceptanceStatus,
+    version: String,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(ctx: &'a Context, acceptance: &'a SharedImageAcceptance, account: Option<&CloudAccount>) -> Self {
+        Self {
+            ctx,
+            acceptance,
+            account: account.map(owner),
+            written: acceptance.status.clone().unwrap_or_default(),
+            version: acceptance.resource_version().unwrap_or_default(),
+        }
+    }
+
+    /// The version the next write is pinned to.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The job that carries out the last answer, if one was under way.
+    pub(super) fn job(&self) -> Option<PendingJob> {
+        self.written.job.clone()
+    }
+
+    /// Whether the image was seen as shared with us before.
+    pub(super) fn known(&self) -> bool {
+        self.written.state.is_some_and(|state| state != OfferState::NotOffered)
+    }
+
+    /// Says that the object was noticed, once.
+    pub(super) async fn announce(&mut self) -> Result<(), ClusterError> {
+        if !self.written.conditions.is_empty() {
+            return Ok(());
+        }
+        let pending = Trouble::passing(Reason::Pending, "the offer was not looked at yet");
+        let mut status = self.written.clone();
+        status.conditions = self.conditions(&Err(pending));
+        self.write(status).await
+    }
+
+    /// Writes down what is about to be answered; proves that the object acted upon is the newest.
+    pub(super) async fn intend(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
+        let mut status = self.written.clone();
+        status.answering = Some(decision);
+        if status.account.is_none() {
+            status.account.clone_from(&self.account);
+        }
+        self.write(status).await
+    }
+
+    /// A job carries the answer out.
+    pub(super) async fn under_way(&mut self, job: JobId) -> Result<Passed, ClusterError> {
+        let now = self.ctx.clock.now();
+        let mut status = self.written.clone();
+        // Kubernetes keeps whole seconds.
+        let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        status.job = Some(PendingJob { id: job.to_string(), since: Time(since) });
+        self.write(status).await?;
+        Ok(Passed::LookAgain(Verdict::Waiting(next_job_look(now, now))))
+    }
+
+    /// Reports a pass that could not see the offer. What is known of it stays.
+    pub(super) async fn trouble(&mut self, trouble: Trouble) -> Result<Passed, ClusterError> {
+        let verdict = Verdict::from(&trouble);
+        let mut status = self.written.clone();
+        self.sign(&mut status);
+        status.conditions = self.conditions(&Err(trouble));
+        self.write_if_new(status).await?;
+        Ok(Passed::LookAgain(verdict))
+    }
+
+    /// Reports what was seen. `trouble`: what kept the answer from being given.
+    pub(super) async fn finish(
+        &mut self,
+        received: Option<&ReceivedImage>,
+        opinion: Opinion,
+        trouble: Option<Trouble>,
+    ) -> Result<Passed, ClusterError> {
+        let before = self.written.state;
+        let standing = trouble.map_or(opinion.standing, Err);
+        let verdict = match &standing {
+            Ok(_) => Verdict::Settled,
+            Err(trouble) => Verdict::from(trouble),
+        };
+        let mut status = self.written.clone();
+        self.sign(&mut status);
+        status.job = None;
+        status.state = Some(opinion.state);
+        if let Some(received) = received {
+            status.owner = received.owner.as_ref().map(ToString::to_string);
+            status.image_name = Some(plain(&received.name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
+            let via = received.via.iter().take(50);
+            status.via =
+                via.map(|(via, answer)| Via { kind: via.kind, id: via.id.to_string(), answer: *answer }).collect();
+        } else {
+            status.via = Vec::new();
+        }
+        status.conditions = self.conditions(&standing);
+        self.write_if_new(status).await?;
+        self.tell(before, opinion.state).await;
+        Ok(Passed::LookAgain(verdict))
+    }
+
+    fn sign(&self, status: &mut SharedImageAcceptanceStatus) {
+        status.observed_generation = self.acceptance.metadata.generation;
+        status.last_handled_reconcile_at =
+            requested_at(self.acceptance).or_else(|| status.last_handled_reconcile_at.clone());
+        if status.account.is_none() {
+            status.account.clone_from(&self.account);
+        }
+    }
+
+    fn conditions(
+        &self,
+        standing: &Result<(Reason, String), Trouble>,
+    ) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+        let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
+        let decisions = match standing {
+            Ok((reason, message)) => {
+                let accepted = if *reason == Reason::Rejected { Truth::False } else { Truth::True };
+                vec![decide(READY, Truth::True, *reason, message), decide(ACCEPTED, accepted, *reason, message)]
+            }
+            Err(trouble) => {
+                let (truth, reason, message) = (trouble.truth(), trouble.reason, trouble.message.as_str());
+                let mut decisions =
+                    vec![decide(READY, truth, reason, message), decide(ACCEPTED, truth, reason, message)];
+                let moving = trouble.recovery != Recovery::Blocked || waits_for_the_owner(trouble);
+                let kind = if moving { RECONCILING } else { STALLED };
+                if reason != Reason::Suspended {
+                    decisions.push(decide(kind, Truth::True, reason, message));
+                }
+                decisions
+            }
+        };
+        conditions(&self.written.conditions, decisions, self.acceptance.metadata.generation, self.ctx.clock.now())
+    }
+
+    async fn write_if_new(&mut self, status: SharedImageAcceptanceStatus) -> Result<(), ClusterError> {
+        if status == self.written { Ok(()) } else { self.write(status).await }
+    }
+
+    async fn write(&mut self, status: SharedImageAcceptanceStatus) -> Result<(), ClusterError> {
+        self.version = apply_status(&self.ctx.client, self.acceptance, &self.version, &status).await?;
+        self.ctx.memories.wrote(&self.acceptance.uid().unwrap_or_default(), &self.version);
+        self.written = status;
+        Ok(())
+    }
+
+    async fn tell(&self, before: Option<OfferState>, after: OfferState) {
+        let image = &self.acceptance.spec.image_id;
+        let owner = self.written.owner.as_deref().unwrap_or("its owner");
+        let told = match (before, after) {
+            (before, after) if before == Some(after) => None,
+            (_, OfferState::Accepted) => Some((Occurrence::Accepted, format!("accepted image {image} of {owner}"))),
+            (_, OfferState::Rejected) => Some((Occurrence::Rejected, format!("rejected image {image} of {owner}"))),
+            (_, OfferState::Pending) => Some((Occurrence::OfferReceived, format!("{owner} offers image {image}"))),
+            (_, OfferState::Revoked) => Some((
+                Occurrence::RevokedByOwner,
+                format!(
+                    "{owner} took image {image} back: servers made from it cannot re-initialise their system disk or \
+                     change their OS any more, and no new servers can be made"
+                ),
+            )),
+            (_, OfferState::NotOffered | OfferState::Shared) => None,
+        };
+        if let Some((what, note)) = told {
+            publish(&self.ctx.recorder, self.acceptance, what, note).await;
+        }
+    }
+}

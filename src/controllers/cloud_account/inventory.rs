@@ -1,0 +1,212 @@
+//! The inventory of an account: one `SharedImage` for each image others share with it, made, changed and deleted as the
+//! cloud lists them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::{Api, Resource, ResourceExt};
+
+use crate::api::conditions::{Decision, LISTED, Reason, Truth};
+use crate::api::shared_image::{SharedImageSpec, SharedImageStatus};
+use crate::api::{CloudAccount, SharedImage};
+use crate::clouds::{Fault, Lane};
+use crate::cluster::ClusterError;
+use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::status::apply_status;
+use crate::cluster::within_deadline;
+use crate::controllers::connections::Connection;
+use crate::controllers::context::Context;
+use crate::domain::identifiers::RegionId;
+use crate::domain::image::ReceivedList;
+use crate::planning::inventory::{Changes, Entry, INVENTORY_MAX, plan_inventory};
+use crate::planning::trouble::{Trouble, name_some};
+
+/// Writes to the API server that run at the same time for one account.
+const WRITES_AT_ONCE: usize = 8;
+
+/// What taking stock brought.
+#[derive(Default)]
+pub(super) struct Listing {
+    /// How many images are received of how many that may be, and how many wait for an answer; `None` if not all regions
+    /// were listed.
+    pub(super) counts: Option<(String, u32)>,
+    /// What the `Listed` condition says; `None` if nothing was listed now.
+    pub(super) decision: Option<Decision>,
+    /// When the next listing is due.
+    pub(super) next_look: Option<Duration>,
+}
+
+/// Lists what others share with the account if that is due, and brings its `SharedImage`s into step.
+pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection: &Connection, asked: bool) -> Listing {
+    let uid = account.uid().unwrap_or_default();
+    let existing = existing(ctx, account);
+    if account.spec.inventory.is_none() && existing.is_empty() {
+        return Listing::default();
+    }
+    let now = ctx.clock.now();
+    let generation = account.metadata.generation;
+    let edited = asked || ctx.memories.listed_generation(&uid) != Some(generation);
+    if let Some(at) = ctx.memories.next_listing(&uid).filter(|at| !edited && *at > now) {
+        return Listing { next_look: Some(at.duration_since(now).unsigned_abs()), ..Listing::default() };
+    }
+    let lane = if edited { Lane::Acceptance } else { Lane::Resync };
+    let (listed, fault) = list(ctx, account, connection, lane).await;
+    let changes = plan_inventory(&account.name_any(), &existing, &listed);
+    let written = apply(ctx, account, &changes).await;
+    let failed = fault.is_some() || written.is_err();
+    let interval = ctx.settings.inventory_interval;
+    let wait = match &fault {
+        Some(Fault::BudgetSpent { retry_after }) => retry_after.mul_f64(1.0 + ctx.chance()),
+        _ if failed => ctx.settings.pace.blocked.min(interval),
+        _ => interval.mul_f64(0.9 + 0.2 * ctx.chance()),
+    };
+    let next = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX));
+    ctx.memories.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX));
+    if let Err(error) = written {
+        tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
+    }
+    let busy = matches!(fault, Some(Fault::BudgetSpent { .. }));
+    Listing {
+        counts: (!failed).then(|| (figure(account, changes.received), changes.pending)),
+        // A look around that found no room in the budget tells nothing.
+        decision: (!busy).then(|| decision(fault.as_ref(), &changes)),
+        next_look: Some(wait),
+    }
+}
+
+fn existing(ctx: &Context, account: &CloudAccount) -> BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)> {
+    let (namespace, name) = (account.namespace(), account.name_any());
+    let ours = ctx.stores.shared_images.state_filter(|image| {
+        image.namespace() == namespace && image.readable().is_some_and(|image| image.spec.account_ref.name == name)
+    });
+    let entry = |image: &SharedImage| (image.name_any(), (image.spec.clone(), image.status.clone()));
+    ours.iter().filter_map(|image| image.readable()).map(entry).collect()
+}
+
+/// Lists every region of the inventory. A region that could not be listed is there without a list; the first fault is told.
+async fn list(
+    ctx: &Context,
+    account: &CloudAccount,
+    connection: &Connection,
+    lane: Lane,
+) -> (BTreeMap<RegionId, Option<ReceivedList>>, Option<Fault>) {
+    let mut listed = BTreeMap::new();
+    let mut first_fault = None;
+    for region in account.spec.inventory.iter().flat_map(|inventory| &inventory.regions) {
+        let Ok(region) = RegionId::parse(region) else { continue };
+        let list = match first_fault {
+            // What refused one region refuses the next: it is not asked.
+            Some(_) => None,
+            None => match connection.cloud.list_received(&region, lane).await {
+                Ok(list) if list.complete => Some(list),
+                Ok(list) => {
+                    first_fault = Some(Fault::Unintelligible);
+                    Some(list)
+                }
+                Err(fault) => {
+                    ctx.connections.note(account, &fault).await;
+                    first_fault = Some(fault);
+                    None
+                }
+            },
+        };
+        listed.insert(region, list);
+    }
+    (listed, first_fault)
+}
+
+fn figure(account: &CloudAccount, received: usize) -> String {
+    let own = account.spec.limits.as_ref().and_then(|limits| limits.received_images);
+    let limit = own.or_else(|| Some(account.spec.tenancy()?.provider().rules().received_images)).unwrap_or_default();
+    if limit == 0 { received.to_string() } else { format!("{received}/{limit}") }
+}
+
+fn decision(fault: Option<&Fault>, changes: &Changes) -> Decision {
+    let decide = |truth, reason, message: String| Decision { kind: LISTED, truth, reason, message };
+    match fault {
+        Some(fault) => {
+            let trouble = Trouble::from(fault);
+            decide(trouble.truth(), trouble.reason, format!("spec.inventory: {}", trouble.message))
+        }
+        None if changes.cut => {
+            let message = format!("only the first {INVENTORY_MAX} images shared with this account are listed");
+            decide(Truth::False, Reason::InventoryCut, message)
+        }
+        None => {
+            decide(Truth::True, Reason::Listed, "every image shared with this account has a SharedImage".to_owned())
+        }
+    }
+}
+
+/// Carries the changes out, several at a time, and tells of new offers in one event.
+async fn apply(ctx: &Context, account: &CloudAccount, changes: &Changes) -> Result<(), ClusterError> {
+    let images: Api<SharedImage> = Api::namespaced(ctx.client.clone(), &account.namespace().unwrap_or_default());
+    let create = stream::iter(changes.create.clone()).map(|(name, entry)| create(ctx, &images, account, name, entry));
+    create.buffer_unordered(WRITES_AT_ONCE).try_collect::<Vec<()>>().await?;
+    let update = stream::iter(changes.update.clone()).map(|(name, entry)| update(ctx, account, name, entry));
+    update.buffer_unordered(WRITES_AT_ONCE).try_collect::<Vec<()>>().await?;
+    let delete = stream::iter(changes.delete.clone()).map(|name| delete(ctx, &images, account, name));
+    delete.buffer_unordered(WRITES_AT_ONCE).try_collect::<Vec<()>>().await?;
+    let offers: Vec<String> =
+        changes.create.iter().chain(&changes.update).filter_map(|(_, entry)| offer(entry)).collect();
+    if !offers.is_empty() {
+        let note = format!("offered, and waiting for an answer by a SharedImageAcceptance: {}", name_some(offers));
+        publish(&ctx.recorder, account, Occurrence::OfferReceived, note).await;
+    }
+    Ok(())
+}
+
+fn offer(entry: &Entry) -> Option<String> {
+    let pending = entry.status.state == Some(crate::api::shared_image::SharedImageState::Pending);
+    let owner = entry.status.owner.as_deref().unwrap_or("somebody");
+    pending.then(|| format!("image {} of {owner} in {}", entry.spec.image_id, entry.spec.region))
+}
+
+async fn create(
+    ctx: &Context,
+    images: &Api<SharedImage>,
+    account: &CloudAccount,
+    name: String,
+    entry: Entry,
+) -> Result<(), ClusterError> {
+    let mut image = SharedImage::new(&name, entry.spec);
+    let owner = account.controller_owner_ref(&());
+    image.metadata.owner_references = owner.map(|owner| vec![OwnerReference { block_owner_deletion: None, ..owner }]);
+    let made = match within_deadline(images.create(&PostParams::default(), &image)).await {
+        Ok(made) => made,
+        // Made by the last listing; the cache shows it soon, and the next listing brings it into step.
+        Err(error) if error.is_conflict() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    apply_status(&ctx.client, &made, &made.resource_version().unwrap_or_default(), &entry.status).await.map(drop)
+}
+
+async fn update(ctx: &Context, account: &CloudAccount, name: String, entry: Entry) -> Result<(), ClusterError> {
+    let Some(image) = cached(ctx, account, &name) else { return Ok(()) };
+    apply_status(&ctx.client, &image, &image.resource_version().unwrap_or_default(), &entry.status).await.map(drop)
+}
+
+async fn delete(
+    ctx: &Context,
+    images: &Api<SharedImage>,
+    account: &CloudAccount,
+    name: String,
+) -> Result<(), ClusterError> {
+    let Some(image) = cached(ctx, account, &name) else { return Ok(()) };
+    let preconditions = Some(Preconditions { uid: image.uid(), resource_version: None });
+    let params = DeleteParams { preconditions, ..DeleteParams::default() };
+    match within_deadline(images.delete(&name, &params)).await {
+        Ok(_) => Ok(()),
+        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn cached(ctx: &Context, account: &CloudAccount, name: &str) -> Option<SharedImage> {
+    let key = kube::runtime::reflector::ObjectRef::new(name).within(&account.namespace().unwrap_or_default());
+    ctx.stores.shared_images.get(&key)?.readable().cloned()
+}

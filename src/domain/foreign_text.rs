@@ -1,0 +1,26 @@
+//! Text that somebody else wrote, made safe for a person's terminal and for status.
+
+/// The text without anything that moves, colours, hides or reorders what a terminal shows; at most `chars_max` characters.
+/// Each such character becomes `\u{FFFD}`, so that its loss can be seen.
+pub fn plain(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).map(|c| if is_plain(c) { c } else { '\u{FFFD}' }).collect()
+}
+
+fn is_plain(c: char) -> bool {
+    let reorders_or_hides = matches!(c,
+        '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}');
+    !c.is_control() && !reorders_or_hides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_and_reordering_are_shown_as_lost_and_letters_are_kept() {
+        assert_eq!(plain("golden 镜像 é", 100), "golden 镜像 é");
+        assert_eq!(plain("a\u{1b}[31mb\nc\u{202e}d\u{200b}e", 100), "a\u{FFFD}[31mb\u{FFFD}c\u{FFFD}d\u{FFFD}e");
+        assert_eq!(plain("abcdef", 3), "abc");
+    }
+}

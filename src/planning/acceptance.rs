@@ -1,0 +1,122 @@
+//! What to do about one offer: from what its `SharedImageAcceptance` asks and what the cloud shows to the answer to send
+//! and to what is to be said.
+
+use super::trouble::Trouble;
+use crate::api::acceptance::{AcceptanceDecision, OfferState};
+use crate::api::conditions::Reason;
+use crate::clouds::fault::Recovery;
+use crate::domain::identifiers::{PartyId, Recipient, VaultId};
+use crate::domain::image::{Answer, ImageKind, ReceivedImage, Reply};
+use crate::domain::provider::Provider;
+
+/// Everything the decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// The cloud.
+    pub provider: Provider,
+    /// What is wished.
+    pub decision: AcceptanceDecision,
+    /// The owner that is trusted.
+    pub trusted: &'a PartyId,
+    /// The vault a full-server image goes into.
+    pub vault: Option<&'a VaultId>,
+    /// The image as read: shared with us, or not.
+    pub received: Option<&'a ReceivedImage>,
+    /// It was seen as shared with us before.
+    pub known: bool,
+}
+
+/// What is so, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opinion {
+    /// Where the offer is.
+    pub state: OfferState,
+    /// What to answer now.
+    pub reply: Option<Reply>,
+    /// As asked (and why it is so), or what is in the way.
+    pub standing: Result<(Reason, String), Trouble>,
+}
+
+/// Decides about one offer.
+pub fn plan_acceptance(offer: &Offer<'_>) -> Opinion {
+    let Some(received) = offer.received else { return not_there(offer) };
+    let state = match received.answer {
+        None => OfferState::Shared,
+        Some(Answer::Pending) => OfferState::Pending,
+        Some(Answer::Accepted) => OfferState::Accepted,
+        Some(Answer::Rejected) => OfferState::Rejected,
+    };
+    let blocked = |reason, message| Opinion { state, reply: None, standing: Err(Trouble::blocked(reason, message)) };
+    match &received.owner {
+        Some(owner) if owner == offer.trusted => {}
+        Some(owner) => {
+            let message = format!(
+                "the image comes from {owner}, and spec.owner trusts only {}: nothing is answered; correct owner if you \
+                 trust that one",
+                offer.trusted
+            );
+            return blocked(Reason::UntrustedOwner, message);
+        }
+        None => return blocked(Reason::UntrustedOwner, "the cloud does not say who owns the image".to_owned()),
+    }
+    let done = |reason, message| Opinion { state, reply: None, standing: Ok((reason, message)) };
+    match (offer.decision, received.answer) {
+        (AcceptanceDecision::Accept, None) => {
+            done(Reason::NoAnswerNeeded, "shared without asking for an answer".into())
+        }
+        (AcceptanceDecision::Reject, None) => blocked(
+            Reason::NoAnswerNeeded,
+            "the image is shared without asking for an answer and cannot be rejected: ask its owner to end the share"
+                .to_owned(),
+        ),
+        (AcceptanceDecision::Accept, Some(Answer::Accepted)) => done(Reason::Accepted, "the image may be used".into()),
+        (AcceptanceDecision::Reject, Some(Answer::Rejected)) => done(Reason::Rejected, rejected(received)),
+        (AcceptanceDecision::Accept, Some(_)) if needs_vault(offer, received) => blocked(
+            Reason::VaultRequired,
+            "spec.vaultID: a full-server image can only be accepted into a backup vault: name one of this region"
+                .to_owned(),
+        ),
+        (AcceptanceDecision::Accept, Some(_)) => Opinion {
+            state,
+            reply: Some(Reply::Accept { vault: offer.vault.cloned() }),
+            standing: Err(Trouble::passing(Reason::Pending, "the image is being accepted")),
+        },
+        (AcceptanceDecision::Reject, Some(_)) => Opinion {
+            state,
+            reply: Some(Reply::Reject),
+            standing: Err(Trouble::passing(Reason::Pending, "the image is being rejected")),
+        },
+    }
+}
+
+fn not_there(offer: &Offer<'_>) -> Opinion {
+    let (state, reason, message) = if offer.known {
+        let message = "the owner took the image back: servers made from it cannot re-initialise their system disk or \
+                       change their OS any more; ask the owner to share it again, or delete this object";
+        (OfferState::Revoked, Reason::Revoked, message)
+    } else {
+        let message = "nobody shares this image with this account in this region yet; waiting for the offer";
+        (OfferState::NotOffered, Reason::NotOffered, message)
+    };
+    Opinion { state, reply: None, standing: Err(Trouble::blocked(reason, message)) }
+}
+
+fn needs_vault(offer: &Offer<'_>, received: &ReceivedImage) -> bool {
+    offer.provider == Provider::Huawei && received.kind == ImageKind::FullServer && offer.vault.is_none()
+}
+
+/// Rejecting is no protection: the owner's grant stays, and others may bring the image too.
+fn rejected(received: &ReceivedImage) -> String {
+    let others: Vec<&Recipient> =
+        received.via.iter().filter(|(_, answer)| **answer != Some(Answer::Rejected)).map(|(via, _)| via).collect();
+    let text = "the image is not listed any more; the owner's grant stays until the owner takes it back";
+    if others.is_empty() {
+        return text.to_owned();
+    }
+    format!("{text}, and it can still be used through: {}", super::trouble::name_some(others))
+}
+
+/// Whether an offer that is not as asked waits for somebody else, rather than being stuck.
+pub fn waits_for_the_owner(trouble: &Trouble) -> bool {
+    trouble.recovery == Recovery::Blocked && trouble.reason == Reason::NotOffered
+}

@@ -1,0 +1,115 @@
+//! What the inventory of an account should hold: from the images the cloud lists and the `SharedImage`s there are to the
+//! ones to write, to change and to delete.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::api::references::AccountRef;
+use crate::api::shared_image::{SharedImageSpec, SharedImageState, SharedImageStatus};
+use crate::domain::foreign_text::plain;
+use crate::domain::identifiers::RegionId;
+use crate::domain::image::{Answer, ImageKind, ReceivedImage, ReceivedList};
+
+/// Most images one account's inventory lists; what is beyond is left out and told.
+pub const INVENTORY_MAX: usize = 5000;
+const NAME_CHARS_MAX: usize = 128;
+
+/// One entry as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it belongs.
+    pub spec: SharedImageSpec,
+    /// What is so.
+    pub status: SharedImageStatus,
+}
+
+/// What to do to an inventory. Names are those of `SharedImage` objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// To be made.
+    pub create: Vec<(String, Entry)>,
+    /// To be changed.
+    pub update: Vec<(String, Entry)>,
+    /// To be deleted.
+    pub delete: Vec<String>,
+    /// How many images the account receives.
+    pub received: usize,
+    /// How many of them wait for an answer.
+    pub pending: u32,
+    /// More are shared than the inventory holds.
+    pub cut: bool,
+}
+
+/// Name of the object that stands for an image: the same as long as account, recipient, region and image are.
+pub fn name_of(account: &str, recipient: &str, region: &str, image: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [account, recipient, region, image] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    format!("shared-{}", hex::encode(hash.finalize().get(..10).unwrap_or_default()))
+}
+
+/// Decides what to do. `existing`: the account's objects. `listed`: what each region of the inventory lists, or `None`
+/// where it could not be listed. Only a complete list proves that an image is not shared any more; a region taken off the
+/// inventory takes its objects with it.
+pub fn plan_inventory(
+    account: &str,
+    existing: &BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)>,
+    listed: &BTreeMap<RegionId, Option<ReceivedList>>,
+) -> Changes {
+    let mut changes = Changes::default();
+    let mut wanted: BTreeMap<String, Entry> = BTreeMap::new();
+    for (region, list) in listed {
+        for image in list.iter().flat_map(|list| &list.images) {
+            let name = name_of(account, image.through.as_str(), region.as_str(), image.image.as_str());
+            wanted.insert(name, entry(account, region, image));
+        }
+    }
+    changes.received = wanted.len();
+    changes.cut = wanted.len() > INVENTORY_MAX;
+    for (name, entry) in wanted.iter().take(INVENTORY_MAX) {
+        changes.pending += u32::from(entry.status.state == Some(SharedImageState::Pending));
+        match existing.get(name) {
+            Some((_, Some(status))) if *status == entry.status => {}
+            Some(_) => changes.update.push((name.clone(), entry.clone())),
+            None => changes.create.push((name.clone(), entry.clone())),
+        }
+    }
+    let proven = |spec: &SharedImageSpec| {
+        let region = RegionId::parse(&spec.region).ok().and_then(|region| listed.get(&region));
+        region.is_none_or(|list| list.as_ref().is_some_and(|list| list.complete))
+    };
+    let gone = existing.iter().filter(|(name, (spec, _))| !wanted.contains_key(*name) && proven(spec));
+    changes.delete.extend(gone.map(|(name, _)| name.clone()));
+    changes
+}
+
+fn entry(account: &str, region: &RegionId, image: &ReceivedImage) -> Entry {
+    let state = match image.answer {
+        None => SharedImageState::Shared,
+        Some(Answer::Pending) => SharedImageState::Pending,
+        Some(Answer::Accepted) => SharedImageState::Accepted,
+        Some(Answer::Rejected) => SharedImageState::Rejected,
+    };
+    let kind = match image.kind {
+        ImageKind::SystemDisk => "SystemDisk",
+        ImageKind::DataDisk => "DataDisk",
+        ImageKind::FullServer => "FullServer",
+    };
+    Entry {
+        spec: SharedImageSpec {
+            account_ref: AccountRef { name: account.to_owned() },
+            region: region.to_string(),
+            image_id: image.image.to_string(),
+            recipient: image.through.to_string(),
+        },
+        status: SharedImageStatus {
+            state: Some(state),
+            owner: image.owner.as_ref().map(ToString::to_string),
+            image_name: Some(plain(&image.name, NAME_CHARS_MAX)).filter(|name| !name.is_empty()),
+            kind: Some(kind.to_owned()),
+        },
+    }
+}
