@@ -271,7 +271,7 @@ async fn one_image_is_asked_for_by_nothing_but_its_id() {
         error("IMG.0161"),
     ])
     .await;
-    let look = || here.cloud.observe_image(&image(), Lane::Edit);
+    let look = async || here.cloud.observe_image(&image(), Lane::Edit).await;
     assert_eq!(look().await.unwrap().unwrap().ownership, Ownership::Own);
     let owner = Some(PartyId::parse(OTHER).unwrap());
     assert_eq!(look().await.unwrap().unwrap().ownership, Ownership::Received { owner });
@@ -290,7 +290,7 @@ async fn calls_on_members_are_answered_with_a_job_or_prove_nothing() {
     let here =
         Setting::new([submitted(), says(200, "{}"), says(200, "<html>"), says(204, ""), error("IMG.0088")]).await;
     let change = adds(projects(0..1));
-    let submit = || here.cloud.change_recipients(&image(), &change, Lane::Edit);
+    let submit = async || here.cloud.change_recipients(&image(), &change, Lane::Edit).await;
     assert_eq!(submit().await, Ok(Submitted::Job(job())));
     for _ in 0..3 {
         assert_eq!(submit().await, Err(Fault::Unintelligible));
