@@ -24,7 +24,7 @@ use super::wire::members::read_members;
 use crate::clouds::connect::{Edge, HuaweiAccess};
 use crate::clouds::fault::{Missing, Refusal};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
-use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId, VaultId};
 use crate::domain::image::{Answer, ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 
 /// Recipients one call may name. The vendor publishes no maximum for a call; its console takes 100 at a time, and no image
@@ -34,9 +34,7 @@ const RECIPIENTS_PER_CALL: usize = 128;
 const MEMBERS_PER_PAGE: usize = 1000;
 /// Most pages of members read; an image has 128 of them that count, and pending ones besides.
 const MEMBER_PAGES_MAX: usize = 20;
-/// Projects asked for at a time; the vendor allows 5,000, which would not fit an answer.
-const PROJECTS_PER_PAGE: usize = 500;
-/// Most pages of projects read.
+/// Most pages of projects read. Where none is asked for, the vendor lists all at once (API page of the call).
 const PROJECT_PAGES_MAX: usize = 20;
 /// Most regions whose project is remembered; the vendor has some 40.
 const REGIONS_MAX: usize = 1000;
@@ -135,7 +133,7 @@ impl HuaweiCloud {
                 Ok(project.clone())
             }
             // None, or none in use.
-            [] if page.rows <= 1 && !page.more => Err(Fault::NotFound(Missing::Region)),
+            [] if page.rows <= 1 && page.next.is_none() => Err(Fault::NotFound(Missing::Region)),
             _ => Err(Fault::Unintelligible),
         }
     }
@@ -214,15 +212,13 @@ impl HuaweiCloud {
 
     /// All projects called like a region.
     async fn own_projects(&self) -> Result<Vec<(RegionId, PartyId)>, Fault> {
-        let mut found = Vec::new();
-        for number in 1..=PROJECT_PAGES_MAX {
-            let query = pairs([("page", &number.to_string()), ("per_page", &PROJECTS_PER_PAGE.to_string())]);
+        let (mut found, mut query) = (Vec::new(), Query::new());
+        for _ in 0..PROJECT_PAGES_MAX {
             let body = self.ask_iam(Place::IamCentral, "/v3/projects", query, Lane::Acceptance).await?;
             let page = read_projects(&body)?;
             found.extend(page.own);
-            if !page.more && page.rows < PROJECTS_PER_PAGE {
-                return Ok(found);
-            }
+            let Some(next) = page.next else { return Ok(found) };
+            query = next;
         }
         // Some are missing, and nobody could tell which.
         Err(Fault::Unintelligible)
@@ -331,7 +327,7 @@ impl Cloud for HuaweiCloud {
     async fn answer(&self, at: &ImageRef, reply: &Reply, lane: Lane) -> Result<Submitted, Fault> {
         let project = self.project_of(&at.region, lane).await?;
         let (status, vault_id) = match reply {
-            Reply::Accept { vault } => ("accepted", vault.as_ref().map(|vault| vault.as_str())),
+            Reply::Accept { vault } => ("accepted", vault.as_ref().map(VaultId::as_str)),
             Reply::Reject => ("rejected", None),
         };
         let body = json(&AnswerBody { images: [&at.image], project_id: &project, status, vault_id })?;

@@ -115,11 +115,7 @@ fn gateway_fault(code: &str, text: &str, told: Option<Duration>) -> Option<Fault
     let owned = || code.to_owned();
     match code {
         "APIGW.0308" => Some(throttled(told)),
-        // "calc ak sk signature fail:signature expired", "x-sdk-date ...": the date is off, not the key. A token that
-        // expired is another thing.
-        "APIGW.0301" if !text.contains("token") && ["signature expired", "date"].iter().any(|w| text.contains(w)) => {
-            Some(Fault::ClockSkew)
-        }
+        "APIGW.0301" if tells_the_clock(text) => Some(Fault::ClockSkew),
         "APIGW.0301" | "APIGW.0303" | "APIGW.0305" | "APIGW.0307" => Some(Fault::Unauthenticated { code: owned() }),
         "APIGW.0302" | "APIGW.0304" | "APIGW.0306" | "APIGW.0402" | "APIGW.0802" => {
             Some(Fault::Forbidden { code: owned() })
@@ -129,6 +125,13 @@ fn gateway_fault(code: &str, text: &str, told: Option<Duration>) -> Option<Fault
         "APIGW.0201" | "APIGW.0202" | "APIGW.0203" | "APIGW.0601" => Some(Fault::Unavailable),
         _ => None,
     }
+}
+
+/// "calc ak sk signature fail:signature expired", "x-sdk-date ...": the date is off, not the key. A token that expired is
+/// another thing.
+fn tells_the_clock(text: &str) -> bool {
+    let word = |wanted: &str| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == wanted);
+    !word("token") && (text.contains("signature expired") || word("date"))
 }
 
 /// The service itself, and who may use it.

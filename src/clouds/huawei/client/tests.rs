@@ -22,7 +22,6 @@ use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::fault::Quota;
 use crate::clouds::transport::TransportSettings;
-use crate::domain::identifiers::VaultId;
 use crate::domain::image::Ownership;
 use crate::domain::provider::{Provider, Site};
 
@@ -372,18 +371,26 @@ async fn regions_are_those_of_the_account_and_those_named() {
     let row = |name: &str, id: &str| serde_json::json!({"id": id, "name": name, "enabled": true, "domain_id": DOMAIN});
     let second = format!("{:032x}", 2);
     let one = serde_json::json!({"projects": [row("ap-southeast-1", OTHER), row("cn-north-4", &second)],
-        "links": {"next": "https://elsewhere/v3/projects?page=2"}});
+        "links": {"next": "https://elsewhere/v3/projects?page=2&per_page=2"}});
     let two = serde_json::json!({"projects": [row("cn-east-3", &second), row("cn-east-3_x", OTHER)], "links": {"next": null}});
     let here = Setting::new([says(200, one.to_string()), says(200, two.to_string())]).await;
     let regions = here.cloud.regions().await.unwrap();
     let names: Vec<&str> = regions.iter().map(RegionId::as_str).collect();
     assert_eq!(names, ["ap-southeast-1", "cn-east-3", "cn-north-4"]);
-    assert_eq!(here.asked(), ["GET /v3/projects?page=1&per_page=500", "GET /v3/projects?page=2&per_page=500"]);
+    assert_eq!(here.asked(), ["GET /v3/projects", "GET /v3/projects?page=2&per_page=2"]);
     assert_eq!(here.header(0, "x-project-id"), None);
     let party = |name: &str| here.cloud.party(&RegionId::parse(name).unwrap()).map(|party| party.to_string());
     assert_eq!(party("cn-north-4").as_deref(), Some(PROJECT), "a named project goes before the region's own");
     assert_eq!(party("cn-east-3"), Some(second));
     assert_eq!(party("af-south-1"), None);
+}
+
+#[tokio::test]
+async fn projects_without_an_end_prove_nothing() {
+    let page = || says(200, r#"{"projects":[],"links":{"next":"https://elsewhere/v3/projects?page=1"}}"#);
+    let here = Setting::new((0..30).map(|_| page())).await;
+    assert_eq!(here.cloud.regions().await, Err(Fault::Unintelligible));
+    assert_eq!(here.calls(), 20);
 }
 
 #[tokio::test]

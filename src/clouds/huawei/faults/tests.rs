@@ -104,6 +104,7 @@ fn refused_signatures_and_tokens_are_told_from_a_wrong_clock() {
         "Incorrect IAM authentication information: Get secretKey failed,ak:******,err:ak not exist",
         "Incorrect IAM authentication information: decrypt token fail",
         "Incorrect IAM authentication information: token expires, expires_at: date",
+        "Incorrect IAM authentication information: cannot validate, key must be updated",
     ] {
         let wanted = Fault::Unauthenticated { code: "APIGW.0301".to_owned() };
         assert_eq!(at_the_gateway(401, "APIGW.0301", text), wanted, "{text}");

@@ -1,11 +1,16 @@
 //! Domains and projects, as IAM lists them.
 
+use reqwest::Url;
 use serde::Deserialize;
 
+use super::super::Query;
 use super::{bounded, read};
 use crate::clouds::Fault;
 use crate::domain::identifiers::{PartyId, RegionId};
 use crate::domain::provider::Provider;
+
+/// Longest link to a next page, in bytes.
+const LINK_BYTES_MAX: usize = 2048;
 
 #[derive(Deserialize)]
 struct DomainsAnswer {
@@ -43,8 +48,8 @@ struct ProjectRow {
 pub(in super::super) struct ProjectPage {
     /// How many rows the vendor sent, those not of use here included.
     pub(in super::super) rows: usize,
-    /// Whether the vendor says that another page follows.
-    pub(in super::super) more: bool,
+    /// The query by which the vendor says that another page is asked for. Its host is not taken from an answer.
+    pub(in super::super) next: Option<Query>,
     /// Regions and the project of each that is its own, if it is in use.
     pub(in super::super) own: Vec<(RegionId, PartyId)>,
 }
@@ -74,8 +79,17 @@ pub(in super::super) fn read_projects(body: &[u8]) -> Result<ProjectPage, Fault>
             Ok((RegionId::parse(&row.name).map_err(|_| Fault::Unintelligible)?, project))
         })
         .collect::<Result<_, Fault>>()?;
-    let more = answer.links.and_then(|links| links.next).is_some_and(|next| !next.is_empty());
-    Ok(ProjectPage { rows: rows.len(), more, own })
+    let next = match answer.links.and_then(|links| links.next).filter(|next| !next.is_empty()) {
+        None => None,
+        Some(link) if link.len() > LINK_BYTES_MAX => return Err(Fault::Unintelligible),
+        Some(link) => Some(query_of(&link)?),
+    };
+    Ok(ProjectPage { rows: rows.len(), next, own })
+}
+
+fn query_of(link: &str) -> Result<Query, Fault> {
+    let link = Url::parse(link).map_err(|_| Fault::Unintelligible)?;
+    Ok(link.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
 }
 
 /// `cn-north-4`, `my-kualalumpur-1`: two letters, words, a number.
@@ -124,12 +138,14 @@ mod tests {
         );
         let page = read_projects(body.as_bytes()).unwrap();
         let own: Vec<(&str, &str)> = page.own.iter().map(|(region, id)| (region.as_str(), id.as_str())).collect();
-        assert_eq!((page.rows, page.more), (5, false));
+        assert_eq!((page.rows, page.next), (5, None));
         assert_eq!(own, [("cn-north-4", OTHER), ("my-kualalumpur-1", DOMAIN)]);
 
-        let more = body.replace(r#""next":null"#, r#""next":"https://iam/v3/projects?page=2""#);
-        assert!(read_projects(more.as_bytes()).unwrap().more);
-        assert!(!read_projects(br#"{"projects":[]}"#).unwrap().more);
+        let more = body.replace(r#""next":null"#, r#""next":"https://elsewhere/v3/projects?page=2&per_page=a%26b""#);
+        let next = read_projects(more.as_bytes()).unwrap().next.unwrap();
+        let wanted = [("page", "2"), ("per_page", "a&b")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(next, wanted);
+        assert_eq!(read_projects(br#"{"projects":[]}"#).unwrap().next, None);
     }
 
     #[test]
@@ -141,6 +157,8 @@ mod tests {
             r#"{"projects":[{"name":"cn-north-4"}]}"#,
             r#"{"projects":[{"id":"x"}]}"#,
             r#"{"projects":[{"name":"cn-north-4","id":"../x"}]}"#,
+            r#"{"projects":[],"links":{"next":"no link"}}"#,
+            &format!(r#"{{"projects":[],"links":{{"next":"https://x/?{}"}}}}"#, "x".repeat(3000)),
         ] {
             assert_eq!(read_projects(body.as_bytes()), Err(Fault::Unintelligible), "{body}");
         }

@@ -54,7 +54,7 @@ fn every_capture_of_the_vendors_sdk_is_signed_alike() {
         capture!("ListImages-private-byid"),
         capture!("ListImages-shared"),
         capture!("ShowJob"),
-        capture!("autoproject-ListProjects"),
+        capture!("ListProjects"),
         capture!("sts-BatchAddMembers"),
         capture!("sts-ListImages-shared"),
     ] {
@@ -133,7 +133,7 @@ async fn calls_are_those_of_the_vendors_sdk() {
     let key = Credentials::access_key("k", "s", None).unwrap();
     let here = Setting::with(key, &[], [says(200, r#"{"projects":[]}"#)]).await;
     here.cloud.observe_image(&image(), Lane::Edit).await.unwrap_err();
-    assert_like(&here, 0, &capture!("autoproject-ListProjects"));
+    assert_like(&here, 0, &capture!("ListProjects"));
 }
 
 #[tokio::test]
