@@ -1,0 +1,183 @@
+//! Makes single calls of one account: budget, credentials, signature or token, fault. What a call is for is not known here.
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::credentials::Credentials;
+use super::endpoints::{Place, url_of};
+use super::faults::fault_of;
+use super::sign::{Unsigned, canonical_query, sign};
+use super::tokens::{Scope, Token, Tokens, question, read_token};
+use super::{Query, tokens};
+use crate::clouds::connect::{Edge, HuaweiAccess};
+use crate::clouds::endpoint_rule::CheckedEndpoint;
+use crate::clouds::fault::{Missing, Refusal};
+use crate::clouds::transport::{Answer, Request, sensitive};
+use crate::clouds::{Fault, Lane};
+use crate::domain::provider::Site;
+
+/// One call, not yet authenticated.
+#[derive(Debug, Clone)]
+pub(super) struct Call<'a> {
+    /// How it is sent.
+    pub(super) method: Method,
+    /// Where to.
+    pub(super) place: Place<'a>,
+    /// What for: a project's call names the project.
+    pub(super) scope: Scope<'a>,
+    /// The path, escaped.
+    pub(super) path: String,
+    /// The query, unescaped.
+    pub(super) query: Query,
+    /// The body, possibly empty.
+    pub(super) body: Vec<u8>,
+}
+
+/// What a call is authenticated with.
+#[derive(Clone, Copy)]
+enum Proof<'a> {
+    Key {
+        id: &'a SecretString,
+        secret: &'a SecretString,
+        token: Option<&'a SecretString>,
+    },
+    Token(&'a SecretString),
+    /// The body holds it.
+    None,
+}
+
+/// Calls as one account. Shares connections and budgets with all others of the process.
+pub(super) struct Caller {
+    /// As whom budgets are kept.
+    account: String,
+    site: Site,
+    endpoint: Option<CheckedEndpoint>,
+    credentials: Credentials,
+    tokens: Tokens,
+    pub(super) edge: Edge,
+}
+
+impl Caller {
+    pub(super) fn new(access: &HuaweiAccess, edge: &Edge) -> Self {
+        Self {
+            account: format!("huawei/{}", access.domain),
+            site: access.site,
+            endpoint: access.endpoint.clone(),
+            credentials: access.credentials.clone(),
+            tokens: Tokens::default(),
+            edge: edge.clone(),
+        }
+    }
+
+    /// Makes one call. Nothing is sent twice but a call whose cached token was refused, which had no effect.
+    pub(super) async fn call(&self, call: &Call<'_>, lane: Lane) -> Result<Answer, Fault> {
+        if let Credentials::AccessKey { id, secret, token } = &self.credentials {
+            return self.send(call, Proof::Key { id, secret, token: token.as_ref() }, lane).await;
+        }
+        let (token, kept) = self.token(call.scope, lane, None).await?;
+        match self.send(call, Proof::Token(&token.value), lane).await {
+            // One just asked for is not asked for again: it would be refused as well.
+            Err(Fault::Unauthenticated { .. }) if kept => {
+                let (token, _) = self.token(call.scope, lane, Some(&token)).await?;
+                self.send(call, Proof::Token(&token.value), lane).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A token for a scope other than the one refused, and whether it was kept from before.
+    async fn token(&self, scope: Scope<'_>, lane: Lane, refused: Option<&Token>) -> Result<(Token, bool), Fault> {
+        let slot = self.tokens.slot(scope);
+        let mut kept = slot.lock().await;
+        let now = self.edge.clock.now();
+        let good = |token: &&Token| token.is_fresh(now) && refused.is_none_or(|other| !token.is_the_same_as(other));
+        if let Some(token) = kept.as_ref().filter(good) {
+            return Ok((token.clone(), true));
+        }
+        *kept = None;
+        let token = self.ask_for_token(scope, lane).await?;
+        *kept = Some(token.clone());
+        Ok((token, false))
+    }
+
+    async fn ask_for_token(&self, scope: Scope<'_>, lane: Lane) -> Result<tokens::Token, Fault> {
+        let Credentials::Password { user, password, domain } = &self.credentials else {
+            return Err(Fault::Unauthenticated { code: "NoPassword".to_owned() });
+        };
+        let question = question(user.expose_secret(), password.expose_secret(), domain.expose_secret(), scope);
+        let call = Call {
+            method: Method::POST,
+            place: match scope {
+                Scope::Domain => Place::IamCentral,
+                Scope::Project { region, .. } => Place::Iam(region),
+            },
+            // No project is named by a header: the body's scope says it.
+            scope: Scope::Domain,
+            path: "/v3/auth/tokens".to_owned(),
+            query: Query::new(),
+            body: question,
+        };
+        let answer = self.send(&call, Proof::None, lane).await?;
+        read_token(&answer, self.edge.clock.now())
+    }
+
+    async fn send(&self, call: &Call<'_>, proof: Proof<'_>, lane: Lane) -> Result<Answer, Fault> {
+        let url = url_of(call.place, self.site, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
+        let region = call.place.budget_key();
+        self.edge.budgets.take(&self.account, &region, lane).await?;
+        // Signed only now: the wait for a token of the budget may have been long, and the date must be fresh.
+        let request = self
+            .request(call, url, proof)
+            .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
+        let answer = self.edge.transport.send(request).await?;
+        if (200..=299).contains(&answer.status) {
+            return Ok(answer);
+        }
+        let fault = fault_of(answer.status, &answer.headers, &answer.body);
+        if let Fault::Throttled { retry_after: Some(wait) } = fault {
+            self.edge.budgets.hold_back(&self.account, &region, wait);
+        }
+        tracing::debug!(method = %call.method, status = answer.status, %fault, "a call to Huawei Cloud failed");
+        Err(fault)
+    }
+
+    /// `None` if a header holds what no header may, which parsed credentials and hosts rule out.
+    fn request(&self, call: &Call<'_>, mut url: Url, proof: Proof<'_>) -> Option<Request> {
+        let host = match url.port() {
+            Some(port) => format!("{}:{port}", url.host_str()?),
+            None => url.host_str()?.to_owned(),
+        };
+        let content_type = if call.body.is_empty() { "application/json" } else { "application/json;charset=utf-8" };
+        // What proxies may rewrite (accept, user-agent) is not signed; the vendor demands the date only.
+        let mut named: Vec<(&str, &str)> = vec![(CONTENT_TYPE.as_str(), content_type), ("host", &host)];
+        if let Scope::Project { id, .. } = call.scope {
+            named.push(("x-project-id", id.as_str()));
+        }
+        if let Proof::Key { token: Some(token), .. } = proof {
+            named.push(("x-security-token", token.expose_secret()));
+        }
+        let query = canonical_query(&call.query);
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        for (name, value) in &named {
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, sensitive(value)?);
+        }
+        match proof {
+            Proof::Key { id, secret, .. } => {
+                let (method, path, body) = (call.method.as_str(), call.path.as_str(), call.body.as_slice());
+                let unsigned = Unsigned { method, path, query: &query, headers: &named, body };
+                let signed = sign(&unsigned, id.expose_secret(), secret.expose_secret(), self.edge.clock.now());
+                headers.insert("x-sdk-date", sensitive(&signed.date)?);
+                headers.insert("authorization", sensitive(&signed.authorization)?);
+            }
+            Proof::Token(token) => {
+                headers.insert("x-auth-token", sensitive(token.expose_secret())?);
+            }
+            Proof::None => {}
+        }
+        url.set_path(&call.path);
+        url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
+        Some(Request { method: call.method.clone(), url, headers, body: call.body.clone() })
+    }
+}

@@ -1,0 +1,343 @@
+//! One Huawei Cloud account as the rest of the operator sees it: what is asked for, page by page, and what becomes of the
+//! answers. Every call is made once; whether and when it is made again is decided by those who know why it was made.
+
+mod received;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use reqwest::Method;
+use serde::Serialize;
+
+use super::Query;
+use super::caller::{Call, Caller};
+use super::endpoints::Place;
+use super::faults::tells_no_such_job;
+use super::sign::escape;
+use super::tokens::Scope;
+use super::wire::identities::{read_domain, read_projects};
+use super::wire::images::read_image;
+use super::wire::jobs::{read_job, read_submitted};
+use super::wire::members::read_members;
+use crate::clouds::connect::{Edge, HuaweiAccess};
+use crate::clouds::fault::{Missing, Refusal};
+use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId, VaultId};
+use crate::domain::image::{Answer, ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
+
+/// Recipients one call may name. The vendor publishes no maximum for a call; its console takes 100 at a time, and no image
+/// has more than 128 (IMS user guide), so that one call can always reach all.
+const RECIPIENTS_PER_CALL: usize = 128;
+/// Largest page of members (API page of the call).
+const MEMBERS_PER_PAGE: usize = 1000;
+/// Most pages of members read; an image has 128 of them that count, and pending ones besides.
+const MEMBER_PAGES_MAX: usize = 20;
+/// Most pages of projects read. Where none is asked for, the vendor lists all at once (API page of the call).
+const PROJECT_PAGES_MAX: usize = 20;
+/// Most regions whose project is remembered; the vendor has some 40.
+const REGIONS_MAX: usize = 1000;
+
+/// The client of one account. Shares connections and budgets with all others of the process.
+pub struct HuaweiCloud {
+    domain: PartyId,
+    /// Projects named by whoever wrote the account, in order.
+    named: Vec<(RegionId, PartyId)>,
+    /// Regions' own projects, as far as they were looked up.
+    known: Mutex<BTreeMap<RegionId, PartyId>>,
+    caller: Caller,
+}
+
+impl fmt::Debug for HuaweiCloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HuaweiCloud").field("domain", &self.domain).finish_non_exhaustive()
+    }
+}
+
+/// What changes members: only lists that hold somebody are sent.
+#[derive(Serialize)]
+struct MembersBody<'a> {
+    images: [&'a ImageId; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    projects: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    organizations: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnswerBody<'a> {
+    images: [&'a ImageId; 1],
+    project_id: &'a PartyId,
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vault_id: Option<&'a str>,
+}
+
+/// The members of one image.
+struct Members {
+    rows: BTreeMap<Recipient, Answer>,
+    complete: bool,
+}
+
+fn refused(code: &str) -> Fault {
+    Fault::Refused { refusal: Refusal::Unknown, code: code.to_owned() }
+}
+
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Query {
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
+}
+
+fn json(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
+    // Texts and lists only: this cannot fail.
+    serde_json::to_vec(body).map_err(|_| refused("UnsendableBody"))
+}
+
+/// The last part of an organization's name: what the vendor's sample of a removal has, while additions have the whole.
+fn bare(urn: &str) -> &str {
+    urn.rsplit([':', '/']).next().unwrap_or(urn)
+}
+
+impl HuaweiCloud {
+    /// A client; nothing is sent yet.
+    pub fn new(access: HuaweiAccess, edge: &Edge) -> Self {
+        let caller = Caller::new(&access, edge);
+        let HuaweiAccess { domain, projects, .. } = access;
+        Self { domain, named: projects, known: Mutex::default(), caller }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<RegionId, PartyId>> {
+        // Nothing fails while it is held, so what a poisoned one holds is whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, region: RegionId, project: PartyId) {
+        let mut known = self.known();
+        if known.len() < REGIONS_MAX || known.contains_key(&region) {
+            known.insert(region, project);
+        }
+    }
+
+    /// The project that owns and receives images in a region, asked for by its name if it is not known yet.
+    async fn project_of(&self, region: &RegionId, lane: Lane) -> Result<PartyId, Fault> {
+        if let Some(project) = self.party(region) {
+            return Ok(project);
+        }
+        let query = pairs([("name", region.as_str())]);
+        let page = read_projects(&self.ask_iam(Place::Iam(region), "/v3/projects", query, lane).await?)?;
+        match page.own.as_slice() {
+            [(name, project)] if name == region => {
+                self.remember(region.clone(), project.clone());
+                Ok(project.clone())
+            }
+            // None, or none in use.
+            [] if page.rows <= 1 && page.next.is_none() => Err(Fault::NotFound(Missing::Region)),
+            _ => Err(Fault::Unintelligible),
+        }
+    }
+
+    async fn ask_iam(&self, place: Place<'_>, path: &str, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
+        let (method, scope, body) = (Method::GET, Scope::Domain, Vec::new());
+        let call = Call { method, place, scope, path: path.to_owned(), query, body };
+        Ok(self.caller.call(&call, lane).await?.body)
+    }
+
+    async fn ims<'a>(
+        &self,
+        (method, path): (Method, String),
+        (region, id): (&'a RegionId, &'a PartyId),
+        (query, body): (Query, Vec<u8>),
+        lane: Lane,
+    ) -> Result<Vec<u8>, Fault> {
+        let scope = Scope::Project { region, id };
+        let call = Call { method, place: Place::Ims(region), scope, path, query, body };
+        Ok(self.caller.call(&call, lane).await?.body)
+    }
+
+    async fn get(
+        &self,
+        region: &RegionId,
+        project: &PartyId,
+        path: String,
+        query: Query,
+        lane: Lane,
+    ) -> Result<Vec<u8>, Fault> {
+        self.ims((Method::GET, path), (region, project), (query, Vec::new()), lane).await
+    }
+
+    /// A list of images of one project.
+    async fn images(&self, region: &RegionId, project: &PartyId, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
+        self.get(region, project, "/v2/cloudimages".to_owned(), query, lane).await
+    }
+
+    /// A call on members that a job carries out.
+    async fn submit(
+        &self,
+        method: Method,
+        at: &ImageRef,
+        project: &PartyId,
+        body: Vec<u8>,
+        lane: Lane,
+    ) -> Result<Submitted, Fault> {
+        let call = (method, "/v1/cloudimages/members".to_owned());
+        let answer = self.ims(call, (&at.region, project), (Query::new(), body), lane).await?;
+        Ok(Submitted::Job(read_submitted(&answer)?))
+    }
+
+    /// All pages of the members of an image, as `project` may see them.
+    async fn members(&self, at: &ImageRef, project: &PartyId, lane: Lane) -> Result<Members, Fault> {
+        let path = format!("/v1/{}/cloudimages/{}/members", escape(project.as_str()), escape(at.image.as_str()));
+        let mut found = Members { rows: BTreeMap::new(), complete: true };
+        let mut markers = BTreeSet::new();
+        let mut query = pairs([("limit", &MEMBERS_PER_PAGE.to_string())]);
+        for _ in 0..MEMBER_PAGES_MAX {
+            let body = self.get(&at.region, project, path.clone(), query, lane).await?;
+            let page = read_members(&body, &at.image, MEMBERS_PER_PAGE)?;
+            found.complete &= page.whole;
+            for (recipient, answer) in page.rows {
+                // A row sent twice hides that another slipped from one page to the next.
+                found.complete &= found.rows.insert(recipient, answer).is_none();
+            }
+            let Some(marker) = page.next else { return Ok(found) };
+            if !markers.insert(marker.clone()) {
+                break;
+            }
+            query = pairs([("limit", &MEMBERS_PER_PAGE.to_string()), ("marker", &marker)]);
+        }
+        found.complete = false;
+        Ok(found)
+    }
+
+    /// All projects called like a region.
+    async fn own_projects(&self) -> Result<Vec<(RegionId, PartyId)>, Fault> {
+        let (mut found, mut query) = (Vec::new(), Query::new());
+        for _ in 0..PROJECT_PAGES_MAX {
+            let body = self.ask_iam(Place::IamCentral, "/v3/projects", query, Lane::Acceptance).await?;
+            let page = read_projects(&body)?;
+            found.extend(page.own);
+            let Some(next) = page.next else { return Ok(found) };
+            query = next;
+        }
+        // Some are missing, and nobody could tell which.
+        Err(Fault::Unintelligible)
+    }
+}
+
+#[async_trait]
+impl Cloud for HuaweiCloud {
+    async fn identity(&self) -> Result<PartyId, Fault> {
+        let body = self.ask_iam(Place::IamCentral, "/v3/auth/domains", Query::new(), Lane::Acceptance).await?;
+        read_domain(&body, &self.domain)
+    }
+
+    async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
+        let found = match self.own_projects().await {
+            // A key that may not list projects is enough for those that are named.
+            Err(Fault::Forbidden { .. }) if !self.named.is_empty() => Vec::new(),
+            found => found?,
+        };
+        let named = self.named.iter().map(|(region, _)| region.clone());
+        let regions: BTreeSet<RegionId> = found.iter().map(|(region, _)| region.clone()).chain(named).collect();
+        for (region, project) in found {
+            self.remember(region, project);
+        }
+        Ok(regions.into_iter().collect())
+    }
+
+    fn party(&self, region: &RegionId) -> Option<PartyId> {
+        let named = self.named.iter().find(|(name, _)| name == region).map(|(_, project)| project.clone());
+        named.or_else(|| self.known().get(region).cloned())
+    }
+
+    async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
+        let project = self.project_of(&at.region, lane).await?;
+        // No type, owner or status is asked for: an image of somebody else must be told apart from one that is not there.
+        let query = pairs([("id", at.image.as_str())]);
+        match self.images(&at.region, &project, query, lane).await {
+            Ok(body) => read_image(&body, &at.image, &project),
+            Err(Fault::NotFound(Missing::Image)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
+        let project = self.project_of(&at.region, lane).await?;
+        let Members { rows, complete } = self.members(at, &project, lane).await?;
+        Ok(RecipientList { recipients: rows.into_iter().map(|(who, answer)| (who, Some(answer))).collect(), complete })
+    }
+
+    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault> {
+        let (method, recipients, adds) = match (change.add.as_slice(), change.remove.as_slice()) {
+            ([], []) => return Ok(Submitted::Done),
+            (add, []) => (Method::POST, add, true),
+            ([], remove) => (Method::DELETE, remove, false),
+            _ => return Err(refused("OneWayAtATime")),
+        };
+        if recipients.len() > RECIPIENTS_PER_CALL {
+            return Err(refused("TooManyRecipientsInOneCall"));
+        }
+        let of = |kind: RecipientKind| {
+            let ids = recipients.iter().filter(move |recipient| recipient.kind == kind);
+            ids.map(|recipient| recipient.id.as_str())
+        };
+        let organizations = of(RecipientKind::Organization).map(|urn| if adds { urn } else { bare(urn) }).collect();
+        let body = json(&MembersBody {
+            images: [&at.image],
+            projects: of(RecipientKind::Project).collect(),
+            domains: of(RecipientKind::Account).collect(),
+            organizations,
+        })?;
+        let project = self.project_of(&at.region, lane).await?;
+        self.submit(method, at, &project, body, lane).await
+    }
+
+    async fn open_for_sharing(&self, _: &ImageRef, _: Lane) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn follow_job(&self, region: &RegionId, job: &JobId, lane: Lane) -> Result<JobProgress, Fault> {
+        let project = self.project_of(region, lane).await?;
+        let path = format!("/v1/{}/jobs/{}", escape(project.as_str()), escape(job.as_str()));
+        match self.get(region, &project, path, Query::new(), lane).await {
+            Ok(body) => read_job(&body, job),
+            Err(fault) if tells_no_such_job(&fault) => Ok(JobProgress::Ended),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// The vendor deletes after it has answered: the image may be seen for a while.
+    async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
+        let project = self.project_of(&at.region, Lane::Edit).await?;
+        let call = (Method::DELETE, format!("/v2/images/{}", escape(at.image.as_str())));
+        let whose = (&at.region, &project);
+        self.ims(call, whose, (Query::new(), Vec::new()), Lane::Edit).await.map(|_| ())
+    }
+
+    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault> {
+        self.received_image(at, lane).await
+    }
+
+    /// An image that came by several grants is told with the project's own answer; which grants they are is not told.
+    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
+        self.received_images(region, lane).await
+    }
+
+    async fn answer(&self, at: &ImageRef, reply: &Reply, lane: Lane) -> Result<Submitted, Fault> {
+        let project = self.project_of(&at.region, lane).await?;
+        let (status, vault_id) = match reply {
+            Reply::Accept { vault } => ("accepted", vault.as_ref().map(VaultId::as_str)),
+            Reply::Reject => ("rejected", None),
+        };
+        let body = json(&AnswerBody { images: [&at.image], project_id: &project, status, vault_id })?;
+        self.submit(Method::PUT, at, &project, body, lane).await
+    }
+
+    fn call_shape(&self) -> CallShape {
+        CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: false }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What an account's calls are authenticated with. Nothing here is ever shown.
+
+use secrecy::SecretString;
+
+/// What calls are signed with, or tokens asked for. Its parts never show in `Debug`.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// An access key; temporary ones have a token.
+    AccessKey {
+        /// AK.
+        id: SecretString,
+        /// SK.
+        secret: SecretString,
+        /// Security token.
+        token: Option<SecretString>,
+    },
+    /// An IAM user of the domain, for tokens.
+    Password {
+        /// Name of the user.
+        user: SecretString,
+        /// Its password.
+        password: SecretString,
+        /// Name of the domain the user lives in.
+        domain: SecretString,
+    },
+}
+
+impl Credentials {
+    /// Parses an access key. White space around its parts is dropped, since secrets read from files often end in a line
+    /// feed.
+    pub fn access_key(id: &str, secret: &str, token: Option<&str>) -> Result<Self, InvalidCredentials> {
+        Ok(Self::AccessKey {
+            id: part("access key id", id, 128)?,
+            secret: part("access key secret", secret, 256)?,
+            token: token.map(|token| part("security token", token, 8192)).transpose()?,
+        })
+    }
+
+    /// Parses a user's name, password and domain.
+    pub fn password(user: &str, password: &str, domain: &str) -> Result<Self, InvalidCredentials> {
+        let user = part("user name", user, 128)?;
+        Ok(Self::Password {
+            user,
+            password: part("password", password, 256)?,
+            domain: part("domain name", domain, 128)?,
+        })
+    }
+}
+
+/// Why credentials cannot be used; says which part, never what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the {part} must be 1 to {most} visible ASCII characters")]
+pub struct InvalidCredentials {
+    part: &'static str,
+    most: usize,
+}
+
+fn part(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
+    let text = text.trim_ascii();
+    let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    if fits { Ok(SecretString::from(text)) } else { Err(InvalidCredentials { part, most }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_parsed_strictly_and_never_shown() {
+        let key = Credentials::access_key(" AK-text\n", "sk-text\n", Some("token-text")).unwrap();
+        let user = Credentials::password("user-text", "pass text", "domain-text").unwrap();
+        let Credentials::AccessKey { id, .. } = &key else { panic!("no key") };
+        assert_eq!(id.expose_secret(), "AK-text");
+        let shown = format!("{key:?} {user:?}");
+        for part in ["AK-text", "sk-text", "token-text", "user-text", "pass text", "domain-text"] {
+            assert!(!shown.contains(part), "{shown}");
+        }
+        for bad in ["", " ", "a\nb", "ключ", &"x".repeat(9000)] {
+            for fault in [
+                Credentials::access_key(bad, "s", None).unwrap_err(),
+                Credentials::access_key("k", bad, None).unwrap_err(),
+                Credentials::access_key("k", "s", Some(bad)).unwrap_err(),
+                Credentials::password(bad, "p", "d").unwrap_err(),
+                Credentials::password("u", bad, "d").unwrap_err(),
+                Credentials::password("u", "p", bad).unwrap_err(),
+            ] {
+                assert!(bad.trim().is_empty() || !fault.to_string().contains(bad));
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Which host answers for which region: the vendor's pattern of names, or one endpoint given by an operator for everything.
+
+use reqwest::Url;
+
+use crate::clouds::endpoint_rule::CheckedEndpoint;
+use crate::domain::identifiers::RegionId;
+use crate::domain::provider::Site;
+
+/// Where a call goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    /// The images of one region.
+    Ims(&'a RegionId),
+    /// Identities, asked in one region.
+    Iam(&'a RegionId),
+    /// Identities of the site as a whole.
+    IamCentral,
+}
+
+impl Place<'_> {
+    /// The name a budget is kept under. No region is called like the last one.
+    pub(super) fn budget_key(self) -> String {
+        match self {
+            Self::Ims(region) => region.to_string(),
+            Self::Iam(_) | Self::IamCentral => "(iam)".to_owned(),
+        }
+    }
+}
+
+/// The URL, path `/` and no query, that answers at a place; `None` if the region's name cannot be part of a host name.
+pub(super) fn url_of(place: Place<'_>, site: Site, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
+    if let Some(endpoint) = endpoint {
+        return Some(endpoint.url().clone());
+    }
+    // The SDK's table names the European site's IMS at `.com`, its IAM at `.eu`; the vendor's other tools use `.eu` for both.
+    let domain = match site {
+        Site::Europe => "myhuaweicloud.eu",
+        Site::China | Site::International => "myhuaweicloud.com",
+    };
+    let host = match (place, site) {
+        (Place::Ims(region), _) => format!("ims.{region}.{domain}"),
+        (Place::Iam(region), _) => format!("iam.{region}.{domain}"),
+        // The site's only region known to have one; no host without a region is documented there.
+        (Place::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
+        (Place::IamCentral, Site::China | Site::International) => format!("iam.{domain}"),
+    };
+    Url::parse(&format!("https://{host}/")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clouds::endpoint_rule::AllowedEndpoints;
+    use crate::domain::provider::Provider;
+
+    #[test]
+    fn hosts_follow_the_rule_and_the_site() {
+        let (beijing, dublin) = (RegionId::parse("cn-north-4").unwrap(), RegionId::parse("eu-west-101").unwrap());
+        for (place, site, host) in [
+            (Place::Ims(&beijing), Site::China, "ims.cn-north-4.myhuaweicloud.com"),
+            (Place::Ims(&beijing), Site::International, "ims.cn-north-4.myhuaweicloud.com"),
+            (Place::Iam(&beijing), Site::China, "iam.cn-north-4.myhuaweicloud.com"),
+            (Place::IamCentral, Site::International, "iam.myhuaweicloud.com"),
+            (Place::Ims(&dublin), Site::Europe, "ims.eu-west-101.myhuaweicloud.eu"),
+            (Place::Iam(&dublin), Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
+            (Place::IamCentral, Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
+        ] {
+            assert_eq!(url_of(place, site, None).unwrap().as_str(), format!("https://{host}/"));
+        }
+    }
+
+    #[test]
+    fn every_place_of_a_given_endpoint_is_that_endpoint() {
+        let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:8080"]).unwrap();
+        let endpoint = allowed.check(Provider::Huawei, "http://127.0.0.1:8080").unwrap();
+        let region = RegionId::parse("cn-north-4").unwrap();
+        for place in [Place::Ims(&region), Place::Iam(&region), Place::IamCentral] {
+            assert_eq!(url_of(place, Site::China, Some(&endpoint)).unwrap().as_str(), "http://127.0.0.1:8080/");
+        }
+    }
+
+    #[test]
+    fn every_region_name_gives_a_host_of_the_vendor_or_none() {
+        for name in ["-", "_", "A", "--x--", "cn_x", &"r".repeat(63)] {
+            let region = RegionId::parse(name).unwrap();
+            for (site, suffix) in [(Site::China, ".myhuaweicloud.com"), (Site::Europe, ".myhuaweicloud.eu")] {
+                let url = url_of(Place::Ims(&region), site, None);
+                assert!(url.is_none_or(|url| url.host_str().unwrap().ends_with(suffix)), "{name}");
+            }
+        }
+    }
+}

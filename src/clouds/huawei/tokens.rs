@@ -1,0 +1,193 @@
+//! Tokens of IAM for users with a password: asked for once a scope, kept until shortly before they run out, and dropped when
+//! they are refused. How a token is asked for is here; who sends the question is not.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::wire::read;
+use crate::clouds::Fault;
+use crate::clouds::transport::Answer;
+use crate::domain::identifiers::{PartyId, RegionId};
+
+/// A token lives a day (IAM's page on tokens); one that says more is not believed.
+const LIFE_MAX: SignedDuration = SignedDuration::from_hours(24);
+/// How long before its end a token is replaced, unless it lives so briefly that this would be most of it.
+const MARGIN_MAX: SignedDuration = SignedDuration::from_mins(10);
+/// Most scopes remembered: one a project. Beyond it all are forgotten and asked for again.
+const SCOPES_MAX: usize = 1024;
+
+/// What a token, or a signed call, is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope<'a> {
+    /// The domain as a whole: identities and projects.
+    Domain,
+    /// One project.
+    Project {
+        /// Where it is.
+        region: &'a RegionId,
+        /// Which one it is.
+        id: &'a PartyId,
+    },
+}
+
+impl Scope<'_> {
+    fn key(self) -> String {
+        match self {
+            Self::Domain => String::new(),
+            Self::Project { id, .. } => id.to_string(),
+        }
+    }
+}
+
+/// A token, and until when it is good to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    /// What is sent.
+    pub(super) value: SecretString,
+    fresh_until: Timestamp,
+}
+
+impl Token {
+    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
+        now < self.fresh_until
+    }
+
+    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+        self.value.expose_secret() == other.value.expose_secret()
+    }
+}
+
+/// The place of one scope's token. Who holds it may ask for a token; the others wait, so that each is asked for once.
+pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
+
+/// The tokens of one account.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    slots: Mutex<BTreeMap<String, Slot>>,
+}
+
+impl Tokens {
+    pub(super) fn slot(&self, scope: Scope<'_>) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= SCOPES_MAX {
+            slots.clear();
+        }
+        Arc::clone(slots.entry(scope.key()).or_default())
+    }
+}
+
+/// The body of `POST /v3/auth/tokens`.
+pub(super) fn question(user: &str, password: &str, domain: &str, scope: Scope<'_>) -> Vec<u8> {
+    let scope = match scope {
+        Scope::Domain => json!({"domain": {"name": domain}}),
+        Scope::Project { id, .. } => json!({"project": {"id": id}}),
+    };
+    let user = json!({"name": user, "password": password, "domain": {"name": domain}});
+    let identity = json!({"methods": ["password"], "password": {"user": user}});
+    json!({"auth": {"identity": identity, "scope": scope}}).to_string().into_bytes()
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: TokenRow,
+}
+
+#[derive(Deserialize)]
+struct TokenRow {
+    expires_at: Timestamp,
+    #[serde(default)]
+    issued_at: Option<Timestamp>,
+}
+
+/// Reads the answer to the question, which came at `now`. Its life is counted from there, whatever the vendor's clock says.
+pub(super) fn read_token(answer: &Answer, now: Timestamp) -> Result<Token, Fault> {
+    let row = read::<TokenAnswer>(&answer.body)?.token;
+    let value = answer.headers.get("x-subject-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let life = row.expires_at.duration_since(row.issued_at.unwrap_or(now)).min(LIFE_MAX);
+    if value.is_empty() || !life.is_positive() {
+        return Err(Fault::Unintelligible);
+    }
+    let margin = MARGIN_MAX.min(life / 10);
+    let fresh_until = now.checked_add(life - margin).map_err(|_| Fault::Unintelligible)?;
+    Ok(Token { value: SecretString::from(value), fresh_until })
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    const NOW: &str = "2024-05-06T07:08:09Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn answer(value: Option<&str>, body: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.insert("x-subject-token", value.parse().unwrap());
+        }
+        Answer { status: 201, headers, body: body.as_bytes().to_vec() }
+    }
+
+    fn fresh_for(body: &str) -> Result<SignedDuration, Fault> {
+        read_token(&answer(Some("t"), body), now()).map(|token| token.fresh_until.duration_since(now()))
+    }
+
+    #[test]
+    fn question_names_user_password_and_scope() {
+        let (region, id) = (RegionId::parse("cn-north-4").unwrap(), PartyId::parse("p1").unwrap());
+        let text = |scope| String::from_utf8(question("u", "p\"w", "d", scope)).unwrap();
+        assert_eq!(
+            text(Scope::Project { region: &region, id: &id }),
+            r#"{"auth":{"identity":{"methods":["password"],"password":{"user":{"domain":{"name":"d"},"name":"u","password":"p\"w"}}},"scope":{"project":{"id":"p1"}}}}"#
+        );
+        assert!(text(Scope::Domain).ends_with(r#""scope":{"domain":{"name":"d"}}}}"#));
+    }
+
+    #[test]
+    fn token_is_good_for_its_life_less_a_margin_by_the_own_clock() {
+        // Clocks an hour apart: the life counts, not the hour.
+        let day = r#"{"token":{"issued_at":"2024-05-06T06:08:09.000000Z","expires_at":"2024-05-07T06:08:09.000000Z"}}"#;
+        assert_eq!(fresh_for(day), Ok(SignedDuration::from_mins(24 * 60 - 10)));
+        let year = r#"{"token":{"expires_at":"2025-05-06T07:08:09.000000Z"}}"#;
+        assert_eq!(fresh_for(year), Ok(SignedDuration::from_mins(24 * 60 - 10)));
+        let brief = r#"{"token":{"issued_at":"2024-05-06T07:08:09Z","expires_at":"2024-05-06T07:08:19Z"}}"#;
+        assert_eq!(fresh_for(brief), Ok(SignedDuration::from_secs(9)));
+    }
+
+    #[test]
+    fn answers_without_a_token_or_an_end_are_unintelligible() {
+        let good = r#"{"token":{"expires_at":"2024-05-07T07:08:09Z"}}"#;
+        assert!(read_token(&answer(Some("t"), good), now()).is_ok());
+        for (value, body) in [
+            (None, good),
+            (Some(""), good),
+            (Some("t"), r#"{"token":{}}"#),
+            (Some("t"), r#"{"token":{"expires_at":"soon"}}"#),
+            (Some("t"), r#"{"token":{"expires_at":"2024-05-06T07:08:09Z"}}"#),
+            (Some("t"), "<html>"),
+        ] {
+            assert_eq!(read_token(&answer(value, body), now()).unwrap_err(), Fault::Unintelligible, "{body}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_kept_by_scope_and_not_shown() {
+        let tokens = Tokens::default();
+        let (region, id) = (RegionId::parse("cn-north-4").unwrap(), PartyId::parse("p1").unwrap());
+        let project = Scope::Project { region: &region, id: &id };
+        assert!(Arc::ptr_eq(&tokens.slot(project), &tokens.slot(project)));
+        assert!(!Arc::ptr_eq(&tokens.slot(project), &tokens.slot(Scope::Domain)));
+        let token =
+            read_token(&answer(Some("secret-token"), r#"{"token":{"expires_at":"2024-05-07T07:08:09Z"}}"#), now());
+        assert!(!format!("{token:?}").contains("secret-token"));
+    }
+}

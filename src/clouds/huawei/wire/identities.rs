@@ -1,0 +1,178 @@
+//! Domains and projects, as IAM lists them.
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::super::Query;
+use super::{bounded, read};
+use crate::clouds::Fault;
+use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::provider::Provider;
+
+/// Longest link to a next page, in bytes.
+const LINK_BYTES_MAX: usize = 2048;
+
+#[derive(Deserialize)]
+struct DomainsAnswer {
+    domains: Vec<DomainRow>,
+}
+
+#[derive(Deserialize)]
+struct DomainRow {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct ProjectsAnswer {
+    projects: Vec<ProjectRow>,
+    #[serde(default)]
+    links: Option<Links>,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ProjectRow {
+    id: String,
+    name: String,
+    #[serde(default)]
+    enabled: Option<bool>,
+}
+
+/// One page of projects.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct ProjectPage {
+    /// How many rows the vendor sent, those not of use here included.
+    pub(in super::super) rows: usize,
+    /// The query by which the vendor says that another page is asked for. Its host is not taken from an answer.
+    pub(in super::super) next: Option<Query>,
+    /// Regions and the project of each that is its own, if it is in use.
+    pub(in super::super) own: Vec<(RegionId, PartyId)>,
+}
+
+/// Reads `GET /v3/auth/domains`: the one domain of the credentials; where there are several, the expected one among them.
+pub(in super::super) fn read_domain(body: &[u8], expected: &PartyId) -> Result<PartyId, Fault> {
+    let rows = bounded(read::<DomainsAnswer>(body)?.domains)?;
+    let parse = |row: &DomainRow| Provider::Huawei.parse_account(&row.id).map_err(|_| Fault::Unintelligible);
+    let ids = rows.iter().map(parse).collect::<Result<Vec<_>, Fault>>()?;
+    match ids.as_slice() {
+        [id] => Ok(id.clone()),
+        ids if ids.contains(expected) => Ok(expected.clone()),
+        _ => Err(Fault::Unintelligible),
+    }
+}
+
+/// Reads one page of `GET /v3/projects`. The name tells what a project is: a region's own one is called like the region,
+/// others in it `<region>_<name>`, and the vendor's helpers (`MOS`) anything.
+pub(in super::super) fn read_projects(body: &[u8]) -> Result<ProjectPage, Fault> {
+    let answer: ProjectsAnswer = read(body)?;
+    let rows = bounded(answer.projects)?;
+    let own = rows
+        .iter()
+        .filter(|row| row.enabled != Some(false) && is_region(&row.name))
+        .map(|row| {
+            let project = Provider::Huawei.parse_party(&row.id).map_err(|_| Fault::Unintelligible)?;
+            Ok((RegionId::parse(&row.name).map_err(|_| Fault::Unintelligible)?, project))
+        })
+        .collect::<Result<_, Fault>>()?;
+    let next = match answer.links.and_then(|links| links.next).filter(|next| !next.is_empty()) {
+        None => None,
+        Some(link) if link.len() > LINK_BYTES_MAX => return Err(Fault::Unintelligible),
+        Some(link) => Some(query_of(&link)?),
+    };
+    Ok(ProjectPage { rows: rows.len(), next, own })
+}
+
+fn query_of(link: &str) -> Result<Query, Fault> {
+    let link = Url::parse(link).map_err(|_| Fault::Unintelligible)?;
+    Ok(link.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
+}
+
+/// `cn-north-4`, `my-kualalumpur-1`: two letters, words, a number.
+fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let [country, words @ .., number] = parts.as_slice() else { return false };
+    let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    country.len() == 2 && letters(country) && !words.is_empty() && words.iter().all(|word| letters(word)) && digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOMAIN: &str = "d78cbac186b744899480f25bd022f468";
+    const OTHER: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
+
+    fn domain(body: &str) -> Result<PartyId, Fault> {
+        read_domain(body.as_bytes(), &PartyId::parse(DOMAIN).unwrap())
+    }
+
+    #[test]
+    fn the_domain_is_the_only_one_or_the_expected_one() {
+        let row = |id: &str| format!(r#"{{"id":"{id}","name":"n","enabled":true,"links":{{"self":"x"}}}}"#);
+        let of = |rows: &[String]| format!(r#"{{"domains":[{}],"links":{{"next":null}}}}"#, rows.join(","));
+        assert_eq!(domain(&of(&[row(DOMAIN)])).unwrap().as_str(), DOMAIN);
+        assert_eq!(domain(&of(&[row(OTHER)])).unwrap().as_str(), OTHER, "told as it is, expected or not");
+        assert_eq!(domain(&of(&[row(OTHER), row(DOMAIN)])).unwrap().as_str(), DOMAIN);
+        for body in [&of(&[]), &of(&[row(OTHER), row(OTHER)]), &of(&[row("x")]), "{}", "", r#"{"domains":null}"#] {
+            assert_eq!(domain(body), Err(Fault::Unintelligible), "{body}");
+        }
+    }
+
+    #[test]
+    fn projects_called_like_a_region_are_its_own() {
+        let body = format!(
+            r#"{{"projects":[
+            {{"domain_id":"{DOMAIN}","is_domain":false,"parent_id":"{DOMAIN}","name":"cn-north-4","description":"",
+              "links":{{"self":"x"}},"id":"{OTHER}","enabled":true}},
+            {{"name":"cn-north-4_web","id":"{DOMAIN}","enabled":true}},
+            {{"name":"MOS","id":"x","enabled":true}},
+            {{"name":"af-south-1","id":"{OTHER}","enabled":false}},
+            {{"name":"my-kualalumpur-1","id":"{DOMAIN}"}}],
+            "links":{{"next":null,"previous":null,"self":"x"}}}}"#
+        );
+        let page = read_projects(body.as_bytes()).unwrap();
+        let own: Vec<(&str, &str)> = page.own.iter().map(|(region, id)| (region.as_str(), id.as_str())).collect();
+        assert_eq!((page.rows, page.next), (5, None));
+        assert_eq!(own, [("cn-north-4", OTHER), ("my-kualalumpur-1", DOMAIN)]);
+
+        let more = body.replace(r#""next":null"#, r#""next":"https://elsewhere/v3/projects?page=2&per_page=a%26b""#);
+        let next = read_projects(more.as_bytes()).unwrap().next.unwrap();
+        let wanted = [("page", "2"), ("per_page", "a&b")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(next, wanted);
+        assert_eq!(read_projects(br#"{"projects":[]}"#).unwrap().next, None);
+    }
+
+    #[test]
+    fn answers_that_list_no_projects_are_unintelligible() {
+        for body in [
+            "",
+            "{}",
+            r#"{"projects":null}"#,
+            r#"{"projects":[{"name":"cn-north-4"}]}"#,
+            r#"{"projects":[{"id":"x"}]}"#,
+            r#"{"projects":[{"name":"cn-north-4","id":"../x"}]}"#,
+            r#"{"projects":[],"links":{"next":"no link"}}"#,
+            &format!(r#"{{"projects":[],"links":{{"next":"https://x/?{}"}}}}"#, "x".repeat(3000)),
+        ] {
+            assert_eq!(read_projects(body.as_bytes()), Err(Fault::Unintelligible), "{body}");
+        }
+    }
+
+    #[test]
+    fn regions_are_told_by_their_form() {
+        for name in ["cn-north-4", "cn-north-11", "ap-southeast-1", "la-north-2", "eu-west-101", "tr-west-1"] {
+            assert!(is_region(name), "{name}");
+        }
+        for name in
+            ["MOS", "", "-", "cn", "cn-4", "cn-north-", "cn-north-4_x", "cn-north-4-x", "CN-north-4", "project-a-1"]
+        {
+            assert!(!is_region(name), "{name}");
+        }
+    }
+}

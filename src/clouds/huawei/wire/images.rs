@@ -1,0 +1,267 @@
+//! Images, as `GET /v2/cloudimages` lists them.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{PageInfo, bounded, read};
+use crate::clouds::Fault;
+use crate::domain::identifiers::{ImageId, PartyId};
+use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, Visibility};
+use crate::domain::provider::Provider;
+
+/// Longest image name kept, in characters; the vendor allows 128.
+const NAME_CHARS_MAX: usize = 256;
+
+#[derive(Deserialize)]
+struct ImagesAnswer {
+    images: Vec<ImageRow>,
+    #[serde(default)]
+    page_info: Option<PageInfo>,
+}
+
+#[derive(Deserialize)]
+struct ImageRow {
+    id: String,
+    status: String,
+    #[serde(rename = "__imagetype")]
+    image_type: String,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    virtual_env_type: Option<String>,
+    #[serde(default, rename = "__whole_image")]
+    whole_image: Option<Value>,
+    #[serde(default, rename = "__system__cmkid")]
+    key: Option<String>,
+    #[serde(default, rename = "__productcode")]
+    product_code: Option<String>,
+}
+
+/// One page of images.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct ImagePage {
+    /// Those of this page, as sent: duplicates included, deleted ones not.
+    pub(in super::super) rows: Vec<(ImageId, ImageFacts)>,
+    /// How many rows were sent.
+    pub(in super::super) sent: usize,
+    /// The id of the last row sent: by it the vendor's lists go on.
+    pub(in super::super) last: Option<String>,
+    /// The marker of the next page, where the vendor gives one.
+    pub(in super::super) next: Option<String>,
+}
+
+/// Reads a list asked for one image, seen by `project`; no row means that the project does not see the image.
+pub(in super::super) fn read_image(
+    body: &[u8],
+    asked: &ImageId,
+    project: &PartyId,
+) -> Result<Option<ImageFacts>, Fault> {
+    let ImagePage { mut rows, next, .. } = read_images(body, project)?;
+    // Where the filter was not heeded, or rows are held back, absence is not shown.
+    if next.is_some() || rows.len() > 1 || rows.iter().any(|(id, _)| id != asked) {
+        return Err(Fault::Unintelligible);
+    }
+    Ok(rows.pop().map(|(_, facts)| facts))
+}
+
+/// Reads one page of images, seen by `project`. Those already deleted are left out.
+pub(in super::super) fn read_images(body: &[u8], project: &PartyId) -> Result<ImagePage, Fault> {
+    let answer: ImagesAnswer = read(body)?;
+    let sent = bounded(answer.images)?;
+    let rows = sent
+        .iter()
+        .filter(|row| row.status != "deleted")
+        .map(|row| Ok((ImageId::parse(&row.id).map_err(|_| Fault::Unintelligible)?, facts_of(row, project)?)))
+        .collect::<Result<_, Fault>>()?;
+    Ok(ImagePage {
+        rows,
+        sent: sent.len(),
+        last: sent.last().map(|row| row.id.clone()),
+        next: answer.page_info.map_or(Ok(None), PageInfo::next)?,
+    })
+}
+
+fn facts_of(row: &ImageRow, project: &PartyId) -> Result<ImageFacts, Fault> {
+    let ownership = match row.image_type.as_str() {
+        "gold" => Ownership::System,
+        "market" => Ownership::Marketplace,
+        // An own image is called "shared" as well once somebody has it.
+        "private" | "shared" => {
+            let owner = row.owner.as_deref().ok_or(Fault::Unintelligible)?;
+            let owner = Provider::Huawei.parse_party(owner).map_err(|_| Fault::Unintelligible)?;
+            if owner == *project { Ownership::Own } else { Ownership::Received { owner: Some(owner) } }
+        }
+        _ => return Err(Fault::Unintelligible),
+    };
+    let state = match row.status.as_str() {
+        "active" => ImageState::Available,
+        "queued" | "saving" => ImageState::Creating,
+        "killed" => ImageState::Failed,
+        _ => return Err(Fault::Unintelligible),
+    };
+    let whole = match &row.whole_image {
+        Some(Value::Bool(whole)) => *whole,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+        None | Some(Value::Null) => false,
+        Some(_) => return Err(Fault::Unintelligible),
+    };
+    let kind = match row.virtual_env_type.as_deref() {
+        _ if whole => ImageKind::FullServer,
+        Some("DataImage") => ImageKind::DataDisk,
+        // `FusionCompute`, `Ironic`, `IsoImage`: the same limits.
+        _ => ImageKind::SystemDisk,
+    };
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    Ok(ImageFacts {
+        ownership,
+        state,
+        kind,
+        name: row.name.as_deref().unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
+        encrypted: given(&row.key),
+        from_marketplace: given(&row.product_code),
+        visibility: Visibility::Shared,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROJECT: &str = "0b1e494e2660441a957313163095fe5c";
+    const OTHER: &str = "edc89b490d7d4392898e19b2deb34797";
+
+    fn image() -> ImageId {
+        ImageId::parse("37ca2b35-6fc7-47ab-93c7-900324809c5c").unwrap()
+    }
+
+    fn observed(body: &str) -> Result<Option<ImageFacts>, Fault> {
+        read_image(body.as_bytes(), &image(), &PartyId::parse(PROJECT).unwrap())
+    }
+
+    /// An answer as the vendor's documentation shows it, with fields nobody reads here.
+    const FULL: &str = r#"{"images":[{"schema":"/v2/schemas/image","min_disk":100,"created_at":"2018-09-06T14:03:27Z",
+        "__image_source_type":"uds","container_format":"bare","file":"/v2/images/37ca2b35-6fc7-47ab-93c7-900324809c5c/file",
+        "updated_at":"2018-09-06T15:17:33Z","protected":false,"checksum":"d41d8cd98f00b204e9800998ecf8427e",
+        "id":"37ca2b35-6fc7-47ab-93c7-900324809c5c","__isregistered":"true","min_ram":2048,"__lazyloading":"true",
+        "owner":"0b1e494e2660441a957313163095fe5c","__os_type":"Linux","__imagetype":"private","visibility":"private",
+        "virtual_env_type":"FusionCompute","tags":[],"__platform":"CentOS","size":0,"__os_bit":"64","__os_version":"CentOS 7.3 64bit",
+        "name":"CentOS 7.3 golden 镜像","self":"/v2/images/37ca2b35-6fc7-47ab-93c7-900324809c5c","disk_format":"zvhd2",
+        "virtual_size":null,"hw_firmware_type":"bios","status":"active","__image_size":"1073741824"}]}"#;
+
+    /// The documented answer with one text replaced.
+    fn with(from: &str, to: &str) -> Result<Option<ImageFacts>, Fault> {
+        assert!(FULL.contains(from), "{from}");
+        observed(&FULL.replace(from, to))
+    }
+
+    #[test]
+    fn documented_answer_is_read() {
+        let wanted = ImageFacts {
+            ownership: Ownership::Own,
+            state: ImageState::Available,
+            kind: ImageKind::SystemDisk,
+            name: "CentOS 7.3 golden 镜像".to_owned(),
+            encrypted: false,
+            from_marketplace: false,
+            visibility: Visibility::Shared,
+        };
+        assert_eq!(observed(FULL), Ok(Some(wanted)));
+    }
+
+    #[test]
+    fn owner_tells_own_from_received_whatever_the_type() {
+        let received = Ownership::Received { owner: Some(PartyId::parse(OTHER).unwrap()) };
+        for (kind, owner, wanted) in [
+            ("private", PROJECT, Ownership::Own),
+            ("shared", PROJECT, Ownership::Own),
+            ("shared", OTHER, received.clone()),
+            ("private", OTHER, received),
+            ("gold", OTHER, Ownership::System),
+            ("gold", PROJECT, Ownership::System),
+            ("market", OTHER, Ownership::Marketplace),
+        ] {
+            let body = FULL
+                .replace(PROJECT, owner)
+                .replace(r#""__imagetype":"private""#, &format!(r#""__imagetype":"{kind}""#));
+            assert_eq!(observed(&body).unwrap().unwrap().ownership, wanted, "{kind} {owner}");
+        }
+        let gold =
+            FULL.replace(r#""__imagetype":"private""#, r#""__imagetype":"gold""#).replace(r#""owner""#, r#""x""#);
+        assert_eq!(observed(&gold).unwrap().unwrap().ownership, Ownership::System);
+    }
+
+    #[test]
+    fn every_status_of_the_vendor_is_known() {
+        for (status, wanted) in [
+            ("active", Some(ImageState::Available)),
+            ("queued", Some(ImageState::Creating)),
+            ("saving", Some(ImageState::Creating)),
+            ("killed", Some(ImageState::Failed)),
+            ("deleted", None),
+        ] {
+            let facts = with(r#""status":"active""#, &format!(r#""status":"{status}""#)).unwrap();
+            assert_eq!(facts.map(|facts| facts.state), wanted, "{status}");
+        }
+    }
+
+    #[test]
+    fn kind_key_and_product_are_told_by_their_fields() {
+        let kind = |extra: &str| with(r#""tags":[]"#, extra).unwrap().unwrap().kind;
+        assert_eq!(kind(r#""__whole_image":"true""#), ImageKind::FullServer);
+        assert_eq!(kind(r#""__whole_image":true"#), ImageKind::FullServer);
+        assert_eq!(kind(r#""__whole_image":"false""#), ImageKind::SystemDisk);
+        assert_eq!(with("FusionCompute", "DataImage").unwrap().unwrap().kind, ImageKind::DataDisk);
+        assert_eq!(with("FusionCompute", "IsoImage").unwrap().unwrap().kind, ImageKind::SystemDisk);
+        assert!(with(r#""tags":[]"#, r#""__system__cmkid":"k-1""#).unwrap().unwrap().encrypted);
+        assert!(!with(r#""tags":[]"#, r#""__system__cmkid":"""#).unwrap().unwrap().encrypted);
+        assert!(with(r#""tags":[]"#, r#""__productcode":"p-1""#).unwrap().unwrap().from_marketplace);
+    }
+
+    #[test]
+    fn unknown_image_is_an_empty_list() {
+        assert_eq!(observed(r#"{"images":[]}"#), Ok(None));
+        assert_eq!(observed(r#"{"images":[],"page_info":{"current_count":0}}"#), Ok(None));
+    }
+
+    #[test]
+    fn answers_that_prove_nothing_are_unintelligible() {
+        let row = FULL.strip_prefix(r#"{"images":["#).unwrap().strip_suffix("]}").unwrap();
+        for body in [
+            "",
+            "null",
+            "{}",
+            "[]",
+            "<html>",
+            r#"{"images":null}"#,
+            r#"{"images":[],"page_info":{"next_marker":"x"}}"#,
+            &format!(r#"{{"images":[],"page_info":{{"next_marker":"{}"}}}}"#, "x".repeat(2000)),
+            &format!(r#"{{"images":[{row},{row}]}}"#),
+            &FULL[..FULL.len() - 1],
+            &FULL.replace("37ca2b35-6fc7", "00000000-6fc7"),
+            &FULL.replace(r#""__imagetype":"private""#, r#""__imagetype":"lent""#),
+            &FULL.replace("__imagetype", "other"),
+            &FULL.replace(r#""status":"active""#, r#""status":"melting""#),
+            &FULL.replace(r#""owner""#, r#""other""#),
+            &FULL.replace(PROJECT, "nobody"),
+            &FULL.replace(r#""tags":[]"#, r#""__whole_image":7"#),
+        ] {
+            assert_eq!(observed(body), Err(Fault::Unintelligible), "{body}");
+        }
+    }
+
+    #[test]
+    fn endless_names_are_cut() {
+        let facts = with("CentOS 7.3 golden 镜像", &"名".repeat(5000)).unwrap().unwrap();
+        assert_eq!(facts.name.chars().count(), NAME_CHARS_MAX);
+    }
+
+    #[test]
+    fn marker_of_the_next_page_is_handed_on() {
+        let rows = FULL.strip_suffix('}').unwrap();
+        let body = format!(r#"{rows},"page_info":{{"next_marker":"abc","current_count":1}}}}"#);
+        let page = read_images(body.as_bytes(), &PartyId::parse(PROJECT).unwrap());
+        assert_eq!(page.unwrap().next.as_deref(), Some("abc"));
+    }
+}

@@ -1,0 +1,44 @@
+//! What the vendor's answers look like, and what is taken from them. Tolerant of fields not known, strict about those that
+//! are needed: an answer that lacks one, or speaks of something else than was asked, is `Unintelligible` and proves nothing.
+
+pub(super) mod identities;
+pub(super) mod images;
+pub(super) mod jobs;
+pub(super) mod members;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::clouds::Fault;
+
+/// Most rows read from one answer: the vendor's largest page.
+const ROWS_MAX: usize = 1000;
+/// Longest marker sent back, in bytes; the vendor's is an id in base64.
+const MARKER_BYTES_MAX: usize = 1024;
+
+/// Where a list goes on.
+#[derive(Debug, Deserialize)]
+struct PageInfo {
+    #[serde(default)]
+    next_marker: Option<String>,
+    #[serde(default)]
+    current_count: Option<usize>,
+}
+
+impl PageInfo {
+    /// The marker of the next page, if the vendor says that there is one.
+    fn next(self) -> Result<Option<String>, Fault> {
+        match self.next_marker.filter(|marker| !marker.is_empty()) {
+            Some(marker) if marker.len() > MARKER_BYTES_MAX => Err(Fault::Unintelligible),
+            marker => Ok(marker),
+        }
+    }
+}
+
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(body).map_err(|_| Fault::Unintelligible)
+}
+
+fn bounded<T>(rows: Vec<T>) -> Result<Vec<T>, Fault> {
+    if rows.len() > ROWS_MAX { Err(Fault::Unintelligible) } else { Ok(rows) }
+}
