@@ -2,6 +2,7 @@
 //! and reads the journal. For tests and demos; nothing of it exists at a vendor, and it asks no credentials.
 
 use super::clock::{ClockFace, ClockMove};
+use super::huawei;
 use super::journal::Entry;
 use super::names::{AccountId, ImageId};
 use super::state::{Refused, Shared, SharingOutOfBand};
@@ -79,6 +80,7 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/keys/{id}", patch(patch_key))
         .route("/accounts/{id}", patch(patch_account))
         .route("/accounts/{id}/received", get(received))
+        .merge(huawei::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }

@@ -23,14 +23,30 @@ pub enum Cut {
     After,
 }
 
+/// Whose cloud something happened in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Provider {
+    /// Alibaba Cloud.
+    Alibaba,
+    /// Huawei Cloud.
+    Huawei,
+}
+
 /// What a request asked, as far as it concerns sharing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asked {
-    /// Accounts to add, all of them, also those past the vendor's ten.
+    /// Recipients to add, all of them, also those past the vendor's ten.
     pub add: Vec<AccountId>,
-    /// Accounts to remove, likewise.
+    /// Recipients to remove, likewise.
     pub remove: Vec<AccountId>,
+    /// The images, where the request named more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageId>,
+    /// The answer a recipient gave to an offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     /// Whether the deletion was to be forced.
     pub force: bool,
     /// Whether the request was a dry run.
@@ -45,9 +61,11 @@ pub struct Asked {
 pub struct Entry {
     /// Position, from 1.
     pub seq: u64,
-    /// By the simulator's clock.
+    /// By the simulator's clock; a job's effect at the time the job ended.
     pub time: Timestamp,
-    /// The account; else the key a failed request claimed; else `anonymous`. `out-of-band` for the control API, `world`
+    /// Whose cloud; `None` where it is about the whole world.
+    pub provider: Option<Provider>,
+    /// The account (at Huawei Cloud the project, or the domain where there is none); else the key a failed request claimed; else `anonymous`. `out-of-band` for the control API, `world`
     /// for a world that was loaded.
     pub principal: String,
     /// The key of an authenticated request.
@@ -56,10 +74,13 @@ pub struct Entry {
     pub host: String,
     /// The region named.
     pub region: Option<RegionId>,
-    /// The action named.
+    /// The action named; `JobEffect` for what a job changed when it ended.
     pub action: String,
-    /// The image named.
+    /// The image named; the first where there were several.
     pub image: Option<ImageId>,
+    /// The job started or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// What was asked.
     pub parameters: Asked,
     /// What changed, if anything did.
@@ -80,12 +101,14 @@ impl Entry {
         Self {
             seq: 0,
             time,
+            provider: None,
             principal: principal.to_owned(),
             key_id: None,
             host: String::new(),
             region: None,
             action: action.to_owned(),
             image: None,
+            job: None,
             parameters: Asked::default(),
             effect: None,
             status: 0,
@@ -93,6 +116,13 @@ impl Entry {
             cut: Cut::None,
             weather: Vec::new(),
         }
+    }
+}
+
+impl Entry {
+    /// This entry, with what was asked.
+    pub(super) fn asking(self, parameters: Asked) -> Self {
+        Self { parameters, ..self }
     }
 }
 

@@ -4,27 +4,29 @@
 //! It promises: the rules of `rules`, each with its source; requests verified as the vendor's own SDK signs them;
 //! all-or-nothing steps under one lock; a journal that holds every change, also those whose answer was lost. It does
 //! not promise: TLS, the vendors' speed or their throttling figures, RAM policies (script a `refuse` fault), copying,
-//! importing or tagging images, resource-directory sharing, organisations. Alibaba Cloud only so far.
+//! importing or tagging images, resource-directory sharing. Alibaba Cloud and Huawei Cloud, each on a port of its own.
 
 mod alibaba;
 mod clock;
 mod control;
+pub mod huawei;
 mod journal;
 mod line;
 mod names;
 mod rules;
 mod state;
 mod weather;
+mod wire;
 mod world;
 mod world_file;
 
 pub use clock::{ClockFace, ClockMove};
-pub use journal::{Asked, Cut, Entry};
+pub use journal::{Asked, Cut, Entry, Provider};
 pub use names::{AccountId, ImageId, RegionId};
 pub use rules::{Refusal, Rules};
 pub use state::{Refused, SharingOutOfBand};
 pub use weather::{Climate, Fault, Standing, Then, When};
-pub use world::{AccountPatch, Effect, Grant, Image, ImagePatch, KeyPatch, Relation, SharingChange, World};
+pub use world::{AccountPatch, Answered, Effect, Grant, Image, ImagePatch, KeyPatch, Relation, SharingChange, World};
 pub use world_file::{Account, Disk, Encryption, ImageSpec, Key, Origin, Site, Status, WorldFile};
 
 use line::CuttableListener;
@@ -39,37 +41,53 @@ use tokio::task::JoinHandle;
 /// How long [`Simulator::stop`] waits for requests under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Where a simulator listens; port 0 picks a free one.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// Alibaba Cloud.
+    pub cloud: SocketAddr,
+    /// Huawei Cloud.
+    pub huawei: SocketAddr,
+    /// The control API. It asks no credentials: keep it on loopback.
+    pub control: SocketAddr,
+}
+
 /// A running simulator; dropping it ends it at once.
 #[derive(Debug)]
 pub struct Simulator {
     state: Shared,
     cloud: SocketAddr,
+    huawei: SocketAddr,
     control: SocketAddr,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<io::Result<()>>>,
 }
 
 impl Simulator {
-    /// Binds both ports (0 picks a free one) and serves `world` on the current tokio runtime.
+    /// Binds all ports (0 picks a free one) and serves `world` on the current tokio runtime.
     ///
     /// # Errors
     /// When a port cannot be bound, or the world contradicts itself ([`io::ErrorKind::InvalidData`]).
-    pub async fn start(world: WorldFile, cloud: SocketAddr, control: SocketAddr) -> io::Result<Self> {
+    pub async fn start(world: WorldFile, ports: Ports) -> io::Result<Self> {
         let invalid = |why| io::Error::new(io::ErrorKind::InvalidData, why);
         let state = Shared::new(State::new(world).map_err(invalid)?);
-        let cloud_listener = TcpListener::bind(cloud).await?;
-        let control_listener = TcpListener::bind(control).await?;
+        let cloud_listener = TcpListener::bind(ports.cloud).await?;
+        let huawei_listener = TcpListener::bind(ports.huawei).await?;
+        let control_listener = TcpListener::bind(ports.control).await?;
         let (cloud, control) = (cloud_listener.local_addr()?, control_listener.local_addr()?);
+        let huawei = huawei_listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
             // An error means the sender is gone, and with it the simulator: a reason to stop as well.
             drop(stopped.wait_for(|stop| *stop).await);
         };
         let cloud_server = alibaba::serve(CuttableListener(cloud_listener), state.clone(), until(stopped.clone()));
+        let huawei_server = huawei::serve(CuttableListener(huawei_listener), state.clone(), until(stopped.clone()));
         let control_router = control::router(state.clone());
         let control_server = axum::serve(control_listener, control_router).with_graceful_shutdown(until(stopped));
-        let servers = vec![tokio::spawn(cloud_server), tokio::spawn(async move { control_server.await })];
-        Ok(Self { state, cloud, control, stop, servers })
+        let control_server = tokio::spawn(async move { control_server.await });
+        let servers = vec![tokio::spawn(cloud_server), tokio::spawn(huawei_server), control_server];
+        Ok(Self { state, cloud, huawei, control, stop, servers })
     }
 
     /// As [`Simulator::start`], on free ports of the loopback address.
@@ -78,12 +96,17 @@ impl Simulator {
     /// As there.
     pub async fn start_on_loopback(world: WorldFile) -> io::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start(world, free, free).await
+        Self::start(world, Ports { cloud: free, huawei: free, control: free }).await
     }
 
-    /// The cloud port's address.
+    /// Alibaba Cloud's address.
     pub fn cloud_address(&self) -> SocketAddr {
         self.cloud
+    }
+
+    /// Huawei Cloud's address, IAM and IMS of all regions alike.
+    pub fn huawei_address(&self) -> SocketAddr {
+        self.huawei
     }
 
     /// The control port's address.
@@ -91,9 +114,14 @@ impl Simulator {
         self.control
     }
 
-    /// The cloud port as `http://host:port`.
+    /// Alibaba Cloud as `http://host:port`.
     pub fn cloud_url(&self) -> String {
         format!("http://{}", self.cloud)
+    }
+
+    /// Huawei Cloud as `http://host:port`.
+    pub fn huawei_url(&self) -> String {
+        format!("http://{}", self.huawei)
     }
 
     /// The control port as `http://host:port`.
@@ -101,9 +129,14 @@ impl Simulator {
         format!("http://{}", self.control)
     }
 
-    /// The world as it is now.
+    /// Alibaba Cloud's world as it is now.
     pub fn world(&self) -> World {
         self.state.lock().world.clone()
+    }
+
+    /// Huawei Cloud's world as it is now.
+    pub fn huawei_world(&self) -> huawei::World {
+        self.state.lock().huawei.world.clone()
     }
 
     /// The whole journal so far.
@@ -111,7 +144,7 @@ impl Simulator {
         self.state.lock().journal.entries().to_vec()
     }
 
-    /// Replaces the world and its clock; weather, nonces and journal stay.
+    /// Replaces the world and its clock; weather, nonces, tokens and journal stay, jobs do not.
     ///
     /// # Errors
     /// When the new world contradicts itself; then the old one stays.
@@ -166,6 +199,14 @@ impl Simulator {
         self.state.lock().share_out_of_band(change)
     }
 
+    /// Changes members of a Huawei Cloud image, or their answers, around the vendor's rules.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn change_members_out_of_band(&self, change: huawei::MembersOutOfBand) -> Result<Effect, Refused> {
+        self.state.lock().change_members(change)
+    }
+
     /// Changes or deletes an image around the vendor's rules.
     ///
     /// # Errors
@@ -198,7 +239,7 @@ impl Simulator {
         self.state.lock().patch_key(id, patch)
     }
 
-    /// Lets requests under way end, for at most five seconds, and closes both ports.
+    /// Lets requests under way end, for at most five seconds, and closes all ports.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         let deadline = tokio::time::Instant::now() + STOP_PATIENCE;

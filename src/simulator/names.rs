@@ -32,7 +32,8 @@ macro_rules! name {
 }
 
 name! {
-    /// An account of the simulated cloud, by its UID.
+    /// Who may own, ask or receive: at Alibaba Cloud an account by its UID, at Huawei Cloud a project or domain by its id,
+    /// or an organization by its URN.
     AccountId
 }
 name! {

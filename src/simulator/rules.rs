@@ -24,7 +24,8 @@ pub struct Rule {
     message: &'static str,
 }
 
-const fn rule(status: u16, code: &'static str, message: &'static str) -> Rule {
+/// A documented refusal of this status and code.
+pub(super) const fn rule(status: u16, code: &'static str, message: &'static str) -> Rule {
     Rule { status, code, message }
 }
 

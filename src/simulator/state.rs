@@ -1,9 +1,10 @@
-//! Everything the simulator holds behind its one lock: world, clock, weather, journal, nonces. Changes from outside
+//! Everything the simulator holds behind its one lock: worlds, clock, weather, journal, nonces. Changes from outside
 //! the simulated cloud pass through here, so that none escapes the journal.
 
 use super::alibaba::Nonces;
 use super::clock::{Clock, ClockFace, ClockMove};
-use super::journal::{Asked, Entry, Journal};
+use super::huawei;
+use super::journal::{Asked, Entry, Journal, Provider};
 use super::names::{AccountId, ImageId};
 use super::weather::Weather;
 use super::world::{AccountPatch, Effect, ImagePatch, KeyPatch, World};
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Who changed the world around its rules, in the journal.
-const OUT_OF_BAND: &str = "out-of-band";
+pub(super) const OUT_OF_BAND: &str = "out-of-band";
 
 /// A change of sharing around the vendor's rules.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,17 +38,19 @@ pub enum Refused {
     Invalid(String),
 }
 
-/// World, clock, weather, journal, nonces.
+/// Worlds, clock, weather, journal, nonces.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Alibaba Cloud's.
     pub(super) world: World,
+    pub(super) huawei: huawei::Cloud,
     pub(super) clock: Clock,
     pub(super) weather: Weather,
     pub(super) journal: Journal,
     pub(super) nonces: Nonces,
 }
 
-/// The state, shared by both ports and the in-process handle.
+/// The state, shared by all ports and the in-process handle.
 #[derive(Debug, Clone)]
 pub(super) struct Shared(Arc<Mutex<State>>);
 
@@ -57,9 +60,11 @@ impl Shared {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// The state; a holder that died left it as whole as each step leaves it.
+    /// The state as of now: jobs that are due have ended. A holder that died left it as whole as each step leaves it.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.settle();
+        state
     }
 }
 
@@ -68,23 +73,28 @@ impl State {
     ///
     /// # Errors
     /// When the world contradicts itself.
-    pub(super) fn new(file: WorldFile) -> Result<Self, String> {
+    pub(super) fn new(mut file: WorldFile) -> Result<Self, String> {
         let clock = Clock::new(file.clock);
+        let mut huawei = huawei::Cloud::default();
+        huawei.replace(huawei::World::load(file.huawei.take().unwrap_or_default(), clock.now())?);
         let world = World::load(file, clock.now())?;
-        let mut state =
-            Self { world, clock, weather: Weather::default(), journal: Journal::default(), nonces: Nonces::default() };
+        let (weather, journal, nonces) = (Weather::default(), Journal::default(), Nonces::default());
+        let mut state = Self { world, huawei, clock, weather, journal, nonces };
         state.journal_seeds();
         Ok(state)
     }
 
-    /// Replaces the world and its clock; weather, nonces and journal stay.
+    /// Replaces the world and its clock; weather, nonces, tokens and journal stay, jobs do not.
     ///
     /// # Errors
     /// When the new world contradicts itself; then the old one stays.
-    pub(super) fn load(&mut self, file: WorldFile) -> Result<(), Refused> {
+    pub(super) fn load(&mut self, mut file: WorldFile) -> Result<(), Refused> {
         self.room()?;
         let clock = Clock::new(file.clock);
+        let huawei = huawei::World::load(file.huawei.take().unwrap_or_default(), clock.now());
+        let huawei = huawei.map_err(Refused::Invalid)?;
         self.world = World::load(file, clock.now()).map_err(Refused::Invalid)?;
+        self.huawei.replace(huawei);
         self.clock = clock;
         self.journal_seeds();
         Ok(())
@@ -100,6 +110,7 @@ impl State {
                 let entry = Entry::without_request(now, "world", "LoadWorld");
                 let spec = image.spec();
                 self.journal.append(Entry {
+                    provider: Some(Provider::Alibaba),
                     region: Some(spec.region.clone()),
                     image: Some(spec.id.clone()),
                     effect: Some(effect),
@@ -107,12 +118,14 @@ impl State {
                 });
             }
         }
+        self.journal_huawei_seeds();
     }
 
     /// The world as a file, with its clock if that stands still.
     pub(super) fn dump(&self) -> WorldFile {
         let face = self.clock.face();
-        WorldFile { clock: face.fixed.then_some(face.now), ..self.world.dump() }
+        let clock = face.fixed.then_some(face.now);
+        WorldFile { clock, huawei: self.huawei.world.dump(), ..self.world.dump() }
     }
 
     /// Moves the clock.
@@ -161,7 +174,8 @@ impl State {
         let region = self.world.image(id).map(|image| image.spec().region.clone());
         let effect = self.world.patch_image(id, patch).ok_or_else(|| no_image(id))?;
         let entry = Entry::without_request(self.clock.now(), OUT_OF_BAND, "PatchImage");
-        self.journal.append(Entry { region, image: Some(id.clone()), effect: effect.if_any(), ..entry });
+        let provider = Some(Provider::Alibaba);
+        self.journal.append(Entry { provider, region, image: Some(id.clone()), effect: effect.if_any(), ..entry });
         Ok(())
     }
 
@@ -203,7 +217,7 @@ impl State {
     }
 
     /// What cannot be journalled is not done.
-    fn room(&self) -> Result<(), Refused> {
+    pub(super) fn room(&self) -> Result<(), Refused> {
         if self.journal.has_room() { Ok(()) } else { Err(Refused::Invalid("the journal is full".to_owned())) }
     }
 
@@ -211,7 +225,8 @@ impl State {
         let region = image.as_ref().and_then(|id| self.world.image(id)).map(|image| image.spec().region.clone());
         let entry = Entry::without_request(self.clock.now(), OUT_OF_BAND, action);
         let effect = effect.and_then(Effect::if_any);
-        self.journal.append(Entry { region, image, parameters, effect, ..entry });
+        let provider = Some(Provider::Alibaba);
+        self.journal.append(Entry { provider, region, image, parameters, effect, ..entry });
     }
 }
 

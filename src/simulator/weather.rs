@@ -49,15 +49,16 @@ pub struct When {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields, tag = "kind")]
 pub enum Then {
-    /// 400 `Throttling.User`, with `x-acs-retry-after` where the wait is above 0.
+    /// 400 `Throttling.User`, with `x-acs-retry-after` where the wait is above 0. Huawei Cloud: 429 `APIGW.0308`, with
+    /// `Retry-After` (whole seconds, rounded up) where it is.
     Throttle {
         /// The wait told, in milliseconds. Default 0: none told.
         #[serde(default)]
         retry_after_millis: u64,
     },
-    /// 503 `ServiceUnavailable`.
+    /// 503 `ServiceUnavailable`; Huawei Cloud: 503 `IMG.0061`.
     Unavailable,
-    /// 500 `InternalError`.
+    /// 500 `InternalError`; Huawei Cloud: 500 `IMG.0061`.
     InternalError,
     /// Any refusal.
     Refuse {
@@ -78,7 +79,7 @@ pub enum Then {
         /// How late, in milliseconds.
         millis: u64,
     },
-    /// `DescribeImageSharePermission` shows the sharing as it was, by the simulator's clock.
+    /// Lists of an image's recipients (`DescribeImageSharePermission`, members) show the sharing as it was, by the simulator's clock.
     DescribeLag {
         /// How long ago, in milliseconds.
         millis: u64,
@@ -99,6 +100,19 @@ pub enum Then {
     EmptyList,
     /// The connection closes half way through the answer's body; the effect stands.
     TruncatedBody,
+    /// Huawei Cloud: the job that the request starts fails. No fault elsewhere.
+    JobFails {
+        /// The job's error code.
+        code: String,
+        /// How many members, in the order of the request, it applies first. Default 0.
+        #[serde(default)]
+        partial: usize,
+    },
+    /// Huawei Cloud: the job that the request starts, or the deletion, takes longer. No fault elsewhere.
+    JobSlow {
+        /// How much longer, in milliseconds.
+        millis: u64,
+    },
 }
 
 fn one() -> usize {
@@ -121,10 +135,12 @@ impl Then {
             Self::TruncatedPage { .. } => "truncatedPage",
             Self::EmptyList => "emptyList",
             Self::TruncatedBody => "truncatedBody",
+            Self::JobFails { .. } => "jobFails",
+            Self::JobSlow { .. } => "jobSlow",
         }
     }
 
-    /// The refusal this fault answers with, if it is one.
+    /// The refusal this fault answers with at Alibaba Cloud, if it is one.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Throttle { .. } => Some(rules::THROTTLED.refuse()),
@@ -143,7 +159,10 @@ impl Then {
             Self::Refuse { status, .. } if !(400..600).contains(status) => {
                 Err(format!("a refusal's status is 400 to 599, not {status}"))
             }
-            Self::Throttle { retry_after_millis: millis } | Self::Slow { millis } | Self::DescribeLag { millis }
+            Self::Throttle { retry_after_millis: millis }
+            | Self::Slow { millis }
+            | Self::DescribeLag { millis }
+            | Self::JobSlow { millis }
                 if *millis > MAX_MILLIS =>
             {
                 Err(format!("{millis} ms is more than {MAX_MILLIS}"))
@@ -163,7 +182,7 @@ pub struct Climate {
     pub per_mille: BTreeMap<String, u32>,
     /// Wait told by a random `throttle`, in milliseconds.
     pub retry_after_millis: u64,
-    /// Delay of a random `slow`, in milliseconds.
+    /// Delay of a random `slow` or `jobSlow`, in milliseconds.
     pub slow_millis: u64,
     /// Lag of a random `describeLag`, in milliseconds.
     pub lag_millis: u64,
@@ -183,6 +202,8 @@ impl Climate {
             "truncatedPage" => Then::TruncatedPage { drop: 1 },
             "emptyList" => Then::EmptyList,
             "truncatedBody" => Then::TruncatedBody,
+            "jobFails" => Then::JobFails { code: "IMG.0061".to_owned(), partial: 1 },
+            "jobSlow" => Then::JobSlow { millis: self.slow_millis },
             _ => return None,
         })
     }
@@ -193,11 +214,11 @@ impl Climate {
 pub(super) struct Traits<'a> {
     /// The action.
     pub action: &'a str,
-    /// The image named.
-    pub image: Option<&'a ImageId>,
-    /// The account that asks.
-    pub account: &'a AccountId,
-    /// The accounts to be added or removed.
+    /// The images named.
+    pub images: &'a [ImageId],
+    /// The account that asks; at Huawei Cloud by its project and by its domain.
+    pub accounts: &'a [AccountId],
+    /// The accounts to be added, removed, or that answer.
     pub recipients: &'a [AccountId],
     /// The region named.
     pub region: Option<&'a RegionId>,
@@ -329,8 +350,8 @@ impl Scripted {
 impl When {
     fn matches(&self, request: &Traits<'_>) -> bool {
         self.action.as_deref().is_none_or(|action| action == request.action)
-            && self.image.as_ref().is_none_or(|image| request.image == Some(image))
-            && self.account.as_ref().is_none_or(|account| request.account == account)
+            && self.image.as_ref().is_none_or(|image| request.images.contains(image))
+            && self.account.as_ref().is_none_or(|account| request.accounts.contains(account))
             && self.recipient.as_ref().is_none_or(|account| request.recipients.contains(account))
             && self.region.as_ref().is_none_or(|region| request.region == Some(region))
     }
@@ -342,7 +363,7 @@ mod tests {
 
     fn strikes(weather: &mut Weather, action: &str, account: &str) -> Vec<&'static str> {
         let account = AccountId::from(account);
-        let request = Traits { action, image: None, account: &account, recipients: &[], region: None };
+        let request = Traits { action, images: &[], accounts: &[account], recipients: &[], region: None };
         weather.befall(&request).iter().map(Then::kind).collect()
     }
 

@@ -69,14 +69,27 @@ impl Image {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
-    /// Accounts that were not among the recipients and now are.
+    /// Recipients that were not there and now are.
     pub added: Vec<AccountId>,
-    /// Accounts that were among the recipients and were removed (one that was added again is in both).
+    /// Recipients that were there and were removed (one that was added again is in both).
     pub removed: Vec<AccountId>,
     /// Whether the image was deleted.
     pub deleted: bool,
     /// Whether the image became public (true) or ceased to be (false).
     pub published: Option<bool>,
+    /// Recipients already there whose answer to the offer changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<Answered>,
+}
+
+/// A recipient's answer to an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answered {
+    /// Who.
+    pub recipient: AccountId,
+    /// The offer's status from now on, in the vendor's word: `accepted`, `rejected`; `pending` where it was made anew.
+    pub status: String,
 }
 
 impl Effect {
@@ -323,7 +336,8 @@ fn effect_on(image: &Image, add: &[AccountId], remove: &[AccountId], public: Opt
     let removed: Vec<_> = remove.iter().filter(|account| image.is_shared_with(account)).cloned().collect();
     let present = |account: &AccountId| image.is_shared_with(account) && !removed.contains(account);
     let added = add.iter().filter(|account| !present(account)).cloned().collect();
-    Effect { added, removed, deleted: false, published: public.filter(|public| *public != image.spec.public) }
+    let published = public.filter(|public| *public != image.spec.public);
+    Effect { added, removed, published, ..Effect::default() }
 }
 
 fn grants_after(image: &Image, effect: &Effect, now: Timestamp) -> Vec<Grant> {

@@ -1,5 +1,6 @@
 //! The world file: what a world is made of, as written in YAML or JSON. Unknown fields are errors.
 
+use super::huawei::HuaweiFile;
 use super::names::{AccountId, ImageId, RegionId};
 use super::rules::Rules;
 use jiff::Timestamp;
@@ -22,6 +23,9 @@ pub struct WorldFile {
     /// The images there are.
     #[serde(default)]
     pub images: Vec<ImageSpec>,
+    /// Huawei Cloud's part; what is above is Alibaba Cloud's. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub huawei: Option<HuaweiFile>,
 }
 
 /// The vendor's sites; an account belongs to one.

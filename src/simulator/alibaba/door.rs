@@ -1,15 +1,15 @@
 //! The front door's socket side: reads requests within bounds, carries out delays and cuts, sends answers.
 
-use super::{Reply, Wire, handle};
+use super::{Reply, handle};
 use crate::simulator::line::{CuttableListener, Line};
 use crate::simulator::state::Shared;
+use crate::simulator::wire::{Wire, half_of};
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, stream};
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -32,17 +32,7 @@ pub(in crate::simulator) async fn serve(
 }
 
 async fn answer(State(state): State<Shared>, ConnectInfo(line): ConnectInfo<Line>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())));
-    let wire = Wire {
-        method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: headers.collect(),
-        body: body.to_vec(),
-    };
+    let Some(wire) = Wire::read(request, MAX_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
     let request_id = request_id(rand::random());
     let reply = handle(&mut state.lock(), &wire, &request_id);
     if reply.delay_millis > 0 {
@@ -66,17 +56,6 @@ fn respond(reply: Reply) -> Result<Response, axum::http::Error> {
         return response.header(CONTENT_LENGTH, reply.body.len()).body(half_of(reply.body));
     }
     response.body(Body::from(reply.body))
-}
-
-/// Half of the body, then an error; the pause between lets the half reach the wire first.
-fn half_of(body: String) -> Body {
-    let mut half = Bytes::from(body);
-    half.truncate(half.len() / 2);
-    let broken = stream::once(async {
-        tokio::task::yield_now().await;
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-    });
-    Body::from_stream(stream::iter([Ok(half)]).chain(broken))
 }
 
 /// An upper-case UUID, version 4.

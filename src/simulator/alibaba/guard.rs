@@ -1,9 +1,9 @@
 //! Who asks: checks a request's key, token, signature, nonce and date, in the vendor's order.
 
-use super::Wire;
 use super::signature::Claim;
 use crate::simulator::names::AccountId;
 use crate::simulator::rules::{self, Refusal};
+use crate::simulator::wire::Wire;
 use crate::simulator::world::World;
 use crate::simulator::world_file::Key;
 use jiff::{SignedDuration, Timestamp};

@@ -14,11 +14,12 @@ mod tests;
 pub(super) use door::serve;
 pub(super) use guard::Nonces;
 
-use super::journal::{Asked, Cut, Entry};
+use super::journal::{Asked, Cut, Entry, Provider};
 use super::names::{ImageId, RegionId};
 use super::rules::{self, Refusal};
 use super::state::State;
 use super::weather::{Then, Traits};
+use super::wire::Wire;
 use super::world::Effect;
 use answers::Format;
 use guard::Caller;
@@ -27,21 +28,7 @@ use operations::{Call, Operation};
 use params::Params;
 use serde_json::{Value, json};
 
-/// A request as it came over the wire; header names in lower case.
-#[derive(Debug, Clone)]
-struct Wire {
-    method: String,
-    path: String,
-    query: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
 impl Wire {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim())
-    }
-
     fn params(&self) -> Params {
         let form =
             self.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
@@ -123,8 +110,8 @@ fn take_step(
     let recipients = [asked.add.as_slice(), asked.remove.as_slice()].concat();
     let weather = state.weather.befall(&Traits {
         action,
-        image: image.as_ref(),
-        account: &caller.account,
+        images: image.as_slice(),
+        accounts: std::slice::from_ref(&caller.account),
         recipients: &recipients,
         region: region.as_ref(),
     });
@@ -161,6 +148,7 @@ fn entry(
         Err(refusal) => (refusal.status, refusal.code.as_str()),
     };
     Entry {
+        provider: Some(Provider::Alibaba),
         key_id: caller.map(|caller| caller.key_id.clone()),
         host: wire.header("host").unwrap_or_default().to_owned(),
         region: params.get("RegionId").map(RegionId::from),

@@ -67,6 +67,7 @@ pub(super) fn asked(params: &Params) -> Asked {
         force: flag("Force").unwrap_or_default(),
         dry_run: flag("DryRun").unwrap_or_default(),
         is_public: flag("IsPublic"),
+        ..Asked::default()
     }
 }
 

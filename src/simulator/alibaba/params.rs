@@ -1,28 +1,8 @@
-//! The parameters of an RPC-style request, from query and form body, and the form encoding they travel in.
+//! The parameters of an RPC-style request, from query and form body.
 
 use crate::simulator::names::{AccountId, ImageId, RegionId};
 use crate::simulator::rules::{self, Refusal};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
-
-/// What RFC 3986 leaves as it is.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// Encodes as the signature's canonical form does.
-pub(super) fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
-}
-
-/// Decodes pairs by the form rules: `+` is a space. A pair without `=` has an empty value.
-pub(super) fn decode_pairs(text: &str) -> Vec<(String, String)> {
-    let decode = |part: &str| percent_decode(part.replace('+', " ").as_bytes()).decode_utf8_lossy().into_owned();
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        })
-        .collect()
-}
+use crate::simulator::wire::decode_pairs;
 
 /// The parameters of one request.
 #[derive(Debug, Clone, Default)]
@@ -101,14 +81,6 @@ impl Params {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plus_is_a_space_and_escapes_are_bytes() {
-        let pairs = decode_pairs("ImageName=%E6%B5%8B+%2A~%2B%27&Tag.2.Value=&bare");
-        let expected = [("ImageName", "测 *~+'"), ("Tag.2.Value", ""), ("bare", "")];
-        assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        assert_eq!(encode("镜像 a*b~c/d+e"), "%E9%95%9C%E5%83%8F%20a%2Ab~c%2Fd%2Be");
-    }
 
     #[test]
     fn lists_are_in_the_order_of_their_numbers() {

@@ -1,9 +1,8 @@
 //! Signature version 3, `ACS3-HMAC-SHA256`, from the server's side: which key a request claims, and whether the
 //! signature is that key's. Whether the key exists and the nonce is new is for `guard.rs`.
 
-use super::Wire;
-use super::params::{decode_pairs, encode};
 use crate::simulator::rules::{self, Refusal};
+use crate::simulator::wire::{Wire, decode_pairs, encode};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 

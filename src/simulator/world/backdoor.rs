@@ -53,7 +53,7 @@ pub struct AccountPatch {
 }
 
 impl World {
-    /// The world as a file; its `clock` is for the caller to fill in.
+    /// The world as a file; its `clock` and Huawei Cloud's part are for the caller to fill in.
     pub fn dump(&self) -> WorldFile {
         let images = self.images.values().map(|image| ImageSpec {
             shared_with: image.grants.iter().map(|grant| grant.account.clone()).collect(),
@@ -65,6 +65,7 @@ impl World {
             regions: self.regions.clone(),
             accounts: self.accounts.values().cloned().collect(),
             images: images.collect(),
+            huawei: None,
         }
     }
 

@@ -25,6 +25,7 @@ pub struct Simulator {
     /// Its process, to freeze or kill it.
     pub process: Child,
     cloud: String,
+    huawei: String,
     control: String,
     http: reqwest::Client,
 }
@@ -53,19 +54,24 @@ impl Simulator {
             .arguments(["--cloud-address".to_owned(), address.to_string()])
             .arguments(["--control-address", "127.0.0.1:0", "--print-addresses"])
             .start(run_dir)?;
-        let (cloud, control) = eventually(START, "the simulator's addresses", async || {
+        let (cloud, huawei, control) = eventually(START, "the simulator's addresses", async || {
             process.ensure_running()?;
             Ok(process.log().lines().find_map(addresses))
         })
         .await?;
         // No idle connections: each would be driven by the runtime of the test that opened it, and die with it.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(CALL).build()?;
-        Ok(Self { process, cloud, control, http })
+        Ok(Self { process, cloud, huawei, control, http })
     }
 
-    /// The address of the simulated clouds, `http://127.0.0.1:PORT`.
+    /// The address of the simulated Alibaba Cloud, `http://127.0.0.1:PORT`.
     pub fn cloud(&self) -> &str {
         &self.cloud
+    }
+
+    /// The address of the simulated Huawei Cloud, its IAM and the IMS of all regions, `http://127.0.0.1:PORT`.
+    pub fn huawei(&self) -> &str {
+        &self.huawei
     }
 
     /// The address of the control interface, `http://127.0.0.1:PORT`.
@@ -151,7 +157,8 @@ impl Simulator {
     }
 }
 
-fn addresses(line: &str) -> Option<(String, String)> {
+fn addresses(line: &str) -> Option<(String, String, String)> {
     let line: Value = serde_json::from_str(line).ok()?;
-    Some((line.get("cloud")?.as_str()?.to_owned(), line.get("control")?.as_str()?.to_owned()))
+    let address = |of: &str| Some(line.get(of)?.as_str()?.to_owned());
+    Some((address("cloud")?, address("huawei")?, address("control")?))
 }

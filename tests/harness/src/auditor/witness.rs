@@ -52,7 +52,9 @@ impl Act {
     }
 
     pub(super) fn changes(&self) -> bool {
-        !["Describe", "Get", "List"].iter().any(|verb| self.action.starts_with(verb))
+        !["Describe", "Get", "List", "Show", "GlanceList", "GlanceShow", "Keystone"]
+            .iter()
+            .any(|verb| self.action.starts_with(verb))
     }
 
     pub(super) fn line(&self) -> String {
