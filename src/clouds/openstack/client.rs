@@ -1,0 +1,402 @@
+//! One project of one cloud, ready to be called. Every call is made once, and once more with another token if its own was
+//! refused; whether and when it is made again is decided by those who know why it was made.
+//!
+//! Glance (33, every database) may hold two rows of one member when two requests to add it meet, and a removal then answers
+//! 204 for one row while the project keeps its access. So a removal lists the members afterwards and removes again, and
+//! this client writes to one image one call at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
+
+use super::faults::{Operation, glance_fault};
+use super::keystone::{Keystone, Token, Wanted};
+use super::wire::{self, ImageSeen};
+use crate::clouds::connect::{Edge, OpenStackAccess};
+use crate::clouds::fault::{Conflict, Missing, Refusal};
+use crate::clouds::transport::{Answer as HttpAnswer, Request};
+use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::image::{
+    Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility,
+};
+
+/// Images asked for in one page. Glance allows 1,000, but a row may have many properties, and answers are bounded.
+const PAGE_SIZE: &str = "200";
+/// Most pages read of each of the three lists of received images.
+const PAGES_MAX: usize = 50;
+/// Most removals of one member: each removes one row.
+const REMOVALS_MAX: usize = 5;
+/// Between two removals of one member: the second fails within one second on databases that count whole
+/// seconds (`MariaDB`).
+const REMOVAL_PAUSE: Duration = Duration::from_millis(1100);
+
+/// The only content type in which Glance takes changes of an image (API page of `PATCH /v2/images/{id}`).
+const PATCH: &str = "application/openstack-images-v2.1-json-patch";
+
+type Turns = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
+
+/// The client of one account. Shares connections and budgets with all others of the process.
+pub struct OpenStackCloud {
+    keystone: Keystone,
+    project: PartyId,
+    edge: Edge,
+    writing: Mutex<Turns>,
+    removal_pause: Duration,
+}
+
+impl fmt::Debug for OpenStackCloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenStackCloud").field("project", &self.project).finish_non_exhaustive()
+    }
+}
+
+/// One call of Glance.
+struct Question<'a> {
+    operation: Operation,
+    method: Method,
+    /// Below `/v2/images`.
+    path: Vec<&'a str>,
+    query: &'a [(&'a str, &'a str)],
+    body: Option<(&'static str, Value)>,
+    /// The status of success.
+    wanted: u16,
+}
+
+impl<'a> Question<'a> {
+    fn read(path: impl IntoIterator<Item = &'a str>) -> Self {
+        let path = path.into_iter().collect();
+        Self { operation: Operation::Read, method: Method::GET, path, query: &[], body: None, wanted: 200 }
+    }
+}
+
+impl OpenStackCloud {
+    /// A client; nothing is sent yet.
+    pub fn new(access: OpenStackAccess, edge: &Edge) -> Self {
+        Self {
+            project: access.project.clone(),
+            keystone: Keystone::new(access, edge.clone()),
+            edge: edge.clone(),
+            writing: Mutex::default(),
+            removal_pause: REMOVAL_PAUSE,
+        }
+    }
+
+    /// Makes one call and returns the body of its answer.
+    async fn call(&self, region: &RegionId, question: Question<'_>, lane: Lane) -> Result<Vec<u8>, Fault> {
+        let mut token = self.keystone.token(Wanted::Valid, lane).await?;
+        let mut answer = self.send(&token, region, &question, lane).await?;
+        if answer.status == 401 {
+            // Revoked, or ended early: refused before anything was done.
+            token = self.keystone.token(Wanted::OtherThan(&token), lane).await?;
+            answer = self.send(&token, region, &question, lane).await?;
+        }
+        if answer.status == question.wanted {
+            return Ok(answer.body);
+        }
+        let fault = glance_fault(question.operation, &answer);
+        if let Fault::Throttled { retry_after: Some(wait) } = fault {
+            self.edge.budgets.hold_back(self.keystone.budget_account(), region.as_str(), wait);
+        }
+        tracing::debug!(method = %question.method, status = answer.status, %fault, "a call to Glance failed");
+        Err(fault)
+    }
+
+    async fn send(
+        &self,
+        token: &Token,
+        region: &RegionId,
+        question: &Question<'_>,
+        lane: Lane,
+    ) -> Result<HttpAnswer, Fault> {
+        let mut url: Url = token.image_service(region)?.clone();
+        url.path_segments_mut()
+            .map_err(|()| Fault::Unintelligible)?
+            .pop_if_empty()
+            .extend(["v2", "images"])
+            .extend(&question.path);
+        if !question.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(question.query);
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(HeaderName::from_static("x-auth-token"), token.value.clone());
+        let mut body = Vec::new();
+        if let Some((content_type, value)) = &question.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            body = value.to_string().into_bytes();
+        }
+        self.edge.budgets.take(self.keystone.budget_account(), region.as_str(), lane).await?;
+        self.edge.transport.send(Request { method: question.method.clone(), url, headers, body }).await
+    }
+
+    async fn read_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageSeen>, Fault> {
+        match self.call(&at.region, Question::read([at.image.as_str()]), lane).await {
+            Ok(body) => wire::read_image(&body, &at.image, &self.project),
+            Err(Fault::NotFound(Missing::Image)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Why members are neither shown nor changed: Glance says the same of rights and of the image's visibility.
+    async fn why_no_members(&self, at: &ImageRef, fault: Fault, lane: Lane) -> Fault {
+        if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
+            return fault;
+        }
+        let facts = match self.read_image(at, lane).await {
+            Ok(None) => return Fault::NotFound(Missing::Image),
+            Ok(Some(seen)) => seen.facts,
+            Err(other) => return other,
+        };
+        match (facts.ownership, facts.visibility, fault) {
+            (Ownership::Own, Visibility::Private, _) => Fault::Conflict(Conflict::ImagePrivate),
+            (Ownership::Own, Visibility::Public, _) => {
+                Fault::Refused { refusal: Refusal::Image, code: "NotShared".to_owned() }
+            }
+            // It is there, and yet it is not: that proves nothing.
+            (Ownership::Own, Visibility::Shared, Fault::NotFound(_)) => Fault::Unintelligible,
+            (_, _, Fault::NotFound(_)) => Fault::Forbidden { code: "NotOwner".to_owned() },
+            (_, _, fault) => fault,
+        }
+    }
+
+    /// Holds the turn to write to one image.
+    async fn turn(&self, at: &ImageRef) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            writing.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(writing.entry((at.region.clone(), at.image.clone())).or_default())
+        };
+        turn.lock_owned().await
+    }
+
+    async fn add(&self, at: &ImageRef, member: &PartyId, lane: Lane) -> Result<(), Fault> {
+        let question = Question {
+            operation: Operation::AddMember,
+            method: Method::POST,
+            body: Some(("application/json", json!({"member": member}))),
+            ..Question::read([at.image.as_str(), "members"])
+        };
+        match self.call(&at.region, question, lane).await {
+            Ok(body) => wire::read_member(&body, &at.image, member).map(drop),
+            // It is a member already.
+            Err(Fault::Conflict(_)) => Ok(()),
+            Err(fault) => Err(self.why_no_members(at, fault, lane).await),
+        }
+    }
+
+    /// Removes a member until a list shows nobody of its name.
+    async fn remove(&self, at: &ImageRef, member: &Recipient, lane: Lane) -> Result<(), Fault> {
+        for number in 1..=REMOVALS_MAX {
+            let question = Question {
+                operation: Operation::Change,
+                method: Method::DELETE,
+                wanted: 204,
+                ..Question::read([at.image.as_str(), "members", member.id.as_str()])
+            };
+            match self.call(&at.region, question, lane).await {
+                // Not there: of what else is not there the list tells.
+                Ok(_) | Err(Fault::NotFound(Missing::Image)) => {}
+                Err(fault) => return Err(self.why_no_members(at, fault, lane).await),
+            }
+            if !self.list_recipients(at, lane).await?.recipients.contains_key(member) {
+                return Ok(());
+            }
+            tracing::warn!(image = %at.image, %member, number, "a member is still listed after its removal");
+            tokio::time::sleep(self.removal_pause).await;
+        }
+        Err(Fault::Conflict(Conflict::ImageBusy))
+    }
+
+    /// The pages of one list of what is shared with this project and was answered so; whether all of them arrived.
+    async fn list_answered(
+        &self,
+        region: &RegionId,
+        (word, answer): (&str, Answer),
+        images: &mut BTreeMap<ImageId, ReceivedImage>,
+        mut lane: Lane,
+    ) -> Result<bool, Fault> {
+        let mut marker: Option<ImageId> = None;
+        for _ in 0..PAGES_MAX {
+            let mut query = vec![("visibility", "shared"), ("member_status", word), ("limit", PAGE_SIZE)];
+            query.extend(marker.as_ref().map(|marker| ("marker", marker.as_str())));
+            let body = self.call(region, Question { query: &query, ..Question::read([]) }, lane).await?;
+            let page = wire::read_images(&body, &self.project)?;
+            let received = |seen: ImageSeen| Some((seen.id.clone(), self.received(seen, answer)?));
+            images.extend(page.rows.into_iter().filter_map(received));
+            if page.marker.is_none() {
+                return Ok(true);
+            }
+            if page.marker == marker {
+                return Err(Fault::Unintelligible);
+            }
+            marker = page.marker;
+            // What was begun is ended: a list longer than what `Resync` may take at once would never be whole.
+            lane = lane.max(Lane::Acceptance);
+        }
+        Ok(false)
+    }
+
+    fn received(&self, seen: ImageSeen, answer: Answer) -> Option<ReceivedImage> {
+        let ImageSeen { id: image, facts: ImageFacts { ownership, name, kind, state, .. }, .. } = seen;
+        let Ownership::Received { owner } = ownership else { return None };
+        let through = self.project.clone();
+        let via = BTreeMap::from([(Recipient { kind: RecipientKind::Project, id: through.clone() }, Some(answer))]);
+        Some(ReceivedImage { image, through, owner, name, kind, state, answer: Some(answer), via })
+    }
+}
+
+fn only_projects(recipient: &Recipient) -> Result<(), Fault> {
+    match recipient.kind {
+        RecipientKind::Project => Ok(()),
+        RecipientKind::Account | RecipientKind::Organization => {
+            Err(Fault::Refused { refusal: Refusal::Recipient, code: "NotAProject".to_owned() })
+        }
+    }
+}
+
+#[async_trait]
+impl Cloud for OpenStackCloud {
+    async fn identity(&self) -> Result<PartyId, Fault> {
+        let token = self.keystone.token(Wanted::Fresh, Lane::Acceptance).await?;
+        Ok(token.project().clone())
+    }
+
+    async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
+        self.keystone.token(Wanted::Valid, Lane::Acceptance).await?.regions()
+    }
+
+    fn party(&self, _: &RegionId) -> Option<PartyId> {
+        Some(self.project.clone())
+    }
+
+    async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
+        Ok(self.read_image(at, lane).await?.map(|seen| seen.facts))
+    }
+
+    async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
+        match self.call(&at.region, Question::read([at.image.as_str(), "members"]), lane).await {
+            Ok(body) => wire::read_members(&body, &at.image),
+            Err(fault) => Err(self.why_no_members(at, fault, lane).await),
+        }
+    }
+
+    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault> {
+        let _turn = self.turn(at).await;
+        match (change.add.as_slice(), change.remove.as_slice()) {
+            ([], []) => {}
+            ([new], []) => {
+                only_projects(new)?;
+                self.add(at, &new.id, lane).await?;
+            }
+            ([], [old]) => {
+                only_projects(old)?;
+                self.remove(at, old, lane).await?;
+            }
+            _ => {
+                return Err(Fault::Refused {
+                    refusal: Refusal::Unknown,
+                    code: "TooManyRecipientsInOneCall".to_owned(),
+                });
+            }
+        }
+        Ok(Submitted::Done)
+    }
+
+    async fn open_for_sharing(&self, at: &ImageRef, lane: Lane) -> Result<(), Fault> {
+        let _turn = self.turn(at).await;
+        let question = Question {
+            operation: Operation::Change,
+            method: Method::PATCH,
+            body: Some((PATCH, json!([{"op": "replace", "path": "/visibility", "value": "shared"}]))),
+            ..Question::read([at.image.as_str()])
+        };
+        let body = self.call(&at.region, question, lane).await?;
+        let seen = wire::read_image(&body, &at.image, &self.project)?;
+        let shared = seen.is_some_and(|seen| seen.facts.visibility == Visibility::Shared);
+        if shared { Ok(()) } else { Err(Fault::Unintelligible) }
+    }
+
+    async fn follow_job(&self, _: &RegionId, _: &JobId, _: Lane) -> Result<JobProgress, Fault> {
+        Ok(JobProgress::Ended)
+    }
+
+    async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
+        let _turn = self.turn(at).await;
+        let question = Question {
+            operation: Operation::DeleteImage,
+            method: Method::DELETE,
+            wanted: 204,
+            ..Question::read([at.image.as_str()])
+        };
+        let Err(fault) = self.call(&at.region, question, Lane::Edit).await else { return Ok(()) };
+        if !matches!(fault, Fault::Forbidden { .. }) {
+            return Err(fault);
+        }
+        // Glance says the same of a protected image and of one that is not ours.
+        Err(match self.read_image(at, Lane::Edit).await? {
+            Some(seen) if seen.protected && seen.facts.ownership == Ownership::Own => {
+                Fault::Conflict(Conflict::ImageProtected)
+            }
+            Some(_) => fault,
+            None => Fault::NotFound(Missing::Image),
+        })
+    }
+
+    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault> {
+        // What everybody may use is not shared with anybody.
+        let Some(seen) = self
+            .read_image(at, lane)
+            .await?
+            .filter(|seen| seen.facts.ownership != Ownership::Own && seen.facts.visibility == Visibility::Shared)
+        else {
+            return Ok(None);
+        };
+        let path = [at.image.as_str(), "members", self.project.as_str()];
+        match self.call(&at.region, Question::read(path), lane).await {
+            Ok(body) => Ok(self.received(seen, wire::read_member(&body, &at.image, &self.project)?)),
+            Err(Fault::NotFound(Missing::Image)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
+        let (mut images, mut complete, mut lane) = (BTreeMap::new(), true, lane);
+        // Rows carry no answer, hence three lists; in this order, so that an offer answered meanwhile is in one of them.
+        // Images their owner hides from lists (`os_hidden`) are in none.
+        for list in [("pending", Answer::Pending), ("rejected", Answer::Rejected), ("accepted", Answer::Accepted)] {
+            complete &= self.list_answered(region, list, &mut images, lane).await?;
+            lane = lane.max(Lane::Acceptance);
+        }
+        Ok(ReceivedList { images: images.into_values().collect(), complete })
+    }
+
+    async fn answer(&self, at: &ImageRef, reply: &Reply, lane: Lane) -> Result<Submitted, Fault> {
+        let status = match reply {
+            Reply::Accept { .. } => "accepted",
+            Reply::Reject => "rejected",
+        };
+        let question = Question {
+            operation: Operation::Change,
+            method: Method::PUT,
+            body: Some(("application/json", json!({"status": status}))),
+            ..Question::read([at.image.as_str(), "members", self.project.as_str()])
+        };
+        let body = self.call(&at.region, question, lane).await?;
+        wire::read_member(&body, &at.image, &self.project)?;
+        Ok(Submitted::Done)
+    }
+
+    fn call_shape(&self) -> CallShape {
+        CallShape { recipients: 1, both_ways: false }
+    }
+}
+
+#[cfg(test)]
+mod tests;
