@@ -10,13 +10,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use imageshare_harness::proxy::{Call, Deed, Rule, Upstream, Which};
-use imageshare_harness::{ControlPlane, assets, run};
+use imageshare_harness::{ControlPlane, assets, eventually, run};
 use imageshare_operator::api::{CloudImage, ImageShare};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use support::behind::Behind;
 use support::sights::MODIFY;
-use support::{Player, world};
+use support::{PATIENCE, Player, world};
 use tokio::time::sleep;
 
 const OUTAGE: Duration = Duration::from_secs(30);
@@ -30,6 +30,9 @@ const UNDER_WAY: SignedDuration = SignedDuration::from_secs(1);
 /// What an account may be called at once after a rest, and then each second.
 const BURST: usize = 10;
 const PER_SECOND: usize = 5;
+
+/// Tries at one object during an outage: pauses double from a second to 20 s, each cut by up to a half by chance.
+const TRIES: usize = 8;
 
 /// Drift is looked for often, so that there is something to do all the time; all else is at its default.
 const ARGUMENTS: [&str; 6] =
@@ -70,6 +73,10 @@ async fn judge_recovery(behind: &Behind, player: &Player, ended: Timestamp) -> R
     behind.audit(&[player], &[]).await
 }
 
+fn share_path(player: &Player, share: &str) -> String {
+    format!("/namespaces/{}/imageshares/{share}", player.namespace.name())
+}
+
 fn between(from: Timestamp, to: Timestamp) -> impl Fn(&Call) -> bool {
     move |call| call.asked_at > from && call.asked_at <= to
 }
@@ -106,15 +113,22 @@ async fn half_a_minute_without_the_api_server() -> Result<()> {
     let control_plane: &'static ControlPlane = Box::leak(Box::new(control_plane));
     let behind = Behind::start_on(control_plane, world(), &ARGUMENTS).await?;
     let players = try_join_all((0..3).map(|_| enter(&behind))).await?;
-    // Right before: it may or may not get through.
+    // Right before: it is heard of, and nothing more can be written about it.
+    let unwritten = behind.proxy.add(Rule::new(Which::write().to(Upstream::Kubernetes), Deed::CutBefore));
     try_join_all(players.iter().map(|player| player.share("early", [6]))).await?;
+    eventually(PATIENCE, "each early share to be met", async || {
+        let hits = unwritten.hits();
+        let met = |player: &Player| hits.iter().any(|call| call.path.contains(&share_path(player, "early")));
+        Ok(players.iter().all(met).then_some(()))
+    })
+    .await?;
     // The last wishes nobody hears of before the end.
     let unheard = behind.proxy.add(Rule::new(Which::any().to(Upstream::Kubernetes), Deed::CutBefore));
     behind.proxy.disconnect(Upstream::Kubernetes);
     let began = Timestamp::now();
     try_join_all(players.iter().map(wish_during)).await?;
     control_plane.stop_api_server()?;
-    drop(unheard);
+    drop((unwritten, unheard));
     sleep(OUTAGE).await;
     let back = Timestamp::now();
     control_plane.start_api_server().await?;
@@ -135,6 +149,8 @@ async fn half_a_minute_without_the_api_server() -> Result<()> {
     ensure!((1..=10 * 30).contains(&asked.len()), "{} requests to an API server that is away", asked.len());
     for player in &players {
         judge_calls(player, &calls, began, ended)?;
+        let tries = asked.iter().filter(|call| call.path.contains(&share_path(player, "early"))).count();
+        ensure!((1..=TRIES).contains(&tries), "{tries} tries at one share in {OUTAGE:?}");
     }
     Ok(())
 }
