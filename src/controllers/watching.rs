@@ -1,9 +1,10 @@
 //! The watches: one per kind, each feeding a cache and telling the other controllers what a change concerns them. Objects
 //! lose their managed fields before they are cached.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -26,13 +27,15 @@ use super::{acceptance, cloud_account, cloud_image, image_share};
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
+use crate::planning::schedule::{Verdict, pause};
 
 /// Reconciles of one kind that run at the same time. Two cloud accounts never wait for each other below it; the calls of
 /// one account are paced by its budget.
 const CONCURRENCY: u16 = 64;
 
-/// The longest pause between two tries to watch.
-const LONGEST_WATCH_PAUSE: Duration = Duration::from_secs(8);
+/// The longest pause between two tries to watch. An API server that comes back costs up to four of them: the last try that
+/// found nobody, one before it serves our kinds, a watch from a version it knows no more, and a list before it is filled.
+const LONGEST_WATCH_PAUSE: Duration = Duration::from_secs(4);
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -213,6 +216,23 @@ impl Backoff for WatchBackoff {
     }
 }
 
+/// How many looks at an object failed in a row, by uid: while the API server is away, the tries of each grow rare.
+#[derive(Default)]
+struct Failures(Mutex<HashMap<String, u32>>);
+
+impl Failures {
+    fn add(&self, uid: &str) -> u32 {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = all.entry(uid.to_owned()).or_default();
+        *failures = failures.saturating_add(1);
+        *failures
+    }
+
+    fn end(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
 /// Nothing may act before every cache that chooses credentials or wishes has been filled once.
 fn all_ready(stores: &Stores) -> impl Future<Output = ()> + Clone + Send + use<> {
     use futures::FutureExt;
@@ -248,6 +268,8 @@ async fn control<K, F>(
     F: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
 {
     let stop = stop.clone();
+    let failures = Arc::new(Failures::default());
+    let failed = Arc::clone(&failures);
     let told = futures::stream::poll_fn(move |task| told.poll_recv(task));
     Controller::for_stream(objects, store)
         .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
@@ -256,15 +278,20 @@ async fn control<K, F>(
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(
             move |object, ctx| {
-                let ready = ready.clone();
+                let (ready, failures) = (ready.clone(), Arc::clone(&failures));
                 async move {
                     ready.await;
-                    reconcile(object, ctx).await
+                    let uid = object.uid().unwrap_or_default();
+                    let action = reconcile(object, ctx).await?;
+                    failures.end(&uid);
+                    Ok::<_, ReconcileError>(action)
                 }
             },
-            |object, error, ctx| {
+            move |object, error, ctx| {
                 tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
-                Action::requeue(ctx.settings.pace.retry_first.mul_f64(0.5 + ctx.chance()))
+                let failures = failed.add(&object.uid().unwrap_or_default());
+                let verdict = Verdict::Retrying { not_before: None };
+                Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now()))
             },
             Arc::clone(ctx),
         )

@@ -88,7 +88,7 @@ impl Stage {
         control_plane.install(&assets::workspace().join("crds")).await?;
         let cloud = Simulator::start(&run, &world()).await?;
         let kubeconfig = control_plane.kubeconfig_path();
-        let history = History::of_sharing(&kubeconfig).await?;
+        let history = History::of_sharing(&control_plane).await?;
         let proxy = FaultProxy::start(&run, &kubeconfig, cloud.cloud()).await?;
         let launch =
             Operator::launch(proxy.kubeconfig())?.arguments(["--allowed-endpoint", &proxy.cloud()]).arguments(QUICK);

@@ -21,11 +21,15 @@ pub struct Behind {
 impl Behind {
     /// Starts everything, the operator with `arguments`. Lives as long as its process.
     pub async fn start(world: Value, arguments: &[&str]) -> Result<Self> {
-        let control_plane = ControlPlane::shared().await?;
+        Self::start_on(ControlPlane::shared().await?, world, arguments).await
+    }
+
+    /// The same on an API server which a test may stop.
+    pub async fn start_on(control_plane: &'static ControlPlane, world: Value, arguments: &[&str]) -> Result<Self> {
         let run = run::folder_of_this_binary()?;
         let cloud = Simulator::start(&run, &world).await?;
         let kubeconfig = control_plane.kubeconfig_path();
-        let history = History::of_sharing(&kubeconfig).await?;
+        let history = History::of_sharing(control_plane).await?;
         let proxy = FaultProxy::start(&run, &kubeconfig, cloud.cloud()).await?;
         let launch = Operator::launch(proxy.kubeconfig())?
             .arguments(["--allowed-endpoint", &proxy.cloud()])

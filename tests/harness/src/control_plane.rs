@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -30,8 +31,8 @@ const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,ser
 pub struct ControlPlane {
     // Dropped in this order: clients of a server before the server.
     controller_manager: Option<Child>,
-    api_server: Option<Child>,
-    etcd: Child,
+    api_server: Mutex<Option<Child>>,
+    etcd: Mutex<Child>,
     api_server_launch: Launch,
     run: PathBuf,
     servers: PathBuf,
@@ -75,10 +76,10 @@ impl ControlPlane {
         let (client_port, peer_port, port) = (ports::free()?, ports::free()?, ports::free()?);
         let etcd_address = format!("http://127.0.0.1:{client_port}");
         let etcd = etcd(&servers, run_dir, &etcd_address, peer_port).start(run_dir)?;
-        let mut control_plane = Self {
+        let control_plane = Self {
             controller_manager: None,
-            api_server: None,
-            etcd,
+            api_server: Mutex::new(None),
+            etcd: Mutex::new(etcd),
             api_server_launch: api_server(&servers, &credentials, &etcd_address, port),
             run: run_dir.to_path_buf(),
             servers,
@@ -106,15 +107,15 @@ impl ControlPlane {
         Ok(self)
     }
 
-    /// Starts the API server, again on the same port and data; nothing happens if it runs.
-    pub async fn start_api_server(&mut self) -> Result<()> {
-        if self.api_server.is_some() {
+    /// Starts the API server, again on the same port and data; nothing happens if it runs. For one caller at a time.
+    pub async fn start_api_server(&self) -> Result<()> {
+        if lock(&self.api_server).is_some() {
             return Ok(());
         }
         let mut child = self.api_server_launch.start(&self.run)?;
-        let (chain, etcd) = (self.credentials.serving_chain(), &mut self.etcd);
+        let chain = self.credentials.serving_chain();
         eventually(START, "the API server's certificate", async || {
-            etcd.ensure_running()?;
+            lock(&self.etcd).ensure_running()?;
             child.ensure_running()?;
             // Written with its key in one go, but not at once.
             let text = fs::read_to_string(&chain).unwrap_or_default();
@@ -130,25 +131,24 @@ impl ControlPlane {
             Ok(Api::<Namespace>::all(client).get_opt("default").await?)
         })
         .await?;
-        self.api_server = Some(child);
+        *lock(&self.api_server) = Some(child);
         Ok(())
     }
 
-    /// Kills the API server, as an outage would; etcd and the controller manager stay.
-    pub fn stop_api_server(&mut self) {
-        // Dropping it kills it.
-        self.api_server = None;
-    }
-
-    /// The API server's process, to freeze and thaw it; `None` while it is stopped.
-    pub fn api_server(&mut self) -> Option<&mut Child> {
-        self.api_server.as_mut()
+    /// Kills the API server (SIGKILL), as an outage would, and waits until it has gone; etcd with its data and the
+    /// controller manager stay. Fails if it does not run.
+    pub fn stop_api_server(&self) -> Result<()> {
+        let mut child = lock(&self.api_server).take().context("the API server does not run")?;
+        child.kill9();
+        Ok(())
     }
 
     /// The process ids of the servers and of their keepers.
     pub fn pids(&self) -> Vec<u32> {
-        let servers = [Some(&self.etcd), self.api_server.as_ref(), self.controller_manager.as_ref()];
-        servers.into_iter().flatten().flat_map(|server| [server.pid(), server.keeper_pid()]).collect()
+        let of = |server: &Child| [server.pid(), server.keeper_pid()];
+        let (etcd, api_server) = (of(&lock(&self.etcd)), lock(&self.api_server).as_ref().map(of));
+        let servers = [Some(etcd), api_server, self.controller_manager.as_ref().map(of)];
+        servers.into_iter().flatten().flatten().collect()
     }
 
     /// The folder with logs, credentials and data.
@@ -214,6 +214,10 @@ impl ControlPlane {
         self.kubectl(&[&wait[..], &names].concat()).await?;
         Ok(())
     }
+}
+
+fn lock<T>(server: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    server.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A client with the rights of a kubeconfig's user.

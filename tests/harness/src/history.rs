@@ -1,27 +1,25 @@
-//! Every version of the objects of our kinds that was ever in etcd, in order, as the API server's watch tells them.
+//! Every version of the custom resources of a group that was ever in etcd, in order, as etcd's own watch tells them: an API
+//! server that ends and comes back forgets what was before, etcd does not.
 //!
 //! A version is not missed silently: where the watch has a gap, [`History::versions`] fails.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use futures::TryStreamExt as _;
+use anyhow::{Context as _, Result, bail, ensure};
 use jiff::Timestamp;
-use kube::api::{Api, DynamicObject, ListParams, WatchEvent, WatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::Value;
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
 
 use crate::background::Background;
-use crate::control_plane::client_of;
+use crate::control_plane::ControlPlane;
 use crate::wait::eventually;
 
-/// One watch request lasts this long at most, in seconds; the next begins where it ended.
-const WATCH: u32 = 290;
-
-/// How long the recorder may lag behind the API server.
+/// How long the recorder may lag behind etcd.
 const LAG: Duration = Duration::from_secs(30);
+
+/// A key beside those of the API server, by which the recorder proves that it has seen all before.
+const MARK: &str = "~harness";
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,14 +76,46 @@ impl Version {
 struct Recorded {
     versions: Vec<Version>,
     gaps: Vec<String>,
+    /// All up to this revision is known.
+    until: u64,
 }
 
-impl Recorded {
-    fn push(&mut self, change: Change, object: DynamicObject) -> Result<()> {
-        let revision = object.metadata.resource_version.as_deref().context("a version has a number")?.parse()?;
-        let object = serde_json::to_value(object)?;
-        self.versions.push(Version { change, revision, seen_at: Timestamp::now(), object });
-        Ok(())
+/// etcd's interface in JSON, for the keys of one group of custom resources.
+#[derive(Debug, Clone)]
+struct Keys {
+    http: reqwest::Client,
+    address: String,
+    prefix: String,
+}
+
+impl Keys {
+    async fn call(&self, path: &str, body: &Value) -> Result<reqwest::Response> {
+        let request = self.http.post(format!("{}{path}", self.address)).body(body.to_string());
+        Ok(request.send().await?.error_for_status()?)
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> Result<Value> {
+        Ok(serde_json::from_str(&self.call(path, body).await?.text().await?)?)
+    }
+
+    /// The range of all keys with the prefix.
+    fn range(&self) -> Value {
+        // The prefix ends with a slash; the next character is a zero.
+        let end = format!("{}0", self.prefix.trim_end_matches('/'));
+        json!({"key": encoded(&self.prefix), "range_end": encoded(&end)})
+    }
+
+    async fn count(&self) -> Result<(u64, u64)> {
+        let mut range = self.range();
+        range["count_only"] = json!(true);
+        let answer = self.ask("/v3/kv/range", &range).await?;
+        Ok((number(&answer, "/count").unwrap_or_default(), revision_of(&answer)?))
+    }
+
+    /// Writes the mark; gives its revision.
+    async fn mark(&self) -> Result<u64> {
+        let key = encoded(&format!("{}{MARK}", self.prefix));
+        revision_of(&self.ask("/v3/kv/put", &json!({"key": key, "value": encoded("")})).await?)
     }
 }
 
@@ -93,75 +123,40 @@ impl Recorded {
 #[derive(Debug)]
 pub struct History {
     recorded: Arc<Mutex<Recorded>>,
-    kubeconfig: std::path::PathBuf,
-    kinds: Vec<ApiResource>,
+    keys: Keys,
     _background: Background,
 }
 
 impl History {
-    /// Records these kinds (group, version, kind) from now on. Fails if there is an object of them already: its earlier
-    /// versions could not be told.
-    ///
-    /// `kubeconfig` leads to the API server itself, not through a proxy that plays tricks.
-    pub async fn start(kubeconfig: &Path, group: &str, version: &str, kinds: &[&str]) -> Result<Self> {
+    /// Records all custom resources of a group from now on. Fails if there is one already: its earlier versions could not
+    /// be told.
+    pub async fn start(control_plane: &ControlPlane, group: &str) -> Result<Self> {
         let background = Background::start("history")?;
-        let recorded = Arc::new(Mutex::new(Recorded::default()));
-        let kinds: Vec<ApiResource> =
-            kinds.iter().map(|kind| ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))).collect();
-        for kind in &kinds {
-            let (kubeconfig, kind, into) = (kubeconfig.to_path_buf(), kind.clone(), recorded.clone());
-            let begun = background.handle().spawn(async move {
-                let api: Api<DynamicObject> = Api::all_with(client_of(&kubeconfig).await?, &kind);
-                let list = api.list(&ListParams::default()).await?;
-                ensure!(list.items.is_empty(), "there are objects of kind {} already", kind.kind);
-                let revision = list.metadata.resource_version.context("a list has a version")?;
-                tokio::spawn(record(api, kind.kind, revision, into));
-                Ok(())
-            });
-            begun.await??;
-        }
-        Ok(Self { recorded, kubeconfig: kubeconfig.to_path_buf(), kinds, _background: background })
+        // No idle connections: each would be driven by the runtime of the test that opened it, and die with it.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
+        let address = control_plane.etcd_address().to_owned();
+        let keys = Keys { http, address, prefix: format!("/registry/{group}/") };
+        let (count, revision) = keys.count().await?;
+        ensure!(count == 0, "there are {count} objects of {group} already");
+        let recorded = Arc::new(Mutex::new(Recorded { until: revision, ..Recorded::default() }));
+        background.handle().spawn(record(keys.clone(), recorded.clone()));
+        Ok(Self { recorded, keys, _background: background })
     }
 
-    /// The same for the three kinds of this operator.
-    pub async fn of_sharing(kubeconfig: &Path) -> Result<Self> {
-        Self::start(kubeconfig, "imageshare.dev", "v1alpha1", &["CloudAccount", "CloudImage", "ImageShare"]).await
+    /// The same for the kinds of this operator.
+    pub async fn of_sharing(control_plane: &ControlPlane) -> Result<Self> {
+        Self::start(control_plane, "imageshare.dev").await
     }
 
-    /// Every version until now, in etcd's order. Waits until the recorder knows what the API server knows now; fails if
-    /// it does not, or if a version was missed.
+    /// Every version until now, in etcd's order. Waits until the recorder knows all that is in etcd now; fails if it does
+    /// not, or if a version was missed.
     pub async fn versions(&self) -> Result<Vec<Version>> {
-        for kind in &self.kinds {
-            self.catch_up(kind).await?;
-        }
-        let recorded = lock(&self.recorded);
-        ensure!(recorded.gaps.is_empty(), "the history has gaps: {}", recorded.gaps.join("; "));
-        let mut versions = recorded.versions.clone();
-        versions.sort_by_key(|version| version.revision);
-        Ok(versions)
-    }
-
-    /// Every object of a fresh list must be known in at least that version, and none more may live.
-    async fn catch_up(&self, kind: &ApiResource) -> Result<()> {
-        let api: Api<DynamicObject> = Api::all_with(client_of(&self.kubeconfig).await?, kind);
-        let list = api.list(&ListParams::default()).await?;
-        let wanted: Vec<(String, u64)> = list
-            .items
-            .iter()
-            .filter_map(|o| Some((o.metadata.uid.clone()?, o.metadata.resource_version.as_ref()?.parse().ok()?)))
-            .collect();
-        let at: u64 = list.metadata.resource_version.context("a list has a version")?.parse()?;
+        let mark = self.keys.mark().await?;
         eventually(LAG, "the recorder to catch up", async || {
             let recorded = lock(&self.recorded);
-            let newest = |uid: &str| recorded.versions.iter().rfind(|v| v.uid() == uid);
-            for (uid, revision) in &wanted {
-                ensure!(newest(uid).is_some_and(|v| v.revision >= *revision), "{uid} is not known at {revision}");
-            }
-            let gone = recorded.versions.iter().filter(|v| v.kind() == kind.kind && v.revision <= at).all(|v| {
-                let lives = wanted.iter().any(|(uid, _)| uid == v.uid());
-                lives || newest(v.uid()).is_some_and(|last| last.change == Change::Deleted || last.revision > at)
-            });
-            Ok(gone.then_some(()))
+            ensure!(recorded.gaps.is_empty(), "the history has gaps: {}", recorded.gaps.join("; "));
+            ensure!(recorded.until >= mark, "all is known until {} of {mark}", recorded.until);
+            Ok(Some(recorded.versions.clone()))
         })
         .await
     }
@@ -171,48 +166,78 @@ fn lock(recorded: &Mutex<Recorded>) -> MutexGuard<'_, Recorded> {
     recorded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Watches one kind for ever; after a break it goes on from the last version it knows.
-async fn record(api: Api<DynamicObject>, kind: String, mut revision: String, into: Arc<Mutex<Recorded>>) {
-    let params = WatchParams::default().timeout(WATCH);
+/// Watches for ever; after a break it goes on from the last revision it knows.
+async fn record(keys: Keys, into: Arc<Mutex<Recorded>>) {
     loop {
-        if let Err(error) = watch_once(&api, &params, &mut revision, &into).await {
-            let gone = matches!(&error, kube::Error::Api(status) if status.code == 410);
-            if gone {
-                lock(&into).gaps.push(format!("{kind} after {revision}: {error}"));
-                return;
-            }
-            // The API server is away; tests do that.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if let Err(error) = watch_once(&keys, &into).await {
+            lock(&into).gaps.push(format!("{error:#}"));
+            return;
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn watch_once(
-    api: &Api<DynamicObject>,
-    params: &WatchParams,
-    revision: &mut String,
-    into: &Mutex<Recorded>,
-) -> Result<(), kube::Error> {
-    let events = api.watch(params, revision).await?;
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.try_next().await? {
-        let (change, object) = match event {
-            WatchEvent::Added(object) => (Change::Added, object),
-            WatchEvent::Modified(object) => (Change::Modified, object),
-            WatchEvent::Deleted(object) => (Change::Deleted, object),
-            WatchEvent::Bookmark(mark) => {
-                *revision = mark.metadata.resource_version;
-                continue;
-            }
-            WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
-        };
-        if let Some(version) = &object.metadata.resource_version {
-            revision.clone_from(version);
-        }
-        let mut recorded = lock(into);
-        if let Err(error) = recorded.push(change, object) {
-            recorded.gaps.push(format!("a version that cannot be kept: {error:#}"));
+/// Until the connection ends. Fails only where something is missed.
+async fn watch_once(keys: &Keys, into: &Mutex<Recorded>) -> Result<()> {
+    let mut range = keys.range();
+    range["start_revision"] = json!(lock(into).until + 1);
+    range["prev_kv"] = json!(true);
+    let Ok(mut answer) = keys.call("/v3/watch", &json!({"create_request": range})).await else { return Ok(()) };
+    let mut text = Vec::new();
+    while let Ok(Some(more)) = answer.chunk().await {
+        text.extend_from_slice(&more);
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            take(keys, &serde_json::from_slice(&line)?, into)?;
         }
     }
     Ok(())
+}
+
+/// One answer of the watch: the events of one or more revisions, all of each.
+fn take(keys: &Keys, answer: &Value, into: &Mutex<Recorded>) -> Result<()> {
+    ensure!(answer.pointer("/result/canceled") != Some(&json!(true)), "etcd ended the watch: {answer}");
+    let events = answer.pointer("/result/events").and_then(Value::as_array).into_iter().flatten();
+    let mut recorded = lock(into);
+    for event in events {
+        let revision = number(event, "/kv/mod_revision").context("an event has a revision")?;
+        if decoded(event, "/kv/key")? != format!("{}{MARK}", keys.prefix).as_bytes() {
+            recorded.versions.push(version(event, revision)?);
+        }
+        recorded.until = recorded.until.max(revision);
+    }
+    Ok(())
+}
+
+fn version(event: &Value, revision: u64) -> Result<Version> {
+    let created = event.pointer("/kv/create_revision") == event.pointer("/kv/mod_revision");
+    let (change, text) = match event.get("type").and_then(Value::as_str) {
+        // What is gone has no value any more; its last one was the one before.
+        Some("DELETE") => (Change::Deleted, decoded(event, "/prev_kv/value")?),
+        None | Some("PUT") if created => (Change::Added, decoded(event, "/kv/value")?),
+        None | Some("PUT") => (Change::Modified, decoded(event, "/kv/value")?),
+        Some(other) => bail!("an event of type {other}"),
+    };
+    let mut object: Value = serde_json::from_slice(&text).context("a custom resource is stored as JSON")?;
+    // It is not stored: it is the revision.
+    object["metadata"]["resourceVersion"] = json!(revision.to_string());
+    Ok(Version { change, revision, seen_at: Timestamp::now(), object })
+}
+
+fn encoded(text: &str) -> Value {
+    json!(ByteString(text.as_bytes().to_vec()))
+}
+
+fn decoded(value: &Value, pointer: &str) -> Result<Vec<u8>> {
+    let text = value.pointer(pointer).with_context(|| format!("no {pointer} in {value}"))?;
+    Ok(serde_json::from_value::<ByteString>(text.clone())?.0)
+}
+
+/// etcd tells 64-bit numbers as strings.
+fn number(value: &Value, pointer: &str) -> Option<u64> {
+    value.pointer(pointer)?.as_str()?.parse().ok()
+}
+
+fn revision_of(answer: &Value) -> Result<u64> {
+    number(answer, "/header/revision").with_context(|| format!("no revision in {answer}"))
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imageshare_harness::{ControlPlane, Namespace, eventually, run};
+use imageshare_harness::{ControlPlane, History, Namespace, assets, eventually, run};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 
@@ -15,21 +15,37 @@ fn config_map(name: &str) -> ConfigMap {
     ConfigMap { metadata, ..ConfigMap::default() }
 }
 
+fn share(namespace: &str, name: &str) -> String {
+    let recipient = "{type: Account, id: \"1000000000000001\"}";
+    format!(
+        "apiVersion: imageshare.dev/v1alpha1\nkind: ImageShare\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+         spec: {{imageRef: {{name: golden}}, recipients: [{recipient}]}}\n"
+    )
+}
+
 #[tokio::test]
 async fn api_server_comes_back_with_its_objects_and_ends_without_a_trace() {
     let begin = Instant::now();
-    let mut control_plane = ControlPlane::start(&run::folder("control-plane").unwrap()).await.unwrap();
+    let control_plane = ControlPlane::start(&run::folder("control-plane").unwrap()).await.unwrap();
     println!("without a controller manager: ready after {:?}", begin.elapsed());
     let namespace = Namespace::create(&control_plane.client().await.unwrap(), "kept").await.unwrap();
     namespace.api::<ConfigMap>().create(&PostParams::default(), &config_map("kept")).await.unwrap();
+    control_plane.install(&assets::workspace().join("crds")).await.unwrap();
+    let history = History::of_sharing(&control_plane).await.unwrap();
+    control_plane.apply(&share(namespace.name(), "before")).await.unwrap();
 
-    control_plane.stop_api_server();
+    control_plane.stop_api_server().unwrap();
+    assert!(control_plane.stop_api_server().is_err());
     assert!(namespace.api::<ConfigMap>().get("kept").await.is_err());
     let begin = Instant::now();
     control_plane.start_api_server().await.unwrap();
     println!("API server ready again after {:?}", begin.elapsed());
     // The same client: the address and the authority are the same as before.
     namespace.api::<ConfigMap>().get("kept").await.unwrap();
+    control_plane.apply(&share(namespace.name(), "after")).await.unwrap();
+    let versions = history.versions().await.unwrap();
+    let names: Vec<&str> = versions.iter().map(|version| version.name()).collect();
+    assert_eq!(names, ["before", "after"], "the history goes on where the API server was away");
 
     let (pids, data) = (control_plane.pids(), control_plane.run_dir().join("etcd-data"));
     assert_eq!(pids.len(), 4);

@@ -10,9 +10,10 @@ use futures::TryStreamExt as _;
 use imageshare_harness::control_plane::client_of;
 use imageshare_harness::history::Change;
 use imageshare_harness::proxy::{Deed, Moment, Rule, Upstream, Which};
-use imageshare_harness::{ControlPlane, FaultProxy, History, Namespace, Simulator, run};
+use imageshare_harness::{ControlPlane, FaultProxy, History, Namespace, Simulator, assets, run};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ObjectMeta, Patch, PatchParams};
+use kube::api::{PostParams, WatchEvent, WatchParams};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
@@ -202,21 +203,29 @@ async fn watches_pass_as_they_come_and_can_be_cut() -> Result<()> {
 
 #[tokio::test]
 async fn every_version_of_an_object_is_in_the_history() -> Result<()> {
-    let servers = servers().await;
-    let kubeconfig = servers.control_plane.kubeconfig_path();
-    let history = History::start(&kubeconfig, "node.k8s.io", "v1", &["RuntimeClass"]).await?;
-    let classes: Api<k8s_openapi::api::node::v1::RuntimeClass> = Api::all(servers.control_plane.client().await?);
-    let class = serde_json::from_value(json!({"metadata": {"name": "a"}, "handler": "h"}))?;
-    classes.create(&PostParams::default(), &class).await?;
+    let control_plane = &servers().await.control_plane;
+    control_plane.install(&assets::workspace().join("crds")).await?;
+    let history = History::of_sharing(control_plane).await?;
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("imageshare.dev", "v1alpha1", "ImageShare"));
+    let shares: Api<DynamicObject> = Api::namespaced_with(control_plane.client().await?, "default", &kind);
+    let recipients = json!([{"type": "Account", "id": "1000000000000001"}]);
+    let spec = json!({"spec": {"imageRef": {"name": "golden"}, "recipients": recipients}});
+    shares.create(&PostParams::default(), &DynamicObject::new("a", &kind).data(spec)).await?;
+    let mut told = Vec::new();
     for n in 0..20 {
         let change = Patch::Merge(json!({"metadata": {"labels": {"n": format!("{n}")}}}));
-        classes.patch("a", &PatchParams::default(), &change).await?;
+        told.push(shares.patch("a", &PatchParams::default(), &change).await?.metadata.resource_version.unwrap());
     }
-    classes.delete("a", &DeleteParams::default()).await?;
+    shares.delete("a", &DeleteParams::default()).await?;
     let versions = history.versions().await?;
     assert_eq!(versions.len(), 22);
     assert_eq!((versions[0].change, versions[21].change), (Change::Added, Change::Deleted));
+    assert!(versions[1..21].iter().all(|version| version.change == Change::Modified));
     assert!(versions.windows(2).all(|pair| pair[0].revision < pair[1].revision));
-    assert_eq!(versions[20].text("/metadata/labels/n"), "19");
+    assert!(versions.iter().all(|version| version.kind() == "ImageShare" && version.name() == "a"));
+    let numbers: Vec<String> = versions[1..21].iter().map(|version| version.revision.to_string()).collect();
+    assert_eq!(numbers, told, "the API server's numbers");
+    assert_eq!(versions[21].text("/metadata/labels/n"), "19");
+    assert_eq!(history.versions().await?.len(), 22, "nothing is told twice");
     Ok(())
 }

@@ -16,7 +16,7 @@ const OVER_LIMIT: [&str; 1] = ["QuotaExceed.ShareImageUser"];
 enum Claim {
     /// Nothing: it ended, or has no consent.
     None,
-    /// It is being deleted: what it still has is judged when it leaves.
+    /// It is being deleted: what it had is judged when it leaves.
     Leaving,
     /// It may be wished or not: consent that only labels tell.
     Unclear,
@@ -103,10 +103,11 @@ impl Auditor {
                 continue;
             }
             for recipient in recipients(self.witnessed.as_wished(share)) {
-                // Once another share claimed it while this one was leaving, it was that one's.
+                // Once another share claimed it while this one was leaving, it was that one's; not if that one was
+                // leaving too, or each would excuse the other.
                 let kept = self.witnessed.while_leaving(share).into_iter().any(|revision| {
                     let claims = self.claims_by(image, recipient, revision, share.seen_at);
-                    claims.into_iter().any(|(claim, title)| claim != Claim::None && title != self::title(share))
+                    claims.into_iter().any(|(claim, title)| claim > Claim::Leaving && title != self::title(share))
                 });
                 let retained = ledger_state(image, recipient) == Some("Retained");
                 if let Some(act) = self.left_behind(life, share, recipient).filter(|_| !kept && !retained) {

@@ -194,6 +194,27 @@ fn a_share_that_came_after_the_ledger_was_written_excuses_its_revoke() {
 }
 
 #[test]
+fn whoever_was_not_wanted_in_one_list_the_call_may_have_seen_may_be_revoked() {
+    let marked = || shared().share("t", &[ANNE]).share_deleting("s", &[ANNE]).ledger(&[(ANNE, "Revoking")]);
+    // The list after the intent may have shown the edit.
+    assert_eq!(marked().share("t", &[BOB]).revokes(&[ANNE]).found(), []);
+    assert_eq!(marked().share("t", &[BOB]).share("t", &[ANNE]).revokes(&[ANNE]).found(), []);
+    assert_eq!(marked().share("t", &[BOB]).share("u", &[ANNE]).revokes(&[ANNE]).found(), []);
+}
+
+#[test]
+fn a_revoke_of_somebody_wanted_in_every_list_the_call_may_have_seen_is_found() {
+    let marked = || shared().share("t", &[ANNE]).share_deleting("s", &[ANNE]).ledger(&[(ANNE, "Revoking")]);
+    let wrongful = [Invariant::NoWrongfulRevoke];
+    // Edited, and still named; edited away too late; another took over before; the intent was written again after.
+    assert_eq!(marked().share("t", &[ANNE, BOB]).revokes(&[ANNE]).found(), wrongful);
+    assert_eq!(marked().revokes(&[ANNE]).wait(1).share("t", &[BOB]).found(), wrongful);
+    assert_eq!(marked().share("u", &[ANNE]).share("t", &[BOB]).revokes(&[ANNE]).found(), wrongful);
+    let again = marked().share("t", &[BOB]).share("t", &[ANNE]).wait(1).wrote_again(7);
+    assert_eq!(again.revokes(&[ANNE]).found(), wrongful);
+}
+
+#[test]
 fn a_revoke_without_the_ledger_saying_so_is_found() {
     let story = shared().ledger(&[(ANNE, "Granted")]).share_deleting("s", &[ANNE]).revokes(&[ANNE]);
     assert_eq!(story.found(), [Invariant::NoWrongfulRevoke]);
@@ -212,6 +233,34 @@ fn what_another_share_wishes_or_policy_retains_may_stay() {
     let retain = |share: &mut Value| share["spec"]["deletionPolicy"] = json!("Retain");
     assert_eq!(shared().share_with(Change::Deleted, "s", &[ANNE], retain).found(), []);
     assert_eq!(ended().ledger(&[(ANNE, "Retained")]).share_gone("s", &[ANNE]).found(), []);
+}
+
+#[test]
+fn what_another_share_claimed_while_one_was_leaving_is_that_ones() {
+    let claimed = || ended().share("t", &[ANNE]);
+    assert_eq!(claimed().share("t", &[BOB]).share_gone("s", &[ANNE]).found(), []);
+    assert_eq!(claimed().share_deleting("t", &[ANNE]).share_gone("s", &[ANNE]).found(), []);
+}
+
+#[test]
+fn what_no_other_share_claimed_while_one_was_leaving_is_a_leak() {
+    let before = || shared().share("t", &[ANNE]).share("t", &[BOB]);
+    let leak = [Invariant::NoLeak];
+    // Given up before; claimed for somebody else; claimed only after.
+    assert_eq!(before().share_deleting("s", &[ANNE]).share_gone("s", &[ANNE]).found(), leak);
+    assert_eq!(ended().share("t", &[BOB]).share_gone("s", &[ANNE]).found(), leak);
+    assert_eq!(ended().share_gone("s", &[ANNE]).wait(1).share("t", &[ANNE]).found(), leak);
+}
+
+#[test]
+fn shares_that_leave_together_do_not_excuse_each_other() {
+    let both = || shared().share("t", &[ANNE]).share_deleting("s", &[ANNE]).share_deleting("t", &[ANNE]);
+    let leak = [Invariant::NoLeak];
+    // `s` was let go because of `t`, which now answers, whichever leaves first.
+    assert_eq!(both().share_gone("s", &[ANNE]).share_gone("t", &[ANNE]).found(), leak);
+    assert_eq!(both().share_gone("t", &[ANNE]).share_gone("s", &[ANNE]).found(), leak);
+    let revoked = both().ledger(&[(ANNE, "Revoking")]).revokes(&[ANNE]);
+    assert_eq!(revoked.share_gone("t", &[ANNE]).share_gone("s", &[ANNE]).found(), []);
 }
 
 #[test]
