@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::faults::tells_a_stranger;
 use super::super::wire::images::{read_image, read_images};
 use super::{HuaweiCloud, Members, pairs};
+use crate::clouds::fault::Missing;
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
 use crate::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList};
@@ -137,6 +138,7 @@ impl HuaweiCloud {
     ) -> Result<bool, Fault> {
         let mut here = BTreeSet::new();
         let mut marker: Option<String> = None;
+        let mut whole = true;
         for _ in 0..IMAGE_PAGES_MAX {
             let mut query = pairs([
                 ("__imagetype", "shared"),
@@ -144,10 +146,14 @@ impl HuaweiCloud {
                 ("member_status", word(answer)),
                 ("limit", &IMAGES_PER_PAGE.to_string()),
             ]);
-            query.extend(marker.take().map(|marker| ("marker".to_owned(), marker)));
-            let page = read_images(&self.images(region, project, query, lane).await?, project)?;
-            let full = page.sent >= IMAGES_PER_PAGE;
-            let last = page.last;
+            query.extend(marker.iter().map(|marker| ("marker".to_owned(), marker.clone())));
+            let body = match self.images(region, project, query, lane).await {
+                // The image the list goes on from was taken away in between.
+                Err(Fault::NotFound(Missing::Image)) if marker.is_some() => return Ok(false),
+                body => body?,
+            };
+            let page = read_images(&body, project)?;
+            whole &= page.whole;
             for (image, facts) in page.rows {
                 if !here.insert(image.clone()) {
                     // One row twice: another one may have slipped through, and the marker may never move.
@@ -157,9 +163,9 @@ impl HuaweiCloud {
                     received(image.clone(), project, facts, Some(answer), BTreeMap::new()).map(|one| (image, one)),
                 );
             }
-            marker = page.next.or(last.filter(|_| full));
+            marker = page.next;
             if marker.is_none() {
-                return Ok(true);
+                return Ok(whole);
             }
         }
         Ok(false)

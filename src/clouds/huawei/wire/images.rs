@@ -44,12 +44,13 @@ struct ImageRow {
 pub(in super::super) struct ImagePage {
     /// Those of this page, as sent: duplicates included, deleted ones not.
     pub(in super::super) rows: Vec<(ImageId, ImageFacts)>,
-    /// How many rows were sent.
-    pub(in super::super) sent: usize,
-    /// The id of the last row sent: by it the vendor's lists go on.
-    pub(in super::super) last: Option<String>,
-    /// The marker of the next page, where the vendor gives one.
+    /// The marker of the next page: the one the vendor gives or, where it says nothing of pages, the id of the last row.
+    /// Then only an empty page is the end: a short one may have been filtered after it was cut.
     pub(in super::super) next: Option<String>,
+    /// Whether the vendor says that there are more pages.
+    pub(in super::super) more: bool,
+    /// Whether the page has as many rows as it says.
+    pub(in super::super) whole: bool,
 }
 
 /// Reads a list asked for one image, seen by `project`; no row means that the project does not see the image.
@@ -58,9 +59,9 @@ pub(in super::super) fn read_image(
     asked: &ImageId,
     project: &PartyId,
 ) -> Result<Option<ImageFacts>, Fault> {
-    let ImagePage { mut rows, next, .. } = read_images(body, project)?;
+    let ImagePage { mut rows, more, whole, .. } = read_images(body, project)?;
     // Where the filter was not heeded, or rows are held back, absence is not shown.
-    if next.is_some() || rows.len() > 1 || rows.iter().any(|(id, _)| id != asked) {
+    if more || !whole || rows.len() > 1 || rows.iter().any(|(id, _)| id != asked) {
         return Err(Fault::Unintelligible);
     }
     Ok(rows.pop().map(|(_, facts)| facts))
@@ -75,12 +76,15 @@ pub(in super::super) fn read_images(body: &[u8], project: &PartyId) -> Result<Im
         .filter(|row| row.status != "deleted")
         .map(|row| Ok((ImageId::parse(&row.id).map_err(|_| Fault::Unintelligible)?, facts_of(row, project)?)))
         .collect::<Result<_, Fault>>()?;
-    Ok(ImagePage {
-        rows,
-        sent: sent.len(),
-        last: sent.last().map(|row| row.id.clone()),
-        next: answer.page_info.map_or(Ok(None), PageInfo::next)?,
-    })
+    let whole = answer.page_info.as_ref().and_then(|info| info.current_count).is_none_or(|count| count == sent.len());
+    let (next, more) = match answer.page_info {
+        Some(info) => {
+            let next = info.next()?;
+            (next.clone(), next.is_some())
+        }
+        None => (sent.last().map(|row| row.id.clone()), false),
+    };
+    Ok(ImagePage { rows, next, more, whole })
 }
 
 fn facts_of(row: &ImageRow, project: &PartyId) -> Result<ImageFacts, Fault> {
@@ -236,6 +240,7 @@ mod tests {
             "<html>",
             r#"{"images":null}"#,
             r#"{"images":[],"page_info":{"next_marker":"x"}}"#,
+            r#"{"images":[],"page_info":{"current_count":1}}"#,
             &format!(r#"{{"images":[],"page_info":{{"next_marker":"{}"}}}}"#, "x".repeat(2000)),
             &format!(r#"{{"images":[{row},{row}]}}"#),
             &FULL[..FULL.len() - 1],
@@ -262,6 +267,9 @@ mod tests {
         let rows = FULL.strip_suffix('}').unwrap();
         let body = format!(r#"{rows},"page_info":{{"next_marker":"abc","current_count":1}}}}"#);
         let page = read_images(body.as_bytes(), &PartyId::parse(PROJECT).unwrap());
-        assert_eq!(page.unwrap().next.as_deref(), Some("abc"));
+        let page = page.unwrap();
+        assert_eq!((page.next.as_deref(), page.more, page.whole), (Some("abc"), true, true));
+        let last = read_images(FULL.as_bytes(), &PartyId::parse(PROJECT).unwrap()).unwrap();
+        assert_eq!((last.next.as_deref(), last.more, last.whole), (Some(image().as_str()), false, true));
     }
 }

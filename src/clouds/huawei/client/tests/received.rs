@@ -118,7 +118,7 @@ fn rows(numbers: std::ops::Range<usize>) -> Scripted {
 async fn three_lists_of_all_pages_make_the_received_images() {
     let mine = image_row(&id(900), PROJECT, "shared");
     let accepted = images(&[mine, image_row(&id(901), OTHER, "shared")]);
-    let here = Setting::new([accepted, rows(0..100), rows(100..130), images(&[])]).await;
+    let here = Setting::new([accepted, rows(0..0), rows(0..100), rows(100..130), rows(0..0), rows(0..0)]).await;
     let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
     assert!(list.complete);
     let count = |answer| list.images.iter().filter(|image| image.answer == Some(answer)).count();
@@ -127,13 +127,37 @@ async fn three_lists_of_all_pages_make_the_received_images() {
     let page = |status: &str, marker: &str| {
         format!("GET /v2/cloudimages?__imagetype=shared&limit=100&{marker}member_status={status}&visibility=shared")
     };
-    let second = page("pending", &format!("marker={}&", id(99)));
-    assert_eq!(here.asked(), [page("accepted", ""), page("pending", ""), second, page("rejected", "")]);
+    let after = |status: &str, last: usize| page(status, &format!("marker={}&", id(last)));
+    let wanted = [
+        page("accepted", ""),
+        after("accepted", 901),
+        page("pending", ""),
+        after("pending", 99),
+        after("pending", 129),
+        page("rejected", ""),
+    ];
+    assert_eq!(here.asked(), wanted);
+}
+
+#[tokio::test]
+async fn a_list_whose_end_the_vendor_tells_is_not_asked_on() {
+    let told = |rows: &[serde_json::Value], next: Option<&str>, count: usize| {
+        let info = serde_json::json!({"next_marker": next, "current_count": count});
+        says(200, serde_json::json!({"images": rows, "page_info": info}).to_string())
+    };
+    let row = |number| [image_row(&id(number), OTHER, "shared")];
+    let script = [told(&row(1), Some("m"), 1), told(&row(2), None, 1), told(&[], None, 0), told(&[], None, 0)];
+    let here = Setting::new(script).await;
+    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    assert_eq!((list.images.len(), list.complete, here.calls()), (2, true, 4));
+    assert!(here.asked()[1].contains("&marker=m&"));
+    let here = Setting::new([told(&row(1), None, 2), told(&[], None, 0), told(&[], None, 0)]).await;
+    assert!(!here.cloud.list_received(&region(), Lane::Resync).await.unwrap().complete, "fewer rows than it says");
 }
 
 #[tokio::test]
 async fn an_answer_of_the_projects_own_stands_above_what_the_account_brings() {
-    let here = Setting::new([rows(0..2), rows(0..1), rows(1..2)]).await;
+    let here = Setting::new([rows(0..2), rows(0..0), rows(0..1), rows(0..0), rows(1..2), rows(0..0)]).await;
     let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
     let answers: Vec<_> = list.images.iter().map(|image| (image.image.to_string(), image.answer.unwrap())).collect();
     assert_eq!(answers, [(id(0), Answer::Pending), (id(1), Answer::Rejected)]);
@@ -144,16 +168,17 @@ async fn an_answer_of_the_projects_own_stands_above_what_the_account_brings() {
 async fn every_named_project_of_the_region_is_listed() {
     let key = Credentials::access_key("k", "s", None).unwrap();
     let second = format!("{:032x}", 2);
-    let answers = [rows(0..1), images(&[]), images(&[]), rows(0..2), images(&[]), images(&[])];
+    let none = || rows(0..0);
+    let answers = [rows(0..1), none(), none(), none(), rows(0..2), none(), none(), none()];
     let here = Setting::with(key, &[PROJECT, &second, PROJECT], answers).await;
     let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
     let through: Vec<&str> = list.images.iter().map(|image| image.through.as_str()).collect();
     assert_eq!(through, [PROJECT, &second, &second]);
-    for call in 0..6 {
-        let project = if call < 3 { PROJECT } else { &second };
+    for call in 0..8 {
+        let project = if call < 4 { PROJECT } else { &second };
         assert_eq!(here.header(call, "x-project-id").as_deref(), Some(project));
     }
-    assert_eq!(here.calls(), 6);
+    assert_eq!(here.calls(), 8);
 }
 
 #[tokio::test]
@@ -162,6 +187,10 @@ async fn lists_that_may_lack_an_image_are_incomplete_and_failing_ones_fail() {
     let here = Setting::new([rows(0..100), rows(0..100), images(&[]), images(&[])]).await;
     let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
     assert_eq!((list.images.len(), list.complete, here.calls()), (100, false, 4));
+    // The image that the next page begins after was taken away.
+    let here = Setting::new([rows(0..100), error("IMG.0144"), images(&[]), images(&[])]).await;
+    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    assert_eq!((list.images.len(), list.complete), (100, false));
     for (bad, wanted) in [(error("IMG.0061"), Fault::Unavailable), (says(200, "{}"), Fault::Unintelligible)] {
         let here = Setting::new([rows(0..100), bad]).await;
         assert_eq!(here.cloud.list_received(&region(), Lane::Resync).await, Err(wanted));
