@@ -1,10 +1,11 @@
-//! The simulator over real sockets: cuts, halved bodies and delays on the cloud port, and the control API.
-//! Requests to the cloud port are captures of the official SDK, sent byte for byte on a clock set to their date.
+//! The simulator over real sockets: cuts, halved bodies and delays on the cloud ports, and the control API.
+//! Requests to the cloud ports are captures of the official SDK, sent byte for byte on a clock set to their date.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use imageshare_operator::simulator::{Simulator, WorldFile};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,9 +30,14 @@ images: [{{id: {IMAGE}, region: cn-hangzhou, owner: '2000000000000000'}}]"
     WorldFile::parse(&text).unwrap()
 }
 
-/// Sends a captured request and reads until the server closes.
+/// Sends a captured request to Alibaba Cloud.
 async fn send(simulator: &Simulator, capture: &str) -> String {
-    let mut stream = TcpStream::connect(simulator.cloud_address()).await.unwrap();
+    send_to(simulator.cloud_address(), capture).await
+}
+
+/// Sends a captured request and reads until the server closes.
+async fn send_to(address: SocketAddr, capture: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
     let request = capture.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -172,8 +178,119 @@ async fn faults_are_listed_until_used_up_or_cleared() {
 #[tokio::test]
 async fn a_stopped_simulator_has_left_its_ports() {
     let simulator = Simulator::start_on_loopback(world()).await.unwrap();
-    let (cloud, control) = (simulator.cloud_address(), simulator.control_address());
+    let addresses = [simulator.cloud_address(), simulator.huawei_address(), simulator.control_address()];
     simulator.stop().await;
-    assert!(TcpStream::connect(cloud).await.is_err());
-    assert!(TcpStream::connect(control).await.is_err());
+    for address in addresses {
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}
+
+const HUAWEI_IMAGE: &str = "cc4f2d1e-0000-4000-8000-000000000001";
+const HUAWEI_PROJECT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const HUAWEI_ADD: &str = include_str!("captures/huawei/BatchAddMembers.raw");
+const HUAWEI_LIST: &str = include_str!("captures/huawei/ListImageMembers.raw");
+const HUAWEI_DELETE: &str = include_str!("captures/huawei/GlanceDeleteImage.raw");
+
+fn huawei_world() -> WorldFile {
+    let text = format!(
+        "
+clock: 2026-11-21T23:43:45Z
+regions: []
+accounts: []
+huawei:
+  sites: {{China: [cn-north-4]}}
+  domains:
+    - id: d0000000000000000000000000000000
+      site: China
+      keys: [{{ak: HPUAFAKEACCESSKEY001, sk: fakeHuaweiSecretKeyForCapture000000000001}}]
+      projects: [{{id: 0a1b2c3d4e5f60718293a4b5c6d7e8f9, region: cn-north-4}}]
+    - id: dddddddddddddddddddddddddddddddd
+      site: China
+      projects:
+        - {{id: {HUAWEI_PROJECT}, region: cn-north-4}}
+        - {{id: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, region: cn-north-4}}
+  images:
+    - {{id: {HUAWEI_IMAGE}, project: 0a1b2c3d4e5f60718293a4b5c6d7e8f9}}
+    - {{id: cc4f2d1e-0000-4000-8000-000000000002, project: 0a1b2c3d4e5f60718293a4b5c6d7e8f9}}"
+    );
+    WorldFile::parse(&text).unwrap()
+}
+
+#[tokio::test]
+async fn huaweis_port_answers_cuts_and_breaks_off_as_alibabas_does() {
+    let simulator = Simulator::start_on_loopback(huawei_world()).await.unwrap();
+    let send = |capture| send_to(simulator.huawei_address(), capture);
+    fault(&simulator, json!({"kind": "cutAfter"})).await;
+    assert_eq!(send(HUAWEI_ADD).await, "");
+    control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": 1})).await;
+    let list = send(HUAWEI_LIST).await;
+    assert!(
+        list.starts_with("HTTP/1.1 200") && list.contains("x-request-id: ") && list.contains(HUAWEI_PROJECT),
+        "{list}"
+    );
+    fault(&simulator, json!({"kind": "truncatedBody"})).await;
+    let (head, body) = send(HUAWEI_LIST).await.split_once("\r\n\r\n").map(|(h, b)| (h.to_owned(), b.len())).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert_eq!(body, length.parse::<usize>().unwrap() / 2, "{head}");
+    let deleted = send(HUAWEI_DELETE).await;
+    assert!(deleted.starts_with("HTTP/1.1 204") && deleted.ends_with("\r\n\r\n"), "{deleted}");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn the_control_api_changes_huaweis_world_and_shows_it() {
+    let simulator = Simulator::start_on_loopback(huawei_world()).await.unwrap();
+    let ask = |method, path, body| control(&simulator, method, path, body);
+    let member = json!({"type": "project", "id": HUAWEI_PROJECT, "status": "accepted"});
+    let change = json!({"image": HUAWEI_IMAGE, "add": [member], "remove": []});
+    let (status, effect) = ask(Method::POST, "/huawei/members", change).await;
+    assert_eq!((status, &effect["added"]), (200, &json!([HUAWEI_PROJECT])));
+    let path = format!("/huawei/projects/{HUAWEI_PROJECT}/received");
+    let received = json!({"project": HUAWEI_PROJECT, "images": [{"image": HUAWEI_IMAGE, "via": [member]}]});
+    assert_eq!(ask(Method::GET, &path, Value::Null).await, (200, received));
+    assert_eq!(ask(Method::GET, "/huawei/projects/none/received", Value::Null).await.0, 404);
+
+    let image_path = format!("/huawei/images/{HUAWEI_IMAGE}");
+    assert_eq!(ask(Method::PATCH, &image_path, json!({"protected": true, "status": "saving"})).await.0, 200);
+    let (_, world) = ask(Method::GET, "/world", Value::Null).await;
+    let image = &world["huawei"]["images"][0];
+    assert_eq!(
+        (&image["protected"], &image["status"], &image["members"]),
+        (&json!(true), &json!("saving"), &json!([member]))
+    );
+    let new = json!({"id": "cc4f2d1e-0000-4000-8000-00000000000a", "project": HUAWEI_PROJECT});
+    assert_eq!(ask(Method::POST, "/huawei/images", new.clone()).await.0, 200);
+    assert_eq!(ask(Method::POST, "/huawei/images", new).await.0, 400);
+    assert_eq!(ask(Method::PATCH, &image_path, json!({"delete": true})).await.0, 200);
+    assert_eq!(ask(Method::PATCH, &image_path, json!({"delete": true})).await.0, 404);
+    assert_eq!(ask(Method::PATCH, "/huawei/keys/HPUAFAKEACCESSKEY001", json!({"disabled": true})).await.0, 200);
+    assert_eq!(ask(Method::PATCH, "/huawei/domains/none", json!({"closed": true})).await.0, 404);
+    assert_eq!(
+        ask(Method::PATCH, "/huawei/domains/dddddddddddddddddddddddddddddddd", json!({"closed": true})).await.0,
+        200
+    );
+    assert!(send_to(simulator.huawei_address(), HUAWEI_LIST).await.starts_with("HTTP/1.1 401"));
+
+    assert_eq!(ask(Method::PUT, "/world", world).await.0, 200);
+    let (_, journal) = ask(Method::GET, "/journal", Value::Null).await;
+    let seed = journal["entries"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&seed["action"], &seed["provider"], &seed["effect"]["added"]),
+        (&json!("LoadWorld"), &json!("huawei"), &json!([HUAWEI_PROJECT]))
+    );
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_takes_effect_by_the_clock_and_needs_no_request_to_do_so() {
+    let mut world = huawei_world();
+    world.huawei.as_mut().unwrap().rules.job_millis = 20;
+    let simulator = Simulator::start_on_loopback(world).await.unwrap();
+    send_to(simulator.huawei_address(), HUAWEI_ADD).await;
+    assert_eq!(simulator.huawei_world().images().next().unwrap().members().len(), 0);
+    control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": 1})).await;
+    let effect = simulator.journal().pop().unwrap();
+    assert_eq!((effect.action.as_str(), effect.time.to_string().as_str()), ("JobEffect", "2026-11-21T23:43:45.02Z"));
+    assert!(!simulator.huawei_world().images().next().unwrap().members().is_empty());
+    simulator.stop().await;
 }
