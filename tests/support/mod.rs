@@ -152,7 +152,7 @@ pub async fn start(world: &Value, arguments: &[&str]) -> Result<Stage> {
     let run = run::folder_of_this_binary()?;
     let cloud = Simulator::start(&run, world).await?;
     let launch = Operator::launch(&control_plane.kubeconfig_path())?
-        .arguments(["--allowed-endpoint", cloud.cloud()])
+        .arguments(["--allowed-endpoint", cloud.cloud(), "--allowed-endpoint", cloud.huawei()])
         .arguments(arguments.iter().copied());
     let operator = Mutex::new(Operator::start(launch, &run)?);
     Ok(Stage { control_plane, cloud, operator, players: players_of(world) })

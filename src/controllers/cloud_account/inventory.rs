@@ -28,6 +28,9 @@ use crate::planning::trouble::{Trouble, name_some};
 /// Writes to the API server that run at the same time for one account.
 const WRITES_AT_ONCE: usize = 8;
 
+/// A listing takes several calls, and half of one is worth nothing: it waits for its turn, which comes rarely.
+const LANE: Lane = Lane::Acceptance;
+
 /// What taking stock brought.
 #[derive(Default)]
 pub(super) struct Listing {
@@ -53,27 +56,21 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     if let Some(at) = ctx.memories.next_listing(&uid).filter(|at| !edited && *at > now) {
         return Listing { next_look: Some(at.duration_since(now).unsigned_abs()), ..Listing::default() };
     }
-    let lane = if edited { Lane::Acceptance } else { Lane::Resync };
-    let (listed, fault) = list(ctx, account, connection, lane).await;
+    let (listed, fault) = list(ctx, account, connection).await;
     let changes = plan_inventory(&account.name_any(), &existing, &listed);
     let written = apply(ctx, account, &changes).await;
     let failed = fault.is_some() || written.is_err();
     let interval = ctx.settings.inventory_interval;
-    let wait = match &fault {
-        Some(Fault::BudgetSpent { retry_after }) => retry_after.mul_f64(1.0 + ctx.chance()),
-        _ if failed => ctx.settings.pace.blocked.min(interval),
-        _ => interval.mul_f64(0.9 + 0.2 * ctx.chance()),
-    };
+    let spread = 0.9 + 0.2 * ctx.chance();
+    let wait = if failed { ctx.settings.pace.blocked.min(interval) } else { interval }.mul_f64(spread);
     let next = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX));
     ctx.memories.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX));
     if let Err(error) = written {
         tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
     }
-    let busy = matches!(fault, Some(Fault::BudgetSpent { .. }));
     Listing {
         counts: (!failed).then(|| (figure(account, changes.received), changes.pending)),
-        // A look around that found no room in the budget tells nothing.
-        decision: (!busy).then(|| decision(fault.as_ref(), &changes)),
+        decision: Some(decision(fault.as_ref(), &changes)),
         next_look: Some(wait),
     }
 }
@@ -92,7 +89,6 @@ async fn list(
     ctx: &Context,
     account: &CloudAccount,
     connection: &Connection,
-    lane: Lane,
 ) -> (BTreeMap<RegionId, Option<ReceivedList>>, Option<Fault>) {
     let mut listed = BTreeMap::new();
     let mut first_fault = None;
@@ -101,7 +97,7 @@ async fn list(
         let list = match first_fault {
             // What refused one region refuses the next: it is not asked.
             Some(_) => None,
-            None => match connection.cloud.list_received(&region, lane).await {
+            None => match connection.cloud.list_received(&region, LANE).await {
                 Ok(list) if list.complete => Some(list),
                 Ok(list) => {
                     first_fault = Some(Fault::Unintelligible);
