@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use imageshare_harness::{ControlPlane, assets};
-use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImageAcceptance};
 use imageshare_operator::simulator::WorldFile;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::cel::validate_cel;
@@ -31,7 +31,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// Every file that is for kubectl.
 fn for_kubectl() -> Vec<PathBuf> {
-    [files("quickstart"), files("")].concat()
+    [files("quickstart"), files("huawei"), files("")].concat()
 }
 
 fn documents(text: &str) -> Vec<Value> {
@@ -78,6 +78,11 @@ fn judge(document: &Value) -> Vec<String> {
             validate_cel(&object).unwrap();
             lost
         }
+        "SharedImageAcceptance" => {
+            let (object, lost) = read::<SharedImageAcceptance>(document);
+            validate_cel(&object).unwrap();
+            lost
+        }
         "Namespace" => read::<Namespace>(document).1,
         "Secret" => read::<Secret>(document).1,
         other => panic!("an example of kind {other}"),
@@ -87,7 +92,7 @@ fn judge(document: &Value) -> Vec<String> {
 #[test]
 fn every_example_is_understood_to_the_last_field() {
     let files = for_kubectl();
-    assert!(files.len() >= 9, "{files:?}");
+    assert!(files.len() >= 13, "{files:?}");
     for file in files {
         for document in documents(&fs::read_to_string(&file).unwrap()) {
             let unknown = judge(&document);

@@ -30,6 +30,15 @@ fn demo_once_tells_the_story_and_ends_well() {
         "account 1000000000000001: nothing",
         "account 1000000000000003: nothing",
         "kubectl wait --for=delete cloudimage/golden-ubuntu",
+        "examples/huawei/01-owner.yaml",
+        "partners   golden-euler   1/1          0/1",
+        "examples/huawei/02-receiver.yaml",
+        "d164b5df-1bc3-4c3f-893e-3e471fd16e64",
+        "Pending",
+        "examples/huawei/03-accept.yaml",
+        "partners   golden-euler   1/1          1/1",
+        "kubectl delete imageshare partners",
+        "Revoked",
         "Every step held.",
     ] {
         let (_, after) =

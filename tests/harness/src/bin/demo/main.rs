@@ -1,6 +1,7 @@
 //! The demo: a whole Kubernetes control plane, a simulated cloud and the operator on one machine, and a short story told
 //! with real `kubectl` output. Each step is checked against what truly happened at the simulated cloud.
 
+mod offers;
 mod stage;
 mod story;
 
@@ -15,7 +16,7 @@ use stage::Stage;
 const USAGE: &str = "usage: demo [--once]
 
 Starts etcd, kube-apiserver, kube-controller-manager, the cloud simulator and the operator, and shows how an image is
-shared and let go. Then it stays up until Ctrl-C; with --once it ends by itself, with exit status 0 only if every step
+shared and let go, and how another is offered and accepted. Then it stays up until Ctrl-C; with --once it ends by itself, with exit status 0 only if every step
 held.";
 
 /// Exit status after Ctrl-C before the story has ended, as shells give it.

@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result};
 use imageshare_harness::{ControlPlane, Operator, Simulator, assets, run};
 use tokio::time::timeout;
 
-/// The port which the quickstart names.
-const PORT: u16 = 8480;
+/// The ports which the examples name, of Alibaba Cloud and of Huawei Cloud.
+const PORTS: [u16; 2] = [8480, 8481];
 
-/// The endpoint which the quickstart names.
-pub(crate) const ENDPOINT: &str = "http://127.0.0.1:8480";
+/// The endpoints which the examples name, of Alibaba Cloud and of Huawei Cloud.
+pub(crate) const ENDPOINTS: [&str; 2] = ["http://127.0.0.1:8480", "http://127.0.0.1:8481"];
 
 /// How long one call of kubectl may take.
 const CALL: Duration = Duration::from_secs(90);
@@ -50,15 +50,49 @@ impl Stage {
         step("custom resource definitions, from crds/", control_plane.install(&definitions)).await?;
         let control_plane = step("kube-controller-manager", control_plane.with_controller_manager()).await?;
         let world = assets::workspace().join("examples/simulator/world.yaml");
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, if is_free(PORT) { PORT } else { 0 }));
+        let addresses = PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, if is_free(port) { port } else { 0 })));
         let cloud =
-            step("cloud simulator, with examples/simulator/world.yaml", Simulator::start_at(address, &run, &world))
+            step("cloud simulator, with examples/simulator/world.yaml", Simulator::start_at(addresses, &run, &world))
                 .await?;
-        let launch =
-            Operator::launch(&control_plane.kubeconfig_path())?.arguments(["--allowed-endpoint", cloud.cloud()]);
+        let launch = Operator::launch(&control_plane.kubeconfig_path())?
+            .arguments(["--allowed-endpoint", cloud.cloud(), "--allowed-endpoint", cloud.huawei()])
+            // So that the story need not wait for looks that come every minute, or five.
+            .arguments(["--blocked-interval", "3s", "--inventory-interval", "3s"]);
         let operator = step("imageshare-operator", async { Operator::start(launch, &run) }).await?;
         println!("  logs are in {}", run.display());
         Ok(Self { operator, cloud, control_plane })
+    }
+
+    /// Applies files of `examples/`, with the endpoints that are served here, and shows the call and its output.
+    pub(crate) async fn apply(&self, path: &str) -> Result<()> {
+        let served = [self.cloud.cloud(), self.cloud.huawei()];
+        let at = assets::workspace().join(path);
+        let mut files = if at.is_dir() {
+            std::fs::read_dir(&at)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?
+        } else {
+            vec![at.clone()]
+        };
+        files.sort();
+        let texts = files.iter().map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
+        let mut text = texts.join("---\n");
+        let mut edits = String::new();
+        for (named, served) in ENDPOINTS.into_iter().zip(served).filter(|(named, served)| named != served) {
+            if text.contains(named) {
+                text = text.replace(named, served);
+                edits = format!("sed s,{named},{served}, ");
+            }
+        }
+        let slash = if at.is_dir() { "/" } else { "" };
+        if edits.is_empty() {
+            println!("\n  $ kubectl apply -f {path}{slash}");
+        } else {
+            println!("   (its port is taken on this machine: the endpoint is another this time)");
+            println!("\n  $ {edits}{path}{}| kubectl apply -f -", if at.is_dir() { "/*.yaml " } else { " " });
+        }
+        for line in self.kubectl(&["apply", "-f", "-"], &text).await?.lines() {
+            println!("  {line}");
+        }
+        Ok(())
     }
 
     /// Runs kubectl and shows the call and its output.

@@ -1,17 +1,17 @@
 //! The story: sharing an image, what the others see, the guard against deletion, and the end of access. Each step waits
 //! for Kubernetes to say so and then asks the simulated cloud whether it is true.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use imageshare_harness::{assets, eventually};
 use serde_json::{Value, json};
 
-use crate::stage::{ENDPOINT, Stage};
+use crate::offers;
+use crate::stage::{ENDPOINTS, Stage};
 
 /// How long a step may take.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 const NAMESPACE: &str = "golden-images";
 const OWNER: &str = "2000000000000001";
@@ -24,41 +24,17 @@ pub(crate) async fn tell(stage: &Stage) -> Result<()> {
     share(stage).await.context("sharing the image")?;
     hold_back(stage).await.context("holding the CloudImage back")?;
     unshare(stage).await.context("ending the share")?;
-    let_go(stage).await.context("letting the image go")
+    let_go(stage).await.context("letting the image go")?;
+    offers::tell(stage).await
 }
 
-fn chapter(number: u32, text: &str) {
+pub(crate) fn chapter(number: u32, text: &str) {
     println!("\n{number}. {text}");
 }
 
 async fn apply(stage: &Stage) -> Result<()> {
     chapter(1, "Say who may use an image: an account, one image of it, and three other accounts.");
-    let endpoint = stage.cloud.cloud();
-    if endpoint == ENDPOINT {
-        println!("\n  $ kubectl apply -f examples/quickstart/");
-        let folder = assets::workspace().join("examples/quickstart").display().to_string();
-        print_indented(&stage.kubectl(&["apply", "-f", &folder], "").await?);
-    } else {
-        println!("   ({ENDPOINT} is taken on this machine: the endpoint is {endpoint} this time)");
-        println!("\n  $ sed s,{ENDPOINT},{endpoint}, examples/quickstart/*.yaml | kubectl apply -f -");
-        print_indented(&stage.kubectl(&["apply", "-f", "-"], &quickstart()?.replace(ENDPOINT, endpoint)).await?);
-    }
-    Ok(())
-}
-
-/// The quickstart's files in order, as one text.
-fn quickstart() -> Result<String> {
-    let folder = assets::workspace().join("examples/quickstart");
-    let mut files = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
-    let texts = files.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
-    Ok(texts.join("---\n"))
-}
-
-fn print_indented(text: &str) {
-    for line in text.lines() {
-        println!("  {line}");
-    }
+    stage.apply("examples/quickstart").await
 }
 
 async fn share(stage: &Stage) -> Result<()> {
@@ -148,15 +124,19 @@ async fn let_go(stage: &Stage) -> Result<()> {
 }
 
 async fn object(stage: &Stage, name: &str) -> Result<Value> {
-    Ok(serde_json::from_str(&stage.kubectl(&["get", name, "-n", NAMESPACE, "-o", "json"], "").await?)?)
+    object_in(stage, NAMESPACE, name).await
+}
+
+pub(crate) async fn object_in(stage: &Stage, namespace: &str, name: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&stage.kubectl(&["get", name, "-n", namespace, "-o", "json"], "").await?)?)
 }
 
 /// A part of a JSON value, by its JSON pointer; null where there is none.
-fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+pub(crate) fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
     value.pointer(pointer).unwrap_or(&Value::Null)
 }
 
-fn condition(object: &Value, kind: &str) -> Result<Value> {
+pub(crate) fn condition(object: &Value, kind: &str) -> Result<Value> {
     let conditions = at(object, "/status/conditions").as_array().context("no conditions yet")?;
     conditions.iter().find(|c| at(c, "/type") == kind).cloned().with_context(|| format!("no condition {kind} yet"))
 }
@@ -204,10 +184,11 @@ pub(crate) fn invite(stage: &Stage) {
     println!("\nAll of it stays up until Ctrl-C. In another terminal:\n");
     println!("  export KUBECONFIG={}", stage.kubeconfig().display());
     println!("  alias kubectl={kubectl}");
-    if stage.cloud.cloud() == ENDPOINT {
+    let [endpoint, _] = ENDPOINTS;
+    if stage.cloud.cloud() == endpoint {
         println!("  kubectl apply -f examples/quickstart/");
     } else {
-        println!("  sed s,{ENDPOINT},{}, examples/quickstart/*.yaml | kubectl apply -f -", stage.cloud.cloud());
+        println!("  sed s,{endpoint},{}, examples/quickstart/*.yaml | kubectl apply -f -", stage.cloud.cloud());
     }
     println!("  kubectl get sharing -A");
     println!("\nWhat truly happened at the simulated cloud: curl {}/journal", stage.cloud.control());
