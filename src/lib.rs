@@ -6,7 +6,9 @@
 //!
 //! A person writes a [`CloudAccount`](api::CloudAccount) (one account at one cloud, and the Secret with its key), a
 //! [`CloudImage`](api::CloudImage) (one image of it) and any number of [`ImageShare`](api::ImageShare)s (who may use the
-//! image). The operator makes the cloud agree, keeps it so, and says in status what is true.
+//! image). On the other side, a [`SharedImageAcceptance`](api::SharedImageAcceptance) says what to answer to an offered
+//! image. The operator makes the clouds agree, keeps them so, and says in status what is true; it also lists what others
+//! share with an account, one [`SharedImage`](api::SharedImage) each.
 //!
 //! ```text
 //! ImageShare.spec ──► CloudImage reconcile ──► cloud
@@ -31,17 +33,22 @@
 //! 4. **execute** the batched calls; decide nothing;
 //! 5. observe again, and **report** in one write: ledger, conditions, and then events.
 //!
+//! Where a cloud carries calls out by jobs, the ledger holds the job: the pass ends, later ones ask for it, nothing else is
+//! sent before it ended, and only a read proves what it did.
+//!
 //! The `ImageShare` controller never talks to a cloud: it holds its object until no grant of its own is left, and projects
-//! the ledger onto its recipients. The `CloudAccount` controller proves that the credentials are the account's.
+//! the ledger onto its recipients. The `CloudAccount` controller proves that the credentials are the account's and keeps
+//! its inventory. The `SharedImageAcceptance` controller answers one offer, in the same order: observe, plan, write down
+//! what is about to be answered, answer, observe again, report.
 //!
 //! ## Code map
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares. Pure |
-//! | [`api`] | the three kinds, their schema and rules, conditions and reasons |
-//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, exchange, deletion, projection, schedule |
-//! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba` |
+//! | [`api`] | the kinds, their schema and rules, conditions and reasons |
+//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, projection, acceptance, inventory, schedule |
+//! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba`, `huawei`, `openstack` |
 //! | [`cluster`] | the edge towards Kubernetes: guarded reads, status, finalizers, events, Secrets |
 //! | [`controllers`] | one folder a kind; the only place that sees both edges |
 //! | [`telemetry`] | logs |
@@ -73,8 +80,8 @@
 //! 6. **At rest, nothing moves.** What matches causes no mutating call and no write: status holds no times, counters or
 //!    request ids that change by themselves. `controllers/cloud_image/report.rs`, [`planning::projection`].
 //! 7. **Places.** Who has a place keeps it, also if foreign; free ones go in the order of a share's age, its uid, and the
-//!    index in its list; removals come before additions. The rest wait with the figure. [`planning::sharing`],
-//!    [`planning::exchange`].
+//!    index in its list; removals come before additions. The rest wait with the figure, counted as the vendor counts.
+//!    `planning/places.rs`, [`planning::exchange`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
 //!    `controllers` alone sees both; `simulator` sees nothing else, or one mistake would cancel itself out.
 //!    `tests/layering.rs` reads the sources. (`planning` borrows from `clouds` the plain words of [`clouds::fault`] and
@@ -88,7 +95,7 @@
 //!     [`controllers::connections`].
 //! 11. **Namespaces are walls.** References stay in their namespace; only `imageRef` may leave it, where the image consents.
 //!     [`controllers::convert`].
-//! 12. **Ends can be reached.** A `CloudAccount` stays while images refer to it; credentials last known good may finish
+//! 12. **Ends can be reached.** A `CloudAccount` stays while images or acceptances refer to it; credentials last known good may finish
 //!     deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`controllers::connections`].
 //! 13. **No panic reachable from input.** An object that cannot be read keeps its metadata and stops nobody else; lints
 //!     forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
