@@ -12,8 +12,8 @@ threads = 1
 timeout = 120
 keepalive = 30
 accesslog = "-"
-# The harness reads the log: method, path, status and who asked.
-access_log_format = 'call %(m)s %(U)s?%(q)s %(s)s %(a)s'
+# The harness reads the log: method, path and query as sent, status and who asked.
+access_log_format = "call %(m)s %({raw_uri}e)s %(s)s %(a)s"
 control_socket_disable = True
 
 PR_SET_PDEATHSIG = 1

@@ -59,6 +59,8 @@ pub struct Call {
     pub path: String,
     /// The HTTP status.
     pub status: u16,
+    /// Who asked, as it calls itself.
+    pub agent: String,
 }
 
 /// Running servers; they end when this is dropped, and when the process ends in whatever way.
@@ -273,13 +275,13 @@ async fn address(server: &mut Child) -> Result<String> {
     .await
 }
 
-/// Reads the lines `call METHOD PATH?QUERY STATUS AGENT` of a server's log.
+/// Reads the lines `call METHOD PATH STATUS AGENT` of a server's log.
 fn calls(log: &str) -> Vec<Call> {
     let call = |line: &str| {
         let mut words = line.strip_prefix("call ")?.splitn(4, ' ');
         let (method, path, status) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
-        let path = path.strip_suffix('?').unwrap_or(path).to_owned();
-        (words.next() != Some(AGENT)).then(|| Call { method: method.to_owned(), path, status })
+        let agent = words.next().unwrap_or_default().to_owned();
+        (agent != AGENT).then(|| Call { method: method.to_owned(), path: path.to_owned(), status, agent })
     };
     log.lines().filter_map(call).collect()
 }

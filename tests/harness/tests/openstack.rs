@@ -11,6 +11,9 @@ use serde_json::json;
 /// On an idle machine they start in 5 s.
 const PROMPT: Duration = Duration::from_secs(15);
 
+/// One at a time: the first test looks at the clock.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn folder() -> PathBuf {
@@ -25,6 +28,7 @@ fn children(pid: u32) -> Vec<u32> {
 
 #[tokio::test]
 async fn servers_start_promptly_and_end_without_a_trace() {
+    let _turn = TURN.lock().await;
     let begin = Instant::now();
     let openstack = OpenStack::start(&folder()).await.unwrap();
     println!("Keystone and Glance: ready after {:?}", begin.elapsed());
@@ -41,6 +45,7 @@ async fn servers_start_promptly_and_end_without_a_trace() {
 
 #[tokio::test]
 async fn an_image_is_offered_answered_and_taken_back() {
+    let _turn = TURN.lock().await;
     let openstack = OpenStack::start(&folder()).await.unwrap();
     let (owner, member) =
         (openstack.create_project("owner").await.unwrap(), openstack.create_project("member").await.unwrap());
@@ -71,6 +76,7 @@ async fn an_image_is_offered_answered_and_taken_back() {
 
 #[tokio::test]
 async fn settings_reach_the_servers() {
+    let _turn = TURN.lock().await;
     let settings = Settings { image_member_quota: 1, page_limit: 2, token_seconds: 600 };
     let openstack = OpenStack::start_with(&folder(), settings).await.unwrap();
     let owner = openstack.create_project("owner").await.unwrap();
