@@ -6,8 +6,9 @@ CARGO ?= cargo
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-assets: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl (once; KUBEBUILDER_ASSETS is used if set)
+assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), Keystone and Glance
 	@tests/assets/build
+	@tests/openstack/build
 
 # With all targets, everything is built with the features which the tests need too, and no dependency twice.
 build: ## Build the operator, the cloud simulator, the harness and the tests

@@ -1,4 +1,4 @@
-//! Real servers for the tests and the demo: etcd, kube-apiserver, the cloud simulator and the operator;
+//! Real servers for the tests and the demo: etcd, kube-apiserver, Keystone, Glance, the cloud simulator and the operator;
 //! and what campaigns of faults need: a proxy between them, the API's history, and an auditor of what truly happened.
 //!
 //! Each server runs under a keeper (see [`process`]) which ends it when its owner is dropped or dies, so that
@@ -13,6 +13,7 @@ mod credentials;
 pub mod history;
 mod kubectl;
 pub mod namespace;
+pub mod openstack;
 pub mod operator;
 pub mod ports;
 pub mod process;
@@ -25,6 +26,7 @@ pub use auditor::Auditor;
 pub use control_plane::ControlPlane;
 pub use history::History;
 pub use namespace::Namespace;
+pub use openstack::OpenStack;
 pub use operator::Operator;
 pub use proxy::FaultProxy;
 pub use simulator::Simulator;
