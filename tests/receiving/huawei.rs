@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use crate::arena::{Arena, Tenant};
-use crate::support::{self, Player, Stage};
+use crate::stage::servers;
+use crate::support::{self, Player};
 
 const REGION: &str = "cn-north-4";
 const ARENAS: u32 = 40;
@@ -23,7 +23,7 @@ fn project(arena: u32, tenant: u32) -> String {
 }
 
 /// Every arena has domains of its own, each with a project in the region and a key.
-fn world() -> Value {
+pub fn world() -> Value {
     let tenants = (0..ARENAS).flat_map(|arena| (0..TENANTS).map(move |tenant| (arena, tenant)));
     let domains: Vec<Value> = tenants
         .map(|(arena, tenant)| {
@@ -37,20 +37,6 @@ fn world() -> Value {
     world
 }
 
-/// The stage of this binary.
-pub async fn stage() -> Result<&'static Stage> {
-    static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE
-        .get_or_try_init(async || {
-            // Nothing tells this operator what happens at the cloud: it looks.
-            let mut quick = [support::QUICK.as_slice(), &["--inventory-interval", "3s"]].concat();
-            let drift = quick.iter().position(|argument| *argument == "1h").context("a drift interval")?;
-            quick[drift] = "3s";
-            support::start(&world(), &quick).await
-        })
-        .await
-}
-
 /// One test's domains.
 pub struct Huawei {
     player: Player,
@@ -58,7 +44,7 @@ pub struct Huawei {
 
 impl Huawei {
     pub async fn enter() -> Result<Self> {
-        Ok(Self { player: Player::enter_on(stage().await?).await? })
+        Ok(Self { player: Player::enter_on(&servers().await?.stage).await? })
     }
 
     fn tenant(&self, tenant: u32) -> Tenant {

@@ -5,7 +5,9 @@
 
 mod arena;
 mod huawei;
+mod openstack;
 mod scenarios;
+mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -16,6 +18,13 @@ macro_rules! over_each_cloud {
             $(#[tokio::test]
             async fn $scenario() -> anyhow::Result<()> {
                 crate::scenarios::$scenario(&crate::huawei::Huawei::enter().await?).await
+            })*
+        }
+
+        mod at_openstack {
+            $(#[tokio::test]
+            async fn $scenario() -> anyhow::Result<()> {
+                crate::scenarios::$scenario(&crate::openstack::Glance::enter().await?).await
             })*
         }
     };

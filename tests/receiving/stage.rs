@@ -1,0 +1,32 @@
+//! What this binary's tests share: one API server, the simulated Huawei Cloud, a real Keystone and Glance, one operator.
+
+use anyhow::{Context as _, Result};
+use imageshare_harness::{OpenStack, run};
+use tokio::sync::OnceCell;
+
+use crate::huawei;
+use crate::support::{self, Stage};
+
+/// Everything, started once.
+pub struct Servers {
+    pub stage: Stage,
+    pub openstack: OpenStack,
+}
+
+pub async fn servers() -> Result<&'static Servers> {
+    static SERVERS: OnceCell<Servers> = OnceCell::const_new();
+    SERVERS
+        .get_or_try_init(async || {
+            let openstack = OpenStack::start(&run::folder_of_this_binary()?).await?;
+            let identity = openstack.identity_url().to_owned();
+            let images = openstack.image_url().to_owned();
+            let allowed =
+                ["--allowed-endpoint", &identity, "--allowed-endpoint", &images, "--inventory-interval", "3s"];
+            let mut arguments = [support::QUICK.as_slice(), allowed.as_slice()].concat();
+            // Nothing tells this operator what happens at the cloud: it looks.
+            let drift = arguments.iter().position(|argument| *argument == "1h").context("a drift interval")?;
+            arguments[drift] = "3s";
+            Ok(Servers { stage: support::start(&huawei::world(), &arguments).await?, openstack })
+        })
+        .await
+}
