@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
+use imageshare_harness::eventually;
 use imageshare_harness::proxy::{Call, Deed, Rule, Upstream, Which};
-use imageshare_harness::{ControlPlane, assets, eventually, run};
 use imageshare_operator::api::{CloudImage, ImageShare};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -108,10 +108,8 @@ fn judge_calls(player: &Player, calls: &[Call], began: Timestamp, ended: Timesta
 /// An API server of this test's own: it ends, and comes back with what is in etcd.
 #[tokio::test]
 async fn half_a_minute_without_the_api_server() -> Result<()> {
-    let control_plane = ControlPlane::start(&run::folder_of_this_binary()?).await?;
-    control_plane.install(&assets::workspace().join("crds")).await?;
-    let control_plane: &'static ControlPlane = Box::leak(Box::new(control_plane));
-    let behind = Behind::start_on(control_plane, world(), &ARGUMENTS).await?;
+    let behind = Behind::start_apart(world(), &ARGUMENTS).await?;
+    let control_plane = behind.stage.control_plane;
     let players = try_join_all((0..3).map(|_| enter(&behind))).await?;
     // Right before: it is heard of, and nothing more can be written about it.
     let unwritten = behind.proxy.add(Rule::new(Which::write().to(Upstream::Kubernetes), Deed::CutBefore));

@@ -9,9 +9,10 @@ use imageshare_harness::proxy::{Deed, Moment, Rule, Trigger, Upstream, Which};
 use imageshare_operator::api::{CloudImage, ImageShare};
 use serde_json::json;
 
+use crate::alone;
+use crate::support::behind::Behind;
 use crate::support::sights::{MODIFY, strings};
 use crate::support::{PATIENCE, Player};
-use crate::{STAGE, behind};
 
 /// Where in a pass the operator is halted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +46,7 @@ const ALL: [Meanwhile; 5] = [
 ];
 
 struct Case {
+    behind: &'static Behind,
     step: Step,
     meanwhile: Meanwhile,
     /// Owner of the image.
@@ -57,8 +59,7 @@ struct Case {
 
 impl Case {
     /// Up to the held request.
-    async fn reach(step: Step, meanwhile: Meanwhile) -> Result<Self> {
-        let behind = behind().await?;
+    async fn reach(behind: &'static Behind, step: Step, meanwhile: Meanwhile) -> Result<Self> {
         let host = behind.player_with(|_| {}).await?;
         let image = format!("golden-{}", host.number);
         let from = if meanwhile == Meanwhile::ConsentWithdrawn { "All" } else { "Same" };
@@ -82,7 +83,7 @@ impl Case {
             held
         };
         held.reached(PATIENCE).await.with_context(|| format!("{step:?}, {meanwhile:?}"))?;
-        Ok(Self { step, meanwhile, host, guest, image, held })
+        Ok(Self { behind, step, meanwhile, host, guest, image, held })
     }
 
     async fn happen(&self) -> Result<()> {
@@ -139,7 +140,7 @@ impl Case {
         // The intent proves that the image consents, and no later read does: what lands after it is mended.
         let late = self.meanwhile == Meanwhile::ConsentWithdrawn && self.step > Step::BeforeIntent;
         let unavoidable: &[Invariant] = if late { &[Invariant::NoGrantWithoutWish] } else { &[] };
-        behind().await?.audit(&[&self.host, &self.guest], unavoidable).await
+        self.behind.audit(&[&self.host, &self.guest], unavoidable).await
     }
 
     /// Whom calls may have touched: what the fresh list told before the call was never sent.
@@ -195,9 +196,8 @@ fn deed(step: Step) -> Deed {
 
 /// All cases at once: each halted at its step, all by one halt.
 async fn freeze(cases: impl IntoIterator<Item = (Step, Meanwhile)>, pause: Duration) -> Result<()> {
-    let _alone = STAGE.write().await;
-    let behind = behind().await?;
-    let cases = try_join_all(cases.into_iter().map(|(step, meanwhile)| Case::reach(step, meanwhile))).await?;
+    let (_alone, behind) = alone().await?;
+    let cases = try_join_all(cases.into_iter().map(|(step, meanwhile)| Case::reach(behind, step, meanwhile))).await?;
     let mut operator = behind.stage.operator.lock().await;
     operator.freeze()?;
     try_join_all(cases.iter().map(Case::happen)).await?;

@@ -15,14 +15,12 @@ use anyhow::Result;
 use serde_json::json;
 use support::behind::Behind;
 use support::{QUICK, world_of};
-use tokio::sync::{OnceCell, RwLock};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 const PLAYERS: u32 = 70;
 const RECIPIENTS: u32 = 10;
 
-/// Tests that stop the operator, or hold what it sees of everybody, have the stage alone.
-static STAGE: RwLock<()> = RwLock::const_new(());
-
+/// The stage of tests that play side by side.
 async fn behind() -> Result<&'static Behind> {
     static BEHIND: OnceCell<Behind> = OnceCell::const_new();
     BEHIND
@@ -35,4 +33,13 @@ async fn behind() -> Result<&'static Behind> {
             Behind::start(world, &QUICK).await
         })
         .await
+}
+
+/// Another stage, for tests that stop the operator or hold what it sees of everybody: one at a time.
+async fn alone() -> Result<(MutexGuard<'static, ()>, &'static Behind)> {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    static APART: OnceCell<Behind> = OnceCell::const_new();
+    let alone = ALONE.lock().await;
+    let start = async || Behind::start_apart(world_of(PLAYERS, RECIPIENTS), &QUICK).await;
+    Ok((alone, APART.get_or_try_init(start).await?))
 }

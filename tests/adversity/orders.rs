@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imageshare_operator::api::{CloudImage, ImageShare};
 
+use crate::behind;
 use crate::support::Player;
-use crate::{STAGE, behind};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
@@ -104,7 +104,6 @@ async fn walk(player: &Player, order: [Deed; 4], image: u32, calm: bool) -> Resu
 
 #[tokio::test]
 async fn in_every_order_of_deletes_and_edits_the_union_stays() -> Result<()> {
-    let _shared = STAGE.read().await;
     let behind = behind().await?;
     let orders = orders();
     assert_eq!(orders.len(), 24);

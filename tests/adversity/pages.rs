@@ -6,9 +6,9 @@ use imageshare_harness::proxy::{Deed, Rule, Upstream, Which};
 use imageshare_operator::api::{CloudImage, ImageShare};
 use serde_json::json;
 
+use crate::behind;
 use crate::support::sights::{LIST, MODIFY};
 use crate::support::{Player, condition};
-use crate::{STAGE, behind};
 
 const MANY: u32 = 105;
 
@@ -66,7 +66,6 @@ async fn judge(deed: Deed, status: &str, reason: &str) -> Result<()> {
 
 #[tokio::test]
 async fn nothing_is_concluded_from_a_first_page_whose_second_does_not_come_or_contradicts_it() -> Result<()> {
-    let _shared = STAGE.read().await;
     let empty = |image: &str, total: u32| {
         let answer = json!({
             "RequestId": "0", "PageNumber": 2, "PageSize": 100, "TotalCount": total, "RegionId": "cn-hangzhou",

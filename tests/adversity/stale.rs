@@ -8,10 +8,10 @@ use imageshare_operator::api::{CloudImage, ImageShare};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::alone;
 use crate::support::PATIENCE;
 use crate::support::behind::Behind;
 use crate::support::sights::{MODIFY, strings};
-use crate::{STAGE, behind};
 
 /// How long a stale view is watched for what it makes the operator do.
 const A_WHILE: Duration = Duration::from_secs(4);
@@ -33,8 +33,7 @@ fn gifts(calls: &[Value]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_share_edited_there_and_back_behind_a_held_watch_moves_nothing() -> Result<()> {
-    let _alone = STAGE.write().await;
-    let behind = behind().await?;
+    let (_alone, behind) = alone().await?;
     let player = behind.player().await?;
     player.share("team", 1..=2).await?;
     player.ready::<ImageShare>("team").await?;
@@ -52,8 +51,7 @@ async fn a_share_edited_there_and_back_behind_a_held_watch_moves_nothing() -> Re
 
 #[tokio::test]
 async fn a_share_deleted_behind_a_held_watch_is_granted_nothing_and_tried_without_a_storm() -> Result<()> {
-    let _alone = STAGE.write().await;
-    let behind = behind().await?;
+    let (_alone, behind) = alone().await?;
     let player = behind.player().await?;
     player.share("team", 1..=2).await?;
     player.ready::<ImageShare>("team").await?;
@@ -83,8 +81,7 @@ async fn a_share_deleted_behind_a_held_watch_is_granted_nothing_and_tried_withou
 
 #[tokio::test]
 async fn what_expires_by_a_stale_view_stays_if_another_share_wishes_it_by_now() -> Result<()> {
-    let _alone = STAGE.write().await;
-    let behind = behind().await?;
+    let (_alone, behind) = alone().await?;
     let player = behind.player().await?;
     let end = Timestamp::now() + SignedDuration::from_secs(8);
     let time = serde_json::from_value(json!(end.to_string()))?;
@@ -113,8 +110,7 @@ async fn what_expires_by_a_stale_view_stays_if_another_share_wishes_it_by_now() 
 
 #[tokio::test]
 async fn behind_a_held_watch_of_images_no_call_is_made_for_an_image_that_changed() -> Result<()> {
-    let _alone = STAGE.write().await;
-    let behind = behind().await?;
+    let (_alone, behind) = alone().await?;
     let player = behind.player().await?;
     let held = blindfold(behind, "cloudimages").await?;
     player.ask_for_a_look::<CloudImage>("golden", "unseen").await?;

@@ -8,9 +8,9 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use crate::behind;
 use crate::support::sights::strings;
 use crate::support::{PATIENCE, Player};
-use crate::{STAGE, behind};
 
 fn untyped(player: &Player) -> Api<DynamicObject> {
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("imageshare.dev", "v1alpha1", "ImageShare"));
@@ -81,7 +81,6 @@ async fn until_seen(player: &Player, ask: &str) -> Result<()> {
 
 #[tokio::test]
 async fn a_share_that_cannot_be_read_any_more_blocks_revokes_on_its_image_and_nothing_else() -> Result<()> {
-    let _shared = STAGE.read().await;
     let behind = behind().await?;
     let player = behind.player().await?;
     loosen(&player).await?;
@@ -113,7 +112,6 @@ async fn a_share_that_cannot_be_read_any_more_blocks_revokes_on_its_image_and_no
 
 #[tokio::test]
 async fn a_share_that_could_never_be_read_blocks_revokes_too_until_it_is_mended() -> Result<()> {
-    let _shared = STAGE.read().await;
     let behind = behind().await?;
     let player = behind.player().await?;
     loosen(&player).await?;
@@ -136,7 +134,6 @@ async fn a_share_that_could_never_be_read_blocks_revokes_too_until_it_is_mended(
 
 #[tokio::test]
 async fn a_share_that_cannot_be_read_and_has_no_consent_blocks_nothing() -> Result<()> {
-    let _shared = STAGE.read().await;
     let behind = behind().await?;
     let player = behind.player().await?;
     loosen(&player).await?;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use imageshare_harness::auditor::Invariant;
 use imageshare_harness::proxy::Call;
-use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Operator, Simulator, run};
+use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Operator, Simulator, assets, run};
 use imageshare_operator::api::CloudImage;
 use imageshare_operator::api::cloud_account::CloudAccountSpec;
 use serde_json::Value;
@@ -25,8 +25,7 @@ impl Behind {
         Self::start_on(ControlPlane::shared().await?, world, arguments).await
     }
 
-    /// The same on an API server which a test may stop.
-    pub async fn start_on(control_plane: &'static ControlPlane, world: Value, arguments: &[&str]) -> Result<Self> {
+    async fn start_on(control_plane: &'static ControlPlane, world: Value, arguments: &[&str]) -> Result<Self> {
         let run = run::folder_of_this_binary()?;
         let cloud = Simulator::start(&run, &world).await?;
         let kubeconfig = control_plane.kubeconfig_path();
@@ -39,6 +38,13 @@ impl Behind {
         let stage: &'static Stage =
             Box::leak(Box::new(Stage { control_plane, cloud, operator, players: players_of(&world) }));
         Ok(Self { stage, proxy, history, world })
+    }
+
+    /// The same with an API server of its own, which a test may stop; no controller manager looks after it.
+    pub async fn start_apart(world: Value, arguments: &[&str]) -> Result<Self> {
+        let control_plane = ControlPlane::start(&run::folder_of_this_binary()?).await?;
+        control_plane.install(&assets::workspace().join("crds")).await?;
+        Self::start_on(Box::leak(Box::new(control_plane)), world, arguments).await
     }
 
     /// A player whose account `golden` is called through the proxy; it has no image yet.
