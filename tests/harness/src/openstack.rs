@@ -1,4 +1,4 @@
-//! Real Keystone and Glance on 127.0.0.1, with SQLite, and what tests need of them: projects, images, and a look at what
+//! Real Keystone and Glance on 127.0.0.1, with `SQLite`, and what tests need of them: projects, images, and a look at what
 //! truly holds. All of it is plain HTTP (or, where no request can do it, SQL) and knows nothing of the operator's client.
 
 mod images;
