@@ -237,13 +237,6 @@ pub struct Inventory {
     /// In these regions.
     #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 63)))]
     pub regions: Vec<String>,
-    /// Images others share with this account in the regions of `spec.inventory`, and how many it may receive, as `12/30`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub received: Option<String>,
-    /// How many of them wait for an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<u32>,
 }
 
 /// Where credentials are.
@@ -280,13 +273,6 @@ pub struct SiteRegions {
     /// All of its regions.
     #[schemars(length(max = 200), inner(length(min = 1, max = 63)))]
     pub regions: Vec<String>,
-    /// Images others share with this account in the regions of `spec.inventory`, and how many it may receive, as `12/30`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub received: Option<String>,
-    /// How many of them wait for an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<u32>,
 }
 
 /// What the operator found out about the account.

@@ -23,8 +23,8 @@ struct Memory {
     written: Option<u64>,
     /// The image as read before a job, for the pass that looks at what the job did.
     carried: Option<(ImageFacts, Timestamp)>,
-    /// How many recipients the next call may add at most, after a failed job.
-    batch: Option<usize>,
+    /// How many recipients a failed job is blamed on.
+    suspects: usize,
     /// Which generation of an account's inventory was listed last, and when the next listing is due.
     listing: Option<(Option<i64>, Timestamp)>,
 }
@@ -129,14 +129,14 @@ impl Memories {
         carried.filter(|(_, read_at)| now.duration_since(*read_at) < CARRIED_FOR).map(|(facts, _)| facts)
     }
 
-    /// How many recipients a call may add at most after what the last job taught.
-    pub fn learn(&self, uid: &str, batch: Option<usize>) {
-        self.with(uid, |memory| memory.batch = batch);
+    /// How many recipients are suspected after what the last job taught.
+    pub fn suspect(&self, uid: &str, suspects: usize) {
+        self.with(uid, |memory| memory.suspects = suspects);
     }
 
-    /// What `learn` was told last.
-    pub fn batch(&self, uid: &str) -> Option<usize> {
-        self.with(uid, |memory| memory.batch)
+    /// What `suspect` was told last; 0 before.
+    pub fn suspects(&self, uid: &str) -> usize {
+        self.with(uid, |memory| memory.suspects)
     }
 
     /// An account's inventory was listed.

@@ -58,37 +58,71 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &Ending, now: Timestam
     ledger
 }
 
-/// What a failed job left behind.
+/// What an ended job left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lesson {
     /// The ledger, without the job.
     pub ledger: Ledger,
-    /// How many recipients the next call may add at most: one of those that failed together is to blame, and halving
-    /// finds it. `None`: as many as the cloud takes.
-    pub batch: Option<usize>,
+    /// How many recipients, the first in turn of those not added yet, a job failed for: one of them is to blame, and halving
+    /// finds it. 0: nobody is suspected.
+    pub suspects: usize,
     /// What a person should know.
     pub trouble: Option<Trouble>,
 }
 
+/// How many recipients the next call may add at most while so many are suspected: their first half, which the order of
+/// turns keeps in front.
+pub fn most_at_once(suspects: usize) -> usize {
+    if suspects == 0 { usize::MAX } else { suspects.div_ceil(2) }
+}
+
+/// A job did what it was asked for: whom it added is not suspected any more.
+pub fn learn_from_success(ledger: &Ledger, suspects: usize) -> Lesson {
+    let carried = ledger.grants.values().filter(|entry| in_last_job(ledger, entry)).count();
+    Lesson { ledger: Ledger { job: None, ..ledger.clone() }, suspects: suspects.saturating_sub(carried), trouble: None }
+}
+
 /// A job ended with a fault, perhaps after a part of its work; `recipients` was read afterwards. Those it was to add and
 /// that are absent are refused, if it was one alone or if the fault concerns them all; else fewer are tried at a time.
-pub fn learn_from_failure(ledger: &Ledger, fault: &Fault, recipients: &RecipientList, now: Timestamp) -> Lesson {
-    let mut lesson = Lesson { ledger: Ledger { job: None, ..ledger.clone() }, batch: None, trouble: None };
-    let failed = |(recipient, entry): &(&Recipient, &mut Entry)| {
-        entry.state == GrantState::Intended
-            && entry.refusal.is_none()
-            && !recipients.recipients.contains_key(*recipient)
-    };
-    let mut failed: Vec<(&Recipient, &mut Entry)> = lesson.ledger.grants.iter_mut().filter(failed).collect();
-    if fault.may_concern_one_recipient() && failed.len() > 1 {
-        lesson.batch = Some(failed.len().div_ceil(2));
-        return lesson;
-    }
-    if fault.may_concern_one_recipient() || fault.recovery() == Recovery::Blocked {
-        for (_, entry) in &mut failed {
-            **entry = Entry { refusal: Some(refusal_of(fault)), ..Entry::new(GrantState::Intended, now) };
+/// `suspects`: those of the lesson before.
+pub fn learn_from_failure(
+    ledger: &Ledger,
+    fault: &Fault,
+    recipients: &RecipientList,
+    suspects: usize,
+    now: Timestamp,
+) -> Lesson {
+    let present = |recipient: &Recipient| recipients.recipients.contains_key(recipient);
+    let failed = |(recipient, entry): &(&Recipient, &Entry)| in_last_job(ledger, entry) && !present(recipient);
+    let failed: Vec<Recipient> =
+        ledger.grants.iter().filter(failed).map(|(recipient, _)| recipient.clone()).collect();
+    let of_one = fault.may_concern_one_recipient();
+    let refused = if of_one { failed.len() == 1 } else { fault.recovery() == Recovery::Blocked };
+    let mut lesson = Lesson { ledger: Ledger { job: None, ..ledger.clone() }, suspects, trouble: None };
+    for (recipient, entry) in &mut lesson.ledger.grants {
+        if refused && failed.contains(recipient) {
+            *entry = Entry { refusal: Some(refusal_of(fault)), ..Entry::new(GrantState::Intended, now) };
+        } else if is_moving(entry) && !present(recipient) {
+            // Whom the job carried and who was not sent yet are tried again together: the order of turns holds.
+            entry.since = now;
         }
     }
-    lesson.trouble = (!fault.may_concern_one_recipient()).then(|| Trouble::from(fault));
+    lesson.suspects = match failed.len() {
+        _ if refused => 0,
+        several if of_one && several > 0 => several,
+        _ => suspects,
+    };
+    // What was to be removed and is still there is nobody's refusal: a person must know of it.
+    let not_removed = ledger.revoking().any(present);
+    lesson.trouble = (!of_one || (failed.is_empty() && not_removed)).then(|| Trouble::from(fault));
     lesson
+}
+
+fn is_moving(entry: &Entry) -> bool {
+    entry.state == GrantState::Intended && entry.refusal.is_none()
+}
+
+/// Whether the job was to add it: `record` dates both alike, and what was not sent keeps its earlier date.
+fn in_last_job(ledger: &Ledger, entry: &Entry) -> bool {
+    is_moving(entry) && ledger.job.as_ref().is_some_and(|job| entry.since >= job.since)
 }

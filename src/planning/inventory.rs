@@ -68,21 +68,26 @@ pub fn plan_inventory(
         }
     }
     changes.received = wanted.len();
-    changes.cut = wanted.len() > INVENTORY_MAX;
-    for (name, entry) in wanted.iter().take(INVENTORY_MAX) {
-        changes.pending += u32::from(entry.status.state == Some(SharedImageState::Pending));
-        match existing.get(name) {
-            Some((_, Some(status))) if *status == entry.status => {}
-            Some(_) => changes.update.push((name.clone(), entry.clone())),
-            None => changes.create.push((name.clone(), entry.clone())),
-        }
-    }
     let proven = |spec: &SharedImageSpec| {
         let region = RegionId::parse(&spec.region).ok().and_then(|region| listed.get(&region));
         region.is_none_or(|list| list.as_ref().is_some_and(|list| list.complete))
     };
     let gone = existing.iter().filter(|(name, (spec, _))| !wanted.contains_key(*name) && proven(spec));
     changes.delete.extend(gone.map(|(name, _)| name.clone()));
+    // What has an object keeps it: names are hashes, and a new one must not push out an old one.
+    let mut room = INVENTORY_MAX.saturating_sub(existing.len().saturating_sub(changes.delete.len()));
+    for (name, entry) in wanted {
+        changes.pending += u32::from(entry.status.state == Some(SharedImageState::Pending));
+        match existing.get(&name) {
+            Some((_, Some(status))) if *status == entry.status => {}
+            Some(_) => changes.update.push((name, entry)),
+            None if room > 0 => {
+                room -= 1;
+                changes.create.push((name, entry));
+            }
+            None => changes.cut = true,
+        }
+    }
     changes
 }
 

@@ -92,7 +92,7 @@ fn acceptance(readiness: &Readiness, status: &ImageShareStatus) -> Option<Decisi
         return None;
     }
     if status.answers.is_empty() {
-        return decide(Truth::True, Reason::NoAnswerNeeded, "this cloud asks recipients for no answer".to_owned());
+        return decide(Truth::True, Reason::NoAnswerNeeded, "nobody who has it is asked for an answer".to_owned());
     }
     if !rejected.is_empty() {
         let message = format!(
@@ -270,8 +270,8 @@ fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> Str
             format!("spec.recipients: this cloud does not share with recipients of this type, left out: {whom}")
         }
         Reason::InvalidRecipient => format!(
-            "spec.recipients: no such account, not an account id of this cloud, or the owner's own account; the others \
-             are shared: {whom}"
+            "spec.recipients: no such account or project, not an id of this cloud, or the owner itself; the others are \
+             shared: {whom}"
         ),
         Reason::RegionNotOnSite => {
             format!("spec.recipients: the image's region is not sold on the site of: {whom}")

@@ -9,14 +9,14 @@ use crate::api::CloudImage;
 use crate::api::cloud_image::ImageDeletionPolicy;
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::fault::Missing;
-use crate::clouds::{CallShape, Fault, Lane};
+use crate::clouds::{Fault, Lane};
 use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
-use crate::planning::aftermath::{Lesson, learn_from_failure, record};
+use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
 use crate::planning::deletion::{Departure, Sight, plan_departure};
 use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
@@ -217,19 +217,13 @@ impl Pass<'_> {
         if ledger.job.is_none() {
             return (ledger, None);
         }
+        let suspects = self.ctx.memories.suspects(&self.uid());
         let lesson = match failed {
-            Some(fault) => learn_from_failure(&ledger, fault, &seen.recipients, seen.at),
-            None => Lesson { ledger: Ledger { job: None, ..ledger }, batch: None, trouble: None },
+            Some(fault) => learn_from_failure(&ledger, fault, &seen.recipients, suspects, seen.at),
+            None => learn_from_success(&ledger, suspects),
         };
-        self.ctx.memories.learn(&self.uid(), lesson.batch);
+        self.ctx.memories.suspect(&self.uid(), lesson.suspects);
         (lesson.ledger, lesson.trouble)
-    }
-
-    /// What one call may carry, as far as earlier failures let it.
-    fn call_shape(&self) -> CallShape {
-        let shape = self.site.connection.cloud.call_shape();
-        let most = self.ctx.memories.batch(&self.uid()).unwrap_or(usize::MAX);
-        CallShape { recipients: shape.recipients.min(most), ..shape }
     }
 
     fn absent(&self, ledger: &Ledger, at: jiff::Timestamp) -> Report {
@@ -306,8 +300,9 @@ impl Pass<'_> {
         seen: Seen,
     ) -> Result<Report, ClusterError> {
         let cloud = self.site.connection.cloud.as_ref();
-        let (add, remove) = (first.add.clone(), first.remove.clone());
-        let exchange = Exchange::new(add, remove, first.free_places, self.call_shape());
+        let (mut add, remove) = (first.add.clone(), first.remove.clone());
+        add.truncate(most_at_once(self.ctx.memories.suspects(&self.uid())));
+        let exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape());
         // What was found by a look around is still worth a call that waits for its turn.
         let lane = if first.remove.is_empty() { self.lane.max(Lane::Edit) } else { Lane::Revoke };
         let ending = execute(cloud, &self.site.at, exchange, lane).await;
