@@ -11,12 +11,12 @@ use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use support::{Player, QUICK, Stage, start, world};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{OnceCell, RwLock};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// These tests stop and start the one operator: one at a time.
-static ALONE: Mutex<()> = Mutex::const_new(());
+/// A test that stops and starts the one operator has the stage alone.
+static ALONE: RwLock<()> = RwLock::const_new(());
 
 async fn stage() -> Result<&'static Stage> {
     static STAGE: OnceCell<Stage> = OnceCell::const_new();
@@ -34,7 +34,7 @@ async fn player() -> Result<Player> {
 
 #[tokio::test]
 async fn a_namespace_deleted_with_everything_in_it_ends_clean() -> Result<()> {
-    let _alone = ALONE.lock().await;
+    let _shared = ALONE.read().await;
     let player = player().await?;
     player.until_shared_with(1, 1..=3).await?;
     player.namespace.delete().await?;
@@ -44,7 +44,7 @@ async fn a_namespace_deleted_with_everything_in_it_ends_clean() -> Result<()> {
 
 #[tokio::test]
 async fn a_secret_gone_before_its_deletions_is_forgiven_while_it_is_remembered() -> Result<()> {
-    let _alone = ALONE.lock().await;
+    let _shared = ALONE.read().await;
     let player = player().await?;
     player.delete::<Secret>("golden").await?;
     player.until::<CloudAccount>("golden", "False", "SecretNotFound").await?;
@@ -55,7 +55,7 @@ async fn a_secret_gone_before_its_deletions_is_forgiven_while_it_is_remembered()
 
 #[tokio::test]
 async fn without_credentials_a_deletion_is_held_with_its_remedy_and_retain_lets_it_go() -> Result<()> {
-    let _alone = ALONE.lock().await;
+    let _alone = ALONE.write().await;
     let player = player().await?;
     player.delete::<Secret>("golden").await?;
     player.until::<CloudAccount>("golden", "False", "SecretNotFound").await?;

@@ -76,7 +76,7 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/clock", get(read_clock).put(move_clock))
         .route("/permissions", post(share_out_of_band))
         .route("/images", post(create_image))
-        .route("/images/{id}", patch(patch_image))
+        .route("/images/{id}", patch(patch_image).get(read_image))
         .route("/keys/{id}", patch(patch_key))
         .route("/accounts/{id}", patch(patch_account))
         .route("/accounts/{id}/received", get(received))
@@ -136,6 +136,10 @@ async fn share_out_of_band(State(state): State<Shared>, Json(change): Json<Shari
 async fn create_image(State(state): State<Shared>, Json(spec): Json<ImageSpec>) -> Answer<Value> {
     state.lock().create_image(spec)?;
     Ok(done())
+}
+
+async fn read_image(State(state): State<Shared>, Path(id): Path<ImageId>) -> Answer<ImageSpec> {
+    state.lock().dump_image(&id).map(Json)
 }
 
 async fn patch_image(

@@ -128,6 +128,14 @@ impl State {
         WorldFile { clock, huawei: self.huawei.world.dump(), ..self.world.dump() }
     }
 
+    /// One image as in [`Self::dump`].
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub(super) fn dump_image(&self, id: &ImageId) -> Result<ImageSpec, Refused> {
+        self.world.dump_image(id).ok_or_else(|| no_image(id))
+    }
+
     /// Moves the clock.
     ///
     /// # Errors

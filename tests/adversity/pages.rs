@@ -12,6 +12,9 @@ use crate::{STAGE, behind};
 
 const MANY: u32 = 105;
 
+/// In an answer, the image of whoever asks.
+const THIS_IMAGE: &str = "this image";
+
 /// Accounts that belong to no player.
 pub(crate) fn crowd() -> impl Iterator<Item = String> {
     (1..=MANY).map(|n| format!("3100000000{n:06}"))
@@ -34,6 +37,10 @@ async fn judge(deed: Deed, status: &str, reason: &str) -> Result<()> {
     let behind = behind().await?;
     let player = crowded().await?;
     let changes = player.calls(MODIFY).await?;
+    let deed = match deed {
+        Deed::Answer(status, text) => Deed::Answer(status, text.replace(THIS_IMAGE, &player.image_id(1))),
+        other => other,
+    };
     let second_page = Which::read().to(Upstream::Cloud).action(LIST).path(&player.image_id(1)).path("PageNumber=2");
     let trouble = behind.proxy.add(Rule::new(second_page, deed));
     player.reshare_with("crowd", crowd().take(3)).await?;
@@ -60,17 +67,23 @@ async fn judge(deed: Deed, status: &str, reason: &str) -> Result<()> {
 #[tokio::test]
 async fn nothing_is_concluded_from_a_first_page_whose_second_does_not_come_or_contradicts_it() -> Result<()> {
     let _shared = STAGE.read().await;
-    let empty = json!({
-        "RequestId": "0", "PageNumber": 2, "PageSize": 100, "TotalCount": 0, "ShareGroups": {"ShareGroup": []},
-        "Accounts": {"Account": []}, "RegionId": "cn-hangzhou", "ImageId": "m-0",
-    });
+    let empty = |image: &str, total: u32| {
+        let answer = json!({
+            "RequestId": "0", "PageNumber": 2, "PageSize": 100, "TotalCount": total, "RegionId": "cn-hangzhou",
+            "ShareGroups": {"ShareGroup": []}, "Accounts": {"Account": []}, "ImageId": image,
+        });
+        Deed::Answer(200, answer.to_string())
+    };
     let cases = [
         (Deed::CutAfter, "CloudUnavailable"),
         (
             Deed::Answer(503, json!({"Code": "ServiceUnavailable", "Message": "", "RequestId": "0"}).to_string()),
             "CloudUnavailable",
         ),
-        (Deed::Answer(200, empty.to_string()), "AnswerUnclear"),
+        // The list is said to be empty by now; as long as before, but nothing more comes; another image's.
+        (empty(THIS_IMAGE, 0), "AnswerUnclear"),
+        (empty(THIS_IMAGE, MANY + 1), "AnswerUnclear"),
+        (empty("m-0", MANY + 1), "AnswerUnclear"),
     ];
     try_join_all(cases.into_iter().map(|(deed, reason)| judge(deed, "Unknown", reason))).await?;
     Ok(())

@@ -130,7 +130,9 @@ async fn walk_killed(stage: &mut Stage, deed: Deed, plan: &Plan, rule: Rule) -> 
     Ok(call)
 }
 
-async fn walk(stage: &mut Stage, deed: Deed) -> Result<()> {
+/// On a stage of its own, so that the deeds are walked side by side: a walk mostly waits.
+async fn walk(deed: Deed) -> Result<()> {
+    let stage = &mut Stage::start().await?;
     let began = std::time::Instant::now();
     let reference: Vec<Kind> = walk_unharmed(stage, deed).await?.iter().map(Kind::of).collect();
     let first = |n: usize, kind: &Kind| !reference[..n].contains(kind);
@@ -170,10 +172,21 @@ async fn walk(stage: &mut Stage, deed: Deed) -> Result<()> {
 }
 
 #[tokio::test]
-async fn killed_at_any_write_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
-    let mut stage = Stage::start().await?;
-    for deed in [Deed::Share, Deed::ChangeRecipients, Deed::Unshare, Deed::DeleteImage] {
-        walk(&mut stage, deed).await?;
-    }
-    Ok(())
+async fn killed_at_any_write_of_a_share_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
+    walk(Deed::Share).await
+}
+
+#[tokio::test]
+async fn killed_at_any_write_of_a_change_of_recipients_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
+    walk(Deed::ChangeRecipients).await
+}
+
+#[tokio::test]
+async fn killed_at_any_write_of_an_end_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
+    walk(Deed::Unshare).await
+}
+
+#[tokio::test]
+async fn killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
+    walk(Deed::DeleteImage).await
 }

@@ -1,9 +1,10 @@
 //! The stage of the crash walk: servers and an operator of its own behind the fault proxy, and plans to walk.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Namespace, Operator, Simulator};
 use imageshare_harness::{assets, eventually, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
@@ -75,7 +76,7 @@ pub(crate) struct Stage {
     pub(crate) operator: Operator,
     pub(crate) proxy: FaultProxy,
     history: History,
-    cloud: Simulator,
+    cloud: Arc<Simulator>,
     client: kube::Client,
     _control_plane: ControlPlane,
     next: AtomicU32,
@@ -86,7 +87,7 @@ impl Stage {
         let run = run::folder_of_this_binary()?;
         let control_plane = ControlPlane::start(&run).await?;
         control_plane.install(&assets::workspace().join("crds")).await?;
-        let cloud = Simulator::start(&run, &world()).await?;
+        let cloud = Arc::new(Simulator::start(&run, &world()).await?);
         let kubeconfig = control_plane.kubeconfig_path();
         let history = History::of_sharing(&control_plane).await?;
         let proxy = FaultProxy::start(&run, &kubeconfig, cloud.cloud()).await?;
@@ -102,8 +103,7 @@ impl Stage {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         ensure!(number < PLANS, "too many plans for this world");
         let namespace = Namespace::create(&self.client, "plan").await?;
-        let control = format!("{}/world", self.cloud.control());
-        let plan = Plan { namespace, number, control };
+        let plan = Plan { namespace, number, cloud: Arc::clone(&self.cloud) };
         let (id, secret) = key(number);
         let (metadata, data) = (json!({"name": "golden"}), json!({"accessKeyID": id, "accessKeySecret": secret}));
         plan.create::<Secret>(json!({"metadata": metadata, "stringData": data})).await?;
@@ -144,7 +144,7 @@ impl Stage {
 pub(crate) struct Plan {
     namespace: Namespace,
     number: u32,
-    control: String,
+    cloud: Arc<Simulator>,
 }
 
 impl Plan {
@@ -190,10 +190,7 @@ impl Plan {
 
     /// What is so at the cloud and in Kubernetes, without what differs from run to run.
     async fn state(&self) -> Result<Value> {
-        let text = reqwest::Client::builder().no_proxy().build()?.get(&self.control).send().await?.text().await?;
-        let world: Value = serde_json::from_str(&text)?;
-        let images = world["images"].as_array().context("a world has images")?;
-        let cloud = images.iter().find(|i| i["id"] == image(self.number).as_str()).map(|found| {
+        let cloud = self.cloud.image(&image(self.number)).await?.map(|found| {
             let shared = found["sharedWith"].as_array().cloned().unwrap_or_default();
             let mut numbers: Vec<u32> = shared.iter().map(|id| self.number_of(id)).collect();
             numbers.sort_unstable();

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use imageshare_harness::auditor::Invariant;
+use imageshare_harness::proxy::Call;
 use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Operator, Simulator, run};
 use imageshare_operator::api::CloudImage;
 use imageshare_operator::api::cloud_account::CloudAccountSpec;
@@ -71,7 +72,11 @@ impl Behind {
         let mut versions = self.history.versions().await?;
         versions.retain(|version| players.iter().any(|player| player.namespace.name() == version.namespace()));
         ensure!(!journal.is_empty() && !versions.is_empty(), "nothing to judge");
-        let auditor = Auditor::new(&journal, versions).owners_of(&self.world).carried(&self.proxy.calls());
+        let inside = |path: &str| {
+            players.iter().any(|player| path.contains(&format!("/namespaces/{}/", player.namespace.name())))
+        };
+        let calls: Vec<Call> = self.proxy.calls().into_iter().filter(|call| inside(&call.path)).collect();
+        let auditor = Auditor::new(&journal, versions).owners_of(&self.world).carried(&calls);
         let mut found = auditor.audit();
         found.retain(|violation| !unavoidable.contains(&violation.invariant));
         let all: Vec<String> = found.iter().map(ToString::to_string).collect();

@@ -72,9 +72,7 @@ impl Player {
 
     /// Whom any image is shared with, as the cloud itself says, sorted; `None` where the image is gone.
     pub async fn recipients_of(&self, image: &str) -> Result<Option<Vec<String>>> {
-        let world = self.stage.cloud.get("/world").await?;
-        let images = world["images"].as_array().context("a world has images")?;
-        Ok(images.iter().find(|i| i["id"] == image).map(|found| {
+        Ok(self.stage.cloud.image(image).await?.map(|found| {
             let shared = found["sharedWith"].as_array().into_iter().flatten();
             let mut shared: Vec<String> = shared.filter_map(|v| v.as_str().map(ToOwned::to_owned)).collect();
             shared.sort();

@@ -365,10 +365,7 @@ impl Player {
 
     /// Whom an image is shared with, as the cloud itself says.
     pub async fn shared_with(&self, image: u32) -> Result<Vec<String>> {
-        let world = self.stage.cloud.get("/world").await?;
-        let id = self.image_id(image);
-        let images = world["images"].as_array().context("a world has images")?;
-        let found = images.iter().find(|i| i["id"] == id.as_str()).context("no such image")?;
+        let found = self.stage.cloud.image(&self.image_id(image)).await?.context("no such image")?;
         let mut shared: Vec<String> = found["sharedWith"]
             .as_array()
             .map(|all| all.iter().filter_map(|v| v.as_str().map(ToOwned::to_owned)).collect())

@@ -52,13 +52,18 @@ pub struct AccountPatch {
     pub closed: Option<bool>,
 }
 
+impl Image {
+    /// As it is now, in the words of a file.
+    fn dump(&self) -> ImageSpec {
+        let shared_with = self.grants.iter().map(|grant| grant.account.clone()).collect();
+        ImageSpec { shared_with, ..self.spec.clone() }
+    }
+}
+
 impl World {
     /// The world as a file; its `clock` and Huawei Cloud's part are for the caller to fill in.
     pub fn dump(&self) -> WorldFile {
-        let images = self.images.values().map(|image| ImageSpec {
-            shared_with: image.grants.iter().map(|grant| grant.account.clone()).collect(),
-            ..image.spec.clone()
-        });
+        let images = self.images.values().map(Image::dump);
         WorldFile {
             clock: None,
             rules: self.rules.clone(),
@@ -67,6 +72,11 @@ impl World {
             images: images.collect(),
             huawei: None,
         }
+    }
+
+    /// One image as in [`Self::dump`]; `None` when there is no such image.
+    pub fn dump_image(&self, id: &ImageId) -> Option<ImageSpec> {
+        self.images.get(id).map(Image::dump)
     }
 
     /// Puts a new image into the world.

@@ -92,7 +92,7 @@ impl Auditor {
     #[must_use]
     pub fn carried(mut self, calls: &[Call]) -> Self {
         let kubernetes = calls.iter().filter(|call| call.upstream == Upstream::Kubernetes);
-        self.witnessed.proofs.extend(kubernetes.filter_map(Proof::read));
+        kubernetes.filter_map(Proof::read).for_each(|proof| self.witnessed.prove(proof));
         self
     }
 

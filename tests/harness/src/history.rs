@@ -98,17 +98,16 @@ impl Keys {
         Ok(serde_json::from_str(&self.call(path, body).await?.text().await?)?)
     }
 
-    /// The range of all keys with the prefix.
-    fn range(&self) -> Value {
+    /// A question about all keys with the prefix, and more of it.
+    fn range(&self, more: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
         // The prefix ends with a slash; the next character is a zero.
         let end = format!("{}0", self.prefix.trim_end_matches('/'));
-        json!({"key": encoded(&self.prefix), "range_end": encoded(&end)})
+        let range = [("key", encoded(&self.prefix)), ("range_end", encoded(&end))];
+        range.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     async fn count(&self) -> Result<(u64, u64)> {
-        let mut range = self.range();
-        range["count_only"] = json!(true);
-        let answer = self.ask("/v3/kv/range", &range).await?;
+        let answer = self.ask("/v3/kv/range", &self.range([("count_only", json!(true))])).await?;
         Ok((number(&answer, "/count").unwrap_or_default(), revision_of(&answer)?))
     }
 
@@ -179,9 +178,8 @@ async fn record(keys: Keys, into: Arc<Mutex<Recorded>>) {
 
 /// Until the connection ends. Fails only where something is missed.
 async fn watch_once(keys: &Keys, into: &Mutex<Recorded>) -> Result<()> {
-    let mut range = keys.range();
-    range["start_revision"] = json!(lock(into).until + 1);
-    range["prev_kv"] = json!(true);
+    let from = lock(into).until + 1;
+    let range = keys.range([("start_revision", json!(from)), ("prev_kv", json!(true))]);
     let Ok(mut answer) = keys.call("/v3/watch", &json!({"create_request": range})).await else { return Ok(()) };
     let mut text = Vec::new();
     while let Ok(Some(more)) = answer.chunk().await {
@@ -220,7 +218,8 @@ fn version(event: &Value, revision: u64) -> Result<Version> {
     };
     let mut object: Value = serde_json::from_slice(&text).context("a custom resource is stored as JSON")?;
     // It is not stored: it is the revision.
-    object["metadata"]["resourceVersion"] = json!(revision.to_string());
+    let metadata = object.pointer_mut("/metadata").and_then(Value::as_object_mut).context("an object has metadata")?;
+    metadata.insert("resourceVersion".to_owned(), json!(revision.to_string()));
     Ok(Version { change, revision, seen_at: Timestamp::now(), object })
 }
 

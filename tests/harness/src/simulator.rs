@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::assets;
@@ -99,6 +99,16 @@ impl Simulator {
         }
     }
 
+    /// One image as it is; `None` when there is no such image.
+    pub async fn image(&self, id: &str) -> Result<Option<Value>> {
+        let (status, image) = self.answer(Method::GET, &format!("/images/{id}"), None).await?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        ensure!(status.is_success(), "the image {id}: {status}: {image}");
+        Ok(Some(image))
+    }
+
     /// Adds a scripted fault to those in force.
     pub async fn post_fault(&self, fault: &Value) -> Result<Value> {
         self.post("/faults", &json!({"faults": [fault]})).await
@@ -142,6 +152,13 @@ impl Simulator {
     /// One call; the answer's JSON, `null` if it has no body. Fails on any status other than 2xx.
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let what = format!("{method} {path}");
+        let (status, answer) = self.answer(method, path, body).await?;
+        ensure!(status.is_success(), "{what}: {status}: {answer}");
+        Ok(answer)
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+        let what = format!("{method} {path}");
         let mut request = self.http.request(method, format!("{}{path}", self.control));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
@@ -149,11 +166,15 @@ impl Simulator {
         let response = request.send().await.with_context(|| what.clone())?;
         let status = response.status();
         let text = response.text().await.with_context(|| what.clone())?;
-        ensure!(status.is_success(), "{what}: {status}: {text}");
         if text.is_empty() {
-            return Ok(Value::Null);
+            return Ok((status, Value::Null));
         }
-        serde_json::from_str(&text).with_context(|| format!("{what} answered no JSON: {text}"))
+        match serde_json::from_str(&text) {
+            Ok(answer) => Ok((status, answer)),
+            // A refusal may be plain words.
+            Err(_) if !status.is_success() => Ok((status, Value::String(text))),
+            Err(error) => Err(error).with_context(|| format!("{what} answered no JSON: {text}")),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use imageshare_harness::history::Version;
 use imageshare_harness::{ControlPlane, History, Namespace, assets, eventually, run};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
@@ -44,7 +45,7 @@ async fn api_server_comes_back_with_its_objects_and_ends_without_a_trace() {
     namespace.api::<ConfigMap>().get("kept").await.unwrap();
     control_plane.apply(&share(namespace.name(), "after")).await.unwrap();
     let versions = history.versions().await.unwrap();
-    let names: Vec<&str> = versions.iter().map(|version| version.name()).collect();
+    let names: Vec<&str> = versions.iter().map(Version::name).collect();
     assert_eq!(names, ["before", "after"], "the history goes on where the API server was away");
 
     let (pids, data) = (control_plane.pids(), control_plane.run_dir().join("etcd-data"));

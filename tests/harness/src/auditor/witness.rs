@@ -85,7 +85,7 @@ pub(super) type Life = Vec<Version>;
 #[derive(Debug)]
 pub(super) struct Witnessed {
     lives: BTreeMap<String, Life>,
-    pub(super) proofs: Vec<Proof>,
+    proofs: BTreeMap<u64, Vec<Proof>>,
     pub(super) lag: SignedDuration,
 }
 
@@ -98,7 +98,11 @@ impl Witnessed {
         for life in lives.values_mut() {
             life.sort_by_key(|version| version.revision);
         }
-        Self { lives, proofs: Vec::new(), lag }
+        Self { lives, proofs: BTreeMap::new(), lag }
+    }
+
+    pub(super) fn prove(&mut self, proof: Proof) {
+        self.proofs.entry(proof.revision).or_default().push(proof);
     }
 
     /// The lives of one kind.
@@ -120,8 +124,7 @@ impl Witnessed {
     }
 
     fn proofs_of(&self, version: &Version) -> impl Iterator<Item = &Proof> {
-        let revision = version.revision;
-        self.proofs.iter().filter(move |proof| proof.revision == revision)
+        self.proofs.get(&version.revision).into_iter().flatten()
     }
 
     /// It was not written before this.
@@ -149,7 +152,7 @@ impl Witnessed {
     /// to this revision. Writes that changed nothing count, for their answer proved the version to be the newest.
     pub(super) fn horizon(&self, image: &Version, at: Timestamp) -> u64 {
         let path = format!("/namespaces/{}/cloudimages/{}/status", image.namespace(), image.name());
-        let writes = self.proofs.iter().filter(|proof| proof.path.ends_with(&path) && proof.asked_at <= at);
+        let writes = self.proofs.values().flatten().filter(|proof| proof.path.ends_with(&path) && proof.asked_at <= at);
         let known = writes.map(|proof| proof.asked_at).max().map_or(0, |asked| self.revision_by(asked));
         known.max(image.revision)
     }

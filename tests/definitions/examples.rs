@@ -1,8 +1,6 @@
 //! The examples and the README's first YAML: each is read by our own types to the last field, passes the rules, and is
 //! taken by a real API server. The quickstart is applied for real by the demo's test.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-
 use std::fs;
 use std::path::PathBuf;
 
