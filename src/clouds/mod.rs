@@ -9,6 +9,7 @@ pub mod endpoint_rule;
 pub mod fault;
 pub mod huawei;
 pub mod openstack;
+pub mod signing;
 pub mod transport;
 
 use async_trait::async_trait;

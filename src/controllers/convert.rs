@@ -10,7 +10,7 @@ use kube::core::{Selector, SelectorExt};
 use super::context::Stores;
 use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom};
-use crate::api::conditions::Reason;
+use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
 use crate::api::{CloudAccount, SharedImageAcceptance};
 use crate::cluster::finalizers::is_held;
@@ -42,6 +42,13 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
             .recipients_per_full_server_image
             .unwrap_or(rules.recipients_per_full_server_image),
     })
+}
+
+/// What of an account a pass over an object of it depends on.
+pub fn account_input(account: &CloudAccount) -> String {
+    let ready = account.status.as_ref().and_then(|status| find(&status.conditions, READY));
+    let ready = ready.map(|condition| (&condition.status, &condition.reason));
+    format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation)
 }
 
 /// Who owns the images of an account, wherever it is called: the first part of a cloud object's identity.

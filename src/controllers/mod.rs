@@ -6,6 +6,7 @@ pub mod access;
 mod clients;
 pub mod cloud_account;
 pub mod cloud_image;
+mod concerns;
 pub mod connections;
 pub mod context;
 pub mod convert;
@@ -13,6 +14,7 @@ pub mod execute;
 pub mod image_share;
 pub mod index;
 pub mod memory;
+mod rhythm;
 pub mod watching;
 
 /// Why a reconcile could not be finished. It is tried again.

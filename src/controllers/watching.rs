@@ -1,5 +1,5 @@
-//! The watches: one per kind, each feeding a cache and telling the other controllers what a change concerns them. Objects
-//! lose their managed fields before they are cached.
+//! The watches and the controllers they drive: one of each per kind, each watch feeding a cache. Whom a change concerns is
+//! told in `concerns`. Objects lose their managed fields before they are cached.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -20,11 +20,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use super::ReconcileError;
+use super::concerns::{Bells, bells, send_all};
 use super::context::{Context, Stores};
-use super::convert::{identity_key, image_key, image_named_by, offer_key, shares_naming};
 use super::index::Index;
 use super::{acceptance, cloud_account, cloud_image, image_share};
-use crate::api::cloud_image::NamespacesFrom;
 use crate::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 use crate::planning::schedule::{Verdict, pause};
@@ -77,81 +76,25 @@ pub fn stores() -> (Stores, Writers) {
     (stores, writers)
 }
 
-/// A queue of objects to look at, from one watch to another kind's controller. Unbounded, but drained at once into the
-/// controller's scheduler, which keeps each object once.
-type Told<K> = (UnboundedSender<ObjectRef<K>>, UnboundedReceiver<ObjectRef<K>>);
-
 /// Runs every controller until `stop`; returns when all have finished what they were doing.
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
-    let (tell_images, images_told): Told<Guarded<CloudImage>> = unbounded_channel();
-    let (tell_shares, shares_told): Told<Guarded<ImageShare>> = unbounded_channel();
-    let (tell_accounts, accounts_told): Told<Guarded<CloudAccount>> = unbounded_channel();
-    let (tell_acceptances, acceptances_told): Told<Guarded<SharedImageAcceptance>> = unbounded_channel();
-
-    let accounts = {
-        let (stores, tell_images, tell) = (stores.clone(), tell_images.clone(), tell_acceptances.clone());
-        watch(&ctx.client, writers.accounts, tell_accounts.clone(), move |account: &Guarded<CloudAccount>, _| {
-            send_all(&tell_images, images_of(account, &stores));
-            send_all(&tell, acceptances_of(account, &stores));
-        })
-    };
-    let images = {
-        let (stores, tell_images, tell_shares) = (stores.clone(), tell_images.clone(), tell_shares.clone());
-        let tell_accounts = tell_accounts.clone();
-        watch(&ctx.client, writers.images, tell_images.clone(), move |image: &Guarded<CloudImage>, gone| {
-            if let Some(key) = image.readable().map(identity_key) {
-                stores.images_by_identity.note(key, image, gone);
-            }
-            send_all(&tell_shares, shares_of(image, &stores));
-            if gone {
-                send_all(&tell_images, namesakes(image, &stores));
-                send_all(&tell_accounts, account_named(image, |image| &image.spec.account_ref.name));
-            }
-        })
-    };
-    let shares = {
-        let (stores, tell) = (stores.clone(), tell_images.clone());
-        watch(&ctx.client, writers.shares, tell_shares, move |share: &Guarded<ImageShare>, gone| {
-            let Some(image) = image_named_by(share) else { return };
-            stores.shares_by_image.note(image_key(&image), share, gone);
-            send_all(&tell, [ObjectRef::new(&image.1).within(&image.0)]);
-        })
-    };
-    let acceptances = {
-        let (stores, tell) = (stores.clone(), tell_acceptances.clone());
-        let tell_accounts = tell_accounts.clone();
-        let told = move |acceptance: &Guarded<SharedImageAcceptance>, gone| {
-            let Some(readable) = acceptance.readable() else { return };
-            stores.acceptances_by_identity.note(offer_key(readable), acceptance, gone);
-            if gone {
-                send_all(&tell, same_offer(&offer_key(readable), &stores));
-                send_all(&tell_accounts, account_named(acceptance, |acceptance| &acceptance.spec.account_ref.name));
-            }
-        };
-        watch(&ctx.client, writers.acceptances, tell_acceptances.clone(), told)
-    };
-    let shared_images = {
-        let stores = stores.clone();
-        let (unheard, _) = unbounded_channel();
-        watch(&ctx.client, writers.shared_images, unheard, move |image: &Guarded<SharedImage>, _| {
-            let Some(image) = image.readable() else { return };
-            send_all(&tell_acceptances, same_offer(&format!("{}/{}", image.spec.region, image.spec.image_id), &stores));
-        })
-    };
-    let namespaces = {
-        let stores = stores.clone();
-        let (unheard, _) = unbounded_channel();
-        watch(&ctx.client, writers.namespaces, unheard, move |_: &PartialObjectMeta<Namespace>, _| {
-            send_all(&tell_images, images_with_selectors(&stores));
-        })
-    };
+    let (bells, told) = bells();
+    let client = &ctx.client;
+    let accounts = watch(client, writers.accounts, &bells.accounts, bells.hear(&stores, Bells::account));
+    let images = watch(client, writers.images, &bells.images, bells.hear(&stores, Bells::image));
+    let shares = watch(client, writers.shares, &bells.shares, bells.hear(&stores, Bells::share));
+    let acceptances = watch(client, writers.acceptances, &bells.acceptances, bells.hear(&stores, Bells::acceptance));
+    let (unheard, _) = unbounded_channel();
+    let shared_images = watch(client, writers.shared_images, &unheard, bells.hear(&stores, Bells::shared_image));
+    let (unheard, _) = unbounded_channel();
+    let namespaces = watch(client, writers.namespaces, &unheard, bells.hear(&stores, Bells::namespace));
     let ready = all_ready(&stores);
     tokio::join!(
-        control(&ctx, stores.accounts, accounts, accounts_told, cloud_account::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.images, images, images_told, cloud_image::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.shares, shares, shares_told, image_share::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.acceptances, acceptances, acceptances_told, acceptance::reconcile, ready, &stop),
+        control(&ctx, stores.accounts, accounts, told.accounts, cloud_account::reconcile, ready.clone(), &stop),
+        control(&ctx, stores.images, images, told.images, cloud_image::reconcile, ready.clone(), &stop),
+        control(&ctx, stores.shares, shares, told.shares, image_share::reconcile, ready.clone(), &stop),
+        control(&ctx, stores.acceptances, acceptances, told.acceptances, acceptance::reconcile, ready, &stop),
         drain(namespaces, &stop),
         drain(shared_images, &stop),
     );
@@ -171,7 +114,7 @@ async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: 
 fn watch<K>(
     client: &Client,
     writer: Writer<K>,
-    tell: UnboundedSender<ObjectRef<K>>,
+    tell: &UnboundedSender<ObjectRef<K>>,
     concern: impl Fn(&K, bool) + Send + 'static,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
 where
@@ -179,6 +122,7 @@ where
 {
     let changes = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).backoff(WatchBackoff::default());
     let store = writer.as_reader();
+    let tell = tell.clone();
     let mut former = Vec::new();
     reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()))
         .inspect_ok(move |event| match event {
@@ -297,62 +241,4 @@ async fn control<K, F>(
         )
         .for_each(|_| futures::future::ready(()))
         .await;
-}
-
-fn send_all<K: Resource<DynamicType = ()>>(
-    to: &UnboundedSender<ObjectRef<K>>,
-    objects: impl IntoIterator<Item = ObjectRef<K>>,
-) {
-    for object in objects {
-        if to.send(object).is_err() {
-            return; // Its controller has stopped: so will this one.
-        }
-    }
-}
-
-fn images_of(account: &Guarded<CloudAccount>, stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
-    let (namespace, name) = (account.namespace(), account.name_any());
-    let of = |image: &Guarded<CloudImage>| {
-        image.namespace() == namespace && image.readable().is_some_and(|i| i.spec.account_ref.name == name)
-    };
-    stores.images.state_filter(of).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
-}
-
-fn shares_of(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
-    let naming = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), stores);
-    naming.iter().map(|share| ObjectRef::from_obj(share.as_ref())).collect()
-}
-
-fn namesakes(gone: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
-    let Some(gone) = gone.readable() else { return Vec::new() };
-    let same = stores.images_by_identity.find(&identity_key(gone), &stores.images);
-    same.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
-}
-
-fn acceptances_of(account: &Guarded<CloudAccount>, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAcceptance>>> {
-    let (namespace, name) = (account.namespace(), account.name_any());
-    let of = |acceptance: &Guarded<SharedImageAcceptance>| {
-        acceptance.namespace() == namespace && acceptance.readable().is_some_and(|a| a.spec.account_ref.name == name)
-    };
-    stores.acceptances.state_filter(of).iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
-}
-
-fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAcceptance>>> {
-    let same = stores.acceptances_by_identity.find(key, &stores.acceptances);
-    same.iter().map(|acceptance| ObjectRef::from_obj(acceptance.as_ref())).collect()
-}
-
-/// The account that an object of the same namespace names.
-fn account_named<K: Resource<DynamicType = ()>>(
-    object: &Guarded<K>,
-    name: impl Fn(&K) -> &String,
-) -> Option<ObjectRef<Guarded<CloudAccount>>> {
-    Some(ObjectRef::new(name(object.readable()?)).within(&object.meta().namespace.clone()?))
-}
-
-fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
-    let choosy = stores.images.state_filter(|image| {
-        image.readable().is_some_and(|i| i.spec.shareable_from.namespaces.from == NamespacesFrom::Selector)
-    });
-    choosy.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
 }

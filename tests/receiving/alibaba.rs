@@ -31,7 +31,7 @@ async fn what_is_shared_without_an_answer_is_verified_and_listed() -> Result<()>
     place.until::<SharedImageAcceptance>("golden", "False", "NotOffered").await?;
     place.until_it::<CloudAccount>("golden", "nothing received", |a| a["status"]["received"] == "0/30").await?;
 
-    owner.share_with("team", &[receiver.id.clone()], |_| {}).await?;
+    owner.share_with("team", std::slice::from_ref(&receiver.id), |_| {}).await?;
     let shared = owner.ready::<ImageShare>("team").await?;
     ensure!(
         support::condition(&shared, "Accepted").is_some_and(|c| c.status == "True" && c.reason == "NoAnswerNeeded")

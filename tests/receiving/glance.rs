@@ -76,7 +76,7 @@ async fn a_private_image_is_shared_only_where_that_is_allowed() -> Result<()> {
     let place = placed(&arena, &id, json!({})).await?;
     place.until::<CloudImage>("golden", "False", "ImagePrivate").await?;
     let receiver = arena.receiver(0).id;
-    share(&place, "team", &[receiver.clone()]).await?;
+    share(&place, "team", std::slice::from_ref(&receiver)).await?;
     let refused = place.until::<ImageShare>("team", "False", "ImagePrivate").await?;
     ensure!(Player::message(&refused, "Ready")?.contains("visibilityChange: Allow"));
     ensure!(arena.visibility(&id).await? == "private");
@@ -95,7 +95,7 @@ async fn members_that_the_change_of_visibility_revives_are_nobodys_here() -> Res
     arena.add_member(&id, &former).await?;
     arena.set_visibility(&id, "private").await?;
     let place = placed(&arena, &id, json!({"visibilityChange": "Allow"})).await?;
-    share(&place, "team", &[wished.clone()]).await?;
+    share(&place, "team", std::slice::from_ref(&wished)).await?;
     place.ready::<ImageShare>("team").await?;
     until_members(&arena, &id, &[(&wished, "pending"), (&former, "pending")]).await?;
     let told = place
@@ -115,7 +115,7 @@ async fn an_image_made_private_by_hand_ends_nobodys_grant() -> Result<()> {
     let id = arena.new_image("golden").await?;
     let receiver = arena.receiver(0).id;
     let place = placed(&arena, &id, json!({})).await?;
-    share(&place, "team", &[receiver.clone()]).await?;
+    share(&place, "team", std::slice::from_ref(&receiver)).await?;
     place.ready::<ImageShare>("team").await?;
     arena.set_visibility(&id, "private").await?;
     place.until::<CloudImage>("golden", "False", "ImagePrivate").await?;
@@ -135,7 +135,7 @@ async fn a_doubled_row_is_removed_until_nobody_is_left() -> Result<()> {
     let id = arena.new_image("golden").await?;
     let receiver = arena.receiver(0).id;
     let place = placed(&arena, &id, json!({})).await?;
-    share(&place, "team", &[receiver.clone()]).await?;
+    share(&place, "team", std::slice::from_ref(&receiver)).await?;
     place.ready::<ImageShare>("team").await?;
     arena.double_member(&id, &receiver).await?;
     place.delete::<ImageShare>("team").await?;

@@ -86,7 +86,7 @@ pub async fn the_owner_sees_the_answer_and_the_receiver_sees_the_end(arena: &dyn
 pub async fn a_decision_changed_is_answered_anew(arena: &dyn Arena) -> Result<()> {
     let (owner, id) = owned(arena).await?;
     let receiver = arena.receiver(1).id;
-    share(&owner, "team", &[receiver.clone()]).await?;
+    share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(1), None).await?;
     accept(&place, "golden", arena.region(), &id, &arena.owner().id, json!({"decision": "Reject"})).await?;
     place.until::<SharedImageAcceptance>("golden", "True", "Rejected").await?;
@@ -95,14 +95,16 @@ pub async fn a_decision_changed_is_answered_anew(arena: &dyn Arena) -> Result<()
     // Taken off the list and put on again, it is offered again, and rejected again.
     owner.edit::<ImageShare>("team", json!({"spec": {"recipients": recipients(&[arena.receiver(2).id])}})).await?;
     until_members(arena, &id, &[(&arena.receiver(2).id, "pending")]).await?;
-    owner.edit::<ImageShare>("team", json!({"spec": {"recipients": recipients(&[receiver.clone()])}})).await?;
+    owner
+        .edit::<ImageShare>("team", json!({"spec": {"recipients": recipients(std::slice::from_ref(&receiver))}}))
+        .await?;
     until_members(arena, &id, &[(&receiver, "rejected")]).await
 }
 
 pub async fn an_image_from_another_owner_is_not_answered(arena: &dyn Arena) -> Result<()> {
     let (owner, id) = owned(arena).await?;
     let receiver = arena.receiver(0).id;
-    share(&owner, "team", &[receiver.clone()]).await?;
+    share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(0), None).await?;
     accept(&place, "golden", arena.region(), &id, &arena.receiver(2).id, json!({})).await?;
     let refused = place.until::<SharedImageAcceptance>("golden", "False", "UntrustedOwner").await?;
@@ -114,7 +116,7 @@ pub async fn an_image_from_another_owner_is_not_answered(arena: &dyn Arena) -> R
 pub async fn of_two_acceptances_of_one_offer_the_elder_acts(arena: &dyn Arena) -> Result<()> {
     let (owner, id) = owned(arena).await?;
     let receiver = arena.receiver(0).id;
-    share(&owner, "team", &[receiver.clone()]).await?;
+    share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(0), None).await?;
     accept(&place, "elder", arena.region(), &id, &arena.owner().id, json!({})).await?;
     place.until::<SharedImageAcceptance>("elder", "True", "Accepted").await?;
@@ -132,7 +134,7 @@ pub async fn of_two_acceptances_of_one_offer_the_elder_acts(arena: &dyn Arena) -
 pub async fn deleting_an_acceptance_leaves_the_answer_or_rejects_as_asked(arena: &dyn Arena) -> Result<()> {
     let (owner, id) = owned(arena).await?;
     let receiver = arena.receiver(0).id;
-    share(&owner, "team", &[receiver.clone()]).await?;
+    share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(0), None).await?;
     for (policy, left) in [("Retain", "accepted"), ("Reject", "rejected")] {
         let extra = json!({"deletionPolicy": policy});
@@ -150,7 +152,7 @@ pub async fn what_others_share_is_listed_and_kept_in_step(arena: &dyn Arena) -> 
     let receiver = arena.receiver(0).id;
     let place = seat(arena.player(), &arena.receiver(0), Some(arena.region())).await?;
     until_listed(&place, &[]).await?;
-    share(&owner, "team", &[receiver.clone()]).await?;
+    share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     until_listed(&place, &[(&id, "Pending")]).await?;
     place.event("OfferReceived", &id).await?;
     let account = place
@@ -206,7 +208,7 @@ pub async fn an_image_to_be_deleted_waits_for_its_recipients(arena: &dyn Arena) 
 pub async fn a_received_image_cannot_be_shared_on(arena: &dyn Arena) -> Result<()> {
     let (owner, id) = owned(arena).await?;
     let receiver = arena.receiver(0).id;
-    share(&owner, "team", &[receiver.clone()]).await?;
+    share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     owner.ready::<ImageShare>("team").await?;
     let place = seat(arena.player(), &arena.receiver(0), None).await?;
     accept(&place, "golden", arena.region(), &id, &arena.owner().id, json!({})).await?;

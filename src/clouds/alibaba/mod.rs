@@ -8,7 +8,7 @@ mod sign;
 mod wire;
 
 pub use client::AlibabaCloud;
-pub use sign::{Credentials, InvalidCredentials};
+pub use sign::Credentials;
 
 /// The calls this operator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

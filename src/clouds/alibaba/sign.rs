@@ -1,16 +1,13 @@
 //! Signature ACS3-HMAC-SHA256 (vendor page "V3 request body and signature method") as a pure function: date and nonce come
 //! in as arguments. The legacy RPC signature is not spoken.
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-const ALGORITHM: &str = "ACS3-HMAC-SHA256";
+use crate::clouds::signing::{InvalidCredentials, canonical_query, hmac_hex, part};
 
-/// Everything but RFC 3986's unreserved characters is escaped.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
 /// What an account's calls are signed with. Its parts never show in `Debug`.
 #[derive(Debug, Clone)]
@@ -20,23 +17,9 @@ pub struct Credentials {
     token: Option<SecretString>,
 }
 
-/// Why credentials cannot be used; says which part, never what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the {part} must be 1 to {most} visible ASCII characters")]
-pub struct InvalidCredentials {
-    part: &'static str,
-    most: usize,
-}
-
 impl Credentials {
-    /// Parses an access key id, its secret and, for temporary credentials, the security token. White space around them is
-    /// dropped, since secrets read from files often end in a line feed.
+    /// Parses an access key id, its secret and, for temporary credentials, the security token.
     pub fn parse(key_id: &str, secret: &str, token: Option<&str>) -> Result<Self, InvalidCredentials> {
-        let part = |part, text: &str, most| {
-            let text = text.trim_ascii();
-            let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-            if fits { Ok(SecretString::from(text)) } else { Err(InvalidCredentials { part, most }) }
-        };
         Ok(Self {
             key_id: part("access key id", key_id, 128)?,
             secret: part("access key secret", secret, 256)?,
@@ -104,24 +87,6 @@ pub(super) fn sign(request: &Unsigned<'_>, credentials: &Credentials, date: Time
         #[cfg(test)]
         string_to_sign,
     }
-}
-
-fn canonical_query(pairs: &[(String, String)]) -> String {
-    let escape = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
-    let mut pairs: Vec<&(String, String)> = pairs.iter().collect();
-    pairs.sort();
-    pairs.iter().map(|(key, value)| format!("{}={}", escape(key), escape(value))).collect::<Vec<_>>().join("&")
-}
-
-fn hmac_hex(key: &[u8], message: &[u8]) -> String {
-    // HMAC takes keys of every length; the error type only exists for other MACs.
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(
-        |_| String::new(),
-        |mut mac| {
-            mac.update(message);
-            hex::encode(mac.finalize().into_bytes())
-        },
-    )
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use crate::clouds::signing::{InvalidCredentials, part};
+
 /// What calls are signed with, or tokens asked for. Its parts never show in `Debug`.
 #[derive(Debug, Clone)]
 pub enum Credentials {
@@ -45,20 +47,6 @@ impl Credentials {
             domain: part("domain name", domain, 128)?,
         })
     }
-}
-
-/// Why credentials cannot be used; says which part, never what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the {part} must be 1 to {most} visible ASCII characters")]
-pub struct InvalidCredentials {
-    part: &'static str,
-    most: usize,
-}
-
-fn part(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
-    let text = text.trim_ascii();
-    let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    if fits { Ok(SecretString::from(text)) } else { Err(InvalidCredentials { part, most }) }
 }
 
 #[cfg(test)]

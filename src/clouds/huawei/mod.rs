@@ -12,7 +12,7 @@ mod tokens;
 mod wire;
 
 pub use client::HuaweiCloud;
-pub use credentials::{Credentials, InvalidCredentials};
+pub use credentials::Credentials;
 
 /// Parameters of a query, in any order: signing sorts them.
 type Query = Vec<(String, String)>;

@@ -1,15 +1,12 @@
 //! Signature SDK-HMAC-SHA256 (the vendor's "API Request Signing Guide") as a pure function: the date comes in as an
 //! argument. The body is hashed as the bytes that are sent.
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-const ALGORITHM: &str = "SDK-HMAC-SHA256";
+use crate::clouds::signing::hmac_hex;
 
-/// Everything but RFC 3986's unreserved characters is escaped.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
 /// What is signed. The headers are those to be signed besides the date, which signing adds; names in lower case.
 #[derive(Debug, Clone, Copy)]
@@ -67,29 +64,6 @@ pub(super) fn sign(request: &Unsigned<'_>, key_id: &str, secret: &str, date: Tim
     }
 }
 
-/// A query as it is sent and signed: sorted, escaped.
-pub(super) fn canonical_query(pairs: &[(String, String)]) -> String {
-    let mut pairs: Vec<&(String, String)> = pairs.iter().collect();
-    pairs.sort();
-    pairs.iter().map(|(key, value)| format!("{}={}", escape(key), escape(value))).collect::<Vec<_>>().join("&")
-}
-
-/// One segment of a path as it is sent and signed.
-pub(super) fn escape(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
-}
-
-fn hmac_hex(key: &[u8], message: &[u8]) -> String {
-    // HMAC takes keys of every length; the error type only exists for other MACs.
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(
-        |_| String::new(),
-        |mut mac| {
-            mac.update(message);
-            hex::encode(mac.finalize().into_bytes())
-        },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -98,6 +72,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::clouds::signing::{canonical_query, escape};
 
     #[derive(Deserialize)]
     struct Vector {

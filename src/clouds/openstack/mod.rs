@@ -8,7 +8,7 @@ mod keystone;
 mod wire;
 
 pub use client::OpenStackCloud;
-pub use credentials::{Credentials, InvalidCredentials};
+pub use credentials::Credentials;
 
 /// Which endpoints of the service catalogue are called.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,16 +1,15 @@
 //! What a pass over one offer sees in Kubernetes, and whether it may call the cloud.
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::api::conditions::{READY, Reason, find};
+use crate::api::conditions::Reason;
 use crate::api::{CloudAccount, SharedImage, SharedImageAcceptance};
 use crate::clouds::ImageRef;
 use crate::cluster::guard::Guarded;
 use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
 use crate::controllers::context::Context;
-use crate::controllers::convert::{offer_key, owner, requested_at};
+use crate::controllers::convert::{account_input, offer_key, owner, requested_at};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
 use crate::domain::provider::Provider;
@@ -41,11 +40,7 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
         acceptance.metadata.deletion_timestamp.is_some(),
         requested_at(acceptance)
     )];
-    if let Some(account) = &account {
-        let ready = account.status.as_ref().and_then(|status| find(&status.conditions, READY));
-        let ready = ready.map(|condition| (&condition.status, &condition.reason));
-        inputs.push(format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation));
-    }
+    inputs.extend(account.as_ref().map(account_input));
     inputs.push(format!("elder {:?} listed {:?}", elder(ctx, acceptance, account.as_ref()), listed(ctx, acceptance)));
     Desired { account, inputs: Inputs(inputs) }
 }
@@ -112,11 +107,4 @@ pub(super) async fn observe_site(
     let vault = spec.vault_id.as_deref().map(VaultId::parse).transpose().map_err(|e| unreadable("spec.vaultID", e))?;
     let access = connect(ctx, account, &at.region).await?;
     Ok(Site { provider, at, trusted, vault, access })
-}
-
-/// When a wait that the cloud asks for is over, spread so that those who wait together do not come back together.
-pub(super) fn later(ctx: &Context, pause: std::time::Duration) -> Timestamp {
-    let spread = pause.mul_f64(1.0 + ctx.chance()).max(std::time::Duration::from_millis(200));
-    let spread = jiff::SignedDuration::try_from(spread).unwrap_or(jiff::SignedDuration::MAX);
-    ctx.clock.now().saturating_add(spread).unwrap_or(Timestamp::MAX)
 }

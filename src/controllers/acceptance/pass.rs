@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::observe::{Desired, Site, later, observe_site};
+use super::observe::{Desired, Site, observe_site};
 use super::report::Reporter;
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDecision;
@@ -10,19 +10,12 @@ use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::{Fault, JobProgress, Lane, Submitted};
 use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
+use crate::controllers::rhythm::{Passed, later};
 use crate::domain::identifiers::JobId;
 use crate::domain::image::{ReceivedImage, Reply};
 use crate::planning::acceptance::{Offer, Opinion, plan_acceptance};
 use crate::planning::schedule::{Verdict, next_job_look};
 use crate::planning::trouble::Trouble;
-
-/// How a pass ended.
-pub(super) enum Passed {
-    /// The object is gone.
-    Gone,
-    /// It is to be looked at again.
-    LookAgain(Verdict),
-}
 
 /// Runs one pass. `changed`: somebody changed what is asked, so the calls are not just a look around.
 pub(super) async fn run(

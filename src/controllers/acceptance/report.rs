@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::pass::Passed;
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
 use crate::api::cloud_image::PendingJob;
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
@@ -15,6 +14,7 @@ use crate::cluster::events::{Occurrence, publish};
 use crate::cluster::status::apply_status;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{owner, requested_at};
+use crate::controllers::rhythm::Passed;
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::JobId;
 use crate::domain::image::ReceivedImage;

@@ -7,22 +7,17 @@ mod pass;
 mod report;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::ReconcileError;
 use super::context::Context;
-use super::memory::Due;
+use super::rhythm::{self, SOON};
 use crate::api::CloudImage;
 use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
-use crate::planning::schedule::{Verdict, pause};
 use observe::observe_desired;
-
-/// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
-const SOON: Duration = Duration::from_millis(200);
 
 /// One look at one image.
 pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
@@ -43,37 +38,11 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
         return Ok(Action::await_change());
     }
     let desired = observe_desired(&ctx, image);
-    let changed = match ctx.memories.due(&uid, &desired.inputs, ctx.settings.gathering, ctx.clock.now()) {
-        Due::In(time) => return Ok(Action::requeue(time)),
-        Due::Changed => true,
-        Due::Time => false,
+    let changed = match rhythm::due(&ctx, &uid, &desired.inputs) {
+        Ok(changed) => changed,
+        Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    match pass::run(&ctx, image, desired, changed).await {
-        Ok(pass::Passed::Gone) => {
-            ctx.memories.forget(&uid);
-            Ok(Action::await_change())
-        }
-        Ok(pass::Passed::LookAgain(verdict)) => Ok(next_look(&ctx, &uid, inputs, &verdict)),
-        Err(error) if error.is_conflict() => {
-            ctx.memories.overtaken(&uid, &image.resource_version().unwrap_or_default());
-            Ok(Action::requeue(SOON))
-        }
-        // Each try looks at the cloud too: while the API server is away, the tries grow rare.
-        Err(error) => {
-            tracing::warn!(object.name = %image.name_any(), %error, "the pass broke off and is tried again");
-            let failures = ctx.memories.broke_off(&uid);
-            let verdict = Verdict::Retrying { not_before: None };
-            Ok(Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now())))
-        }
-    }
-}
-
-fn next_look(ctx: &Context, uid: &str, inputs: super::memory::Inputs, verdict: &Verdict) -> Action {
-    let failures = ctx.memories.passed(uid, inputs, matches!(verdict, Verdict::Retrying { .. }));
-    let now = ctx.clock.now();
-    let wait = pause(verdict, ctx.settings.pace, failures, ctx.chance(), now);
-    let wait_signed = jiff::SignedDuration::try_from(wait).unwrap_or(jiff::SignedDuration::MAX);
-    ctx.memories.look_at(uid, now.saturating_add(wait_signed).unwrap_or(jiff::Timestamp::MAX));
-    Action::requeue(wait)
+    let passed = pass::run(&ctx, image, desired, changed).await;
+    Ok(rhythm::after(&ctx, image, inputs, passed))
 }

@@ -15,7 +15,7 @@ use crate::cluster::{ClusterError, within_deadline};
 use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
 use crate::controllers::connections::Connection;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{identity_key, owner, requested_at, shares_naming, shares_of, terms};
+use crate::controllers::convert::{account_input, identity_key, owner, requested_at, shares_naming, shares_of, terms};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::ImageId;
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
@@ -67,16 +67,7 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
         image.metadata.deletion_timestamp.is_some(),
         requested_at(image)
     )];
-    if let Some(account) = &account {
-        let ready =
-            account.status.as_ref().map(|s| &s.conditions).and_then(|c| crate::api::conditions::find(c, "Ready"));
-        inputs.push(format!(
-            "account {:?} {:?} {:?}",
-            account.uid(),
-            account.metadata.generation,
-            ready.map(|c| (&c.status, &c.reason))
-        ));
-    }
+    inputs.extend(account.as_ref().map(account_input));
     let now = ctx.clock.now();
     for share in &shares {
         let standing = share.standing(now);

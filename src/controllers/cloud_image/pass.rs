@@ -14,6 +14,7 @@ use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
+use crate::controllers::rhythm::{Passed, later};
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
@@ -24,14 +25,6 @@ use crate::planning::schedule::{Verdict, next_job_look};
 use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_unseen};
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Wishes;
-
-/// How a pass ended.
-pub(super) enum Passed {
-    /// The object is gone.
-    Gone,
-    /// It is to be looked at again.
-    LookAgain(Verdict),
-}
 
 /// Runs one pass. `changed`: somebody changed a wish, so the calls are an edit and not a look around.
 pub(super) async fn run(
@@ -108,13 +101,6 @@ async fn pass_sight(ctx: &Context, image: &CloudImage, site: &Site, lane: Lane) 
     observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane, carried).await
 }
 
-/// A moment after a pause that is spread, so that those who wait for one budget do not come back together.
-fn later(ctx: &Context, pause: std::time::Duration) -> jiff::Timestamp {
-    let spread = pause.mul_f64(1.0 + ctx.chance()).max(std::time::Duration::from_millis(200));
-    let spread = jiff::SignedDuration::try_from(spread).unwrap_or(jiff::SignedDuration::MAX);
-    ctx.clock.now().saturating_add(spread).unwrap_or(jiff::Timestamp::MAX)
-}
-
 /// A deleting image that nothing is left of in Kubernetes needs no cloud to go.
 async fn leave_unseen(
     ctx: &Context,
@@ -136,7 +122,8 @@ async fn leave_unseen(
 async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
     let (fresh, unreadable) = list_shares_afresh(ctx, image, reporter.version()).await?;
     let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
-    if !unreadable.is_empty() || !(holds_nothing && blockers(&fresh, &Ledger::default()).is_empty()) {
+    let nobody_left = unreadable.is_empty() && blockers(&fresh, &Ledger::default()).is_empty();
+    if !(holds_nothing && nobody_left) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
     let mut current = image.clone();

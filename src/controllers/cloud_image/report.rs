@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::observe::Desired;
-use super::pass::{Passed, blockers};
+use super::pass::blockers;
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, VisibilityChange};
 use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
@@ -15,6 +15,7 @@ use crate::cluster::events::{Occurrence, publish};
 use crate::cluster::status::apply_status;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{owner, requested_at};
+use crate::controllers::rhythm::Passed;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;

@@ -1,0 +1,78 @@
+//! The rhythm of controllers that look at a cloud: when a pass is due, and what follows one.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+
+use super::context::Context;
+use super::memory::{Due, Inputs};
+use crate::cluster::ClusterError;
+use crate::planning::schedule::{Verdict, pause};
+
+/// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
+pub(super) const SOON: Duration = Duration::from_millis(200);
+
+/// How a pass ended.
+pub(super) enum Passed {
+    /// The object is gone.
+    Gone,
+    /// It is to be looked at again.
+    LookAgain(Verdict),
+}
+
+/// Whether a pass is due: `Err` with what to do instead, `Ok` with whether somebody changed something.
+pub(super) fn due(ctx: &Context, uid: &str, inputs: &Inputs) -> Result<bool, Action> {
+    match ctx.memories.due(uid, inputs, ctx.settings.gathering, ctx.clock.now()) {
+        Due::In(time) => Err(Action::requeue(time)),
+        Due::Changed => Ok(true),
+        Due::Time => Ok(false),
+    }
+}
+
+/// What follows a pass over an object, as it was when the pass began.
+pub(super) fn after<K: Resource>(
+    ctx: &Context,
+    object: &K,
+    inputs: Inputs,
+    passed: Result<Passed, ClusterError>,
+) -> Action {
+    let uid = object.uid().unwrap_or_default();
+    match passed {
+        Ok(Passed::Gone) => {
+            ctx.memories.forget(&uid);
+            Action::await_change()
+        }
+        Ok(Passed::LookAgain(verdict)) => next_look(ctx, &uid, inputs, &verdict),
+        Err(error) if error.is_conflict() => {
+            ctx.memories.overtaken(&uid, &object.resource_version().unwrap_or_default());
+            Action::requeue(SOON)
+        }
+        // Each try looks at the cloud too: while the API server is away, the tries grow rare.
+        Err(error) => {
+            tracing::warn!(object.name = %object.name_any(), %error, "the pass broke off and is tried again");
+            let failures = ctx.memories.broke_off(&uid);
+            let verdict = Verdict::Retrying { not_before: None };
+            Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now()))
+        }
+    }
+}
+
+fn next_look(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Verdict) -> Action {
+    let failures = ctx.memories.passed(uid, inputs, matches!(verdict, Verdict::Retrying { .. }));
+    let now = ctx.clock.now();
+    let wait = pause(verdict, ctx.settings.pace, failures, ctx.chance(), now);
+    ctx.memories.look_at(uid, moment_after(now, wait));
+    Action::requeue(wait)
+}
+
+/// When a wait that a budget asks for is over, spread so that those who wait for it do not come back together.
+pub(super) fn later(ctx: &Context, wait: Duration) -> Timestamp {
+    moment_after(ctx.clock.now(), wait.mul_f64(1.0 + ctx.chance()).max(Duration::from_millis(200)))
+}
+
+fn moment_after(now: Timestamp, wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
