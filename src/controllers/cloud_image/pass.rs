@@ -96,7 +96,7 @@ pub(super) async fn run(
     let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
         Some(facts) if facts.ownership != Ownership::Own => Report::seen(ledger.clone(), None, Some(facts.clone())),
-        Some(_) => pass.share(&mut reporter, &ledger, seen).await?,
+        Some(_) => pass.share(&mut reporter, &ledger, seen, trouble.is_some()).await?,
     };
     report.trouble = report.trouble.or(trouble);
     pass.depart(&mut reporter, report).await
@@ -251,7 +251,15 @@ impl Pass<'_> {
         Some(plan(&scene))
     }
 
-    async fn share(&self, reporter: &mut Reporter<'_>, ledger: &Ledger, seen: Seen) -> Result<Report, ClusterError> {
+    /// Brings the image's recipients into step. `pause`: a job just failed in a way that only time or a person mends, and the
+    /// same call would fail again: what is seen is reported, and the calls wait for the next look.
+    async fn share(
+        &self,
+        reporter: &mut Reporter<'_>,
+        ledger: &Ledger,
+        seen: Seen,
+        pause: bool,
+    ) -> Result<Report, ClusterError> {
         let shares = &self.desired.shares;
         let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind(), seen.at);
         let Some(mut first) = self.plan(ledger, shares, &wishes, &seen) else {
@@ -262,6 +270,10 @@ impl Pass<'_> {
             return Ok(Report { look_again, ..Report::seen(first.settled.clone(), Some(first), seen.image) });
         }
         let intended = first.with_intents(seen.at);
+        if pause {
+            let recorded = record(&intended, ledger, &Ending::default(), seen.at);
+            return Ok(Report::seen(recorded, Some(first), seen.image));
+        }
         reporter.intend(&intended).await?;
         let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
         let blind = !unreadable.is_empty();
