@@ -94,8 +94,7 @@ pub fn learn_from_failure(
 ) -> Lesson {
     let present = |recipient: &Recipient| recipients.recipients.contains_key(recipient);
     let failed = |(recipient, entry): &(&Recipient, &Entry)| in_last_job(ledger, entry) && !present(recipient);
-    let failed: Vec<Recipient> =
-        ledger.grants.iter().filter(failed).map(|(recipient, _)| recipient.clone()).collect();
+    let failed: Vec<Recipient> = ledger.grants.iter().filter(failed).map(|(recipient, _)| recipient.clone()).collect();
     let of_one = fault.may_concern_one_recipient();
     let refused = if of_one { failed.len() == 1 } else { fault.recovery() == Recovery::Blocked };
     let mut lesson = Lesson { ledger: Ledger { job: None, ..ledger.clone() }, suspects, trouble: None };
