@@ -8,6 +8,10 @@ use crate::clouds::fault::{Fault, Quota, Refusal};
 use crate::clouds::{CallShape, RecipientChange, Submitted};
 use crate::domain::identifiers::{JobId, Recipient};
 
+/// Most calls of one pass. What is left waits for the next one, which follows at once: it tells how far things are, and
+/// sees what was wished meanwhile.
+const CALLS_PER_PASS: usize = 50;
+
 /// What became of one change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -64,7 +68,6 @@ impl Exchange {
     /// `free_places`: how many can be added before anything is removed; `None` where there is no limit.
     /// `shape`: what one call may carry.
     pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_places: Option<usize>, shape: CallShape) -> Self {
-        let total = add.len() + remove.len();
         let shape = CallShape { recipients: shape.recipients.max(1), ..shape };
         Self {
             outcomes: add.iter().chain(&remove).map(|r| (r.clone(), Outcome::NotSent)).collect(),
@@ -75,9 +78,7 @@ impl Exchange {
             testing: false,
             free_places,
             shape,
-            // A full pass needs total / recipients-per-call calls; the rest is room for about ten isolations. What is left waits
-            // for the next pass.
-            calls_left: total / shape.recipients + 64,
+            calls_left: CALLS_PER_PASS,
             stopped: None,
             image_refused: None,
             job: None,

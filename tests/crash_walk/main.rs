@@ -4,81 +4,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod alibaba;
+mod deed;
+mod huawei;
 mod stage;
+mod world;
 
+use alibaba::Alibaba;
 use anyhow::{Context as _, Result, ensure};
+use deed::Deed;
+use huawei::Huawei;
 use imageshare_harness::proxy::{Call, Deed as Fault, Moment, Rule, Upstream, Which};
-use imageshare_operator::api::{CloudImage, ImageShare};
-use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::{Value, json};
 use stage::{Plan, Stage};
-
-/// What a person does, starting from an image that is ready, and from a share that is ready where it is about one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    Share,
-    ChangeRecipients,
-    Unshare,
-    DeleteImage,
-}
-
-impl Deed {
-    async fn prepare(self, stage: &Stage) -> Result<Plan> {
-        let policy = if self == Self::DeleteImage { "Delete" } else { "Retain" };
-        let plan = stage.plan(policy).await?;
-        if self != Self::Share {
-            plan.share([1, 2, 3]).await?;
-            plan.until("the share to be ready", |state| state["share"]["ready"] == "True Shared").await?;
-        }
-        Ok(plan)
-    }
-
-    async fn happen(self, plan: &Plan) -> Result<()> {
-        let (images, shares) = (plan.api::<CloudImage>(), plan.api::<ImageShare>());
-        let delete = DeleteParams::default();
-        match self {
-            Self::Share => plan.share([1, 2, 3]).await?,
-            Self::ChangeRecipients => {
-                let change = json!({"spec": {"recipients": plan.recipients([2, 3, 4])}});
-                shares.patch("team", &PatchParams::default(), &Patch::Merge(change)).await?;
-            }
-            Self::Unshare => drop(shares.delete("team", &delete).await?),
-            Self::DeleteImage => {
-                images.delete("golden", &delete).await?;
-                shares.delete("team", &delete).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What must be so in the end, said independently of any run.
-    fn end(self) -> Value {
-        let share = |ready: &str| json!({"ready": ready, "summary": "3/3"});
-        let image = json!({"ready": "True Available", "ledger": [], "shares": 0});
-        let sharing = |numbers: [u32; 3]| {
-            let ledger: Vec<String> = numbers.iter().map(|n| format!("{n} Granted")).collect();
-            json!({"ready": "True Available", "ledger": ledger, "shares": 1})
-        };
-        match self {
-            Self::Share => json!({"cloud": [1, 2, 3], "share": share("True Shared"), "image": sharing([1, 2, 3])}),
-            Self::ChangeRecipients => {
-                json!({"cloud": [2, 3, 4], "share": share("True Shared"), "image": sharing([2, 3, 4])})
-            }
-            Self::Unshare => json!({"cloud": [], "share": null, "image": image}),
-            Self::DeleteImage => json!({"cloud": null, "share": null, "image": null}),
-        }
-    }
-}
+use world::World;
 
 /// Without a kill; gives the writes it took.
-async fn walk_unharmed(stage: &Stage, deed: Deed) -> Result<Vec<Call>> {
+async fn walk_unharmed<W: World>(stage: &Stage<W>, deed: Deed) -> Result<Vec<Call>> {
     let plan = deed.prepare(stage).await?;
     let since = stage.rest().await?;
     deed.happen(&plan).await?;
-    plan.until_end(&deed.end()).await?;
+    let end = deed.end(stage.world.as_ref());
+    plan.until_end(&end).await?;
     stage.rest().await?;
     let writes = stage.proxy.writes(since);
-    plan.until_end(&deed.end()).await?;
+    plan.until_end(&end).await?;
     Ok(writes)
 }
 
@@ -107,11 +56,11 @@ impl Kind {
 }
 
 /// With a kill where `rule` says; gives the write that was met, or `None` if it never came.
-async fn walk_killed(stage: &mut Stage, deed: Deed, plan: &Plan, rule: Rule) -> Result<Option<Call>> {
+async fn walk_killed<W: World>(stage: &mut Stage<W>, deed: Deed, plan: &Plan<W>, rule: Rule) -> Result<Option<Call>> {
     stage.rest().await?;
     let trigger = stage.proxy.add(rule);
     deed.happen(plan).await?;
-    let end = deed.end();
+    let end = deed.end(stage.world.as_ref());
     let ended = async {
         plan.until_end(&end).await?;
         stage.rest().await
@@ -131,8 +80,8 @@ async fn walk_killed(stage: &mut Stage, deed: Deed, plan: &Plan, rule: Rule) -> 
 }
 
 /// On a stage of its own, so that the deeds are walked side by side: a walk mostly waits.
-async fn walk(deed: Deed) -> Result<()> {
-    let stage = &mut Stage::start().await?;
+async fn walk<W: World>(mut stage: Stage<W>, deed: Deed) -> Result<()> {
+    let stage = &mut stage;
     let began = std::time::Instant::now();
     let reference: Vec<Kind> = walk_unharmed(stage, deed).await?.iter().map(Kind::of).collect();
     let first = |n: usize, kind: &Kind| !reference[..n].contains(kind);
@@ -162,8 +111,9 @@ async fn walk(deed: Deed) -> Result<()> {
         killed += met;
     }
     // Those that came to their end stay there, whatever befell the others.
+    let end = deed.end(stage.world.as_ref());
     for plan in &ended {
-        plan.until_end(&deed.end()).await.context("what had ended moved again")?;
+        plan.until_end(&end).await.context("what had ended moved again")?;
     }
     // Otherwise each start would look at all that went before.
     futures::future::try_join_all(ended.iter().chain(&plans).map(Plan::leave)).await?;
@@ -171,22 +121,34 @@ async fn walk(deed: Deed) -> Result<()> {
     stage.audit().await.with_context(|| format!("after {deed:?}"))
 }
 
-#[tokio::test]
-async fn killed_at_any_write_of_a_share_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
-    walk(Deed::Share).await
+/// Walks each deed over a cloud, as a test of its own.
+macro_rules! walks {
+    ($cloud:ident, $world:ident: $($test:ident => $deed:ident),* $(,)?) => {
+        mod $cloud {
+            $(#[tokio::test]
+            async fn $test() -> anyhow::Result<()> {
+                let run = crate::stage::folder()?;
+                let world = crate::$world::start(&run).await?;
+                crate::walk(crate::Stage::start(run, world).await?, crate::Deed::$deed).await
+            })*
+        }
+    };
 }
 
-#[tokio::test]
-async fn killed_at_any_write_of_a_change_of_recipients_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
-    walk(Deed::ChangeRecipients).await
-}
+walks!(
+    at_alibaba, Alibaba:
+    killed_at_any_write_of_a_share_the_end_is_the_same_and_nothing_is_left_over => Share,
+    killed_at_any_write_of_a_change_of_recipients_the_end_is_the_same_and_nothing_is_left_over => ChangeRecipients,
+    killed_at_any_write_of_an_end_the_end_is_the_same_and_nothing_is_left_over => Unshare,
+    killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over => DeleteImage,
+);
 
-#[tokio::test]
-async fn killed_at_any_write_of_an_end_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
-    walk(Deed::Unshare).await
-}
-
-#[tokio::test]
-async fn killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over() -> Result<()> {
-    walk(Deed::DeleteImage).await
-}
+walks!(
+    at_huawei, Huawei:
+    killed_at_any_write_of_a_share_the_end_is_the_same_and_nothing_is_left_over => Share,
+    killed_at_any_write_of_a_change_of_recipients_the_end_is_the_same_and_nothing_is_left_over => ChangeRecipients,
+    killed_at_any_write_of_an_acceptance_the_end_is_the_same_and_nothing_is_left_over => Accept,
+    killed_at_any_write_of_a_rejection_the_end_is_the_same_and_nothing_is_left_over => Reject,
+    killed_at_any_write_of_an_end_the_end_is_the_same_and_nothing_is_left_over => Unshare,
+    killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over => DeleteImage,
+);

@@ -1,13 +1,15 @@
 //! The stage of the crash walk: servers and an operator of its own behind the fault proxy, and plans to walk.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Namespace, Operator, Simulator};
+use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Namespace, Operator};
 use imageshare_harness::{assets, eventually, run};
-use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImageAcceptance};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, PostParams};
@@ -15,16 +17,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::world::{PLANS, Place, World};
+
 /// How long anything that must happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Without a write for this long, the operator is at rest: longer than it waits for wishes to be quiet.
 const REST: Duration = Duration::from_millis(250);
-
-/// More than there are plans.
-const PLANS: u32 = 200;
-
-const REGION: &str = "cn-hangzhou";
 
 /// Waits are short: each plan waits for several of them.
 const QUICK: [&str; 12] = [
@@ -42,78 +41,48 @@ const QUICK: [&str; 12] = [
     "info,imageshare_operator=debug",
 ];
 
-fn owner(plan: u32) -> String {
-    format!("20000000{plan:04}0000")
+/// The folder of a stage, with all files of its servers.
+pub(crate) fn folder() -> Result<PathBuf> {
+    run::folder_of_this_binary()
 }
 
-fn recipient(plan: u32, n: u32) -> String {
-    format!("10000000{plan:04}{n:04}")
-}
-
-fn image(plan: u32) -> String {
-    format!("m-bp1plan{plan:04}")
-}
-
-fn key(plan: u32) -> (String, String) {
-    (format!("LTAIplan{plan:04}"), format!("secret-of-plan-{plan:04}"))
-}
-
-fn world() -> Value {
-    let owners = (0..PLANS).map(|plan| {
-        let (id, secret) = key(plan);
-        json!({"id": owner(plan), "site": "International", "keys": [{"id": id, "secret": secret}]})
-    });
-    let others = (0..PLANS).flat_map(|plan| (1..=4).map(move |n| json!({"id": recipient(plan, n)})));
-    let images = (0..PLANS).map(|plan| json!({"id": image(plan), "region": REGION, "owner": owner(plan)}));
-    json!({
-        "regions": [REGION],
-        "accounts": owners.chain(others).collect::<Vec<_>>(),
-        "images": images.collect::<Vec<_>>(),
-    })
-}
-
-pub(crate) struct Stage {
+pub(crate) struct Stage<W> {
     pub(crate) operator: Operator,
     pub(crate) proxy: FaultProxy,
+    pub(crate) world: Arc<W>,
     history: History,
-    cloud: Arc<Simulator>,
     client: kube::Client,
     _control_plane: ControlPlane,
     next: AtomicU32,
 }
 
-impl Stage {
-    pub(crate) async fn start() -> Result<Self> {
-        let run = run::folder_of_this_binary()?;
+impl<W: World> Stage<W> {
+    pub(crate) async fn start(run: PathBuf, world: W) -> Result<Self> {
         let control_plane = ControlPlane::start(&run).await?;
         control_plane.install(&assets::workspace().join("crds")).await?;
-        let cloud = Arc::new(Simulator::start(&run, &world()).await?);
         let kubeconfig = control_plane.kubeconfig_path();
         let history = History::of_sharing(&control_plane).await?;
-        let proxy = FaultProxy::start(&run, &kubeconfig, cloud.cloud()).await?;
-        let launch =
-            Operator::launch(proxy.kubeconfig())?.arguments(["--allowed-endpoint", &proxy.cloud()]).arguments(QUICK);
+        let proxy = FaultProxy::start(&run, &kubeconfig, &world.address()).await?;
+        let mut launch = Operator::launch(proxy.kubeconfig())?.arguments(QUICK);
+        for endpoint in world.besides().into_iter().chain([proxy.cloud()]) {
+            launch = launch.arguments(["--allowed-endpoint".to_owned(), endpoint]);
+        }
         let operator = Operator::start(launch, &run)?;
-        let client = control_plane.client().await?;
-        Ok(Self { operator, proxy, history, cloud, client, _control_plane: control_plane, next: AtomicU32::new(0) })
+        let (client, next) = (control_plane.client().await?, AtomicU32::new(0));
+        Ok(Self { operator, proxy, world: Arc::new(world), history, client, _control_plane: control_plane, next })
     }
 
-    /// A namespace with a Secret, an account, and an image that is ready.
-    pub(crate) async fn plan(&self, policy: &str) -> Result<Plan> {
+    /// A namespace with the owner's Secret and account, and an image that is ready.
+    pub(crate) async fn plan(&self, policy: &str) -> Result<Plan<W>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         ensure!(number < PLANS, "too many plans for this world");
         let namespace = Namespace::create(&self.client, "plan").await?;
-        let plan = Plan { namespace, number, cloud: Arc::clone(&self.cloud) };
-        let (id, secret) = key(number);
-        let (metadata, data) = (json!({"name": "golden"}), json!({"accessKeyID": id, "accessKeySecret": secret}));
-        plan.create::<Secret>(json!({"metadata": metadata, "stringData": data})).await?;
-        let account = json!({"alibaba": {
-            "accountID": owner(number), "site": "International",
-            "credentials": {"secretRef": {"name": "golden"}}, "endpoint": self.proxy.cloud(),
-        }});
-        plan.create_ours::<CloudAccount>("CloudAccount", "golden", account).await?;
+        let place = self.world.open(number, &self.proxy.cloud()).await?;
+        let plan = Plan { namespace, number, world: Arc::clone(&self.world), place };
+        plan.seat("golden", 0).await?;
         let spec = json!({
-            "accountRef": {"name": "golden"}, "region": REGION, "imageID": image(number), "deletionPolicy": policy,
+            "accountRef": {"name": "golden"}, "region": plan.world.region(), "imageID": plan.place.image,
+            "deletionPolicy": policy,
         });
         plan.create_ours::<CloudImage>("CloudImage", "golden", spec).await?;
         plan.until("the image to be ready", |state| state["image"]["ready"] == "True Available").await?;
@@ -133,21 +102,23 @@ impl Stage {
     }
 
     pub(crate) async fn audit(&self) -> Result<()> {
-        let journal = self.cloud.journal(0).await?;
+        let Some(told) = self.world.testimony().await? else { return Ok(()) };
         let versions = self.history.versions().await?;
-        println!("audited: {} acts at the cloud, {} versions in etcd", journal.len(), versions.len());
-        Auditor::new(&journal, versions).owners_of(&world()).carried(&self.proxy.calls()).ensure_clean()
+        println!("audited: {} acts at the cloud, {} versions in etcd", told.journal.len(), versions.len());
+        let auditor = Auditor::new(&told.journal, versions).owners_of(&told.owners);
+        auditor.carried(&self.proxy.calls()).ensure_clean()
     }
 }
 
-/// One walk's own namespace, account, image and recipients.
-pub(crate) struct Plan {
+/// One walk's own namespace, accounts, image and recipients.
+pub(crate) struct Plan<W> {
     namespace: Namespace,
     number: u32,
-    cloud: Arc<Simulator>,
+    pub(crate) world: Arc<W>,
+    pub(crate) place: Place,
 }
 
-impl Plan {
+impl<W: World> Plan<W> {
     pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
@@ -179,39 +150,86 @@ impl Plan {
         self.create::<K>(json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})).await
     }
 
-    pub(crate) fn recipients(&self, numbers: [u32; 3]) -> Vec<Value> {
-        numbers.iter().map(|n| json!({"type": "Account", "id": recipient(self.number, *n)})).collect()
+    /// A tenant's Secret and account of this name, ready.
+    pub(crate) async fn seat(&self, name: &str, tenant: usize) -> Result<()> {
+        let tenant = &self.place.tenants[tenant];
+        self.create::<Secret>(json!({"metadata": {"name": name}, "stringData": tenant.secret})).await?;
+        let mut account = tenant.account.clone();
+        for provider in account.as_object_mut().into_iter().flat_map(|spec| spec.values_mut()) {
+            provider["credentials"] = json!({"secretRef": {"name": name}});
+        }
+        self.create_ours::<CloudAccount>("CloudAccount", name, account).await?;
+        eventually(PATIENCE, &format!("the account {name} of plan {}", self.number), async || {
+            let account = serde_json::to_value(self.api::<CloudAccount>().get(name).await?)?;
+            ensure!(ready(&account).starts_with("True"), "{}", account["status"]);
+            Ok(Some(()))
+        })
+        .await
     }
 
-    pub(crate) async fn share(&self, numbers: [u32; 3]) -> Result<()> {
+    pub(crate) fn recipients(&self, numbers: [usize; 3]) -> Vec<Value> {
+        let (kind, tenants) = (self.world.kind(), &self.place.tenants);
+        numbers.iter().map(|n| json!({"type": kind, "id": tenants[*n].id})).collect()
+    }
+
+    pub(crate) async fn share(&self, numbers: [usize; 3]) -> Result<()> {
         let spec = json!({"imageRef": {"name": "golden"}, "recipients": self.recipients(numbers)});
         self.create_ours::<ImageShare>("ImageShare", "team", spec).await
     }
 
-    /// What is so at the cloud and in Kubernetes, without what differs from run to run.
+    /// The answer of recipient 1, by its account `receiver`.
+    pub(crate) async fn accept(&self) -> Result<()> {
+        let (region, image, owner) = (self.world.region(), &self.place.image, &self.place.tenants[0].id);
+        let spec = json!({"accountRef": {"name": "receiver"}, "region": region, "imageID": image, "owner": owner,
+            "decision": "Accept"});
+        self.create_ours::<SharedImageAcceptance>("SharedImageAcceptance", "answer", spec).await
+    }
+
+    async fn read<K>(&self, name: &str) -> Result<Option<Value>>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        Ok(self.api::<K>().get_opt(name).await?.map(serde_json::to_value).transpose()?)
+    }
+
+    /// What is so in Kubernetes, without what differs from run to run.
     async fn state(&self) -> Result<Value> {
-        let cloud = self.cloud.image(&image(self.number)).await?.map(|found| {
-            let shared = found["sharedWith"].as_array().cloned().unwrap_or_default();
-            let mut numbers: Vec<u32> = shared.iter().map(|id| self.number_of(id)).collect();
-            numbers.sort_unstable();
-            numbers
-        });
-        let share = self.api::<ImageShare>().get_opt("team").await?.map(serde_json::to_value).transpose()?;
-        let object = self.api::<CloudImage>().get_opt("golden").await?.map(serde_json::to_value).transpose()?;
-        let share = share.map(|o| json!({"ready": ready(&o), "summary": o["status"]["summary"]}));
-        let object = object.map(|o| {
+        let (image, share, answer) = futures::try_join!(
+            self.read::<CloudImage>("golden"),
+            self.read::<ImageShare>("team"),
+            self.read::<SharedImageAcceptance>("answer"),
+        )?;
+        let share = share.map(
+            |o| json!({"ready": ready(&o), "summary": o["status"]["summary"], "accepted": o["status"]["accepted"]}),
+        );
+        let answer =
+            answer.map(|o| json!({"ready": ready(&o), "state": o["status"]["state"], "job": o["status"]["job"]}));
+        let image = image.map(|o| {
             let grants = o["status"]["grants"].as_array().cloned().unwrap_or_default();
             let entry = |g: &Value| format!("{} {}", self.number_of(&g["id"]), g["state"].as_str().unwrap_or("?"));
             let mut ledger: Vec<String> = grants.iter().map(entry).collect();
             ledger.sort();
             let shares = o["status"]["shares"].as_array().map_or(0, Vec::len);
-            json!({"ready": ready(&o), "ledger": ledger, "shares": shares})
+            json!({"ready": ready(&o), "ledger": ledger, "shares": shares, "job": o["status"]["job"]})
         });
-        Ok(json!({"cloud": cloud, "share": share, "image": object}))
+        Ok(json!({"share": share, "image": image, "answer": answer}))
     }
 
-    fn number_of(&self, id: &Value) -> u32 {
-        (1..=4).find(|n| *id == recipient(self.number, *n).as_str()).unwrap_or(u32::MAX)
+    /// Who has the image at the cloud, by number, and what they answered.
+    async fn at_cloud(&self) -> Result<Value> {
+        let members = self.world.members(&self.place).await?;
+        Ok(json!(members.map(|members| {
+            let numbered = members.into_iter().map(|(id, said)| (self.number_of(&json!(id)).to_string(), said));
+            numbered.collect::<BTreeMap<_, _>>()
+        })))
+    }
+
+    fn number_of(&self, id: &Value) -> usize {
+        self.place.tenants.iter().position(|tenant| *id == tenant.id.as_str()).unwrap_or(usize::MAX)
     }
 
     pub(crate) async fn until(&self, what: &str, so: impl Fn(&Value) -> bool) -> Result<()> {
@@ -224,11 +242,22 @@ impl Plan {
         .await
     }
 
+    /// Waits until Kubernetes shows the end, and then the cloud: the operator may not say so before it is so.
+    pub(crate) async fn until_end(&self, end: &End) -> Result<()> {
+        self.until(&format!("the end {}", end.objects), |state| *state == end.objects).await?;
+        let (state, found) = (self.state().await?, self.at_cloud().await?);
+        ensure!(found == end.cloud, "plan {}: {state} while the cloud has {found} and not {}", self.number, end.cloud);
+        Ok(())
+    }
+
     /// Deletes everything, and waits until it has gone.
     pub(crate) async fn leave(&self) -> Result<()> {
+        self.delete::<SharedImageAcceptance>("answer").await?;
         self.delete::<ImageShare>("team").await?;
         self.delete::<CloudImage>("golden").await?;
-        self.until("everything to go", |state| state["share"].is_null() && state["image"].is_null()).await?;
+        let gone = |state: &Value| ["share", "image", "answer"].iter().all(|object| state[object].is_null());
+        self.until("everything to go", gone).await?;
+        self.delete::<CloudAccount>("receiver").await?;
         self.delete::<CloudAccount>("golden").await
     }
 
@@ -244,10 +273,15 @@ impl Plan {
             other => Ok(other.map(drop)?),
         }
     }
+}
 
-    pub(crate) async fn until_end(&self, end: &Value) -> Result<()> {
-        self.until(&format!("the end {end}"), |state| state == end).await
-    }
+/// What must be so in the end.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    /// In Kubernetes.
+    pub(crate) objects: Value,
+    /// Who has the image, and what each answered; null when it is gone.
+    pub(crate) cloud: Value,
 }
 
 /// `Ready` with its reason, where it speaks of the newest generation.

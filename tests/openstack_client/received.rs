@@ -30,7 +30,7 @@ async fn an_offer_is_seen_accepted_rejected_and_accepted_again() {
         assert_eq!(done, Ok(Submitted::Done));
         assert_eq!(observed().await.unwrap().answer, Some(answer));
         assert_eq!(openstack.members(&owner, &image).await.unwrap(), [(member.id.clone(), status.to_owned())]);
-        assert_eq!(openstack.list_as(&member, status).await.unwrap(), [image.clone()]);
+        assert_eq!(openstack.list_as(&member, status).await.unwrap(), std::slice::from_ref(&image));
     }
     let own = client(&owner, openstack);
     assert_eq!(own.observe_received(&at(&image), Lane::Edit).await, Ok(None), "an own image is not received");

@@ -11,7 +11,8 @@ use crate::stage::servers;
 use crate::support::{self, Player};
 
 const REGION: &str = "cn-north-4";
-const ARENAS: u32 = 40;
+/// How many tests may play.
+pub const ARENAS: u32 = 48;
 const TENANTS: u32 = 4;
 
 fn domain(arena: u32, tenant: u32) -> String {

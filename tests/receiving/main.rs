@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod alibaba;
 mod arena;
+mod glance;
 mod huawei;
 mod openstack;
 mod scenarios;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use imageshare_harness::OpenStack;
 use imageshare_harness::openstack::{NewImage, Project, REGION};
@@ -28,6 +28,37 @@ impl Glance {
             projects.push(servers.openstack.create_project(&format!("arena-{}-{n}", player.number)).await?);
         }
         Ok(Self { player, cloud: &servers.openstack, projects })
+    }
+
+    pub async fn create_image(&self, image: NewImage) -> Result<String> {
+        self.cloud.create_image(&self.projects[0], "golden", image).await
+    }
+
+    pub async fn add_member(&self, image: &str, member: &str) -> Result<()> {
+        self.cloud.add_member(&self.projects[0], image, member).await
+    }
+
+    pub async fn double_member(&self, image: &str, member: &str) -> Result<()> {
+        self.cloud.double_member(image, member).await
+    }
+
+    pub async fn visibility(&self, image: &str) -> Result<String> {
+        let image = self.cloud.image(&self.projects[0], image).await?.context("no such image")?;
+        Ok(image["visibility"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub async fn set_visibility(&self, image: &str, visibility: &str) -> Result<()> {
+        self.cloud.change_image(&self.projects[0], image, "visibility", json!(visibility)).await
+    }
+
+    pub async fn unprotect(&self, image: &str) -> Result<()> {
+        self.cloud.change_image(&self.projects[0], image, "protected", json!(false)).await
+    }
+
+    /// Whether the cloud ever refused a member of this image for its quota.
+    pub async fn refused_for_quota(&self, image: &str) -> Result<bool> {
+        let calls = self.cloud.image_calls().await?;
+        Ok(calls.iter().any(|call| call.status == 413 && call.path.contains(image)))
     }
 
     fn tenant(&self, n: usize) -> Tenant {

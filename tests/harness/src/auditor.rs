@@ -5,6 +5,7 @@
 //! Both clocks are the same machine's. When a version was written is known within bounds: it was written before the watch
 //! told it, by the lag at most; where the proxy carried the write, between its question and its answer.
 
+mod answers;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,9 @@ pub enum Invariant {
     ImageLast,
     /// Nobody changes another account's image.
     OwnImagesOnly,
+    /// Whoever answered an offer was asked to by a `SharedImageAcceptance` of its own, in which the answer was written
+    /// before.
+    NoAnswerWithoutDecision,
     /// The cloud never had to refuse a recipient over the limit.
     WithinLimit,
 }
@@ -69,21 +73,29 @@ pub struct Auditor {
     acts: Vec<Act>,
     witnessed: Witnessed,
     owners: BTreeMap<String, String>,
+    /// Of projects, whose they are.
+    domains: BTreeMap<String, String>,
 }
 
 impl Auditor {
     /// From a journal's entries and the versions of a history, both from their beginning.
     pub fn new(journal: &[Value], versions: Vec<Version>) -> Self {
-        let acts = journal.iter().filter_map(Act::read).collect();
-        Self { acts, witnessed: Witnessed::new(versions, LAG), owners: BTreeMap::new() }
+        let acts = Act::tie(journal.iter().filter_map(Act::read).collect());
+        let (owners, domains) = (BTreeMap::new(), BTreeMap::new());
+        Self { acts, witnessed: Witnessed::new(versions, LAG), owners, domains }
     }
 
-    /// Takes from a world file or dump who owns which image; without it, [`Invariant::OwnImagesOnly`] is not judged.
+    /// Takes from a world file or dump who owns which image, and whose the projects are; without it,
+    /// [`Invariant::OwnImagesOnly`] is not judged, nor through whose account an offer was answered.
     #[must_use]
     pub fn owners_of(mut self, world: &Value) -> Self {
-        let images = world.get("images").and_then(Value::as_array).into_iter().flatten();
-        let owned = |image: &Value| Some((text(image, "id")?, text(image, "owner")?));
-        self.owners.extend(images.filter_map(owned));
+        let owned = |by: &'static str| move |image: &Value| Some((text(image, "id")?, text(image, by)?));
+        self.owners.extend(list(world, "/images").filter_map(owned("owner")));
+        self.owners.extend(list(world, "/huawei/images").filter_map(owned("project")));
+        for domain in list(world, "/huawei/domains") {
+            let projects = list(domain, "/projects").filter_map(|project| text(project, "id"));
+            self.domains.extend(projects.filter_map(|project| Some((project, text(domain, "id")?))));
+        }
         self
     }
 
@@ -110,6 +122,7 @@ impl Auditor {
             self.judge_grants(act, &mut found);
             self.judge_revokes(act, &mut found);
             self.judge_manners(act, &mut found);
+            self.judge_answer(act, &mut found);
         }
         for version in self.witnessed.departures("ImageShare") {
             self.judge_share_left(version, &mut found);
@@ -132,4 +145,8 @@ impl Auditor {
 
 fn text(value: &Value, field: &str) -> Option<String> {
     value.get(field)?.as_str().map(ToOwned::to_owned)
+}
+
+fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }

@@ -1,4 +1,4 @@
-//! Real Keystone and Glance on 127.0.0.1, with SQLite, and what tests need of them: projects, images, and a look at what
+//! Real Keystone and Glance on 127.0.0.1, with `SQLite`, and what tests need of them: projects, images, and a look at what
 //! truly holds. All of it is plain HTTP (or, where no request can do it, SQL) and knows nothing of the operator's client.
 
 mod images;
@@ -73,6 +73,8 @@ pub struct OpenStack {
     identity_url: String,
     folder: PathBuf,
     http: reqwest::Client,
+    tokens: projects::Tokens,
+    tokens_kept: Duration,
 }
 
 /// What came back, whole.
@@ -125,7 +127,9 @@ impl OpenStack {
         let image_url = address(&mut glance).await?;
         // No idle connections: each would be driven by the runtime of the test that opened it, and die with it.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(CALL).user_agent(AGENT);
-        let mut here = Self { glance, keystone, image_url, identity_url, folder, http: http.build()? };
+        let (http, tokens) = (http.build()?, projects::Tokens::default());
+        let tokens_kept = Duration::from_secs(settings.token_seconds.into()) / 4;
+        let mut here = Self { glance, keystone, image_url, identity_url, folder, http, tokens, tokens_kept };
         here.wait_until_ready().await?;
         here.make_catalogue().await?;
         Ok(here)

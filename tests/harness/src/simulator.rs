@@ -105,13 +105,22 @@ impl Simulator {
         }
     }
 
-    /// One image as it is; `None` when there is no such image.
+    /// One image of Alibaba Cloud as it is; `None` when there is no such image.
     pub async fn image(&self, id: &str) -> Result<Option<Value>> {
-        let (status, image) = self.answer(Method::GET, &format!("/images/{id}"), None).await?;
+        self.image_at(&format!("/images/{id}")).await
+    }
+
+    /// One image of Huawei Cloud as it is; `None` when there is no such image.
+    pub async fn huawei_image(&self, id: &str) -> Result<Option<Value>> {
+        self.image_at(&format!("/huawei/images/{id}")).await
+    }
+
+    async fn image_at(&self, path: &str) -> Result<Option<Value>> {
+        let (status, image) = self.answer(Method::GET, path, None).await?;
         if status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        ensure!(status.is_success(), "the image {id}: {status}: {image}");
+        ensure!(status.is_success(), "{path}: {status}: {image}");
         Ok(Some(image))
     }
 

@@ -61,6 +61,18 @@ pub struct Received {
     pub via: Vec<MemberSpec>,
 }
 
+impl Image {
+    fn dump(&self) -> ImageSpec {
+        let spec = |member: &super::Member| MemberSpec {
+            kind: member.recipient.kind,
+            id: member.recipient.id.clone(),
+            status: Some(member.status),
+        };
+        let members = self.members.iter().map(spec).collect();
+        ImageSpec { members, region: Some(self.region.clone()), ..self.spec.clone() }
+    }
+}
+
 impl World {
     /// Builds the world of `file`; members and images without a date date from `now`.
     ///
@@ -151,16 +163,7 @@ impl World {
 
     /// The world as a file; `None` where it is empty.
     pub fn dump(&self) -> Option<HuaweiFile> {
-        let spec = |member: &super::Member| MemberSpec {
-            kind: member.recipient.kind,
-            id: member.recipient.id.clone(),
-            status: Some(member.status),
-        };
-        let images = self.images.values().map(|image| ImageSpec {
-            members: image.members.iter().map(spec).collect(),
-            region: Some(image.region.clone()),
-            ..image.spec.clone()
-        });
+        let images = self.images.values().map(Image::dump);
         let file = HuaweiFile {
             rules: self.rules.clone(),
             sites: self.sites.clone(),
@@ -168,6 +171,11 @@ impl World {
             images: images.collect(),
         };
         (!self.sites.is_empty() || !self.domains.is_empty()).then_some(file)
+    }
+
+    /// One image as a file has it; `None` when there is no such image.
+    pub fn dump_image(&self, id: &ImageId) -> Option<ImageSpec> {
+        self.images.get(id).map(Image::dump)
     }
 
     /// Changes members without asking any rule: adds them, or sets the status of those there already; `None` when there

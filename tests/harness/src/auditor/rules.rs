@@ -33,15 +33,19 @@ impl Auditor {
             return;
         }
         for recipient in &act.added {
-            let ledgers = self.ledgers(act, |state| state.is_some(), recipient);
+            let ledgers = self.ledgers(act, act.asked, |state| state.is_some(), recipient);
             if ledgers.is_empty() {
                 let what = format!("{recipient} was granted {} without a ledger entry", act.image);
                 found.push(self.violation(Invariant::LedgerBeforeCall, what, act, recipient));
                 continue;
             }
+            if self.ledgers(act, act.time, |state| state.is_some(), recipient).is_empty() {
+                let what = format!("{recipient} was granted {} by a job that the ledger had forgotten", act.image);
+                found.push(self.violation(Invariant::NoLeak, what, act, recipient));
+            }
             let wished = |image: &&Version| {
                 let claims = [Claim::Wished, Claim::Unclear];
-                self.claims(image, recipient, act.time).any(|(claim, _)| claims.contains(&claim))
+                self.claims(image, recipient, act.asked).any(|(claim, _)| claims.contains(&claim))
             };
             if !ledgers.iter().any(wished) {
                 let what = format!("{recipient} was granted {} though no live share wished it", act.image);
@@ -56,7 +60,7 @@ impl Auditor {
             return;
         }
         for recipient in act.removed.iter().filter(|recipient| !act.added.contains(recipient)) {
-            let ledgers = self.ledgers(act, |state| state == Some("Revoking"), recipient);
+            let ledgers = self.ledgers(act, act.asked, |state| state == Some("Revoking"), recipient);
             if ledgers.is_empty() {
                 let what = format!("{recipient} lost {} without a ledger entry that says so", act.image);
                 found.push(self.violation(Invariant::NoWrongfulRevoke, what, act, recipient));
@@ -64,9 +68,9 @@ impl Auditor {
             }
             let wanted_by = |image: &&Version| {
                 // The list after the intent may have shown anything written until the call.
-                let lists = self.witnessed.lists(self.witnessed.horizon(image, act.time), act.time);
+                let lists = self.witnessed.lists(self.witnessed.horizon(image, act.asked), act.asked);
                 let wanting = lists.into_iter().map(|revision| {
-                    let claims = self.claims_by(image, recipient, revision, act.time);
+                    let claims = self.claims_by(image, recipient, revision, act.asked);
                     claims.into_iter().find(|(claim, _)| *claim >= Claim::Held).map(|(_, share)| share)
                 });
                 wanting.collect::<Option<Vec<String>>>()?.pop()
@@ -82,7 +86,8 @@ impl Auditor {
     /// Whose image it is, and how many may have it.
     pub(super) fn judge_manners(&self, act: &Act, found: &mut Vec<Violation>) {
         let owner = self.owners.get(&act.image);
-        if act.by_an_account() && act.changes() && owner.is_some_and(|owner| *owner != act.principal) {
+        if act.by_an_account() && act.changes() && !act.answers() && owner.is_some_and(|owner| *owner != act.principal)
+        {
             let what = format!("{} called {} on the image {} of another account", act.principal, act.action, act.image);
             found.push(Violation { invariant: Invariant::OwnImagesOnly, what, evidence: vec![act.line()] });
         }
@@ -167,10 +172,10 @@ impl Auditor {
     }
 
     /// Versions of `CloudImages` for the act's image that may have been the newest then, and whose ledger fits.
-    fn ledgers(&self, act: &Act, fits: impl Fn(Option<&str>) -> bool, recipient: &str) -> Vec<&Version> {
+    fn ledgers(&self, act: &Act, at: Timestamp, fits: impl Fn(Option<&str>) -> bool, id: &str) -> Vec<&Version> {
         let lives = self.witnessed.standing_for(&act.region, &act.image);
-        let newest = lives.flat_map(|life| self.witnessed.newest_at(life, act.time));
-        newest.filter(|version| fits(ledger_state(version, recipient))).collect()
+        let newest = lives.flat_map(|life| self.witnessed.newest_at(life, at));
+        newest.filter(|version| fits(ledger_state(version, id))).collect()
     }
 
     /// What live shares claimed for a recipient, as the operator had to know after it wrote this version.
@@ -188,10 +193,10 @@ impl Auditor {
     fn violation(&self, invariant: Invariant, what: String, act: &Act, recipient: &str) -> Violation {
         let mut evidence = vec![act.line()];
         for life in self.witnessed.standing_for(&act.region, &act.image) {
-            for image in self.witnessed.newest_at(life, act.time) {
+            for image in self.witnessed.newest_at(life, act.asked) {
                 let state = ledger_state(image, recipient).unwrap_or("no entry");
                 evidence.push(format!("{}: {state} for {recipient}", line(image)));
-                let horizon = self.witnessed.horizon(image, act.time);
+                let horizon = self.witnessed.horizon(image, act.asked);
                 let shares = self.witnessed.lives("ImageShare");
                 let naming = shares.filter(|life| life.first().is_some_and(|share| names(share, image)));
                 evidence.extend(naming.filter_map(|life| life.iter().rfind(|v| v.revision <= horizon)).map(line));
@@ -224,7 +229,7 @@ fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
     }
 }
 
-fn is_deleting(object: &Version) -> bool {
+pub(super) fn is_deleting(object: &Version) -> bool {
     object.object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
@@ -241,7 +246,7 @@ fn title(object: &Version) -> String {
     format!("{}/{}", object.namespace(), object.name())
 }
 
-fn line(version: &Version) -> String {
+pub(super) fn line(version: &Version) -> String {
     let (kind, title, spec) = (version.kind(), title(version), version.object.get("spec"));
     let leaving = if is_deleting(version) { ", deleting" } else { "" };
     let spec = spec.map(ToString::to_string).unwrap_or_default();

@@ -305,3 +305,5 @@ fn asking_for_more_than_the_limit_is_found() {
     story.journal.last_mut().unwrap()["code"] = json!("QuotaExceed.ShareImageUser");
     assert_eq!(story.found(), [Invariant::WithinLimit]);
 }
+
+mod huawei;

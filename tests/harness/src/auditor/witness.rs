@@ -12,10 +12,16 @@ use crate::proxy::Call;
 /// Principals of the journal that are no account: the harness itself, and who could not be told.
 const NOBODY: [&str; 3] = ["world", "out-of-band", "anonymous"];
 
+/// Calls by which whoever is offered an image answers.
+const ANSWERING: [&str; 2] = ["BatchUpdateMembers", "GlanceUpdateImageMember"];
+
 /// One entry of the journal.
 #[derive(Debug)]
 pub(super) struct Act {
+    /// When it took effect.
     pub(super) time: Timestamp,
+    /// When it was asked for: earlier where a job carried it out.
+    pub(super) asked: Timestamp,
     pub(super) principal: String,
     pub(super) region: String,
     pub(super) image: String,
@@ -23,6 +29,10 @@ pub(super) struct Act {
     pub(super) code: String,
     pub(super) added: Vec<String>,
     pub(super) removed: Vec<String>,
+    deleted: bool,
+    /// What was answered to an offer, in the cloud's word.
+    pub(super) answer: Option<String>,
+    job: Option<String>,
     line: String,
 }
 
@@ -33,8 +43,10 @@ impl Act {
             let list = entry.pointer(&format!("/effect/{what}")).and_then(Value::as_array);
             list.into_iter().flatten().filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect()
         };
+        let time = text(entry, "time")?.parse().ok()?;
         Some(Self {
-            time: text(entry, "time")?.parse().ok()?,
+            time,
+            asked: time,
             principal: text(entry, "principal")?,
             region: text(entry, "region").unwrap_or_default(),
             image: text(entry, "image")?,
@@ -42,6 +54,9 @@ impl Act {
             code: text(entry, "code").unwrap_or_default(),
             added: ids("added"),
             removed: ids("removed"),
+            deleted: entry.pointer("/effect/deleted") == Some(&Value::Bool(true)),
+            answer: entry.pointer("/parameters/answer").and_then(Value::as_str).map(ToOwned::to_owned),
+            job: text(entry, "job"),
             line: format!("journal {entry}"),
         })
     }
@@ -49,6 +64,29 @@ impl Act {
     /// Whether an account did it through the cloud's own API.
     pub(super) fn by_an_account(&self) -> bool {
         !NOBODY.contains(&self.principal.as_str())
+    }
+
+    /// What a job did when it ended.
+    pub(super) fn is_effect(&self) -> bool {
+        self.action == "JobEffect"
+    }
+
+    /// The effects of jobs get the time at which they were asked for; gives all acts.
+    pub(super) fn tie(mut acts: Vec<Self>) -> Vec<Self> {
+        let started = acts.iter().filter(|act| !act.is_effect() && act.changes());
+        let asked: BTreeMap<String, Timestamp> = started.filter_map(|act| Some((act.job.clone()?, act.time))).collect();
+        for act in acts.iter_mut().filter(|act| act.is_effect()) {
+            if let Some(time) = act.job.as_ref().and_then(|job| asked.get(job)) {
+                act.asked = *time;
+            }
+        }
+        acts
+    }
+
+    /// Whether it is an answer to an offer, or carries one out: that is for others than the owner.
+    pub(super) fn answers(&self) -> bool {
+        let only_answers = self.is_effect() && self.added.is_empty() && self.removed.is_empty() && !self.deleted;
+        only_answers || ANSWERING.contains(&self.action.as_str())
     }
 
     pub(super) fn changes(&self) -> bool {
@@ -146,6 +184,20 @@ impl Witnessed {
     pub(super) fn newest_at<'a>(&'a self, life: &'a Life, at: Timestamp) -> impl Iterator<Item = &'a Version> {
         let sure = life.iter().rposition(|version| self.latest(version) <= at).unwrap_or(0);
         life.iter().skip(sure).filter(move |version| version.change != Change::Deleted && self.earliest(version) <= at)
+    }
+
+    /// The version that an object's status was last written into before a moment, if `newest` was the newest one then: what
+    /// its writer certainly knew. Writes that changed nothing count where the proxy carried them.
+    pub(super) fn last_written<'a>(&self, life: &'a Life, newest: &'a Version, at: Timestamp) -> &'a Version {
+        let past = || life.iter().filter(|version| version.revision <= newest.revision);
+        let status = |version: &Version| version.object.get("status").cloned();
+        let changed = past().zip(past().skip(1)).filter(|(before, after)| status(before) != status(after));
+        let changed = changed.map(|(_, after)| after).last().or_else(|| life.first()).unwrap_or(newest);
+        let carried = past().rfind(|version| {
+            let plural = format!("/{}s/{}/status", version.kind().to_lowercase(), version.name());
+            self.proofs_of(version).any(|proof| proof.path.ends_with(&plural) && proof.asked_at <= at)
+        });
+        carried.filter(|version| version.revision > changed.revision).unwrap_or(changed)
     }
 
     /// What a list must have shown that was asked for after this version of an image was written, and before `at`: all up

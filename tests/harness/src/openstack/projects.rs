@@ -1,11 +1,22 @@
 //! Projects, users, application credentials and tokens.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{CALL, OpenStack, text};
 use crate::wait::eventually;
+
+/// Tokens by the user's name, and when they were asked for.
+pub(super) type Tokens = Mutex<HashMap<String, (String, Instant)>>;
+
+fn lock(tokens: &Tokens) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
+    tokens.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One project with one user in it, who may do what members may. The user's domain is `Default`.
 #[derive(Debug, Clone)]
@@ -70,6 +81,7 @@ impl OpenStack {
         ensure!(!self.is_good(&old).await?, "a token outlived its revocation");
         // Keystone revokes by the second: a token of the same one is refused as well.
         eventually(CALL, "a good token", async || {
+            lock(&self.tokens).remove(&project.user);
             let new = self.token_of(project).await?;
             Ok(self.is_good(&new).await?.then_some(()))
         })
@@ -92,7 +104,19 @@ impl OpenStack {
         self.token("admin", "admin", &json!({"name": "admin", "domain": {"name": "Default"}})).await
     }
 
+    /// A token asked for a short while ago, or a new one: each costs as much as some calls.
     async fn token(&self, user: &str, password: &str, project: &Value) -> Result<String> {
+        let kept = lock(&self.tokens).get(user).filter(|(_, asked)| asked.elapsed() < self.tokens_kept).cloned();
+        if let Some((token, _)) = kept {
+            return Ok(token);
+        }
+        let asked = Instant::now();
+        let token = self.new_token(user, password, project).await?;
+        lock(&self.tokens).insert(user.to_owned(), (token.clone(), asked));
+        Ok(token)
+    }
+
+    async fn new_token(&self, user: &str, password: &str, project: &Value) -> Result<String> {
         let user = json!({"name": user, "domain": {"name": "Default"}, "password": password});
         let identity = json!({"methods": ["password"], "password": {"user": user}});
         let question = json!({"auth": {"identity": identity, "scope": {"project": project}}});

@@ -1,0 +1,102 @@
+//! Huawei Cloud as the simulator has it: members change by jobs, and recipients answer.
+
+use std::path::Path;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use imageshare_harness::Simulator;
+use serde_json::{Value, json};
+
+use crate::world::{Members, PLANS, Place, RECIPIENTS, Tenant, Testimony, World};
+
+const REGION: &str = "cn-north-4";
+
+/// Long enough that a killed operator often comes back while one is under way.
+const JOB_MILLIS: u32 = 600;
+
+fn domain(plan: u32, tenant: u32) -> String {
+    format!("d{plan:011x}{tenant:020x}")
+}
+
+fn project(plan: u32, tenant: u32) -> String {
+    format!("b{plan:011x}{tenant:020x}")
+}
+
+fn image(plan: u32) -> String {
+    format!("{plan:08x}-0000-4000-8000-000000000000")
+}
+
+fn key(plan: u32, tenant: u32) -> (String, String) {
+    (format!("HWAK{plan:04}{tenant:04}"), format!("secret-of-{plan:04}-{tenant:04}"))
+}
+
+fn world() -> Value {
+    let tenants = (0..PLANS).flat_map(|plan| (0..=RECIPIENTS).map(move |tenant| (plan, tenant)));
+    let domains = tenants.map(|(plan, tenant)| {
+        let (ak, sk) = key(plan, tenant);
+        json!({"id": domain(plan, tenant), "name": format!("d{plan}-{tenant}"), "site": "China",
+            "keys": [{"ak": ak, "sk": sk}], "projects": [{"id": project(plan, tenant), "region": REGION}]})
+    });
+    let images = (0..PLANS).map(|plan| json!({"id": image(plan), "project": project(plan, 0), "name": "golden"}));
+    json!({"regions": [REGION], "accounts": [], "images": [], "huawei": {
+        "rules": {"jobMillis": JOB_MILLIS}, "sites": {"China": [REGION]},
+        "domains": domains.collect::<Vec<_>>(), "images": images.collect::<Vec<_>>(),
+    }})
+}
+
+pub(crate) struct Huawei(Simulator);
+
+impl Huawei {
+    pub(crate) async fn start(run: &Path) -> Result<Self> {
+        Ok(Self(Simulator::start(run, &world()).await?))
+    }
+
+    /// Jobs of an image's owner take so much longer, from now on.
+    pub(crate) async fn slow_jobs(&self, place: &Place, millis: u64) -> Result<()> {
+        let fault =
+            json!({"when": {"image": place.image}, "count": 1000, "then": {"kind": "jobSlow", "millis": millis}});
+        self.0.post_fault(&fault).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl World for Huawei {
+    fn address(&self) -> String {
+        self.0.huawei().to_owned()
+    }
+
+    fn region(&self) -> &'static str {
+        REGION
+    }
+
+    fn kind(&self) -> &'static str {
+        "Project"
+    }
+
+    fn unheard(&self) -> &'static str {
+        "pending"
+    }
+
+    async fn open(&self, number: u32, door: &str) -> Result<Place> {
+        let tenant = |n: u32| {
+            let ((id, secret), projects) =
+                (key(number, n), json!([{"region": REGION, "projectID": project(number, n)}]));
+            let account = json!({"huawei":
+                {"domainID": domain(number, n), "site": "China", "endpoint": door, "projects": projects}});
+            Tenant { id: project(number, n), account, secret: json!({"accessKeyID": id, "accessKeySecret": secret}) }
+        };
+        Ok(Place { image: image(number), tenants: (0..=RECIPIENTS).map(tenant).collect() })
+    }
+
+    async fn members(&self, place: &Place) -> Result<Option<Members>> {
+        Ok(self.0.huawei_image(&place.image).await?.map(|found| {
+            let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+            let members = found["members"].as_array().cloned().unwrap_or_default();
+            members.iter().map(|member| (text(&member["id"]), text(&member["status"]))).collect()
+        }))
+    }
+
+    async fn testimony(&self) -> Result<Option<Testimony>> {
+        Ok(Some(Testimony { journal: self.0.journal(0).await?, owners: world() }))
+    }
+}

@@ -1,0 +1,61 @@
+//! What a walk needs of a cloud: places to walk in, and the cloud's own word on who has an image.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use serde_json::Value;
+
+/// More than there are plans on one stage.
+pub(crate) const PLANS: u32 = 120;
+
+/// Recipients of a place, beside its owner.
+pub(crate) const RECIPIENTS: u32 = 4;
+
+/// Who has an image, and what each answered in lower case; empty where none was asked for.
+pub(crate) type Members = BTreeMap<String, String>;
+
+/// Somebody at a cloud.
+pub(crate) struct Tenant {
+    /// As whom it owns and receives images.
+    pub(crate) id: String,
+    /// Its `CloudAccount`'s spec, without the credentials.
+    pub(crate) account: Value,
+    /// What its Secret holds.
+    pub(crate) secret: Value,
+}
+
+/// One plan's own part of a cloud.
+pub(crate) struct Place {
+    pub(crate) image: String,
+    /// The owner and its recipients.
+    pub(crate) tenants: Vec<Tenant>,
+}
+
+/// What truly happened, as the auditor judges it.
+pub(crate) struct Testimony {
+    pub(crate) journal: Vec<Value>,
+    pub(crate) owners: Value,
+}
+
+/// A cloud of a stage's own.
+#[async_trait]
+pub(crate) trait World: Send + Sync {
+    /// Where the calls go that the proxy carries, `http://HOST:PORT`.
+    fn address(&self) -> String;
+    /// What the operator may call besides the proxy.
+    fn besides(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn region(&self) -> &'static str;
+    /// The type of recipients.
+    fn kind(&self) -> &'static str;
+    /// What a recipient is said to have answered that was not heard yet; empty where none is asked for.
+    fn unheard(&self) -> &'static str;
+    /// A place with an image of its owner; calls are to go to `door`.
+    async fn open(&self, number: u32, door: &str) -> Result<Place>;
+    /// Who has the image; `None` when it is gone.
+    async fn members(&self, place: &Place) -> Result<Option<Members>>;
+    /// What happened since the beginning, where the cloud keeps a journal.
+    async fn testimony(&self) -> Result<Option<Testimony>>;
+}
