@@ -132,12 +132,8 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
         watch(&ctx.client, writers.acceptances, tell_acceptances.clone(), told)
     };
     let shared_images = {
-        let stores = stores.clone();
         let (unheard, _) = unbounded_channel();
-        watch(&ctx.client, writers.shared_images, unheard, move |image: &Guarded<SharedImage>, _| {
-            let Some(image) = image.readable() else { return };
-            send_all(&tell_acceptances, same_offer(&format!("{}/{}", image.spec.region, image.spec.image_id), &stores));
-        })
+        watch(&ctx.client, writers.shared_images, unheard, to_same_offer(stores.clone(), tell_acceptances))
     };
     let namespaces = {
         let stores = stores.clone();
@@ -155,6 +151,17 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
         drain(namespaces, &stop),
         drain(shared_images, &stop),
     );
+}
+
+/// What the inventory shows of an image concerns the acceptances that answer it.
+fn to_same_offer(
+    stores: Stores,
+    tell: UnboundedSender<ObjectRef<Guarded<SharedImageAcceptance>>>,
+) -> impl Fn(&Guarded<SharedImage>, bool) + Send + 'static {
+    move |image, _| {
+        let Some(image) = image.readable() else { return };
+        send_all(&tell, same_offer(&format!("{}/{}", image.spec.region, image.spec.image_id), &stores));
+    }
 }
 
 /// Keeps a cache filled that no controller reconciles.

@@ -127,9 +127,10 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     };
     let mut candidates: Vec<(Turn, Recipient)> = Vec::new();
     for (recipient, sighting) in everybody(scene) {
-        let fate = match scene.hidden() {
-            true => decide_hidden(scene, &recipient),
-            false => decide(scene, &recipient, sighting, &mut plan.look_again),
+        let fate = if scene.hidden() {
+            decide_hidden(scene, &recipient)
+        } else {
+            decide(scene, &recipient, sighting, &mut plan.look_again)
         };
         match fate {
             Fate::Keep(entry) => {

@@ -136,7 +136,8 @@ async fn leave_unseen(
 async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
     let (fresh, unreadable) = list_shares_afresh(ctx, image, reporter.version()).await?;
     let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
-    if !unreadable.is_empty() || !(holds_nothing && blockers(&fresh, &Ledger::default()).is_empty()) {
+    let wanted_by_nobody = unreadable.is_empty() && blockers(&fresh, &Ledger::default()).is_empty();
+    if !(holds_nothing && wanted_by_nobody) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
     let mut current = image.clone();
