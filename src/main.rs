@@ -18,7 +18,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator.
-    Run(operator::RunArguments),
+    Run(Box<operator::RunArguments>),
     /// Write the custom resource definitions, one file a kind, into a folder; or all of them to standard output.
     Crds {
         /// The folder.
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             .enable_all()
             .build()
             .map_err(Into::into)
-            .and_then(|runtime| runtime.block_on(operator::run(arguments)).map_err(Into::into)),
+            .and_then(|runtime| runtime.block_on(operator::run(*arguments)).map_err(Into::into)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

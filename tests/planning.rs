@@ -10,8 +10,26 @@
     unreachable_pub
 )]
 
+#[path = "planning/acceptance.rs"]
+mod acceptance;
+#[path = "planning/answers.rs"]
+mod answers;
+#[path = "planning/inventory.rs"]
+mod inventory;
+#[path = "planning/jobs.rs"]
+mod jobs;
+#[path = "planning/places.rs"]
+mod places;
+#[path = "planning/private.rs"]
+mod private;
+#[path = "planning/stories.rs"]
+mod stories;
 #[path = "planning/table.rs"]
 mod table;
+#[path = "planning/wishing.rs"]
+mod wishing;
+#[path = "planning/world.rs"]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -135,3 +135,106 @@ fn a_share_beyond_the_bound_is_told_to_join_others() {
     image.status = Some(status);
     assert_eq!(look(&share(&json!({})), Some(&image)).1.reason, Reason::TooManyShares);
 }
+
+/// Granted, and what it said.
+fn answered(id: &str, answer: &str) -> Value {
+    let mut grant = grant(id, "Granted", None);
+    grant["answer"] = answer.into();
+    grant
+}
+
+/// What a share of 100001 and 100002 says of answers: its `accepted` figure and the condition.
+fn acceptance(grants: &[Value]) -> (Projection, Option<Decision>) {
+    let (projection, _) = look(&share(&json!({})), Some(&image(grants, &[], Some(2), FINE)));
+    let accepted = projection.decisions.iter().find(|d| d.kind == "Accepted").cloned();
+    (projection, accepted)
+}
+
+#[test]
+fn ready_does_not_wait_for_answers() {
+    for answers in [["Pending", "Pending"], ["Rejected", "Rejected"], ["Accepted", "Pending"], ["Accepted", "Accepted"]]
+    {
+        let grants = [answered("100001", answers[0]), answered("100002", answers[1])];
+        let (_, ready) = look(&share(&json!({})), Some(&image(&grants, &[], Some(2), FINE)));
+        assert_eq!((ready.truth, ready.reason), (Truth::True, Reason::Shared), "{answers:?}");
+    }
+}
+
+#[test]
+fn answers_are_listed_in_the_order_of_the_share_and_counted() {
+    let grants = [answered("100002", "Accepted"), answered("100001", "Pending"), answered("100009", "Accepted")];
+    let (projection, _) = acceptance(&grants);
+    let said: Vec<(String, String)> =
+        projection.status.answers.iter().map(|said| (said.id.clone(), format!("{:?}", said.answer))).collect();
+    let wanted = [("100001", "Pending"), ("100002", "Accepted")];
+    assert_eq!(said, wanted.map(|(id, answer)| (id.to_owned(), answer.to_owned())), "another share's are not told");
+    assert_eq!(projection.status.accepted.as_deref(), Some("1/2"));
+    assert_eq!(projection.status.summary.as_deref(), Some("2/2"));
+}
+
+#[test]
+fn whoever_has_not_answered_is_named_and_may_still_accept() {
+    let (_, accepted) = acceptance(&[answered("100001", "Accepted"), answered("100002", "Pending")]);
+    let accepted = accepted.unwrap();
+    assert_eq!((accepted.truth, accepted.reason), (Truth::False, Reason::AwaitingAnswer));
+    assert!(accepted.message.ends_with("Account 100002"), "{}", accepted.message);
+}
+
+#[test]
+fn a_reject_is_told_before_what_is_awaited_with_the_way_to_ask_again() {
+    let (projection, accepted) = acceptance(&[answered("100001", "Rejected"), answered("100002", "Pending")]);
+    let accepted = accepted.unwrap();
+    assert_eq!((accepted.truth, accepted.reason), (Truth::False, Reason::Rejected));
+    assert!(accepted.message.contains("asked again: Account 100001"), "{}", accepted.message);
+    assert!(!accepted.message.contains("100002"));
+    assert_eq!(projection.status.accepted.as_deref(), Some("0/2"));
+}
+
+#[test]
+fn accepted_is_true_once_everybody_who_was_asked_did() {
+    let (_, accepted) = acceptance(&[answered("100001", "Accepted"), answered("100002", "Accepted")]);
+    let accepted = accepted.unwrap();
+    assert_eq!((accepted.truth, accepted.reason), (Truth::True, Reason::Accepted));
+    // An account beside a project is asked for nothing, and not waited for.
+    let (projection, accepted) = acceptance(&[answered("100001", "Accepted"), grant("100002", "Granted", None)]);
+    assert_eq!(accepted.unwrap().truth, Truth::True);
+    assert_eq!(projection.status.accepted.as_deref(), Some("1/1"));
+}
+
+#[test]
+fn where_nobody_is_asked_nobody_is_counted() {
+    let (projection, accepted) = acceptance(&granted());
+    let accepted = accepted.unwrap();
+    assert_eq!((accepted.truth, accepted.reason), (Truth::True, Reason::NoAnswerNeeded));
+    assert_eq!((projection.status.accepted, projection.status.answers.len()), (None, 0));
+}
+
+#[test]
+fn before_anybody_is_granted_nothing_is_said_of_acceptance() {
+    assert_eq!(acceptance(&[]).1, None);
+    let intended = [grant("100001", "Intended", None), grant("100002", "Intended", None)];
+    assert_eq!(acceptance(&intended).1, None);
+}
+
+#[test]
+fn an_answer_counts_only_while_the_grant_stands() {
+    let mut revoking = answered("100001", "Accepted");
+    revoking["state"] = "Revoking".into();
+    let mut retained = answered("100002", "Rejected");
+    retained["state"] = "Retained".into();
+    let (projection, accepted) = acceptance(&[revoking, retained]);
+    assert_eq!(projection.status.answers.len(), 1);
+    assert_eq!(projection.status.answers[0].id, "100002");
+    assert_eq!(accepted.unwrap().reason, Reason::Rejected);
+}
+
+#[test]
+fn many_who_have_not_answered_are_named_within_bounds() {
+    let ids: Vec<String> = (0..128).map(|n| (200_000 + n).to_string()).collect();
+    let recipients: Vec<Value> = ids.iter().map(|id| json!({"type": "Account", "id": id})).collect();
+    let grants: Vec<Value> = ids.iter().map(|id| answered(id, "Pending")).collect();
+    let (projection, _) = look(&share(&json!({"recipients": recipients})), Some(&image(&grants, &[], Some(2), FINE)));
+    let accepted = projection.decisions.iter().find(|d| d.kind == "Accepted").unwrap();
+    assert!(accepted.message.contains("and 123 more") && accepted.message.len() < 400, "{}", accepted.message);
+    assert_eq!(projection.status.accepted.as_deref(), Some("0/128"));
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod examples;
+mod receiving;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -69,6 +70,8 @@ impl Place {
         self.create("CloudAccount", "golden", &account()).await?;
         self.create("CloudImage", "golden", &image()).await?;
         self.create("ImageShare", "golden", &share()).await?;
+        self.create("SharedImageAcceptance", "golden", &receiving::acceptance()).await?;
+        self.create("SharedImage", "golden", &receiving::shared_image()).await?;
         Ok(())
     }
 }
@@ -175,6 +178,7 @@ async fn an_object_that_cannot_mean_anything_is_refused_with_the_remedy() -> Res
         ("CloudImage", from(json!({"from": "All", "selector": selector})), "selector goes with from: Selector"),
         ("CloudImage", from(json!({"selector": selector})), "selector goes with from: Selector, and only with it"),
         ("CloudImage", with(image(), &json!({"deletionPolicy": "Force"})), "supported values: \"Retain\", \"Delete\""),
+        ("CloudImage", with(image(), &json!({"visibilityChange": "Maybe"})), "supported values: \"Forbid\", \"Allow\""),
         ("ImageShare", share_with(&json!([])), "should have at least 1 items"),
         ("ImageShare", share_with(&accounts(1001)), "must have at most 1000 items"),
         ("ImageShare", share_with(&json!([accounts(1)[0], accounts(1)[0]])), "Duplicate value"),
@@ -251,6 +255,7 @@ async fn what_is_left_out_is_shown_as_it_will_be_taken() -> Result<()> {
     assert_eq!(spec["shareableFrom"]["namespaces"]["from"], "Same");
     assert_eq!(spec["unmanagedRecipients"], "Report");
     assert_eq!(spec["deletionPolicy"], "Retain");
+    assert_eq!(spec["visibilityChange"], "Forbid");
     let made = place.create("ImageShare", "plain", &share()).await?;
     assert_eq!(made["spec"]["deletionPolicy"], "Revoke");
     assert_eq!(made["spec"]["suspend"], false);
@@ -264,6 +269,7 @@ async fn an_unknown_field_is_refused() -> Result<()> {
         ("CloudAccount", with(account(), &json!({"azure": {"tenant": "x"}})), "spec.azure"),
         ("CloudImage", with(image(), &json!({"deletionPolicies": "Delete"})), "spec.deletionPolicies"),
         ("ImageShare", with(share(), &json!({"recipient": []})), "spec.recipient"),
+        ("SharedImageAcceptance", with(receiving::acceptance(), &json!({"vault": "v"})), "spec.vault"),
     ];
     for (kind, spec, field) in cases {
         let object = json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": kind,
@@ -310,7 +316,11 @@ async fn kubectl_explains_the_kinds_and_what_sharing_does_to_people() -> Result<
     )
     .await?;
     explain("cloudaccount.spec.alibaba", &["5 to 20 digits", "--allowed-endpoint"]).await?;
-    explain("cloudaccount.spec.alibaba.credentials", &["accessKeyID", "accessKeySecret", "securityToken"]).await
+    explain("cloudaccount.spec.alibaba.credentials", &["accessKeyID", "accessKeySecret", "securityToken"]).await?;
+    for (path, wanted) in receiving::EXPLAINED {
+        explain(path, wanted).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -321,6 +331,8 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
         ("cla", "NAME PROVIDER ACCOUNT READY REASON AGE"),
         ("cli", "NAME IMAGE REGION STATE RECIPIENTS READY REASON AGE"),
         ("ish", "NAME IMAGE RECIPIENTS ACCEPTED READY REASON AGE"),
+        ("sia", "NAME IMAGE REGION DECISION STATE READY REASON AGE"),
+        ("shi", "NAME IMAGE NAME REGION OWNER STATE AGE"),
     ];
     for (short, columns) in cases {
         let table = eventually(PATIENCE, short, async || Ok(Some(place.kubectl(&["get", short]).await?))).await?;
@@ -329,7 +341,8 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
     }
     let all = place.kubectl(&["get", "sharing", "-o", "name"]).await?;
     let all: BTreeSet<&str> = all.lines().collect();
-    let wanted = ["cloudaccount", "cloudimage", "imageshare"].map(|kind| format!("{kind}.imageshare.dev/golden"));
+    let kinds = ["cloudaccount", "cloudimage", "imageshare", "sharedimage", "sharedimageacceptance"];
+    let wanted = kinds.map(|kind| format!("{kind}.imageshare.dev/golden"));
     assert_eq!(all, wanted.iter().map(String::as_str).collect());
     Ok(())
 }
@@ -344,6 +357,11 @@ async fn shares_are_found_by_image_and_images_by_account() -> Result<()> {
         async |kind: &str, field: &str| place.kubectl(&["get", kind, "--field-selector", field, "-o", "name"]).await;
     assert_eq!(find("ish", "spec.imageRef.name=golden").await?.trim(), "imageshare.imageshare.dev/golden");
     assert_eq!(find("cli", "spec.accountRef.name=other").await?.trim(), "cloudimage.imageshare.dev/other");
+    let elsewhere = json!({"accountRef": {"name": "other"}});
+    place.create("SharedImageAcceptance", "other", &with(receiving::acceptance(), &elsewhere)).await?;
+    place.create("SharedImage", "other", &with(receiving::shared_image(), &elsewhere)).await?;
+    assert_eq!(find("sia", "spec.accountRef.name=other").await?.trim(), "sharedimageacceptance.imageshare.dev/other");
+    assert_eq!(find("shi", "spec.accountRef.name=golden").await?.trim(), "sharedimage.imageshare.dev/golden");
     Ok(())
 }
 
@@ -351,7 +369,7 @@ async fn shares_are_found_by_image_and_images_by_account() -> Result<()> {
 async fn status_is_written_apart_from_spec() -> Result<()> {
     let place = Place::new().await?;
     place.one_of_each().await?;
-    for kind in ["CloudAccount", "CloudImage", "ImageShare"] {
+    for kind in ["CloudAccount", "CloudImage", "ImageShare", "SharedImageAcceptance"] {
         let condition = json!({"type": "Ready", "status": "True", "reason": "Forged", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let forged = json!({"status": {"conditions": [condition]}});
@@ -360,5 +378,12 @@ async fn status_is_written_apart_from_spec() -> Result<()> {
         let written = place.api(kind).patch_status("golden", &PatchParams::default(), &Patch::Merge(&forged)).await?;
         assert_eq!(written.data["status"]["conditions"][0]["reason"], "Forged", "{kind}");
     }
+    // An inventory's entry has no conditions; what the cloud says of it is written apart all the same.
+    let forged = json!({"status": {"state": "Accepted", "owner": "forged"}});
+    let images = place.api("SharedImage");
+    let kept = images.patch("golden", &PatchParams::default(), &Patch::Merge(&forged)).await?;
+    assert!(kept.data.get("status").is_none(), "{}", kept.data);
+    let written = images.patch_status("golden", &PatchParams::default(), &Patch::Merge(&forged)).await?;
+    assert_eq!(written.data["status"]["state"], "Accepted");
     Ok(())
 }

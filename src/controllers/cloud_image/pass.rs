@@ -89,7 +89,7 @@ pub(super) async fn run(
     let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
         Some(facts) if facts.ownership != Ownership::Own => Report::seen(ledger.clone(), None, Some(facts.clone())),
-        Some(_) => pass.share(&mut reporter, &ledger, seen).await?,
+        Some(_) => pass.share(&mut reporter, &ledger, seen, trouble.is_some()).await?,
     };
     report.trouble = report.trouble.or(trouble);
     pass.depart(&mut reporter, report).await
@@ -122,8 +122,8 @@ async fn leave_unseen(
 async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
     let (fresh, unreadable) = list_shares_afresh(ctx, image, reporter.version()).await?;
     let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
-    let nobody_left = unreadable.is_empty() && blockers(&fresh, &Ledger::default()).is_empty();
-    if !(holds_nothing && nobody_left) {
+    let wanted_by_nobody = unreadable.is_empty() && blockers(&fresh, &Ledger::default()).is_empty();
+    if !(holds_nothing && wanted_by_nobody) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
     let mut current = image.clone();
@@ -238,7 +238,15 @@ impl Pass<'_> {
         Some(plan(&scene))
     }
 
-    async fn share(&self, reporter: &mut Reporter<'_>, ledger: &Ledger, seen: Seen) -> Result<Report, ClusterError> {
+    /// Brings the image's recipients into step. `pause`: a job just failed in a way that only time or a person mends, and the
+    /// same call would fail again: what is seen is reported, and the calls wait for the next look.
+    async fn share(
+        &self,
+        reporter: &mut Reporter<'_>,
+        ledger: &Ledger,
+        seen: Seen,
+        pause: bool,
+    ) -> Result<Report, ClusterError> {
         let shares = &self.desired.shares;
         let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind(), seen.at);
         let Some(mut first) = self.plan(ledger, shares, &wishes, &seen) else {
@@ -249,6 +257,10 @@ impl Pass<'_> {
             return Ok(Report { look_again, ..Report::seen(first.settled.clone(), Some(first), seen.image) });
         }
         let intended = first.with_intents(seen.at);
+        if pause {
+            let recorded = record(&intended, ledger, &Ending::default(), seen.at);
+            return Ok(Report::seen(recorded, Some(first), seen.image));
+        }
         reporter.intend(&intended).await?;
         let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
         let blind = !unreadable.is_empty();

@@ -1,0 +1,116 @@
+//! What can be wished at each cloud: kinds of recipients, how their ids are written, the owner itself, sites.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use imageshare_operator::api::conditions::Reason;
+use imageshare_operator::domain::identifiers::RecipientKind::{self, Account, Organization, Project};
+use imageshare_operator::domain::provider::{Provider, Site};
+use imageshare_operator::domain::share::{AskedRecipient, Share};
+use imageshare_operator::planning::wishes::Wishes;
+
+use super::table::share;
+use super::world::{OWNER_ACCOUNT, OWNER_PROJECT, World, hex_id, id_of};
+
+fn asked(kind: RecipientKind, id: &str, site: Option<Site>) -> AskedRecipient {
+    AskedRecipient { kind, id: id.to_owned(), site }
+}
+
+/// What becomes of one wish, under terms that may be changed first.
+fn judged(world: &World, sites: BTreeMap<Site, BTreeSet<String>>, asked: AskedRecipient) -> Result<(), Reason> {
+    let terms = imageshare_operator::planning::wishes::Terms { sites, ..world.terms() };
+    let shares = [Share { recipients: vec![asked], ..share(1, &[]) }];
+    let wishes = Wishes::gather(&terms, &shares, false, world.now);
+    assert_eq!(wishes.wanted.len() + wishes.declined.len(), 1, "a wish is wanted or declined");
+    wishes.declined.into_values().next().map_or(Ok(()), Err)
+}
+
+fn at(provider: Provider, kind: RecipientKind, id: &str) -> Result<(), Reason> {
+    judged(&World::at(provider, vec![]), BTreeMap::new(), asked(kind, id, None))
+}
+
+#[test]
+fn each_cloud_knows_its_kinds_of_recipients_and_no_others() {
+    let table = [
+        (Provider::Huawei, [Account, Project, Organization].as_slice()),
+        (Provider::OpenStack, &[Project]),
+        (Provider::Alibaba, &[Account]),
+    ];
+    for (provider, known) in table {
+        for kind in [Account, Project, Organization] {
+            let uid = "1000000000000001".to_owned();
+            let id = if provider == Provider::Alibaba && kind == Account { uid } else { id_of(kind, 5) };
+            let wanted = if known.contains(&kind) { Ok(()) } else { Err(Reason::RecipientKindUnsupported) };
+            assert_eq!(at(provider, kind, &id), wanted, "{kind} at {provider}");
+        }
+    }
+}
+
+#[test]
+fn an_id_that_is_not_written_as_the_cloud_writes_it_is_declined() {
+    let id = hex_id(5);
+    let (upper, short) = (hex_id(0xabc).to_uppercase(), &id[1..]);
+    let table = [
+        (Provider::Huawei, Project, upper.as_str()),
+        (Provider::Huawei, Project, short),
+        (Provider::Huawei, Account, "1000000000000001"),
+        (Provider::Huawei, Account, upper.as_str()),
+        (Provider::Huawei, Organization, "o-abc"),
+        (Provider::Huawei, Organization, "organizations::123:ou:o-abc/ou-xyz"),
+        (Provider::Huawei, Organization, &format!("organizations::{id}:ou:o-abc")),
+        (Provider::Huawei, Organization, &format!("organizations::{id}:unit:o-abc/ou-x")),
+        (Provider::OpenStack, Project, "a/b"),
+        (Provider::OpenStack, Project, "a.b"),
+        (Provider::OpenStack, Project, &"p".repeat(65)),
+    ];
+    for (provider, kind, id) in table {
+        assert_eq!(at(provider, kind, id), Err(Reason::InvalidRecipient), "{kind} {id} at {provider}");
+    }
+    assert_eq!(at(Provider::OpenStack, Project, "team_a-1"), Ok(()), "not every Keystone makes hexadecimal ids");
+}
+
+#[test]
+fn nobody_is_given_their_own_image() {
+    for (provider, kind, owner) in [
+        (Provider::Huawei, Project, OWNER_PROJECT),
+        (Provider::Huawei, Account, OWNER_ACCOUNT),
+        (Provider::OpenStack, Project, OWNER_PROJECT),
+    ] {
+        assert_eq!(at(provider, kind, &hex_id(owner)), Err(Reason::InvalidRecipient), "{kind} at {provider}");
+    }
+}
+
+#[test]
+fn a_recipient_of_a_site_that_does_not_sell_the_region_is_declined() {
+    let world = World::at(Provider::Huawei, vec![]);
+    let on = |sites: &BTreeMap<_, _>, site| judged(&world, sites.clone(), asked(Project, &hex_id(5), site));
+    let table = BTreeMap::new();
+    assert_eq!(on(&table, Some(Site::Europe)), Err(Reason::RegionNotOnSite), "cn-north-4 is not sold in Europe");
+    for sold in [None, Some(Site::China), Some(Site::International)] {
+        assert_eq!(on(&table, sold), Ok(()));
+    }
+    let overridden = BTreeMap::from([
+        (Site::Europe, BTreeSet::from(["cn-north-4".to_owned()])),
+        (Site::China, BTreeSet::from(["cn-north-1".to_owned()])),
+    ]);
+    assert_eq!(on(&overridden, Some(Site::Europe)), Ok(()), "spec.sites says otherwise");
+    assert_eq!(on(&overridden, Some(Site::China)), Err(Reason::RegionNotOnSite));
+    assert_eq!(on(&overridden, Some(Site::International)), Ok(()), "a site it does not name is as built in");
+}
+
+#[test]
+fn openstack_knows_no_sites() {
+    let world = World::at(Provider::OpenStack, vec![]);
+    for site in [Site::China, Site::International, Site::Europe] {
+        assert_eq!(judged(&world, BTreeMap::new(), asked(Project, &hex_id(5), Some(site))), Ok(()));
+    }
+}
+
+#[test]
+fn who_crosses_sites_is_known_of_the_wanted() {
+    let world = World::at(Provider::Huawei, vec![]);
+    let recipients = vec![asked(Project, &hex_id(1), Some(Site::China)), asked(Project, &hex_id(2), None)];
+    let shares = [Share { recipients, ..share(1, &[]) }];
+    let wishes = Wishes::gather(&world.terms(), &shares, false, world.now);
+    let across: Vec<bool> = wishes.wanted.values().map(|wanted| wanted.across_sites).collect();
+    assert_eq!(across, [true, false]);
+}
