@@ -34,7 +34,7 @@ pub(in crate::simulator) fn routes() -> Router<Shared> {
     Router::new()
         .route("/huawei/members", post(change_members))
         .route("/huawei/images", post(create_image))
-        .route("/huawei/images/{id}", patch(patch_image))
+        .route("/huawei/images/{id}", get(image).patch(patch_image))
         .route("/huawei/keys/{ak}", patch(patch_key))
         .route("/huawei/domains/{id}", patch(patch_domain))
         .route("/huawei/projects/{id}/received", get(received))
@@ -47,6 +47,10 @@ async fn change_members(Held(state): Held<Shared>, Json(change): Json<MembersOut
 async fn create_image(Held(state): Held<Shared>, Json(spec): Json<ImageSpec>) -> Answer<Value> {
     state.lock().create_huawei_image(spec)?;
     Ok(Json(json!({})))
+}
+
+async fn image(Held(state): Held<Shared>, Path(id): Path<ImageId>) -> Answer<ImageSpec> {
+    state.lock().huawei.world.image_file(&id).map(Json).ok_or_else(|| no_image(&id))
 }
 
 async fn patch_image(

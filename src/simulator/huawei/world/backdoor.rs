@@ -149,18 +149,14 @@ impl World {
         Ok(())
     }
 
+    /// An image as a world file has it, its members as they are; `None` when there is no such image.
+    pub fn image_file(&self, id: &ImageId) -> Option<ImageSpec> {
+        self.images.get(id).map(file_of)
+    }
+
     /// The world as a file; `None` where it is empty.
     pub fn dump(&self) -> Option<HuaweiFile> {
-        let spec = |member: &super::Member| MemberSpec {
-            kind: member.recipient.kind,
-            id: member.recipient.id.clone(),
-            status: Some(member.status),
-        };
-        let images = self.images.values().map(|image| ImageSpec {
-            members: image.members.iter().map(spec).collect(),
-            region: Some(image.region.clone()),
-            ..image.spec.clone()
-        });
+        let images = self.images.values().map(file_of);
         let file = HuaweiFile {
             rules: self.rules.clone(),
             sites: self.sites.clone(),
@@ -241,5 +237,18 @@ impl World {
             Received { image: image.spec.id.clone(), via: via.collect() }
         });
         Some(received.filter(|received| !received.via.is_empty()).collect())
+    }
+}
+
+fn file_of(image: &Image) -> ImageSpec {
+    let spec = |member: &super::Member| MemberSpec {
+        kind: member.recipient.kind,
+        id: member.recipient.id.clone(),
+        status: Some(member.status),
+    };
+    ImageSpec {
+        members: image.members.iter().map(spec).collect(),
+        region: Some(image.region.clone()),
+        ..image.spec.clone()
     }
 }
