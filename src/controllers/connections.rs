@@ -122,13 +122,31 @@ impl Connections {
             let slot = self.slot(account);
             let mut slot = slot.lock().await;
             let now = self.edge.clock.now();
-            slot.fail(fault.into(), self.circuit(), now);
+            let trouble = Trouble::from(fault);
+            // Calls that were under way together are refused together; who comes late finds it told already.
+            if slot.trouble.is_none() {
+                slot.failures = slot.failures.saturating_add(1);
+            }
+            let pause = self.pause_after(slot.failures, account, &trouble);
+            slot.fail(trouble, pause, now);
         }
     }
 
     /// How long refused credentials are not tried again: a little less than the interval, so that the next look tries.
     fn circuit(&self) -> SignedDuration {
         self.interval * 17 / 20
+    }
+
+    /// How long an account is left alone after so many tries in a row that failed.
+    fn pause_after(&self, failures: u32, account: &CloudAccount, trouble: &Trouble) -> SignedDuration {
+        let rejected = trouble.reason == Reason::CredentialsRejected;
+        match trouble.recovery {
+            Recovery::Blocked if rejected && locks_keys(account) && failures > 1 => LOCKING_PAUSE,
+            Recovery::Blocked => self.circuit(),
+            Recovery::Retry { .. } => {
+                SignedDuration::from_secs(1i64 << failures.min(5)).min(SignedDuration::from_secs(30))
+            }
+        }
     }
 
     /// Forgets an account that is gone.
@@ -172,13 +190,7 @@ impl Connections {
             }
             Err(trouble) => {
                 slot.failures = slot.failures.saturating_add(1);
-                let pause = match trouble.recovery {
-                    Recovery::Blocked if locks_keys(account) && slot.failures > 1 => LOCKING_PAUSE,
-                    Recovery::Blocked => self.circuit(),
-                    Recovery::Retry { .. } => {
-                        SignedDuration::from_secs(1i64 << slot.failures.min(5)).min(SignedDuration::from_secs(30))
-                    }
-                };
+                let pause = self.pause_after(slot.failures, account, &trouble);
                 // What passes by itself is looked at as soon as the pause is over.
                 slot.look_at = slot.look_at.min(now.checked_add(pause).ok());
                 slot.fail(trouble, pause, now);

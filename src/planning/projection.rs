@@ -269,10 +269,17 @@ fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> Str
         Reason::RecipientKindUnsupported => {
             format!("spec.recipients: this cloud does not share with recipients of this type, left out: {whom}")
         }
-        Reason::InvalidRecipient => format!(
-            "spec.recipients: no such account or project, not an id of this cloud, or the owner itself; the others are \
-             shared: {whom}"
-        ),
+        Reason::InvalidRecipient => {
+            let organizations = if whom.contains(RecipientKind::Organization.to_string().as_str()) {
+                " (an organization is named by its URN, as organizations::<account id>:ou:o-.../ou-...)"
+            } else {
+                ""
+            };
+            format!(
+                "spec.recipients: no such account or project, not an id of this cloud{organizations}, or the owner itself; the \
+                 others are shared: {whom}"
+            )
+        }
         Reason::RegionNotOnSite => {
             format!("spec.recipients: the image's region is not sold on the site of: {whom}")
         }

@@ -14,6 +14,7 @@ mod alibaba;
 mod arena;
 mod glance;
 mod huawei;
+mod huawei_only;
 mod openstack;
 mod scenarios;
 mod stage;

@@ -1,8 +1,11 @@
 //! Makes single calls of one account: budget, credentials, signature or token, fault. What a call is for is not known here.
 
+use std::sync::OnceLock;
+
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::credentials::Credentials;
 use super::endpoints::{Place, url_of};
@@ -17,6 +20,10 @@ use crate::clouds::signing::canonical_query;
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{Fault, Lane};
 use crate::domain::provider::Site;
+
+/// Signed calls under way at a time. The vendor locks a key after 5 wrong signatures in a row (API gateway FAQ), and a key
+/// that went bad is refused for every call under way: these, and the one that tries it anew, must be fewer.
+const SIGNED_AT_ONCE: usize = 3;
 
 /// One call, not yet authenticated.
 #[derive(Debug, Clone)]
@@ -56,6 +63,9 @@ pub(super) struct Caller {
     endpoint: Option<CheckedEndpoint>,
     credentials: Credentials,
     tokens: Tokens,
+    signing: Semaphore,
+    /// The code the key was refused with: it is not tried again by this client.
+    refused: OnceLock<String>,
     pub(super) edge: Edge,
 }
 
@@ -67,6 +77,8 @@ impl Caller {
             endpoint: access.endpoint.clone(),
             credentials: access.credentials.clone(),
             tokens: Tokens::default(),
+            signing: Semaphore::new(SIGNED_AT_ONCE),
+            refused: OnceLock::new(),
             edge: edge.clone(),
         }
     }
@@ -127,6 +139,10 @@ impl Caller {
         let url = url_of(call.place, self.site, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
         let region = call.place.budget_key();
         self.edge.budgets.take(&self.account, &region, lane).await?;
+        let _turn = match proof {
+            Proof::Key { .. } => Some(self.turn_to_sign().await?),
+            Proof::Token(_) | Proof::None => None,
+        };
         // Signed only now: the wait for a token of the budget may have been long, and the date must be fresh.
         let request = self
             .request(call, url, proof)
@@ -139,8 +155,20 @@ impl Caller {
         if let Fault::Throttled { retry_after: Some(wait) } = fault {
             self.edge.budgets.hold_back(&self.account, &region, wait);
         }
+        if let (Proof::Key { .. }, Fault::Unauthenticated { code }) = (proof, &fault) {
+            self.refused.get_or_init(|| code.clone());
+        }
         tracing::debug!(method = %call.method, status = answer.status, %fault, "a call to Huawei Cloud failed");
         Err(fault)
+    }
+
+    async fn turn_to_sign(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        // It is never closed.
+        let turn = self.signing.acquire().await.map_err(|_| Fault::Unavailable)?;
+        match self.refused.get() {
+            Some(code) => Err(Fault::Unauthenticated { code: code.clone() }),
+            None => Ok(turn),
+        }
     }
 
     /// `None` if a header holds what no header may, which parsed credentials and hosts rule out.

@@ -78,7 +78,8 @@ fn lane(acceptance: &SharedImageAcceptance, changed: bool) -> Lane {
     let status = acceptance.status.as_ref();
     let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
     let seen = status.and_then(|s| s.observed_generation) == acceptance.metadata.generation;
-    if changed && !(ready && seen) { Lane::Acceptance } else { Lane::Resync }
+    let under_way = status.is_some_and(|s| s.job.is_some());
+    if under_way || (changed && !(ready && seen)) { Lane::Acceptance } else { Lane::Resync }
 }
 
 struct Pass<'a> {

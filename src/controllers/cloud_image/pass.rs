@@ -178,7 +178,8 @@ fn lane(ctx: &Context, image: &CloudImage, shares: &[Share], ledger: &Ledger, ch
         || requested_at(image).is_some_and(|at| status.and_then(|s| s.last_handled_reconcile_at.as_ref()) != Some(&at));
     if image.metadata.deletion_timestamp.is_some() || ledger.revoking().next().is_some() || shares.iter().any(ended) {
         Lane::Revoke
-    } else if changed && (edited || shares.iter().any(unserved)) {
+    } else if ledger.job.is_some() || (changed && (edited || shares.iter().any(unserved))) {
+        // A job is asked for until its end can be read: what it did is not known before.
         Lane::Edit
     } else {
         Lane::Resync

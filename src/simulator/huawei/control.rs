@@ -34,7 +34,7 @@ pub(in crate::simulator) fn routes() -> Router<Shared> {
     Router::new()
         .route("/huawei/members", post(change_members))
         .route("/huawei/images", post(create_image))
-        .route("/huawei/images/{id}", patch(patch_image).get(read_image))
+        .route("/huawei/images/{id}", get(image).patch(patch_image))
         .route("/huawei/keys/{ak}", patch(patch_key))
         .route("/huawei/domains/{id}", patch(patch_domain))
         .route("/huawei/projects/{id}/received", get(received))
@@ -49,9 +49,8 @@ async fn create_image(Held(state): Held<Shared>, Json(spec): Json<ImageSpec>) ->
     Ok(Json(json!({})))
 }
 
-async fn read_image(Held(state): Held<Shared>, Path(id): Path<ImageId>) -> Answer<ImageSpec> {
-    let found = state.lock().huawei.world.dump_image(&id);
-    found.map(Json).ok_or_else(|| no_image(&id))
+async fn image(Held(state): Held<Shared>, Path(id): Path<ImageId>) -> Answer<ImageSpec> {
+    state.lock().huawei.world.dump_image(&id).map(Json).ok_or_else(|| no_image(&id))
 }
 
 async fn patch_image(
