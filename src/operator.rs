@@ -54,6 +54,10 @@ pub struct RunArguments {
     /// An absence at the cloud counts only if read this long after the last call that may have added the recipient.
     #[arg(long, default_value = "5s", value_parser = duration)]
     absence_window: Duration,
+    /// Where jobs at the cloud change recipients: how long one is waited for whose id was lost, before the absence of
+    /// whom it may add counts.
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    lost_job_window: Duration,
     /// How long `unmanagedRecipients: Revoke` waits before it acts on a recipient nobody asked for.
     #[arg(long, default_value = "10m", value_parser = duration)]
     unmanaged_grace: Duration,
@@ -114,6 +118,7 @@ impl RunArguments {
         Settings {
             timing: Timing {
                 absence_window: signed(self.absence_window),
+                lost_job_window: signed(self.lost_job_window),
                 unmanaged_grace: signed(self.unmanaged_grace),
                 refusal_retry: signed(self.refusal_retry),
                 answer_look: signed(self.blocked_interval),

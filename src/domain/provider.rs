@@ -126,6 +126,14 @@ impl Provider {
         }
     }
 
+    /// Whether jobs change recipients, some time after the call that asked for it was answered.
+    pub fn works_by_jobs(self) -> bool {
+        match self {
+            Self::Huawei => true,
+            Self::Alibaba | Self::OpenStack => false,
+        }
+    }
+
     /// Whether a region is sold on a site, by the built-in table.
     pub fn site_has_region(self, site: Site, region: &RegionId) -> bool {
         let region = region.as_str();

@@ -22,6 +22,8 @@ use crate::domain::share::Share;
 pub struct Timing {
     /// An absence counts only if read at least this long after the last call that may have added the recipient.
     pub absence_window: SignedDuration,
+    /// Where jobs change recipients: how long a job whose id was lost may still add somebody.
+    pub lost_job_window: SignedDuration,
     /// How long a foreign recipient must have been seen before `unmanagedRecipients: Revoke` acts on it.
     pub unmanaged_grace: SignedDuration,
     /// How long a recipient the cloud refused is left alone before it is tried again.
@@ -186,13 +188,27 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     // An intent that was never answered may still be under way, and one read cannot prove the absence of what was seen
     // and never removed by us (an empty answer may be the cloud's trouble): the wait for its absence starts anew.
     let unproven = matches!(entry.state, GrantState::Intended | GrantState::Granted) && entry.refusal.is_none();
-    let since = if unproven && !present { scene.now } else { entry.since };
+    let since = match (present, unproven) {
+        (true, _) => entry.since.min(scene.now),
+        (false, true) => last_addition(scene, entry),
+        (false, false) => entry.since,
+    };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
     let ending = Entry { state, since, refusal: None, answer };
     if present {
         return if retained { Fate::Keep(ending) } else { Fate::Remove(ending) };
     }
     if waited(scene, since, scene.timing.absence_window, look) { Fate::Gone } else { Fate::Keep(ending) }
+}
+
+/// When at the latest something may add what is read as absent, though nothing proves it. An intent is all that is left of
+/// a call whose answer was lost; where a job carries it out, nobody can be asked when that job ends.
+fn last_addition(scene: &Scene<'_>, entry: Entry) -> Timestamp {
+    if entry.state == GrantState::Intended && scene.terms.provider.works_by_jobs() {
+        let longer = scene.timing.lost_job_window.saturating_sub(scene.timing.absence_window);
+        return scene.now.saturating_add(longer.max(SignedDuration::ZERO)).unwrap_or(Timestamp::MAX);
+    }
+    scene.now
 }
 
 fn decide_wanted(

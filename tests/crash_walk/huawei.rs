@@ -1,10 +1,11 @@
 //! Huawei Cloud as the simulator has it: members change by jobs, and recipients answer.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use imageshare_harness::Simulator;
+use imageshare_harness::{Simulator, eventually};
 use serde_json::{Value, json};
 
 use crate::world::{Members, PLANS, Place, RECIPIENTS, Tenant, Testimony, World};
@@ -51,11 +52,23 @@ impl Huawei {
         Ok(Self(Simulator::start(run, &world()).await?))
     }
 
-    /// Jobs of an image's owner take so much longer, from now on.
-    pub(crate) async fn slow_jobs(&self, place: &Place, millis: u64) -> Result<()> {
-        let fault =
-            json!({"when": {"image": place.image}, "count": 1000, "then": {"kind": "jobSlow", "millis": millis}});
+    /// The next job that adds members to an image takes so much longer.
+    pub(crate) async fn slow_addition(&self, place: &Place, millis: u64) -> Result<()> {
+        let when = json!({"action": "BatchAddMembers", "image": place.image});
+        let fault = json!({"when": when, "count": 1, "then": {"kind": "jobSlow", "millis": millis}});
         self.0.post_fault(&fault).await.map(drop)
+    }
+
+    /// Waits until a job added members to an image; gives how many.
+    pub(crate) async fn added(&self, place: &Place) -> Result<usize> {
+        eventually(Duration::from_secs(10), "a job to add members", async || {
+            let journal = self.0.journal(0).await?;
+            let done =
+                journal.iter().filter(|act| act["action"] == "JobEffect" && act["image"] == place.image.as_str());
+            let added: usize = done.filter_map(|act| act["effect"]["added"].as_array().map(Vec::len)).sum();
+            Ok((added > 0).then_some(added))
+        })
+        .await
     }
 }
 

@@ -121,6 +121,30 @@ async fn walk<W: World>(mut stage: Stage<W>, deed: Deed) -> Result<()> {
     stage.audit().await.with_context(|| format!("after {deed:?}"))
 }
 
+/// The operator is killed when the cloud has taken the job and nobody knows its id; the share goes meanwhile.
+#[tokio::test]
+async fn a_job_that_was_lost_in_a_crash_and_adds_late_leaks_nothing() -> Result<()> {
+    let run = stage::folder()?;
+    let world = Huawei::start(&run).await?;
+    let mut stage = Stage::start(run, world).await?;
+    let plan = stage.plan("Retain").await?;
+    stage.world.slow_addition(&plan.place, 2_500).await?;
+    let which = Which::write().to(Upstream::Cloud).method("POST");
+    let trigger = stage.proxy.add(Rule::new(which, Fault::Hold(Moment::AfterApply)).times(1));
+    plan.share([1, 2, 3]).await?;
+    trigger.reached(stage::PATIENCE).await?;
+    stage.operator.kill9();
+    trigger.cut();
+    Deed::Unshare.happen(&plan).await?;
+    stage.operator.restart()?;
+    plan.until_end(&Deed::Unshare.end(stage.world.as_ref())).await?;
+    // It did add them; that is when one who does not wait has gone already.
+    let added = stage.world.added(&plan.place).await?;
+    ensure!(added == 3, "{added} were added");
+    plan.until_end(&Deed::Unshare.end(stage.world.as_ref())).await?;
+    stage.audit().await
+}
+
 /// Walks each deed over a cloud, as a test of its own.
 macro_rules! walks {
     ($cloud:ident, $world:ident: $($test:ident => $deed:ident),* $(,)?) => {

@@ -26,9 +26,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_millis(250);
 
 /// Waits are short: each plan waits for several of them.
-const QUICK: [&str; 12] = [
+const QUICK: [&str; 14] = [
     "--absence-window",
     "300ms",
+    "--lost-job-window",
+    "6s",
     "--blocked-interval",
     "1s",
     "--longest-retry",

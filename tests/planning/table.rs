@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub const TIMING: Timing = Timing {
     absence_window: SignedDuration::from_secs(5),
+    lost_job_window: SignedDuration::from_secs(30),
     unmanaged_grace: SignedDuration::from_secs(600),
     refusal_retry: SignedDuration::from_secs(3600),
     answer_look: SignedDuration::from_secs(60),
@@ -67,6 +68,7 @@ pub fn image() -> ImageFacts {
 /// One image, its shares, and a cloud that is a set.
 pub struct Table {
     pub now: Timestamp,
+    pub provider: Provider,
     pub limit: u32,
     pub policy: UnmanagedRecipients,
     pub deleting: bool,
@@ -83,6 +85,7 @@ impl Table {
     pub fn new(shares: Vec<Share>) -> Self {
         Self {
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000),
+            provider: Provider::Alibaba,
             limit: 50,
             policy: UnmanagedRecipients::Report,
             deleting: false,
@@ -98,7 +101,7 @@ impl Table {
 
     pub fn terms(&self) -> Terms {
         Terms {
-            provider: Provider::Alibaba,
+            provider: self.provider,
             ourselves: BTreeSet::from([PartyId::parse(&id(9999)).unwrap()]),
             site: Some(Site::International),
             region: RegionId::parse("cn-hangzhou").unwrap(),
