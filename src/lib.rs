@@ -85,7 +85,7 @@
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
 //!    `controllers` alone sees both; `simulator` sees nothing else, or one mistake would cancel itself out.
 //!    `tests/layering.rs` reads the sources. (`planning` borrows from `clouds` the plain words of [`clouds::fault`] and
-//!    [`clouds::RecipientChange`].)
+//!    [`clouds::call`].)
 //! 9. **Bounded.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds; calls pass a token
 //!    bucket for each account and region, in which a revoke goes first and a look around never waits.
 //!    [`clouds::transport`], [`clouds::budget`], [`api::limits`], [`planning::schedule`].

@@ -3,6 +3,7 @@
 
 pub mod alibaba;
 pub mod budget;
+pub mod call;
 pub mod clock;
 pub mod connect;
 pub mod endpoint_rule;
@@ -14,8 +15,9 @@ pub mod transport;
 
 use async_trait::async_trait;
 
-use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
 use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
+pub use call::{CallShape, JobProgress, RecipientChange, Submitted};
 pub use fault::Fault;
 
 /// Which calls go first when a budget is short.
@@ -31,15 +33,6 @@ pub enum Lane {
     Revoke,
 }
 
-/// What one call changes. Within `Cloud::call_shape`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RecipientChange {
-    /// To be added.
-    pub add: Vec<Recipient>,
-    /// To be removed.
-    pub remove: Vec<Recipient>,
-}
-
 /// One image at one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef {
@@ -47,35 +40,6 @@ pub struct ImageRef {
     pub region: RegionId,
     /// Which one it is.
     pub image: ImageId,
-}
-
-/// What one call may carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallShape {
-    /// How many recipients one call may add, or remove.
-    pub recipients: usize,
-    /// Whether one call may add as many and remove as many.
-    pub both_ways: bool,
-}
-
-/// What the cloud did with a call that changes something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Submitted {
-    /// It is done, as far as the cloud says.
-    Done,
-    /// A job carries it out; what became of it is told by the job, and proven by reading.
-    Job(JobId),
-}
-
-/// How far a job is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobProgress {
-    /// Not ended.
-    Running,
-    /// It says that it succeeded, or the cloud does not know it any more: only a read proves what it did.
-    Ended,
-    /// It failed, perhaps after a part of its work.
-    Failed(Fault),
 }
 
 /// One account at one cloud, ready to be called. Every call has a deadline of its own and passes the account's budget.

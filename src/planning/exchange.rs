@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::clouds::call::{CallShape, RecipientChange, Submitted};
 use crate::clouds::fault::{Fault, Quota, Refusal};
-use crate::clouds::{CallShape, RecipientChange, Submitted};
 use crate::domain::identifiers::{JobId, Recipient};
 
 /// Most calls of one pass. What is left waits for the next one, which follows at once: it tells how far things are, and

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::world::{PLANS, Place, World};
 
 /// How long anything that must happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Without a write for this long, the operator is at rest: longer than it waits for wishes to be quiet.
 const REST: Duration = Duration::from_millis(250);

@@ -55,7 +55,7 @@ impl<K> Kind for K where
 }
 
 /// How long anything that must happen may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many tests may play at most in one binary.
 const PLAYERS: u32 = 48;

@@ -1,0 +1,42 @@
+//! What a call carries and what comes back, in plain words that planning speaks too. No client, no vendor.
+
+use super::fault::Fault;
+use crate::domain::identifiers::{JobId, Recipient};
+
+/// What one call changes. Within `Cloud::call_shape`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecipientChange {
+    /// To be added.
+    pub add: Vec<Recipient>,
+    /// To be removed.
+    pub remove: Vec<Recipient>,
+}
+
+/// What one call may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallShape {
+    /// How many recipients one call may add, or remove.
+    pub recipients: usize,
+    /// Whether one call may add as many and remove as many.
+    pub both_ways: bool,
+}
+
+/// What the cloud did with a call that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is done, as far as the cloud says.
+    Done,
+    /// A job carries it out; what became of it is told by the job, and proven by reading.
+    Job(JobId),
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobProgress {
+    /// Not ended.
+    Running,
+    /// It says that it succeeded, or the cloud does not know it any more: only a read proves what it did.
+    Ended,
+    /// It failed, perhaps after a part of its work.
+    Failed(Fault),
+}
