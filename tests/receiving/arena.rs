@@ -45,6 +45,13 @@ pub trait Arena: Send + Sync {
 
 /// A namespace with a tenant's Secret and its account, both named `golden`.
 pub async fn seat(player: &Player, tenant: &Tenant, inventory: Option<&str>) -> Result<Player> {
+    let place = seat_unready(player, tenant, inventory).await?;
+    place.ready::<CloudAccount>("golden").await?;
+    Ok(place)
+}
+
+/// The same, whatever becomes of the account.
+pub async fn seat_unready(player: &Player, tenant: &Tenant, inventory: Option<&str>) -> Result<Player> {
     let place = player.guest().await?;
     let secret = Secret {
         metadata: ObjectMeta { name: Some("golden".into()), ..ObjectMeta::default() },
@@ -57,7 +64,6 @@ pub async fn seat(player: &Player, tenant: &Tenant, inventory: Option<&str>) -> 
         spec.inventory = Some(serde_json::from_value(json!({"regions": [region]}))?);
     }
     place.create(CloudAccount::new("golden", spec)).await?;
-    place.ready::<CloudAccount>("golden").await?;
     Ok(place)
 }
 

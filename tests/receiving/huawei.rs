@@ -10,11 +10,17 @@ use tokio::sync::OnceCell;
 use crate::arena::{Arena, Tenant};
 use crate::support::{self, Player, Stage};
 
-const REGION: &str = "cn-north-4";
-const ARENAS: u32 = 40;
-const TENANTS: u32 = 4;
+pub const REGION: &str = "cn-north-4";
+/// Where every arena's last tenant has a project as well.
+pub const OTHER_REGION: &str = "cn-east-3";
+const ARENAS: u32 = 64;
+/// An owner, three receivers, and one with several projects in an organization.
+const TENANTS: u32 = 5;
+/// Projects of a domain without a key, for images with many recipients.
+pub const CROWD: u32 = 140;
+const CROWD_ARENA: u32 = 0xffff;
 
-fn domain(arena: u32, tenant: u32) -> String {
+pub fn domain(arena: u32, tenant: u32) -> String {
     format!("d0{arena:010x}{tenant:020x}")
 }
 
@@ -22,18 +28,44 @@ fn project(arena: u32, tenant: u32) -> String {
     format!("b0{arena:010x}{tenant:020x}")
 }
 
-/// Every arena has domains of its own, each with a project in the region and a key.
+fn key(arena: u32, tenant: u32) -> String {
+    format!("HWAK{arena:04}{tenant:04}")
+}
+
+/// The nth project of the crowd; it owns nothing and answers nothing.
+pub fn one_of_the_crowd(n: u32) -> String {
+    project(CROWD_ARENA, n)
+}
+
+/// The organizational unit that an arena's last tenant is in.
+pub fn unit(arena: u32) -> String {
+    format!("organizations::{}:ou:o-a{arena}/ou-c{arena}", domain(arena, TENANTS - 1))
+}
+
+fn tenant_of_the_world(arena: u32, tenant: u32) -> Value {
+    let mut projects = vec![json!({"id": project(arena, tenant), "region": REGION})];
+    let mut organizations = Vec::new();
+    if tenant == TENANTS - 1 {
+        let team = format!("{REGION}_team");
+        projects.push(json!({"id": project(arena, TENANTS), "region": REGION, "name": team}));
+        projects.push(json!({"id": project(arena, TENANTS + 1), "region": OTHER_REGION}));
+        organizations.push(unit(arena));
+    }
+    let secret = format!("{}{arena}{tenant}", support::SECRET_CANARY);
+    json!({"id": domain(arena, tenant), "name": format!("d{arena}-{tenant}"), "site": "China",
+        "keys": [{"ak": key(arena, tenant), "sk": secret}], "users": [{"name": "robot", "password": secret}],
+        "projects": projects, "organizations": organizations})
+}
+
+/// Every arena has domains of its own, each with a project in the region, a key and a user.
 fn world() -> Value {
     let tenants = (0..ARENAS).flat_map(|arena| (0..TENANTS).map(move |tenant| (arena, tenant)));
-    let domains: Vec<Value> = tenants
-        .map(|(arena, tenant)| {
-            json!({"id": domain(arena, tenant), "name": format!("d{arena}-{tenant}"), "site": "China",
-                "keys": [{"ak": format!("HWAK{arena:04}{tenant:04}"), "sk": format!("{}{arena}{tenant}", support::SECRET_CANARY)}],
-                "projects": [{"id": project(arena, tenant), "region": REGION}]})
-        })
-        .collect();
+    let mut domains: Vec<Value> = tenants.map(|(arena, tenant)| tenant_of_the_world(arena, tenant)).collect();
+    let crowd: Vec<Value> = (0..CROWD).map(|n| json!({"id": one_of_the_crowd(n), "region": REGION})).collect();
+    domains.push(json!({"id": domain(CROWD_ARENA, 0), "site": "China", "projects": crowd}));
+    let regions = [REGION, OTHER_REGION];
     let mut world = support::world_of(ARENAS, 0);
-    world["huawei"] = json!({"sites": {"China": [REGION], "International": [REGION]}, "domains": domains});
+    world["huawei"] = json!({"sites": {"China": regions, "International": regions}, "domains": domains});
     world
 }
 
@@ -61,21 +93,64 @@ impl Huawei {
         Ok(Self { player: Player::enter_on(stage().await?).await? })
     }
 
-    fn tenant(&self, tenant: u32) -> Tenant {
+    /// Tenant 0 is the owner, 4 the one in an organization.
+    pub fn tenant(&self, tenant: u32) -> Tenant {
         let arena = self.player.number;
         let account = json!({"huawei": {"domainID": domain(arena, tenant), "site": "China",
             "credentials": {"secretRef": {"name": "golden"}}, "endpoint": self.player.stage.cloud.huawei()}});
         let secret = BTreeMap::from([
-            ("accessKeyID".to_owned(), format!("HWAK{arena:04}{tenant:04}")),
-            ("accessKeySecret".to_owned(), format!("{}{arena}{tenant}", support::SECRET_CANARY)),
+            ("accessKeyID".to_owned(), self.key(tenant)),
+            ("accessKeySecret".to_owned(), self.password(tenant)),
         ]);
         Tenant { id: project(arena, tenant), account, secret }
     }
 
-    async fn find(&self, image: &str) -> Result<Option<Value>> {
-        let world = self.player.stage.cloud.get("/world").await?;
-        let images = world["huawei"]["images"].as_array().context("a world has images")?;
-        Ok(images.iter().find(|found| found["id"] == image).cloned())
+    /// The same, who logs in with a name and a password.
+    pub fn user(&self, tenant: u32) -> Tenant {
+        let named = format!("d{}-{tenant}", self.player.number);
+        let secret = BTreeMap::from([
+            ("username".to_owned(), "robot".to_owned()),
+            ("password".to_owned(), self.password(tenant)),
+            ("userDomainName".to_owned(), named),
+        ]);
+        Tenant { secret, ..self.tenant(tenant) }
+    }
+
+    pub fn key(&self, tenant: u32) -> String {
+        key(self.player.number, tenant)
+    }
+
+    fn password(&self, tenant: u32) -> String {
+        format!("{}{}{tenant}", support::SECRET_CANARY, self.player.number)
+    }
+
+    pub fn domain(&self, tenant: u32) -> String {
+        domain(self.player.number, tenant)
+    }
+
+    /// The second project in the region of the one in an organization, and its project in another region.
+    pub fn further_projects(&self) -> [String; 2] {
+        [project(self.player.number, TENANTS), project(self.player.number, TENANTS + 1)]
+    }
+
+    pub fn unit(&self) -> String {
+        unit(self.player.number)
+    }
+
+    /// Puts an image of the owner, changed by `extra`, into the world.
+    pub async fn image_with(&self, extra: Value) -> Result<String> {
+        let (high, low) = (rand::random::<u32>(), rand::random::<u64>() & 0xffff_ffff_ffff);
+        let id = format!("{high:08x}-0000-4000-8000-{low:012x}");
+        let mut image = json!({"id": id, "project": self.tenant(0).id, "name": "golden"});
+        for (field, value) in extra.as_object().context("an image is an object")? {
+            image[field] = value.clone();
+        }
+        self.player.stage.cloud.post("/huawei/images", &image).await?;
+        Ok(id)
+    }
+
+    async fn find(&self, image: &str) -> Result<Value> {
+        self.player.stage.cloud.get(&format!("/huawei/images/{image}")).await
     }
 }
 
@@ -98,21 +173,21 @@ impl Arena for Huawei {
     }
 
     async fn new_image(&self, name: &str) -> Result<String> {
-        let (high, low) = (rand::random::<u32>(), rand::random::<u64>() & 0xffff_ffff_ffff);
-        let id = format!("{high:08x}-0000-4000-8000-{low:012x}");
-        let image = json!({"id": id, "project": self.owner().id, "name": name});
-        self.player.stage.cloud.post("/huawei/images", &image).await?;
-        Ok(id)
+        self.image_with(json!({"name": name})).await
     }
 
     async fn members(&self, image: &str) -> Result<BTreeMap<String, String>> {
-        let found = self.find(image).await?.context("no such image")?;
+        let found = self.find(image).await?;
         let members = found["members"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(members.iter().map(|member| (text(&member["id"]), text(&member["status"]))).collect())
     }
 
     async fn exists(&self, image: &str) -> Result<bool> {
-        Ok(self.find(image).await?.is_some())
+        match self.find(image).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.to_string().contains("404") => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -1,10 +1,18 @@
 //! Offers and answers, on every cloud that has them: one list of scenarios, run over each cloud, judged by what the cloud
 //! itself says.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod arena;
 mod huawei;
+mod huawei_only;
 mod scenarios;
 #[path = "../support/mod.rs"]
 mod support;
