@@ -121,7 +121,7 @@ async fn a_member_list_that_is_truncated_empty_cut_short_or_anothers_revokes_nob
         "member_id": "edc89b490d7d4392898e19b2deb34797"});
     let anothers = json!({"members": [row], "page_info": {"current_count": 1}}).to_string();
     let cases = [
-        (json!({"kind": "truncatedPage", "drop": 2}), 2),
+        (json!({"kind": "truncatedPage", "drop": 2}), 4),
         (json!({"kind": "emptyList"}), 1),
         (json!({"kind": "truncatedBody"}), 2),
         (json!({"kind": "wrongJson", "body": anothers}), 2),

@@ -27,6 +27,15 @@ async fn versions<K: Kind>(place: &Player) -> Result<BTreeMap<String, String>> {
     all.into_iter().map(|one| Ok((one.name_any(), one.resource_version().context("a version")?))).collect()
 }
 
+/// Requests of the operator to write inventory of a namespace, also those that changed nothing.
+async fn writes_asked_for(place: &Player) -> usize {
+    let log = place.stage.operator.lock().await.process.log();
+    let path = format!("/namespaces/{}/sharedimages", place.namespace.name());
+    let asks = |line: &&str| line.contains(&path) && line.contains("requesting");
+    let writes = |line: &&str| ["POST", "PUT", "PATCH", "DELETE"].iter().any(|method| line.contains(method));
+    log.lines().filter(asks).filter(writes).count()
+}
+
 async fn offer_many(ground: &Ground) -> Result<()> {
     let receiver = ground.project(1);
     let offer = |n: usize| {
@@ -63,10 +72,14 @@ async fn a_thousand_received_images_are_listed_by_list_calls_only_and_at_rest_no
     };
     // A listing that began before the last object was seen may still bring it into step.
     until_listed(1).await?;
+    let writes = writes_asked_for(&place).await;
+    ensure!(writes >= 2 * MANY, "{writes}: the operator's log tells its requests");
     let before = (versions::<SharedImage>(&place).await?, versions::<CloudAccount>(&place).await?);
     until_listed(2).await?;
     let after = (versions::<SharedImage>(&place).await?, versions::<CloudAccount>(&place).await?);
     ensure!(before == after, "something was written at rest");
+    let more = writes_asked_for(&place).await - writes;
+    ensure!(more == 0, "{more} writes that changed nothing");
     let mut asked = ground.by(&ground.project(1)).await?;
     // Whose the key is, and where it has projects, is asked for once.
     asked.retain(|entry| !is_list(entry) && !entry["action"].as_str().unwrap_or_default().starts_with("Keystone"));

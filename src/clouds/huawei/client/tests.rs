@@ -357,13 +357,15 @@ async fn jobs_are_followed_to_their_end() {
 async fn refused_signatures_are_never_tried_again() {
     let text = "Incorrect IAM authentication information: verify aksk signature fail";
     let refusal = says(401, format!(r#"{{"error_msg":"{text}","error_code":"APIGW.0301","request_id":"r"}}"#));
-    let here =
-        Setting::new([refusal, says(401, r#"{"error_code":"APIGW.0301","error_msg":"...:signature expired"}"#)]).await;
-    let code = "APIGW.0301".to_owned();
-    assert_eq!(here.cloud.delete_image(&image()).await, Err(Fault::Unauthenticated { code }));
-    assert_eq!(here.calls(), 1);
+    let late = says(401, r#"{"error_code":"APIGW.0301","error_msg":"...:signature expired"}"#);
+    let here = Setting::new([late, refusal, error("IMG.0061")]).await;
     assert_eq!(here.cloud.delete_image(&image()).await, Err(Fault::ClockSkew));
+    assert_eq!(here.calls(), 1);
+    let refused = Fault::Unauthenticated { code: "APIGW.0301".to_owned() };
+    assert_eq!(here.cloud.delete_image(&image()).await, Err(refused.clone()), "a clock that was off is no bad key");
     assert_eq!(here.calls(), 2);
+    assert_eq!(here.cloud.delete_image(&image()).await, Err(refused));
+    assert_eq!(here.calls(), 2, "what would count towards the key's lock is not sent");
 }
 
 #[tokio::test]
