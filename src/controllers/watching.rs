@@ -89,30 +89,43 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let (tell_accounts, accounts_told): Told<Guarded<CloudAccount>> = unbounded_channel();
     let (tell_acceptances, acceptances_told): Told<Guarded<SharedImageAcceptance>> = unbounded_channel();
 
+    let filled: [CancellationToken; 6] = std::array::from_fn(|_| CancellationToken::new());
+    let [accounts_filled, images_filled, shares_filled, acceptances_filled, shared_images_filled, namespaces_filled] =
+        filled.clone();
     let accounts = {
         let (stores, tell_images, tell) = (stores.clone(), tell_images.clone(), tell_acceptances.clone());
-        watch(&ctx.client, writers.accounts, tell_accounts.clone(), move |account: &Guarded<CloudAccount>, _| {
-            send_all(&tell_images, images_of(account, &stores));
-            send_all(&tell, acceptances_of(account, &stores));
-        })
+        watch(
+            &ctx.client,
+            (writers.accounts, accounts_filled),
+            tell_accounts.clone(),
+            move |account: &Guarded<CloudAccount>, _| {
+                send_all(&tell_images, images_of(account, &stores));
+                send_all(&tell, acceptances_of(account, &stores));
+            },
+        )
     };
     let images = {
         let (stores, tell_images, tell_shares) = (stores.clone(), tell_images.clone(), tell_shares.clone());
         let tell_accounts = tell_accounts.clone();
-        watch(&ctx.client, writers.images, tell_images.clone(), move |image: &Guarded<CloudImage>, gone| {
-            if let Some(key) = image.readable().map(identity_key) {
-                stores.images_by_identity.note(key, image, gone);
-            }
-            send_all(&tell_shares, shares_of(image, &stores));
-            if gone {
-                send_all(&tell_images, namesakes(image, &stores));
-                send_all(&tell_accounts, account_named(image, |image| &image.spec.account_ref.name));
-            }
-        })
+        watch(
+            &ctx.client,
+            (writers.images, images_filled),
+            tell_images.clone(),
+            move |image: &Guarded<CloudImage>, gone| {
+                if let Some(key) = image.readable().map(identity_key) {
+                    stores.images_by_identity.note(key, image, gone);
+                }
+                send_all(&tell_shares, shares_of(image, &stores));
+                if gone {
+                    send_all(&tell_images, namesakes(image, &stores));
+                    send_all(&tell_accounts, account_named(image, |image| &image.spec.account_ref.name));
+                }
+            },
+        )
     };
     let shares = {
         let (stores, tell) = (stores.clone(), tell_images.clone());
-        watch(&ctx.client, writers.shares, tell_shares, move |share: &Guarded<ImageShare>, gone| {
+        watch(&ctx.client, (writers.shares, shares_filled), tell_shares, move |share: &Guarded<ImageShare>, gone| {
             let Some(image) = image_named_by(share) else { return };
             stores.shares_by_image.note(image_key(&image), share, gone);
             send_all(&tell, [ObjectRef::new(&image.1).within(&image.0)]);
@@ -129,24 +142,37 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
                 send_all(&tell_accounts, account_named(acceptance, |acceptance| &acceptance.spec.account_ref.name));
             }
         };
-        watch(&ctx.client, writers.acceptances, tell_acceptances.clone(), told)
+        watch(&ctx.client, (writers.acceptances, acceptances_filled), tell_acceptances.clone(), told)
     };
     let shared_images = {
         let stores = stores.clone();
         let (unheard, _) = unbounded_channel();
-        watch(&ctx.client, writers.shared_images, unheard, move |image: &Guarded<SharedImage>, _| {
-            let Some(image) = image.readable() else { return };
-            send_all(&tell_acceptances, same_offer(&format!("{}/{}", image.spec.region, image.spec.image_id), &stores));
-        })
+        watch(
+            &ctx.client,
+            (writers.shared_images, shared_images_filled),
+            unheard,
+            move |image: &Guarded<SharedImage>, _| {
+                let Some(image) = image.readable() else { return };
+                send_all(
+                    &tell_acceptances,
+                    same_offer(&format!("{}/{}", image.spec.region, image.spec.image_id), &stores),
+                );
+            },
+        )
     };
     let namespaces = {
         let stores = stores.clone();
         let (unheard, _) = unbounded_channel();
-        watch(&ctx.client, writers.namespaces, unheard, move |_: &PartialObjectMeta<Namespace>, _| {
-            send_all(&tell_images, images_with_selectors(&stores));
-        })
+        watch(
+            &ctx.client,
+            (writers.namespaces, namespaces_filled),
+            unheard,
+            move |_: &PartialObjectMeta<Namespace>, _| {
+                send_all(&tell_images, images_with_selectors(&stores));
+            },
+        )
     };
-    let ready = all_ready(&stores);
+    let ready = all_filled(filled);
     tokio::join!(
         control(&ctx, stores.accounts, accounts, accounts_told, cloud_account::reconcile, ready.clone(), &stop),
         control(&ctx, stores.images, images, images_told, cloud_image::reconcile, ready.clone(), &stop),
@@ -167,10 +193,11 @@ async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: 
 
 /// One watch: fills its cache and calls `concern` with each object that came, changed or went (`true`), always after the
 /// cache knows. A list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is
-/// told, to its own controller (`tell`) too, and what is missing in it is told as gone.
+/// told, to its own controller (`tell`) too, and what is missing in it is told as gone. The first time, this is when the
+/// cache is said to be filled.
 fn watch<K>(
     client: &Client,
-    writer: Writer<K>,
+    (writer, filled): (Writer<K>, CancellationToken),
     tell: UnboundedSender<ObjectRef<K>>,
     concern: impl Fn(&K, bool) + Send + 'static,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
@@ -193,6 +220,7 @@ where
                     concern(&object, false);
                     send_all(&tell, [ObjectRef::from_obj(object.as_ref())]);
                 }
+                filled.cancel();
             }
         })
         .applied_objects()
@@ -233,26 +261,12 @@ impl Failures {
     }
 }
 
-/// Nothing may act before every cache that chooses credentials or wishes has been filled once.
-fn all_ready(stores: &Stores) -> impl Future<Output = ()> + Clone + Send + use<> {
+/// Nothing may act before every cache that chooses credentials or wishes has been filled once. A cache's own
+/// `wait_until_ready` wakes only whoever asked last, and its controller asks too: the others would wait for ever.
+fn all_filled(filled: [CancellationToken; 6]) -> impl Future<Output = ()> + Clone + Send + use<> {
     use futures::FutureExt;
-    let stores = stores.clone();
-    async move {
-        let ready = tokio::join!(
-            stores.accounts.wait_until_ready(),
-            stores.images.wait_until_ready(),
-            stores.shares.wait_until_ready(),
-            stores.acceptances.wait_until_ready(),
-            stores.shared_images.wait_until_ready(),
-            stores.namespaces.wait_until_ready(),
-        );
-        let (accounts, images, shares, acceptances, shared_images, namespaces) = ready;
-        let all = [accounts, images, shares, acceptances, shared_images, namespaces];
-        if all.iter().any(Result::is_err) {
-            tracing::error!("a watch ended before its cache was filled");
-        }
-    }
-    .shared()
+    let all = filled.map(CancellationToken::cancelled_owned);
+    futures::future::join_all(all).map(|_| ()).shared()
 }
 
 async fn control<K, F>(
