@@ -81,15 +81,19 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (bells, told) = bells();
     let client = &ctx.client;
-    let accounts = watch(client, writers.accounts, &bells.accounts, bells.hear(&stores, Bells::account));
-    let images = watch(client, writers.images, &bells.images, bells.hear(&stores, Bells::image));
-    let shares = watch(client, writers.shares, &bells.shares, bells.hear(&stores, Bells::share));
-    let acceptances = watch(client, writers.acceptances, &bells.acceptances, bells.hear(&stores, Bells::acceptance));
+    let filled: [CancellationToken; 6] = std::array::from_fn(|_| CancellationToken::new());
+    let [f1, f2, f3, f4, f5, f6] = filled.clone();
+    let accounts = watch(client, (writers.accounts, f1), &bells.accounts, bells.hear(&stores, Bells::account));
+    let images = watch(client, (writers.images, f2), &bells.images, bells.hear(&stores, Bells::image));
+    let shares = watch(client, (writers.shares, f3), &bells.shares, bells.hear(&stores, Bells::share));
+    let hear = bells.hear(&stores, Bells::acceptance);
+    let acceptances = watch(client, (writers.acceptances, f4), &bells.acceptances, hear);
     let (unheard, _) = unbounded_channel();
-    let shared_images = watch(client, writers.shared_images, &unheard, bells.hear(&stores, Bells::shared_image));
+    let hear = bells.hear(&stores, Bells::shared_image);
+    let shared_images = watch(client, (writers.shared_images, f5), &unheard, hear);
     let (unheard, _) = unbounded_channel();
-    let namespaces = watch(client, writers.namespaces, &unheard, bells.hear(&stores, Bells::namespace));
-    let ready = all_ready(&stores);
+    let namespaces = watch(client, (writers.namespaces, f6), &unheard, bells.hear(&stores, Bells::namespace));
+    let ready = all_filled(filled);
     tokio::join!(
         control(&ctx, stores.accounts, accounts, told.accounts, cloud_account::reconcile, ready.clone(), &stop),
         control(&ctx, stores.images, images, told.images, cloud_image::reconcile, ready.clone(), &stop),
@@ -110,10 +114,11 @@ async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: 
 
 /// One watch: fills its cache and calls `concern` with each object that came, changed or went (`true`), always after the
 /// cache knows. A list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is
-/// told, to its own controller (`tell`) too, and what is missing in it is told as gone.
+/// told, to its own controller (`tell`) too, and what is missing in it is told as gone. The first time, this is when the
+/// cache is said to be filled.
 fn watch<K>(
     client: &Client,
-    writer: Writer<K>,
+    (writer, filled): (Writer<K>, CancellationToken),
     tell: &UnboundedSender<ObjectRef<K>>,
     concern: impl Fn(&K, bool) + Send + 'static,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
@@ -137,6 +142,7 @@ where
                     concern(&object, false);
                     send_all(&tell, [ObjectRef::from_obj(object.as_ref())]);
                 }
+                filled.cancel();
             }
         })
         .applied_objects()
@@ -177,26 +183,12 @@ impl Failures {
     }
 }
 
-/// Nothing may act before every cache that chooses credentials or wishes has been filled once.
-fn all_ready(stores: &Stores) -> impl Future<Output = ()> + Clone + Send + use<> {
+/// Nothing may act before every cache that chooses credentials or wishes has been filled once. A cache's own
+/// `wait_until_ready` wakes only whoever asked last, and its controller asks too: the others would wait for ever.
+fn all_filled(filled: [CancellationToken; 6]) -> impl Future<Output = ()> + Clone + Send + use<> {
     use futures::FutureExt;
-    let stores = stores.clone();
-    async move {
-        let ready = tokio::join!(
-            stores.accounts.wait_until_ready(),
-            stores.images.wait_until_ready(),
-            stores.shares.wait_until_ready(),
-            stores.acceptances.wait_until_ready(),
-            stores.shared_images.wait_until_ready(),
-            stores.namespaces.wait_until_ready(),
-        );
-        let (accounts, images, shares, acceptances, shared_images, namespaces) = ready;
-        let all = [accounts, images, shares, acceptances, shared_images, namespaces];
-        if all.iter().any(Result::is_err) {
-            tracing::error!("a watch ended before its cache was filled");
-        }
-    }
-    .shared()
+    let all = filled.map(CancellationToken::cancelled_owned);
+    futures::future::join_all(all).map(|_| ()).shared()
 }
 
 async fn control<K, F>(

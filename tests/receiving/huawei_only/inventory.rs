@@ -39,7 +39,7 @@ async fn writes_asked_for(place: &Player) -> usize {
 async fn offer_many(ground: &Ground) -> Result<()> {
     let receiver = ground.project(1);
     let offer = |n: usize| {
-        let status = if n % 2 == 0 { "accepted" } else { "pending" };
+        let status = if n.is_multiple_of(2) { "accepted" } else { "pending" };
         ground.arena.image_with(json!({"members": [{"type": "project", "id": receiver, "status": status}]}))
     };
     stream::iter(0..MANY).map(offer).buffer_unordered(8).try_collect::<Vec<_>>().await.map(drop)
