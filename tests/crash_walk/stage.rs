@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use imageshare_harness::proxy::Call;
 use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Namespace, Operator};
 use imageshare_harness::{assets, eventually, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImageAcceptance};
@@ -81,7 +82,7 @@ impl<W: World> Stage<W> {
         let namespace = Namespace::create(&self.client, "plan").await?;
         let place = self.world.open(number, &self.proxy.cloud()).await?;
         let plan = Plan { namespace, number, world: Arc::clone(&self.world), place };
-        plan.seat("golden", 0).await?;
+        plan.seat("golden", 0).await.with_context(|| self.silence())?;
         let spec = json!({
             "accountRef": {"name": "golden"}, "region": plan.world.region(), "imageID": plan.place.image,
             "deletionPolicy": policy,
@@ -101,6 +102,13 @@ impl<W: World> Stage<W> {
             Ok((last.1.elapsed() >= REST).then(|| self.proxy.last()))
         })
         .await
+    }
+
+    /// The operator's latest requests: what one that does nothing waits for.
+    pub(crate) fn silence(&self) -> String {
+        let calls = self.proxy.calls();
+        let latest: Vec<String> = calls.iter().skip(calls.len().saturating_sub(40)).map(Call::line).collect();
+        format!("the latest requests were\n{}", latest.join("\n"))
     }
 
     pub(crate) async fn audit(&self) -> Result<()> {
