@@ -13,7 +13,7 @@ const STRANGER: &str = "0000000000000000000000000000cccc";
 const DOMAIN: &str = "0000000000000000000000000000dddd";
 
 impl Story {
-    fn entry(mut self, principal: &str, action: &str, more: Value) -> Self {
+    fn entry(mut self, principal: &str, action: &str, more: &Value) -> Self {
         self.now += 1;
         let mut entry = json!({"time": at(self.now), "principal": principal, "region": "r", "image": "m-1",
             "action": action, "code": "OK", "provider": "huawei"});
@@ -23,21 +23,21 @@ impl Story {
     }
 
     fn asks(self, action: &str, job: &str) -> Self {
-        self.entry(OWNER, action, json!({"job": job}))
+        self.entry(OWNER, action, &json!({"job": job}))
     }
 
-    fn does(self, job: &str, effect: Value) -> Self {
-        self.entry(OWNER, "JobEffect", json!({"job": job, "effect": effect}))
+    fn does(self, job: &str, effect: &Value) -> Self {
+        self.entry(OWNER, "JobEffect", &json!({"job": job, "effect": effect}))
     }
 
     fn answers(self, principal: &str, word: &str) -> Self {
         let asked = json!({"job": "answer", "parameters": {"answer": word}});
         let told = json!({"added": [], "removed": [], "deleted": false,
             "answered": [{"recipient": principal, "status": word}]});
-        self.entry(principal, "BatchUpdateMembers", asked).entry(
+        self.entry(principal, "BatchUpdateMembers", &asked).entry(
             principal,
             "JobEffect",
-            json!({"job": "answer", "effect": told}),
+            &json!({"job": "answer", "effect": told}),
         )
     }
 
@@ -109,8 +109,8 @@ fn accepting() -> Story {
 
 #[test]
 fn a_share_carried_out_by_jobs_is_clean() {
-    let ended = asked().does("add", gives()).ledger(&[(ANNE, "Granted")]).share_deleting("s", &[ANNE]);
-    let ended = ended.ledger(&[(ANNE, "Revoking")]).asks("BatchDeleteMembers", "remove").does("remove", takes());
+    let ended = asked().does("add", &gives()).ledger(&[(ANNE, "Granted")]).share_deleting("s", &[ANNE]);
+    let ended = ended.ledger(&[(ANNE, "Revoking")]).asks("BatchDeleteMembers", "remove").does("remove", &takes());
     let ended = ended.ledger(&[]).share_gone("s", &[ANNE]).image(Change::Deleted, &[]);
     assert_eq!(ended.found_at_huawei(), []);
 }
@@ -118,39 +118,39 @@ fn a_share_carried_out_by_jobs_is_clean() {
 #[test]
 fn a_grant_by_a_job_that_no_ledger_names_is_found() {
     let late = wished().asks("BatchAddMembers", "add").wait(1).ledger(&[(ANNE, "Intended")]);
-    assert_eq!(late.does("add", gives()).found_at_huawei(), [Invariant::LedgerBeforeCall]);
+    assert_eq!(late.does("add", &gives()).found_at_huawei(), [Invariant::LedgerBeforeCall]);
 }
 
 #[test]
 fn a_job_asked_for_while_its_grant_was_wished_may_end_later() {
-    assert_eq!(asked().share_deleting("s", &[ANNE]).wait(2).does("add", gives()).found_at_huawei(), []);
-    let revoking = asked().share_deleting("s", &[ANNE]).ledger(&[(ANNE, "Revoking")]).does("add", gives());
+    assert_eq!(asked().share_deleting("s", &[ANNE]).wait(2).does("add", &gives()).found_at_huawei(), []);
+    let revoking = asked().share_deleting("s", &[ANNE]).ledger(&[(ANNE, "Revoking")]).does("add", &gives());
     assert_eq!(revoking.found_at_huawei(), []);
 }
 
 #[test]
 fn a_job_that_grants_what_the_ledger_has_forgotten_is_a_leak() {
     let forgotten = asked().share_deleting("s", &[ANNE]).ledger(&[]).share_gone("s", &[ANNE]).wait(1);
-    assert_eq!(forgotten.does("add", gives()).found_at_huawei(), [Invariant::NoLeak]);
+    assert_eq!(forgotten.does("add", &gives()).found_at_huawei(), [Invariant::NoLeak]);
 }
 
 #[test]
 fn a_job_that_takes_from_whom_a_share_wishes_is_found() {
-    let kept = asked().does("add", gives()).ledger(&[(ANNE, "Revoking")]).asks("BatchDeleteMembers", "remove");
-    assert_eq!(kept.does("remove", takes()).found_at_huawei(), [Invariant::NoWrongfulRevoke]);
+    let kept = asked().does("add", &gives()).ledger(&[(ANNE, "Revoking")]).asks("BatchDeleteMembers", "remove");
+    assert_eq!(kept.does("remove", &takes()).found_at_huawei(), [Invariant::NoWrongfulRevoke]);
     // Wished after it was asked for: too late.
-    let marked = asked().does("add", gives()).share_deleting("s", &[ANNE]).ledger(&[(ANNE, "Revoking")]);
-    let late = marked.asks("BatchDeleteMembers", "remove").share("t", &[ANNE]).wait(1).does("remove", takes());
+    let marked = asked().does("add", &gives()).share_deleting("s", &[ANNE]).ledger(&[(ANNE, "Revoking")]);
+    let late = marked.asks("BatchDeleteMembers", "remove").share("t", &[ANNE]).wait(1).does("remove", &takes());
     assert_eq!(late.found_at_huawei(), []);
 }
 
 #[test]
 fn only_the_owner_changes_members_and_anybody_offered_the_image_answers() {
-    let stranger = |action| wished().entry(STRANGER, action, json!({"job": "j"})).found_at_huawei();
+    let stranger = |action| wished().entry(STRANGER, action, &json!({"job": "j"})).found_at_huawei();
     assert_eq!(stranger("BatchAddMembers"), [Invariant::OwnImagesOnly]);
     assert_eq!(stranger("BatchDeleteMembers"), [Invariant::OwnImagesOnly]);
     assert_eq!(stranger("ListImageMembers"), []);
-    let effect = wished().entry(STRANGER, "JobEffect", json!({"job": "j", "effect": takes()}));
+    let effect = wished().entry(STRANGER, "JobEffect", &json!({"job": "j", "effect": takes()}));
     assert!(effect.found_at_huawei().contains(&Invariant::OwnImagesOnly));
     assert_eq!(accepting().answers(ANNE, "accepted").found_at_huawei(), []);
 }
@@ -203,5 +203,5 @@ fn a_leaving_acceptance_rejects_where_its_policy_says_so_and_else_answers_nothin
 #[test]
 fn answers_out_of_band_are_nobodys() {
     let told = json!({"parameters": {"answer": "accepted"}});
-    assert_eq!(wished().entry("out-of-band", "ShareOutOfBand", told).found_at_huawei(), []);
+    assert_eq!(wished().entry("out-of-band", "ShareOutOfBand", &told).found_at_huawei(), []);
 }
