@@ -12,6 +12,10 @@ fn demo(arguments: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
+fn interrupt(process: u32) {
+    assert!(Command::new("sh").arg("-c").arg(format!("kill -INT {process}")).status().unwrap().success());
+}
+
 #[test]
 fn demo_once_tells_the_story_and_ends_well() {
     let output = demo(&["--once"]).wait_with_output().unwrap();
@@ -52,6 +56,7 @@ fn demo_stays_up_on_another_port_until_it_is_told_to_end() {
     // Taken by us, or by the other test's demo: either way not free.
     let _taken = TcpListener::bind("127.0.0.1:8480");
     let mut demo = demo(&[]);
+    let id = demo.id();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let mut told = Vec::new();
     let mut until = |wanted: &str| {
@@ -60,6 +65,11 @@ fn demo_stays_up_on_another_port_until_it_is_told_to_end() {
             told.push(line.clone());
             if line.contains(wanted) {
                 return line;
+            }
+            // Its last line: from here on it says nothing until it is told to end.
+            if line.contains("curl http://127.0.0.1:") {
+                interrupt(id);
+                break;
             }
         }
         panic!("{wanted:?} was never told:\n{}", told.join("\n"));
@@ -70,7 +80,7 @@ fn demo_stays_up_on_another_port_until_it_is_told_to_end() {
     let data = Path::new(&kubeconfig).ancestors().nth(2).unwrap().join("etcd-data");
     until("curl http://127.0.0.1:");
     assert!(data.exists());
-    assert!(Command::new("sh").arg("-c").arg(format!("kill -INT {}", demo.id())).status().unwrap().success());
+    interrupt(id);
     until("Ending the servers");
     let status = demo.wait().unwrap();
     let mut errors = String::new();

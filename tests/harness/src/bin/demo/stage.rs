@@ -80,13 +80,13 @@ impl Stage {
             if text.contains(named) {
                 text = text.replace(named, served);
                 edits = format!("sed s,{named},{served}, ");
+                println!("   ({named} is taken on this machine: the endpoint is {served} this time)");
             }
         }
         let slash = if at.is_dir() { "/" } else { "" };
         if edits.is_empty() {
             println!("\n  $ kubectl apply -f {path}{slash}");
         } else {
-            println!("   (its port is taken on this machine: the endpoint is another this time)");
             println!("\n  $ {edits}{path}{}| kubectl apply -f -", if at.is_dir() { "/*.yaml " } else { " " });
         }
         for line in self.kubectl(&["apply", "-f", "-"], &text).await?.lines() {
