@@ -56,6 +56,10 @@ pub(crate) trait World: Send + Sync {
     async fn open(&self, number: u32, door: &str) -> Result<Place>;
     /// Who has the image; `None` when it is gone.
     async fn members(&self, place: &Place) -> Result<Option<Members>>;
+    /// Whether many plans may stand side by side. Else each is prepared when its turn comes, and leaves after its end.
+    fn is_roomy(&self) -> bool {
+        true
+    }
     /// What happened since the beginning, where the cloud keeps a journal.
     async fn testimony(&self) -> Result<Option<Testimony>>;
 }

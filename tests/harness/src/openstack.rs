@@ -161,6 +161,16 @@ impl OpenStack {
         &mut self.glance
     }
 
+    /// Makes the catalogue's entry `internal` of the image service lead elsewhere, as to a proxy; `public` stays.
+    pub async fn lead_internal_to(&self, url: &str) -> Result<()> {
+        let admin = self.admin().await?;
+        let services = self.identity(&admin, Method::GET, "/services?type=image", &Value::Null).await?;
+        let path = format!("/endpoints?interface=internal&service_id={}", text(&services, "/services/0/id")?);
+        let endpoints = self.identity(&admin, Method::GET, &path, &Value::Null).await?;
+        let path = format!("/endpoints/{}", text(&endpoints, "/endpoints/0/id")?);
+        self.identity(&admin, Method::PATCH, &path, &json!({"endpoint": {"url": url}})).await.map(drop)
+    }
+
     /// The process ids of the servers and of their keepers.
     pub fn pids(&self) -> Vec<u32> {
         [&self.keystone, &self.glance].iter().flat_map(|server| [server.pid(), server.keeper_pid()]).collect()
