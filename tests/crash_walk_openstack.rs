@@ -1,0 +1,25 @@
+//! The crash walk at a real Keystone and Glance, in a binary of its own: their servers and those of the other clouds' walks
+//! would be too many side by side.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(dead_code, reason = "the other clouds walk further")]
+
+#[path = "crash_walk/deed.rs"]
+mod deed;
+#[path = "crash_walk/openstack.rs"]
+mod openstack;
+#[path = "crash_walk/stage.rs"]
+mod stage;
+#[path = "crash_walk/walk.rs"]
+mod walk;
+#[path = "crash_walk/world.rs"]
+mod world;
+
+use openstack::Glance;
+use walk::walks;
+
+walks!(
+    at_openstack, Glance:
+    killed_at_any_write_of_a_share_or_its_end_the_end_is_the_same_and_nothing_is_left_over => [Share, Unshare],
+    killed_at_any_write_of_an_answer_the_end_is_the_same_and_nothing_is_left_over => [Accept, Reject],
+);
