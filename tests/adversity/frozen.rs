@@ -137,8 +137,8 @@ impl Case {
             self.host.delete::<CloudImage>(&self.image).await?;
         }
         self.host.gone::<CloudImage>(&self.image).await?;
-        // The intent proves that the image consents, and no later read does: what lands after it is mended.
-        let late = self.meanwhile == Meanwhile::ConsentWithdrawn && self.step > Step::BeforeIntent;
+        // The list beside which the image is read again proves consent, and nothing after it does: what lands then is mended.
+        let late = self.meanwhile == Meanwhile::ConsentWithdrawn && self.step == Step::BeforeCall;
         let unavoidable: &[Invariant] = if late { &[Invariant::NoGrantWithoutWish] } else { &[] };
         self.behind.audit(&[&self.host, &self.guest], unavoidable).await
     }

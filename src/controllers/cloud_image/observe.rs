@@ -163,8 +163,9 @@ pub(super) async fn list_shares_afresh(
     let shares: Api<Guarded<ImageShare>> = Api::all(ctx.client.clone());
     let name = image.name_any();
     let selector = ListParams::default().fields(&format!("spec.imageRef.name={name}"));
-    let (listed, current) =
-        futures::try_join!(within_deadline(shares.list(&selector)), within_deadline(images.get_metadata(&name)))?;
+    // One after the other: the image is the last thing read before a call.
+    let listed = within_deadline(shares.list(&selector)).await?;
+    let current = within_deadline(images.get_metadata(&name)).await?;
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);
     }
