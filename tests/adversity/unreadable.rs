@@ -102,6 +102,12 @@ async fn a_share_that_cannot_be_read_any_more_blocks_revokes_on_its_image_and_no
     until_seen(&player, "deleted").await?;
     assert!(player.removed().await?.iter().all(|id| *id == player.recipient(5)), "it may want anybody");
     assert!(player.api::<ImageShare>().get_opt("leaving").await?.is_some(), "its grants have not ended");
+    // Who waits for an end is told for whom, on the image and on the share that cannot go.
+    let team = format!("{}/team", player.namespace.name());
+    let image = player.until_condition::<CloudImage>("golden", "Deletable", "False", "Unreadable").await?;
+    assert!(Player::message(&image, "Deletable")?.contains(&team));
+    let waits = |share: &Value| Player::message(share, "Ready").is_ok_and(|message| message.contains(&team));
+    player.until_it::<ImageShare>("leaving", "the cause is told", waits).await?;
     mend(&player, "team", [1, 3]).await?;
     player.until_shared_with(1, [1, 3, 6]).await?;
     player.gone::<ImageShare>("leaving").await?;
