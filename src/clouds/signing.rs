@@ -41,9 +41,14 @@ pub struct InvalidCredentials {
     most: usize,
 }
 
-/// Reads one part of credentials, at most `most` bytes. White space around it is dropped, since secrets read from files
-/// often end in a line feed.
+/// Reads one part of a key, at most `most` bytes. White space around it is dropped, since secrets read from files often end
+/// in a line feed.
 pub(super) fn part(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
+    if text.trim_ascii().contains(' ') { Err(InvalidCredentials { part, most }) } else { phrase(part, text, most) }
+}
+
+/// The same for what a person chose, as a password: it may hold spaces.
+pub(super) fn phrase(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
     let text = text.trim_ascii();
     let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     if fits { Ok(SecretString::from(text)) } else { Err(InvalidCredentials { part, most }) }

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::clouds::signing::{InvalidCredentials, part};
+use crate::clouds::signing::{InvalidCredentials, part, phrase};
 
 /// What calls are signed with, or tokens asked for. Its parts never show in `Debug`.
 #[derive(Debug, Clone)]
@@ -40,11 +40,11 @@ impl Credentials {
 
     /// Parses a user's name, password and domain.
     pub fn password(user: &str, password: &str, domain: &str) -> Result<Self, InvalidCredentials> {
-        let user = part("user name", user, 128)?;
+        let user = phrase("user name", user, 128)?;
         Ok(Self::Password {
             user,
-            password: part("password", password, 256)?,
-            domain: part("domain name", domain, 128)?,
+            password: phrase("password", password, 256)?,
+            domain: phrase("domain name", domain, 128)?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::clouds::signing::{InvalidCredentials, part};
+use crate::clouds::signing::{InvalidCredentials, part, phrase};
 use crate::domain::identifiers::PartyId;
 
 /// What tokens are asked for with. Its parts never show in `Debug`.
@@ -36,11 +36,11 @@ impl Credentials {
 
     /// Parses a user's name, password and domain.
     pub fn password(user: &str, password: &str, domain: &str) -> Result<Self, InvalidCredentials> {
-        let user = part("user name", user, 255)?;
+        let user = phrase("user name", user, 255)?;
         Ok(Self::Password {
             user,
-            password: part("password", password, 512)?,
-            domain: part("domain name", domain, 64)?,
+            password: phrase("password", password, 512)?,
+            domain: phrase("domain name", domain, 64)?,
         })
     }
 }
