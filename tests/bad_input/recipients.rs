@@ -41,7 +41,7 @@ async fn the_owners_own_account_is_named_and_never_sent() -> Result<()> {
     ids.insert(1, own.clone());
     player.share_with("team", &ids, |_| {}).await?;
     let share = player.until_waiting("team", "InvalidRecipient", &[(&own, "InvalidRecipient")]).await?;
-    says(&share, "Ready", &["spec.recipients", &own, "own account"]);
+    says(&share, "Ready", &["spec.recipients", &own, "the owner itself"]);
     player.until_shared_with(1, 1..=3).await?;
     assert!(!player.asked_to_add(&player.image_id(1)).await?.contains(&own));
     Ok(())
@@ -81,7 +81,7 @@ async fn kinds_this_cloud_does_not_know_are_left_out_and_a_foreign_id_is_never_s
     let unsupported = "RecipientKindUnsupported";
     let wanted = [(project, unsupported), (organization, unsupported), (hex, "InvalidRecipient")];
     let share = player.until_waiting("team", unsupported, &wanted).await?;
-    says(&share, "Ready", &["spec.recipients", project, organization, "Accounts only"]);
+    says(&share, "Ready", &["spec.recipients", project, organization, "of this type"]);
     player.until_shared_with(1, 1..=2).await?;
 
     let ids = [good(&player, 1..=2), vec![hex.to_owned()]].concat();

@@ -23,14 +23,14 @@ async fn an_account_is_kept_while_images_refer_to_it() -> Result<()> {
     player.ready::<CloudImage>("silver").await?;
     player.delete::<CloudAccount>("golden").await?;
     let kept = player.until_condition::<CloudAccount>("golden", "Reconciling", "True", "StillReferenced").await?;
-    says(&kept, "Reconciling", &["golden, silver", "delete these"]);
+    says(&kept, "Reconciling", &["CloudImage golden, CloudImage silver", "delete these"]);
     player.share("team", 1..=1).await?;
     player.ready::<ImageShare>("team").await?;
     player.delete::<ImageShare>("team").await?;
     player.gone::<ImageShare>("team").await?;
     player.delete::<CloudImage>("golden").await?;
     player.gone::<CloudImage>("golden").await?;
-    let silver = "kept while CloudImages refer to it: delete these first: silver";
+    let silver = "kept while objects refer to it: delete these first: CloudImage silver";
     eventually(PATIENCE, "only silver to be named", async || {
         let account = serde_json::to_value(player.api::<CloudAccount>().get("golden").await?)?;
         ensure!(message(&account, "Reconciling") == silver, "{}", account["status"]);
