@@ -33,6 +33,15 @@ pub enum Lane {
     Revoke,
 }
 
+impl Lane {
+    /// The lane of the calls that complete what the first one began: half a look is worth nothing, so a look around waits
+    /// once it has begun. Two of them would otherwise take each other's calls for ever.
+    #[must_use]
+    pub fn onwards(self) -> Self {
+        self.max(Self::Acceptance)
+    }
+}
+
 /// One image at one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef {
@@ -86,4 +95,17 @@ pub trait Cloud: Send + Sync {
 
     /// What one call of `change_recipients` may carry.
     fn call_shape(&self) -> CallShape;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lane;
+
+    #[test]
+    fn a_look_that_has_begun_waits_for_its_turn_and_nothing_loses_its_place() {
+        assert_eq!(Lane::Resync.onwards(), Lane::Acceptance);
+        for lane in [Lane::Acceptance, Lane::Edit, Lane::Revoke] {
+            assert_eq!(lane.onwards(), lane);
+        }
+    }
 }

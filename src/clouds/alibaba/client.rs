@@ -150,7 +150,7 @@ impl Cloud for AlibabaCloud {
 
     async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
         let (mut recipients, mut rows, mut total) = (BTreeSet::new(), 0_usize, None);
-        let mut steady = true;
+        let (mut steady, mut lane) = (true, lane);
         for number in 1..=PAGES_MAX {
             let mut query = image_query(at);
             query.push(("PageNumber".to_owned(), number.to_string()));
@@ -158,6 +158,7 @@ impl Cloud for AlibabaCloud {
             let operation = Operation::DescribeImageSharePermission;
             let body = self.call(operation, Place::Region(&at.region), query, lane).await?;
             let page = wire::read_recipients(&body, &at.image, number)?;
+            lane = lane.onwards();
             steady &= *total.get_or_insert(page.total) == page.total;
             rows += page.rows.len();
             let last = page.rows.is_empty() || rows >= page.total as usize;
@@ -208,7 +209,7 @@ impl Cloud for AlibabaCloud {
 
     async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
         let (mut images, mut rows, mut total) = (BTreeMap::new(), 0_usize, None);
-        let mut steady = true;
+        let (mut steady, mut lane) = (true, lane);
         for number in 1..=RECEIVED_PAGES_MAX {
             let mut query = vec![("RegionId".to_owned(), region.to_string())];
             query.push(("ImageOwnerAlias".to_owned(), "others".to_owned()));
@@ -217,6 +218,7 @@ impl Cloud for AlibabaCloud {
             query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
             let body = self.call(Operation::DescribeImages, Place::Region(region), query, lane).await?;
             let page = wire::read_images(&body, &self.account, number)?;
+            lane = lane.onwards();
             steady &= *total.get_or_insert(page.total) == page.total;
             rows += page.rows.len();
             let last = page.rows.is_empty() || rows >= page.total;

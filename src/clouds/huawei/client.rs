@@ -187,7 +187,7 @@ impl HuaweiCloud {
     }
 
     /// All pages of the members of an image, as `project` may see them.
-    async fn members(&self, at: &ImageRef, project: &PartyId, lane: Lane) -> Result<Members, Fault> {
+    async fn members(&self, at: &ImageRef, project: &PartyId, mut lane: Lane) -> Result<Members, Fault> {
         let path = format!("/v1/{}/cloudimages/{}/members", escape(project.as_str()), escape(at.image.as_str()));
         let mut found = Members { rows: BTreeMap::new(), complete: true };
         let mut markers = BTreeSet::new();
@@ -195,6 +195,7 @@ impl HuaweiCloud {
         for _ in 0..MEMBER_PAGES_MAX {
             let body = self.get(&at.region, project, path.clone(), query, lane).await?;
             let page = read_members(&body, &at.image, MEMBERS_PER_PAGE)?;
+            lane = lane.onwards();
             found.complete &= page.whole;
             for (recipient, answer) in page.rows {
                 // A row sent twice hides that another slipped from one page to the next.

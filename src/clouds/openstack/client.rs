@@ -238,7 +238,7 @@ impl OpenStackCloud {
             }
             marker = page.marker;
             // What was begun is ended: a list longer than what `Resync` may take at once would never be whole.
-            lane = lane.max(Lane::Acceptance);
+            lane = lane.onwards();
         }
         Ok(false)
     }
@@ -359,7 +359,7 @@ impl Cloud for OpenStackCloud {
             return Ok(None);
         };
         let path = [at.image.as_str(), "members", self.project.as_str()];
-        match self.call(&at.region, Question::read(path), lane).await {
+        match self.call(&at.region, Question::read(path), lane.onwards()).await {
             Ok(body) => Ok(self.received(seen, wire::read_member(&body, &at.image, &self.project)?)),
             Err(Fault::NotFound(Missing::Image)) => Ok(None),
             Err(fault) => Err(fault),
@@ -372,7 +372,7 @@ impl Cloud for OpenStackCloud {
         // Images their owner hides from lists (`os_hidden`) are in none.
         for list in [("pending", Answer::Pending), ("rejected", Answer::Rejected), ("accepted", Answer::Accepted)] {
             complete &= self.list_answered(region, list, &mut images, lane).await?;
-            lane = lane.max(Lane::Acceptance);
+            lane = lane.onwards();
         }
         Ok(ReceivedList { images: images.into_values().collect(), complete })
     }

@@ -107,7 +107,7 @@ impl Pass<'_> {
     async fn follow(&self, job: &crate::api::cloud_image::PendingJob) -> Result<JobProgress, Fault> {
         let Ok(id) = JobId::parse(&job.id) else { return Ok(JobProgress::Ended) };
         let cloud = &self.site.access.connection.cloud;
-        cloud.follow_job(&self.site.at.region, &id, self.lane.max(Lane::Acceptance)).await
+        cloud.follow_job(&self.site.at.region, &id, self.lane.onwards()).await
     }
 
     async fn unseen(&self, reporter: &mut Reporter<'_>, fault: Fault) -> Result<Passed, ClusterError> {
@@ -128,14 +128,14 @@ impl Pass<'_> {
         let decision = if reply == Reply::Reject { AcceptanceDecision::Reject } else { AcceptanceDecision::Accept };
         reporter.intend(decision).await?;
         let (cloud, at) = (&self.site.access.connection.cloud, &self.site.at);
-        let answered = cloud.answer(at, &reply, self.lane.max(Lane::Acceptance)).await;
+        let answered = cloud.answer(at, &reply, self.lane.onwards()).await;
         tracing::info!(
             image.id = %at.image, image.region = %at.region, answer = ?decision, object.name = %acceptance.name_any(),
             fault = answered.as_ref().err().map(tracing::field::display), "answered an offer"
         );
         match answered {
             Ok(Submitted::Job(job)) => reporter.under_way(job).await,
-            Ok(Submitted::Done) => match cloud.observe_received(at, self.lane.max(Lane::Acceptance)).await {
+            Ok(Submitted::Done) => match cloud.observe_received(at, self.lane.onwards()).await {
                 Ok(after) => {
                     let opinion = self.opinion(acceptance, after.as_ref(), reporter.known());
                     if self.leaving && opinion.reply.is_none() {

@@ -139,7 +139,7 @@ pub(super) async fn observe_image(
     };
     let recipients = match &image {
         Some(facts) if facts.ownership == Ownership::Own && facts.visibility == Visibility::Shared => {
-            observe_recipients(cloud, at, lane).await?
+            observe_recipients(cloud, at, lane.onwards()).await?
         }
         Some(_) | None => nobody,
     };

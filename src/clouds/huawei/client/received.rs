@@ -59,7 +59,7 @@ impl HuaweiCloud {
             None => vec![Answer::Accepted],
         };
         for list in lists {
-            let facts = self.listed(at, &project, list, lane).await?;
+            let facts = self.listed(at, &project, list, lane.onwards()).await?;
             if let Some(facts) = facts {
                 return Ok(received(at.image.clone(), &project, facts, answer, via));
             }
@@ -68,7 +68,7 @@ impl HuaweiCloud {
             return Ok(None);
         }
         // A grant without a listing proves nothing, unless it is the grant of an own image to an organization.
-        match self.observe_image(at, lane).await?.map(|facts| facts.ownership) {
+        match self.observe_image(at, lane.onwards()).await?.map(|facts| facts.ownership) {
             Some(Ownership::Own | Ownership::System | Ownership::Marketplace) => Ok(None),
             Some(Ownership::Received { .. }) | None => Err(Fault::Unintelligible),
         }
