@@ -14,6 +14,10 @@ const IMAGE: &str = "m-bp67acfmxazb4p0000";
 const ADD_THREE: &str = include_str!("captures/alibaba/ModifyImageSharePermission-add3.raw");
 const REGIONS: &str = include_str!("captures/alibaba/DescribeRegions.raw");
 const DELETE: &str = include_str!("captures/alibaba/DeleteImage.raw");
+const COPY: &str = include_str!("captures/alibaba/CopyImage.raw");
+const CANCEL: &str = include_str!("captures/alibaba/CancelCopyImage.raw");
+/// The id which the simulator gives the first copy of a world; the capture of its cancellation names it.
+const COPIED: &str = "m-sim00000000000000001";
 
 fn world() -> WorldFile {
     let text = format!(
@@ -145,6 +149,56 @@ async fn the_control_api_changes_the_world_and_shows_it() {
     assert_eq!(ask(Method::PUT, "/world", world).await.0, 200);
     assert_eq!(simulator.journal().iter().filter(|entry| entry.action == "LoadWorld").count(), 3);
     simulator.stop().await;
+}
+
+/// The world with a second region, and a copy begun in it.
+async fn copying() -> Simulator {
+    let mut world = world();
+    world.regions.push("cn-beijing".into());
+    let simulator = Simulator::start_on_loopback(world).await.unwrap();
+    assert_eq!(control(&simulator, Method::PATCH, "/rules", json!({"copySeconds": 100})).await.0, 200);
+    let answer = send(&simulator, COPY).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(COPIED), "{answer}");
+    simulator
+}
+
+#[tokio::test]
+async fn the_control_api_shows_how_a_copy_stands_and_has_it_fail() {
+    let simulator = copying().await;
+    let ask = |method, path, body| control(&simulator, method, path, body);
+    ask(Method::PUT, "/clock", json!({"advanceSeconds": 40})).await;
+    let (source, copied) = (format!("/images/{IMAGE}"), format!("/images/{COPIED}"));
+    let (_, copy) = ask(Method::GET, &copied, Value::Null).await;
+    let from = json!({"image": IMAGE, "region": "cn-hangzhou", "owner": "2000000000000000",
+        "clientToken": "0f4e6a7c-copy", "percent": 40});
+    assert_eq!((&copy["status"], &copy["copiedFrom"]), (&json!("Creating"), &from));
+    assert_eq!(ask(Method::PATCH, &source, json!({"copiesFail": true})).await.0, 200);
+    ask(Method::PUT, "/clock", json!({"advanceSeconds": 20})).await;
+    let (_, copy) = ask(Method::GET, &copied, Value::Null).await;
+    assert_eq!((&copy["status"], &copy["copiedFrom"]["percent"]), (&json!("CreateFailed"), &json!(60)));
+    let (_, journal) = ask(Method::GET, "/journal", Value::Null).await;
+    let last = journal["entries"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["action"], &last["effect"]["copy"]["state"]), (&json!("CopyEnded"), &json!("failed")));
+    assert_eq!(ask(Method::PATCH, "/rules", json!({"copyMinutes": 1})).await.0, 422);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_ends_by_the_clock_and_a_cancelled_one_never_does() {
+    for (advance, cancelled, states) in [(99, true, vec!["began", "cancelled"]), (100, false, vec!["began", "done"])] {
+        let simulator = copying().await;
+        control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": advance})).await;
+        let answer = send(&simulator, CANCEL).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), cancelled, "{answer}");
+        assert_eq!(answer.contains("IncorrectImageStatus"), !cancelled, "{answer}");
+        control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": 500})).await;
+        let entries = simulator.journal();
+        let steps = entries.iter().filter_map(|entry| entry.effect.as_ref()?.copy.as_ref());
+        let seen: Vec<_> = steps.map(|step| serde_json::to_value(step.state).unwrap()).collect();
+        assert_eq!(seen, states);
+        assert_eq!(simulator.world().image(&COPIED.into()).is_some(), !cancelled);
+        simulator.stop().await;
+    }
 }
 
 #[tokio::test]

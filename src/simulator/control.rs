@@ -7,7 +7,7 @@ use super::journal::Entry;
 use super::names::{AccountId, ImageId};
 use super::state::{Refused, Shared, SharingOutOfBand};
 use super::weather::{Climate, Fault, Standing};
-use super::world::{AccountPatch, Effect, ImagePatch, KeyPatch};
+use super::world::{AccountPatch, Effect, ImagePatch, KeyPatch, RulesPatch};
 use super::world_file::{ImageSpec, WorldFile};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
@@ -78,6 +78,7 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/images", post(create_image))
         .route("/images/{id}", patch(patch_image).get(read_image))
         .route("/keys/{id}", patch(patch_key))
+        .route("/rules", patch(patch_rules))
         .route("/accounts/{id}", patch(patch_account))
         .route("/accounts/{id}/received", get(received))
         .merge(huawei::routes())
@@ -153,6 +154,11 @@ async fn patch_image(
 
 async fn patch_key(State(state): State<Shared>, Path(id): Path<String>, Json(patch): Json<KeyPatch>) -> Answer<Value> {
     state.lock().patch_key(&id, patch)?;
+    Ok(done())
+}
+
+async fn patch_rules(State(state): State<Shared>, Json(patch): Json<RulesPatch>) -> Answer<Value> {
+    state.lock().patch_rules(patch)?;
     Ok(done())
 }
 

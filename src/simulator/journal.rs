@@ -1,7 +1,7 @@
 //! The journal: append-only truth of what happened in the world, request by request. What is not here did not happen.
 
 use super::names::{AccountId, ImageId, RegionId};
-use super::world::Effect;
+use super::world::{CopyRequest, Effect};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -53,6 +53,29 @@ pub struct Asked {
     pub dry_run: bool,
     /// Whether the image was to be published or withdrawn.
     pub is_public: Option<bool>,
+    /// The copy asked for at Alibaba Cloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyRequest>,
+}
+
+/// A copy of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replica {
+    /// Of which image.
+    pub source: ImageId,
+    /// Where it is made.
+    pub region: RegionId,
+    /// Who owns it; at Huawei Cloud the project.
+    pub owner: AccountId,
+    /// Its own id, also while it is being made.
+    pub image: ImageId,
+    /// Its name.
+    pub name: String,
+    /// Its description, as it was asked for: by it a copy is told from others of its name.
+    pub description: String,
+    /// Whether there is anything of its image: not before it is begun in earnest, nor if it failed before that.
+    pub there: bool,
 }
 
 /// One thing that happened.
@@ -61,7 +84,7 @@ pub struct Asked {
 pub struct Entry {
     /// Position, from 1.
     pub seq: u64,
-    /// By the simulator's clock; a job's effect at the time the job ended.
+    /// By the simulator's clock; a job's effect at the time the job ended, likewise a copy's end.
     pub time: Timestamp,
     /// Whose cloud; `None` where it is about the whole world.
     pub provider: Option<Provider>,
@@ -74,7 +97,7 @@ pub struct Entry {
     pub host: String,
     /// The region named.
     pub region: Option<RegionId>,
-    /// The action named; `JobEffect` for what a job changed when it ended.
+    /// The action named; `JobEffect` for what a job changed when it ended, `CopyEnded` for a copy that ended by itself.
     pub action: String,
     /// The image named; the first where there were several.
     pub image: Option<ImageId>,
@@ -85,9 +108,13 @@ pub struct Entry {
     pub parameters: Asked,
     /// What changed, if anything did.
     pub effect: Option<Effect>,
+    /// The copy begun, ended or failed; its source is the image named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Replica>,
     /// HTTP status of the answer; 0 where there was none.
     pub status: u16,
-    /// `OK` or the code of refusal, also where the answer was cut after the effect; empty when cut before.
+    /// `OK` or the code of refusal, also where the answer was cut after the effect; empty when cut before. `CreateFailed`
+    /// for a copy that ended so.
     pub code: String,
     /// Whether the connection was cut.
     pub cut: Cut,
@@ -111,6 +138,7 @@ impl Entry {
             job: None,
             parameters: Asked::default(),
             effect: None,
+            copy: None,
             status: 0,
             code: "OK".to_owned(),
             cut: Cut::None,

@@ -3,7 +3,7 @@
 //!
 //! It promises: the rules of `rules`, each with its source; requests verified as the vendor's own SDK signs them;
 //! all-or-nothing steps under one lock; a journal that holds every change, also those whose answer was lost. It does
-//! not promise: TLS, the vendors' speed or their throttling figures, RAM policies (script a `refuse` fault), copying,
+//! not promise: TLS, the vendors' speed or their throttling figures, RAM policies (script a `refuse` fault),
 //! importing or tagging images, resource-directory sharing. Alibaba Cloud and Huawei Cloud, each on a port of its own.
 
 mod alibaba;
@@ -21,13 +21,16 @@ mod world;
 mod world_file;
 
 pub use clock::{ClockFace, ClockMove};
-pub use journal::{Asked, Cut, Entry, Provider};
+pub use journal::{Asked, Cut, Entry, Provider, Replica};
 pub use names::{AccountId, ImageId, RegionId};
 pub use rules::{Refusal, Rules};
 pub use state::{Refused, SharingOutOfBand};
 pub use weather::{Climate, Fault, Standing, Then, When};
-pub use world::{AccountPatch, Answered, Effect, Grant, Image, ImagePatch, KeyPatch, Relation, SharingChange, World};
-pub use world_file::{Account, Disk, Encryption, ImageSpec, Key, Origin, Site, Status, WorldFile};
+pub use world::{
+    AccountPatch, Answered, CopyEnd, CopyRequest, CopyState, CopyStep, Effect, Grant, Image, ImagePatch, KeyPatch,
+    Relation, RulesPatch, SharingChange, World,
+};
+pub use world_file::{Account, CopiedFrom, Disk, Encryption, ImageSpec, Key, Origin, Site, Status, WorldFile};
 
 use line::CuttableListener;
 use state::{Shared, State};
@@ -144,7 +147,7 @@ impl Simulator {
         self.state.lock().journal.entries().to_vec()
     }
 
-    /// Replaces the world and its clock; weather, nonces, tokens and journal stay, jobs do not.
+    /// Replaces the world and its clock; weather, nonces, tokens and journal stay, jobs and copies under way do not.
     ///
     /// # Errors
     /// When the new world contradicts itself; then the old one stays.
@@ -229,6 +232,14 @@ impl Simulator {
     /// When there is no such account.
     pub fn patch_account(&self, id: &AccountId, patch: AccountPatch) -> Result<(), Refused> {
         self.state.lock().patch_account(id, patch)
+    }
+
+    /// Changes the rules on copies.
+    ///
+    /// # Errors
+    /// When the journal is full.
+    pub fn patch_rules(&self, patch: RulesPatch) -> Result<(), Refused> {
+        self.state.lock().patch_rules(patch)
     }
 
     /// Changes a key.

@@ -96,6 +96,41 @@ pub(super) const DELETE_COPYING: Rule = rule(403, "OperationDenied.ImageCopying"
 /// The image is protected against deletion. The code is unconfirmed.
 pub(super) const DELETE_PROTECTED_UNCONFIRMED: Rule =
     rule(403, "OperationDenied.ImageProtected", "the image is protected against deletion");
+/// The region a copy is asked for in. `CopyImage` error table, as all up to [`NOT_FROM_COPY`].
+pub(super) const SOURCE_REGION_NOT_FOUND: Rule = rule(400, "SourceRegion.NotFound", "the source region does not exist");
+/// The region a copy is to go to.
+pub(super) const DESTINATION_REGION_NOT_FOUND: Rule =
+    rule(400, "DestinationRegion.NotFound", "the destination region does not exist");
+/// The copy's name is none.
+pub(super) const NAME_MALFORMED: Rule = rule(400, "InvalidImageName.Malformed", "the name of the copy is malformed");
+/// The account has an image of that name in the destination region.
+pub(super) const NAME_DUPLICATED: Rule = rule(400, "InvalidImageName.Duplicated", "there is an image of that name");
+/// The copy's description is none.
+pub(super) const DESCRIPTION_MALFORMED: Rule =
+    rule(400, "InvalidDescription.Malformed", "the description of the copy is malformed");
+/// The account has as many images as it may.
+pub(super) const TOO_MANY_IMAGES: Rule =
+    rule(403, "QuotaExceed.Image", "the account has as many private images as it may");
+/// A received image is copied within its region only.
+pub(super) const SAME_REGION_ONLY: Rule =
+    rule(403, "OperationDenied.SameRegionOnly", "a shared image can be copied within its region only");
+/// The image is too large.
+pub(super) const TOO_LARGE_TO_COPY: Rule = rule(403, "SizeExceed.Image", "the image is too large to be copied");
+/// The key is not the account's.
+pub(super) const KMS_KEY_NOT_FOUND: Rule = rule(404, "InvalidParameter.KMSKeyId.NotFound", "the key does not exist");
+/// `Encrypted` contradicts the key or the image.
+pub(super) const ENCRYPTED_ILLEGAL: Rule =
+    rule(400, "InvalidParameter.EncryptedIllegal", "Encrypted must be true for an encrypted copy");
+/// Another's image that is not shared with the account; spelt as the vendor spells it. That community, system and
+/// Marketplace images are refused so is unconfirmed.
+pub(super) const NOT_COPYABLE_UNCONFIRMED: Rule = rule(403, "Forbbiden", "the image is not for this account to copy");
+/// The image is no copy. `CancelCopyImage` error table; the status is unconfirmed.
+pub(super) const NOT_FROM_COPY: Rule = rule(400, "ImageCreatedNotFromCopy", "the image was not made by copying");
+/// The client token stands for another request. Common table.
+pub(super) const TOKEN_OF_ANOTHER: Rule =
+    rule(400, "IdempotentParameterMismatch", "the client token was used with other parameters");
+/// Longest client token, in characters, all of them ASCII. `CopyImage` page.
+pub(super) const MAX_CLIENT_TOKEN: usize = 64;
 /// All checks of a dry run passed. Common table.
 pub(super) const DRY_RUN: Rule = rule(400, "DryRunOperation", "the request would have succeeded; DryRun is set");
 
@@ -154,6 +189,16 @@ pub struct Rules {
     pub cross_site_code: String,
     /// Its HTTP status; unconfirmed as well.
     pub cross_site_status: u16,
+    /// How long a copy takes, in seconds. Default 2; the vendor says only that it depends.
+    pub copy_seconds: u32,
+    /// Most copies at once of an account to a region; others are queued. Default 5, `CopyImage` page.
+    pub copies_at_once: usize,
+    /// Most private images of an account, in all regions together; null for no limit, and 0 leaves no room at all. Default
+    /// 100, the vendor's page on limits (per region or not is unconfirmed).
+    pub private_images: Option<usize>,
+    /// Largest image that is copied, in GiB; null for no limit. Default null: the vendor names no figure.
+    #[serde(rename = "copySizeGiB")]
+    pub copy_size_gib: Option<u64>,
 }
 
 impl Default for Rules {
@@ -165,6 +210,10 @@ impl Default for Rules {
             received_images_status: 403,
             cross_site_code: "OperationDenied.MarketplaceImageCrossSite".to_owned(),
             cross_site_status: 403,
+            copy_seconds: 2,
+            copies_at_once: 5,
+            private_images: Some(100),
+            copy_size_gib: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::huawei;
 use super::journal::{Asked, Entry, Journal, Provider};
 use super::names::{AccountId, ImageId};
 use super::weather::Weather;
-use super::world::{AccountPatch, Effect, ImagePatch, KeyPatch, World};
+use super::world::{AccountPatch, CopyState, Effect, ImagePatch, KeyPatch, RulesPatch, World};
 use super::world_file::{ImageSpec, WorldFile};
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,10 +60,11 @@ impl Shared {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// The state as of now: jobs that are due have ended. A holder that died left it as whole as each step leaves it.
+    /// The state as of now: jobs and copies that are due have ended. A holder that died left it as whole as each step leaves it.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.settle();
+        state.settle_copies();
         state
     }
 }
@@ -84,7 +85,7 @@ impl State {
         Ok(state)
     }
 
-    /// Replaces the world and its clock; weather, nonces, tokens and journal stay, jobs do not.
+    /// Replaces the world and its clock; weather, nonces, tokens and journal stay, jobs and copies under way do not.
     ///
     /// # Errors
     /// When the new world contradicts itself; then the old one stays.
@@ -180,11 +181,42 @@ impl State {
     pub(super) fn patch_image(&mut self, id: &ImageId, patch: ImagePatch) -> Result<(), Refused> {
         self.room()?;
         let region = self.world.image(id).map(|image| image.spec().region.clone());
-        let effect = self.world.patch_image(id, patch).ok_or_else(|| no_image(id))?;
+        let effect = self.world.patch_image(id, patch, self.clock.now()).ok_or_else(|| no_image(id))?;
         let entry = Entry::without_request(self.clock.now(), OUT_OF_BAND, "PatchImage");
         let provider = Some(Provider::Alibaba);
         self.journal.append(Entry { provider, region, image: Some(id.clone()), effect: effect.if_any(), ..entry });
+        self.settle_copies();
         Ok(())
+    }
+
+    /// Changes the rules on copies.
+    ///
+    /// # Errors
+    /// When the journal is full.
+    pub(super) fn patch_rules(&mut self, patch: RulesPatch) -> Result<(), Refused> {
+        self.room()?;
+        self.world.patch_rules(patch, self.clock.now());
+        self.journal_out_of_band("PatchRules", None, Asked::default(), None);
+        Ok(())
+    }
+
+    /// Ends the copies that are due, and journals that; those under way are shown as far as they are.
+    pub(super) fn settle_copies(&mut self) {
+        let now = self.clock.now();
+        while self.journal.has_room()
+            && let Some(end) = self.world.end_next_copy(now)
+        {
+            let failed = end.step.state == CopyState::Failed;
+            self.journal.append(Entry {
+                provider: Some(Provider::Alibaba),
+                region: Some(end.step.destination.clone()),
+                image: Some(end.step.image.clone()),
+                code: if failed { "CreateFailed" } else { "OK" }.to_owned(),
+                effect: Some(Effect { copy: Some(end.step), ..Effect::default() }),
+                ..Entry::without_request(end.at, end.account.as_str(), "CopyEnded")
+            });
+        }
+        self.world.refresh_copies(now);
     }
 
     /// Changes a key.

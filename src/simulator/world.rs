@@ -1,15 +1,20 @@
 //! The world: accounts, regions, images and who may use them. A pure state machine: time comes in as an argument, and
-//! nothing here knows of HTTP, weather or journal. What goes around the rules is in `world/backdoor.rs`.
+//! nothing here knows of HTTP, weather or journal. What goes around the rules is in `world/backdoor.rs`, copying in
+//! `world/copies.rs`.
 
 mod backdoor;
+mod copies;
+mod copy_rules;
 #[cfg(test)]
 mod tests;
 
-pub use backdoor::{AccountPatch, ImagePatch, KeyPatch};
+pub use backdoor::{AccountPatch, ImagePatch, KeyPatch, RulesPatch};
+pub use copies::{CopyEnd, CopyRequest, CopyState, CopyStep};
 
 use super::names::{AccountId, ImageId, RegionId};
 use super::rules::{self, Refusal, Rules};
 use super::world_file::{Account, Encryption, ImageSpec, Key, Origin, Status, WorldFile};
+use copies::Copies;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,6 +41,13 @@ pub struct Image {
 }
 
 impl Image {
+    fn new(spec: ImageSpec, now: Timestamp) -> Self {
+        let shared_with = distinct(spec.shared_with.iter());
+        let grants: Vec<_> = shared_with.into_iter().map(|account| Grant { account, since: now }).collect();
+        let history = VecDeque::from([(now, grants.clone())]);
+        Self { spec, grants, history }
+    }
+
     /// All but the sharing (`shared_with` is of the time of loading; see [`Image::grants`]).
     pub fn spec(&self) -> &ImageSpec {
         &self.spec
@@ -54,6 +66,14 @@ impl Image {
 
     fn is_shared_with(&self, account: &AccountId) -> bool {
         self.grants.iter().any(|grant| grant.account == *account)
+    }
+
+    /// How a copy stands; nothing where the image is none.
+    fn set_copy(&mut self, status: Status, percent: u8) {
+        if let Some(from) = &mut self.spec.copied_from {
+            from.percent = percent;
+            self.spec.status = status;
+        }
     }
 
     fn set_grants(&mut self, grants: Vec<Grant>, now: Timestamp) {
@@ -80,6 +100,9 @@ pub struct Effect {
     /// Recipients already there whose answer to the offer changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answered: Vec<Answered>,
+    /// What became of a copy at Alibaba Cloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyStep>,
 }
 
 /// A recipient's answer to an offer.
@@ -134,16 +157,18 @@ pub struct World {
     regions: Vec<RegionId>,
     accounts: BTreeMap<AccountId, Account>,
     images: BTreeMap<ImageId, Image>,
+    copies: Copies,
 }
 
 impl World {
-    /// Builds the world of `file`; sharing and images without a date date from `now`.
+    /// Builds the world of `file`; sharing and images without a date date from `now`. A copy under way in the file stays
+    /// as far as it is.
     ///
     /// # Errors
     /// When ids repeat, an account id is not decimal digits, or an image names a region or owner that is not there.
     pub fn load(file: WorldFile, now: Timestamp) -> Result<Self, String> {
-        let mut world =
-            Self { rules: file.rules, regions: file.regions, accounts: BTreeMap::new(), images: BTreeMap::new() };
+        let (accounts, images, copies) = (BTreeMap::new(), BTreeMap::new(), Copies::default());
+        let mut world = Self { rules: file.rules, regions: file.regions, accounts, images, copies };
         let mut keys = BTreeSet::new();
         for account in file.accounts {
             let id = account.id.as_str();
@@ -246,7 +271,7 @@ impl World {
         Ok(effect)
     }
 
-    /// Deletes an image.
+    /// Deletes an image. Copies of it that are under way fail.
     ///
     /// # Errors
     /// The vendor's refusal; then nothing changed.
@@ -257,9 +282,10 @@ impl World {
         id: &ImageId,
         force: bool,
         dry_run: bool,
+        now: Timestamp,
     ) -> Result<Effect, Refusal> {
         let image = self.owned(caller, region, id)?;
-        if image.spec.copying {
+        if image.spec.copying || image.spec.is_copying() {
             return Err(rules::DELETE_COPYING.refuse());
         }
         if !image.grants.is_empty() {
@@ -275,6 +301,7 @@ impl World {
             return Err(rules::DRY_RUN.refuse());
         }
         self.images.remove(id);
+        self.image_left(id, now);
         Ok(Effect { deleted: true, ..Effect::default() })
     }
 

@@ -58,6 +58,12 @@ pub struct Account {
     /// Whether it was closed: unknown as a recipient, its keys as well. Default false.
     #[serde(default)]
     pub closed: bool,
+    /// Most private images it may have. Default what the rules say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_images: Option<usize>,
+    /// The keys for encryption it has, by id, in every region. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kms_keys: Vec<String>,
 }
 
 /// An access key.
@@ -168,6 +174,9 @@ pub struct ImageSpec {
     /// Its name. Default empty.
     #[serde(default)]
     pub name: String,
+    /// Its description. Default empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Its status. Default Available.
     #[serde(default)]
     pub status: Status,
@@ -180,6 +189,9 @@ pub struct ImageSpec {
     /// Default None.
     #[serde(default)]
     pub encryption: Encryption,
+    /// Size of its system disk, in GiB. Default 20.
+    #[serde(default = "twenty", rename = "sizeGiB")]
+    pub size_gib: u64,
     /// Its disks. Default one system disk.
     #[serde(default = "one_system_disk")]
     pub disks: Vec<Disk>,
@@ -192,6 +204,12 @@ pub struct ImageSpec {
     /// Whether it is being copied. Default false.
     #[serde(default)]
     pub copying: bool,
+    /// Whether copies of it fail, at 60 %. Default false.
+    #[serde(default)]
+    pub copies_fail: bool,
+    /// How long copies of it take, in seconds. Default what the rules say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_seconds: Option<u32>,
     /// With whom it is shared. Default nobody.
     #[serde(default)]
     pub shared_with: Vec<AccountId>,
@@ -201,6 +219,38 @@ pub struct ImageSpec {
     /// When it was made. Default: when the world was loaded.
     #[serde(default)]
     pub created: Option<Timestamp>,
+    /// What it was copied from, finished or not. Default: no copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedFrom>,
+}
+
+impl ImageSpec {
+    /// Whether it is a copy that is still being made.
+    pub fn is_copying(&self) -> bool {
+        self.copied_from.is_some() && matches!(self.status, Status::Waiting | Status::Creating)
+    }
+}
+
+/// Where a copy comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CopiedFrom {
+    /// The image copied.
+    pub image: ImageId,
+    /// Its region.
+    pub region: RegionId,
+    /// Its owner.
+    pub owner: AccountId,
+    /// The token the copy was asked for with. Default none. A world that is loaded knows no tokens.
+    #[serde(default)]
+    pub client_token: Option<String>,
+    /// How far the copy is or came, in percent. Default 0.
+    #[serde(default)]
+    pub percent: u8,
+}
+
+fn twenty() -> u64 {
+    20
 }
 
 fn one_system_disk() -> Vec<Disk> {

@@ -204,9 +204,73 @@ def check_deletion():
     same("journalled deletion", [e["image"] for e in entries if (e["effect"] or {}).get("deleted")], [IMAGE])
 
 
+def copy(name, source="m-source", destination="cn-beijing", client=owner, **rest):
+    request = ecs.CopyImageRequest(
+        region_id=REGION, image_id=source, destination_region_id=destination, destination_image_name=name, **rest
+    )
+    return client.copy_image(request).body
+
+
+def copied(name, region="cn-beijing", **filters):
+    request = ecs.DescribeImagesRequest(
+        region_id=region, image_name=name, image_owner_alias="self", status="ALL", **filters
+    )
+    return owner.describe_images(request).body.images.image
+
+
+def cancel(image, region="cn-beijing"):
+    return owner.cancel_copy_image(ecs.CancelCopyImageRequest(region_id=region, image_id=image)).body
+
+
+def check_copies():
+    source = {"id": "m-source", "region": REGION, "owner": OWNER, "name": "source", "sizeGiB": 25, "copySeconds": 500}
+    control("POST", "/images", source)
+    control("POST", "/permissions", {"image": "m-source", "add": accounts(1), "remove": []})
+    asked = {"destination_description": "made by the SDK", "client_token": "token-1"}
+    image = copy("made", **asked).image_id
+    same("asked again", copy("made", **asked).image_id, image)
+    refused("another copy", "IdempotentParameterMismatch", lambda: copy("other", **asked), 400)
+    control("PUT", "/clock", {"advanceSeconds": 200})
+    (row,) = copied("made")
+    same("under way", (row.image_id, row.status, row.progress), (image, "Creating", "40%"))
+    refused("deleted while it is made", "OperationDenied.ImageCopying", lambda: owner.delete_image(
+        ecs.DeleteImageRequest(region_id="cn-beijing", image_id=image)), 403)  # fmt: skip
+    control("PUT", "/clock", {"advanceSeconds": 300})
+    (row,) = copied("made")
+    same("made", (row.status, row.progress, row.size, row.is_copied), ("Available", "100%", 25, True))
+    same("its texts", (row.image_name, row.description), ("made", "made by the SDK"))
+    refused("cancelled too late", "IncorrectImageStatus", lambda: cancel(image), 400)
+    refused("the same name", "InvalidImageName.Duplicated", lambda: copy("made"), 400)
+    refused("a bad name", "InvalidImageName.Malformed", lambda: copy("1"), 400)
+    refused("nowhere", "DestinationRegion.NotFound", lambda: copy("lost", destination="cn-nowhere"), 400)
+    refused("received, abroad", "OperationDenied.SameRegionOnly", lambda: copy("received", client=recipient), 403)
+    refused("no copy", "ImageCreatedNotFromCopy", lambda: cancel("m-source", REGION), 400)
+    same("received, in its region", copy("received", destination=REGION, client=recipient).image_id != image, True)
+    check_queue_and_endings()
+    control("PUT", "/clock", {"offsetSeconds": 0})
+
+
+def check_queue_and_endings():
+    names = [f"queued-{n}" for n in range(6)]
+    made = {name: copy(name).image_id for name in names}
+    same("the sixth waits", [copied(name)[0].status for name in names], ["Creating"] * 5 + ["Waiting"])
+    same("cancelled", bool(cancel(made["queued-0"]).request_id), True)
+    same("gone", copied("queued-0"), [])
+    same("the sixth goes on", copied("queued-5")[0].status, "Creating")
+    control("PATCH", "/images/m-source", {"copiesFail": True})
+    control("PUT", "/clock", {"advanceSeconds": 310})
+    same("failed", copied("queued-1")[0].status, "CreateFailed")
+    same("at sixty percent", copied("queued-1")[0].progress, "60%")
+    failed = ecs.DeleteImageRequest(region_id="cn-beijing", image_id=made["queued-1"])
+    same("deleted when it failed", bool(owner.delete_image(failed).body.request_id), True)
+    steps = [(e["effect"] or {}).get("copy") for e in control("GET", "/journal")["entries"]]
+    count = {state: sum(1 for s in steps if s and s["state"] == state) for state in ("began", "done", "cancelled")}
+    same("journalled copies", count, {"began": 8, "done": 1, "cancelled": 1})
+
+
 CHECKS = [
     check_regions, check_identity, check_images, check_sharing, check_eleven, check_paging, check_refusals,
-    check_quota, check_throttling, check_lost_answer, check_deletion,
+    check_quota, check_throttling, check_lost_answer, check_deletion, check_copies,
 ]  # fmt: skip
 
 for check in CHECKS:

@@ -263,6 +263,79 @@ def check_weather():
         time.sleep(0.01)
 
 
+def watch(response, asked):
+    """Watches a copy's job to its end: what it was, and the states and percentages on the way."""
+    deadline = time.monotonic() + PATIENCE
+    seen = []
+    while not seen or seen[-1][0] in ("INIT", "RUNNING"):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the job is still {seen[-1]}")
+        job = progress(response.job_id, asked)
+        same("the job names the copy", job.entities.image_name, "copy")
+        seen.append((job.status, job.entities.process_percent))
+        time.sleep(0.02)
+    same("it runs", "RUNNING" in [status for status, _ in seen], True)
+    same("its percentage grows", [percent for _, percent in seen], sorted(percent for _, percent in seen))
+    whole = asked.show_job(ims.ShowJobRequest(job_id=response.job_id))
+    same("both addresses tell of one image", whole.entities.image_id, job.entities.image_id)
+    return whole
+
+
+def copy(of=GOLDEN, asked=owner, **fields):
+    body = ims.CopyImageInRegionRequestBody(**{"name": "copy", **fields})
+    return asked.copy_image_in_region(ims.CopyImageInRegionRequest(image_id=of, body=body))
+
+
+def copy_away(of=GOLDEN, asked=owner, **fields):
+    whole = {"name": "copy", "region": "cn-south-1", "project_name": "cn-south-1", "agency_name": "ims-copies", **fields}
+    body = ims.CopyImageCrossRegionRequestBody(**whole)
+    return asked.copy_image_cross_region(ims.CopyImageCrossRegionRequest(image_id=of, body=body))
+
+
+def check_copies_in_region():
+    job = watch(copy(description="of golden"), owner)
+    same("the job", (job.status, job.job_type), ("SUCCESS", "imsCopyImageInRegionJob"))
+    found = images(owner, name="copy")
+    same("the copy", [(one.id, one.status, one.owner) for one in found], [(job.entities.image_id, "active", OWNER)])
+    same("its fields", (found[0].description, found[0].originalimagename), ("of golden", GOLDEN))
+    same("its size", (found[0].min_disk, found[0].image_size), (40, str(40 << 30)))
+    job = watch(copy(cmk_id="owner-key"), owner)
+    same("an encrypted one", images(owner, id=job.entities.image_id)[0].system__cmkid, "owner-key")
+    same("offered and accepted", statuses()[FIRST], "accepted")
+    job = watch(copy(asked=first), first)
+    own = images(first, imagetype="private")
+    same("a received image's copy", [(one.id, one.owner) for one in own], [(job.entities.image_id, FIRST)])
+    refused("a bad name", "IMG.0003", lambda: copy(name="a/b"))
+    refused("a full server", "IMG.0130", lambda: copy(SERVER))
+    refused("no such key", "IMG.0095", lambda: copy(cmk_id="nobody's"))
+    refused("a stranger's", "IMG.0144", lambda: copy(image(4)))
+
+
+def check_copies_to_another_region():
+    south = client("OWNERKEY", "owner-secret", SOUTH)
+    job = watch(copy_away(), owner)
+    same("the job", (job.status, job.job_type), ("SUCCESS", "imsCopyImageCrossRegionJob"))
+    found = images(south, name="copy")
+    same("the copy", [(one.id, one.status, one.owner) for one in found], [(job.entities.image_id, "active", SOUTH)])
+    refused("no vault", "IMG.0184", lambda: copy_away(SERVER))
+    same("a full server", watch(copy_away(SERVER, vault_id="southern-vault"), owner).status, "SUCCESS")
+    refused("an agency that is not", "IMG.0179", lambda: copy_away(agency_name="nobody"))
+    refused("another's image", "IMG.0047", lambda: copy_away(asked=first))
+    control("PATCH", f"/huawei/images/{GOLDEN}", {"copiesFail": "IMG.0046"})
+    job = watch(copy_away(), owner)
+    same("a copy that fails", (job.status, job.error_code, bool(job.fail_reason)), ("FAIL", "IMG.0046", True))
+    same("its image", sorted(one.status for one in images(south, name="copy")), ["active", "active", "killed"])
+    control("PATCH", f"/huawei/images/{GOLDEN}", {"copiesFail": "", "copySeconds": 60})
+    for _ in range(5):
+        copy_away()
+    refused("a sixth at a time", "IMG.0060", copy_away)
+    entries = [entry for entry in control("GET", "/journal")["entries"] if entry.get("copy")]
+    begun = [entry["copy"] for entry in entries if entry["action"] == "CopyImageCrossRegion"]
+    same("journalled", [(one["region"], one["owner"]) for one in begun], [("cn-south-1", SOUTH)] * 8)
+    ended = [entry["code"] for entry in entries if entry["action"] == "JobEffect"]
+    same("with their ends", ended, ["OK"] * 5 + ["IMG.0046"])
+
+
 def check_lock():
     wrong = client("SECONDKEY", "wrong", SECOND)
     for _ in range(5):
@@ -293,7 +366,8 @@ def check_deletion():
 
 CHECKS = [
     check_discovery, check_images, check_share, check_answers, check_paging, check_domains_and_organizations,
-    check_full_server, check_refusals, check_one_member, check_quota, check_weather, check_lock, check_deletion,
+    check_full_server, check_refusals, check_one_member, check_quota, check_weather,
+    check_copies_in_region, check_copies_to_another_region, check_lock, check_deletion,
 ]  # fmt: skip
 
 for check in CHECKS:

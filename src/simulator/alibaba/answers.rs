@@ -3,12 +3,12 @@
 use crate::simulator::rules::Refusal;
 use crate::simulator::weather::Then;
 use crate::simulator::world::{Grant, Image, Relation};
-use crate::simulator::world_file::{Disk, Encryption};
+use crate::simulator::world_file::{Disk, Encryption, ImageSpec, Status};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// Size of every simulated disk, in GiB.
-const DISK_GIB: u64 = 40;
+/// Size of every simulated data disk, in GiB.
+const DATA_DISK_GIB: u64 = 40;
 
 /// An instant as the vendor writes it: UTC, to the second.
 pub(super) fn instant(at: Timestamp) -> String {
@@ -65,12 +65,12 @@ pub(super) fn image_row(image: &Image, relation: Relation) -> Value {
     json!({
         "ImageId": spec.id, "ImageName": spec.name, "ImageFamily": "", "ImageVersion": "",
         "ImageOwnerAlias": alias, "ImageOwnerId": spec.owner.as_str().parse::<i64>().unwrap_or_default(),
-        "IsSelfShared": self_shared, "IsPublic": spec.public, "IsCopied": false, "IsSubscribed": false,
-        "Status": spec.status.word(), "Progress": "100%", "Size": DISK_GIB,
+        "IsSelfShared": self_shared, "IsPublic": spec.public, "IsCopied": spec.copied_from.is_some(), "IsSubscribed": false,
+        "Status": spec.status.word(), "Progress": format!("{}%", percent(spec)), "Size": spec.size_gib,
         "Usage": if spec.in_use { "instance" } else { "none" }, "ProductCode": spec.product_code,
         "Platform": "Aliyun", "OSType": "linux", "OSName": "Alibaba Cloud Linux 3 64-bit",
         "OSNameEn": "Alibaba Cloud Linux 3 64-bit", "Architecture": "x86_64", "BootMode": "BIOS",
-        "CreationTime": spec.created.map(instant).unwrap_or_default(), "Description": "", "ResourceGroupId": "",
+        "CreationTime": spec.created.map(instant).unwrap_or_default(), "Description": spec.description, "ResourceGroupId": "",
         "SupplierName": "", "LicenseType": "Auto", "LoginAsNonRootSupported": false,
         "IsSupportCloudinit": true, "IsSupportIoOptimized": true, "Usable": true,
         "Tags": {"Tag": []}, "Features": {"NvmeSupport": "unsupported", "ImdsSupport": "v1"},
@@ -79,12 +79,18 @@ pub(super) fn image_row(image: &Image, relation: Relation) -> Value {
     })
 }
 
+/// How far an image is; one that is no copy is whole in every status.
+fn percent(spec: &ImageSpec) -> u8 {
+    let part = matches!(spec.status, Status::Waiting | Status::Creating | Status::CreateFailed);
+    spec.copied_from.as_ref().filter(|_| part).map_or(100, |from| from.percent)
+}
+
 fn disk_row(image: &Image, disk: Disk, letter: char) -> Value {
     let id = image.spec().id.as_str();
     json!({
         "Device": format!("/dev/xvd{letter}"),
         "Type": match disk { Disk::System => "system", Disk::Data => "data" },
-        "Size": DISK_GIB.to_string(),
+        "Size": match disk { Disk::System => image.spec().size_gib, Disk::Data => DATA_DISK_GIB }.to_string(),
         "SnapshotId": format!("s-{}{letter}", id.strip_prefix("m-").unwrap_or(id)),
         "Format": "", "Encrypted": image.spec().encryption != Encryption::None,
         "Progress": "", "RemainTime": 0, "ImportOSSBucket": "", "ImportOSSObject": "",

@@ -81,7 +81,7 @@ impl Outcome {
 fn handle(state: &mut State, wire: &Wire, request_id: &str) -> Reply {
     let now = state.clock.now();
     let params = wire.params();
-    let asked = operations::asked(&params);
+    let asked = operations::asked(wire.action(&params).0, &params);
     let caller = match wire.method.as_str() {
         _ if !state.journal.has_room() => Err(rules::JOURNAL_FULL.refuse()),
         "GET" | "POST" => guard::authenticate(wire, &state.world, &mut state.nonces, now),

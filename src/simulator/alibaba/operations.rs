@@ -5,17 +5,16 @@ use super::answers::{self, Page};
 use super::guard::Caller;
 use super::params::Params;
 use crate::simulator::journal::Asked;
-use crate::simulator::names::AccountId;
+use crate::simulator::names::{AccountId, RegionId};
 use crate::simulator::rules::{self, Refusal};
-use crate::simulator::world::{Effect, Image, Relation, SharingChange, World};
+use crate::simulator::world::{CopyRequest, Effect, Image, Relation, SharingChange, World};
 use crate::simulator::world_file::Status;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Filters of `DescribeImages` that are not simulated, and are refused rather than ignored.
-const FILTERS_NOT_KEPT: [&str; 16] = [
+const FILTERS_NOT_KEPT: [&str; 15] = [
     "ImageFamily",
-    "ImageName",
     "SnapshotId",
     "Usage",
     "OSType",
@@ -32,6 +31,9 @@ const FILTERS_NOT_KEPT: [&str; 16] = [
     "DryRun",
 ];
 
+/// Parameters of `CopyImage` that are not simulated, and are refused rather than ignored.
+const COPY_NOT_KEPT: [&str; 3] = ["ResourceGroupId", "Tag", "EncryptAlgorithm"];
+
 /// An operation the simulator offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
@@ -39,6 +41,8 @@ pub(super) enum Operation {
     DescribeImageSharePermission,
     ModifyImageSharePermission,
     DeleteImage,
+    CopyImage,
+    CancelCopyImage,
     DescribeRegions,
     GetCallerIdentity,
 }
@@ -51,6 +55,8 @@ impl Operation {
             ("2014-05-26", "DescribeImageSharePermission") => Ok(Self::DescribeImageSharePermission),
             ("2014-05-26", "ModifyImageSharePermission") => Ok(Self::ModifyImageSharePermission),
             ("2014-05-26", "DeleteImage") => Ok(Self::DeleteImage),
+            ("2014-05-26", "CopyImage") => Ok(Self::CopyImage),
+            ("2014-05-26", "CancelCopyImage") => Ok(Self::CancelCopyImage),
             ("2014-05-26", "DescribeRegions") => Ok(Self::DescribeRegions),
             ("2015-04-01", "GetCallerIdentity") => Ok(Self::GetCallerIdentity),
             _ => Err(rules::INVALID_ACTION.about(&format!("{action} of {version}"))),
@@ -58,8 +64,22 @@ impl Operation {
     }
 }
 
+/// What a request for a copy asks, as it came; an unreadable flag counts as absent.
+fn copy_request(params: &Params) -> CopyRequest {
+    let text = |name| params.get(name).map(str::to_owned);
+    CopyRequest {
+        destination: params.get("DestinationRegionId").map(RegionId::from),
+        name: text("DestinationImageName"),
+        description: text("DestinationDescription"),
+        encrypted: params.flag("Encrypted").ok().flatten(),
+        kms_key: text("KMSKeyId"),
+        client_token: text("ClientToken"),
+        dry_run: params.flag("DryRun").ok().flatten().unwrap_or_default(),
+    }
+}
+
 /// What a request asks as far as the journal and the weather care; unreadable flags count as false here.
-pub(super) fn asked(params: &Params) -> Asked {
+pub(super) fn asked(action: &str, params: &Params) -> Asked {
     let flag = |name| params.flag(name).ok().flatten();
     Asked {
         add: params.accounts("AddAccount"),
@@ -67,6 +87,7 @@ pub(super) fn asked(params: &Params) -> Asked {
         force: flag("Force").unwrap_or_default(),
         dry_run: flag("DryRun").unwrap_or_default(),
         is_public: flag("IsPublic"),
+        copy: (action == "CopyImage").then(|| copy_request(params)),
         ..Asked::default()
     }
 }
@@ -93,6 +114,8 @@ impl Call<'_> {
             Operation::GetCallerIdentity => Ok(unchanged(self.identity())),
             Operation::ModifyImageSharePermission => self.modify_sharing(world).map(changed),
             Operation::DeleteImage => self.delete_image(world).map(changed),
+            Operation::CopyImage => self.copy_image(world),
+            Operation::CancelCopyImage => self.cancel_copy(world).map(changed),
         }
     }
 
@@ -110,7 +133,27 @@ impl Call<'_> {
     fn delete_image(&self, world: &mut World) -> Result<Effect, Refusal> {
         let (region, image) = (self.params.region()?, self.params.image()?);
         let flag = |name| self.params.flag(name).map(Option::unwrap_or_default);
-        world.delete_image(&self.caller.account, &region, &image, flag("Force")?, flag("DryRun")?)
+        world.delete_image(&self.caller.account, &region, &image, flag("Force")?, flag("DryRun")?, self.now)
+    }
+
+    fn copy_image(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
+        let (region, id) = (self.params.region()?, self.params.image()?);
+        if let Some(name) = self.params.given(&COPY_NOT_KEPT) {
+            return Err(rules::UNSUPPORTED_PARAMETER.about(name));
+        }
+        self.params.flag("Encrypted")?;
+        self.params.flag("DryRun")?;
+        let request = copy_request(self.params);
+        let sound = |token: &String| token.is_ascii() && token.len() <= rules::MAX_CLIENT_TOKEN;
+        if !request.client_token.as_ref().is_none_or(sound) {
+            return Err(rules::INVALID_PARAMETER.about("ClientToken"));
+        }
+        let (image, effect) = world.copy_image(&self.caller.account, &region, &id, &request, self.now)?;
+        Ok((json!({ "ImageId": image }), effect))
+    }
+
+    fn cancel_copy(&self, world: &mut World) -> Result<Effect, Refusal> {
+        world.cancel_copy(&self.caller.account, &self.params.region()?, &self.params.image()?, self.now)
     }
 
     fn describe_sharing(&self, world: &World) -> Result<Value, Refusal> {
@@ -162,6 +205,8 @@ impl Call<'_> {
 /// Which images `DescribeImages` was asked for.
 struct ImageFilter {
     ids: Option<Vec<String>>,
+    /// As the whole name; the vendor's own search is a fuzzy one.
+    name: Option<String>,
     alias: Option<String>,
     owner: Option<AccountId>,
     statuses: Option<Vec<Status>>,
@@ -187,7 +232,8 @@ impl ImageFilter {
             }
         };
         let owner = params.get("ImageOwnerId").map(AccountId::from);
-        Ok(Self { ids: params.get("ImageId").map(list), alias, owner, statuses, community })
+        let name = params.get("ImageName").map(str::to_owned);
+        Ok(Self { ids: params.get("ImageId").map(list), name, alias, owner, statuses, community })
     }
 
     fn keeps(&self, image: &Image, relation: Relation) -> bool {
@@ -207,6 +253,7 @@ impl ImageFilter {
         };
         wanted
             && self.ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id == spec.id.as_str()))
+            && self.name.as_ref().is_none_or(|name| *name == spec.name)
             && self.owner.as_ref().is_none_or(|owner| *owner == spec.owner)
             && self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&spec.status))
     }

@@ -1,6 +1,9 @@
 //! The door without its socket: requests of the official SDK as captured, and requests signed here.
 
 use super::*;
+
+mod copies;
+
 use crate::simulator::clock::ClockMove;
 use crate::simulator::state::SharingOutOfBand;
 use crate::simulator::world::KeyPatch;
@@ -103,6 +106,8 @@ fn script(state: &mut State, faults: Value) {
 #[test]
 fn every_captured_request_of_the_official_sdk_is_authenticated() {
     let captures = captures![
+        "CancelCopyImage",
+        "CopyImage",
         "DeleteImage",
         "DeleteImage-force",
         "DescribeImageSharePermission",
@@ -124,6 +129,7 @@ fn every_captured_request_of_the_official_sdk_is_authenticated() {
         let mut state = state(token);
         let expected = match name {
             "ModifyImageSharePermission-dryrun" => "DryRunOperation",
+            "CancelCopyImage" => "InvalidImageId.NotFound",
             _ if name.ends_with("unicode") => "UnsupportedParameter",
             _ => "OK",
         };
@@ -255,7 +261,7 @@ fn image_rows_have_the_vendors_types() {
     assert_eq!(row["CreationTime"], "2026-11-21T23:42:00Z");
     let disks = row["DiskDeviceMappings"]["DiskDeviceMapping"].as_array().unwrap();
     assert_eq!(disks.iter().map(|disk| disk["Type"].as_str().unwrap()).collect::<Vec<_>>(), ["system", "data"]);
-    assert_eq!((&disks[0]["Size"], &disks[0]["Encrypted"]), (&json!("40"), &json!(false)));
+    assert_eq!((&disks[0]["Size"], &disks[0]["Encrypted"]), (&json!("20"), &json!(false)));
 }
 
 #[test]
@@ -388,8 +394,8 @@ fn the_journal_replayed_is_the_world() {
 proptest::proptest! {
     #[test]
     fn no_request_makes_the_door_panic(
-        query in "(([A-Za-z.0-9]{0,20}|AddAccount\\.[0-9]{1,12}|Page(Size|Number)|RegionId|ImageId)=[ -~]{0,20}&?){0,6}",
-        action in "DescribeImages|DescribeImageSharePermission|ModifyImageSharePermission|DeleteImage|[ -~]{0,8}",
+        query in "(([A-Za-z.0-9]{0,20}|AddAccount\\.[0-9]{1,12}|Destination(RegionId|ImageName|Description)|ClientToken|Page(Size|Number)|RegionId|ImageId)=[ -~]{0,20}&?){0,6}",
+        action in "CopyImage|CancelCopyImage|DescribeImages|DescribeImageSharePermission|ModifyImageSharePermission|DeleteImage|[ -~]{0,8}",
         authorization in proptest::option::of("(ACS3-HMAC-SHA256 )?(Credential=[ -~]{0,9},?|SignedHeaders=[ -~]{0,9},?|Signature=[0-9a-fz]{0,9},?){0,4}"),
     ) {
         let mut state = plain();

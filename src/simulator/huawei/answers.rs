@@ -1,7 +1,7 @@
 //! Answers in the vendor's shapes: rows of members and images, jobs, pages, refusals.
 
 use super::recipient::MemberKind;
-use super::world::{Image, Job, Member, Order, Phase, Standing};
+use super::world::{CopyOrder, CopyTo, Image, Job, Member, Order, Phase, Standing};
 use super::world_file::{Kind, Origin};
 use crate::simulator::names::ImageId;
 use crate::simulator::rules::Refusal;
@@ -11,10 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Size of every simulated image, in bytes.
-const IMAGE_BYTES: u64 = 1 << 30;
-/// Its least disk, in GiB.
-const MIN_DISK_GIB: u64 = 40;
+/// Bytes of a GiB.
+const GIB: u64 = 1 << 30;
 
 /// An instant as images and members have it: UTC, to the second.
 pub(super) fn instant(at: Timestamp) -> String {
@@ -71,18 +69,21 @@ pub(super) fn image_row(image: &Image, standing: Standing, shared: bool) -> Valu
     let created = spec.created.map(instant).unwrap_or_default();
     let mut row = json!({
         "id": spec.id, "name": spec.name, "status": spec.status.word(), "owner": spec.project, "visibility": visibility,
-        "__imagetype": kind, "__image_size": IMAGE_BYTES.to_string(), "size": 0, "min_disk": MIN_DISK_GIB, "min_ram": 0,
+        "__imagetype": kind, "__image_size": (u64::from(spec.size_gib) * GIB).to_string(), "size": 0,
+        "min_disk": spec.size_gib, "min_ram": 0,
         "max_ram": "", "protected": spec.protected, "virtual_env_type": environment(spec.kind),
         "__isregistered": "true", "__image_source_type": "uds", "__os_type": "Linux", "__os_bit": "64",
-        "__os_version": "Huawei Cloud EulerOS 2.0 64bit", "__platform": "EulerOS", "__description": "",
-        "__originalimagename": "", "__data_origin": "file", "hw_firmware_type": "bios", "disk_format": "zvhd2",
+        "__os_version": "Huawei Cloud EulerOS 2.0 64bit", "__platform": "EulerOS",
+        "__description": spec.description, "__originalimagename": spec.parent.as_ref().map_or("", ImageId::as_str),
+        "__data_origin": "file", "hw_firmware_type": "bios", "disk_format": "zvhd2",
         "container_format": "bare", "created_at": created, "updated_at": created, "active_at": created, "tags": [],
         "enterprise_project_id": "0", "self": format!("/v2/images/{}", spec.id),
         "file": format!("/v2/images/{}/file", spec.id), "schema": "/v2/schemas/image",
     });
     let Some(fields) = row.as_object_mut() else { return row };
     if spec.encrypted {
-        fields.insert("__system__cmkid".to_owned(), json!("c0ffee00-0000-4000-8000-000000000000"));
+        let key = spec.cmk_id.as_deref().unwrap_or("c0ffee00-0000-4000-8000-000000000000");
+        fields.insert("__system__cmkid".to_owned(), json!(key));
     }
     if spec.kind == Kind::FullServer {
         fields.insert("__whole_image".to_owned(), json!("true"));
@@ -113,20 +114,22 @@ pub(super) fn job(id: &str, job: &Job, now: Timestamp, with_results: bool) -> Va
         Order::Remove { .. } => ("imsDelImageMembersJob", "DelImageMembers"),
         Order::Answer { .. } => ("imsUpdateImageMembersJob", "UpdateImageMembers"),
         Order::Delete { .. } => ("imsDeleteImageJob", "DeleteImage"),
-    };
-    let percent = match phase {
-        Phase::Init => 0,
-        Phase::Running => 50,
-        Phase::Success | Phase::Fail => 100,
+        Order::Copy(CopyOrder { to: CopyTo::InRegion { .. }, .. }) => ("imsCopyImageInRegionJob", "CopyImageInRegion"),
+        Order::Copy(_) => ("imsCopyImageCrossRegionJob", "CopyImageCrossRegion"),
     };
     let refusal = job.refusal();
-    let mut entities = json!({"process_percent": percent, "current_task": task});
+    let mut entities = json!({"process_percent": job.percent(now), "current_task": task});
     if let Some(fields) = entities.as_object_mut() {
         if let Some(refusal) = refusal {
             fields.insert("error_code".to_owned(), json!(refusal.code));
             fields.insert("error".to_owned(), json!(refusal.message));
         }
-        if with_results && job.end().is_some() {
+        if let Order::Copy(order) = job.order() {
+            fields.insert("image_name".to_owned(), json!(order.name));
+            if let Some(image) = job.copied().filter(|_| phase == Phase::Success) {
+                fields.insert("image_id".to_owned(), json!(image));
+            }
+        } else if with_results && job.end().is_some() {
             fields.insert("results".to_owned(), results(job));
         }
     }
@@ -143,7 +146,7 @@ fn results(job: &Job) -> Value {
     let times = match job.order() {
         Order::Add { recipients, .. } => recipients.len(),
         Order::Answer { .. } => 1,
-        Order::Remove { .. } | Order::Delete { .. } => 0,
+        Order::Remove { .. } | Order::Delete { .. } | Order::Copy(_) => 0,
     };
     let row = |image: &ImageId| {
         let status = if job.is_done_for(image) { "success" } else { "failed" };

@@ -1,6 +1,8 @@
 //! The bodies of requests, read into orders. A field the vendor has not is refused, so that no test passes on a field
 //! that is ignored.
 
+mod copies;
+
 use super::recipient::{MemberKind, Recipient, is_hex_id, is_urn, is_uuid};
 use super::route::Operation;
 use super::rules;
@@ -92,6 +94,10 @@ pub(super) fn read(operation: &Operation, body: &[u8]) -> Result<Option<Wanted>,
             }
             wanted(Order::Delete { image: image_id(image.as_str())? })
         }
+        Operation::CopyInRegion { image } => wanted(Order::Copy(copies::in_region(image_id(image.as_str())?, body)?)),
+        Operation::CopyCrossRegion { image } => {
+            wanted(Order::Copy(copies::cross_region(image_id(image.as_str())?, body)?))
+        }
         _ => Ok(None),
     }
 }
@@ -167,7 +173,7 @@ pub(super) fn asked(wanted: Option<&Wanted>) -> Asked {
         Order::Add { recipients, .. } => asked.add = ids(recipients),
         Order::Remove { recipients, .. } => asked.remove = ids(recipients),
         Order::Answer { status, .. } => asked.answer = Some(status.word().to_owned()),
-        Order::Delete { .. } => {}
+        Order::Delete { .. } | Order::Copy(_) => {}
     }
     asked
 }

@@ -1,7 +1,7 @@
 //! Huawei Cloud's part of the control API, and the changes from outside it makes: each is journalled.
 
 use super::recipient::Recipient;
-use super::world::{DomainPatch, Ended, ImagePatch, KeyPatch, Received};
+use super::world::{DomainPatch, Ended, ImagePatch, KeyPatch, Received, RulesPatch};
 use super::world_file::{ImageSpec, MemberSpec};
 use crate::simulator::journal::{Asked, Entry, Provider};
 use crate::simulator::names::{AccountId, ImageId, RegionId};
@@ -38,6 +38,7 @@ pub(in crate::simulator) fn routes() -> Router<Shared> {
         .route("/huawei/keys/{ak}", patch(patch_key))
         .route("/huawei/domains/{id}", patch(patch_domain))
         .route("/huawei/projects/{id}/received", get(received))
+        .route("/huawei/rules", patch(patch_rules))
 }
 
 async fn change_members(Held(state): Held<Shared>, Json(change): Json<MembersOutOfBand>) -> Answer<Effect> {
@@ -73,6 +74,11 @@ async fn patch_domain(
     Json(patch): Json<DomainPatch>,
 ) -> Answer<Value> {
     state.lock().patch_huawei_domain(&id, patch)?;
+    Ok(Json(json!({})))
+}
+
+async fn patch_rules(Held(state): Held<Shared>, Json(patch): Json<RulesPatch>) -> Answer<Value> {
+    state.lock().patch_huawei_rules(patch)?;
     Ok(Json(json!({})))
 }
 
@@ -188,6 +194,17 @@ impl State {
         Ok(())
     }
 
+    /// Changes the rules of copying, for copies asked for from then on.
+    ///
+    /// # Errors
+    /// When the journal is full.
+    pub(in crate::simulator) fn patch_huawei_rules(&mut self, patch: RulesPatch) -> Result<(), Refused> {
+        self.room()?;
+        self.huawei.world.patch_rules(patch);
+        self.journal_huawei("PatchRules", None, None, Asked::default(), Effect::default());
+        Ok(())
+    }
+
     /// The images offered to a project, whatever it answered.
     ///
     /// # Errors
@@ -229,6 +246,7 @@ fn entries(ended: &Ended) -> Vec<Entry> {
         image: image.cloned(),
         job: Some(ended.id.clone()),
         effect,
+        copy: ended.copy.clone(),
         code: ended.code.clone().unwrap_or_else(|| "OK".to_owned()),
         ..Entry::without_request(ended.at, ended.asker.project.as_str(), "JobEffect")
     };

@@ -34,7 +34,8 @@ pub(in crate::simulator) async fn serve(
 async fn answer(State(state): State<Shared>, ConnectInfo(line): ConnectInfo<Line>, request: Request) -> Response {
     let Some(wire) = Wire::read(request, MAX_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
     let name = || format!("{:032x}", rand::random::<u128>());
-    let reply = handle(&mut state.lock(), &wire, &Fresh { request: name(), thing: name() });
+    let fresh = Fresh { request: name(), thing: name(), image: uuid(rand::random()) };
+    let reply = handle(&mut state.lock(), &wire, &fresh);
     if reply.delay_millis > 0 {
         tokio::time::sleep(Duration::from_millis(reply.delay_millis)).await;
     }
@@ -42,6 +43,13 @@ async fn answer(State(state): State<Shared>, ConnectInfo(line): ConnectInfo<Line
         line.cut();
     }
     respond(reply).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// Random bits in the form of a random UUID.
+fn uuid(bits: u128) -> String {
+    let hex = format!("{:032x}", (bits & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62));
+    let part = |from, to| hex.get(from..to).unwrap_or_default().to_owned();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 fn respond(reply: Reply) -> Result<Response, axum::http::Error> {

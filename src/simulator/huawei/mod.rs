@@ -26,10 +26,12 @@ pub use control::MembersOutOfBand;
 pub use recipient::{MemberKind, Recipient};
 pub use rules::Rules;
 pub use world::{
-    Asker, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Member, Order, Phase, Received, Standing, World,
+    Asker, CopyOrder, CopyTo, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Member, Order, Phase, Received,
+    RulesPatch, Standing, World,
 };
 pub use world_file::{
-    Domain, HuaweiFile, ImageSpec, Key, Kind, MemberSpec, MemberStatus, Origin, Project, Site, Status, User,
+    Agency, Domain, HuaweiFile, ImageSpec, Key, Kind, KmsKey, MemberSpec, MemberStatus, Origin, Project, Seconds, Site,
+    Status, User, Vault,
 };
 
 use super::journal::{Asked, Cut, Entry, Provider};
@@ -68,6 +70,8 @@ struct Fresh {
     request: String,
     /// For a job or a token.
     thing: String,
+    /// For an image.
+    image: String,
 }
 
 /// What to send back, and how.
@@ -181,6 +185,7 @@ fn take_step(
                 now,
                 members_as_of: now.checked_sub(lag).unwrap_or(now),
                 fresh: &fresh.thing,
+                fresh_image: &fresh.image,
                 doom,
                 slow_millis: millis(|fault| if let Then::JobSlow { millis } = fault { Some(*millis) } else { None }),
             };
@@ -228,6 +233,7 @@ fn entry(wire: &Wire, asking: Asking, caller: Option<&Caller>, time: Timestamp, 
         image: asking.images.first().cloned(),
         job: done.and_then(|done| done.job.clone()).or(named),
         effect: done.and_then(|done| done.effect.clone().if_any()),
+        copy: done.and_then(|done| done.copy.clone()),
         status: if outcome.cut == Cut::None { status } else { 0 },
         code: code.to_owned(),
         cut: outcome.cut,

@@ -7,6 +7,7 @@ use super::recipient::Recipient;
 use super::route::Operation;
 use super::world::{Asker, Doom, Member, Order, Submission, World};
 use super::{answers, iam, rules};
+use crate::simulator::journal::Replica;
 use crate::simulator::names::{AccountId, ImageId};
 use crate::simulator::rules::Refusal;
 use crate::simulator::world::Effect;
@@ -26,6 +27,8 @@ pub(super) struct Done {
     pub(super) job: Option<String>,
     /// What changed at once, in which image.
     pub(super) effect: Effect,
+    /// The copy that was begun.
+    pub(super) copy: Option<Replica>,
 }
 
 impl Done {
@@ -49,6 +52,8 @@ pub(super) struct Call<'a> {
     pub(super) members_as_of: Timestamp,
     /// An id or token not used before.
     pub(super) fresh: &'a str,
+    /// An image id not used before.
+    pub(super) fresh_image: &'a str,
     pub(super) doom: Option<Doom>,
     pub(super) slow_millis: u64,
 }
@@ -144,8 +149,13 @@ impl Call<'_> {
                 Ok(Done { effect, ..Done::no_content() })
             }
             _ => {
-                world.submit(asker, order, submission, self.now)?;
-                Ok(Done { job: Some(id.clone()), ..Done::ok(json!({ "job_id": id })) })
+                let copy = if let Order::Copy(order) = order {
+                    Some(world.submit_copy(asker, order, ImageId::from(self.fresh_image), submission, self.now)?)
+                } else {
+                    world.submit(asker, order, submission, self.now)?;
+                    None
+                };
+                Ok(Done { job: Some(id.clone()), copy, ..Done::ok(json!({ "job_id": id })) })
             }
         }
     }
@@ -174,10 +184,14 @@ fn change_one(
     Ok(Done { effect, ..Done::ok(answers::member_row(image, &member)) })
 }
 
-/// The vendor's sister cloud tells of more kinds; the vendor's own page of this one.
+/// The vendor's sister cloud tells of more kinds; the vendor's own page of this one. How it tells of no limit is
+/// unconfirmed.
 fn quota(world: &World, project: &AccountId) -> Value {
-    let quota = world.rules().image_quota;
-    let resource =
-        json!({"type": "image", "used": world.owned_images(project), "quota": quota, "min": 0, "max": 1_000_000});
+    const MOST: u32 = 1_000_000;
+    let quota = match world.rules().image_quota {
+        0 => MOST,
+        quota => quota,
+    };
+    let resource = json!({"type": "image", "used": world.owned_images(project), "quota": quota, "min": 0, "max": MOST});
     json!({"quotas": {"resources": [resource]}})
 }

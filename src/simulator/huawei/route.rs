@@ -20,6 +20,8 @@ pub(super) enum Operation {
     ShowImageQuota,
     ListImages,
     DeleteImage { image: ImageId },
+    CopyInRegion { image: ImageId },
+    CopyCrossRegion { image: ImageId },
     AddMember { image: ImageId },
     UpdateMember { image: ImageId, member: String },
     ListMembers { image: ImageId },
@@ -45,6 +47,8 @@ impl Operation {
             ("PUT", ["v1", "cloudimages", "members"]) => Self::BatchUpdateMembers,
             ("GET", ["v1", "cloudimages", "quota"]) => Self::ShowImageQuota,
             ("GET", ["v1", "cloudimages", "job", id]) => Self::ShowJobProgress { job: (*id).to_owned() },
+            ("POST", ["v1", "cloudimages", id, "copy"]) => Self::CopyInRegion { image: image(id) },
+            ("POST", ["v1", "cloudimages", id, "cross_region_copy"]) => Self::CopyCrossRegion { image: image(id) },
             ("GET", ["v1", own, "jobs", id]) => Self::ShowJob { project: project(own), job: (*id).to_owned() },
             ("GET", ["v1", own, "cloudimages", id, "members"]) => {
                 Self::ListImageMembers { project: project(own), image: image(id) }
@@ -86,6 +90,8 @@ impl Operation {
             Self::ShowImageQuota => "ShowImageQuota",
             Self::ListImages => "ListImages",
             Self::DeleteImage { .. } => "GlanceDeleteImage",
+            Self::CopyInRegion { .. } => "CopyImageInRegion",
+            Self::CopyCrossRegion { .. } => "CopyImageCrossRegion",
             Self::AddMember { .. } => "GlanceAddImageMember",
             Self::UpdateMember { .. } => "GlanceUpdateImageMember",
             Self::ListMembers { .. } => "GlanceListImageMembers",
@@ -100,6 +106,8 @@ impl Operation {
             Self::ListImageMembers { image, .. }
             | Self::ShowImageMember { image, .. }
             | Self::DeleteImage { image }
+            | Self::CopyInRegion { image }
+            | Self::CopyCrossRegion { image }
             | Self::AddMember { image }
             | Self::UpdateMember { image, .. }
             | Self::ListMembers { image }

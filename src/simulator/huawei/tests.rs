@@ -6,6 +6,7 @@ use crate::simulator::world_file::WorldFile;
 use serde_json::json;
 
 mod callers;
+mod copies;
 mod lists;
 mod storms;
 
@@ -74,7 +75,8 @@ fn wire(state: &State, method: &str, path: &str, body: &str, extra: &[(&str, &st
 
 fn send(state: &mut State, wire: &Wire) -> Reply {
     let thing = format!("{:032x}", state.journal.last());
-    handle(state, wire, &Fresh { request: "ID".to_owned(), thing })
+    let image = format!("ab5e17ed-0000-4000-8000-{:012x}", state.journal.last());
+    handle(state, wire, &Fresh { request: "ID".to_owned(), thing, image })
 }
 
 fn call(state: &mut State, (ak, sk): (&str, &str), method: &str, path: &str, body: &Value) -> (u16, Value) {

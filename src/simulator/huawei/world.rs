@@ -1,14 +1,17 @@
 //! The world of Huawei Cloud: domains, projects, images, members. A pure state machine: time comes in as an argument, and
 //! nothing here knows of HTTP, weather or journal. What a call would change is planned in `world/plan.rs`, jobs carry it
-//! out in `world/jobs.rs`, and what goes around the rules is in `world/backdoor.rs`.
+//! out in `world/jobs.rs`, copies of images are in `world/copies.rs`, and what goes around the rules is in
+//! `world/backdoor.rs`.
 
 mod backdoor;
+mod copies;
 mod jobs;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use backdoor::{DomainPatch, ImagePatch, KeyPatch, Received};
+pub use backdoor::{DomainPatch, ImagePatch, KeyPatch, Received, RulesPatch};
+pub use copies::{CopyOrder, CopyTo};
 pub use jobs::{Asker, Ended, Job, Phase};
 pub use plan::Order;
 
@@ -48,6 +51,8 @@ pub struct Image {
     /// Members as they were from each instant on, oldest first; the last is the present.
     history: VecDeque<(Timestamp, Vec<Member>)>,
     deleting: bool,
+    /// A copy that is not shown before its end.
+    hidden: bool,
 }
 
 impl Image {
@@ -171,7 +176,7 @@ impl World {
     pub fn standing(&self, image: &Image, project: &AccountId) -> Option<Standing> {
         let here = self.places.get(project).is_some_and(|place| place.region == image.region);
         match image.spec.origin {
-            _ if !here => None,
+            _ if !here || image.hidden => None,
             Origin::Gold => Some(Standing::Gold),
             Origin::Market => Some(Standing::Market),
             Origin::Private if image.spec.project == *project => Some(Standing::Own),

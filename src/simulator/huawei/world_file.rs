@@ -3,7 +3,7 @@
 use super::recipient::{MemberKind, Recipient};
 use super::rules::Rules;
 use crate::simulator::names::{AccountId, ImageId, RegionId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -62,6 +62,82 @@ pub struct Domain {
     /// Whether it was closed: unknown as a recipient, its keys and users as well. Default false.
     #[serde(default)]
     pub closed: bool,
+    /// Its agencies for the image service. Default none: nothing is copied to another region.
+    #[serde(default)]
+    pub agencies: Vec<Agency>,
+    /// Its keys to encrypt images with. Default none.
+    #[serde(default)]
+    pub kms_keys: Vec<KmsKey>,
+}
+
+/// A cloud service agency: by it the image service acts in the account's name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Agency {
+    /// Its name.
+    pub name: String,
+    /// The projects in which it is IMS Administrator. Default none.
+    #[serde(default)]
+    pub projects: Vec<AccountId>,
+}
+
+/// A key of the key management service, in all regions of its domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KmsKey {
+    /// Its id.
+    pub id: String,
+    /// Default false.
+    #[serde(default)]
+    pub disabled: bool,
+}
+
+/// A backup vault.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Vault {
+    /// Its id.
+    pub id: String,
+    /// The code with which it takes no copy: `IMG.0182` where it is full, `IMG.0185` at its limit, `IMG.0188` unavailable,
+    /// `IMG.0189` not for replication, `IMG.0193` of the wrong kind. Default none: it takes them.
+    #[serde(default)]
+    pub code: Option<String>,
+}
+
+/// A span of time written as a number of seconds, whole or not, from 0 to one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Seconds(SignedDuration);
+
+impl Seconds {
+    /// The longest, in seconds.
+    const MAX: f64 = 86_400.0;
+
+    /// So many seconds, of which one may write no more than fit a day.
+    pub(super) fn whole(seconds: u16) -> Self {
+        Self(SignedDuration::from_secs(i64::from(seconds)))
+    }
+
+    /// The span.
+    pub fn span(self) -> SignedDuration {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, String> {
+        let fits = (0.0..=Self::MAX).contains(&seconds);
+        let span = fits.then(|| SignedDuration::try_from_secs_f64(seconds).ok()).flatten();
+        span.map(Self).ok_or_else(|| format!("{seconds} is not from 0 to {} seconds", Self::MAX))
+    }
+}
+
+impl From<Seconds> for f64 {
+    fn from(seconds: Seconds) -> Self {
+        seconds.0.as_secs_f64()
+    }
 }
 
 /// An access key.
@@ -107,6 +183,9 @@ pub struct Project {
     /// Its name. Default the region's, as that of a region's own project is.
     #[serde(default)]
     pub name: Option<String>,
+    /// Its backup vaults, for full-ECS images copied into it. Default none.
+    #[serde(default)]
+    pub vaults: Vec<Vault>,
 }
 
 impl Project {
@@ -280,6 +359,31 @@ pub struct ImageSpec {
     /// When it was made. Default: when the world was loaded.
     #[serde(default)]
     pub created: Option<Timestamp>,
+    /// Its size, which is also its least disk, in GiB. Default 40.
+    #[serde(default = "forty", rename = "sizeGiB")]
+    pub size_gib: u32,
+    /// Its description. Default empty.
+    #[serde(default)]
+    pub description: String,
+    /// The image it is a copy of. Default none.
+    #[serde(default)]
+    pub parent: Option<ImageId>,
+    /// The key it is encrypted with. Default: some key, where it is encrypted.
+    #[serde(default)]
+    pub cmk_id: Option<String>,
+    /// The code with which copies of it fail, at six tenths of their time. Default none: they do not.
+    #[serde(default)]
+    pub copies_fail: Option<String>,
+    /// How long a copy of it takes, in seconds. Default as the rules say.
+    #[serde(default)]
+    pub copy_seconds: Option<Seconds>,
+    /// Whether a copy of it is listed only from the end of its job on. Default as the rules say.
+    #[serde(default)]
+    pub copy_shown_late: Option<bool>,
+}
+
+fn forty() -> u32 {
+    40
 }
 
 fn yes() -> bool {

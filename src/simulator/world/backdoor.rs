@@ -1,11 +1,10 @@
 //! Changes that go around the vendor's rules: loading, dumping, and what the control API does out of band.
 
-use super::{Effect, Grant, Image, World, distinct, effect_on, grants_after};
+use super::{Effect, Image, World, distinct, effect_on, grants_after};
 use crate::simulator::names::{AccountId, ImageId};
 use crate::simulator::world_file::{Encryption, ImageSpec, Origin, Status, WorldFile};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::VecDeque;
 
 /// Changes to an image; what is absent stays.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -25,6 +24,13 @@ pub struct ImagePatch {
     pub encryption: Option<Encryption>,
     /// New name.
     pub name: Option<String>,
+    /// New size, in GiB.
+    #[serde(rename = "sizeGiB")]
+    pub size_gib: Option<u64>,
+    /// Whether copies of it fail; true also for those under way.
+    pub copies_fail: Option<bool>,
+    /// How long copies of it take that begin from now on, in seconds.
+    pub copy_seconds: Option<u32>,
     /// True deletes it, shared or not.
     #[serde(default)]
     pub delete: bool,
@@ -50,6 +56,23 @@ pub struct KeyPatch {
 pub struct AccountPatch {
     /// Whether it is closed.
     pub closed: Option<bool>,
+    /// Most private images it may have.
+    pub private_images: Option<usize>,
+}
+
+/// Changes to the rules on copies; what is absent stays.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RulesPatch {
+    /// How long copies take that begin from now on, in seconds.
+    pub copy_seconds: Option<u32>,
+    /// Most copies at once of an account to a region.
+    pub copies_at_once: Option<usize>,
+    /// Most private images of an account.
+    pub private_images: Option<usize>,
+    /// Largest image that is copied, in GiB.
+    #[serde(rename = "copySizeGiB")]
+    pub copy_size_gib: Option<u64>,
 }
 
 impl Image {
@@ -92,10 +115,7 @@ impl World {
             return Err(format!("image {} is there twice", spec.id));
         }
         spec.created.get_or_insert(now);
-        let grants: Vec<_> =
-            distinct(spec.shared_with.iter()).into_iter().map(|account| Grant { account, since: now }).collect();
-        let history = VecDeque::from([(now, grants.clone())]);
-        self.images.insert(spec.id.clone(), Image { spec, grants, history });
+        self.images.insert(spec.id.clone(), Image::new(spec, now));
         Ok(())
     }
 
@@ -114,10 +134,19 @@ impl World {
         Some(effect)
     }
 
-    /// Changes an image without asking any rule; `None` when there is no such image.
-    pub fn patch_image(&mut self, id: &ImageId, patch: ImagePatch) -> Option<Effect> {
+    /// Changes an image without asking any rule; `None` when there is no such image. A copy under way that gets a status
+    /// goes on no more.
+    pub fn patch_image(&mut self, id: &ImageId, patch: ImagePatch, now: Timestamp) -> Option<Effect> {
         if patch.delete {
-            return self.images.remove(id).map(|_| Effect { deleted: true, ..Effect::default() });
+            self.images.remove(id)?;
+            self.image_left(id, now);
+            return Some(Effect { deleted: true, ..Effect::default() });
+        }
+        if patch.status.is_some() {
+            self.drop_copy(id, now);
+        }
+        if patch.copies_fail == Some(true) {
+            self.doom_copies_of(id, now);
         }
         let spec = &mut self.images.get_mut(id)?.spec;
         let published = patch.public.filter(|public| *public != spec.public);
@@ -127,6 +156,9 @@ impl World {
         spec.copying = patch.copying.unwrap_or(spec.copying);
         spec.public = patch.public.unwrap_or(spec.public);
         spec.encryption = patch.encryption.unwrap_or(spec.encryption);
+        spec.size_gib = patch.size_gib.unwrap_or(spec.size_gib);
+        spec.copies_fail = patch.copies_fail.unwrap_or(spec.copies_fail);
+        spec.copy_seconds = patch.copy_seconds.or(spec.copy_seconds);
         if let Some(name) = patch.name {
             spec.name = name;
         }
@@ -152,7 +184,18 @@ impl World {
     pub fn patch_account(&mut self, id: &AccountId, patch: AccountPatch) -> bool {
         let Some(account) = self.accounts.get_mut(id) else { return false };
         account.closed = patch.closed.unwrap_or(account.closed);
+        account.private_images = patch.private_images.or(account.private_images);
         true
+    }
+
+    /// Changes the rules on copies; queued copies for which there is now room begin.
+    pub fn patch_rules(&mut self, patch: RulesPatch, now: Timestamp) {
+        let rules = &mut self.rules;
+        rules.copy_seconds = patch.copy_seconds.unwrap_or(rules.copy_seconds);
+        rules.copies_at_once = patch.copies_at_once.unwrap_or(rules.copies_at_once);
+        rules.private_images = patch.private_images.or(rules.private_images);
+        rules.copy_size_gib = patch.copy_size_gib.or(rules.copy_size_gib);
+        self.start_all_queued(now);
     }
 
     /// Whether there is such an account, closed or not.

@@ -2,6 +2,9 @@
 
 use super::*;
 
+mod copies;
+mod copy_rules;
+
 const OWNER: &str = "1000000000000000";
 const REGION: &str = "cn-hangzhou";
 
@@ -50,7 +53,7 @@ fn change_as(world: &mut World, caller: &str, change: &SharingChange) -> Result<
 
 fn delete(world: &mut World, force: bool) -> Result<Effect, String> {
     let (caller, region, id) = (AccountId::from(OWNER), RegionId::from(REGION), ImageId::from("m-golden"));
-    world.delete_image(&caller, &region, &id, force, false).map_err(|refusal| refusal.code)
+    world.delete_image(&caller, &region, &id, force, false, at(200)).map_err(|refusal| refusal.code)
 }
 
 fn recipients(world: &World) -> Vec<AccountId> {
@@ -112,7 +115,7 @@ fn one_bad_recipient_fails_the_whole_call() {
 #[test]
 fn a_closed_account_cannot_receive_but_can_be_removed() {
     let mut world = world("", &image(&shared_with(1..=1)));
-    world.patch_account(&account(1), AccountPatch { closed: Some(true) });
+    world.patch_account(&account(1), AccountPatch { closed: Some(true), ..AccountPatch::default() });
     assert_eq!(change(&mut world, accounts(1..=1), vec![]), Err("InvalidAccount.NotFound".to_owned()));
     assert_eq!(change(&mut world, vec![], accounts(1..=1)).unwrap().removed, accounts(1..=1));
 }

@@ -3,8 +3,10 @@
 use super::plan::Step;
 use super::{Image, Place, World};
 use crate::simulator::huawei::recipient::{Recipient, is_hex_id, is_urn, is_uuid};
-use crate::simulator::huawei::world_file::{Domain, HuaweiFile, ImageSpec, MemberSpec, Origin, Status};
-use crate::simulator::names::{AccountId, ImageId};
+use crate::simulator::huawei::world_file::{
+    Agency, Domain, HuaweiFile, ImageSpec, KmsKey, MemberSpec, Origin, Seconds, Status,
+};
+use crate::simulator::names::{AccountId, ImageId, RegionId};
 use crate::simulator::world::Effect;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,12 @@ pub struct ImagePatch {
     pub from_cbr: Option<bool>,
     /// New name.
     pub name: Option<String>,
+    /// The code with which copies of it fail, also those under way that are not that far yet; empty for none.
+    pub copies_fail: Option<String>,
+    /// How long a copy of it takes.
+    pub copy_seconds: Option<Seconds>,
+    /// Whether a copy of it is listed only from the end of its job on.
+    pub copy_shown_late: Option<bool>,
     /// True deletes it at once, shared or not.
     #[serde(default)]
     pub delete: bool,
@@ -44,11 +52,29 @@ pub struct KeyPatch {
 }
 
 /// Changes to a domain; what is absent stays.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DomainPatch {
     /// Whether it is closed.
     pub closed: Option<bool>,
+    /// Its agencies, all of them.
+    pub agencies: Option<Vec<Agency>>,
+    /// Its keys to encrypt images with, all of them.
+    pub kms_keys: Option<Vec<KmsKey>>,
+}
+
+/// Changes to the rules of copying; what is absent stays.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RulesPatch {
+    /// How long a copy takes.
+    pub copy_seconds: Option<Seconds>,
+    /// Whether the image a copy makes is listed only from the end of its job on.
+    pub copy_shown_late: Option<bool>,
+    /// Custom images one project may have.
+    pub image_quota: Option<u32>,
+    /// Most copies to other regions an account may have under way.
+    pub cross_region_copies: Option<usize>,
 }
 
 /// An image a project was offered, and through which members.
@@ -62,6 +88,11 @@ pub struct Received {
 }
 
 impl Image {
+    /// An image without members.
+    pub(super) fn new(spec: ImageSpec, region: RegionId) -> Self {
+        Self { spec, region, members: Vec::new(), history: VecDeque::new(), deleting: false, hidden: false }
+    }
+
     fn dump(&self) -> ImageSpec {
         let spec = |member: &super::Member| MemberSpec {
             kind: member.recipient.kind,
@@ -107,6 +138,10 @@ impl World {
         if let Some(urn) = domain.organizations.iter().find(|urn| !is_urn(urn.as_str())) {
             return Err(format!("domain {id}: {urn} is no URN of an organization"));
         }
+        let own = |id: &AccountId| domain.projects.iter().any(|project| project.id == *id);
+        if let Some(agency) = domain.agencies.iter().find(|agency| !agency.projects.iter().all(own)) {
+            return Err(format!("domain {id}: agency {} is for a project that is not the domain's", agency.name));
+        }
         for project in &domain.projects {
             if !is_hex_id(project.id.as_str()) {
                 return Err(format!("project {} is not 32 lower-case hexadecimal digits", project.id));
@@ -149,7 +184,7 @@ impl World {
         }
         spec.created.get_or_insert(now);
         let members = std::mem::take(&mut spec.members);
-        let image = Image { spec, region, members: Vec::new(), history: VecDeque::new(), deleting: false };
+        let image = Image::new(spec, region);
         if self.images.contains_key(&id) {
             return Err(format!("image {id} is there twice"));
         }
@@ -211,6 +246,11 @@ impl World {
         if let Some(name) = patch.name {
             spec.name = name;
         }
+        if let Some(code) = patch.copies_fail {
+            spec.copies_fail = Some(code).filter(|code| !code.is_empty());
+        }
+        spec.copy_seconds = patch.copy_seconds.or(spec.copy_seconds);
+        spec.copy_shown_late = patch.copy_shown_late.or(spec.copy_shown_late);
         Some(Effect::default())
     }
 
@@ -233,7 +273,22 @@ impl World {
     pub fn patch_domain(&mut self, id: &AccountId, patch: DomainPatch) -> bool {
         let Some(domain) = self.domains.get_mut(id) else { return false };
         domain.closed = patch.closed.unwrap_or(domain.closed);
+        if let Some(agencies) = patch.agencies {
+            domain.agencies = agencies;
+        }
+        if let Some(keys) = patch.kms_keys {
+            domain.kms_keys = keys;
+        }
         true
+    }
+
+    /// Changes the rules of copying.
+    pub fn patch_rules(&mut self, patch: RulesPatch) {
+        let rules = &mut self.rules;
+        rules.copy_seconds = patch.copy_seconds.unwrap_or(rules.copy_seconds);
+        rules.copy_shown_late = patch.copy_shown_late.unwrap_or(rules.copy_shown_late);
+        rules.image_quota = patch.image_quota.unwrap_or(rules.image_quota);
+        rules.cross_region_copies = patch.cross_region_copies.unwrap_or(rules.cross_region_copies);
     }
 
     /// The images offered to a project, whatever it answered; `None` when there is no such project.

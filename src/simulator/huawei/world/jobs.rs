@@ -2,8 +2,10 @@
 //! again when it ends; what it comes to then is all or nothing, but for the weather.
 
 use super::World;
+use super::copies::Copying;
 use super::plan::Order;
 use crate::simulator::huawei::rules;
+use crate::simulator::journal::Replica;
 use crate::simulator::names::{AccountId, ImageId, RegionId};
 use crate::simulator::rules::Refusal;
 use crate::simulator::world::Effect;
@@ -69,19 +71,20 @@ impl Phase {
 /// A job.
 #[derive(Debug, Clone)]
 pub struct Job {
-    asker: Asker,
-    order: Order,
-    begin: Timestamp,
-    end: Timestamp,
-    doom: Option<Doom>,
-    outcome: Option<Outcome>,
+    pub(super) asker: Asker,
+    pub(super) order: Order,
+    pub(super) begin: Timestamp,
+    pub(super) end: Timestamp,
+    pub(super) doom: Option<Doom>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) copying: Option<Copying>,
 }
 
 #[derive(Debug, Clone)]
-struct Outcome {
-    refusal: Option<Refusal>,
+pub(super) struct Outcome {
+    pub(super) refusal: Option<Refusal>,
     /// The images all of whose steps were taken.
-    done: Vec<ImageId>,
+    pub(super) done: Vec<ImageId>,
 }
 
 impl Job {
@@ -105,15 +108,32 @@ impl Job {
         self.outcome.as_ref().map(|_| self.end)
     }
 
-    /// Where it stands; the first third of its time it has not begun.
+    /// Where it stands; the first third of its time it has not begun, a copy the first tenth.
     pub fn phase(&self, now: Timestamp) -> Phase {
         let waiting = self.end.duration_since(self.begin).checked_div(3).unwrap_or_default();
-        match &self.outcome {
-            Some(Outcome { refusal: None, .. }) => Phase::Success,
-            Some(_) => Phase::Fail,
-            None if now.duration_since(self.begin) < waiting => Phase::Init,
-            None => Phase::Running,
+        match (&self.outcome, &self.copying) {
+            (Some(Outcome { refusal: None, .. }), _) => Phase::Success,
+            (Some(_), _) => Phase::Fail,
+            (None, Some(copying)) if copying.is_waiting() => Phase::Init,
+            (None, None) if now.duration_since(self.begin) < waiting => Phase::Init,
+            (None, _) => Phase::Running,
         }
+    }
+
+    /// How much of it is done, in percent; of a copy that failed, how far it came.
+    pub fn percent(&self, now: Timestamp) -> u8 {
+        match (self.phase(now), &self.copying) {
+            (Phase::Init, _) => 0,
+            (Phase::Running, None) => 50,
+            (Phase::Running, Some(copying)) => copying.percent(self.begin, now),
+            (Phase::Fail, Some(copying)) => copying.percent(self.begin, self.end),
+            (Phase::Success | Phase::Fail, _) => 100,
+        }
+    }
+
+    /// The image a copy makes.
+    pub fn copied(&self) -> Option<&ImageId> {
+        self.copying.as_ref().map(Copying::image)
     }
 
     /// Why it failed, if it did.
@@ -142,17 +162,19 @@ pub struct Ended {
     pub effects: Vec<(ImageId, Effect)>,
     /// Its error code, if it failed.
     pub code: Option<String>,
+    /// What a copy made, or was to make.
+    pub copy: Option<Replica>,
 }
 
 /// The jobs there are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Jobs {
-    all: BTreeMap<String, Job>,
-    /// Under way, by when they end and then by when they were asked for.
-    due: BTreeSet<(Timestamp, u64, String)>,
+    pub(super) all: BTreeMap<String, Job>,
+    /// Under way, by when they end (a copy: when something next befalls it) and then by when they were asked for.
+    pub(super) due: BTreeSet<(Timestamp, u64, String)>,
     /// Ended, oldest first.
     ended: VecDeque<String>,
-    count: u64,
+    pub(super) count: u64,
 }
 
 impl World {
@@ -212,7 +234,7 @@ impl World {
         let end = now.checked_add(SignedDuration::from_millis(took)).unwrap_or(now);
         self.jobs.count += 1;
         self.jobs.due.insert((end, self.jobs.count, id.clone()));
-        let job = Job { asker: asker.clone(), order, begin: now, end, doom, outcome: None };
+        let job = Job { asker: asker.clone(), order, begin: now, end, doom, outcome: None, copying: None };
         self.jobs.all.insert(id, job);
         Ok(())
     }
@@ -223,11 +245,22 @@ impl World {
         job.filter(|job| !matches!(job.order, Order::Delete { .. }))
     }
 
-    /// Ends the next job that is due by `now`, if there is one: its steps are taken as of its own end.
+    /// Ends the next job that is due by `now`, if there is one: its steps are taken as of its own end. Copies that are
+    /// not at their end move on meanwhile, all in the order of time.
     pub fn end_next(&mut self, now: Timestamp) -> Option<Ended> {
-        let next = self.jobs.due.first().filter(|(end, _, _)| *end <= now).cloned()?;
-        self.jobs.due.remove(&next);
-        let (at, _, id) = next;
+        while let Some(next) = self.jobs.due.first().filter(|(at, _, _)| *at <= now).cloned() {
+            self.jobs.due.remove(&next);
+            let (at, count, id) = next;
+            let copies = self.jobs.all.get(&id).is_some_and(|job| job.copying.is_some());
+            let ended = if copies { self.move_copy_on(id, count, at) } else { self.end_job(id, at) };
+            if ended.is_some() {
+                return ended;
+            }
+        }
+        None
+    }
+
+    fn end_job(&mut self, id: String, at: Timestamp) -> Option<Ended> {
         let Job { asker, order, doom, .. } = self.jobs.all.get(&id)?.clone();
         let (mut steps, mut refusal) = match self.plan(&asker.project, &order) {
             Ok(steps) => (steps, None),
@@ -250,10 +283,10 @@ impl World {
             job.outcome = Some(outcome);
         }
         self.forget_old_jobs(id.clone());
-        Some(Ended { id, asker, at, images: order.images().to_vec(), effects, code })
+        Some(Ended { id, asker, at, images: order.images().to_vec(), effects, code, copy: None })
     }
 
-    fn forget_old_jobs(&mut self, ended: String) {
+    pub(super) fn forget_old_jobs(&mut self, ended: String) {
         self.jobs.ended.push_back(ended);
         while self.jobs.all.len() > rules::MAX_JOBS
             && let Some(oldest) = self.jobs.ended.pop_front()

@@ -1,6 +1,7 @@
 //! What a call on members would change: every rule is asked here, nothing is changed. A plan is a list of steps, in the
 //! order of the request; carrying them out is for `apply`, whole or, by the weather, only the first few.
 
+use super::copies::CopyOrder;
 use super::{Image, Member, Standing, World};
 use crate::simulator::huawei::recipient::{self, MemberKind, Recipient};
 use crate::simulator::huawei::rules;
@@ -42,6 +43,8 @@ pub enum Order {
         /// Which.
         image: ImageId,
     },
+    /// Make a private image of an image.
+    Copy(CopyOrder),
 }
 
 impl Order {
@@ -50,6 +53,7 @@ impl Order {
         match self {
             Self::Add { images, .. } | Self::Remove { images, .. } | Self::Answer { images, .. } => images,
             Self::Delete { image } => std::slice::from_ref(image),
+            Self::Copy(order) => std::slice::from_ref(&order.source),
         }
     }
 }
@@ -92,6 +96,8 @@ impl World {
                 .map(|_| Step { image: image.clone(), change: Change::Delete })
                 .into_iter()
                 .collect()),
+            // A copy changes no image that is there; see `copies`.
+            Order::Copy(_) => Ok(Vec::new()),
         }
     }
 
@@ -204,6 +210,9 @@ impl World {
         };
         if image.spec.protected {
             return Err(rules::PROTECTED.about(id.as_str()));
+        }
+        if matches!(image.spec.status, Status::Queued | Status::Saving) {
+            return Err(rules::IMAGE_CREATING.about(image.spec.status.word()));
         }
         if image.members.iter().any(|member| member.recipient.kind != MemberKind::Project) {
             let code = self.rules.delete_shared_code.clone();
@@ -334,7 +343,8 @@ impl Change {
     }
 }
 
-fn usable(image: &Image) -> Result<(), Refusal> {
+/// Checks whether an image is ready to be offered, taken or copied.
+pub(super) fn usable(image: &Image) -> Result<(), Refusal> {
     match image.spec.status {
         _ if image.deleting => Err(rules::IMAGE_UNAVAILABLE.about("being deleted")),
         Status::Active => Ok(()),

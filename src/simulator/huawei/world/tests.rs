@@ -276,7 +276,7 @@ fn a_recipient_must_exist_and_be_served_in_the_images_region() {
     assert_eq!(code(&mut world, &owner(), add(named(MemberKind::Domain, EUROPEAN))), "IMG.0177");
     let stranger = UNIT.replace("o-acme", "o-other");
     assert_eq!(code(&mut world, &owner(), add(named(MemberKind::Organization, &stranger))), "IMG.0108");
-    world.patch_domain(&AccountId::from(CROWD), DomainPatch { closed: Some(true) });
+    world.patch_domain(&AccountId::from(CROWD), DomainPatch { closed: Some(true), ..DomainPatch::default() });
     assert_eq!(code(&mut world, &owner(), add(projects(1..=1))), "IMG.0108");
 }
 
