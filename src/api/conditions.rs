@@ -15,6 +15,8 @@ pub const SHARED: &str = "Shared";
 pub const ACCEPTED: &str = "Accepted";
 /// The images that others share with an account could be listed.
 pub const LISTED: &str = "Listed";
+/// The copy that an `ImageReplica` asks for is made.
+pub const REPLICATED: &str = "Replicated";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
 pub const DELETABLE: &str = "Deletable";
 
@@ -43,6 +45,36 @@ pub enum Reason {
     AwaitingAnswer,
     /// Nobody shares the image with this account yet.
     NotOffered,
+    /// The copy is made, and a `CloudImage` stands for it.
+    Replicated,
+    /// The copy is being made.
+    Copying,
+    /// A copy that is not wanted any more is being ended and removed.
+    Clearing,
+    /// The image to copy is not there yet, or any more.
+    SourceNotReady,
+    /// A received image must be accepted before it can be copied.
+    NotAccepted,
+    /// A received image can only be copied in its own region.
+    CrossRegionNeedsOwnImage,
+    /// The image cannot be copied as it is, or not by this way.
+    ImageNotCopyable,
+    /// The image is larger than what can be copied there.
+    ImageTooLarge,
+    /// Something else has the name that was asked for.
+    NameTaken,
+    /// The cloud does not take the name that was asked for.
+    NameInvalid,
+    /// The agency or project for a copy to another region is missing or refused.
+    AgencyRequired,
+    /// The encryption key is refused.
+    KeyRefused,
+    /// The account holds as many private images as it may.
+    ImageLimit,
+    /// A field of the destination does not go with this cloud or this source.
+    DestinationRefused,
+    /// The copy failed at the cloud.
+    CopyFailed,
     /// The owner took the image back.
     Revoked,
     /// The image comes from another owner than the one that is trusted.
@@ -81,6 +113,8 @@ pub enum Reason {
     ImageDeleting,
     /// `ImageShares` still name the image.
     ShareExists,
+    /// The `ImageReplica` that is to remove the image when it goes is still there.
+    ReplicaExists,
     /// Recipients nobody here asked for, or retained ones, still have the image.
     UnmanagedRecipients,
     /// Servers still use the image.

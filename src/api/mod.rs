@@ -10,6 +10,7 @@ pub mod acceptance;
 pub mod cloud_account;
 pub mod cloud_image;
 pub mod conditions;
+pub mod image_replica;
 pub mod image_share;
 pub mod limits;
 pub mod references;
@@ -21,6 +22,7 @@ use kube::CustomResourceExt;
 pub use acceptance::SharedImageAcceptance;
 pub use cloud_account::CloudAccount;
 pub use cloud_image::CloudImage;
+pub use image_replica::ImageReplica;
 pub use image_share::ImageShare;
 pub use shared_image::SharedImage;
 
@@ -35,7 +37,14 @@ pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at"
 
 /// Every custom resource definition, in the order a person would read them.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    vec![CloudAccount::crd(), CloudImage::crd(), ImageShare::crd(), SharedImageAcceptance::crd(), SharedImage::crd()]
+    vec![
+        CloudAccount::crd(),
+        CloudImage::crd(),
+        ImageShare::crd(),
+        SharedImageAcceptance::crd(),
+        ImageReplica::crd(),
+        SharedImage::crd(),
+    ]
 }
 
 /// The definitions as files: name and YAML of each. The committed ones under `crds/` are these.

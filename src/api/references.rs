@@ -18,6 +18,14 @@ pub struct AccountRef {
     pub name: String,
 }
 
+/// Names a `CloudImage` of the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LocalImageRef {
+    /// Name of the `CloudImage`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
 /// Names a `CloudImage`, of this namespace unless another one is given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImageRef {

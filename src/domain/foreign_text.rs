@@ -1,9 +1,17 @@
 //! Text that somebody else wrote, made safe for a person's terminal and for status.
 
+/// Longest image name kept in status, in characters.
+const IMAGE_NAME_CHARS_MAX: usize = 128;
+
 /// The text without anything that moves, colours, hides or reorders what a terminal shows; at most `chars_max` characters.
 /// Each such character becomes `\u{FFFD}`, so that its loss can be seen.
 pub fn plain(text: &str, chars_max: usize) -> String {
     text.chars().take(chars_max).map(|c| if is_plain(c) { c } else { '\u{FFFD}' }).collect()
+}
+
+/// An image's name as a cloud tells it, for status; `None` where it has none.
+pub fn image_name(text: &str) -> Option<String> {
+    Some(plain(text, IMAGE_NAME_CHARS_MAX)).filter(|name| !name.is_empty())
 }
 
 fn is_plain(c: char) -> bool {

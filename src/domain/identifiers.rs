@@ -91,6 +91,44 @@ identifier!(
     VaultId, "a vault id (letters, digits, '-')", |t| t.len() <= 64 && is_plain(t, b"-")
 );
 
+identifier!(
+    /// A key of a vendor's key service, as `08c33a6f-4e0a-4a1b-9f7b-7a5d1e2f3a4b`.
+    KeyId, "a key id (letters, digits, '-', '_', '/')", |t| t.len() <= 128 && is_plain(t, b"-_/")
+);
+identifier!(
+    /// An agency that lets the image service write into another region (Huawei).
+    AgencyName, "an agency's name (up to 64 letters, digits, ' ', '-', '_', '.')", |t| t.len() <= 64 && is_plain(t, b" -_.")
+);
+identifier!(
+    /// A project by its name, as `cn-north-4` or `cn-north-4_team` (Huawei).
+    ProjectName, "a project's name (up to 64 letters, digits, '-', '_')", |t| t.len() <= 64 && is_plain(t, b"-_")
+);
+identifier!(
+    /// The uid of a Kubernetes object: what marks at a cloud that something was made for it.
+    ObjectUid, "an object's uid (up to 48 letters, digits, '-')", |t| t.len() <= 48 && is_plain(t, b"-")
+);
+
+/// The name of an image to be made, as its cloud takes it. Parsed by `Provider::parse_image_name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageName(String);
+
+impl ImageName {
+    pub(super) fn trusted(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The name as the cloud writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What kind of party a recipient is. Clouds differ in which they accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum RecipientKind {

@@ -44,6 +44,8 @@ pub enum ImageKind {
     DataDisk,
     /// A whole server: system and data disks together.
     FullServer,
+    /// An installation medium; it can be shared, not copied (Huawei).
+    Iso,
 }
 
 /// Whether the cloud lets an image have recipients at all.
@@ -74,6 +76,8 @@ pub struct ImageFacts {
     pub from_marketplace: bool,
     /// Whether it may have recipients.
     pub visibility: Visibility,
+    /// Its size in bytes, where the cloud tells.
+    pub size: Option<u64>,
 }
 
 /// What a recipient said to an offer.

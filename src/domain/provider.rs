@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::identifiers::{InvalidIdentifier, PartyId, Recipient, RecipientKind, RegionId};
+use super::identifiers::{ImageName, InvalidIdentifier, PartyId, Recipient, RecipientKind, RegionId};
 
 /// The clouds this operator speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,7 +116,63 @@ const HUAWEI_CHINA_ABROAD: [&str; 3] = ["ap-southeast-1", "ap-southeast-2", "ap-
 /// Regions of Huawei's European site begin so; no other site sells them.
 const HUAWEI_EUROPE: &str = "eu-west-1";
 
+/// How a copy of an image comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyMeans {
+    /// The cloud copies; asked again with the same token it answers the same copy (Alibaba).
+    Token,
+    /// The cloud copies by a job; asked again it makes a second copy (Huawei).
+    Job,
+    /// The image is read from one place and written to the other, under an id of our own choice (`OpenStack`).
+    Stream,
+}
+
 impl Provider {
+    /// How copies are made.
+    pub fn copies_by(self) -> CopyMeans {
+        match self {
+            Self::Alibaba => CopyMeans::Token,
+            Self::Huawei => CopyMeans::Job,
+            Self::OpenStack => CopyMeans::Stream,
+        }
+    }
+
+    /// Parses the name of an image to be made.
+    ///
+    /// Alibaba: 2 to 128 characters, beginning with a letter, of letters, digits, `.`, `:`, `_` and `-`, not beginning with
+    /// `aliyun` or `acs:` (API page of `CopyImage`). Huawei: 1 to 128 letters, digits, spaces, `-`, `_` and `.`, neither
+    /// beginning nor ending with a space (API page of the copy). `OpenStack`: up to 255 characters. Letters of every script
+    /// are letters; what could change a terminal is none.
+    pub fn parse_image_name(self, text: &str) -> Result<ImageName, InvalidIdentifier> {
+        let length = text.chars().count();
+        let of = |others: &str| text.chars().all(|c| c.is_alphanumeric() || others.contains(c));
+        let (fits, wanted) = match self {
+            Self::Alibaba => {
+                let begins = text.chars().next().is_some_and(char::is_alphabetic);
+                let reserved = ["aliyun", "acs:", "http://", "https://"].iter().any(|word| text.starts_with(word));
+                let fits = (2..=128).contains(&length) && begins && !reserved && of(".:_-");
+                (
+                    fits,
+                    "an image name of Alibaba Cloud (2 to 128 letters, digits, '.', ':', '_' and '-', beginning with \
+                        a letter, not with aliyun or acs:)",
+                )
+            }
+            Self::Huawei => {
+                let fits = (1..=128).contains(&length) && text.trim() == text && of(" -_.");
+                (
+                    fits,
+                    "an image name of Huawei Cloud (1 to 128 letters, digits, spaces, '-', '_' and '.', no space at \
+                        either end)",
+                )
+            }
+            Self::OpenStack => {
+                let fits = (1..=255).contains(&length) && text.trim() == text && of(" .:_-+()[]/@,=~#");
+                (fits, "an image name (1 to 255 letters, digits, spaces and plain punctuation, no space at either end)")
+            }
+        };
+        if fits { Ok(ImageName::trusted(text)) } else { Err(InvalidIdentifier::new(text, wanted)) }
+    }
+
     /// The provider's published rules.
     pub fn rules(self) -> Rules {
         match self {
@@ -192,14 +248,6 @@ impl Provider {
             RecipientKind::Organization => organization(id)?,
         };
         Ok(Recipient { kind, id })
-    }
-
-    /// Whether an account, once named, may belong to a site.
-    pub fn has_site(self, site: Site) -> bool {
-        match self {
-            Self::Alibaba => site != Site::Europe,
-            Self::Huawei | Self::OpenStack => true,
-        }
     }
 }
 

@@ -62,9 +62,23 @@ pub fn held_by_unreadable(unreadable: &[String]) -> Option<Trouble> {
     })
 }
 
-/// Decides about a `CloudImage` that is being deleted. `window`: how far apart two absent reads must be.
+/// The `ImageReplica` that takes the image along when it goes keeps the object until then: without it, nothing would
+/// guard the image while it is removed, or nobody would remove it where both go at once, as with their namespace.
+pub fn held_by_replica(replica: Option<&str>) -> Option<Trouble> {
+    replica.map(|name| {
+        let message = format!(
+            "ImageReplica {name} made this image and is to remove it when it goes (deletionPolicy: Delete): delete that \
+             one, or set its deletionPolicy: Retain to keep the image"
+        );
+        Trouble::blocked(Reason::ReplicaExists, message)
+    })
+}
+
+/// Decides about a `CloudImage` that is being deleted. `replica`: who is to take the image along; `window`: how far apart
+/// two absent reads must be.
 pub fn plan_departure(
     blockers: &[String],
+    replica: Option<&str>,
     ledger: &Ledger,
     policy: ImageDeletionPolicy,
     sight: Sight<'_>,
@@ -79,7 +93,7 @@ pub fn plan_departure(
         return Departure::Held(Trouble::passing(Reason::Revoking, message));
     }
     if policy == ImageDeletionPolicy::Retain {
-        return Departure::Release;
+        return held_by_replica(replica).map_or(Departure::Release, Departure::Held);
     }
     match sight {
         Sight::Unseen => Departure::Await(None),
@@ -120,7 +134,15 @@ mod tests {
 
     fn depart(blockers: &[&str], ledger: &Ledger, policy: ImageDeletionPolicy, sight: Sight<'_>) -> Departure {
         let blockers: Vec<String> = blockers.iter().map(|s| (*s).to_owned()).collect();
-        plan_departure(&blockers, ledger, policy, sight, WINDOW, Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100))
+        plan_departure(
+            &blockers,
+            None,
+            ledger,
+            policy,
+            sight,
+            WINDOW,
+            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100),
+        )
     }
 
     fn ledger(state: GrantState) -> Ledger {
@@ -161,6 +183,19 @@ mod tests {
             depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, sight),
             Departure::Held(Trouble { reason: Reason::UnmanagedRecipients, .. })
         ));
+    }
+
+    #[test]
+    fn an_image_whose_replica_is_to_remove_it_waits_for_the_replica() {
+        let leave = |replica, policy| {
+            let (ledger, now) = (Ledger::default(), Timestamp::UNIX_EPOCH);
+            plan_departure(&[], replica, &ledger, policy, Sight::Unseen, WINDOW, now)
+        };
+        let Departure::Held(trouble) = leave(Some("far"), ImageDeletionPolicy::Retain) else { panic!("not held") };
+        assert_eq!(trouble.reason, Reason::ReplicaExists);
+        assert!(trouble.message.contains("ImageReplica far"));
+        assert_eq!(leave(None, ImageDeletionPolicy::Retain), Departure::Release);
+        assert_eq!(leave(Some("far"), ImageDeletionPolicy::Delete), Departure::Await(None), "the replica asked for it");
     }
 
     #[test]

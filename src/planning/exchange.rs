@@ -131,7 +131,7 @@ impl Exchange {
                 self.give_up_adding(flight, fault);
             }
             Err(fault) => {
-                let outcome = if definitely_without_effect(&fault) { Outcome::NotSent } else { Outcome::Uncertain };
+                let outcome = if fault.certainly_did_nothing() { Outcome::NotSent } else { Outcome::Uncertain };
                 for (_, recipient) in flight {
                     self.outcomes.insert(recipient, outcome.clone());
                 }
@@ -198,23 +198,6 @@ impl Exchange {
     /// How the calls ended.
     pub fn finish(self) -> Ending {
         Ending { outcomes: self.outcomes, fault: self.stopped.or(self.image_refused), job: self.job }
-    }
-}
-
-/// Whether a refused call certainly changed nothing. Trouble at the cloud's side proves nothing either way.
-fn definitely_without_effect(fault: &Fault) -> bool {
-    match fault {
-        Fault::Unavailable | Fault::TimedOut { sent: true } | Fault::Unintelligible => false,
-        Fault::TimedOut { sent: false }
-        | Fault::Throttled { .. }
-        | Fault::BudgetSpent { .. }
-        | Fault::Unauthenticated { .. }
-        | Fault::ClockSkew
-        | Fault::Forbidden { .. }
-        | Fault::QuotaExceeded { .. }
-        | Fault::NotFound(_)
-        | Fault::Conflict(_)
-        | Fault::Refused { .. } => true,
     }
 }
 

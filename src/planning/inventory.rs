@@ -7,13 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::api::references::AccountRef;
 use crate::api::shared_image::{SharedImageSpec, SharedImageState, SharedImageStatus};
-use crate::domain::foreign_text::plain;
+use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::{Answer, ImageKind, ReceivedImage, ReceivedList};
 
 /// Most images one account's inventory lists; what is beyond is left out and told.
 pub const INVENTORY_MAX: usize = 5000;
-const NAME_CHARS_MAX: usize = 128;
 
 /// One entry as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +101,7 @@ fn entry(account: &str, region: &RegionId, image: &ReceivedImage) -> Entry {
         ImageKind::SystemDisk => "SystemDisk",
         ImageKind::DataDisk => "DataDisk",
         ImageKind::FullServer => "FullServer",
+        ImageKind::Iso => "ISO",
     };
     Entry {
         spec: SharedImageSpec {
@@ -113,7 +113,7 @@ fn entry(account: &str, region: &RegionId, image: &ReceivedImage) -> Entry {
         status: SharedImageStatus {
             state: Some(state),
             owner: image.owner.as_ref().map(ToString::to_string),
-            image_name: Some(plain(&image.name, NAME_CHARS_MAX)).filter(|name| !name.is_empty()),
+            image_name: image_name(&image.name),
             kind: Some(kind.to_owned()),
         },
     }

@@ -74,10 +74,22 @@ pub struct Ledger {
 }
 
 /// Kubernetes keeps whole seconds and cuts the rest off: rounded up, so that no wait counted from here ends early.
-fn written(time: Timestamp) -> Time {
+pub(super) fn written(time: Timestamp) -> Time {
     let whole = time.as_second();
     let up = if time.subsec_nanosecond() > 0 { whole.saturating_add(1) } else { whole };
     Time(Timestamp::from_second(up).unwrap_or(time))
+}
+
+impl Job {
+    /// Reads a job from a status.
+    pub fn parse(job: &PendingJob) -> Result<Self, InvalidIdentifier> {
+        Ok(Self { id: JobId::parse(&job.id)?, since: job.since.0 })
+    }
+
+    /// Writes the job for a status.
+    pub fn encode(&self) -> PendingJob {
+        PendingJob { id: self.id.to_string(), since: written(self.since) }
+    }
 }
 
 impl Ledger {
@@ -87,7 +99,7 @@ impl Ledger {
         let Some(status) = status else { return Ok(Self::default()) };
         let mut ledger = Self { absent_since: status.absent_since.as_ref().map(|t| t.0), ..Self::default() };
         if let Some(job) = &status.job {
-            ledger.job = Some(Job { id: JobId::parse(&job.id)?, since: job.since.0 });
+            ledger.job = Some(Job::parse(job)?);
         }
         for grant in &status.grants {
             let recipient = Recipient { kind: grant.kind, id: PartyId::parse(&grant.id)? };
@@ -114,7 +126,7 @@ impl Ledger {
     /// Writes the ledger into status; lists are sorted and bounded.
     pub fn encode_into(&self, status: &mut CloudImageStatus) {
         status.absent_since = self.absent_since.map(written);
-        status.job = self.job.as_ref().map(|job| PendingJob { id: job.id.to_string(), since: written(job.since) });
+        status.job = self.job.as_ref().map(Job::encode);
         status.grants = self
             .grants
             .iter()

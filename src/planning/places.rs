@@ -12,7 +12,7 @@ use crate::domain::image::{Answer, ImageKind};
 pub(super) fn limit(scene: &Scene<'_>) -> usize {
     let limit = match scene.image.kind {
         ImageKind::FullServer => scene.terms.recipients_per_full_server_image,
-        ImageKind::SystemDisk | ImageKind::DataDisk => scene.terms.recipients_per_image,
+        ImageKind::SystemDisk | ImageKind::DataDisk | ImageKind::Iso => scene.terms.recipients_per_image,
     };
     usize::try_from(limit).unwrap_or(usize::MAX)
 }

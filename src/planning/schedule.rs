@@ -57,6 +57,14 @@ pub fn next_job_look(since: Timestamp, now: Timestamp) -> Timestamp {
     now.saturating_add(pause).unwrap_or(Timestamp::MAX)
 }
 
+/// When to ask again how far a copy is. Copies take minutes to hours: asked for after a quarter of the time they already
+/// took, between 0.5 s and 30 s.
+pub fn next_copy_look(since: Timestamp, now: Timestamp) -> Timestamp {
+    let (soonest, latest) = (SignedDuration::from_millis(500), SignedDuration::from_secs(30));
+    let pause = (now.duration_since(since) / 4).clamp(soonest, latest);
+    now.saturating_add(pause).unwrap_or(Timestamp::MAX)
+}
+
 /// The pauses between looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {

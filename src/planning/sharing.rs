@@ -39,6 +39,9 @@ pub struct Scene<'a> {
     pub now: Timestamp,
     /// How long things are given.
     pub timing: Timing,
+    /// Until when calls of a former leader may still take effect: nobody is revoked before, and no absence counts that was
+    /// read before. Long past where there was none.
+    pub others_until: Timestamp,
     /// What account and place allow.
     pub terms: &'a Terms,
     /// What to do with foreign recipients.
@@ -196,9 +199,14 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
     let ending = Entry { state, since, refusal: None, answer };
     if present {
-        return if retained { Fate::Keep(ending) } else { Fate::Remove(ending) };
+        let removable = !retained && waited(scene, scene.others_until, SignedDuration::ZERO, look);
+        return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };
     }
-    if waited(scene, since, scene.timing.absence_window, look) { Fate::Gone } else { Fate::Keep(ending) }
+    if waited(scene, since.max(scene.others_until), scene.timing.absence_window, look) {
+        Fate::Gone
+    } else {
+        Fate::Keep(ending)
+    }
 }
 
 /// When at the latest something may add what is read as absent, though nothing proves it. An intent is all that is left of
@@ -312,6 +320,7 @@ fn note_foreign(scene: &Scene<'_>, recipient: Recipient, plan: &mut Plan) {
     let known = scene.ledger.unmanaged.get(&recipient).copied().flatten();
     let since = scene.wishes.anyone_wishing.then(|| known.unwrap_or(scene.now));
     if let (UnmanagedRecipients::Revoke, Some(since)) = (scene.unmanaged, since)
+        && waited(scene, scene.others_until, SignedDuration::ZERO, &mut plan.look_again)
         && waited(scene, since, scene.timing.unmanaged_grace, &mut plan.look_again)
     {
         let answer = scene.recipients.recipients.get(&recipient).copied().flatten();

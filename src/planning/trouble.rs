@@ -10,6 +10,11 @@ use crate::clouds::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
 pub const PRIVATE: &str = "the image is private at the cloud, which hides its recipients and lets none be added or removed: \
                            set visibilityChange: Allow, or make it shared there";
 
+/// What to do about a received image that is wanted in another region.
+pub const ACROSS: &str = "spec.destination.region: a received image can only be copied in its own region: make one \
+                          ImageReplica of it there, and a second one from the first's CloudImage (source.imageRef) to \
+                          the other region";
+
 /// Something that keeps an object from being as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -53,12 +58,13 @@ impl Trouble {
 pub fn reason_of(fault: &Fault) -> Reason {
     match fault {
         Fault::Throttled { .. } | Fault::BudgetSpent { .. } => Reason::Throttled,
-        Fault::Unavailable | Fault::TimedOut { .. } => Reason::CloudUnavailable,
+        Fault::Unavailable | Fault::TimedOut { .. } | Fault::NotLeading => Reason::CloudUnavailable,
         Fault::Unauthenticated { .. } => Reason::CredentialsRejected,
         Fault::ClockSkew => Reason::ClockSkew,
         Fault::Forbidden { .. } => Reason::PermissionDenied,
         Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => Reason::RecipientLimit,
         Fault::QuotaExceeded { quota: Quota::ReceivedImages } => Reason::RecipientFull,
+        Fault::QuotaExceeded { quota: Quota::PrivateImages } => Reason::ImageLimit,
         Fault::QuotaExceeded { quota: Quota::Other } | Fault::Refused { refusal: Refusal::Unknown, .. } => {
             Reason::CloudRefused
         }
@@ -74,6 +80,14 @@ pub fn reason_of(fault: &Fault) -> Reason {
         Fault::Conflict(Conflict::ImagePrivate) => Reason::ImagePrivate,
         Fault::Refused { refusal: Refusal::Vault, .. } => Reason::VaultRequired,
         Fault::Refused { refusal: Refusal::Image, .. } => Reason::ImageNotShareable,
+        Fault::Refused { refusal: Refusal::Name, .. } => Reason::NameInvalid,
+        Fault::Refused { refusal: Refusal::NameTaken, .. } => Reason::NameTaken,
+        Fault::Refused { refusal: Refusal::Agency, .. } => Reason::AgencyRequired,
+        Fault::Refused { refusal: Refusal::Key, .. } => Reason::KeyRefused,
+        Fault::Refused { refusal: Refusal::NotAccepted, .. } => Reason::NotAccepted,
+        Fault::Refused { refusal: Refusal::Copy, .. } => Reason::ImageNotCopyable,
+        Fault::Refused { refusal: Refusal::CopyAcrossRegions, .. } => Reason::CrossRegionNeedsOwnImage,
+        Fault::Refused { refusal: Refusal::Size, .. } => Reason::ImageTooLarge,
         Fault::Unintelligible => Reason::AnswerUnclear,
     }
 }
@@ -94,6 +108,7 @@ impl From<&Fault> for Trouble {
             Fault::Unavailable | Fault::TimedOut { .. } => {
                 "the cloud cannot be reached or does not answer in time; trying again".to_owned()
             }
+            Fault::NotLeading => "this process does not lead any more; another one goes on".to_owned(),
             Fault::Unauthenticated { code } => {
                 format!("the cloud refuses the credentials ({code}): put a valid key into the account's Secret")
             }
@@ -127,23 +142,57 @@ impl From<&Fault> for Trouble {
                 "the image is being made, copied, imported or exported; waiting".to_owned()
             }
             Fault::Conflict(Conflict::ImagePrivate) => PRIVATE.to_owned(),
-            Fault::Refused { refusal: Refusal::Vault, code } => {
-                format!(
-                    "spec.vaultID: the cloud refuses the vault ({code}): name a backup vault of this region with room"
-                )
+            Fault::QuotaExceeded { quota: Quota::PrivateImages } => {
+                "the account holds as many private images as it may: delete some, or have the limit raised by the vendor"
+                    .to_owned()
             }
-            Fault::Refused { refusal: Refusal::Image, code } => format!(
-                "the cloud refuses to share this image ({code}): images encrypted with the service's own key and images \
-                 from the marketplace cannot be shared; copy it with a key of yours first"
-            ),
-            Fault::Refused { refusal: Refusal::Recipient | Refusal::Unknown, code } => {
-                format!("the cloud refuses the request ({code})")
-            }
+            Fault::Refused { refusal, code } => refused(*refusal, code),
             Fault::Unintelligible => {
                 "the cloud's answer cannot be understood or is incomplete; nothing is concluded from it".to_owned()
             }
         };
         Self { reason: reason_of(fault), message, recovery: fault.recovery() }
+    }
+}
+
+/// What was refused, and what to do.
+fn refused(refusal: Refusal, code: &str) -> String {
+    match refusal {
+        Refusal::Vault => {
+            format!("spec.vaultID: the cloud refuses the vault ({code}): name a backup vault of this region with room")
+        }
+        Refusal::Image => format!(
+            "the cloud refuses to share this image ({code}): images encrypted with the service's own key and images \
+                 from the marketplace cannot be shared; copy it with a key of yours first"
+        ),
+        Refusal::Name => {
+            format!("spec.destination.name: the cloud does not take this name ({code}): choose another")
+        }
+        Refusal::NameTaken => {
+            format!("spec.destination.name: another image there has this name ({code}): choose another")
+        }
+        Refusal::Agency => format!(
+            "spec.destination.agencyName, projectName: the cloud refuses them ({code}): name an agency to the image \
+                 service with IMS Administrator (or IMS CrossCopyAgencyPolicy) on the project that the account has in the destination region, and the \
+                 name of that project"
+        ),
+        Refusal::Key => format!(
+            "spec.destination.encryption.keyID: the cloud refuses the key ({code}): name one of the destination region \
+                 that is enabled and may be used by the image service"
+        ),
+        Refusal::NotAccepted => {
+            format!("spec.source.received: the image must be accepted first ({code}): make a SharedImageAcceptance")
+        }
+        Refusal::Copy => {
+            format!("spec.source: the cloud refuses to copy this image there ({code})")
+        }
+        Refusal::CopyAcrossRegions => ACROSS.to_owned(),
+        Refusal::Size => {
+            format!("spec.source: the image is too large to be copied there ({code})")
+        }
+        Refusal::Recipient | Refusal::Unknown => {
+            format!("the cloud refuses the request ({code})")
+        }
     }
 }
 

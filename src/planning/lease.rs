@@ -1,0 +1,200 @@
+//! Who leads: what one candidate does about the lease it sees. Time is its own monotonic clock, as a duration since any
+//! fixed moment: clocks of others are never compared with ours. That two candidates never both believe is owed to the API
+//! server, which takes a write only upon the newest version.
+
+use std::time::Duration;
+
+/// How long a lease is held and tended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// A lease that nobody renewed for so long is free.
+    pub duration: Duration,
+    /// The holder gives it up itself when it could not renew it for so long: well before it is free.
+    pub deadline: Duration,
+    /// How often the holder renews it, and the others look.
+    pub period: Duration,
+}
+
+/// A lease as the API server shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Who holds it; `None` where it was given back.
+    pub holder: Option<String>,
+    /// For how long its holder asked.
+    pub duration: Duration,
+    /// Changes with every write.
+    pub version: String,
+}
+
+/// What a candidate remembers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// When the request was sent that renewed the lease last, if it is ours.
+    pub held_since: Option<Duration>,
+    /// The version seen last, and when it was first seen.
+    pub seen: Option<(String, Duration)>,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// There is no lease: make one.
+    Create,
+    /// It is free: take it. `vacant`: its holder gave it back, and calls nobody any more.
+    Take {
+        /// Given back, not run out.
+        vacant: bool,
+    },
+    /// It is ours: renew it.
+    Renew,
+    /// It is somebody else's: look again after this.
+    Wait(Duration),
+    /// It was ours and is not any more, or may not be.
+    Lost,
+}
+
+/// When a holder must have given up, by its own clock, unless it renews before.
+pub fn held_until(held_since: Duration, terms: Terms) -> Duration {
+    held_since.saturating_add(terms.deadline)
+}
+
+/// Remembers what was seen.
+pub fn observe(memory: &mut Memory, record: Option<&Record>, now: Duration) {
+    let Some(record) = record else {
+        memory.seen = None;
+        return;
+    };
+    if memory.seen.as_ref().is_none_or(|(version, _)| *version != record.version) {
+        memory.seen = Some((record.version.clone(), now));
+    }
+}
+
+/// Decides what to do about the lease as just observed.
+pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, now: Duration) -> Move {
+    let ours = record.is_some_and(|record| record.holder.as_deref() == Some(me));
+    if let Some(held_since) = memory.held_since {
+        return if ours && now < held_until(held_since, terms) { Move::Renew } else { Move::Lost };
+    }
+    let Some(record) = record else { return Move::Create };
+    if record.holder.is_none() {
+        return Move::Take { vacant: true };
+    }
+    // Counted from when this version was first seen here, so that nobody's clock but ours matters.
+    let first_seen = memory.seen.as_ref().map_or(now, |(_, first_seen)| *first_seen);
+    let free_at = first_seen.saturating_add(record.duration.max(terms.duration));
+    if now >= free_at {
+        Move::Take { vacant: false }
+    } else {
+        Move::Wait(free_at.saturating_sub(now).min(terms.period))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TERMS: Terms =
+        Terms { duration: Duration::from_secs(15), deadline: Duration::from_secs(10), period: Duration::from_secs(2) };
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn record(holder: Option<&str>, version: &str) -> Record {
+        Record { holder: holder.map(ToOwned::to_owned), duration: TERMS.duration, version: version.to_owned() }
+    }
+
+    #[test]
+    fn a_lease_nobody_has_is_made_and_one_given_back_is_taken_at_once() {
+        let memory = Memory::default();
+        assert_eq!(decide("me", &memory, None, TERMS, at(0)), Move::Create);
+        assert_eq!(decide("me", &memory, Some(&record(None, "1")), TERMS, at(0)), Move::Take { vacant: true });
+    }
+
+    #[test]
+    fn somebody_elses_lease_is_taken_only_when_it_was_seen_unchanged_for_its_whole_time() {
+        let mut memory = Memory::default();
+        let theirs = record(Some("other"), "1");
+        observe(&mut memory, Some(&theirs), at(100));
+        assert_eq!(decide("me", &memory, Some(&theirs), TERMS, at(100)), Move::Wait(TERMS.period));
+        assert_eq!(decide("me", &memory, Some(&theirs), TERMS, at(114)), Move::Wait(at(1)));
+        assert_eq!(decide("me", &memory, Some(&theirs), TERMS, at(115)), Move::Take { vacant: false });
+        let renewed = record(Some("other"), "2");
+        observe(&mut memory, Some(&renewed), at(114));
+        assert_eq!(decide("me", &memory, Some(&renewed), TERMS, at(128)), Move::Wait(at(1)));
+    }
+
+    #[test]
+    fn a_holder_that_slept_past_its_deadline_has_lost_even_if_the_lease_still_names_it() {
+        let memory = Memory { held_since: Some(at(50)), seen: None };
+        let ours = record(Some("me"), "1");
+        assert_eq!(decide("me", &memory, Some(&ours), TERMS, at(59)), Move::Renew);
+        assert_eq!(decide("me", &memory, Some(&ours), TERMS, at(60)), Move::Lost);
+        assert_eq!(decide("me", &memory, Some(&record(Some("other"), "2")), TERMS, at(51)), Move::Lost);
+        assert_eq!(decide("me", &memory, None, TERMS, at(51)), Move::Lost);
+    }
+
+    /// Two candidates and an API server that takes a write only upon the newest version. Steps of each come at any time, and
+    /// each may be asleep between reading, writing and hearing of it.
+    #[derive(Debug, Clone, Default)]
+    struct Candidate {
+        memory: Memory,
+        /// Read, not yet acted upon.
+        read: Option<Read>,
+        /// A request on its way: when it was sent, what for, and upon which version.
+        sent: Option<(Duration, Move, Option<String>)>,
+    }
+
+    #[derive(Debug, Clone)]
+    struct Read(Option<Record>);
+
+    impl Candidate {
+        fn leads(&self, now: Duration) -> bool {
+            self.memory.held_since.is_some_and(|since| now < held_until(since, TERMS))
+        }
+    }
+
+    /// One step of one candidate; what it does next depends on where it stands.
+    fn step(me: &str, candidate: &mut Candidate, server: &mut Option<Record>, now: Duration) {
+        if let Some((sent, what, upon)) = candidate.sent.take() {
+            let fresh = server.as_ref().map(|record| record.version.clone()) == upon;
+            if fresh {
+                let version = upon.map_or(1, |version| version.parse::<u64>().unwrap() + 1).to_string();
+                *server = Some(Record { holder: Some(me.to_owned()), duration: TERMS.duration, version });
+                candidate.memory.held_since = Some(sent);
+            } else if what == Move::Renew {
+                candidate.memory.held_since = None;
+            }
+        } else if let Some(Read(record)) = candidate.read.take() {
+            observe(&mut candidate.memory, record.as_ref(), now);
+            let what = decide(me, &candidate.memory, record.as_ref(), TERMS, now);
+            match what {
+                Move::Create | Move::Take { .. } | Move::Renew => {
+                    candidate.sent = Some((now, what, record.map(|record| record.version)));
+                }
+                Move::Lost => candidate.memory.held_since = None,
+                Move::Wait(_) => {}
+            }
+        } else {
+            candidate.read = Some(Read(server.clone()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn two_candidates_never_lead_at_once(
+            steps in proptest::collection::vec((any::<bool>(), 0_u64..20_000), 1..200),
+        ) {
+            let mut server = None;
+            let (mut one, mut two) = (Candidate::default(), Candidate::default());
+            let mut now = Duration::ZERO;
+            for (first, pause) in steps {
+                now += Duration::from_millis(pause);
+                if first { step("one", &mut one, &mut server, now) } else { step("two", &mut two, &mut server, now) }
+                prop_assert!(!(one.leads(now) && two.leads(now)), "{one:?} {two:?} {server:?}");
+            }
+        }
+    }
+}
