@@ -1,7 +1,7 @@
 //! What a call carries and what comes back, in plain words that planning speaks too. No client, no vendor.
 
 use super::fault::Fault;
-use crate::domain::identifiers::{JobId, Recipient};
+use crate::domain::identifiers::{ImageId, JobId, Recipient};
 
 /// What one call changes. Within `Cloud::call_shape`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,4 +39,31 @@ pub enum JobProgress {
     Ended,
     /// It failed, perhaps after a part of its work.
     Failed(Fault),
+}
+
+/// What makes a copy, as the cloud answered when it was asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copying {
+    /// The new image, not yet whole.
+    Image(ImageId),
+    /// A job that makes it.
+    Job(JobId),
+}
+
+/// How far a copy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyProgress {
+    /// Under way at the cloud.
+    Running {
+        /// How much of it is made, in hundredths, where the cloud tells.
+        percent: Option<u8>,
+    },
+    /// It is there without content, which is ours to write (`CopyMeans::Stream`).
+    Empty,
+    /// The copy is there and can be used.
+    Made(ImageId),
+    /// It failed; something of it may still be there.
+    Failed(Fault),
+    /// Nothing of it is there.
+    Gone,
 }

@@ -7,6 +7,7 @@ use super::alibaba::{AlibabaCloud, Credentials};
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
 use super::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
+use super::gate::Gate;
 use super::huawei::{self, HuaweiCloud};
 use super::openstack::{self, Interface, OpenStackCloud};
 use super::transport::{Transport, TransportSettings, TransportUnusable};
@@ -39,6 +40,12 @@ impl Edge {
             clock,
             nonce: random_nonce,
         })
+    }
+
+    /// The same, behind a gate that all clients share.
+    #[must_use]
+    pub fn behind(self, gate: Gate) -> Self {
+        Self { transport: self.transport.behind(gate), ..self }
     }
 }
 

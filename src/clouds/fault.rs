@@ -18,6 +18,9 @@ pub enum Fault {
         /// When a token will be there.
         retry_after: Duration,
     },
+    /// This process does not lead any more: nothing was sent.
+    #[error("this process does not lead any more")]
+    NotLeading,
     /// The cloud cannot be reached, or says that it has trouble of its own. The call had no effect as far as is known.
     #[error("the cloud is unavailable")]
     Unavailable,
@@ -74,6 +77,8 @@ pub enum Quota {
     RecipientsPerImage,
     /// A recipient of this call already holds as many images as it may receive.
     ReceivedImages,
+    /// The account holds as many private images as it may.
+    PrivateImages,
     /// Any other quota.
     Other,
 }
@@ -113,6 +118,22 @@ pub enum Refusal {
     Image,
     /// The vault that an acceptance names is missing, unknown, full or of the wrong kind.
     Vault,
+    /// The name of the image to be made is malformed.
+    Name,
+    /// Another image has the name of the one to be made.
+    NameTaken,
+    /// The agency or the project of a copy to another region is missing, unknown or not allowed.
+    Agency,
+    /// The encryption key is missing, unknown, disabled or not allowed.
+    Key,
+    /// A received image must be accepted before it is copied.
+    NotAccepted,
+    /// The image cannot be copied as it is, or not to there.
+    Copy,
+    /// A received image cannot be copied to another region.
+    CopyAcrossRegions,
+    /// The image is too large to be copied.
+    Size,
     /// A refusal this operator does not know: if the call named recipients, one of them may be the cause.
     Unknown,
 }
@@ -135,9 +156,11 @@ impl Fault {
         match self {
             Self::Throttled { retry_after } => Recovery::Retry { not_before: *retry_after },
             Self::BudgetSpent { retry_after } => Recovery::Retry { not_before: Some(*retry_after) },
-            Self::Unavailable | Self::TimedOut { .. } | Self::Unintelligible | Self::Conflict(Conflict::ImageBusy) => {
-                Recovery::Retry { not_before: None }
-            }
+            Self::NotLeading
+            | Self::Unavailable
+            | Self::TimedOut { .. }
+            | Self::Unintelligible
+            | Self::Conflict(Conflict::ImageBusy) => Recovery::Retry { not_before: None },
             Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
@@ -147,6 +170,24 @@ impl Fault {
                 Conflict::ImageInUse | Conflict::ImageShared | Conflict::ImageProtected | Conflict::ImagePrivate,
             )
             | Self::Refused { .. } => Recovery::Blocked,
+        }
+    }
+
+    /// Whether the call certainly changed nothing. Else what it was to make must be looked for.
+    pub fn certainly_did_nothing(&self) -> bool {
+        match self {
+            Self::Throttled { .. }
+            | Self::BudgetSpent { .. }
+            | Self::NotLeading
+            | Self::TimedOut { sent: false }
+            | Self::Unauthenticated { .. }
+            | Self::ClockSkew
+            | Self::Forbidden { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::Refused { .. } => true,
+            Self::Unavailable | Self::TimedOut { sent: true } | Self::Unintelligible => false,
         }
     }
 
@@ -163,15 +204,29 @@ impl Fault {
             | Self::Refused { refusal: Refusal::Recipient | Refusal::Unknown, .. } => true,
             Self::Throttled { .. }
             | Self::BudgetSpent { .. }
+            | Self::NotLeading
             | Self::Unavailable
             | Self::TimedOut { .. }
             | Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
-            | Self::QuotaExceeded { quota: Quota::RecipientsPerImage }
+            | Self::QuotaExceeded { quota: Quota::RecipientsPerImage | Quota::PrivateImages }
             | Self::NotFound(Missing::Image | Missing::Region)
             | Self::Conflict(_)
-            | Self::Refused { refusal: Refusal::Image | Refusal::Vault, .. }
+            | Self::Refused {
+                refusal:
+                    Refusal::Image
+                    | Refusal::Vault
+                    | Refusal::Name
+                    | Refusal::NameTaken
+                    | Refusal::Agency
+                    | Refusal::Key
+                    | Refusal::NotAccepted
+                    | Refusal::Copy
+                    | Refusal::CopyAcrossRegions
+                    | Refusal::Size,
+                ..
+            }
             | Self::Unintelligible => false,
         }
     }

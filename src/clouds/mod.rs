@@ -6,8 +6,10 @@ pub mod budget;
 pub mod call;
 pub mod clock;
 pub mod connect;
+pub mod copying;
 pub mod endpoint_rule;
 pub mod fault;
+pub mod gate;
 pub mod huawei;
 pub mod openstack;
 pub mod signing;
@@ -17,7 +19,8 @@ use async_trait::async_trait;
 
 use crate::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
 use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
-pub use call::{CallShape, JobProgress, RecipientChange, Submitted};
+pub use call::{CallShape, CopyProgress, Copying, JobProgress, RecipientChange, Submitted};
+pub use copying::{ContentFacts, Copies, CopyMark, CopyOrder};
 pub use fault::Fault;
 
 /// Which calls go first when a budget is short.
@@ -53,7 +56,7 @@ pub struct ImageRef {
 
 /// One account at one cloud, ready to be called. Every call has a deadline of its own and passes the account's budget.
 #[async_trait]
-pub trait Cloud: Send + Sync {
+pub trait Cloud: Copies + Send + Sync {
     /// The account these credentials belong to (Huawei: the domain; `OpenStack`: the project).
     async fn identity(&self) -> Result<PartyId, Fault>;
 

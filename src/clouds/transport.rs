@@ -1,12 +1,16 @@
 //! The one place that speaks HTTP: deadlines, no redirects, bounded answers, and faults that never carry an address.
-//! Knows no vendor; what an answer means is read elsewhere.
+//! Knows no vendor; what an answer means is read elsewhere. Bodies too large to be held are streamed (`streaming`).
+
+mod streaming;
 
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, Url, redirect, retry};
+use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect, retry};
 
 use super::Fault;
+use super::gate::Gate;
+pub use streaming::{Opened, Pieces};
 
 /// Largest answer read from a cloud, in bytes. A full page of 100 images stays far below it.
 pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -18,6 +22,11 @@ pub struct TransportSettings {
     pub connect_timeout: Duration,
     /// Longest time for one call as a whole, up to the last byte of the answer.
     pub deadline: Duration,
+    /// Longest time in which nothing of a streamed body moves; there is none for the whole. Stores that take an image in
+    /// parts read nothing while one of them is written.
+    pub idle: Duration,
+    /// Longest time from the last piece of a streamed body to its answer: the image may have to be stored first.
+    pub stored_within: Duration,
     /// Whether the process's proxy variables (`HTTPS_PROXY` and its kin) are heeded.
     pub proxy_from_environment: bool,
 }
@@ -27,6 +36,8 @@ impl Default for TransportSettings {
         Self {
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            stored_within: Duration::from_secs(600),
             proxy_from_environment: false,
         }
     }
@@ -65,25 +76,34 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: Client,
+    /// Without a deadline for the whole.
+    streaming: Client,
+    idle: Duration,
+    stored_within: Duration,
+    gate: Gate,
 }
 
 impl Transport {
     /// Builds the client, once for the process.
     pub fn new(settings: TransportSettings) -> Result<Self, TransportUnusable> {
-        let mut builder = Client::builder()
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            // A redirect would take a signed request to a host nobody allowed.
-            .redirect(redirect::Policy::none())
-            // Sending again would repeat the nonce; retries are decided by those who know what the call does.
-            .retry(retry::never())
-            .referer(false)
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.deadline)
-            .pool_idle_timeout(Duration::from_secs(30));
-        if !settings.proxy_from_environment {
-            builder = builder.no_proxy();
-        }
-        Ok(Self { client: builder.build().map_err(|error| TransportUnusable(error.without_url()))? })
+        let unusable = |error: reqwest::Error| TransportUnusable(error.without_url());
+        let TransportSettings { deadline, idle, stored_within, .. } = settings;
+        let client = builder(settings).timeout(deadline).pool_idle_timeout(Duration::from_secs(30));
+        // What served a whole image is not kept: it may have been ended in the middle of one.
+        let streaming = builder(settings).pool_max_idle_per_host(0);
+        let (client, streaming) = (client.build().map_err(unusable)?, streaming.build().map_err(unusable)?);
+        Ok(Self { client, streaming, idle, stored_within, gate: Gate::always_open() })
+    }
+
+    /// The same, behind a gate: what is asked for while it is closed is not sent.
+    #[must_use]
+    pub fn behind(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// Looked at as late as can be: right before a request goes out.
+    fn pass_gate(&self) -> Result<(), Fault> {
+        if self.gate.is_open() { Ok(()) } else { Err(Fault::NotLeading) }
     }
 
     /// Sends one request and reads the whole answer, whatever its status.
@@ -95,20 +115,38 @@ impl Transport {
         // Left out for an empty body otherwise, and some servers refuse a POST without it (411).
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let sending = self.client.request(method, url).headers(headers).body(body).send();
-        let mut response = sending.await.map_err(|error| fault_of(&error))?;
-        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
+        self.pass_gate()?;
+        read_whole(sending.await.map_err(|error| fault_of(&error))?).await
+    }
+}
+
+/// What all connections have in common.
+fn builder(settings: TransportSettings) -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        // A redirect would take a signed request to a host nobody allowed.
+        .redirect(redirect::Policy::none())
+        // Sending again would repeat the nonce; retries are decided by those who know what the call does.
+        .retry(retry::never())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout);
+    if settings.proxy_from_environment { builder } else { builder.no_proxy() }
+}
+
+/// Reads the answer's body, bounded.
+async fn read_whole(mut response: Response) -> Result<Answer, Fault> {
+    let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+    if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
+        return Err(Fault::Unintelligible);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(Fault::Unintelligible);
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(Fault::Unintelligible);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status, headers, body })
+        body.extend_from_slice(&chunk);
     }
+    Ok(Answer { status, headers, body })
 }
 
 /// Marks a header's value as secret; `None` if it holds what no header may.

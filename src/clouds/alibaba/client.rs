@@ -1,6 +1,8 @@
 //! One Alibaba Cloud account, ready to be called: signs, sends, reads. Every call is made once; whether and when it is
 //! made again is decided by those who know why it was made.
 
+mod copying;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -77,6 +79,19 @@ impl AlibabaCloud {
         Err(fault)
     }
 
+    /// What the vendor tells of one image, in whatever state; `None` where it knows none.
+    async fn describe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<Vec<u8>>, Fault> {
+        let mut query = image_query(at);
+        // Without it only available images are listed. No owner is asked for: an image of somebody else must be told apart
+        // from one that is not there.
+        query.push(("Status".to_owned(), "ALL".to_owned()));
+        match self.call(Operation::DescribeImages, Place::Region(&at.region), query, lane).await {
+            Ok(body) => Ok(Some(body)),
+            Err(Fault::NotFound(Missing::Image)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// `None` if a header holds what no header may, which parsed credentials and hosts rule out.
     fn signed(&self, operation: Operation, mut url: Url, query: &[(String, String)]) -> Option<Request> {
         let host = match url.port() {
@@ -99,6 +114,35 @@ impl AlibabaCloud {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, sensitive(value)?);
         }
         Some(Request { method: Method::POST, url, headers, body: Vec::new() })
+    }
+}
+
+/// Counts the rows of a numbered list against the total that each page names.
+#[derive(Default)]
+struct Tally {
+    total: Option<usize>,
+    rows: usize,
+    changed: bool,
+}
+
+impl Tally {
+    /// Counts a page; whether it is the last one.
+    fn count(&mut self, total: usize, rows: usize) -> bool {
+        self.changed |= *self.total.get_or_insert(total) != total;
+        self.rows += rows;
+        rows == 0 || self.rows >= total
+    }
+
+    /// Whether every page named the same total.
+    fn is_steady(&self) -> bool {
+        !self.changed
+    }
+
+    /// Whether all rows arrived, so many of them different. A row sent twice hides that another slipped from one page to the
+    /// next: both counts must fit.
+    fn is_whole(&self, different: usize) -> bool {
+        let wanted = self.total.unwrap_or_default();
+        self.is_steady() && self.rows == wanted && different == wanted
     }
 }
 
@@ -137,20 +181,14 @@ impl Cloud for AlibabaCloud {
     }
 
     async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
-        let mut query = image_query(at);
-        // Without it only available images are listed. No owner is asked for: an image of somebody else must be told apart
-        // from one that is not there.
-        query.push(("Status".to_owned(), "ALL".to_owned()));
-        match self.call(Operation::DescribeImages, Place::Region(&at.region), query, lane).await {
-            Ok(body) => wire::read_image(&body, &at.image, &self.account),
-            Err(Fault::NotFound(Missing::Image)) => Ok(None),
-            Err(fault) => Err(fault),
+        match self.describe_image(at, lane).await? {
+            Some(body) => wire::read_image(&body, &at.image, &self.account),
+            None => Ok(None),
         }
     }
 
     async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
-        let (mut recipients, mut rows, mut total) = (BTreeSet::new(), 0_usize, None);
-        let (mut steady, mut lane) = (true, lane);
+        let (mut recipients, mut tally, mut lane) = (BTreeSet::new(), Tally::default(), lane);
         for number in 1..=PAGES_MAX {
             let mut query = image_query(at);
             query.push(("PageNumber".to_owned(), number.to_string()));
@@ -159,17 +197,13 @@ impl Cloud for AlibabaCloud {
             let body = self.call(operation, Place::Region(&at.region), query, lane).await?;
             let page = wire::read_recipients(&body, &at.image, number)?;
             lane = lane.onwards();
-            steady &= *total.get_or_insert(page.total) == page.total;
-            rows += page.rows.len();
-            let last = page.rows.is_empty() || rows >= page.total as usize;
+            let last = tally.count(page.total as usize, page.rows.len());
             recipients.extend(page.rows);
             if last {
                 break;
             }
         }
-        // A recipient listed twice hides that another slipped from one page to the next: both counts must fit.
-        let wanted = total.map_or(0, |total| total as usize);
-        let complete = steady && rows == wanted && recipients.len() == wanted;
+        let complete = tally.is_whole(recipients.len());
         Ok(RecipientList { recipients: recipients.into_iter().map(|recipient| (recipient, None)).collect(), complete })
     }
 
@@ -208,8 +242,7 @@ impl Cloud for AlibabaCloud {
     }
 
     async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
-        let (mut images, mut rows, mut total) = (BTreeMap::new(), 0_usize, None);
-        let (mut steady, mut lane) = (true, lane);
+        let (mut images, mut tally, mut lane) = (BTreeMap::new(), Tally::default(), lane);
         for number in 1..=RECEIVED_PAGES_MAX {
             let mut query = vec![("RegionId".to_owned(), region.to_string())];
             query.push(("ImageOwnerAlias".to_owned(), "others".to_owned()));
@@ -219,16 +252,13 @@ impl Cloud for AlibabaCloud {
             let body = self.call(Operation::DescribeImages, Place::Region(region), query, lane).await?;
             let page = wire::read_images(&body, &self.account, number)?;
             lane = lane.onwards();
-            steady &= *total.get_or_insert(page.total) == page.total;
-            rows += page.rows.len();
-            let last = page.rows.is_empty() || rows >= page.total;
+            let last = tally.count(page.total, page.rows.len());
             images.extend(page.rows);
             if last {
                 break;
             }
         }
-        let wanted = total.unwrap_or_default();
-        let complete = steady && rows == wanted && images.len() == wanted;
+        let complete = tally.is_whole(images.len());
         let received = |(image, facts)| received(image, &self.account, facts);
         Ok(ReceivedList { images: images.into_iter().filter_map(received).collect(), complete })
     }

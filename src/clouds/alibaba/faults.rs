@@ -55,6 +55,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn fault_of_code(operation: Operation, code: &str, retry_after: Option<Duration>) -> Option<Fault> {
     transport_fault(code, retry_after)
         .or_else(|| credential_fault(code))
+        .or_else(|| copy_fault(operation, code))
         .or_else(|| image_fault(code))
         .or_else(|| recipient_fault(operation, code))
         .or_else(|| quota_fault(operation, code))
@@ -102,6 +103,37 @@ fn credential_fault(code: &str) -> Option<Fault> {
         | "NoPermission"
         | "RealNameAuthenticationError"
         | "InsufficientBalance" => Some(Fault::Forbidden { code: code.to_owned() }),
+        _ => None,
+    }
+}
+
+/// What is said of a copy only, and what else means something else of a copy.
+fn copy_fault(operation: Operation, code: &str) -> Option<Fault> {
+    let refused = |refusal| Some(Fault::Refused { refusal, code: code.to_owned() });
+    match (operation, code) {
+        // It cannot be ended, so that it can only be waited for.
+        (Operation::CancelCopyImage, "CancelNotSupported") => Some(Fault::Conflict(Conflict::ImageBusy)),
+        (Operation::CancelCopyImage, "ImageCreatedNotFromCopy") => refused(Refusal::Copy),
+        (Operation::CopyImage, code) => match code {
+            "DestinationRegion.NotFound" | "SourceRegion.NotFound" => Some(Fault::NotFound(Missing::Region)),
+            "QuotaExceed.Image" | "QuotaExceeded.Image" => Some(Fault::QuotaExceeded { quota: Quota::PrivateImages }),
+            "InvalidImageName.Malformed" => refused(Refusal::Name),
+            "InvalidImageName.Duplicated" => refused(Refusal::NameTaken),
+            "SizeExceed.Image" => refused(Refusal::Size),
+            // A received image, to another region.
+            "OperationDenied.SameRegionOnly" | "OperationDeined.SameRegionOnly" => refused(Refusal::CopyAcrossRegions),
+            "InvalidParameter.EncryptedIllegal" => refused(Refusal::Key),
+            code if code.starts_with("InvalidParameter.KMSKeyId") => refused(Refusal::Key),
+            // Its marketplace original is not sold there; not from or to this region; its encryption stands against it.
+            "OperationDenied.NotPublished"
+            | "RegionNotSupportCopy"
+            | "IncorrectDestinationRegion"
+            | "OperationDeined.EncryptedSnapshot"
+            | "OperationDenied.EncryptedSnapshot"
+            | "AssumeRoleError"
+            | "InvalidImageId.Malformed" => refused(Refusal::Copy),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -159,7 +191,9 @@ fn quota_fault(operation: Operation, code: &str) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Operation::{DeleteImage, DescribeImages, GetCallerIdentity, ModifyImageSharePermission as Share};
+    use Operation::{
+        CancelCopyImage, CopyImage, DeleteImage, DescribeImages, GetCallerIdentity, ModifyImageSharePermission as Share,
+    };
 
     fn body(code: &str) -> Vec<u8> {
         serde_json::json!({
@@ -288,6 +322,58 @@ mod tests {
         ] {
             let wanted = Fault::Refused { refusal, code: code.to_owned() };
             assert_eq!(fault(Share, status, code), wanted, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn documented_codes_about_copies() {
+        let region = Fault::NotFound(Missing::Region);
+        for (operation, status, code, wanted) in [
+            (CopyImage, 400, "DestinationRegion.NotFound", region.clone()),
+            (CopyImage, 400, "SourceRegion.NotFound", region),
+            (CopyImage, 404, "InvalidImageId.NotFound", Fault::NotFound(Missing::Image)),
+            (CancelCopyImage, 404, "InvalidImageId.NotFound", Fault::NotFound(Missing::Image)),
+            (CopyImage, 403, "QuotaExceed.Image", Fault::QuotaExceeded { quota: Quota::PrivateImages }),
+            (CopyImage, 403, "QuotaExceed.Snapshot", Fault::QuotaExceeded { quota: Quota::Other }),
+            (CopyImage, 403, "OperationDenied.ImageCopying", BUSY),
+            (CopyImage, 400, "IncorrectImageStatus", BUSY),
+            (CancelCopyImage, 400, "IncorrectImageStatus", BUSY),
+            (CancelCopyImage, 400, "CancelNotSupported", BUSY),
+            (CopyImage, 403, "Forbbiden", Fault::Forbidden { code: "Forbbiden".to_owned() }),
+            (
+                CopyImage,
+                401,
+                "InvalidAliUid.IsNull",
+                Fault::Unauthenticated { code: "InvalidAliUid.IsNull".to_owned() },
+            ),
+            (CopyImage, 500, "InternalError", Fault::Unavailable),
+            (CopyImage, 400, "Throttling.User", THROTTLED),
+        ] {
+            assert_eq!(fault(operation, status, code), wanted, "{status} {code}");
+        }
+        for (operation, status, code, refusal) in [
+            (CopyImage, 400, "InvalidImageName.Malformed", Refusal::Name),
+            (CopyImage, 400, "InvalidImageName.Duplicated", Refusal::NameTaken),
+            (CopyImage, 403, "SizeExceed.Image", Refusal::Size),
+            (CopyImage, 403, "OperationDenied.SameRegionOnly", Refusal::CopyAcrossRegions),
+            (CopyImage, 403, "OperationDenied.NotPublished", Refusal::Copy),
+            (CopyImage, 403, "RegionNotSupportCopy", Refusal::Copy),
+            (CopyImage, 403, "IncorrectDestinationRegion", Refusal::Copy),
+            (CopyImage, 403, "OperationDeined.EncryptedSnapshot", Refusal::Copy),
+            (CopyImage, 403, "InvalidParameter.KMSKeyId.CMKNotEnabled", Refusal::Key),
+            (CopyImage, 403, "InvalidParameter.KMSKeyId.KMSUnauthorized", Refusal::Key),
+            (CopyImage, 404, "InvalidParameter.KMSKeyId.NotFound", Refusal::Key),
+            (CopyImage, 400, "InvalidParameter.EncryptedIllegal", Refusal::Key),
+            (CopyImage, 400, "InvalidDescription.Malformed", Refusal::Unknown),
+            (CopyImage, 400, "IdempotentParameterMismatch", Refusal::Unknown),
+            (CopyImage, 400, "InvalidParameter", Refusal::Unknown),
+            (CancelCopyImage, 400, "ImageCreatedNotFromCopy", Refusal::Copy),
+            // Not said of these calls, so what it means of them is not known.
+            (Share, 400, "InvalidImageName.Duplicated", Refusal::Unknown),
+            (DeleteImage, 400, "CancelNotSupported", Refusal::Unknown),
+        ] {
+            let wanted = Fault::Refused { refusal, code: code.to_owned() };
+            assert_eq!(fault(operation, status, code), wanted, "{status} {code}");
         }
     }
 

@@ -17,6 +17,8 @@ enum Operation {
     DescribeImageSharePermission,
     ModifyImageSharePermission,
     DeleteImage,
+    CopyImage,
+    CancelCopyImage,
     DescribeRegions,
     GetCallerIdentity,
 }
@@ -29,6 +31,8 @@ impl Operation {
             Self::DescribeImageSharePermission => "DescribeImageSharePermission",
             Self::ModifyImageSharePermission => "ModifyImageSharePermission",
             Self::DeleteImage => "DeleteImage",
+            Self::CopyImage => "CopyImage",
+            Self::CancelCopyImage => "CancelCopyImage",
             Self::DescribeRegions => "DescribeRegions",
             Self::GetCallerIdentity => "GetCallerIdentity",
         }
@@ -42,6 +46,8 @@ impl Operation {
             | Self::DescribeImageSharePermission
             | Self::ModifyImageSharePermission
             | Self::DeleteImage
+            | Self::CopyImage
+            | Self::CancelCopyImage
             | Self::DescribeRegions => "2014-05-26",
         }
     }

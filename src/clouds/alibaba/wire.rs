@@ -1,6 +1,8 @@
 //! What the vendor's answers look like, and what is taken from them. Tolerant of fields not known, strict about those that
 //! are needed: an answer that lacks one, or speaks of something else than was asked, is `Unintelligible` and proves nothing.
 
+pub(super) mod copies;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +59,15 @@ struct ImageRow {
     #[serde(default)]
     image_name: Option<String>,
     #[serde(default)]
+    description: Option<String>,
+    /// How much of it is made, as `40%`.
+    #[serde(default)]
+    progress: Option<String>,
+    #[serde(default)]
     product_code: Option<String>,
+    /// In GiB.
+    #[serde(default)]
+    size: Option<u64>,
     #[serde(default)]
     disk_device_mappings: Option<Disks>,
 }
@@ -159,30 +169,37 @@ fn bounded<T>(rows: Vec<T>) -> Result<Vec<T>, Fault> {
 
 /// Reads `DescribeImages` asked for one image, seen by `account`; no row means that the account does not see the image.
 pub(super) fn read_image(body: &[u8], asked: &ImageId, account: &PartyId) -> Result<Option<ImageFacts>, Fault> {
+    read_row(body, asked)?.map(|row| facts_of(&row, account)).transpose()
+}
+
+fn read_row(body: &[u8], asked: &ImageId) -> Result<Option<ImageRow>, Fault> {
     let answer: ImagesAnswer = read(body)?;
-    let rows = bounded(answer.images.image)?;
+    let mut rows = bounded(answer.images.image)?;
     // Where the filter was not heeded, or rows are held back, absence is not shown.
-    if answer.total_count != rows.len() || rows.iter().any(|row| row.image_id != asked.as_str()) {
+    if answer.total_count != rows.len() || rows.len() > 1 || rows.iter().any(|row| row.image_id != asked.as_str()) {
         return Err(Fault::Unintelligible);
     }
-    match rows.as_slice() {
-        [] => Ok(None),
-        [row] => facts_of(row, account).map(Some),
-        _ => Err(Fault::Unintelligible),
-    }
+    Ok(rows.pop())
 }
 
 /// Reads one page of `DescribeImages` asked for what others share.
 pub(super) fn read_images(body: &[u8], account: &PartyId, page: u32) -> Result<ImagePage, Fault> {
+    let (total, rows) = read_page(body, page)?;
+    let rows = rows.iter().map(|row| Ok((id_of(row)?, facts_of(row, account)?))).collect::<Result<_, Fault>>()?;
+    Ok(ImagePage { total, rows })
+}
+
+/// One page of `DescribeImages`, and how many images the vendor says there are on all.
+fn read_page(body: &[u8], page: u32) -> Result<(usize, Vec<ImageRow>), Fault> {
     let answer: ImagesAnswer = read(body)?;
     if answer.page_number.is_some_and(|number| number != page) {
         return Err(Fault::Unintelligible);
     }
-    let rows = bounded(answer.images.image)?
-        .iter()
-        .map(|row| Ok((ImageId::parse(&row.image_id).map_err(|_| Fault::Unintelligible)?, facts_of(row, account)?)))
-        .collect::<Result<_, Fault>>()?;
-    Ok(ImagePage { total: answer.total_count, rows })
+    Ok((answer.total_count, bounded(answer.images.image)?))
+}
+
+fn id_of(row: &ImageRow) -> Result<ImageId, Fault> {
+    ImageId::parse(&row.image_id).map_err(|_| Fault::Unintelligible)
 }
 
 fn facts_of(row: &ImageRow, account: &PartyId) -> Result<ImageFacts, Fault> {
@@ -221,6 +238,7 @@ fn facts_of(row: &ImageRow, account: &PartyId) -> Result<ImageFacts, Fault> {
         encrypted: disks.iter().any(|disk| disk.encrypted == Some(true)),
         from_marketplace: row.product_code.as_deref().is_some_and(|code| !code.is_empty()),
         visibility: Visibility::Shared,
+        size: row.size.map(|gib| gib.saturating_mul(1 << 30)),
     })
 }
 
@@ -294,6 +312,7 @@ mod tests {
             encrypted: true,
             from_marketplace: false,
             visibility: Visibility::Shared,
+            size: Some(40 << 30),
         };
         assert_eq!(facts, wanted);
     }

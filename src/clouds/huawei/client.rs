@@ -1,6 +1,7 @@
 //! One Huawei Cloud account as the rest of the operator sees it: what is asked for, page by page, and what becomes of the
 //! answers. Every call is made once; whether and when it is made again is decided by those who know why it was made.
 
+mod copying;
 mod received;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,6 +187,17 @@ impl HuaweiCloud {
         Ok(Submitted::Job(read_submitted(&answer)?))
     }
 
+    /// What the vendor tells of a job; `None` where it does not know it, or any more.
+    async fn ask_for_job(&self, region: &RegionId, job: &JobId, lane: Lane) -> Result<Option<Vec<u8>>, Fault> {
+        let project = self.project_of(region, lane).await?;
+        let path = format!("/v1/{}/jobs/{}", escape(project.as_str()), escape(job.as_str()));
+        match self.get(region, &project, path, Query::new(), lane).await {
+            Ok(body) => Ok(Some(body)),
+            Err(fault) if tells_no_such_job(&fault) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// All pages of the members of an image, as `project` may see them.
     async fn members(&self, at: &ImageRef, project: &PartyId, mut lane: Lane) -> Result<Members, Fault> {
         let path = format!("/v1/{}/cloudimages/{}/members", escape(project.as_str()), escape(at.image.as_str()));
@@ -299,12 +311,9 @@ impl Cloud for HuaweiCloud {
     }
 
     async fn follow_job(&self, region: &RegionId, job: &JobId, lane: Lane) -> Result<JobProgress, Fault> {
-        let project = self.project_of(region, lane).await?;
-        let path = format!("/v1/{}/jobs/{}", escape(project.as_str()), escape(job.as_str()));
-        match self.get(region, &project, path, Query::new(), lane).await {
-            Ok(body) => read_job(&body, job),
-            Err(fault) if tells_no_such_job(&fault) => Ok(JobProgress::Ended),
-            Err(fault) => Err(fault),
+        match self.ask_for_job(region, job, lane).await? {
+            Some(body) => read_job(&body, job),
+            None => Ok(JobProgress::Ended),
         }
     }
 

@@ -48,6 +48,41 @@ pub(super) fn fault_of_job(code: &str) -> Fault {
     })
 }
 
+/// What a fault of a copy means: codes that say one thing of sharing, or nothing, say another of a copy. `across` is
+/// whether it goes to another region.
+pub(super) fn of_a_copy(fault: Fault, across: bool) -> Fault {
+    let (code, refused) = match fault {
+        // A tenant that is not known in its region: none but the destination's project is named.
+        Fault::NotFound(Missing::Recipient) => ("IMG.0108".to_owned(), Some(Refusal::Agency)),
+        Fault::Refused { refusal, code } => (code, Some(refusal)),
+        Fault::Forbidden { code } => (code, None),
+        // The one code for "as many as there may be": a copy is given to nobody, so that images are meant.
+        Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => {
+            return Fault::QuotaExceeded { quota: Quota::PrivateImages };
+        }
+        fault => return fault,
+    };
+    let refusal = match (code.as_str(), refused) {
+        // The number of private images has reached its maximum.
+        ("IMG.0015", _) => return Fault::QuotaExceeded { quota: Quota::PrivateImages },
+        // Too long, malformed, missing.
+        ("IMG.0002" | "IMG.0003" | "IMG.0013", _) => Refusal::Name,
+        ("IMG.0009", _) => Refusal::NameTaken,
+        // A project's name needed or wrong; the agency's token.
+        ("IMG.0104" | "IMG.0145" | "IMG.0179", _) => Refusal::Agency,
+        // Missing, disabled, not accessible; the same of the key of the original.
+        ("IMG.0095" | "IMG.0097" | "IMG.0099" | "IMG.0101" | "IMG.0102" | "IMG.0103", _) => Refusal::Key,
+        ("IMG.0196", _) => Refusal::NotAccepted,
+        // Its owner only; another tenant is the owner.
+        ("IMG.0047" | "IMG.0106", _) if across => Refusal::CopyAcrossRegions,
+        // Encrypted, a full server, public: what cannot be shared as it is cannot be copied either. Not supported at all.
+        ("IMG.0105", _) | (_, Some(Refusal::Image | Refusal::Recipient)) => Refusal::Copy,
+        (_, Some(refusal)) => refusal,
+        (_, None) => return Fault::Forbidden { code },
+    };
+    Fault::Refused { refusal, code }
+}
+
 /// Whether a read was refused because the image is not this project's to look at: unknown to it, or another's.
 pub(super) fn tells_a_stranger(fault: &Fault) -> bool {
     match fault {

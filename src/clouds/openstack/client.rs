@@ -5,6 +5,8 @@
 //! 204 for one row while the project keeps its access. So a removal lists the members afterwards and removes again, and
 //! this client writes to one image one call at a time.
 
+mod copying;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,12 +102,17 @@ impl OpenStackCloud {
         if answer.status == question.wanted {
             return Ok(answer.body);
         }
-        let fault = glance_fault(question.operation, &answer);
+        Err(self.failed(region, &question, &answer))
+    }
+
+    /// What an answer that is no success says; a hint of when to come back is heeded.
+    fn failed(&self, region: &RegionId, question: &Question<'_>, answer: &HttpAnswer) -> Fault {
+        let fault = glance_fault(question.operation, answer);
         if let Fault::Throttled { retry_after: Some(wait) } = fault {
             self.edge.budgets.hold_back(self.keystone.budget_account(), region.as_str(), wait);
         }
         tracing::debug!(method = %question.method, status = answer.status, %fault, "a call to Glance failed");
-        Err(fault)
+        fault
     }
 
     async fn send(
@@ -115,6 +122,17 @@ impl OpenStackCloud {
         question: &Question<'_>,
         lane: Lane,
     ) -> Result<HttpAnswer, Fault> {
+        let request = Self::request(token, region, question)?;
+        self.take_turn(region, lane).await?;
+        self.edge.transport.send(request).await
+    }
+
+    /// Waits until the account's budget allows another call, as far as the lane may wait.
+    async fn take_turn(&self, region: &RegionId, lane: Lane) -> Result<(), Fault> {
+        self.edge.budgets.take(self.keystone.budget_account(), region.as_str(), lane).await
+    }
+
+    fn request(token: &Token, region: &RegionId, question: &Question<'_>) -> Result<Request, Fault> {
         let mut url: Url = token.image_service(region)?.clone();
         url.path_segments_mut()
             .map_err(|()| Fault::Unintelligible)?
@@ -132,8 +150,7 @@ impl OpenStackCloud {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             body = value.to_string().into_bytes();
         }
-        self.edge.budgets.take(self.keystone.budget_account(), region.as_str(), lane).await?;
-        self.edge.transport.send(Request { method: question.method.clone(), url, headers, body }).await
+        Ok(Request { method: question.method.clone(), url, headers, body })
     }
 
     async fn read_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageSeen>, Fault> {

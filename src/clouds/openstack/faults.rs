@@ -24,6 +24,10 @@ pub(super) enum Operation {
     Change,
     /// Deleting the image.
     DeleteImage,
+    /// Making an image without content, under an id of our choice.
+    MakeImage,
+    /// Writing the content of an image.
+    Upload,
 }
 
 /// Glance's errors, asked for as JSON: `{"message": "…", "code": "404 Not Found", "title": "Not Found"}`.
@@ -57,11 +61,19 @@ pub(super) fn glance_fault(operation: Operation, answer: &Answer) -> Fault {
     }
     match (answer.status, operation) {
         (403, _) => Fault::Forbidden { code: "Forbidden".to_owned() },
-        (404, _) => Fault::NotFound(Missing::Image),
+        // While it was written, it was deleted (410).
+        (404, _) | (410, Operation::Upload) => Fault::NotFound(Missing::Image),
         (409, Operation::DeleteImage) => Fault::Conflict(Conflict::ImageInUse),
         (409, _) => Fault::Conflict(Conflict::ImageBusy),
         (413, Operation::AddMember) => Fault::QuotaExceeded { quota: Quota::RecipientsPerImage },
+        (413, Operation::MakeImage) => Fault::QuotaExceeded { quota: Quota::PrivateImages },
+        // Of the largest image, of what the project may store, or of the store itself: too large for each of them.
+        (413, Operation::Upload) => Fault::Refused { refusal: Refusal::Size, code: "Http413".to_owned() },
         (413, _) => Fault::QuotaExceeded { quota: Quota::Other },
+        // A format or a property not known there, or content that is not of the format it is said to have.
+        (400 | 415, Operation::MakeImage | Operation::Upload) => {
+            Fault::Refused { refusal: Refusal::Copy, code: format!("Http{}", answer.status) }
+        }
         (status @ 400..=499, _) => refused(status),
         _ => Fault::Unintelligible,
     }
@@ -106,7 +118,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Operation::{AddMember, Change, DeleteImage, Read};
+    use Operation::{AddMember, Change, DeleteImage, MakeImage, Read, Upload};
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() }
@@ -122,8 +134,12 @@ mod tests {
         keystone_fault(&answer(status, &body))
     }
 
+    fn refused(refusal: Refusal, status: u16) -> Fault {
+        Fault::Refused { refusal, code: format!("Http{status}") }
+    }
+
     fn http(status: u16) -> Fault {
-        Fault::Refused { refusal: Refusal::Unknown, code: format!("Http{status}") }
+        refused(Refusal::Unknown, status)
     }
 
     #[test]
@@ -139,6 +155,16 @@ mod tests {
             (Change, 409, Fault::Conflict(Conflict::ImageBusy)),
             (AddMember, 413, Fault::QuotaExceeded { quota: Quota::RecipientsPerImage }),
             (Change, 413, Fault::QuotaExceeded { quota: Quota::Other }),
+            (MakeImage, 403, forbidden()),
+            (MakeImage, 409, Fault::Conflict(Conflict::ImageBusy)),
+            (MakeImage, 413, Fault::QuotaExceeded { quota: Quota::PrivateImages }),
+            (MakeImage, 400, refused(Refusal::Copy, 400)),
+            (Upload, 404, Fault::NotFound(Missing::Image)),
+            (Upload, 409, Fault::Conflict(Conflict::ImageBusy)),
+            (Upload, 410, Fault::NotFound(Missing::Image)),
+            (Upload, 413, refused(Refusal::Size, 413)),
+            (Upload, 415, refused(Refusal::Copy, 415)),
+            (Upload, 503, Fault::Unavailable),
             (AddMember, 400, http(400)),
             (DeleteImage, 400, http(400)),
             (Read, 410, http(410)),

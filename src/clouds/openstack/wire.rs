@@ -2,6 +2,8 @@
 //! about those that are needed: an answer that lacks one, or speaks of something else than was asked, is `Unintelligible`
 //! and proves nothing.
 
+mod copies;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +17,7 @@ use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint, EndpointRe
 use crate::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{Answer, ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use crate::domain::provider::Provider;
+pub(super) use copies::{MARK, SOURCE_HASH, read_content, read_copy};
 
 /// Most rows read from one answer: Glance's own cap of a page is 1,000, and a quota of members may be as high.
 const ROWS_MAX: usize = 5000;
@@ -68,6 +71,8 @@ struct ImageRow {
     protected: bool,
     #[serde(default)]
     name: Option<String>,
+    #[serde(default)]
+    size: Option<u64>,
     #[serde(default)]
     cinder_encryption_key_id: Option<String>,
     #[serde(default)]
@@ -203,6 +208,7 @@ fn image_of(row: ImageRow, project: &PartyId) -> Result<Option<ImageSeen>, Fault
         encrypted: row.cinder_encryption_key_id.is_some() || row.os_encrypt_key_id.is_some(),
         from_marketplace: false,
         visibility,
+        size: row.size,
     };
     Ok(Some(ImageSeen { id, facts, protected: row.protected }))
 }

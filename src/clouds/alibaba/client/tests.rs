@@ -1,5 +1,7 @@
 //! The client against a server that answers what it is told to and keeps what it was asked.
 
+mod copying;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

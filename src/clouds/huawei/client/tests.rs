@@ -1,5 +1,6 @@
 //! The client against a server that answers what it is told to and keeps what it was asked.
 
+mod copying;
 mod golden;
 mod received;
 mod tokens;
@@ -100,6 +101,16 @@ impl Setting {
     }
 
     async fn with(credentials: Credentials, projects: &[&str], answers: impl IntoIterator<Item = Scripted>) -> Self {
+        let named = projects.iter().map(|project| (region(), PartyId::parse(project).unwrap())).collect();
+        Self::of(credentials, named, answers).await
+    }
+
+    /// The same, with projects named for whatever regions.
+    async fn of(
+        credentials: Credentials,
+        projects: Vec<(RegionId, PartyId)>,
+        answers: impl IntoIterator<Item = Scripted>,
+    ) -> Self {
         let script = Script::default();
         script.answers.lock().unwrap().extend(answers);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -112,7 +123,7 @@ impl Setting {
         let access = HuaweiAccess {
             domain: PartyId::parse(DOMAIN).unwrap(),
             site: Site::China,
-            projects: projects.iter().map(|project| (region(), PartyId::parse(project).unwrap())).collect(),
+            projects,
             endpoint: Some(allowed.check(Provider::Huawei, &origin).unwrap()),
             credentials,
         };

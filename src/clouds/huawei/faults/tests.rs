@@ -83,6 +83,50 @@ fn codes_of_refused_requests() {
 }
 
 #[test]
+fn codes_mean_another_thing_of_a_copy() {
+    for (refusal, codes) in [
+        (Refusal::Name, &["IMG.0002", "IMG.0003", "IMG.0013"][..]),
+        (Refusal::NameTaken, &["IMG.0009"]),
+        (Refusal::Agency, &["IMG.0104", "IMG.0108", "IMG.0145", "IMG.0179"]),
+        (Refusal::Key, &["IMG.0095", "IMG.0097", "IMG.0099", "IMG.0101", "IMG.0102", "IMG.0103"]),
+        (Refusal::NotAccepted, &["IMG.0196"]),
+        (
+            Refusal::Copy,
+            &[
+                "IMG.0066", "IMG.0076", "IMG.0086", "IMG.0089", "IMG.0098", "IMG.0105", "IMG.0130", "IMG.0135",
+                "IMG.0177", "IMG.0178", "IMG.0197",
+            ],
+        ),
+        (Refusal::Vault, &["IMG.0182", "IMG.0184", "IMG.0185", "IMG.0188", "IMG.0189", "IMG.0193"]),
+        (Refusal::Unknown, &["IMG.0001", "IMG.0007", "IMG.0067", "IMG.9999"]),
+    ] {
+        for code in codes {
+            let wanted = Fault::Refused { refusal, code: (*code).to_owned() };
+            for across in [false, true] {
+                assert_eq!(of_a_copy(fault(code), across), wanted, "{code}");
+                assert_eq!(of_a_copy(fault_of_job(code), across), wanted, "{code}");
+            }
+        }
+    }
+    for code in ["IMG.0047", "IMG.0106"] {
+        let wanted = Fault::Refused { refusal: Refusal::CopyAcrossRegions, code: code.to_owned() };
+        assert_eq!(of_a_copy(fault(code), true), wanted, "{code}");
+        assert_eq!(of_a_copy(fault(code), false), Fault::Forbidden { code: code.to_owned() }, "{code}");
+    }
+    for across in [false, true] {
+        for code in ["IMG.0015", "IMG.0088"] {
+            assert_eq!(of_a_copy(fault(code), across), Fault::QuotaExceeded { quota: Quota::PrivateImages }, "{code}");
+        }
+        // The same of everything.
+        for code in ["IMG.0026", "IMG.0030", "IMG.0161", "IMG.0027", "IMG.0144", "IMG.0046", "IMG.0060", "IMG.0061"] {
+            assert_eq!(of_a_copy(fault(code), across), fault(code), "{code}");
+        }
+        assert_eq!(of_a_copy(Fault::TimedOut { sent: true }, across), Fault::TimedOut { sent: true });
+        assert_eq!(of_a_copy(fault_of_job(""), across), fault_of_job(""));
+    }
+}
+
+#[test]
 fn gateway_is_read_by_its_own_shape() {
     let limit = "The throttling threshold has been reached: policy user over ratelimit,limit:10,time:1 minute";
     assert_eq!(at_the_gateway(429, "APIGW.0308", limit), MINUTE);

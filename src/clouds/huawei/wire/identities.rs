@@ -87,6 +87,19 @@ pub(in super::super) fn read_projects(body: &[u8]) -> Result<ProjectPage, Fault>
     Ok(ProjectPage { rows: rows.len(), next, own })
 }
 
+/// Reads `GET /v3/projects` asked for one name: the project in use that is called so, or `None`.
+pub(in super::super) fn read_project(body: &[u8], name: &str) -> Result<Option<PartyId>, Fault> {
+    let answer: ProjectsAnswer = read(body)?;
+    let rows = bounded(answer.projects)?;
+    let mut called = rows.iter().filter(|row| row.name == name && row.enabled != Some(false));
+    match (called.next(), called.next()) {
+        (Some(row), None) => Provider::Huawei.parse_party(&row.id).map(Some).map_err(|_| Fault::Unintelligible),
+        (None, _) if answer.links.is_none_or(|links| links.next.is_none_or(|next| next.is_empty())) => Ok(None),
+        // It may be on another page, or which of two it is cannot be told.
+        _ => Err(Fault::Unintelligible),
+    }
+}
+
 fn query_of(link: &str) -> Result<Query, Fault> {
     let link = Url::parse(link).map_err(|_| Fault::Unintelligible)?;
     Ok(link.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
@@ -162,6 +175,26 @@ mod tests {
         ] {
             assert_eq!(read_projects(body.as_bytes()), Err(Fault::Unintelligible), "{body}");
         }
+    }
+
+    #[test]
+    fn one_project_is_found_by_its_name_alone() {
+        let of = |rows: &str, next: &str| {
+            let body = format!(r#"{{"projects":[{rows}],"links":{{"next":{next},"previous":null,"self":"x"}}}}"#);
+            read_project(body.as_bytes(), "cn-east-3_web")
+        };
+        let row = |name: &str, rest: &str| format!(r#"{{"name":"{name}","id":"{OTHER}"{rest}}}"#);
+        let (web, own) = (row("cn-east-3_web", r#","enabled":true"#), row("cn-east-3", ""));
+        assert_eq!(of(&web, "null"), Ok(Some(PartyId::parse(OTHER).unwrap())));
+        assert_eq!(of(&format!("{own},{web}"), r#""https://x/?page=2""#).unwrap().unwrap().as_str(), OTHER);
+        for rows in ["", &own, &row("cn-east-3_web", r#","enabled":false"#)] {
+            assert_eq!(of(rows, "null"), Ok(None), "{rows}");
+            assert_eq!(of(rows, r#""""#), Ok(None), "{rows}");
+            assert_eq!(of(rows, r#""https://x/?page=2""#), Err(Fault::Unintelligible), "{rows}");
+        }
+        assert_eq!(of(&format!("{web},{web}"), "null"), Err(Fault::Unintelligible));
+        assert_eq!(of(&web.replace(OTHER, "../x"), "null"), Err(Fault::Unintelligible));
+        assert_eq!(read_project(b"{}", "cn-east-3_web"), Err(Fault::Unintelligible));
     }
 
     #[test]

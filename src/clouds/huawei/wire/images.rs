@@ -13,16 +13,18 @@ use crate::domain::provider::Provider;
 const NAME_CHARS_MAX: usize = 256;
 
 #[derive(Deserialize)]
-struct ImagesAnswer {
-    images: Vec<ImageRow>,
+pub(super) struct ImagesAnswer {
+    pub(super) images: Vec<ImageRow>,
     #[serde(default)]
     page_info: Option<PageInfo>,
 }
 
 #[derive(Deserialize)]
-struct ImageRow {
-    id: String,
+pub(super) struct ImageRow {
+    pub(super) id: String,
     status: String,
+    #[serde(default, rename = "__description")]
+    pub(super) description: Option<String>,
     #[serde(rename = "__imagetype")]
     image_type: String,
     #[serde(default)]
@@ -37,6 +39,9 @@ struct ImageRow {
     key: Option<String>,
     #[serde(default, rename = "__productcode")]
     product_code: Option<String>,
+    /// In bytes, as text.
+    #[serde(default, rename = "__image_size")]
+    size: Option<Value>,
 }
 
 /// One page of images.
@@ -69,7 +74,10 @@ pub(in super::super) fn read_image(
 
 /// Reads one page of images, seen by `project`. Those already deleted are left out.
 pub(in super::super) fn read_images(body: &[u8], project: &PartyId) -> Result<ImagePage, Fault> {
-    let answer: ImagesAnswer = read(body)?;
+    page_of(read(body)?, project)
+}
+
+pub(super) fn page_of(answer: ImagesAnswer, project: &PartyId) -> Result<ImagePage, Fault> {
     let sent = bounded(answer.images)?;
     let rows = sent
         .iter()
@@ -85,6 +93,11 @@ pub(in super::super) fn read_images(body: &[u8], project: &PartyId) -> Result<Im
         None => (sent.last().map(|row| row.id.clone()), false),
     };
     Ok(ImagePage { rows, next, more, whole })
+}
+
+/// Of an image still being made, the vendor tells nothing or an empty text.
+fn bytes_of(size: &Value) -> Option<u64> {
+    size.as_u64().or_else(|| size.as_str()?.parse().ok())
 }
 
 fn facts_of(row: &ImageRow, project: &PartyId) -> Result<ImageFacts, Fault> {
@@ -114,7 +127,8 @@ fn facts_of(row: &ImageRow, project: &PartyId) -> Result<ImageFacts, Fault> {
     let kind = match row.virtual_env_type.as_deref() {
         _ if whole => ImageKind::FullServer,
         Some("DataImage") => ImageKind::DataDisk,
-        // `FusionCompute`, `Ironic`, `IsoImage`: the same limits.
+        Some("IsoImage") => ImageKind::Iso,
+        // `FusionCompute`, `Ironic`: the same limits.
         _ => ImageKind::SystemDisk,
     };
     let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
@@ -126,6 +140,7 @@ fn facts_of(row: &ImageRow, project: &PartyId) -> Result<ImageFacts, Fault> {
         encrypted: given(&row.key),
         from_marketplace: given(&row.product_code),
         visibility: Visibility::Shared,
+        size: row.size.as_ref().and_then(bytes_of),
     })
 }
 
@@ -170,6 +185,7 @@ mod tests {
             encrypted: false,
             from_marketplace: false,
             visibility: Visibility::Shared,
+            size: Some(1_073_741_824),
         };
         assert_eq!(observed(FULL), Ok(Some(wanted)));
     }
@@ -217,7 +233,7 @@ mod tests {
         assert_eq!(kind(r#""__whole_image":true"#), ImageKind::FullServer);
         assert_eq!(kind(r#""__whole_image":"false""#), ImageKind::SystemDisk);
         assert_eq!(with("FusionCompute", "DataImage").unwrap().unwrap().kind, ImageKind::DataDisk);
-        assert_eq!(with("FusionCompute", "IsoImage").unwrap().unwrap().kind, ImageKind::SystemDisk);
+        assert_eq!(with("FusionCompute", "IsoImage").unwrap().unwrap().kind, ImageKind::Iso);
         assert!(with(r#""tags":[]"#, r#""__system__cmkid":"k-1""#).unwrap().unwrap().encrypted);
         assert!(!with(r#""tags":[]"#, r#""__system__cmkid":"""#).unwrap().unwrap().encrypted);
         assert!(with(r#""tags":[]"#, r#""__productcode":"p-1""#).unwrap().unwrap().from_marketplace);

@@ -1,6 +1,7 @@
 //! Jobs: what a call that starts one is answered with, and how far one is.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::faults::fault_of_job;
 use super::{bounded, read};
@@ -13,17 +14,21 @@ struct SubmittedAnswer {
 }
 
 #[derive(Deserialize)]
-struct JobAnswer {
+pub(super) struct JobAnswer {
     status: String,
     job_id: String,
     #[serde(default)]
     error_code: Option<String>,
     #[serde(default)]
-    entities: Option<Entities>,
+    pub(super) entities: Option<Entities>,
 }
 
 #[derive(Deserialize)]
-struct Entities {
+pub(super) struct Entities {
+    #[serde(default)]
+    pub(super) image_id: Option<String>,
+    #[serde(default)]
+    pub(super) process_percent: Option<Value>,
     #[serde(default)]
     error_code: Option<String>,
     #[serde(default)]
@@ -53,6 +58,10 @@ pub(in super::super) fn read_submitted(body: &[u8]) -> Result<JobId, Fault> {
 /// Reads `GET /v1/{project_id}/jobs/{job_id}`. A job of this operator is about one image, so every result is about it.
 pub(in super::super) fn read_job(body: &[u8], asked: &JobId) -> Result<JobProgress, Fault> {
     let job: JobAnswer = read(body)?;
+    progress_of(job, asked)
+}
+
+pub(super) fn progress_of(job: JobAnswer, asked: &JobId) -> Result<JobProgress, Fault> {
     if job.job_id != asked.as_str() {
         return Err(Fault::Unintelligible);
     }

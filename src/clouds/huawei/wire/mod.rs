@@ -1,6 +1,7 @@
 //! What the vendor's answers look like, and what is taken from them. Tolerant of fields not known, strict about those that
 //! are needed: an answer that lacks one, or speaks of something else than was asked, is `Unintelligible` and proves nothing.
 
+pub(super) mod copies;
 pub(super) mod identities;
 pub(super) mod images;
 pub(super) mod jobs;

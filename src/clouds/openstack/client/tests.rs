@@ -20,6 +20,7 @@ use crate::clouds::transport::TransportSettings;
 use crate::domain::provider::Provider;
 
 mod answering;
+mod copying;
 mod sharing;
 mod tokens;
 

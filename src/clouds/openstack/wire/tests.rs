@@ -38,6 +38,7 @@ fn an_image_is_read_as_glance_shows_it() {
         encrypted: false,
         from_marketplace: false,
         visibility: Visibility::Shared,
+        size: Some(4),
     };
     assert_eq!(seen(ROW), Ok(Some(ImageSeen { id: image(), facts, protected: false })));
     assert!(seen(&ROW.replace(r#""protected": false"#, r#""protected": true"#)).unwrap().unwrap().protected);

@@ -1,7 +1,9 @@
 //! The bytes of requests, beside those the vendor's SDK sends.
 
 use super::super::super::sign::{Unsigned, sign};
+use super::copying::{across, projects_called, within};
 use super::*;
+use crate::clouds::{Copies, CopyOrder, Copying};
 
 const AK: &str = "HPUAFAKEACCESSKEY001";
 const SK: &str = "fakeHuaweiSecretKeyForCapture000000000001";
@@ -49,6 +51,8 @@ fn every_capture_of_the_vendors_sdk_is_signed_alike() {
         capture!("BatchAddMembers-domains"),
         capture!("BatchDeleteMembers"),
         capture!("BatchUpdateMembers"),
+        capture!("CopyImageCrossRegion"),
+        capture!("CopyImageInRegion"),
         capture!("GlanceDeleteImage"),
         capture!("ListImageMembers"),
         capture!("ListImages-private-byid"),
@@ -159,6 +163,31 @@ async fn answers_are_those_of_the_vendors_sdk() {
     assert_eq!(here.body(1), format!(r#"{head}"accepted","vault_id":"{vault}"}}"#));
     here.cloud.answer(&image(), &Reply::Reject, Lane::Acceptance).await.unwrap();
     assert_eq!(here.body(2), format!(r#"{head}"rejected"}}"#));
+}
+
+#[tokio::test]
+async fn copies_are_those_of_the_vendors_sdk() {
+    let described = |capture: &mut Capture, order: &CopyOrder| {
+        let mut body: serde_json::Value = serde_json::from_str(&capture.body).unwrap();
+        let fields = body.as_object_mut().unwrap();
+        // The sample says another thing of the image, and where it is billed.
+        fields.insert("description".to_owned(), order.mark.description().into());
+        fields.remove("enterprise_project_id");
+        capture.body = body.to_string();
+    };
+    let name = |name: &str| Provider::Huawei.parse_image_name(name).unwrap();
+    let here = Setting::new([submitted(), projects_called("cn-east-3"), submitted()]).await;
+    let within = CopyOrder { name: name("copy 1"), ..within() };
+    assert_eq!(here.cloud.begin_copy(&within, None, Lane::Edit).await, Ok(Copying::Job(job())));
+    let mut capture = capture!("CopyImageInRegion");
+    described(&mut capture, &within);
+    assert_like(&here, 0, &capture);
+
+    let across = CopyOrder { name: name("xcopy"), ..across() };
+    assert_eq!(here.cloud.begin_copy(&across, None, Lane::Edit).await, Ok(Copying::Job(job())));
+    let mut capture = capture!("CopyImageCrossRegion");
+    described(&mut capture, &across);
+    assert_like(&here, 2, &capture);
 }
 
 #[tokio::test]

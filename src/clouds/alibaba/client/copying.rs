@@ -1,0 +1,130 @@
+//! Copies of images: the vendor makes them, told apart by the client token and the description. `CopyImage` is asked at
+//! the source's region; the new image is looked at, and its copying ended, where it is made.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::super::Operation;
+use super::super::endpoints::Place;
+use super::super::wire::copies::{CopySeen, read_begun, read_copies, read_copy};
+use super::super::wire::read_write;
+use super::{AlibabaCloud, PAGE_SIZE, Query, Tally, image_query};
+use crate::clouds::copying::{ContentFacts, Copies, CopyOrder};
+use crate::clouds::fault::{Missing, Refusal};
+use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::domain::identifiers::ImageId;
+use crate::domain::image::ImageState;
+
+/// Most pages read of the images of one name. The vendor takes the name for a pattern, but no name here holds `*`.
+const NAMED_PAGES_MAX: u32 = 20;
+
+fn pair(key: &str, value: &(impl ToString + ?Sized)) -> (String, String) {
+    (key.to_owned(), value.to_string())
+}
+
+/// `CopyImage`, as its API page has it.
+fn copy_query(order: &CopyOrder) -> Query {
+    let mut query = image_query(&order.source);
+    query.push(pair("DestinationRegionId", &order.region));
+    query.push(pair("DestinationImageName", &order.name));
+    query.push(pair("DestinationDescription", &order.mark.description()));
+    query.push(pair("ClientToken", &order.mark));
+    if let Some(key) = &order.key {
+        query.push(pair("Encrypted", "true"));
+        query.push(pair("KMSKeyId", key));
+    }
+    query
+}
+
+fn progress_of(image: &ImageId, seen: Option<&CopySeen>) -> CopyProgress {
+    match seen {
+        None => CopyProgress::Gone,
+        Some(CopySeen { state: ImageState::Creating, percent }) => CopyProgress::Running { percent: *percent },
+        // Somebody may already have retired what was made.
+        Some(CopySeen { state: ImageState::Available | ImageState::Deprecated, .. }) => {
+            CopyProgress::Made(image.clone())
+        }
+        Some(CopySeen { state: ImageState::Failed, .. }) => {
+            CopyProgress::Failed(Fault::Refused { refusal: Refusal::Unknown, code: "CreateFailed".to_owned() })
+        }
+    }
+}
+
+impl AlibabaCloud {
+    /// A copy in whatever state, or `None` where there is nothing of it.
+    async fn see_copy(&self, at: &ImageRef, lane: Lane) -> Result<Option<CopySeen>, Fault> {
+        match self.describe_image(at, lane).await? {
+            Some(body) => read_copy(&body, &at.image, &self.account),
+            None => Ok(None),
+        }
+    }
+
+    /// The vendor removes what there is of the image as well (API page of the call).
+    async fn end_copying(&self, at: &ImageRef) -> Result<(), Fault> {
+        let (place, query) = (Place::Region(&at.region), image_query(at));
+        read_write(&self.call(Operation::CancelCopyImage, place, query, Lane::Edit).await?)
+    }
+}
+
+#[async_trait]
+impl Copies for AlibabaCloud {
+    async fn begin_copy(&self, order: &CopyOrder, _: Option<&ContentFacts>, lane: Lane) -> Result<Copying, Fault> {
+        let place = Place::Region(&order.source.region);
+        let body = self.call(Operation::CopyImage, place, copy_query(order), lane).await?;
+        Ok(Copying::Image(read_begun(&body)?))
+    }
+
+    async fn find_copy(&self, order: &CopyOrder, mut lane: Lane) -> Result<Option<ImageId>, Fault> {
+        let description = order.mark.description();
+        let (mut images, mut tally) = (BTreeSet::new(), Tally::default());
+        for number in 1..=NAMED_PAGES_MAX {
+            let query = vec![
+                pair("RegionId", &order.region),
+                pair("ImageName", &order.name),
+                pair("ImageOwnerAlias", "self"),
+                pair("Status", "ALL"),
+                pair("PageNumber", &number),
+                pair("PageSize", &PAGE_SIZE),
+            ];
+            let body = match self.call(Operation::DescribeImages, Place::Region(&order.region), query, lane).await {
+                // No image was named: it must not be taken for the source.
+                Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
+                body => body?,
+            };
+            let page = read_copies(&body, &self.account, number, &description)?;
+            if page.found.is_some() {
+                return Ok(page.found);
+            }
+            lane = lane.onwards();
+            let last = tally.count(page.total, page.rows.len());
+            images.extend(page.rows);
+            // Where the list changed while it was read, the copy may have slipped from one page to the next.
+            if last || !tally.is_steady() {
+                return if tally.is_whole(images.len()) { Ok(None) } else { Err(Fault::Unintelligible) };
+            }
+        }
+        Err(Fault::Unintelligible)
+    }
+
+    async fn follow_copy(&self, order: &CopyOrder, copying: &Copying, lane: Lane) -> Result<CopyProgress, Fault> {
+        let Copying::Image(image) = copying else {
+            return Err(Fault::Refused { refusal: Refusal::Unknown, code: "NoJobs".to_owned() });
+        };
+        let at = order.place_of(image);
+        Ok(progress_of(image, self.see_copy(&at, lane).await?.as_ref()))
+    }
+
+    async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
+        let at = order.place_of(image);
+        let ended = match self.see_copy(&at, Lane::Edit).await?.map(|seen| seen.state) {
+            None => Ok(()),
+            Some(ImageState::Creating) => self.end_copying(&at).await,
+            Some(ImageState::Available | ImageState::Deprecated | ImageState::Failed) => self.delete_image(&at).await,
+        };
+        match ended {
+            Err(Fault::NotFound(Missing::Image)) => Ok(()),
+            ended => ended,
+        }
+    }
+}

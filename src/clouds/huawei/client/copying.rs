@@ -1,0 +1,215 @@
+//! Copies of images: a job makes them, and asked again it makes a second one. A copy is told from others by its
+//! description, since the vendor knows no token. The copy of an image in its own region stays in the project it is copied
+//! by; one to another region goes to a project named there.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use reqwest::Method;
+use serde::Serialize;
+
+use super::super::Query;
+use super::super::endpoints::Place;
+use super::super::faults::of_a_copy;
+use super::super::wire::copies::{CopyJob, read_copies, read_copy_job};
+use super::super::wire::identities::read_project;
+use super::super::wire::jobs::read_submitted;
+use super::{HuaweiCloud, json, pairs};
+use crate::clouds::copying::{ContentFacts, Copies, CopyOrder};
+use crate::clouds::fault::{Conflict, Missing, Refusal};
+use crate::clouds::signing::escape;
+use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::domain::identifiers::{AgencyName, ImageId, JobId, KeyId, PartyId, ProjectName, RegionId, VaultId};
+use crate::domain::image::{ImageState, Ownership};
+
+/// Images asked for at a time.
+const IMAGES_PER_PAGE: usize = 100;
+/// Most pages read of the images of one name.
+const NAMED_PAGES_MAX: usize = 20;
+
+/// `POST /v1/cloudimages/{image_id}/copy`, as its API page has it.
+#[derive(Serialize)]
+struct CopyBody<'a> {
+    name: &'a str,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cmk_id: Option<&'a str>,
+}
+
+/// `POST /v1/cloudimages/{image_id}/cross_region_copy`, as its API page has it.
+#[derive(Serialize)]
+struct CrossRegionBody<'a> {
+    name: &'a str,
+    region: &'a RegionId,
+    project_name: &'a str,
+    agency_name: &'a AgencyName,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vault_id: Option<&'a str>,
+}
+
+fn refused(refusal: Refusal, code: &str) -> Fault {
+    Fault::Refused { refusal, code: code.to_owned() }
+}
+
+fn is_across(order: &CopyOrder) -> bool {
+    order.region != order.source.region
+}
+
+/// What a copy to another region asks for besides; nothing that the call cannot carry is left out in silence.
+fn agency(order: &CopyOrder) -> Result<&AgencyName, Fault> {
+    if order.key.is_some() {
+        return Err(refused(Refusal::Key, "NoKeyAcrossRegions"));
+    }
+    order.agency.as_ref().ok_or_else(|| refused(Refusal::Agency, "NoAgency"))
+}
+
+fn progress_of(image: ImageId, state: Option<ImageState>) -> CopyProgress {
+    match state {
+        None => CopyProgress::Gone,
+        Some(ImageState::Creating) => CopyProgress::Running { percent: None },
+        Some(ImageState::Available | ImageState::Deprecated) => CopyProgress::Made(image),
+        Some(ImageState::Failed) => CopyProgress::Failed(refused(Refusal::Unknown, "killed")),
+    }
+}
+
+impl HuaweiCloud {
+    /// The project named for a copy to another region must be the account's there, or the account could not see the copy.
+    async fn check_destination(&self, order: &CopyOrder, lane: Lane) -> Result<(), Fault> {
+        let region = &order.region;
+        let here = self.project_of(region, lane).await?;
+        let name = order.project.as_ref().map_or(region.as_str(), ProjectName::as_str);
+        let named = self.named.iter().any(|(named, _)| named == region);
+        if name == region.as_str() && !named {
+            return Ok(()); // It was found by that very name.
+        }
+        if self.project_called(region, name, lane).await? == here {
+            return Ok(());
+        }
+        Err(refused(Refusal::Agency, "NotTheAccountsProject"))
+    }
+
+    async fn project_called(&self, region: &RegionId, name: &str, lane: Lane) -> Result<PartyId, Fault> {
+        let body = self.ask_iam(Place::Iam(region), "/v3/projects", pairs([("name", name)]), lane).await?;
+        read_project(&body, name)?.ok_or_else(|| refused(Refusal::Agency, "NoSuchProject"))
+    }
+
+    /// The state of a copy, or `None` where there is nothing of it.
+    async fn see_copy(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageState>, Fault> {
+        match self.observe_image(at, lane).await? {
+            Some(facts) if facts.ownership != Ownership::Own => Err(Fault::Unintelligible),
+            facts => Ok(facts.map(|facts| facts.state)),
+        }
+    }
+
+    async fn follow_image(&self, order: &CopyOrder, image: ImageId, lane: Lane) -> Result<CopyProgress, Fault> {
+        let state = self.see_copy(&order.place_of(&image), lane).await?;
+        Ok(progress_of(image, state))
+    }
+
+    /// What became of a copy whose job tells nothing of an image.
+    async fn follow_mark(&self, order: &CopyOrder, lane: Lane) -> Result<CopyProgress, Fault> {
+        match self.find_copy(order, lane).await? {
+            Some(image) => self.follow_image(order, image, lane).await,
+            None => Ok(CopyProgress::Gone),
+        }
+    }
+
+    async fn follow_copy_job(&self, order: &CopyOrder, job: &JobId, lane: Lane) -> Result<CopyProgress, Fault> {
+        let told = match self.ask_for_job(&order.source.region, job, lane).await? {
+            Some(body) => read_copy_job(&body, job)?,
+            None => CopyJob::Ended { image: None },
+        };
+        match told {
+            CopyJob::Running { percent } => Ok(CopyProgress::Running { percent }),
+            CopyJob::Failed(fault) => Ok(CopyProgress::Failed(of_a_copy(fault, is_across(order)))),
+            // Nobody says that it is the new image in every kind of job: the source is never the copy.
+            CopyJob::Ended { image: Some(image) } if image != order.source.image => {
+                self.follow_image(order, image, lane.onwards()).await
+            }
+            CopyJob::Ended { .. } => self.follow_mark(order, lane.onwards()).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Copies for HuaweiCloud {
+    async fn begin_copy(&self, order: &CopyOrder, _: Option<&ContentFacts>, lane: Lane) -> Result<Copying, Fault> {
+        let (across, description) = (is_across(order), order.mark.description());
+        let (name, description) = (order.name.as_str(), description.as_str());
+        let (verb, body) = if across {
+            let agency_name = agency(order)?;
+            self.check_destination(order, lane).await?;
+            let project_name = order.project.as_ref().map_or(order.region.as_str(), ProjectName::as_str);
+            let vault_id = order.vault.as_ref().map(VaultId::as_str);
+            let region = &order.region;
+            let body = CrossRegionBody { name, region, project_name, agency_name, description, vault_id };
+            ("cross_region_copy", json(&body)?)
+        } else {
+            let cmk_id = order.key.as_ref().map(KeyId::as_str);
+            ("copy", json(&CopyBody { name, description, cmk_id })?)
+        };
+        let region = &order.source.region;
+        let project = self.project_of(region, lane).await?;
+        let call = (Method::POST, format!("/v1/cloudimages/{}/{verb}", escape(order.source.image.as_str())));
+        let answer = self.ims(call, (region, &project), (Query::new(), body), lane).await;
+        let answer = answer.map_err(|fault| of_a_copy(fault, across))?;
+        Ok(Copying::Job(read_submitted(&answer)?))
+    }
+
+    async fn find_copy(&self, order: &CopyOrder, mut lane: Lane) -> Result<Option<ImageId>, Fault> {
+        let description = order.mark.description();
+        let project = self.project_of(&order.region, lane).await?;
+        let (mut seen, mut marker) = (BTreeSet::new(), None);
+        for _ in 0..NAMED_PAGES_MAX {
+            let mut query = pairs([
+                ("__imagetype", "private"),
+                ("name", order.name.as_str()),
+                ("owner", project.as_str()),
+                ("limit", &IMAGES_PER_PAGE.to_string()),
+            ]);
+            query.extend(marker.take().map(|marker| ("marker".to_owned(), marker)));
+            let body = match self.images(&order.region, &project, query, lane).await {
+                // The image the list goes on from was taken away in between.
+                Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
+                body => body?,
+            };
+            let (page, found) = read_copies(&body, &project, &description)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            lane = lane.onwards();
+            // A row sent twice, or fewer rows than it says: the copy may have slipped through.
+            if !page.whole || !page.rows.into_iter().all(|(image, _)| seen.insert(image)) {
+                return Err(Fault::Unintelligible);
+            }
+            marker = page.next;
+            if marker.is_none() {
+                return Ok(None);
+            }
+        }
+        Err(Fault::Unintelligible)
+    }
+
+    async fn follow_copy(&self, order: &CopyOrder, copying: &Copying, lane: Lane) -> Result<CopyProgress, Fault> {
+        match copying {
+            Copying::Image(image) => self.follow_image(order, image.clone(), lane).await,
+            Copying::Job(job) => self.follow_copy_job(order, job, lane).await,
+        }
+    }
+
+    async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
+        let at = order.place_of(image);
+        match self.see_copy(&at, Lane::Edit).await? {
+            None => Ok(()),
+            // The vendor ends no job: it can only be waited for.
+            Some(ImageState::Creating) => Err(Fault::Conflict(Conflict::ImageBusy)),
+            Some(ImageState::Available | ImageState::Deprecated | ImageState::Failed) => {
+                match self.delete_image(&at).await {
+                    Ok(()) | Err(Fault::NotFound(Missing::Image)) => Ok(()),
+                    Err(fault) => Err(fault),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Copies of images: Glance has no call that makes one, so the content is read from one image and written into another.
+//!
+//! The new image's id is derived from the order's mark, and Glance gives one id once, deleted images included. So an order
+//! makes at most one image, whoever asks for it how often.
+
+use async_trait::async_trait;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::super::faults::Operation;
+use super::super::keystone::Wanted;
+use super::super::wire::{MARK, SOURCE_HASH, read_content, read_copy};
+use super::{OpenStackCloud, Question};
+use crate::clouds::copying::{Content, ContentFacts, Copies, CopyMark, CopyOrder};
+use crate::clouds::fault::{Missing, Refusal};
+use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::domain::identifiers::ImageId;
+
+/// The one id that the copy of this mark may have: a UUID of version 8 (RFC 9562, 5.8), from SHA-256.
+fn id_of(mark: &CopyMark) -> Result<ImageId, Fault> {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(Sha256::digest(mark.to_string())).for_each(|(byte, hashed)| *byte = hashed);
+    let number = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0b11 << 62) | (8 << 76) | (0b10 << 62);
+    let digits = format!("{number:032x}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if [8, 12, 16, 20].contains(&at) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    ImageId::parse(&text).map_err(|_| Fault::Unintelligible)
+}
+
+/// What the empty image is made with. It can be shared on as it is.
+fn new_image(id: &ImageId, order: &CopyOrder, content: &ContentFacts) -> Value {
+    let text = |(name, value): (&String, &String)| (name.clone(), Value::from(value.as_str()));
+    let mut image: Map<String, Value> = content.properties.iter().map(text).collect();
+    if let Some((algorithm, value)) = &content.hash {
+        image.insert(SOURCE_HASH.to_owned(), format!("{algorithm}:{value}").into());
+    }
+    // Last: no property can stand in the place of a field.
+    let fields = [
+        ("id", json!(id)),
+        ("name", json!(order.name.as_str())),
+        ("disk_format", json!(content.disk_format)),
+        ("container_format", json!(content.container_format)),
+        ("min_disk", json!(content.min_disk)),
+        ("min_ram", json!(content.min_ram)),
+        ("visibility", json!("shared")),
+        (MARK, json!(order.mark.description())),
+    ];
+    image.extend(fields.map(|(name, value)| (name.to_owned(), value)));
+    Value::Object(image)
+}
+
+/// Characters outside the Basic Multilingual Plane: Glance refuses them (400, `no_4byte_params` in its `images.py`).
+fn is_wide(c: char) -> bool {
+    u32::from(c) > 0xffff
+}
+
+fn refused(refusal: Refusal, code: &str) -> Fault {
+    Fault::Refused { refusal, code: code.to_owned() }
+}
+
+impl OpenStackCloud {
+    /// How far the copy of this order is, if this is it.
+    async fn read_copy(&self, order: &CopyOrder, image: &ImageId, lane: Lane) -> Result<CopyProgress, Fault> {
+        match self.call(&order.region, Question::read([image.as_str()]), lane).await {
+            Ok(body) => read_copy(&body, image, &self.project, &order.mark.description()),
+            Err(Fault::NotFound(Missing::Image)) => Ok(CopyProgress::Gone),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+#[async_trait]
+impl Copies for OpenStackCloud {
+    async fn begin_copy(
+        &self,
+        order: &CopyOrder,
+        content: Option<&ContentFacts>,
+        lane: Lane,
+    ) -> Result<Copying, Fault> {
+        let content = content.ok_or_else(|| refused(Refusal::Copy, "NoContentFacts"))?;
+        let id = id_of(&order.mark)?;
+        let question = Question {
+            operation: Operation::MakeImage,
+            method: Method::POST,
+            body: Some(("application/json", new_image(&id, order, content))),
+            wanted: 201,
+            ..Question::read([])
+        };
+        match self.call(&order.region, question, lane).await {
+            Ok(body) => match read_copy(&body, &id, &self.project, &order.mark.description())? {
+                CopyProgress::Gone => Err(Fault::Unintelligible),
+                _ => Ok(Copying::Image(id)),
+            },
+            Err(Fault::Conflict(_)) => match self.read_copy(order, &id, lane.onwards()).await? {
+                // A deleted image keeps its id; or it is another project's.
+                CopyProgress::Gone => Err(refused(Refusal::Unknown, "IdUsed")),
+                _ => Ok(Copying::Image(id)),
+            },
+            Err(Fault::Refused { refusal: Refusal::Copy, code }) if order.name.as_str().contains(is_wide) => {
+                Err(Fault::Refused { refusal: Refusal::Name, code })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn find_copy(&self, order: &CopyOrder, lane: Lane) -> Result<Option<ImageId>, Fault> {
+        let id = id_of(&order.mark)?;
+        let progress = self.read_copy(order, &id, lane).await?;
+        Ok((progress != CopyProgress::Gone).then_some(id))
+    }
+
+    async fn follow_copy(&self, order: &CopyOrder, copying: &Copying, lane: Lane) -> Result<CopyProgress, Fault> {
+        match copying {
+            Copying::Image(image) => self.read_copy(order, image, lane).await,
+            Copying::Job(_) => Err(refused(Refusal::Unknown, "NoJobs")),
+        }
+    }
+
+    async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
+        if self.read_copy(order, image, Lane::Edit).await? == CopyProgress::Gone {
+            return Ok(());
+        }
+        match self.delete_image(&order.place_of(image)).await {
+            Ok(()) | Err(Fault::NotFound(Missing::Image)) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn content_facts(&self, at: &ImageRef, lane: Lane) -> Result<ContentFacts, Fault> {
+        let body = self.call(&at.region, Question::read([at.image.as_str()]), lane).await?;
+        read_content(&body, &at.image)
+    }
+
+    async fn download(&self, at: &ImageRef, lane: Lane) -> Result<Content, Fault> {
+        let (region, question) = (&at.region, Question::read([at.image.as_str(), "file"]));
+        let mut token = self.keystone.token(Wanted::Valid, lane).await?;
+        let mut renewed = false;
+        let opened = loop {
+            let request = Self::request(&token, region, &question)?;
+            self.take_turn(region, lane).await?;
+            let opened = self.edge.transport.open(request).await?;
+            if opened.status != 401 || renewed {
+                break opened;
+            }
+            token = self.keystone.token(Wanted::OtherThan(&token), lane).await?;
+            renewed = true;
+        };
+        match opened.status {
+            200 => {}
+            204 => return Err(refused(Refusal::Copy, "NoContent")),
+            _ => return Err(self.failed(region, &question, &opened.whole().await?)),
+        }
+        let size = match opened.length {
+            Some(length) => length,
+            None => self.content_facts(at, lane.onwards()).await?.size,
+        };
+        if size == 0 { Err(refused(Refusal::Copy, "NoContent")) } else { Ok(Content { size, pieces: opened.pieces() }) }
+    }
+
+    /// As `Copies::upload`. A fault among the pieces is returned as it is; then, and after `TimedOut`, the image may be
+    /// queued again, or even active with a part of the content (see `follow_copy`).
+    async fn upload(&self, at: &ImageRef, content: Content, lane: Lane) -> Result<(), Fault> {
+        let region = &at.region;
+        let question = Question {
+            operation: Operation::Upload,
+            method: Method::PUT,
+            wanted: 204,
+            ..Question::read([at.image.as_str(), "file"])
+        };
+        // What was sent cannot be sent again with another token, and some stores need it at the end: a whole life for it.
+        let token = self.keystone.token(Wanted::Fresh, lane).await?;
+        let mut request = Self::request(&token, region, &question)?;
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        self.take_turn(region, lane).await?;
+        let answer = self.edge.transport.send_streamed(request, content.size, content.pieces).await?;
+        if answer.status == question.wanted {
+            return Ok(());
+        }
+        Err(self.failed(region, &question, &answer))
+    }
+}

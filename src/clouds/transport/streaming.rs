@@ -1,0 +1,172 @@
+//! Bodies of any length, a few pieces of them held at a time: nobody reads ahead of whom the pieces are for. There is no
+//! deadline for a whole body, but one for its standing still.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use reqwest::{Body, Response};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, Request, Transport, fault_of, read_whole};
+use crate::clouds::Fault;
+
+/// A body, piece by piece; the last one may be a fault.
+pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
+
+/// What came back, with its body still to be read.
+pub struct Opened {
+    /// The HTTP status.
+    pub status: u16,
+    /// All headers of the answer.
+    pub headers: HeaderMap,
+    /// How long the body is, in bytes, if the answer says so: then fewer end in `TimedOut`.
+    pub length: Option<u64>,
+    response: Response,
+    idle: Duration,
+}
+
+impl Opened {
+    /// The body. Nothing of it is read before it is asked for, but for what connections hold by themselves (a few MiB).
+    ///
+    /// Errors: `TimedOut { sent: true }` if no piece comes within `TransportSettings::idle` after it was asked for, or the
+    /// connection breaks.
+    pub fn pieces(self) -> Pieces {
+        let Self { response, idle, .. } = self;
+        let next = move |mut response: Response| async move {
+            let piece = within(idle, response.chunk()).await?;
+            Ok(piece.map(|piece| (piece, response)))
+        };
+        stream::try_unfold(response, next).boxed()
+    }
+
+    /// The answer with its whole body, as `Transport::send` gives it: for those that are no success.
+    pub async fn whole(self) -> Result<Answer, Fault> {
+        let Self { status, headers, response, idle, .. } = self;
+        let answer = timeout(idle, read_whole(response)).await.map_err(|_| Fault::TimedOut { sent: true })??;
+        Ok(Answer { status, headers, ..answer })
+    }
+}
+
+/// Where a body on its way out stands.
+enum Stage {
+    /// Nothing of it was asked for yet.
+    Opening,
+    /// The connection waits for a piece.
+    Asked,
+    /// The connection has a piece, and has not asked for the next one.
+    Given,
+    /// The connection has all of it.
+    AllGiven,
+    /// It did not come whole from where it comes from.
+    Broken(Fault),
+}
+
+impl Transport {
+    /// Sends one request and reads the answer up to its body.
+    ///
+    /// Errors: as for `send`, but that the deadline is `TransportSettings::idle`.
+    pub async fn open(&self, request: Request) -> Result<Opened, Fault> {
+        let Request { method, url, mut headers, body } = request;
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let sending = self.streaming.request(method, url).headers(headers).body(body).send();
+        self.pass_gate()?;
+        let mut response = within(self.idle, sending).await?;
+        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        Ok(Opened { status, headers, length: response.content_length(), response, idle: self.idle })
+    }
+
+    /// Sends one request with a body of this length, in bytes, in the place of its own, and reads the whole answer.
+    /// Dropped before it is done, it closes the connection.
+    ///
+    /// Errors: the fault among the pieces; `Unintelligible` if they are fewer or more than `length`; `TimedOut` if the
+    /// server takes no piece for `TransportSettings::idle`, or does not answer within `stored_within` after the last one;
+    /// else as for `send`.
+    pub async fn send_streamed(&self, request: Request, length: u64, pieces: Pieces) -> Result<Answer, Fault> {
+        let Request { method, url, mut headers, .. } = request;
+        // With it, the body is sent as it is and not in chunks.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        let (stage, seen) = watch::channel(Stage::Opening);
+        let ended = CancellationToken::new();
+        let body = Body::wrap_stream(counted(pieces, length, stage).take_until(ended.clone().cancelled_owned()));
+        // Some servers answer before they have it all: then the connection is not to go on with it.
+        let _ended = ended.drop_guard();
+        let sending = self.streaming.request(method, url).headers(headers).body(body).send();
+        self.pass_gate()?;
+        let answering = async { read_whole(sending.await.map_err(|error| fault_of(&error))?).await };
+        let answer = tokio::select! {
+            biased;
+            answer = answering => answer,
+            fault = self.stands_still(seen.clone()) => Err(fault),
+        };
+        match (answer, &*seen.borrow()) {
+            (Err(_), Stage::Broken(fault)) => Err(fault.clone()),
+            (answer, _) => answer,
+        }
+    }
+
+    /// Waits until a body on its way out stands still for too long, or is broken.
+    async fn stands_still(&self, mut seen: watch::Receiver<Stage>) -> Fault {
+        loop {
+            let wait = match &*seen.borrow_and_update() {
+                Stage::Opening | Stage::Given => self.idle,
+                // Where the piece comes from has a deadline of its own, which tells more.
+                Stage::Asked => self.idle.saturating_mul(2),
+                Stage::AllGiven => self.stored_within,
+                Stage::Broken(fault) => return fault.clone(),
+            };
+            match timeout(wait, seen.changed()).await {
+                Ok(Ok(())) => {}
+                // The connection let go of the body: what is left to come is the answer.
+                Ok(Err(_)) => {
+                    sleep(self.stored_within).await;
+                    return Fault::TimedOut { sent: true };
+                }
+                Err(_) => return Fault::TimedOut { sent: true },
+            }
+        }
+    }
+}
+
+/// The pieces as a connection takes them: exactly `length` bytes, or broken.
+fn counted(
+    pieces: Pieces,
+    length: u64,
+    stage: watch::Sender<Stage>,
+) -> impl Stream<Item = Result<Bytes, Fault>> + Send + 'static {
+    stream::try_unfold((pieces, length, stage), |(mut pieces, left, stage)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        stage.send_replace(Stage::Asked);
+        let next = pieces.next().await.unwrap_or(Err(Fault::Unintelligible));
+        let counted = next.and_then(|piece| {
+            let left = left.checked_sub(piece.len() as u64).ok_or(Fault::Unintelligible)?;
+            Ok((piece, left))
+        });
+        match counted {
+            Ok((piece, left)) => {
+                stage.send_replace(if left == 0 { Stage::AllGiven } else { Stage::Given });
+                Ok(Some((piece, (pieces, left, stage))))
+            }
+            Err(fault) => {
+                stage.send_replace(Stage::Broken(fault.clone()));
+                Err(fault)
+            }
+        }
+    })
+}
+
+async fn within<T>(idle: Duration, doing: impl Future<Output = Result<T, reqwest::Error>>) -> Result<T, Fault> {
+    match timeout(idle, doing).await {
+        Ok(done) => done.map_err(|error| fault_of(&error)),
+        Err(_) => Err(Fault::TimedOut { sent: true }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
