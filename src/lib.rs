@@ -8,7 +8,8 @@
 //! [`CloudImage`](api::CloudImage) (one image of it) and any number of [`ImageShare`](api::ImageShare)s (who may use the
 //! image). On the other side, a [`SharedImageAcceptance`](api::SharedImageAcceptance) says what to answer to an offered
 //! image. The operator makes the clouds agree, keeps them so, and says in status what is true; it also lists what others
-//! share with an account, one [`SharedImage`](api::SharedImage) each.
+//! share with an account, one [`SharedImage`](api::SharedImage) each. An [`ImageReplica`](api::ImageReplica) copies an
+//! image, own or received, into an own one, also to another region; a `CloudImage` stands for the copy.
 //!
 //! ```text
 //! ImageShare.spec ──► CloudImage reconcile ──► cloud
@@ -39,7 +40,9 @@
 //! The `ImageShare` controller never talks to a cloud: it holds its object until no grant of its own is left, and projects
 //! the ledger onto its recipients. The `CloudAccount` controller proves that the credentials are the account's and keeps
 //! its inventory. The `SharedImageAcceptance` controller answers one offer, in the same order: observe, plan, write down
-//! what is about to be answered, answer, observe again, report.
+//! what is about to be answered, answer, observe again, report. The `ImageReplica` controller carries one copy from stage to
+//! stage, each written down before the cloud is asked for the next ([`planning::replica`]); clouds copy by token, by job, or
+//! have their content streamed through this process ([`clouds::copying`]).
 //!
 //! ## Code map
 //!
@@ -47,7 +50,7 @@
 //! |---|---|
 //! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares. Pure |
 //! | [`api`] | the kinds, their schema and rules, conditions and reasons |
-//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, projection, acceptance, inventory, schedule |
+//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, projection, acceptance, replica, inventory, schedule, lease |
 //! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba`, `huawei`, `openstack` |
 //! | [`cluster`] | the edge towards Kubernetes: guarded reads, status, finalizers, events, Secrets |
 //! | [`controllers`] | one folder a kind; the only place that sees both edges |
@@ -95,10 +98,17 @@
 //!     [`controllers::connections`].
 //! 11. **Namespaces are walls.** References stay in their namespace; only `imageRef` may leave it, where the image consents.
 //!     [`controllers::convert`].
-//! 12. **Ends can be reached.** A `CloudAccount` stays while images or acceptances refer to it; credentials last known good may finish
-//!     deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`controllers::connections`].
+//! 12. **Ends can be reached.** A `CloudAccount` stays while images, acceptances or replicas refer to it; credentials last
+//!     known good may finish deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`controllers::connections`].
 //! 13. **No panic reachable from input.** An object that cannot be read keeps its metadata and stops nobody else; lints
 //!     forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
+//! 14. **One copy.** What an `ImageReplica` asks of a cloud is written down first, and carries a mark by which it is found
+//!     again, so that there is never a second; a copy that is not wanted any more is removed before its object goes.
+//!     [`planning::replica`], [`CopyMark`](clouds::CopyMark), `controllers/image_replica/pass.rs`.
+//! 15. **One leader.** Of several processes one holds the lease; it gives up before the lease can run out, and the gate is the
+//!     last thing looked at before a request goes out. Who follows a leader that left without a word revokes nobody, and
+//!     believes no absence, before that one's calls are over. [`planning::lease`], [`clouds::gate`],
+//!     [`controllers::leadership`].
 
 pub mod api;
 pub mod clouds;

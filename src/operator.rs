@@ -15,10 +15,14 @@ use crate::clouds::clock::SystemClock;
 use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
+use crate::cluster::lease::LeaseRecord;
 use crate::controllers::connections::Connections;
 use crate::controllers::context::{Context, Settings};
+use crate::controllers::image_replica::Transfers;
+use crate::controllers::leadership::{Leadership, Leading, LeaseLost};
 use crate::controllers::memory::Memories;
 use crate::controllers::watching;
+use crate::planning::lease;
 use crate::planning::schedule::{Gathering, Pace};
 use crate::planning::sharing::Timing;
 use crate::telemetry::logging::{LogFormat, LoggingError, start};
@@ -70,6 +74,12 @@ pub struct RunArguments {
     /// Calls that may be made at once after a pause, for each account and region.
     #[arg(long, default_value = "10")]
     calls_burst: NonZeroU32,
+    /// The lease by which several operators agree who acts, as `namespace/name`; without it, run only one.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = lease_name)]
+    lease: Option<(String, String)>,
+    /// After so long without a word from its holder the lease is free; the holder stops acting at two thirds of it.
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    lease_duration: Duration,
     /// What is logged, as `info` or `info,imageshare_operator=debug`.
     #[arg(long, default_value = "info", env = "IMAGESHARE_LOG")]
     log: String,
@@ -102,11 +112,21 @@ pub enum RunError {
     /// Signals cannot be listened to.
     #[error("signals: {0}")]
     Signals(std::io::Error),
+    /// Somebody else leads now: only a new process may try again.
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     let signed: SignedDuration = text.parse().map_err(|e: jiff::Error| e.to_string())?;
     Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+fn lease_name(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => Ok((namespace.into(), name.into())),
+        _ => Err("a lease is named as namespace/name".to_owned()),
+    }
 }
 
 fn signed(duration: Duration) -> SignedDuration {
@@ -136,6 +156,19 @@ impl RunArguments {
         }
     }
 
+    /// What this process needs to lead, and who tends its lease, if it is one of several.
+    fn leadership(&self, client: &kube::Client, clock: &Arc<SystemClock>) -> (Leading, Option<Leadership>) {
+        let Some((namespace, name)) = &self.lease else { return (Leading::alone(), None) };
+        let (leading, duration) = (Leading::one_of_several(), self.lease_duration);
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "imageshare-operator".to_owned());
+        // Pods have names of their own; processes on one host are told apart by the number.
+        let me = format!("{host}_{:08x}", rand::random::<u32>());
+        let record = LeaseRecord::new(client.clone(), namespace, name, me, duration);
+        let terms = lease::Terms { duration, deadline: duration * 2 / 3, period: duration * 2 / 15 };
+        let leadership = Leadership::new(record, terms, leading.clone(), Arc::<SystemClock>::clone(clock));
+        (leading, Some(leadership))
+    }
+
     async fn client(&self) -> Result<kube::Client, RunError> {
         let mut config = match &self.kubeconfig {
             Some(path) => {
@@ -160,7 +193,8 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         ..BudgetSettings::default()
     };
     let clock = Arc::new(SystemClock);
-    let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?;
+    let (leading, leadership) = arguments.leadership(&client, &clock);
+    let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?.behind(leading.gate.clone());
     let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
     let settings = arguments.settings();
     let (stores, writers) = watching::stores();
@@ -178,8 +212,28 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         stores,
         clock,
         memories: Memories::default(),
+        transfers: Transfers::default(),
+        leading,
         settings,
     });
+    let stop = stop_on_signal()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
+    let mut acting = Box::pin(watching::run(context, writers, stop));
+    let Some(mut leadership) = leadership else {
+        acting.await;
+        return Ok(());
+    };
+    tokio::select! {
+        // What is under way is dropped: somebody else does it now.
+        lost = leadership.keep() => return Err(lost.into()),
+        () = &mut acting => {}
+    }
+    leadership.give_back().await;
+    Ok(())
+}
+
+/// A token that is cancelled when the process is told to stop.
+fn stop_on_signal() -> Result<CancellationToken, RunError> {
     let stop = CancellationToken::new();
     let stopper = stop.clone();
     let mut terminate =
@@ -192,7 +246,5 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         tracing::info!("stopping");
         stopper.cancel();
     });
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
-    watching::run(context, writers, stop).await;
-    Ok(())
+    Ok(stop)
 }

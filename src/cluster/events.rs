@@ -29,6 +29,12 @@ pub enum Occurrence {
     Rejected,
     /// The owner took an image back.
     RevokedByOwner,
+    /// The cloud was asked for a copy.
+    CopyStarted,
+    /// A copy is made.
+    Replicated,
+    /// A copy could not be made.
+    CopyFailed,
 }
 
 impl Occurrence {
@@ -41,13 +47,22 @@ impl Occurrence {
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted => "Delete",
+            Self::CopyStarted | Self::Replicated | Self::CopyFailed => "Copy",
         }
     }
 
     fn kind(self) -> EventType {
         match self {
-            Self::Granted | Self::Adopted | Self::OfferReceived | Self::Accepted | Self::Rejected => EventType::Normal,
-            Self::Revoked | Self::UnmanagedFound | Self::ImageDeleted | Self::RevokedByOwner => EventType::Warning,
+            Self::Granted
+            | Self::Adopted
+            | Self::OfferReceived
+            | Self::Accepted
+            | Self::Rejected
+            | Self::CopyStarted
+            | Self::Replicated => EventType::Normal,
+            Self::Revoked | Self::UnmanagedFound | Self::ImageDeleted | Self::RevokedByOwner | Self::CopyFailed => {
+                EventType::Warning
+            }
         }
     }
 }

@@ -2,9 +2,11 @@
 //! clouds or of planning.
 
 pub mod credentials;
+pub mod deletion;
 pub mod events;
 pub mod finalizers;
 pub mod guard;
+pub mod lease;
 pub mod status;
 
 use std::time::Duration;
@@ -24,12 +26,30 @@ pub enum ClusterError {
     /// The object is newer than what we acted upon.
     #[error("the object changed meanwhile")]
     Conflict,
+    /// Another object than the one that is reconciled changed, came or went meanwhile. No newer version of ours follows
+    /// from it, so that waiting for one would be in vain.
+    #[error("another object changed meanwhile")]
+    ConflictElsewhere,
 }
 
 impl ClusterError {
     /// Whether somebody else wrote the object first: look again at once.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict)
+    }
+
+    /// Whether there is an object of that name already.
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_already_exists())
+    }
+
+    /// The same where the call was about another object than the one that is reconciled.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        match self {
+            Self::Conflict => Self::ConflictElsewhere,
+            other => other,
+        }
     }
 }
 

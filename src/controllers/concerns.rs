@@ -2,14 +2,15 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::context::Stores;
-use super::convert::{identity_key, image_key, image_named_by, offer_key, shares_naming};
+use super::convert::{identity_key, image_key, image_named_by, offer_key, place_key, replica_keys, shares_naming};
+use super::image_replica::accounts_named;
 use crate::api::cloud_image::NamespacesFrom;
-use crate::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
+use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 
 /// One queue for each controller, of objects to look at. Unbounded, but drained at once into the controller's scheduler,
@@ -20,6 +21,7 @@ pub(super) struct Bells {
     pub(super) images: UnboundedSender<ObjectRef<Guarded<CloudImage>>>,
     pub(super) shares: UnboundedSender<ObjectRef<Guarded<ImageShare>>>,
     pub(super) acceptances: UnboundedSender<ObjectRef<Guarded<SharedImageAcceptance>>>,
+    pub(super) replicas: UnboundedSender<ObjectRef<Guarded<ImageReplica>>>,
 }
 
 /// The other ends of the queues.
@@ -28,6 +30,7 @@ pub(super) struct Told {
     pub(super) images: UnboundedReceiver<ObjectRef<Guarded<CloudImage>>>,
     pub(super) shares: UnboundedReceiver<ObjectRef<Guarded<ImageShare>>>,
     pub(super) acceptances: UnboundedReceiver<ObjectRef<Guarded<SharedImageAcceptance>>>,
+    pub(super) replicas: UnboundedReceiver<ObjectRef<Guarded<ImageReplica>>>,
 }
 
 /// Makes the queues.
@@ -36,9 +39,15 @@ pub(super) fn bells() -> (Bells, Told) {
     let (tell_images, images) = unbounded_channel();
     let (tell_shares, shares) = unbounded_channel();
     let (tell_acceptances, acceptances) = unbounded_channel();
-    let bells =
-        Bells { accounts: tell_accounts, images: tell_images, shares: tell_shares, acceptances: tell_acceptances };
-    (bells, Told { accounts, images, shares, acceptances })
+    let (tell_replicas, replicas) = unbounded_channel();
+    let bells = Bells {
+        accounts: tell_accounts,
+        images: tell_images,
+        shares: tell_shares,
+        acceptances: tell_acceptances,
+        replicas: tell_replicas,
+    };
+    (bells, Told { accounts, images, shares, acceptances, replicas })
 }
 
 impl Bells {
@@ -53,8 +62,13 @@ impl Bells {
     }
 
     pub(super) fn account(&self, stores: &Stores, account: &Guarded<CloudAccount>, _gone: bool) {
-        send_all(&self.images, images_of(account, stores));
-        send_all(&self.acceptances, acceptances_of(account, stores));
+        send_all(&self.images, naming(account, &stores.images, |image, name| image.spec.account_ref.name == name));
+        let acceptances = naming(account, &stores.acceptances, |found, name| found.spec.account_ref.name == name);
+        send_all(&self.acceptances, acceptances);
+        let replicas = naming(account, &stores.replicas, |replica, name| {
+            accounts_named(replica, None).iter().any(|named| named == name) || replica.spec.source.image_ref.is_some()
+        });
+        send_all(&self.replicas, replicas);
     }
 
     pub(super) fn image(&self, stores: &Stores, image: &Guarded<CloudImage>, gone: bool) {
@@ -62,6 +76,8 @@ impl Bells {
             stores.images_by_identity.note(key, image, gone);
         }
         send_all(&self.shares, shares_of(image, stores));
+        let here = (image.namespace().unwrap_or_default(), image.name_any());
+        send_all(&self.replicas, replicas_of(&image_key(&here), stores));
         if gone {
             send_all(&self.images, namesakes(image, stores));
             send_all(&self.accounts, account_named(image, |image| &image.spec.account_ref.name));
@@ -77,15 +93,31 @@ impl Bells {
     pub(super) fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, gone: bool) {
         let Some(readable) = acceptance.readable() else { return };
         stores.acceptances_by_identity.note(offer_key(readable), acceptance, gone);
+        send_all(&self.replicas, replicas_of(&offer_key(readable), stores));
         if gone {
             send_all(&self.acceptances, same_offer(&offer_key(readable), stores));
             send_all(&self.accounts, account_named(acceptance, |acceptance| &acceptance.spec.account_ref.name));
         }
     }
 
+    pub(super) fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, gone: bool) {
+        let Some(readable) = replica.readable() else { return };
+        for key in replica_keys(readable) {
+            stores.replicas_by_image.note(key, replica, gone);
+        }
+        let made = ObjectRef::new(&replica.name_any()).within(&replica.namespace().unwrap_or_default());
+        let leaving = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
+        send_all(&self.images, leaving.map(|_| made));
+        if gone {
+            let namespace = replica.namespace().unwrap_or_default();
+            let accounts = accounts_named(readable, None);
+            send_all(&self.accounts, accounts.iter().map(|account| ObjectRef::new(account).within(&namespace)));
+        }
+    }
+
     pub(super) fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _gone: bool) {
         let Some(image) = image.readable() else { return };
-        send_all(&self.acceptances, same_offer(&format!("{}/{}", image.spec.region, image.spec.image_id), stores));
+        send_all(&self.acceptances, same_offer(&place_key(&image.spec.region, &image.spec.image_id), stores));
     }
 
     pub(super) fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
@@ -104,12 +136,20 @@ pub(super) fn send_all<K: Resource<DynamicType = ()>>(
     }
 }
 
-fn images_of(account: &Guarded<CloudAccount>, stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
+/// Objects of an account's namespace that name it.
+fn naming<K: Resource<DynamicType = ()>>(
+    account: &Guarded<CloudAccount>,
+    store: &Store<Guarded<K>>,
+    names: impl Fn(&K, &str) -> bool,
+) -> Vec<ObjectRef<Guarded<K>>>
+where
+    Guarded<K>: Clone,
+{
     let (namespace, name) = (account.namespace(), account.name_any());
-    let of = |image: &Guarded<CloudImage>| {
-        image.namespace() == namespace && image.readable().is_some_and(|i| i.spec.account_ref.name == name)
+    let here = |object: &Guarded<K>| {
+        object.namespace() == namespace && object.readable().is_some_and(|object| names(object, &name))
     };
-    stores.images.state_filter(of).iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+    store.state_filter(here).iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
 fn shares_of(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
@@ -123,12 +163,9 @@ fn namesakes(gone: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guard
     same.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
 }
 
-fn acceptances_of(account: &Guarded<CloudAccount>, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAcceptance>>> {
-    let (namespace, name) = (account.namespace(), account.name_any());
-    let of = |acceptance: &Guarded<SharedImageAcceptance>| {
-        acceptance.namespace() == namespace && acceptance.readable().is_some_and(|a| a.spec.account_ref.name == name)
-    };
-    stores.acceptances.state_filter(of).iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+fn replicas_of(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageReplica>>> {
+    let concerned = stores.replicas_by_image.find(key, &stores.replicas);
+    concerned.iter().map(|replica| ObjectRef::from_obj(replica.as_ref())).collect()
 }
 
 fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAcceptance>>> {

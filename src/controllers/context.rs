@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 
 use super::connections::Connections;
+use super::image_replica::Transfers;
 use super::index::Index;
+use super::leadership::Leading;
 use super::memory::Memories;
-use crate::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
+use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::clouds::clock::Clock;
 use crate::cluster::guard::Guarded;
 use crate::planning::schedule::{Gathering, Pace};
@@ -51,6 +54,10 @@ pub struct Stores {
     pub acceptances: Store<Guarded<SharedImageAcceptance>>,
     /// Acceptances by the image of the cloud they name.
     pub acceptances_by_identity: Index<Guarded<SharedImageAcceptance>>,
+    /// Copies.
+    pub replicas: Store<Guarded<ImageReplica>>,
+    /// Copies by the images that concern them.
+    pub replicas_by_image: Index<Guarded<ImageReplica>>,
     /// The inventories.
     pub shared_images: Store<Guarded<SharedImage>>,
     /// Namespaces: their labels only.
@@ -71,11 +78,20 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// What is known of each image between passes; lost at a restart without harm.
     pub memories: Memories,
+    /// Content on its way between clouds.
+    pub transfers: Transfers,
+    /// Whether this process leads.
+    pub leading: Leading,
     /// How long things take.
     pub settings: Settings,
 }
 
 impl Context {
+    /// Until when calls of a former leader may still take effect; long past where there was none.
+    pub fn others_until(&self) -> Timestamp {
+        self.leading.others_until.get().copied().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     /// A random number in 0..1, to spread looks apart.
     pub fn chance(&self) -> f64 {
         rand::random()

@@ -12,7 +12,7 @@ use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
-use crate::api::{CloudAccount, SharedImageAcceptance};
+use crate::api::{CloudAccount, ImageReplica, SharedImageAcceptance};
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
@@ -92,14 +92,27 @@ pub fn image_key((namespace, name): &(String, String)) -> String {
     format!("{namespace}/{name}")
 }
 
-/// Key of the index of images: where the image is at a cloud, but for whose it is.
+/// Where an image is at a cloud, but for whose it is.
+pub fn place_key(region: &str, image_id: &str) -> String {
+    format!("{region}/{image_id}")
+}
+
+/// Key of the index of images: where the image is at a cloud.
 pub fn identity_key(image: &CloudImage) -> String {
-    format!("{}/{}", image.spec.region, image.spec.image_id)
+    place_key(&image.spec.region, &image.spec.image_id)
 }
 
 /// Key of the index of acceptances: where the offered image is at a cloud.
 pub fn offer_key(acceptance: &SharedImageAcceptance) -> String {
-    format!("{}/{}", acceptance.spec.region, acceptance.spec.image_id)
+    place_key(&acceptance.spec.region, &acceptance.spec.image_id)
+}
+
+/// Keys of the index of replicas: the `CloudImages` of its own name and of its source, and where a received source is.
+pub fn replica_keys(replica: &ImageReplica) -> Vec<String> {
+    let namespace = replica.namespace().unwrap_or_default();
+    let named = replica.spec.source.image_ref.iter().map(|source| source.name.clone()).chain([replica.name_any()]);
+    let received = replica.spec.source.received.iter().map(|source| place_key(&source.region, &source.image_id));
+    named.map(|name| image_key(&(namespace.clone(), name))).chain(received).collect()
 }
 
 /// Whether the image's owner lets a namespace use it.

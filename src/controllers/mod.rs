@@ -11,10 +11,14 @@ pub mod connections;
 pub mod context;
 pub mod convert;
 pub mod execute;
+pub mod image_replica;
 pub mod image_share;
 pub mod index;
+mod jobs;
+pub mod leadership;
 pub mod memory;
 mod rhythm;
+mod status_writer;
 pub mod watching;
 
 /// Why a reconcile could not be finished. It is tried again.

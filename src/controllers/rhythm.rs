@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
 use super::context::Context;
 use super::memory::{Due, Inputs};
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, finalizers};
 use crate::planning::schedule::{Verdict, pause};
 
 /// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
@@ -20,6 +22,27 @@ pub(super) enum Passed {
     Gone,
     /// It is to be looked at again.
     LookAgain(Verdict),
+}
+
+/// What comes before any pass over an object: it is the newest that is known, and carries our finalizer. `Some` with what to
+/// do instead of a pass.
+pub(super) async fn enter<K>(ctx: &Context, object: &K) -> Result<Option<Action>, ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let uid = object.uid().unwrap_or_default();
+    if ctx.memories.is_stale(&uid, &object.resource_version().unwrap_or_default()) {
+        return Ok(Some(Action::requeue(SOON)));
+    }
+    if finalizers::is_held(object) {
+        return Ok(None);
+    }
+    if object.meta().deletion_timestamp.is_some() {
+        ctx.memories.forget(&uid);
+    } else {
+        finalizers::hold(&ctx.client, object).await?;
+    }
+    Ok(Some(Action::await_change()))
 }
 
 /// Whether a pass is due: `Err` with what to do instead, `Ok` with whether somebody changed something.

@@ -23,8 +23,8 @@ use super::ReconcileError;
 use super::concerns::{Bells, bells, send_all};
 use super::context::{Context, Stores};
 use super::index::Index;
-use super::{acceptance, cloud_account, cloud_image, image_share};
-use crate::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
+use super::{acceptance, cloud_account, cloud_image, image_replica, image_share};
+use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 use crate::planning::schedule::{Verdict, pause};
 
@@ -42,6 +42,7 @@ pub struct Writers {
     images: Writer<Guarded<CloudImage>>,
     shares: Writer<Guarded<ImageShare>>,
     acceptances: Writer<Guarded<SharedImageAcceptance>>,
+    replicas: Writer<Guarded<ImageReplica>>,
     shared_images: Writer<Guarded<SharedImage>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
@@ -52,6 +53,7 @@ pub fn stores() -> (Stores, Writers) {
     let (images, write_images) = reflector::store();
     let (shares, write_shares) = reflector::store();
     let (acceptances, write_acceptances) = reflector::store();
+    let (replicas, write_replicas) = reflector::store();
     let (shared_images, write_shared_images) = reflector::store();
     let (namespaces, write_namespaces) = reflector::store();
     let writers = Writers {
@@ -59,6 +61,7 @@ pub fn stores() -> (Stores, Writers) {
         images: write_images,
         shares: write_shares,
         acceptances: write_acceptances,
+        replicas: write_replicas,
         shared_images: write_shared_images,
         namespaces: write_namespaces,
     };
@@ -70,6 +73,8 @@ pub fn stores() -> (Stores, Writers) {
         images_by_identity: Index::default(),
         acceptances,
         acceptances_by_identity: Index::default(),
+        replicas,
+        replicas_by_image: Index::default(),
         shared_images,
         namespaces,
     };
@@ -81,24 +86,26 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (bells, told) = bells();
     let client = &ctx.client;
-    let filled: [CancellationToken; 6] = std::array::from_fn(|_| CancellationToken::new());
-    let [f1, f2, f3, f4, f5, f6] = filled.clone();
+    let filled: [CancellationToken; 7] = std::array::from_fn(|_| CancellationToken::new());
+    let [f1, f2, f3, f4, f5, f6, f7] = filled.clone();
     let accounts = watch(client, (writers.accounts, f1), &bells.accounts, bells.hear(&stores, Bells::account));
     let images = watch(client, (writers.images, f2), &bells.images, bells.hear(&stores, Bells::image));
     let shares = watch(client, (writers.shares, f3), &bells.shares, bells.hear(&stores, Bells::share));
     let hear = bells.hear(&stores, Bells::acceptance);
     let acceptances = watch(client, (writers.acceptances, f4), &bells.acceptances, hear);
+    let replicas = watch(client, (writers.replicas, f7), &bells.replicas, bells.hear(&stores, Bells::replica));
     let (unheard, _) = unbounded_channel();
     let hear = bells.hear(&stores, Bells::shared_image);
     let shared_images = watch(client, (writers.shared_images, f5), &unheard, hear);
     let (unheard, _) = unbounded_channel();
     let namespaces = watch(client, (writers.namespaces, f6), &unheard, bells.hear(&stores, Bells::namespace));
-    let ready = all_filled(filled);
+    let ready = all_filled(filled, ctx.leading.begun.clone());
     tokio::join!(
         control(&ctx, stores.accounts, accounts, told.accounts, cloud_account::reconcile, ready.clone(), &stop),
         control(&ctx, stores.images, images, told.images, cloud_image::reconcile, ready.clone(), &stop),
         control(&ctx, stores.shares, shares, told.shares, image_share::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.acceptances, acceptances, told.acceptances, acceptance::reconcile, ready, &stop),
+        control(&ctx, stores.acceptances, acceptances, told.acceptances, acceptance::reconcile, ready.clone(), &stop),
+        control(&ctx, stores.replicas, replicas, told.replicas, image_replica::reconcile, ready, &stop),
         drain(namespaces, &stop),
         drain(shared_images, &stop),
     );
@@ -183,11 +190,15 @@ impl Failures {
     }
 }
 
-/// Nothing may act before every cache that chooses credentials or wishes has been filled once. A cache's own
+/// Nothing may act before every cache that chooses credentials or wishes has been filled once, and before this process leads:
+/// one that waits to lead has its caches filled when its turn comes. A cache's own
 /// `wait_until_ready` wakes only whoever asked last, and its controller asks too: the others would wait for ever.
-fn all_filled(filled: [CancellationToken; 6]) -> impl Future<Output = ()> + Clone + Send + use<> {
+fn all_filled(
+    filled: [CancellationToken; 7],
+    leading: CancellationToken,
+) -> impl Future<Output = ()> + Clone + Send + use<> {
     use futures::FutureExt;
-    let all = filled.map(CancellationToken::cancelled_owned);
+    let all = filled.into_iter().chain([leading]).map(CancellationToken::cancelled_owned);
     futures::future::join_all(all).map(|_| ()).shared()
 }
 

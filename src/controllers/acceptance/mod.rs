@@ -11,7 +11,7 @@ use kube::runtime::controller::Action;
 
 use super::ReconcileError;
 use super::context::Context;
-use super::rhythm::{self, SOON};
+use super::rhythm;
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
 use crate::cluster::finalizers;
@@ -27,26 +27,15 @@ pub async fn reconcile(
         tracing::warn!(object.name = %guarded.name_any(), "a SharedImageAcceptance cannot be read and is left alone");
         return Ok(Action::await_change());
     };
-    let uid = acceptance.uid().unwrap_or_default();
+    if let Some(instead) = rhythm::enter(&ctx, acceptance).await? {
+        return Ok(instead);
+    }
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
-    if ctx.memories.is_stale(&uid, &acceptance.resource_version().unwrap_or_default()) {
-        return Ok(Action::requeue(SOON));
+    if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
+        finalizers::release(&ctx.client, acceptance).await?;
+        return Ok(Action::await_change());
     }
-    match (leaving, finalizers::is_held(acceptance)) {
-        (false, false) => {
-            finalizers::hold(&ctx.client, acceptance).await?;
-            return Ok(Action::await_change());
-        }
-        (true, false) => {
-            ctx.memories.forget(&uid);
-            return Ok(Action::await_change());
-        }
-        (true, true) if acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain => {
-            finalizers::release(&ctx.client, acceptance).await?;
-            return Ok(Action::await_change());
-        }
-        (_, true) => {}
-    }
+    let uid = acceptance.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, acceptance);
     let changed = match rhythm::due(&ctx, &uid, &desired.inputs) {
         Ok(changed) => changed,

@@ -7,9 +7,9 @@ use crate::api::conditions::Reason;
 use crate::api::{CloudAccount, SharedImage, SharedImageAcceptance};
 use crate::clouds::ImageRef;
 use crate::cluster::guard::Guarded;
-use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
+use crate::controllers::access::{Access, account_of, check_account, connect, elder, no_account};
 use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, offer_key, owner, requested_at};
+use crate::controllers::convert::{account_input, offer_key, requested_at};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
 use crate::domain::provider::Provider;
@@ -19,6 +19,8 @@ use crate::planning::trouble::Trouble;
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {
     pub(super) account: Option<CloudAccount>,
+    /// The older acceptance of the same offer, which acts instead.
+    pub(super) elder: Option<String>,
     pub(super) inputs: Inputs,
 }
 
@@ -41,8 +43,10 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
         requested_at(acceptance)
     )];
     inputs.extend(account.as_ref().map(account_input));
-    inputs.push(format!("elder {:?} listed {:?}", elder(ctx, acceptance, account.as_ref()), listed(ctx, acceptance)));
-    Desired { account, inputs: Inputs(inputs) }
+    let stores = (&ctx.stores.acceptances_by_identity, &ctx.stores.acceptances);
+    let elder = elder(ctx, (acceptance, account.as_ref()), stores, offer_key, |found| &found.spec.account_ref);
+    inputs.push(format!("elder {elder:?} listed {:?}", listed(ctx, acceptance)));
+    Desired { account, elder, inputs: Inputs(inputs) }
 }
 
 /// What the inventory says of the offer, if the account has one: its changes are worth a look.
@@ -57,34 +61,15 @@ fn listed(ctx: &Context, acceptance: &SharedImageAcceptance) -> Vec<String> {
     via.filter_map(state).collect()
 }
 
-/// The older acceptance of the same offer, if there is one: it acts, this one does not.
-pub(super) fn elder(
-    ctx: &Context,
-    acceptance: &SharedImageAcceptance,
-    account: Option<&CloudAccount>,
-) -> Option<String> {
-    let owner_here = owner(account?);
-    let age = |a: &SharedImageAcceptance| (a.metadata.creation_timestamp.as_ref().map(|t| t.0), a.uid());
-    let ours = age(acceptance);
-    let found = ctx.stores.acceptances_by_identity.find(&offer_key(acceptance), &ctx.stores.acceptances);
-    let older_namesake = |other: &&SharedImageAcceptance| {
-        let same = offer_key(other) == offer_key(acceptance) && other.uid() != acceptance.uid() && age(other) < ours;
-        same && account_of(ctx, &other.namespace().unwrap_or_default(), &other.spec.account_ref.name)
-            .is_some_and(|account| owner(&account) == owner_here)
-    };
-    let elders = found.iter().filter_map(|other| other.readable()).filter(older_namesake);
-    elders.map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any())).min()
-}
-
 /// Whether and how the offer may be called about: everything that is checked before any call on it.
 pub(super) async fn observe_site(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,
-    account: Option<&CloudAccount>,
+    desired: &Desired,
 ) -> Result<Site, Trouble> {
     let spec = &acceptance.spec;
-    let account = account.ok_or_else(|| no_account(&spec.account_ref.name))?;
-    if let Some(elder) = elder(ctx, acceptance, Some(account)) {
+    let account = desired.account.as_ref().ok_or_else(|| no_account("spec.accountRef", &spec.account_ref.name))?;
+    if let Some(elder) = &desired.elder {
         let message = format!("SharedImageAcceptance {elder} is older and answers the same offer: delete one");
         return Err(Trouble::blocked(Reason::DuplicateAcceptance, message));
     }
@@ -105,6 +90,6 @@ pub(super) async fn observe_site(
     };
     let trusted = provider.parse_party(&spec.owner).map_err(|e| unreadable("spec.owner", e))?;
     let vault = spec.vault_id.as_deref().map(VaultId::parse).transpose().map_err(|e| unreadable("spec.vaultID", e))?;
-    let access = connect(ctx, account, &at.region).await?;
+    let access = connect(ctx, account, &at.region, "spec.region").await?;
     Ok(Site { provider, at, trusted, vault, access })
 }

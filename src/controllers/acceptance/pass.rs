@@ -7,14 +7,14 @@ use super::report::Reporter;
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDecision;
 use crate::api::conditions::{READY, Reason, find};
-use crate::clouds::{Fault, JobProgress, Lane, Submitted};
+use crate::clouds::{Fault, Lane, Submitted};
 use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
+use crate::controllers::jobs::{Followed, follow};
 use crate::controllers::rhythm::{Passed, later};
-use crate::domain::identifiers::JobId;
 use crate::domain::image::{ReceivedImage, Reply};
 use crate::planning::acceptance::{Offer, Opinion, plan_acceptance};
-use crate::planning::schedule::{Verdict, next_job_look};
+use crate::planning::schedule::Verdict;
 use crate::planning::trouble::Trouble;
 
 /// Runs one pass. `changed`: somebody changed what is asked, so the calls are not just a look around.
@@ -27,7 +27,7 @@ pub(super) async fn run(
     let mut reporter = Reporter::new(ctx, acceptance, desired.account.as_ref());
     reporter.announce().await?;
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
-    let site = match observe_site(ctx, acceptance, desired.account.as_ref()).await {
+    let site = match observe_site(ctx, acceptance, &desired).await {
         Ok(site) => site,
         // The elder answers the offer, or nothing is left to answer through: this one's going touches no cloud.
         Err(trouble) if leaving && NOTHING_TO_REJECT.contains(&trouble.reason) => return leave(ctx, acceptance).await,
@@ -37,12 +37,11 @@ pub(super) async fn run(
     let pass = Pass { ctx, desired: &desired, site: &site, leaving, lane };
     let mut failed = None;
     if let Some(job) = reporter.job() {
-        match pass.follow(&job).await {
-            Ok(JobProgress::Running) => {
-                return Ok(Passed::LookAgain(Verdict::Waiting(next_job_look(job.since.0, ctx.clock.now()))));
-            }
-            Ok(JobProgress::Ended) => {}
-            Ok(JobProgress::Failed(fault)) => failed = Some(fault),
+        let cloud = site.access.connection.cloud.as_ref();
+        match follow(ctx, cloud, &site.at.region, &job, lane.onwards()).await {
+            Ok(Followed::Running(until)) => return Ok(Passed::LookAgain(Verdict::Waiting(until))),
+            Ok(Followed::Ended) => {}
+            Ok(Followed::Failed(fault)) => failed = Some(fault),
             Err(fault) => return pass.unseen(&mut reporter, fault).await,
         }
     }
@@ -104,16 +103,14 @@ impl Pass<'_> {
         })
     }
 
-    async fn follow(&self, job: &crate::api::cloud_image::PendingJob) -> Result<JobProgress, Fault> {
-        let Ok(id) = JobId::parse(&job.id) else { return Ok(JobProgress::Ended) };
-        let cloud = &self.site.access.connection.cloud;
-        cloud.follow_job(&self.site.at.region, &id, self.lane.onwards()).await
+    async fn note(&self, fault: &Fault) {
+        if let Some(account) = &self.desired.account {
+            self.ctx.connections.note(account, fault).await;
+        }
     }
 
     async fn unseen(&self, reporter: &mut Reporter<'_>, fault: Fault) -> Result<Passed, ClusterError> {
-        if let Some(account) = &self.desired.account {
-            self.ctx.connections.note(account, &fault).await;
-        }
+        self.note(&fault).await;
         reporter.trouble(Trouble::from(&fault)).await
     }
 
@@ -139,25 +136,17 @@ impl Pass<'_> {
                 Ok(after) => {
                     let opinion = self.opinion(acceptance, after.as_ref(), reporter.known());
                     if self.leaving && opinion.reply.is_none() {
-                        return self.gone(acceptance, reporter).await;
+                        return leave(self.ctx, &reporter.current()).await;
                     }
                     reporter.finish(after.as_ref(), opinion, None).await
                 }
                 Err(fault) => self.unseen(reporter, fault).await,
             },
             Err(fault) => {
-                if let Some(account) = &self.desired.account {
-                    self.ctx.connections.note(account, &fault).await;
-                }
+                self.note(&fault).await;
                 let opinion = self.opinion(acceptance, received.as_ref(), reporter.known());
                 reporter.finish(received.as_ref(), opinion, Some(Trouble::from(&fault))).await
             }
         }
-    }
-
-    async fn gone(&self, acceptance: &SharedImageAcceptance, reporter: &Reporter<'_>) -> Result<Passed, ClusterError> {
-        let mut current = acceptance.clone();
-        current.metadata.resource_version = Some(reporter.version().to_owned());
-        leave(self.ctx, &current).await
     }
 }

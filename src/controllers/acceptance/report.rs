@@ -1,36 +1,29 @@
 //! What a pass over one offer tells: its status, its events, and when to look again.
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
-
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
-use crate::api::cloud_image::PendingJob;
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
 use crate::api::{CloudAccount, SharedImageAcceptance};
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::{Occurrence, publish};
-use crate::cluster::status::apply_status;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{owner, requested_at};
 use crate::controllers::rhythm::Passed;
-use crate::domain::foreign_text::plain;
+use crate::controllers::status_writer::StatusWriter;
+use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::JobId;
 use crate::domain::image::ReceivedImage;
 use crate::planning::acceptance::{Opinion, waits_for_the_owner};
+use crate::planning::ledger::Job;
 use crate::planning::schedule::{Verdict, next_job_look};
 use crate::planning::trouble::Trouble;
-
-const NAME_CHARS_MAX: usize = 128;
 
 /// Writes what a pass tells.
 pub(super) struct Reporter<'a> {
     ctx: &'a Context,
     acceptance: &'a SharedImageAcceptance,
     account: Option<String>,
-    written: SharedImageAcceptanceStatus,
-    version: String,
+    status: StatusWriter<'a, SharedImageAcceptance, SharedImageAcceptanceStatus>,
 }
 
 impl<'a> Reporter<'a> {
@@ -39,65 +32,62 @@ impl<'a> Reporter<'a> {
             ctx,
             acceptance,
             account: account.map(owner),
-            written: acceptance.status.clone().unwrap_or_default(),
-            version: acceptance.resource_version().unwrap_or_default(),
+            status: StatusWriter::new(ctx, acceptance, acceptance.status.as_ref()),
         }
     }
 
-    /// The version the next write is pinned to.
-    pub(super) fn version(&self) -> &str {
-        &self.version
+    /// The object at the version last written.
+    pub(super) fn current(&self) -> SharedImageAcceptance {
+        self.status.current()
     }
 
     /// The job that carries out the last answer, if one was under way.
-    pub(super) fn job(&self) -> Option<PendingJob> {
-        self.written.job.clone()
+    pub(super) fn job(&self) -> Option<Job> {
+        self.status.written().job.as_ref().and_then(|job| Job::parse(job).ok())
     }
 
     /// Whether the image was seen as shared with us before.
     pub(super) fn known(&self) -> bool {
-        self.written.state.is_some_and(|state| state != OfferState::NotOffered)
+        self.status.written().state.is_some_and(|state| state != OfferState::NotOffered)
     }
 
     /// Says that the object was noticed, once.
     pub(super) async fn announce(&mut self) -> Result<(), ClusterError> {
-        if !self.written.conditions.is_empty() {
+        if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
         let pending = Trouble::passing(Reason::Pending, "the offer was not looked at yet");
-        let mut status = self.written.clone();
+        let mut status = self.status.written().clone();
         status.conditions = self.conditions(&Err(pending));
-        self.write(status).await
+        self.status.write(status).await
     }
 
     /// Writes down what is about to be answered; proves that the object acted upon is the newest.
     pub(super) async fn intend(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
-        let mut status = self.written.clone();
+        let mut status = self.status.written().clone();
         status.answering = Some(decision);
         if status.account.is_none() {
             status.account.clone_from(&self.account);
         }
-        self.write(status).await
+        self.status.write(status).await
     }
 
     /// A job carries the answer out.
     pub(super) async fn under_way(&mut self, job: JobId) -> Result<Passed, ClusterError> {
         let now = self.ctx.clock.now();
-        let mut status = self.written.clone();
-        // Kubernetes keeps whole seconds.
-        let since = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        status.job = Some(PendingJob { id: job.to_string(), since: Time(since) });
-        self.write(status).await?;
+        let mut status = self.status.written().clone();
+        status.job = Some(Job { id: job, since: now }.encode());
+        self.status.write(status).await?;
         Ok(Passed::LookAgain(Verdict::Waiting(next_job_look(now, now))))
     }
 
     /// Reports a pass that could not see the offer. What is known of it stays.
     pub(super) async fn trouble(&mut self, trouble: Trouble) -> Result<Passed, ClusterError> {
         let verdict = Verdict::from(&trouble);
-        let mut status = self.written.clone();
+        let mut status = self.status.written().clone();
         self.sign(&mut status);
         status.conditions = self.conditions(&Err(trouble));
-        self.write_if_new(status).await?;
+        self.status.write_if_new(status).await?;
         Ok(Passed::LookAgain(verdict))
     }
 
@@ -108,19 +98,19 @@ impl<'a> Reporter<'a> {
         opinion: Opinion,
         trouble: Option<Trouble>,
     ) -> Result<Passed, ClusterError> {
-        let before = self.written.state;
+        let before = self.status.written().state;
         let standing = trouble.map_or(opinion.standing, Err);
         let verdict = match &standing {
             Ok(_) => Verdict::Settled,
             Err(trouble) => Verdict::from(trouble),
         };
-        let mut status = self.written.clone();
+        let mut status = self.status.written().clone();
         self.sign(&mut status);
         status.job = None;
         status.state = Some(opinion.state);
         if let Some(received) = received {
             status.owner = received.owner.as_ref().map(ToString::to_string);
-            status.image_name = Some(plain(&received.name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
+            status.image_name = image_name(&received.name);
             let via = received.via.iter().take(50);
             status.via =
                 via.map(|(via, answer)| Via { kind: via.kind, id: via.id.to_string(), answer: *answer }).collect();
@@ -128,7 +118,7 @@ impl<'a> Reporter<'a> {
             status.via = Vec::new();
         }
         status.conditions = self.conditions(&standing);
-        self.write_if_new(status).await?;
+        self.status.write_if_new(status).await?;
         self.tell(before, opinion.state).await;
         Ok(Passed::LookAgain(verdict))
     }
@@ -164,23 +154,17 @@ impl<'a> Reporter<'a> {
                 decisions
             }
         };
-        conditions(&self.written.conditions, decisions, self.acceptance.metadata.generation, self.ctx.clock.now())
-    }
-
-    async fn write_if_new(&mut self, status: SharedImageAcceptanceStatus) -> Result<(), ClusterError> {
-        if status == self.written { Ok(()) } else { self.write(status).await }
-    }
-
-    async fn write(&mut self, status: SharedImageAcceptanceStatus) -> Result<(), ClusterError> {
-        self.version = apply_status(&self.ctx.client, self.acceptance, &self.version, &status).await?;
-        self.ctx.memories.wrote(&self.acceptance.uid().unwrap_or_default(), &self.version);
-        self.written = status;
-        Ok(())
+        conditions(
+            &self.status.written().conditions,
+            decisions,
+            self.acceptance.metadata.generation,
+            self.ctx.clock.now(),
+        )
     }
 
     async fn tell(&self, before: Option<OfferState>, after: OfferState) {
         let image = &self.acceptance.spec.image_id;
-        let owner = self.written.owner.as_deref().unwrap_or("its owner");
+        let owner = self.status.written().owner.as_deref().unwrap_or("its owner");
         let told = match (before, after) {
             (before, after) if before == Some(after) => None,
             (_, OfferState::Accepted) => Some((Occurrence::Accepted, format!("accepted image {image} of {owner}"))),

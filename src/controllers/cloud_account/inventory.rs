@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::PostParams;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::api::conditions::{Decision, LISTED, Reason, Truth};
@@ -15,6 +15,7 @@ use crate::api::shared_image::{SharedImageSpec, SharedImageStatus};
 use crate::api::{CloudAccount, SharedImage};
 use crate::clouds::{Fault, Lane};
 use crate::cluster::ClusterError;
+use crate::cluster::deletion::delete_exactly;
 use crate::cluster::events::{Occurrence, publish};
 use crate::cluster::status::apply_status;
 use crate::cluster::within_deadline;
@@ -46,15 +47,17 @@ pub(super) struct Listing {
 /// Lists what others share with the account if that is due, and brings its `SharedImage`s into step.
 pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection: &Connection, asked: bool) -> Listing {
     let uid = account.uid().unwrap_or_default();
-    let existing = existing(ctx, account);
-    if account.spec.inventory.is_none() && existing.is_empty() {
-        return Listing::default();
-    }
     let now = ctx.clock.now();
     let generation = account.metadata.generation;
     let edited = asked || ctx.memories.listed_generation(&uid) != Some(generation);
     if let Some(at) = ctx.memories.next_listing(&uid).filter(|at| !edited && *at > now) {
         return Listing { next_look: Some(at.duration_since(now).unsigned_abs()), ..Listing::default() };
+    }
+    let existing = existing(ctx, account);
+    if account.spec.inventory.is_none() && existing.is_empty() {
+        let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);
+        ctx.memories.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX));
+        return Listing::default();
     }
     let (listed, fault) = list(ctx, account, connection).await;
     let changes = plan_inventory(&account.name_any(), &existing, &listed);
@@ -175,7 +178,7 @@ async fn create(
     let made = match within_deadline(images.create(&PostParams::default(), &image)).await {
         Ok(made) => made,
         // Made by the last listing; the cache shows it soon, and the next listing brings it into step.
-        Err(error) if error.is_conflict() => return Ok(()),
+        Err(error) if error.is_already_exists() => return Ok(()),
         Err(error) => return Err(error),
     };
     apply_status(&ctx.client, &made, &made.resource_version().unwrap_or_default(), &entry.status).await.map(drop)
@@ -193,13 +196,7 @@ async fn delete(
     name: String,
 ) -> Result<(), ClusterError> {
     let Some(image) = cached(ctx, account, &name) else { return Ok(()) };
-    let preconditions = Some(Preconditions { uid: image.uid(), resource_version: None });
-    let params = DeleteParams { preconditions, ..DeleteParams::default() };
-    match within_deadline(images.delete(&name, &params)).await {
-        Ok(_) => Ok(()),
-        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
-        Err(error) => Err(error),
-    }
+    delete_exactly(images, &name, image.uid()).await.map(drop)
 }
 
 fn cached(ctx: &Context, account: &CloudAccount, name: &str) -> Option<SharedImage> {

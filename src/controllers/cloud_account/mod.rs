@@ -14,6 +14,7 @@ use super::ReconcileError;
 use super::connections::Connection;
 use super::context::Context;
 use super::convert::requested_at;
+use super::image_replica::accounts_named;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
@@ -48,7 +49,7 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Action, ClusterEr
         }
         return Ok(Action::await_change());
     }
-    let users = users(account, ctx);
+    let users = if leaving { users(account, ctx) } else { Vec::new() };
     if leaving && users.is_empty() {
         finalizers::release(&ctx.client, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
@@ -85,7 +86,7 @@ fn kept(old: &CloudAccountStatus) -> Option<Decision> {
     Some(Decision { kind: LISTED, truth, reason, message: condition.message.clone() })
 }
 
-/// Images and acceptances of the same namespace that name this account.
+/// Images, acceptances and replicas of the same namespace that name this account.
 fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
     let (namespace, name) = (account.namespace(), account.name_any());
     let images = ctx.stores.images.state_filter(|image| {
@@ -94,9 +95,13 @@ fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
     let acceptances = ctx.stores.acceptances.state_filter(|acceptance| {
         acceptance.namespace() == namespace && acceptance.readable().is_none_or(|a| a.spec.account_ref.name == name)
     });
+    let replicas = ctx.stores.replicas.state_filter(|replica| {
+        replica.namespace() == namespace && replica.readable().is_none_or(|r| accounts_named(r, None).contains(&name))
+    });
+    let replicas = replicas.iter().map(|replica| format!("ImageReplica {}", replica.name_any()));
     let images = images.iter().map(|image| format!("CloudImage {}", image.name_any()));
     let acceptances = acceptances.iter().map(|found| format!("SharedImageAcceptance {}", found.name_any()));
-    let mut users: Vec<String> = images.chain(acceptances).collect();
+    let mut users: Vec<String> = images.chain(acceptances).chain(replicas).collect();
     users.sort();
     users
 }

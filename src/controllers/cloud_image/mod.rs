@@ -1,7 +1,6 @@
 //! The `CloudImage` controller: the unit of reconciliation is the image, because recipients, limits and deletion are
 //! properties of an image at the cloud. Only this controller changes who has an image.
 
-mod job;
 mod observe;
 mod pass;
 mod report;
@@ -13,9 +12,8 @@ use kube::runtime::controller::Action;
 
 use super::ReconcileError;
 use super::context::Context;
-use super::rhythm::{self, SOON};
+use super::rhythm;
 use crate::api::CloudImage;
-use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
 use observe::observe_desired;
 
@@ -25,18 +23,10 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
         tracing::warn!(object.name = %guarded.name_any(), "a CloudImage cannot be read and is left alone");
         return Ok(Action::await_change());
     };
+    if let Some(instead) = rhythm::enter(&ctx, image).await? {
+        return Ok(instead);
+    }
     let uid = image.uid().unwrap_or_default();
-    if ctx.memories.is_stale(&uid, &image.resource_version().unwrap_or_default()) {
-        return Ok(Action::requeue(SOON));
-    }
-    if image.metadata.deletion_timestamp.is_some() && !finalizers::is_held(image) {
-        ctx.memories.forget(&uid);
-        return Ok(Action::await_change());
-    }
-    if image.metadata.deletion_timestamp.is_none() && !finalizers::is_held(image) {
-        finalizers::hold(&ctx.client, image).await?;
-        return Ok(Action::await_change());
-    }
     let desired = observe_desired(&ctx, image);
     let changed = match rhythm::due(&ctx, &uid, &desired.inputs) {
         Ok(changed) => changed,

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::api::ListParams;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use crate::api::conditions::Reason;
+use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
-use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
+use crate::controllers::access::{Access, account_of, check_account, connect, elder, no_account};
 use crate::controllers::connections::Connection;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, identity_key, owner, requested_at, shares_naming, shares_of, terms};
+use crate::controllers::convert::{account_input, identity_key, requested_at, shares_naming, shares_of, terms};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::ImageId;
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
@@ -26,9 +28,13 @@ use crate::planning::wishes::Terms;
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {
     pub(super) account: Option<CloudAccount>,
+    /// The older object for the same image, which acts instead.
+    pub(super) elder: Option<String>,
     pub(super) shares: Vec<Share>,
     /// Shares that name this image and cannot be read.
     pub(super) unreadable: Vec<String>,
+    /// The copy's `ImageReplica` that is to remove the image when it goes.
+    pub(super) replica: Option<String>,
     pub(super) inputs: Inputs,
 }
 
@@ -74,35 +80,27 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
         inputs.push(format!("{} {} {} {standing:?}", share.uid, share.generation, share.deleting));
     }
     inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
-    inputs.push(format!("unreadable {unreadable:?} elder {:?}", elder(ctx, image, account.as_ref())));
-    Desired { account, shares, unreadable, inputs: Inputs(inputs) }
+    let stores = (&ctx.stores.images_by_identity, &ctx.stores.images);
+    let elder = elder(ctx, (image, account.as_ref()), stores, identity_key, |image| &image.spec.account_ref);
+    let replica = kept_for(ctx, image);
+    inputs.push(format!("unreadable {unreadable:?} elder {elder:?} replica {replica:?}"));
+    Desired { account, elder, shares, unreadable, replica, inputs: Inputs(inputs) }
 }
 
-/// The older `CloudImage` that names the same image of the same owner, if there is one: it acts, this one does not.
-pub(super) fn elder(ctx: &Context, image: &CloudImage, account: Option<&CloudAccount>) -> Option<String> {
-    let owner_here = owner(account?);
-    let age = |i: &CloudImage| (i.metadata.creation_timestamp.as_ref().map(|t| t.0), i.uid());
-    let ours = age(image);
-    let older_namesake = |other: &&CloudImage| {
-        identity_key(other) == identity_key(image) && other.uid() != image.uid() && age(other) < ours && {
-            let account = account_of(ctx, &other.namespace().unwrap_or_default(), &other.spec.account_ref.name);
-            account.is_some_and(|a| owner(&a) == owner_here)
-        }
-    };
-    ctx.stores
-        .images_by_identity
-        .find(&identity_key(image), &ctx.stores.images)
-        .iter()
-        .filter_map(|other| other.readable())
-        .filter(older_namesake)
-        .map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any()))
-        .min()
+/// The replica whose copy this object stands for, if it is to remove the copy when it goes.
+fn kept_for(ctx: &Context, image: &CloudImage) -> Option<String> {
+    let name = image.name_any();
+    let found = ctx.stores.replicas.get(&ObjectRef::new(&name).within(&image.namespace()?))?;
+    let replica = found.readable()?;
+    let stands = replica.status.as_ref()?.cloud_image_uid == image.uid();
+    (stands && replica.spec.deletion_policy == ReplicaDeletionPolicy::Delete).then_some(name)
 }
 
 /// Whether and how the image may be called about: everything that is checked before any call on it.
 pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Trouble> {
-    let account = desired.account.as_ref().ok_or_else(|| no_account(&image.spec.account_ref.name))?;
-    if let Some(elder) = elder(ctx, image, Some(account)) {
+    let account =
+        desired.account.as_ref().ok_or_else(|| no_account("spec.accountRef", &image.spec.account_ref.name))?;
+    if let Some(elder) = &desired.elder {
         let message =
             format!("CloudImage {elder} is older, names the same image of the cloud and acts for it: delete one");
         return Err(Trouble::blocked(Reason::DuplicateImage, message));
@@ -118,7 +116,7 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
         image: ImageId::parse(&image.spec.image_id)
             .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.imageID: {e}")))?,
     };
-    let Access { connection, only_to_end } = connect(ctx, account, &at.region).await?;
+    let Access { connection, only_to_end } = connect(ctx, account, &at.region, "spec.region").await?;
     terms.ourselves.extend(connection.cloud.party(&at.region));
     Ok(Site { at, terms, connection, only_to_end })
 }

@@ -2,7 +2,6 @@
 
 use kube::ResourceExt;
 
-use super::job::{self, Followed};
 use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
 use super::report::{Report, Reporter};
 use crate::api::CloudImage;
@@ -14,6 +13,7 @@ use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
+use crate::controllers::jobs::{Followed, follow};
 use crate::controllers::rhythm::{Passed, later};
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
@@ -64,7 +64,10 @@ pub(super) async fn run(
         return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await;
     }
     let followed = match &ledger.job {
-        Some(job) => job::follow(ctx, &site, job, lane).await.map(Some),
+        Some(job) => {
+            let cloud = site.connection.cloud.as_ref();
+            follow(ctx, cloud, &site.at.region, job, lane.max(Lane::Edit)).await.map(Some)
+        }
         None => Ok(None),
     };
     let (seen, failed) = match followed {
@@ -112,7 +115,7 @@ async fn leave_unseen(
     if image.spec.deletion_policy == ImageDeletionPolicy::Delete || ledger.holds_anything() || desired.blind() {
         return Ok(None);
     }
-    if !blockers(&desired.shares, ledger).is_empty() {
+    if desired.replica.is_some() || !blockers(&desired.shares, ledger).is_empty() {
         return Ok(None);
     }
     leave(ctx, image, reporter).await.map(Some)
@@ -126,9 +129,7 @@ async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -
     if !(holds_nothing && wanted_by_nobody) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
-    let mut current = image.clone();
-    current.metadata.resource_version = Some(reporter.version().to_owned());
-    finalizers::release(&ctx.client, &current).await?;
+    finalizers::release(&ctx.client, &reporter.current()).await?;
     Ok(Passed::Gone)
 }
 
@@ -226,6 +227,7 @@ impl Pass<'_> {
         let scene = Scene {
             now: seen.at,
             timing: self.ctx.settings.timing,
+            others_until: self.ctx.others_until(),
             terms: &self.site.terms,
             unmanaged: self.image.spec.unmanaged_recipients,
             visibility_change: self.image.spec.visibility_change,
@@ -350,7 +352,7 @@ impl Pass<'_> {
             (None, None) => Sight::Unseen,
         };
         let policy = self.image.spec.deletion_policy;
-        match plan_departure(&blockers, &report.ledger, policy, sight, window, now) {
+        match plan_departure(&blockers, self.desired.replica.as_deref(), &report.ledger, policy, sight, window, now) {
             Departure::Held(trouble) => reporter.finish(report, &blockers, Some(trouble)).await,
             Departure::Await(until) => {
                 report.look_again = until.or(report.look_again);

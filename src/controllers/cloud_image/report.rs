@@ -1,9 +1,6 @@
 //! What a pass tells: the status it writes, at most once with the intent and once with the result, and its events. Which
 //! conditions hold is a plain function of what was seen.
 
-use jiff::Timestamp;
-use kube::ResourceExt;
-
 use super::observe::Desired;
 use super::pass::blockers;
 use crate::api::CloudImage;
@@ -12,10 +9,10 @@ use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, ST
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::{Occurrence, publish};
-use crate::cluster::status::apply_status;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{owner, requested_at};
 use crate::controllers::rhythm::Passed;
+use crate::controllers::status_writer::StatusWriter;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
@@ -24,6 +21,7 @@ use crate::planning::ledger::Ledger;
 use crate::planning::schedule::Verdict;
 use crate::planning::sharing::Plan;
 use crate::planning::trouble::{PRIVATE, Trouble, name_some};
+use jiff::Timestamp;
 
 /// What breaks on the other side, told with every end of access.
 const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
@@ -123,8 +121,7 @@ pub(super) struct Reporter<'a> {
     shares: &'a [Share],
     unreadable: &'a [String],
     owner: Option<String>,
-    written: CloudImageStatus,
-    version: String,
+    status: StatusWriter<'a, CloudImage, CloudImageStatus>,
     /// The ledger before this pass's calls.
     intended: Option<Ledger>,
 }
@@ -137,8 +134,7 @@ impl<'a> Reporter<'a> {
             shares: &desired.shares,
             unreadable: &desired.unreadable,
             owner: None,
-            written: image.status.clone().unwrap_or_default(),
-            version: image.resource_version().unwrap_or_default(),
+            status: StatusWriter::new(ctx, image, image.status.as_ref()),
             intended: None,
         }
     }
@@ -150,32 +146,37 @@ impl<'a> Reporter<'a> {
 
     /// The version the next write is pinned to.
     pub(super) fn version(&self) -> &str {
-        &self.version
+        self.status.version()
+    }
+
+    /// The object at that version.
+    pub(super) fn current(&self) -> CloudImage {
+        self.status.current()
     }
 
     /// Says that the object was noticed, once.
     pub(super) async fn announce(&mut self) -> Result<(), ClusterError> {
-        if !self.written.conditions.is_empty() {
+        if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
         let message = "the image was not looked at yet".to_owned();
         let unknown = |kind, truth| Decision { kind, truth, reason: Reason::Pending, message: message.clone() };
-        let mut status = self.written.clone();
+        let mut status = self.status.written().clone();
         let decisions = [unknown(READY, Truth::Unknown), unknown(RECONCILING, Truth::True)];
         status.conditions = conditions(&[], decisions, self.image.metadata.generation, self.ctx.clock.now());
-        self.write(status).await
+        self.status.write(status).await
     }
 
     /// Writes the intent. Always a write to the API server, even if it changes nothing: it proves that the object we act
     /// upon is the newest.
     pub(super) async fn intend(&mut self, intended: &Ledger) -> Result<(), ClusterError> {
         self.intended = Some(intended.clone());
-        let mut status = self.written.clone();
+        let mut status = self.status.written().clone();
         intended.encode_into(&mut status);
         if status.owner.is_none() {
             status.owner.clone_from(&self.owner);
         }
-        self.write(status).await
+        self.status.write(status).await
     }
 
     /// Reports a pass that could not see the cloud.
@@ -203,9 +204,7 @@ impl<'a> Reporter<'a> {
         let now = self.ctx.clock.now();
         let obstacle = report.obstacle().or_else(|| report.hidden(self.image.spec.visibility_change));
         let status = self.status(&report, obstacle.as_ref(), blockers, held.as_ref(), now);
-        if status != self.written {
-            self.write(status).await?;
-        }
+        self.status.write_if_new(status).await?;
         self.tell(&before, &report.ledger).await;
         Ok(Passed::LookAgain(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
     }
@@ -217,13 +216,6 @@ impl<'a> Reporter<'a> {
         publish(&self.ctx.recorder, self.image, Occurrence::ImageDeleted, note).await;
     }
 
-    async fn write(&mut self, status: CloudImageStatus) -> Result<(), ClusterError> {
-        self.version = apply_status(&self.ctx.client, self.image, &self.version, &status).await?;
-        self.ctx.memories.wrote(&self.image.uid().unwrap_or_default(), &self.version);
-        self.written = status;
-        Ok(())
-    }
-
     fn status(
         &self,
         report: &Report,
@@ -232,7 +224,7 @@ impl<'a> Reporter<'a> {
         held: Option<&Trouble>,
         now: Timestamp,
     ) -> CloudImageStatus {
-        let mut status = self.written.clone();
+        let mut status = self.status.written().clone();
         report.ledger.encode_into(&mut status);
         status.observed_generation = self.image.metadata.generation;
         status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
@@ -248,7 +240,8 @@ impl<'a> Reporter<'a> {
         }
         let held = held.cloned().or_else(|| held_by_unreadable(self.unreadable)).or_else(|| held_by_shares(blockers));
         let decisions = decisions(&report.ledger, obstacle, held.as_ref());
-        status.conditions = conditions(&self.written.conditions, decisions, self.image.metadata.generation, now);
+        status.conditions =
+            conditions(&self.status.written().conditions, decisions, self.image.metadata.generation, now);
         status
     }
 
@@ -277,7 +270,7 @@ impl<'a> Reporter<'a> {
 }
 
 /// What keeps an image from being deleted without anything being wrong with it.
-const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::Unreadable];
+const NOBODYS_FAULT: [Reason; 3] = [Reason::ShareExists, Reason::ReplicaExists, Reason::Unreadable];
 
 fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>) -> Vec<Decision> {
     let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };

@@ -8,6 +8,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use super::ReconcileError;
+use super::access::image_of;
 use super::context::Context;
 use super::convert::consent;
 use crate::api::cloud_image::CloudImage;
@@ -48,7 +49,8 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Action, ClusterError>
         return Ok(Action::await_change());
     }
     let now = ctx.clock.now();
-    let image = cached_image(share, ctx);
+    let (namespace, name) = image_key(share);
+    let image = image_of(ctx, &namespace, &name);
     let admitted = image.as_ref().map(|image| consent(image, &share.namespace().unwrap_or_default(), &ctx.stores));
     let reference = match (&image, admitted) {
         (Some(image), Some(Consent::Given)) => Reference::Found(image),
@@ -64,12 +66,6 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Action, ClusterError>
 fn image_key(share: &ImageShare) -> (String, String) {
     let reference = &share.spec.image_ref;
     (reference.namespace.clone().or_else(|| share.namespace()).unwrap_or_default(), reference.name.clone())
-}
-
-fn cached_image(share: &ImageShare, ctx: &Context) -> Option<CloudImage> {
-    let (namespace, name) = image_key(share);
-    let key = kube::runtime::reflector::ObjectRef::new(&name).within(&namespace);
-    ctx.stores.images.get(&key)?.readable().cloned()
 }
 
 /// Whether no grant of this share is left unended, as the API server says and not the cache. The `CloudImage` lists a

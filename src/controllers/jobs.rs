@@ -2,28 +2,34 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observe::Site;
-use crate::clouds::{Fault, JobProgress, Lane};
-use crate::controllers::context::Context;
+use super::context::Context;
+use crate::clouds::{Cloud, Fault, JobProgress, Lane};
+use crate::domain::identifiers::RegionId;
 use crate::planning::ledger::Job;
 use crate::planning::schedule::next_job_look;
 
-/// After so long a job is not asked for any more, and the image is read as if it had ended: none takes minutes.
+/// After so long a job is not asked for any more, and the cloud is read as if it had ended: none takes minutes.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// How a job stands.
 pub(super) enum Followed {
     /// Under way: ask again then.
     Running(Timestamp),
-    /// Over: what it did is told by the image's recipients.
+    /// Over: what it did is told by reading.
     Ended,
     /// Failed, perhaps after a part of its work.
     Failed(Fault),
 }
 
 /// Asks once how a job stands.
-pub(super) async fn follow(ctx: &Context, site: &Site, job: &Job, lane: Lane) -> Result<Followed, Fault> {
-    let progress = site.connection.cloud.follow_job(&site.at.region, &job.id, lane.max(Lane::Edit)).await?;
+pub(super) async fn follow(
+    ctx: &Context,
+    cloud: &dyn Cloud,
+    region: &RegionId,
+    job: &Job,
+    lane: Lane,
+) -> Result<Followed, Fault> {
+    let progress = cloud.follow_job(region, &job.id, lane).await?;
     let now = ctx.clock.now();
     Ok(match progress {
         JobProgress::Running if now.duration_since(job.since) < PATIENCE => {

@@ -1,0 +1,101 @@
+//! The lease that says who leads: read, and written only upon the version that was read, so that of two candidates one is
+//! refused. What to do about it is decided in `planning::lease`; what follows from it, by whoever runs this.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
+
+use super::{ClusterError, within_deadline};
+use crate::cluster::status::FIELD_MANAGER;
+
+/// What is read of a lease.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Who holds it; `None` where it was given back.
+    pub holder: Option<String>,
+    /// For how long its holder asked.
+    pub duration: Duration,
+    /// Changes with every write.
+    pub version: String,
+    lease: Lease,
+}
+
+/// One lease.
+pub struct LeaseRecord {
+    api: Api<Lease>,
+    name: String,
+    me: String,
+    duration: Duration,
+}
+
+impl LeaseRecord {
+    /// The lease `namespace/name`, for a candidate of this identity, which no other process may have.
+    pub fn new(client: Client, namespace: &str, name: &str, me: String, duration: Duration) -> Self {
+        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), me, duration }
+    }
+
+    /// The identity of this candidate.
+    pub fn me(&self) -> &str {
+        &self.me
+    }
+
+    /// Reads it; `None` if there is none.
+    pub async fn read(&self) -> Result<Option<Held>, ClusterError> {
+        let Some(lease) = within_deadline(self.api.get_opt(&self.name)).await? else { return Ok(None) };
+        let spec = lease.spec.clone().unwrap_or_default();
+        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
+        Ok(Some(Held {
+            holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
+            duration: Duration::from_secs(seconds),
+            version: lease.resource_version().unwrap_or_default(),
+            lease,
+        }))
+    }
+
+    /// Makes it, held by us. `Conflict` if somebody else made it first.
+    pub async fn create(&self, now: jiff::Timestamp) -> Result<(), ClusterError> {
+        let lease = Lease {
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            spec: Some(self.spec(&LeaseSpec::default(), now)),
+        };
+        within_deadline(self.api.create(&params(), &lease)).await.map(drop)
+    }
+
+    /// Takes or renews it, upon exactly the version that was read. `Conflict` if it is newer.
+    pub async fn hold(&self, read: &Held, now: jiff::Timestamp) -> Result<(), ClusterError> {
+        let mut lease = read.lease.clone();
+        lease.spec = Some(self.spec(&lease.spec.unwrap_or_default(), now));
+        within_deadline(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
+    }
+
+    /// Gives it back, if it is ours: the next candidate need not wait.
+    pub async fn give_back(&self) -> Result<(), ClusterError> {
+        let Some(read) = self.read().await?.filter(|read| read.holder.as_deref() == Some(&self.me)) else {
+            return Ok(());
+        };
+        let mut lease = read.lease;
+        lease.spec.get_or_insert_default().holder_identity = None;
+        within_deadline(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
+    }
+
+    fn spec(&self, old: &LeaseSpec, now: jiff::Timestamp) -> LeaseSpec {
+        let ours = old.holder_identity.as_deref() == Some(&self.me);
+        let changes = old.lease_transitions.unwrap_or_default();
+        LeaseSpec {
+            holder_identity: Some(self.me.clone()),
+            lease_duration_seconds: i32::try_from(self.duration.as_secs()).ok(),
+            // For people: no candidate reads these.
+            renew_time: Some(MicroTime(now)),
+            acquire_time: if ours { old.acquire_time.clone() } else { Some(MicroTime(now)) },
+            lease_transitions: Some(if ours { changes } else { changes.saturating_add(1) }),
+            ..old.clone()
+        }
+    }
+}
+
+fn params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}

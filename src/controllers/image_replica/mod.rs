@@ -1,0 +1,44 @@
+//! The `ImageReplica` controller: has a copy made, once, and lets a `CloudImage` stand for it.
+
+mod observe;
+mod pass;
+mod report;
+mod standing;
+mod transfers;
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use super::ReconcileError;
+use super::context::Context;
+use super::rhythm;
+use crate::api::ImageReplica;
+use crate::cluster::finalizers;
+use crate::cluster::guard::Guarded;
+pub(super) use observe::accounts_named;
+use observe::observe_desired;
+pub use transfers::Transfers;
+
+/// One look at one copy.
+pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    let Some(replica) = guarded.readable() else {
+        tracing::warn!(object.name = %guarded.name_any(), "an ImageReplica cannot be read and is left alone");
+        return Ok(Action::await_change());
+    };
+    let uid = replica.uid().unwrap_or_default();
+    if let Some(instead) = rhythm::enter(&ctx, replica).await? {
+        if replica.metadata.deletion_timestamp.is_some() && !finalizers::is_held(replica) {
+            ctx.transfers.stop(&uid);
+        }
+        return Ok(instead);
+    }
+    let desired = observe_desired(&ctx, replica);
+    if let Err(instead) = rhythm::due(&ctx, &uid, &desired.inputs) {
+        return Ok(instead);
+    }
+    let inputs = desired.inputs.clone();
+    let passed = pass::run(&ctx, replica, desired).await;
+    Ok(rhythm::after(&ctx, replica, inputs, passed))
+}

@@ -1,0 +1,298 @@
+//! What a pass over one copy sees in Kubernetes, and whether it may call the clouds.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use kube::ResourceExt;
+
+use super::transfers::End;
+use crate::api::cloud_account::Tenancy;
+use crate::api::conditions::{DELETABLE, Reason, find};
+use crate::api::image_replica::{CopySource, ReceivedSource, ReplicaDestination};
+use crate::api::{CloudAccount, CloudImage, ImageReplica};
+use crate::clouds::{Cloud, CopyMark, CopyOrder, ImageRef};
+use crate::controllers::access::{Access, account_of, check_account, connect, image_of, no_account};
+use crate::controllers::context::Context;
+use crate::controllers::convert::{account_input, offer_key, owner, place_key, requested_at};
+use crate::controllers::memory::Inputs;
+use crate::domain::identifiers::{
+    AgencyName, ImageId, InvalidIdentifier, KeyId, ObjectUid, PartyId, ProjectName, RegionId, VaultId,
+};
+use crate::domain::provider::{CopyMeans, Provider};
+use crate::planning::replica::{Attempt, Extra, Patience, Route, judge_route};
+use crate::planning::trouble::Trouble;
+
+/// What Kubernetes says, from the caches.
+pub(super) struct Desired {
+    /// What is to be copied, as the spec names it now.
+    pub(super) source: Result<CopySource, Trouble>,
+    /// The `CloudImage` that has our name.
+    pub(super) namesake: Option<CloudImage>,
+    pub(super) inputs: Inputs,
+}
+
+/// A copy that may be called about.
+pub(super) struct Site {
+    order: CopyOrder,
+    way: Way,
+    pub(super) source: CopySource,
+    pub(super) from: Access,
+    pub(super) to: Access,
+    pub(super) from_account: CloudAccount,
+    pub(super) to_account: CloudAccount,
+}
+
+/// By which way a copy goes.
+struct Way {
+    provider: Provider,
+    received: bool,
+    trusted: Option<PartyId>,
+    same_account: bool,
+    given: BTreeSet<Extra>,
+}
+
+impl Way {
+    fn route<'a>(&'a self, order: &'a CopyOrder) -> Route<'a> {
+        Route {
+            provider: self.provider,
+            received: self.received,
+            trusted: self.trusted.as_ref(),
+            from: &order.source.region,
+            to: &order.region,
+            same_account: self.same_account,
+            given: &self.given,
+        }
+    }
+}
+
+pub(super) fn observe_desired(ctx: &Context, replica: &ImageReplica) -> Desired {
+    let namespace = replica.namespace().unwrap_or_default();
+    let source = observe_source(ctx, replica);
+    let namesake = image_of(ctx, &namespace, &replica.name_any());
+    let mut inputs = vec![format!(
+        "replica {:?} {} {:?}",
+        replica.metadata.generation,
+        replica.metadata.deletion_timestamp.is_some(),
+        requested_at(replica)
+    )];
+    for name in accounts_named(replica, source.as_ref().ok()) {
+        inputs.push(account_of(ctx, &namespace, &name).map_or(name, |account| account_input(&account)));
+    }
+    inputs.push(format!(
+        "source {source:?} {:?}",
+        replica.spec.source.received.as_ref().map(|r| answered(ctx, replica, r))
+    ));
+    inputs.push(format!("namesake {:?}", namesake.as_ref().map(namesake_input)));
+    Desired { source, namesake, inputs: Inputs(inputs) }
+}
+
+/// What of the `CloudImage` with our name a pass depends on; while it is being deleted, also what keeps it.
+fn namesake_input(image: &CloudImage) -> String {
+    let deletable = image.status.as_ref().and_then(|status| find(&status.conditions, DELETABLE));
+    let kept = image.metadata.deletion_timestamp.as_ref().and(deletable);
+    let kept = kept.map(|condition| (&condition.status, &condition.reason, &condition.message));
+    format!("{:?} {:?} {kept:?}", image.uid(), image.metadata.generation)
+}
+
+/// What the acceptances of a received source say: a change of it is worth a look.
+fn answered(ctx: &Context, replica: &ImageReplica, received: &ReceivedSource) -> Vec<String> {
+    let key = place_key(&received.region, &received.image_id);
+    let same = ctx.stores.acceptances_by_identity.find(&key, &ctx.stores.acceptances);
+    let here = same.iter().filter_map(|found| found.readable());
+    let ours = here.filter(|a| a.namespace() == replica.namespace() && offer_key(a) == key);
+    ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).collect()
+}
+
+/// The accounts a copy goes by: those its spec names, and the one its source was copied from.
+pub(in crate::controllers) fn accounts_named(replica: &ImageReplica, source: Option<&CopySource>) -> Vec<String> {
+    let spec = &replica.spec;
+    let copied =
+        replica.status.as_ref().and_then(|status| status.copy.as_ref()).map(|copy| copy.source.account.clone());
+    let all = [
+        spec.destination.account_ref.as_ref().map(|account| account.name.clone()),
+        spec.source.received.as_ref().map(|received| received.account_ref.name.clone()),
+        source.map(|source| source.account.clone()),
+        copied,
+    ];
+    let mut names: Vec<String> = all.into_iter().flatten().collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, Trouble> {
+    let source = &replica.spec.source;
+    if let Some(received) = &source.received {
+        let account = received.account_ref.name.clone();
+        return Ok(CopySource { account, region: received.region.clone(), image_id: received.image_id.clone() });
+    }
+    let name = source.image_ref.as_ref().map(|reference| reference.name.as_str()).unwrap_or_default();
+    let not_ready = |message: String| {
+        Trouble::blocked(Reason::SourceNotReady, format!("spec.source.imageRef: {message}; waiting for it"))
+    };
+    match image_of(ctx, &replica.namespace().unwrap_or_default(), name) {
+        None => Err(not_ready(format!("there is no CloudImage {name:?} here"))),
+        Some(image) if image.metadata.deletion_timestamp.is_some() => {
+            Err(not_ready(format!("CloudImage {name:?} is being deleted")))
+        }
+        Some(image) => {
+            let spec = image.spec;
+            Ok(CopySource { account: spec.account_ref.name, region: spec.region, image_id: spec.image_id })
+        }
+    }
+}
+
+/// Whether and how the clouds may be called: everything that is checked before any call. `under_way`: the try that is not
+/// over yet, which goes on with the source it began with.
+pub(super) async fn observe_site(
+    ctx: &Context,
+    replica: &ImageReplica,
+    desired: &Desired,
+    under_way: Option<&Attempt>,
+) -> Result<Site, Trouble> {
+    let (spec, status) = (&replica.spec, replica.status.as_ref());
+    let namespace = replica.namespace().unwrap_or_default();
+    let source = match under_way {
+        Some(attempt) => attempt.source.clone(),
+        None => desired.source.clone()?,
+    };
+    let by = if spec.source.received.is_some() { "spec.source.received.accountRef" } else { "spec.source.imageRef" };
+    let from_account = account_of(ctx, &namespace, &source.account).ok_or_else(|| no_account(by, &source.account))?;
+    let to = if spec.destination.account_ref.is_some() { "spec.destination.accountRef" } else { by };
+    let destination = spec.destination.account_ref.as_ref().map_or(&source.account, |account| &account.name);
+    let to_account = account_of(ctx, &namespace, destination).ok_or_else(|| no_account(to, destination))?;
+    check_account(&from_account, status.and_then(|status| status.source_account.as_ref()))?;
+    check_account(&to_account, status.and_then(|status| status.account.as_ref()))?;
+    let (provider, to_provider) = (provider_of(&from_account)?, provider_of(&to_account)?);
+    let order = parse_order(replica, &source, provider, under_way.map_or(1, |attempt| attempt.number))?;
+    let trusted = spec.source.received.as_ref().and_then(|received| received.owner.as_deref());
+    let trusted = trusted.map(|owner| provider.parse_party(owner)).transpose();
+    let trusted = trusted.map_err(|e| unreadable("spec.source.received.owner", &e))?;
+    if provider != to_provider {
+        let message = "spec.destination.accountRef: an image cannot be copied to another kind of cloud";
+        return Err(Trouble::blocked(Reason::DestinationRefused, message));
+    }
+    let way = Way {
+        provider,
+        received: spec.source.received.is_some(),
+        trusted,
+        same_account: owner(&from_account) == owner(&to_account),
+        given: given(&spec.destination),
+    };
+    judge_route(&way.route(&order))?;
+    let from = connect(ctx, &from_account, &order.source.region, "spec.source").await?;
+    let to = connect(ctx, &to_account, &order.region, "spec.destination.region").await?;
+    Ok(Site { order, way, source, from, to, from_account, to_account })
+}
+
+fn provider_of(account: &CloudAccount) -> Result<Provider, Trouble> {
+    let none = || Trouble::blocked(Reason::Unreadable, "the CloudAccount names no provider");
+    account.spec.tenancy().map(Tenancy::provider).ok_or_else(none)
+}
+
+fn given(destination: &ReplicaDestination) -> BTreeSet<Extra> {
+    let all = [
+        (Extra::Agency, destination.agency_name.is_some()),
+        (Extra::Project, destination.project_name.is_some()),
+        (Extra::Vault, destination.vault_id.is_some()),
+        (Extra::Encryption, destination.encryption.is_some()),
+    ];
+    all.into_iter().filter(|(_, given)| *given).map(|(extra, _)| extra).collect()
+}
+
+fn unreadable(field: &str, error: &InvalidIdentifier) -> Trouble {
+    Trouble::blocked(Reason::Unreadable, format!("{field}: {error}"))
+}
+
+/// Reads an optional field of the destination.
+fn field<T>(
+    text: Option<&str>,
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, InvalidIdentifier>,
+) -> Result<Option<T>, Trouble> {
+    text.map(parse).transpose().map_err(|error| unreadable(&format!("spec.destination.{name}"), &error))
+}
+
+fn parse_order(
+    replica: &ImageReplica,
+    source: &CopySource,
+    provider: Provider,
+    attempt: u32,
+) -> Result<CopyOrder, Trouble> {
+    let to = &replica.spec.destination;
+    let name = provider.parse_image_name(&to.name);
+    let key = to.encryption.as_ref().map(|encryption| encryption.key_id.as_str());
+    Ok(CopyOrder {
+        source: ImageRef {
+            region: RegionId::parse(&source.region).map_err(|e| unreadable("spec.source", &e))?,
+            image: ImageId::parse(&source.image_id).map_err(|e| unreadable("spec.source", &e))?,
+        },
+        region: RegionId::parse(&to.region).map_err(|e| unreadable("spec.destination.region", &e))?,
+        name: name.map_err(|e| Trouble::blocked(Reason::NameInvalid, format!("spec.destination.name: {e}")))?,
+        mark: CopyMark {
+            uid: ObjectUid::parse(&replica.uid().unwrap_or_default()).map_err(|e| unreadable("metadata.uid", &e))?,
+            attempt,
+        },
+        agency: field(to.agency_name.as_deref(), "agencyName", AgencyName::parse)?,
+        project: field(to.project_name.as_deref(), "projectName", ProjectName::parse)?,
+        vault: field(to.vault_id.as_deref(), "vaultID", VaultId::parse)?,
+        key: field(key, "encryption.keyID", KeyId::parse)?,
+    })
+}
+
+impl Site {
+    pub(super) fn means(&self) -> CopyMeans {
+        self.way.provider.copies_by()
+    }
+
+    /// Who is asked for the copy: the account that has the source, or the one that is to own the copy where the content is
+    /// ours to write.
+    pub(super) fn copier(&self) -> &dyn Cloud {
+        let access = if self.means() == CopyMeans::Stream { &self.to } else { &self.from };
+        access.connection.cloud.as_ref()
+    }
+
+    /// As whom the copier is called.
+    pub(super) fn copying_account(&self) -> &CloudAccount {
+        if self.means() == CopyMeans::Stream { &self.to_account } else { &self.from_account }
+    }
+
+    /// The order of one try.
+    pub(super) fn order(&self, attempt: &Attempt) -> CopyOrder {
+        let mut order = self.order.clone();
+        order.mark.attempt = attempt.number;
+        order
+    }
+
+    pub(super) fn route(&self) -> Route<'_> {
+        self.way.route(&self.order)
+    }
+
+    /// Whether the source is a received image whose cloud asks for an answer.
+    pub(super) fn by_offer(&self) -> bool {
+        self.way.received && self.way.provider.rules().handshake
+    }
+
+    pub(super) fn origin(&self) -> &ImageRef {
+        &self.order.source
+    }
+
+    pub(super) fn patience(&self, ctx: &Context) -> Patience {
+        let timing = ctx.settings.timing;
+        let lost = match self.means() {
+            CopyMeans::Job => timing.lost_job_window,
+            CopyMeans::Token | CopyMeans::Stream => timing.absence_window,
+        };
+        let retry = SignedDuration::try_from(ctx.settings.pace.blocked).unwrap_or(SignedDuration::MAX);
+        Patience { lost, lag: timing.absence_window, others_until: ctx.others_until(), retry }
+    }
+
+    /// Both ends of a transfer into the empty image.
+    pub(super) fn ends(&self, image: &ImageId) -> (End, End) {
+        let into = self.order.place_of(image);
+        (
+            End { cloud: self.from.connection.cloud.clone(), at: self.order.source.clone() },
+            End { cloud: self.to.connection.cloud.clone(), at: into },
+        )
+    }
+}

@@ -1,0 +1,416 @@
+//! One pass over one copy: looks at where it stands, takes the next steps, and writes each down before the cloud is asked.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::observe::{Desired, Site, observe_site};
+use super::report::{Reporter, Says};
+use super::standing;
+use super::transfers::Standing;
+use crate::api::conditions::Reason;
+use crate::api::image_replica::ReplicaDeletionPolicy;
+use crate::api::{CloudAccount, ImageReplica};
+use crate::clouds::fault::{Conflict, Recovery};
+use crate::clouds::{CopyOrder, CopyProgress, Copying, Fault, Lane};
+use crate::cluster::events::Occurrence;
+use crate::cluster::{ClusterError, finalizers};
+use crate::controllers::context::Context;
+use crate::controllers::convert::{owner, requested_at};
+use crate::controllers::rhythm::Passed;
+use crate::domain::identifiers::ImageId;
+use crate::domain::provider::CopyMeans;
+use crate::planning::replica::{
+    Attempt, ClearingSight, Stage, Step, after_asking, after_clearing, after_following, after_losing_the_writer,
+    judge_source, next_try, refusal_to_copy,
+};
+use crate::planning::schedule::{Verdict, next_copy_look};
+use crate::planning::trouble::Trouble;
+
+/// Most steps of one pass; the next pass goes on.
+const STEPS_MAX: usize = 8;
+
+/// Copies take their time: how far they are is asked for as patiently as offers are answered.
+const LANE: Lane = Lane::Acceptance;
+
+/// Whether a leaving replica has nothing more to end at a cloud, or has no way to it and may let go.
+fn nothing_to_end(replica: &ImageReplica, trouble: &Trouble) -> bool {
+    match trouble.reason {
+        Reason::AccountNotFound | Reason::AccountChanged => true,
+        Reason::SecretNotFound => replica.spec.deletion_policy == ReplicaDeletionPolicy::Retain,
+        _ => false,
+    }
+}
+
+/// Runs one pass.
+pub(super) async fn run(ctx: &Context, replica: &ImageReplica, desired: Desired) -> Result<Passed, ClusterError> {
+    let mut reporter = Reporter::new(ctx, replica);
+    reporter.announce().await?;
+    let leaving = replica.metadata.deletion_timestamp.is_some();
+    let status = replica.status.as_ref();
+    if let Some(uid) = status.and_then(|status| status.cloud_image_uid.as_deref()) {
+        return stand(ctx, replica, reporter, uid).await;
+    }
+    let last = match status.and_then(|status| status.copy.as_ref()).map(Attempt::parse).transpose() {
+        Ok(last) => last,
+        Err(error) => {
+            return reporter.trouble(Trouble::blocked(Reason::Unreadable, format!("status.copy: {error}"))).await;
+        }
+    };
+    let under_way = last.as_ref().filter(|attempt| attempt.stage != Stage::Failed);
+    if leaving && under_way.is_none() {
+        return leave(ctx, &reporter).await;
+    }
+    if replica.spec.suspend && under_way.is_none() {
+        return reporter.trouble(Trouble::blocked(Reason::Suspended, "spec.suspend: no copy is begun")).await;
+    }
+    let site = match observe_site(ctx, replica, &desired, under_way).await {
+        Ok(site) => site,
+        Err(trouble) if leaving && nothing_to_end(replica, &trouble) => return leave(ctx, &reporter).await,
+        Err(trouble) => return reporter.trouble(trouble).await,
+    };
+    reporter.note_accounts(owner(&site.from_account), owner(&site.to_account));
+    let only_to_end = site.from.only_to_end.clone().or_else(|| site.to.only_to_end.clone());
+    if let Some(trouble) = only_to_end.filter(|_| !leaving) {
+        return reporter.trouble(trouble).await;
+    }
+    let pass = Pass { ctx, replica, desired: &desired, site: &site, leaving };
+    match (under_way, &last) {
+        (Some(attempt), _) => pass.go_on(&mut reporter, attempt.clone()).await,
+        (None, last) => pass.begin(&mut reporter, last.as_ref()).await,
+    }
+}
+
+async fn leave(ctx: &Context, reporter: &Reporter<'_>) -> Result<Passed, ClusterError> {
+    let current = reporter.current();
+    ctx.transfers.stop(&current.uid().unwrap_or_default());
+    finalizers::release(&ctx.client, &current).await?;
+    Ok(Passed::Gone)
+}
+
+/// The copy is made and a `CloudImage` stands for it, which looks after it from then on: no cloud is called here.
+async fn stand(
+    ctx: &Context,
+    replica: &ImageReplica,
+    mut reporter: Reporter<'_>,
+    uid: &str,
+) -> Result<Passed, ClusterError> {
+    if replica.metadata.deletion_timestamp.is_none() {
+        reporter.say(Says::Replicated, |_| {}).await?;
+        return Ok(Passed::LookAgain(Verdict::Settled));
+    }
+    if replica.spec.deletion_policy == ReplicaDeletionPolicy::Delete
+        && let Some(waiting) = standing::delete(ctx, replica, uid).await?
+    {
+        return reporter.trouble(waiting).await;
+    }
+    leave(ctx, &reporter).await
+}
+
+struct Pass<'a> {
+    ctx: &'a Context,
+    replica: &'a ImageReplica,
+    desired: &'a Desired,
+    site: &'a Site,
+    leaving: bool,
+}
+
+fn look_again(at: Timestamp) -> Passed {
+    Passed::LookAgain(Verdict::Waiting(at))
+}
+
+fn copying() -> Says {
+    Says::Trouble(Trouble::passing(Reason::Copying, "the copy is being made"))
+}
+
+fn clearing() -> Says {
+    Says::Trouble(Trouble::passing(Reason::Clearing, "the copy is not wanted any more and is being ended and removed"))
+}
+
+impl Pass<'_> {
+    fn uid(&self) -> String {
+        self.replica.uid().unwrap_or_default()
+    }
+
+    /// A call as `account` failed: its credentials may be the cause.
+    async fn unseen(
+        &self,
+        reporter: &mut Reporter<'_>,
+        account: &CloudAccount,
+        fault: Fault,
+    ) -> Result<Passed, ClusterError> {
+        self.ctx.connections.note(account, &fault).await;
+        reporter.trouble(Trouble::from(&fault)).await
+    }
+
+    /// Begins a try, if the source can be copied and nothing has the name.
+    async fn begin(&self, reporter: &mut Reporter<'_>, last: Option<&Attempt>) -> Result<Passed, ClusterError> {
+        let now = self.ctx.clock.now();
+        let due = last.map(|last| next_try(last, self.site.patience(self.ctx)));
+        let handled = self.replica.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
+        let asked_anew = requested_at(self.replica).is_some_and(|asked| handled.as_ref() != Some(&asked));
+        if let Some(due) = due.filter(|due| now < *due && !asked_anew) {
+            reporter.say(Says::Same, |_| {}).await?;
+            return Ok(look_again(due));
+        }
+        if let Some(other) = &self.desired.namesake {
+            return reporter.trouble(standing::name_taken(other)).await;
+        }
+        match self.judge_source().await {
+            Ok(Ok(())) => {}
+            Ok(Err(trouble)) => return reporter.trouble(trouble).await,
+            Err(fault) => return self.unseen(reporter, &self.site.from_account, fault).await,
+        }
+        let attempt = Attempt::after(last, self.site.source.clone(), now);
+        reporter.stage(Some(&attempt), copying()).await?;
+        match self.ask(reporter, attempt).await? {
+            Ok(attempt) => Ok(look_again(next_copy_look(attempt.since, self.ctx.clock.now()))),
+            Err(passed) => Ok(passed),
+        }
+    }
+
+    /// Whether the source can be copied: read afresh.
+    async fn judge_source(&self) -> Result<Result<(), Trouble>, Fault> {
+        let (cloud, at) = (&self.site.from.connection.cloud, self.site.origin());
+        let offer = if self.site.by_offer() { cloud.observe_received(at, LANE).await? } else { None };
+        let image = cloud.observe_image(at, LANE.onwards()).await?;
+        Ok(judge_source(&self.site.route(), image.as_ref(), offer.as_ref()))
+    }
+
+    /// Goes on with a try from where it stands.
+    async fn go_on(&self, reporter: &mut Reporter<'_>, mut attempt: Attempt) -> Result<Passed, ClusterError> {
+        for _ in 0..STEPS_MAX {
+            if self.leaving && !matches!(attempt.stage, Stage::Clearing(_)) {
+                if let Some(passed) = self.stood_for(reporter, &attempt).await? {
+                    return Ok(passed);
+                }
+                attempt = self.unwanted(reporter, &attempt).await?;
+            }
+            let step = match self.look(&attempt).await {
+                Ok(step) => step,
+                Err(fault) => return self.unseen(reporter, self.site.copying_account(), fault).await,
+            };
+            attempt = match (step, &attempt.stage) {
+                (Some(step), _) => match self.take(reporter, attempt, step).await? {
+                    Ok(attempt) => attempt,
+                    Err(passed) => return Ok(passed),
+                },
+                (None, Stage::Made(image)) => return self.record(reporter, &image.clone()).await,
+                (None, _) => return self.begin(reporter, Some(&attempt)).await,
+            };
+        }
+        Ok(look_again(next_copy_look(attempt.since, self.ctx.clock.now())))
+    }
+
+    /// What the cloud shows of a try, and what follows; `None` where a try is over.
+    async fn look(&self, attempt: &Attempt) -> Result<Option<Step>, Fault> {
+        let (cloud, order) = (self.site.copier(), self.site.order(attempt));
+        let (patience, now) = (self.site.patience(self.ctx), self.ctx.clock.now());
+        let step = match &attempt.stage {
+            Stage::Asked => {
+                let found = cloud.find_copy(&order, LANE).await?;
+                after_asking(attempt, self.site.means(), found, patience, now)
+            }
+            Stage::Copying(copying) => return self.follow(attempt, copying).await.map(Some),
+            Stage::Clearing(None) => {
+                let found = cloud.find_copy(&order, LANE).await?;
+                after_clearing(attempt, ClearingSight::Found(found), patience, now)
+            }
+            Stage::Clearing(Some(copying)) => {
+                let progress = cloud.follow_copy(&order, copying, LANE).await?;
+                after_clearing(attempt, ClearingSight::Progress(progress), patience, now)
+            }
+            Stage::Failed | Stage::Made(_) => return Ok(None),
+        };
+        Ok(Some(step))
+    }
+
+    async fn follow(&self, attempt: &Attempt, copying: &Copying) -> Result<Step, Fault> {
+        let (patience, now) = (self.site.patience(self.ctx), self.ctx.clock.now());
+        let stream = self.site.means() == CopyMeans::Stream;
+        if stream {
+            match self.ctx.transfers.look(&self.uid()) {
+                Standing::Running { percent } => {
+                    return Ok(Step::Progress(percent, next_copy_look(attempt.since, now)));
+                }
+                Standing::Ended(Err(fault)) => return Ok(Step::GiveUp(refusal_to_copy(&fault))),
+                Standing::Ended(Ok(())) | Standing::Unknown => {}
+            }
+        }
+        let progress = self.site.copier().follow_copy(&self.site.order(attempt), copying, LANE).await?;
+        if stream && matches!(progress, CopyProgress::Running { .. }) {
+            let first_seen = self.ctx.transfers.stranger_since(&self.uid(), now);
+            return Ok(after_losing_the_writer(attempt, first_seen, patience, now));
+        }
+        Ok(after_following(attempt, progress, patience, now))
+    }
+
+    /// Takes one step. `Err`: the pass is over.
+    async fn take(
+        &self,
+        reporter: &mut Reporter<'_>,
+        attempt: Attempt,
+        step: Step,
+    ) -> Result<Result<Attempt, Passed>, ClusterError> {
+        let now = self.ctx.clock.now();
+        match step {
+            Step::Wait(at) => Ok(Err(look_again(at))),
+            Step::Progress(percent, at) => {
+                reporter.progress(percent, copying()).await?;
+                Ok(Err(look_again(at)))
+            }
+            Step::Ask => self.ask(reporter, attempt).await,
+            Step::Anew => {
+                let next = Attempt::after(Some(&attempt), attempt.source.clone(), now);
+                reporter.stage(Some(&next), copying()).await?;
+                self.ask(reporter, next).await
+            }
+            Step::Fill(image) => {
+                let (from, to) = self.site.ends(&image);
+                self.ctx.transfers.start(&self.uid(), from, to);
+                reporter.progress(None, copying()).await?;
+                Ok(Err(look_again(next_copy_look(attempt.since.max(now), now))))
+            }
+            Step::Now(stage) => {
+                let says = if self.leaving { clearing() } else { copying() };
+                let next = attempt.at(stage);
+                reporter.stage(Some(&next), says).await?;
+                Ok(Ok(next))
+            }
+            Step::GiveUp(trouble) => self.give_up(reporter, &attempt, trouble).await.map(Ok),
+            Step::Remove(image) => self.remove(reporter, attempt, image).await,
+            Step::Cleared if self.leaving => leave(self.ctx, reporter).await.map(Err),
+            Step::Cleared => {
+                let failed = Attempt { since: now, stage: Stage::Failed, ..attempt };
+                reporter.stage(Some(&failed), Says::Same).await?;
+                Ok(Err(look_again(next_try(&failed, self.site.patience(self.ctx)))))
+            }
+        }
+    }
+
+    /// Asks the cloud for the copy that was written down.
+    async fn ask(
+        &self,
+        reporter: &mut Reporter<'_>,
+        attempt: Attempt,
+    ) -> Result<Result<Attempt, Passed>, ClusterError> {
+        let order = self.site.order(&attempt);
+        let asked = self.asked(&order).await;
+        tracing::info!(
+            object.name = %self.replica.name_any(), image.id = %order.source.image, image.region = %order.source.region,
+            destination.region = %order.region, attempt = attempt.number,
+            fault = asked.as_ref().err().map(tracing::field::display), "asked for a copy"
+        );
+        match asked {
+            Ok(copying) => {
+                let next = attempt.at(Stage::Copying(copying));
+                reporter.stage(Some(&next), self::copying()).await?;
+                let note =
+                    format!("copying image {} of {} to {}", order.source.image, order.source.region, order.region);
+                reporter.tell(Occurrence::CopyStarted, note).await;
+                Ok(Ok(next))
+            }
+            // Only a person can mend it, and nothing was made.
+            Err(fault) if fault.certainly_did_nothing() && fault.recovery() == Recovery::Blocked => {
+                let failed = Attempt { since: self.ctx.clock.now(), stage: Stage::Failed, ..attempt };
+                reporter.stage(Some(&failed), Says::Trouble(refusal_to_copy(&fault))).await?;
+                Ok(Err(look_again(next_try(&failed, self.site.patience(self.ctx)))))
+            }
+            Err(fault) => reporter.trouble(refusal_to_copy(&fault)).await.map(Err),
+        }
+    }
+
+    async fn asked(&self, order: &CopyOrder) -> Result<Copying, Fault> {
+        let content = match self.site.means() {
+            CopyMeans::Stream => {
+                let facts = self.site.from.connection.cloud.content_facts(&order.source, Lane::Edit).await;
+                Some(self.noted(&self.site.from_account, facts).await?)
+            }
+            CopyMeans::Token | CopyMeans::Job => None,
+        };
+        let begun = self.site.copier().begin_copy(order, content.as_ref(), Lane::Edit).await;
+        self.noted(self.site.copying_account(), begun).await
+    }
+
+    async fn noted<T>(&self, account: &CloudAccount, answer: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(fault) = &answer {
+            self.ctx.connections.note(account, fault).await;
+        }
+        answer
+    }
+
+    /// A pass that broke off may have let a `CloudImage` stand for the copy, which may be shared by now: then it is too
+    /// late to end the copy, and what the policy says of a copy that is made holds for it.
+    async fn stood_for(&self, reporter: &mut Reporter<'_>, attempt: &Attempt) -> Result<Option<Passed>, ClusterError> {
+        let Stage::Made(image) = &attempt.stage else { return Ok(None) };
+        let Some(uid) = standing::uid_of(self.ctx, self.replica, self.site, image).await? else { return Ok(None) };
+        reporter.finish(uid).await?;
+        Ok(Some(look_again(self.ctx.clock.now())))
+    }
+
+    /// The object is leaving before its copy was made.
+    async fn unwanted(&self, reporter: &mut Reporter<'_>, attempt: &Attempt) -> Result<Attempt, ClusterError> {
+        self.ctx.transfers.stop(&self.uid());
+        let next = attempt.at(Stage::Clearing(what_is_made(&attempt.stage)));
+        reporter.stage(Some(&next), clearing()).await?;
+        Ok(next)
+    }
+
+    /// The copy failed: the source may tell why.
+    async fn give_up(
+        &self,
+        reporter: &mut Reporter<'_>,
+        attempt: &Attempt,
+        trouble: Trouble,
+    ) -> Result<Attempt, ClusterError> {
+        self.ctx.transfers.stop(&self.uid());
+        let cause = self.judge_source().await.ok().and_then(Result::err);
+        let trouble = cause.map_or(trouble.clone(), |cause| Trouble {
+            message: format!("{}; the copy of it under way failed and is removed", cause.message),
+            ..cause
+        });
+        let note = trouble.message.clone();
+        let next = attempt.at(Stage::Clearing(what_is_made(&attempt.stage)));
+        reporter.stage(Some(&next), Says::Trouble(trouble)).await?;
+        reporter.tell(Occurrence::CopyFailed, note).await;
+        Ok(next)
+    }
+
+    /// Ends and removes what there is of a copy; that it is gone is told by looking again.
+    async fn remove(
+        &self,
+        reporter: &mut Reporter<'_>,
+        attempt: Attempt,
+        image: ImageId,
+    ) -> Result<Result<Attempt, Passed>, ClusterError> {
+        let now = self.ctx.clock.now();
+        match self.site.copier().cancel_copy(&self.site.order(&attempt), &image).await {
+            Ok(()) | Err(Fault::NotFound(_) | Fault::Conflict(Conflict::ImageBusy)) => {
+                let next = attempt.at(Stage::Clearing(Some(Copying::Image(image))));
+                reporter.stage(Some(&next), Says::Same).await?;
+                Ok(Err(look_again(next_copy_look(attempt.since.max(now), now))))
+            }
+            Err(fault) => self.unseen(reporter, self.site.copying_account(), fault).await.map(Err),
+        }
+    }
+
+    /// The copy is made: a `CloudImage` is to stand for it.
+    async fn record(&self, reporter: &mut Reporter<'_>, image: &ImageId) -> Result<Passed, ClusterError> {
+        match standing::write(self.ctx, self.replica, self.site, image).await? {
+            Ok(uid) => {
+                reporter.finish(uid).await?;
+                Ok(Passed::LookAgain(Verdict::Settled))
+            }
+            Err(trouble) => reporter.trouble(trouble).await,
+        }
+    }
+}
+
+/// What a try that is given up may leave at the cloud, as far as it is known.
+fn what_is_made(stage: &Stage) -> Option<Copying> {
+    match stage {
+        Stage::Copying(copying) => Some(copying.clone()),
+        Stage::Clearing(copying) => copying.clone(),
+        Stage::Made(image) => Some(Copying::Image(image.clone())),
+        Stage::Asked | Stage::Failed => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! The `CloudImage` that stands for a copy: written once, never applied again, and deleted only where the policy says so.
+
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::observe::Site;
+use crate::api::cloud_image::{CloudImageSpec, ImageDeletionPolicy, UnmanagedRecipients, VisibilityChange};
+use crate::api::conditions::{DELETABLE, Reason, find};
+use crate::api::references::AccountRef;
+use crate::api::{CloudImage, ImageReplica};
+use crate::cluster::deletion::delete_exactly;
+use crate::cluster::status::FIELD_MANAGER;
+use crate::cluster::{ClusterError, within_deadline};
+use crate::controllers::context::Context;
+use crate::domain::identifiers::ImageId;
+use crate::planning::trouble::Trouble;
+
+fn images(ctx: &Context, replica: &ImageReplica) -> Api<CloudImage> {
+    Api::namespaced(ctx.client.clone(), &replica.namespace().unwrap_or_default())
+}
+
+async fn find_image(images: &Api<CloudImage>, name: &str) -> Result<Option<CloudImage>, ClusterError> {
+    within_deadline(images.get_opt(name)).await
+}
+
+/// Writes the `CloudImage` of a copy that is made. Returns its uid, or who else has the name.
+pub(super) async fn write(
+    ctx: &Context,
+    replica: &ImageReplica,
+    site: &Site,
+    made: &ImageId,
+) -> Result<Result<String, Trouble>, ClusterError> {
+    let images = images(ctx, replica);
+    let name = replica.name_any();
+    let image = CloudImage {
+        metadata: ObjectMeta { name: Some(name.clone()), namespace: replica.namespace(), ..ObjectMeta::default() },
+        spec: spec_of(replica, site, made),
+        status: None,
+    };
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match within_deadline(images.create(&params, &image)).await {
+        Ok(written) => return Ok(Ok(written.uid().unwrap_or_default())),
+        // It is there: written by a pass whose answer was lost, or by somebody else.
+        Err(error) if error.is_already_exists() => {}
+        Err(error) => return Err(error.elsewhere()),
+    }
+    let Some(found) = find_image(&images, &name).await? else { return Err(ClusterError::ConflictElsewhere) };
+    if is_same(&found.spec, &image.spec) {
+        return Ok(Ok(found.uid().unwrap_or_default()));
+    }
+    Ok(Err(name_taken(&found)))
+}
+
+fn spec_of(replica: &ImageReplica, site: &Site, made: &ImageId) -> CloudImageSpec {
+    CloudImageSpec {
+        account_ref: AccountRef { name: site.to_account.name_any() },
+        region: replica.spec.destination.region.clone(),
+        image_id: made.to_string(),
+        shareable_from: replica.spec.shareable_from.clone(),
+        unmanaged_recipients: UnmanagedRecipients::default(),
+        visibility_change: VisibilityChange::default(),
+        deletion_policy: ImageDeletionPolicy::default(),
+    }
+}
+
+/// Whether two stand for the same image.
+fn is_same(one: &CloudImageSpec, other: &CloudImageSpec) -> bool {
+    (&one.account_ref, &one.region, &one.image_id) == (&other.account_ref, &other.region, &other.image_id)
+}
+
+/// The uid of the `CloudImage` that stands for a copy that is made, if there is one.
+pub(super) async fn uid_of(
+    ctx: &Context,
+    replica: &ImageReplica,
+    site: &Site,
+    made: &ImageId,
+) -> Result<Option<String>, ClusterError> {
+    let found = find_image(&images(ctx, replica), &replica.name_any()).await?;
+    let ours = found.filter(|found| is_same(&found.spec, &spec_of(replica, site, made)));
+    Ok(ours.and_then(|found| found.uid()))
+}
+
+/// Another `CloudImage` has the name that the copy's is to have.
+pub(super) fn name_taken(other: &CloudImage) -> Trouble {
+    let message = format!(
+        "metadata.name: a CloudImage of this name stands for image {} in {}: delete it, or make an ImageReplica of another \
+         name",
+        other.spec.image_id, other.spec.region
+    );
+    Trouble::blocked(Reason::NameTaken, message)
+}
+
+/// Has the `CloudImage` deleted, and with it the image: its own guard decides when. `None` when it is gone.
+pub(super) async fn delete(ctx: &Context, replica: &ImageReplica, uid: &str) -> Result<Option<Trouble>, ClusterError> {
+    let images = images(ctx, replica);
+    let name = replica.name_any();
+    let found = find_image(&images, &name).await?;
+    // Deleted by somebody else, and perhaps made anew for something else: it is theirs.
+    let Some(image) = found.filter(|image| image.uid().as_deref() == Some(uid)) else { return Ok(None) };
+    if image.spec.deletion_policy != ImageDeletionPolicy::Delete {
+        // Whatever its status says by now.
+        let patch = json!({"metadata": {"uid": uid}, "spec": {"deletionPolicy": "Delete"}});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        within_deadline(images.patch(&name, &params, &Patch::Merge(patch))).await.map_err(ClusterError::elsewhere)?;
+    }
+    let there = image.metadata.deletion_timestamp.is_some()
+        || delete_exactly(&images, &name, Some(uid.to_owned())).await.map_err(ClusterError::elsewhere)?;
+    Ok(there.then(|| waits_for(&image)))
+}
+
+fn waits_for(image: &CloudImage) -> Trouble {
+    let kept = image.status.as_ref().and_then(|status| find(&status.conditions, DELETABLE));
+    let kept = kept.filter(|condition| condition.status == "False");
+    let why = kept.map(|condition| format!(": {}", condition.message)).unwrap_or_default();
+    let message = format!("waiting for CloudImage {} to be deleted{why}", image.name_any());
+    Trouble::blocked(Reason::ShareExists, message)
+}

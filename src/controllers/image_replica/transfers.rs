@@ -1,0 +1,116 @@
+//! Content on its way from one place to another, where no cloud copies it for us: tasks of this process, looked at by the
+//! passes. Nothing here survives a restart: the half image is found by its id and written anew.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use crate::clouds::copying::Content;
+use crate::clouds::{Cloud, Fault, ImageRef, Lane};
+
+/// Transfers that run at the same time; the others wait for their turn.
+const AT_ONCE: usize = 4;
+
+/// One end of a transfer.
+pub(super) struct End {
+    pub(super) cloud: Arc<dyn Cloud>,
+    pub(super) at: ImageRef,
+}
+
+/// How a transfer stands.
+pub(super) enum Standing {
+    /// This process runs none for the object.
+    Unknown,
+    /// Under way, or waiting for its turn.
+    Running { percent: Option<u8> },
+    /// Over. Told once.
+    Ended(Result<(), Fault>),
+}
+
+#[derive(Default)]
+struct Gauge {
+    sent: AtomicU64,
+    size: AtomicU64,
+}
+
+struct Transfer {
+    gauge: Arc<Gauge>,
+    outcome: Arc<OnceLock<Result<(), Fault>>>,
+    task: AbortHandle,
+}
+
+/// The transfers of this process, by the uid of the object they are for.
+pub struct Transfers {
+    running: Mutex<HashMap<String, Transfer>>,
+    /// Since when content was seen being written by nobody known here.
+    strangers: Mutex<HashMap<String, Timestamp>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Transfers {
+    fn default() -> Self {
+        Self { running: Mutex::default(), strangers: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Transfers {
+    /// Begins to carry the content of one image into another, empty one. One at a time for an object.
+    pub(super) fn start(&self, uid: &str, from: End, to: End) {
+        self.stop(uid);
+        let (gauge, outcome) = (Arc::new(Gauge::default()), Arc::new(OnceLock::new()));
+        let (measured, told, turns) = (Arc::clone(&gauge), Arc::clone(&outcome), Arc::clone(&self.turns));
+        let carrying = tokio::spawn(async move {
+            // It is never closed.
+            let _turn = turns.acquire_owned().await;
+            let ended = carry(from, to, measured).await;
+            told.get_or_init(|| ended);
+        });
+        locked(&self.running).insert(uid.to_owned(), Transfer { gauge, outcome, task: carrying.abort_handle() });
+    }
+
+    /// How the transfer for an object stands.
+    pub(super) fn look(&self, uid: &str) -> Standing {
+        let mut running = locked(&self.running);
+        let Some(transfer) = running.get(uid) else { return Standing::Unknown };
+        if let Some(outcome) = transfer.outcome.get().cloned() {
+            running.remove(uid);
+            return Standing::Ended(outcome);
+        }
+        let (sent, size) = (transfer.gauge.sent.load(Ordering::Relaxed), transfer.gauge.size.load(Ordering::Relaxed));
+        let percent = sent.saturating_mul(100).checked_div(size).and_then(|percent| u8::try_from(percent).ok());
+        Standing::Running { percent: percent.map(|percent| percent.min(100)) }
+    }
+
+    /// Ends the transfer for an object, if there is one.
+    pub(super) fn stop(&self, uid: &str) {
+        if let Some(transfer) = locked(&self.running).remove(uid) {
+            transfer.task.abort();
+        }
+        locked(&self.strangers).remove(uid);
+    }
+
+    /// Since when the content for an object has been seen being written by nobody known here; from now, the first time.
+    pub(super) fn stranger_since(&self, uid: &str, now: Timestamp) -> Timestamp {
+        *locked(&self.strangers).entry(uid.to_owned()).or_insert(now)
+    }
+}
+
+async fn carry(from: End, to: End, gauge: Arc<Gauge>) -> Result<(), Fault> {
+    let Content { size, pieces } = from.cloud.download(&from.at, Lane::Edit).await?;
+    gauge.size.store(size, Ordering::Relaxed);
+    let counted = pieces.inspect(move |piece| {
+        if let Ok(piece) = piece {
+            gauge.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+    });
+    to.cloud.upload(&to.at, Content { size, pieces: counted.boxed() }, Lane::Edit).await
+}

@@ -1,0 +1,144 @@
+//! Leading: tends the lease, opens the gate to the clouds while it holds, and says so to those who wait for it. What to do
+//! about the lease is decided in `planning::lease`.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::clouds::clock::Clock;
+use crate::clouds::gate::Gate;
+use crate::cluster::ClusterError;
+use crate::cluster::lease::{Held, LeaseRecord};
+use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, observe};
+
+/// How long a call of a former leader may still be on its way when its lease has run out: the deadline of one call.
+pub const CALLS_OF_OTHERS: SignedDuration = SignedDuration::from_secs(10);
+
+/// How soon to try again after a write that somebody else's overtook, or a call that failed.
+const SOON: Duration = Duration::from_millis(250);
+
+/// The lease was ours, and is not or may not be any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lease is lost: somebody else leads now, or it could not be renewed in time")]
+pub struct LeaseLost;
+
+/// What a process that leads, or waits to, shares with its parts.
+#[derive(Clone)]
+pub struct Leading {
+    /// Lets calls to the clouds through.
+    pub gate: Gate,
+    /// Cancelled once this process leads.
+    pub begun: CancellationToken,
+    /// Until when calls of a former leader may still take effect; unset where there was none, or it left in order.
+    pub others_until: Arc<OnceLock<Timestamp>>,
+}
+
+impl Leading {
+    /// A process that is alone leads from the start.
+    pub fn alone() -> Self {
+        let begun = CancellationToken::new();
+        begun.cancel();
+        Self { gate: Gate::always_open(), begun, others_until: Arc::default() }
+    }
+
+    /// One of several waits until it holds the lease.
+    pub fn one_of_several() -> Self {
+        Self { gate: Gate::closed(), begun: CancellationToken::new(), others_until: Arc::default() }
+    }
+}
+
+/// Tends the lease of one process.
+pub struct Leadership {
+    record: LeaseRecord,
+    terms: Terms,
+    leading: Leading,
+    clock: Arc<dyn Clock>,
+    start: Instant,
+    memory: Memory,
+}
+
+impl Leadership {
+    /// Nothing is asked for yet.
+    pub fn new(record: LeaseRecord, terms: Terms, leading: Leading, clock: Arc<dyn Clock>) -> Self {
+        Self { record, terms, leading, clock, start: Instant::now(), memory: Memory::default() }
+    }
+
+    /// Takes the lease when it is free and renews it, until it is lost.
+    pub async fn keep(&mut self) -> LeaseLost {
+        loop {
+            match self.tend().await {
+                Ok(wait) => tokio::time::sleep(wait).await,
+                Err(lost) => {
+                    self.leading.gate.close();
+                    tracing::error!(lease.holder = self.record.me(), "the lease is lost");
+                    return lost;
+                }
+            }
+        }
+    }
+
+    /// Calls nobody any more, and gives the lease back.
+    pub async fn give_back(&mut self) {
+        self.leading.gate.close();
+        if self.memory.held_since.take().is_some()
+            && let Err(error) = self.record.give_back().await
+        {
+            tracing::warn!(%error, "the lease could not be given back; it runs out by itself");
+        }
+    }
+
+    /// One look at the lease, and what follows; returns when to look again.
+    async fn tend(&mut self) -> Result<Duration, LeaseLost> {
+        let read = match self.record.read().await {
+            Ok(read) => read,
+            Err(error) => return self.failed(&error),
+        };
+        let record = read.as_ref().map(record_of);
+        let now = self.start.elapsed();
+        observe(&mut self.memory, record.as_ref(), now);
+        let next = decide(self.record.me(), &self.memory, record.as_ref(), self.terms, now);
+        // What is ours counts from before the request: others count from after the API server had it.
+        let written = match (next, &read) {
+            (Move::Lost, _) => return Err(LeaseLost),
+            (Move::Wait(wait), _) => return Ok(wait),
+            (Move::Create, _) | (_, None) => self.record.create(self.clock.now()).await,
+            (Move::Take { .. } | Move::Renew, Some(read)) => self.record.hold(read, self.clock.now()).await,
+        };
+        match written {
+            Ok(()) => {
+                self.hold(now, next == Move::Take { vacant: false });
+                Ok(self.terms.period)
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn hold(&mut self, since: Duration, taken_over: bool) {
+        self.memory.held_since = Some(since);
+        self.leading.gate.open_until(self.start + held_until(since, self.terms));
+        if self.leading.begun.is_cancelled() {
+            return;
+        }
+        if taken_over {
+            let until = self.clock.now().saturating_add(CALLS_OF_OTHERS).unwrap_or(Timestamp::MAX);
+            self.leading.others_until.get_or_init(|| until);
+        }
+        tracing::info!(lease.holder = self.record.me(), taken_over, "leading");
+        self.leading.begun.cancel();
+    }
+
+    fn failed(&self, error: &ClusterError) -> Result<Duration, LeaseLost> {
+        tracing::warn!(%error, "the lease could not be read or written");
+        let held = self.memory.held_since.map(|since| held_until(since, self.terms));
+        match held {
+            Some(until) if self.start.elapsed() >= until => Err(LeaseLost),
+            _ => Ok(SOON),
+        }
+    }
+}
+
+fn record_of(held: &Held) -> Record {
+    Record { holder: held.holder.clone(), duration: held.duration, version: held.version.clone() }
+}

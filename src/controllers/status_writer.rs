@@ -1,0 +1,61 @@
+//! Writing the status of one object over one pass: each write pinned to the version before it, and remembered, so that no
+//! later pass acts upon an older one.
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::context::Context;
+use crate::cluster::ClusterError;
+use crate::cluster::status::apply_status;
+
+/// The status of one object as last written, and the version that write led to.
+pub(super) struct StatusWriter<'a, K, S> {
+    ctx: &'a Context,
+    object: &'a K,
+    written: S,
+    version: String,
+}
+
+impl<'a, K, S> StatusWriter<'a, K, S>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    S: Serialize + Clone + Default + PartialEq,
+{
+    /// Nothing is written yet: the status is the one that was read with the object.
+    pub(super) fn new(ctx: &'a Context, object: &'a K, status: Option<&S>) -> Self {
+        let version = object.resource_version().unwrap_or_default();
+        Self { ctx, object, written: status.cloned().unwrap_or_default(), version }
+    }
+
+    /// The status as it stands.
+    pub(super) fn written(&self) -> &S {
+        &self.written
+    }
+
+    /// The version the next write is pinned to.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The object at that version.
+    pub(super) fn current(&self) -> K {
+        let mut current = self.object.clone();
+        current.meta_mut().resource_version = Some(self.version.clone());
+        current
+    }
+
+    /// Writes, even what changes nothing: that proves that the object is the newest.
+    pub(super) async fn write(&mut self, status: S) -> Result<(), ClusterError> {
+        self.version = apply_status(&self.ctx.client, self.object, &self.version, &status).await?;
+        self.ctx.memories.wrote(&self.object.uid().unwrap_or_default(), &self.version);
+        self.written = status;
+        Ok(())
+    }
+
+    /// Writes what says anything new.
+    pub(super) async fn write_if_new(&mut self, status: S) -> Result<(), ClusterError> {
+        if status == self.written { Ok(()) } else { self.write(status).await }
+    }
+}
