@@ -22,4 +22,5 @@ walks!(
     at_openstack, Glance:
     killed_at_any_write_of_a_share_or_its_end_the_end_is_the_same_and_nothing_is_left_over => [Share, Unshare],
     killed_at_any_write_of_an_answer_the_end_is_the_same_and_nothing_is_left_over => [Accept, Reject],
+    killed_at_any_write_of_a_copy_there_is_one_good_copy => [Replicate],
 );

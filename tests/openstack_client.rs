@@ -21,6 +21,8 @@ use imageshare_operator::domain::provider::Provider;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
+#[path = "openstack_client/copying.rs"]
+mod copying;
 #[path = "openstack_client/received.rs"]
 mod received;
 #[path = "openstack_client/sharing.rs"]
@@ -29,7 +31,7 @@ mod sharing;
 mod tokens;
 
 /// The servers of all tests here: few members and small pages, so that both ends are reached soon.
-const SETTINGS: Settings = Settings { image_member_quota: 4, page_limit: 5, token_seconds: 3600 };
+const SETTINGS: Settings = Settings { image_member_quota: 4, page_limit: 5, token_seconds: 3600, image_threads: 1 };
 
 async fn servers() -> &'static OpenStack {
     static SHARED: OnceCell<OpenStack> = OnceCell::const_new();

@@ -14,6 +14,8 @@
 mod acceptance;
 #[path = "planning/answers.rs"]
 mod answers;
+#[path = "planning/handover.rs"]
+mod handover;
 #[path = "planning/inventory.rs"]
 mod inventory;
 #[path = "planning/jobs.rs"]
@@ -22,6 +24,8 @@ mod jobs;
 mod places;
 #[path = "planning/private.rs"]
 mod private;
+#[path = "planning/replica.rs"]
+mod replica;
 #[path = "planning/stories.rs"]
 mod stories;
 #[path = "planning/table.rs"]

@@ -7,9 +7,15 @@ use async_trait::async_trait;
 use imageshare_harness::Simulator;
 use serde_json::{Value, json};
 
+use crate::copies;
 use crate::world::{Members, PLANS, Place, RECIPIENTS, Tenant, Testimony, World};
 
 const REGION: &str = "cn-hangzhou";
+
+const ELSEWHERE: &str = "cn-hongkong";
+
+/// The shortest.
+const COPY_SECONDS: u32 = 1;
 
 /// Tenant 0 is the owner.
 fn account(plan: u32, tenant: u32) -> String {
@@ -32,17 +38,17 @@ fn world() -> Value {
     let others = (0..PLANS).flat_map(|plan| (1..=RECIPIENTS).map(move |n| json!({"id": account(plan, n)})));
     let images = (0..PLANS).map(|plan| json!({"id": image(plan), "region": REGION, "owner": account(plan, 0)}));
     json!({
-        "regions": [REGION],
+        "regions": [REGION, ELSEWHERE], "rules": {"copySeconds": COPY_SECONDS},
         "accounts": owners.chain(others).collect::<Vec<_>>(),
         "images": images.collect::<Vec<_>>(),
     })
 }
 
-pub(crate) struct Alibaba(Simulator);
+pub(crate) struct Alibaba(Simulator, copies::Book);
 
 impl Alibaba {
     pub(crate) async fn start(run: &Path) -> Result<Self> {
-        Ok(Self(Simulator::start(run, &world()).await?))
+        Ok(Self(Simulator::start(run, &world()).await?, copies::Book::default()))
     }
 }
 
@@ -80,6 +86,22 @@ impl World for Alibaba {
             let shared = found["sharedWith"].as_array().cloned().unwrap_or_default();
             shared.iter().map(|id| (id.as_str().unwrap_or("?").to_owned(), String::new())).collect()
         }))
+    }
+
+    fn elsewhere(&self) -> &'static str {
+        ELSEWHERE
+    }
+
+    async fn slow_copies(&self, place: &Place) -> Result<()> {
+        self.0.patch(&format!("/images/{}", place.image), &json!({"copySeconds": 600})).await.map(drop)
+    }
+
+    async fn copies(&self, place: &Place) -> Result<Value> {
+        copies::told(&self.0, &self.1, &place.image).await
+    }
+
+    fn made(&self, region: &str, shared: usize) -> Value {
+        json!([region, "Available", shared])
     }
 
     async fn testimony(&self) -> Result<Option<Testimony>> {

@@ -8,9 +8,16 @@ use async_trait::async_trait;
 use imageshare_harness::{Simulator, eventually};
 use serde_json::{Value, json};
 
+use crate::copies;
 use crate::world::{Members, PLANS, Place, RECIPIENTS, Tenant, Testimony, World};
 
 const REGION: &str = "cn-north-4";
+
+const ELSEWHERE: &str = "cn-south-1";
+
+/// Longer than a killed operator takes to come back: it finds nothing of a copy whose answer was lost, for it is listed
+/// only at its end.
+const COPY_SECONDS: f64 = 1.0;
 
 /// Long enough that a killed operator often comes back while one is under way.
 const JOB_MILLIS: u32 = 600;
@@ -21,6 +28,11 @@ fn domain(plan: u32, tenant: u32) -> String {
 
 fn project(plan: u32, tenant: u32) -> String {
     format!("b{plan:011x}{tenant:020x}")
+}
+
+/// A tenant's project in the other region.
+fn far_project(plan: u32, tenant: u32) -> String {
+    format!("c{plan:011x}{tenant:020x}")
 }
 
 fn image(plan: u32) -> String {
@@ -36,20 +48,23 @@ fn world() -> Value {
     let domains = tenants.map(|(plan, tenant)| {
         let (ak, sk) = key(plan, tenant);
         json!({"id": domain(plan, tenant), "name": format!("d{plan}-{tenant}"), "site": "China",
-            "keys": [{"ak": ak, "sk": sk}], "projects": [{"id": project(plan, tenant), "region": REGION}]})
+            "keys": [{"ak": ak, "sk": sk}], "agencies": [{"name": "copies", "projects": [far_project(plan, tenant)]}],
+            "projects": [{"id": project(plan, tenant), "region": REGION},
+                {"id": far_project(plan, tenant), "region": ELSEWHERE}]})
     });
     let images = (0..PLANS).map(|plan| json!({"id": image(plan), "project": project(plan, 0), "name": "golden"}));
     json!({"regions": [REGION], "accounts": [], "images": [], "huawei": {
-        "rules": {"jobMillis": JOB_MILLIS}, "sites": {"China": [REGION]},
+        "rules": {"jobMillis": JOB_MILLIS, "copySeconds": COPY_SECONDS, "copyShownLate": true},
+        "sites": {"China": [REGION, ELSEWHERE]},
         "domains": domains.collect::<Vec<_>>(), "images": images.collect::<Vec<_>>(),
     }})
 }
 
-pub(crate) struct Huawei(Simulator);
+pub(crate) struct Huawei(Simulator, copies::Book);
 
 impl Huawei {
     pub(crate) async fn start(run: &Path) -> Result<Self> {
-        Ok(Self(Simulator::start(run, &world()).await?))
+        Ok(Self(Simulator::start(run, &world()).await?, copies::Book::default()))
     }
 
     /// The next job that adds members to an image takes so much longer.
@@ -107,6 +122,27 @@ impl World for Huawei {
             let members = found["members"].as_array().cloned().unwrap_or_default();
             members.iter().map(|member| (text(&member["id"]), text(&member["status"]))).collect()
         }))
+    }
+
+    fn elsewhere(&self) -> &'static str {
+        ELSEWHERE
+    }
+
+    fn across(&self) -> Value {
+        json!({"agencyName": "copies"})
+    }
+
+    /// They can only be waited for.
+    async fn slow_copies(&self, place: &Place) -> Result<()> {
+        self.0.patch(&format!("/huawei/images/{}", place.image), &json!({"copySeconds": 4})).await.map(drop)
+    }
+
+    async fn copies(&self, place: &Place) -> Result<Value> {
+        copies::told(&self.0, &self.1, &place.image).await
+    }
+
+    fn made(&self, region: &str, shared: usize) -> Value {
+        json!([region, "active", shared])
     }
 
     async fn testimony(&self) -> Result<Option<Testimony>> {

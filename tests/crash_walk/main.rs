@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod alibaba;
+mod copies;
 mod deed;
 mod huawei;
 mod stage;
@@ -12,12 +13,16 @@ mod walk;
 mod world;
 
 use alibaba::Alibaba;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use deed::Deed;
 use huawei::Huawei;
 use imageshare_harness::proxy::{Deed as Fault, Moment, Rule, Upstream, Which};
+use imageshare_operator::api::ImageReplica;
+use kube::api::DeleteParams;
+use serde_json::json;
 use stage::Stage;
 use walk::walks;
+use world::World as _;
 
 /// The operator is killed when the cloud has taken the job and nobody knows its id; the share goes meanwhile.
 #[tokio::test]
@@ -29,7 +34,7 @@ async fn a_job_that_was_lost_in_a_crash_and_adds_late_leaks_nothing() -> Result<
     stage.world.slow_addition(&plan.place, 2_500).await?;
     let which = Which::write().to(Upstream::Cloud).method("POST");
     let trigger = stage.proxy.add(Rule::new(which, Fault::Hold(Moment::AfterApply)).times(1));
-    plan.share([1, 2, 3]).await?;
+    plan.share("golden", [1, 2, 3]).await?;
     trigger.reached(stage::PATIENCE).await?;
     stage.operator.kill9();
     trigger.cut();
@@ -43,12 +48,37 @@ async fn a_job_that_was_lost_in_a_crash_and_adds_late_leaks_nothing() -> Result<
     stage.audit().await
 }
 
+/// The operator is killed when it let a `CloudImage` stand for the copy and did not write down that it has; the
+/// `ImageReplica` goes meanwhile. The copy was made, and stays with its `CloudImage`.
+#[tokio::test]
+async fn a_copy_that_was_recorded_in_a_crash_stays_though_its_replica_goes() -> Result<()> {
+    let run = stage::folder()?;
+    let world = Alibaba::start(&run).await?;
+    let mut stage = Stage::start(run, world).await?;
+    let plan = stage.plan("Retain").await?;
+    let which = Which::write().to(Upstream::Kubernetes).method("POST").path("/cloudimages?");
+    let trigger = stage.proxy.add(Rule::new(which, Fault::Hold(Moment::AfterApply)).times(1));
+    plan.copy("golden", "Retain").await?;
+    trigger.reached(stage::PATIENCE).await?;
+    stage.operator.kill9();
+    trigger.cut();
+    plan.api::<ImageReplica>().delete("far", &DeleteParams::default()).await?;
+    stage.operator.restart()?;
+    let mut end = Deed::StopCopy.end(stage.world.as_ref());
+    let image = json!({"ready": "True Available", "ledger": [], "shares": 0, "job": null});
+    end.objects["copies"] = json!({"far": {"image": image}});
+    end.copies["far"]["left"] = json!([stage.world.made(stage.world.elsewhere(), 0)]);
+    plan.until_end(&end).await.with_context(|| stage.silence())?;
+    stage.audit().await
+}
+
 walks!(
     at_alibaba, Alibaba:
     killed_at_any_write_of_a_share_the_end_is_the_same_and_nothing_is_left_over => [Share],
     killed_at_any_write_of_a_change_of_recipients_the_end_is_the_same_and_nothing_is_left_over => [ChangeRecipients],
     killed_at_any_write_of_an_end_the_end_is_the_same_and_nothing_is_left_over => [Unshare],
     killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over => [DeleteImage],
+    killed_at_any_write_of_a_copy_there_is_one_and_of_its_end_none => [Copy, StopCopy, DeleteCopy],
 );
 
 walks!(
@@ -57,4 +87,6 @@ walks!(
         [Share, ChangeRecipients, Unshare],
     killed_at_any_write_of_an_answer_or_the_images_end_the_end_is_the_same_and_nothing_is_left_over =>
         [Accept, Reject, DeleteImage],
+    killed_at_any_write_of_a_copy_there_is_one_though_the_cloud_knows_no_token_and_of_its_end_none =>
+        [Replicate, CopyOn, StopCopy],
 );

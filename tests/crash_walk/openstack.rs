@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use imageshare_harness::OpenStack;
 use imageshare_harness::openstack::{NewImage, Project, REGION};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::world::{Members, Place, RECIPIENTS, Tenant, Testimony, World};
@@ -58,7 +58,9 @@ impl World for Glance {
 
     async fn open(&self, number: u32, door: &str) -> Result<Place> {
         self.led.get_or_try_init(async || self.cloud.lead_internal_to(door).await).await?;
-        let image = self.cloud.create_image(self.owner()?, &format!("golden-{number}"), NewImage::default()).await?;
+        // A copy keeps its properties: the plan's number tells whose it is.
+        let of_plan = NewImage { fields: json!({"plan": number.to_string()}), ..NewImage::default() };
+        let image = self.cloud.create_image(self.owner()?, &format!("golden-{number}"), of_plan).await?;
         let tenant = |project: &Project| {
             let account = json!({"openstack": {"authURL": self.cloud.auth_url(), "projectID": project.id,
                 "interface": "Internal"}});
@@ -74,6 +76,31 @@ impl World for Glance {
             return Ok(None);
         }
         Ok(Some(self.cloud.members(self.owner()?, &place.image).await?.into_iter().collect()))
+    }
+
+    /// Glance forgets what it deleted, and a copy whose writer died may have been begun anew: one is said to be begun where
+    /// any are left.
+    async fn copies(&self, place: &Place) -> Result<Value> {
+        let source = self.cloud.image(self.owner()?, &place.image).await?.context("the source is there")?;
+        let mut all = serde_json::Map::new();
+        for project in &self.projects {
+            for copy in self.cloud.images_of(project).await? {
+                let name = copy["name"].as_str().context("a name")?.to_owned();
+                if copy["plan"] != source["plan"] || copy["id"] == source["id"] {
+                    continue;
+                }
+                ensure!(copy["os_hash_value"] == source["os_hash_value"], "not the source's content: {copy}");
+                let shared = self.cloud.members(project, copy["id"].as_str().context("an id")?).await?.len();
+                let told = all.entry(name).or_insert_with(|| json!({"begun": 1, "left": []}));
+                let left = told["left"].as_array_mut().context("a list")?;
+                left.push(json!([copy["status"], shared]));
+            }
+        }
+        Ok(Value::Object(all))
+    }
+
+    fn made(&self, _region: &str, shared: usize) -> Value {
+        json!(["active", shared])
     }
 
     /// Each account asks Keystone for a token of its own, and a start for all of them.

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use imageshare_harness::proxy::Call;
-use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Namespace, Operator};
+use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Kind, Namespace, Operator};
 use imageshare_harness::{assets, eventually, run};
-use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImageAcceptance};
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, PostParams};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::world::{PLANS, Place, World};
@@ -136,26 +135,12 @@ impl<W: World> Plan<W> {
         self.namespace.api()
     }
 
-    async fn create<K>(&self, object: Value) -> Result<()>
-    where
-        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + Serialize
-            + DeserializeOwned,
-    {
+    async fn create<K: Kind>(&self, object: Value) -> Result<()> {
         self.api::<K>().create(&PostParams::default(), &serde_json::from_value(object)?).await?;
         Ok(())
     }
 
-    async fn create_ours<K>(&self, kind: &str, name: &str, spec: Value) -> Result<()>
-    where
-        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + Serialize
-            + DeserializeOwned,
-    {
+    async fn create_ours<K: Kind>(&self, kind: &str, name: &str, spec: Value) -> Result<()> {
         let version = "imageshare.dev/v1alpha1";
         self.create::<K>(json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})).await
     }
@@ -182,9 +167,27 @@ impl<W: World> Plan<W> {
         numbers.iter().map(|n| json!({"type": kind, "id": tenants[*n].id})).collect()
     }
 
-    pub(crate) async fn share(&self, numbers: [usize; 3]) -> Result<()> {
-        let spec = json!({"imageRef": {"name": "golden"}, "recipients": self.recipients(numbers)});
+    pub(crate) async fn share(&self, image: &str, numbers: [usize; 3]) -> Result<()> {
+        let spec = json!({"imageRef": {"name": image}, "recipients": self.recipients(numbers)});
         self.create_ours::<ImageShare>("ImageShare", "team", spec).await
+    }
+
+    /// A copy `far` of an own image, in another region.
+    pub(crate) async fn copy(&self, image: &str, policy: &str) -> Result<()> {
+        let mut destination = self.world.across();
+        destination["region"] = json!(self.world.elsewhere());
+        destination["name"] = json!("far");
+        let spec = json!({"source": {"imageRef": {"name": image}}, "destination": destination,
+            "deletionPolicy": policy});
+        self.create_ours::<ImageReplica>("ImageReplica", "far", spec).await
+    }
+
+    /// A copy `near` of the image as recipient 1 receives it, by its account `receiver`.
+    pub(crate) async fn replicate(&self) -> Result<()> {
+        let (region, image, owner) = (self.world.region(), &self.place.image, &self.place.tenants[0].id);
+        let received = json!({"accountRef": {"name": "receiver"}, "region": region, "imageID": image, "owner": owner});
+        let spec = json!({"source": {"received": received}, "destination": {"region": region, "name": "near"}});
+        self.create_ours::<ImageReplica>("ImageReplica", "near", spec).await
     }
 
     /// The answer of recipient 1, by its account `receiver`.
@@ -195,21 +198,20 @@ impl<W: World> Plan<W> {
         self.create_ours::<SharedImageAcceptance>("SharedImageAcceptance", "answer", spec).await
     }
 
-    async fn read<K>(&self, name: &str) -> Result<Option<Value>>
-    where
-        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + Serialize
-            + DeserializeOwned,
-    {
+    async fn list<K: Kind>(&self) -> Result<BTreeMap<String, Value>> {
+        let found = self.api::<K>().list(&ListParams::default()).await?;
+        found.into_iter().map(|object| Ok((object.name_any(), serde_json::to_value(object)?))).collect()
+    }
+
+    async fn read<K: Kind>(&self, name: &str) -> Result<Option<Value>> {
         Ok(self.api::<K>().get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }
 
     /// What is so in Kubernetes, without what differs from run to run.
     async fn state(&self) -> Result<Value> {
-        let (image, share, answer) = futures::try_join!(
-            self.read::<CloudImage>("golden"),
+        let (mut images, replicas, share, answer) = futures::try_join!(
+            self.list::<CloudImage>(),
+            self.list::<ImageReplica>(),
             self.read::<ImageShare>("team"),
             self.read::<SharedImageAcceptance>("answer"),
         )?;
@@ -218,15 +220,22 @@ impl<W: World> Plan<W> {
         );
         let answer =
             answer.map(|o| json!({"ready": ready(&o), "state": o["status"]["state"], "job": o["status"]["job"]}));
-        let image = image.map(|o| {
+        let standing = |o: Value| {
             let grants = o["status"]["grants"].as_array().cloned().unwrap_or_default();
             let entry = |g: &Value| format!("{} {}", self.number_of(&g["id"]), g["state"].as_str().unwrap_or("?"));
             let mut ledger: Vec<String> = grants.iter().map(entry).collect();
             ledger.sort();
             let shares = o["status"]["shares"].as_array().map_or(0, Vec::len);
             json!({"ready": ready(&o), "ledger": ledger, "shares": shares, "job": o["status"]["job"]})
-        });
-        Ok(json!({"share": share, "image": image, "answer": answer}))
+        };
+        let image = images.remove("golden").map(standing);
+        let mut copies: BTreeMap<String, Value> =
+            images.into_iter().map(|(name, o)| (name, json!({"image": standing(o)}))).collect();
+        for (name, o) in replicas {
+            let copy = copies.entry(name).or_insert_with(|| json!({"image": null}));
+            (copy["ready"], copy["state"]) = (json!(ready(&o)), o["status"]["copy"]["state"].clone());
+        }
+        Ok(json!({"share": share, "image": image, "answer": answer, "copies": copies}))
     }
 
     /// Who has the image at the cloud, by number, and what they answered.
@@ -257,27 +266,30 @@ impl<W: World> Plan<W> {
         self.until(&format!("the end {}", end.objects), |state| *state == end.objects).await?;
         let (state, found) = (self.state().await?, self.at_cloud().await?);
         ensure!(found == end.cloud, "plan {}: {state} while the cloud has {found} and not {}", self.number, end.cloud);
+        if end.copies == json!({}) {
+            return Ok(());
+        }
+        let copies = self.world.copies(&self.place).await?;
+        ensure!(copies == end.copies, "plan {}: {state} while there are {copies} and not {}", self.number, end.copies);
         Ok(())
     }
 
     /// Deletes everything, and waits until it has gone.
     pub(crate) async fn leave(&self) -> Result<()> {
+        for copy in ["far", "near"] {
+            self.delete::<ImageReplica>(copy).await?;
+            self.delete::<CloudImage>(copy).await?;
+        }
         self.delete::<SharedImageAcceptance>("answer").await?;
         self.delete::<ImageShare>("team").await?;
         self.delete::<CloudImage>("golden").await?;
-        let gone = |state: &Value| ["share", "image", "answer"].iter().all(|object| state[object].is_null());
-        self.until("everything to go", gone).await?;
+        let none = json!({"share": null, "image": null, "answer": null, "copies": {}});
+        self.until("everything to go", |state| *state == none).await?;
         self.delete::<CloudAccount>("receiver").await?;
         self.delete::<CloudAccount>("golden").await
     }
 
-    async fn delete<K>(&self, name: &str) -> Result<()>
-    where
-        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + DeserializeOwned,
-    {
+    async fn delete<K: Kind>(&self, name: &str) -> Result<()> {
         match self.api::<K>().delete(name, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             other => Ok(other.map(drop)?),
@@ -292,6 +304,8 @@ pub(crate) struct End {
     pub(crate) objects: Value,
     /// Who has the image, and what each answered; null when it is gone.
     pub(crate) cloud: Value,
+    /// What copies were made, and what is there of them.
+    pub(crate) copies: Value,
 }
 
 /// `Ready` with its reason, where it speaks of the newest generation.

@@ -7,9 +7,13 @@ use crate::deed::Deed;
 use crate::stage::{self, Plan, Stage};
 use crate::world::World;
 
+/// Plans that stand side by side, where a cloud has room: they are prepared and leave together.
+const TOGETHER: usize = 6;
+
 /// Without a kill; gives the writes it took.
 async fn walk_unharmed<W: World>(stage: &Stage<W>, deed: Deed) -> Result<Vec<Call>> {
     let plan = deed.prepare(stage).await?;
+    deed.begin(&plan).await?;
     let since = stage.rest().await?;
     deed.happen(&plan).await?;
     let end = deed.end(stage.world.as_ref());
@@ -46,6 +50,7 @@ impl Kind {
 
 /// With a kill where `rule` says; gives the write that was met, or `None` if it never came.
 async fn walk_killed<W: World>(stage: &mut Stage<W>, deed: Deed, plan: &Plan<W>, rule: Rule) -> Result<Option<Call>> {
+    deed.begin(plan).await?;
     stage.rest().await?;
     let trigger = stage.proxy.add(rule);
     deed.happen(plan).await?;
@@ -57,7 +62,7 @@ async fn walk_killed<W: World>(stage: &mut Stage<W>, deed: Deed, plan: &Plan<W>,
     let call = tokio::select! {
         biased;
         call = trigger.reached(stage::PATIENCE) => Some(call?),
-        ended = ended => ended.map(|_| None)?,
+        ended = ended => ended.map(|_| None).with_context(|| stage.silence())?,
     };
     if let Some(call) = &call {
         stage.operator.kill9();
@@ -69,6 +74,18 @@ async fn walk_killed<W: World>(stage: &mut Stage<W>, deed: Deed, plan: &Plan<W>,
     Ok(call)
 }
 
+/// Those that came to their end stay there, whatever befell the others; then they leave, or each start would look at all
+/// that went before.
+async fn leave<W: World>(stage: &Stage<W>, deed: Deed, ended: &mut Vec<Plan<W>>) -> Result<()> {
+    let end = deed.end(stage.world.as_ref());
+    for plan in ended.iter() {
+        plan.until_end(&end).await.context("what had ended moved again")?;
+    }
+    futures::future::try_join_all(ended.iter().map(Plan::leave)).await?;
+    ended.clear();
+    Ok(())
+}
+
 /// On a stage of its own, so that the deeds are walked side by side: a walk mostly waits.
 pub(crate) async fn walk<W: World>(mut stage: Stage<W>, deed: Deed) -> Result<()> {
     let stage = &mut stage;
@@ -78,27 +95,24 @@ pub(crate) async fn walk<W: World>(mut stage: Stage<W>, deed: Deed) -> Result<()
     let kinds: Vec<Kind> =
         reference.iter().enumerate().filter(|(n, kind)| first(*n, kind)).map(|(_, kind)| kind.clone()).collect();
     println!("{deed:?}: {} writes of {} kinds, as {kinds:?}", reference.len(), kinds.len());
-    // One more for each kind than there were: how many there are depends on timing, a little.
-    let count = reference.len() + kinds.len();
-    let prepared = if stage.world.is_roomy() { count } else { 0 };
-    let mut plans = futures::future::try_join_all((0..prepared).map(|_| deed.prepare(stage))).await?;
-    let mut ended = Vec::new();
+    let batch = if stage.world.is_roomy() { TOGETHER } else { 1 };
+    let (mut plans, mut ended) = (Vec::new(), Vec::new());
     let mut killed = 0;
     for kind in &kinds {
         let usual = reference.iter().filter(|other| *other == kind).count();
         let mut met = 0;
+        // One more than there were: how many there are depends on timing, a little.
         for n in 1..=usual + 1 {
-            let plan = match plans.pop() {
-                Some(plan) => plan,
-                None => deed.prepare(stage).await?,
-            };
+            if plans.is_empty() {
+                plans = futures::future::try_join_all((0..batch).map(|_| deed.prepare(stage))).await?;
+            }
+            let plan = plans.pop().context("a plan")?;
             let rule = kind.nth(n, Moment::AfterApply)?;
             let context = || format!("{deed:?}, number {n} of {kind:?}");
             let call = walk_killed(stage, deed, &plan, rule).await.with_context(context)?;
-            if stage.world.is_roomy() {
-                ended.push(plan);
-            } else {
-                plan.leave().await?;
+            ended.push(plan);
+            if ended.len() == batch {
+                leave(stage, deed, &mut ended).await?;
             }
             if call.is_none() {
                 break;
@@ -108,13 +122,8 @@ pub(crate) async fn walk<W: World>(mut stage: Stage<W>, deed: Deed) -> Result<()
         ensure!(met > 0, "{deed:?}: never met {kind:?}");
         killed += met;
     }
-    // Those that came to their end stay there, whatever befell the others.
-    let end = deed.end(stage.world.as_ref());
-    for plan in &ended {
-        plan.until_end(&end).await.context("what had ended moved again")?;
-    }
-    // Otherwise each start would look at all that went before.
-    futures::future::try_join_all(ended.iter().chain(&plans).map(Plan::leave)).await?;
+    leave(stage, deed, &mut ended).await?;
+    futures::future::try_join_all(plans.iter().map(Plan::leave)).await?;
     println!("{deed:?}: killed at {killed} writes, {:?}", began.elapsed());
     stage.audit().await.with_context(|| format!("after {deed:?}"))
 }

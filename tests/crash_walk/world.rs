@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// More than there are plans on one stage.
 pub(crate) const PLANS: u32 = 120;
@@ -56,6 +56,26 @@ pub(crate) trait World: Send + Sync {
     async fn open(&self, number: u32, door: &str) -> Result<Place>;
     /// Who has the image; `None` when it is gone.
     async fn members(&self, place: &Place) -> Result<Option<Members>>;
+    /// Where copies to another region go.
+    fn elsewhere(&self) -> &'static str {
+        self.region()
+    }
+    /// Fields of a copy's destination that only this cloud asks for, where it is another region.
+    fn across(&self) -> Value {
+        json!({})
+    }
+    /// Copies of this image that are begun from now on are under way for as long as it takes to end them.
+    async fn slow_copies(&self, _: &Place) -> Result<()> {
+        Ok(())
+    }
+    /// The copies made of the image, and of those: by name, how many were begun and what is there of them.
+    async fn copies(&self, _: &Place) -> Result<Value> {
+        Ok(json!({}))
+    }
+    /// What is there of a copy that was made, in this region, and shared with so many.
+    fn made(&self, _region: &str, _shared: usize) -> Value {
+        Value::Null
+    }
     /// Whether many plans may stand side by side. Else each is prepared when its turn comes, and leaves after its end.
     fn is_roomy(&self) -> bool {
         true

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use imageshare_harness::{ControlPlane, assets};
-use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImageAcceptance};
+use imageshare_operator::api::conditions::Reason;
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use imageshare_operator::simulator::WorldFile;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::cel::validate_cel;
@@ -31,7 +32,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// Every file that is for kubectl.
 fn for_kubectl() -> Vec<PathBuf> {
-    [files("quickstart"), files("huawei"), files("")].concat()
+    [files("quickstart"), files("huawei"), files("across-regions"), files("")].concat()
 }
 
 fn documents(text: &str) -> Vec<Value> {
@@ -83,6 +84,11 @@ fn judge(document: &Value) -> Vec<String> {
             validate_cel(&object).unwrap();
             lost
         }
+        "ImageReplica" => {
+            let (object, lost) = read::<ImageReplica>(document);
+            validate_cel(&object).unwrap();
+            lost
+        }
         "Namespace" => read::<Namespace>(document).1,
         "Secret" => read::<Secret>(document).1,
         other => panic!("an example of kind {other}"),
@@ -92,7 +98,7 @@ fn judge(document: &Value) -> Vec<String> {
 #[test]
 fn every_example_is_understood_to_the_last_field() {
     let files = for_kubectl();
-    assert!(files.len() >= 13, "{files:?}");
+    assert!(files.len() >= 15, "{files:?}");
     for file in files {
         for document in documents(&fs::read_to_string(&file).unwrap()) {
             let unknown = judge(&document);
@@ -147,6 +153,20 @@ fn the_simulated_world_is_the_one_the_quickstart_speaks_of() {
     let recipients = of("ImageShare")["spec"]["recipients"].as_array().unwrap();
     assert_eq!(recipients.len(), 3);
     assert!(recipients.iter().all(|r| world.accounts.iter().any(|a| r["id"] == a.id.to_string())));
+}
+
+/// Whoever meets a reason finds what to do, and nothing is explained that nobody can meet.
+#[test]
+fn every_reason_is_explained_once() {
+    let schema = serde_json::to_value(schemars::schema_for!(Reason)).unwrap();
+    let of = |variant: &Value| variant["const"].as_str().or(variant["enum"][0].as_str()).unwrap().to_owned();
+    let mut wanted: Vec<String> = schema["oneOf"].as_array().unwrap().iter().map(of).collect();
+    let text = fs::read_to_string(assets::workspace().join("docs/troubleshooting.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let mut explained: Vec<String> = rows.map(|(reason, _)| reason.to_owned()).collect();
+    wanted.sort();
+    explained.sort();
+    assert_eq!(explained, wanted);
 }
 
 /// A person who copies from the README gets what the demo shows.

@@ -5,6 +5,7 @@
 
 mod examples;
 mod receiving;
+mod replicas;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -71,6 +72,7 @@ impl Place {
         self.create("CloudImage", "golden", &image()).await?;
         self.create("ImageShare", "golden", &share()).await?;
         self.create("SharedImageAcceptance", "golden", &receiving::acceptance()).await?;
+        self.create("ImageReplica", "golden", &replicas::replica()).await?;
         self.create("SharedImage", "golden", &receiving::shared_image()).await?;
         Ok(())
     }
@@ -270,6 +272,7 @@ async fn an_unknown_field_is_refused() -> Result<()> {
         ("CloudImage", with(image(), &json!({"deletionPolicies": "Delete"})), "spec.deletionPolicies"),
         ("ImageShare", with(share(), &json!({"recipient": []})), "spec.recipient"),
         ("SharedImageAcceptance", with(receiving::acceptance(), &json!({"vault": "v"})), "spec.vault"),
+        ("ImageReplica", with(replicas::replica(), &json!({"destinations": []})), "spec.destinations"),
     ];
     for (kind, spec, field) in cases {
         let object = json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": kind,
@@ -317,7 +320,7 @@ async fn kubectl_explains_the_kinds_and_what_sharing_does_to_people() -> Result<
     .await?;
     explain("cloudaccount.spec.alibaba", &["5 to 20 digits", "--allowed-endpoint"]).await?;
     explain("cloudaccount.spec.alibaba.credentials", &["accessKeyID", "accessKeySecret", "securityToken"]).await?;
-    for (path, wanted) in receiving::EXPLAINED {
+    for (path, wanted) in receiving::EXPLAINED.iter().chain(replicas::EXPLAINED) {
         explain(path, wanted).await?;
     }
     Ok(())
@@ -332,6 +335,7 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
         ("cli", "NAME IMAGE REGION STATE RECIPIENTS READY REASON AGE"),
         ("ish", "NAME IMAGE RECIPIENTS ACCEPTED READY REASON AGE"),
         ("sia", "NAME IMAGE REGION DECISION STATE READY REASON AGE"),
+        ("irep", "NAME REGION IMAGE STATE PROGRESS READY REASON AGE"),
         ("shi", "NAME IMAGE NAME REGION OWNER STATE AGE"),
     ];
     for (short, columns) in cases {
@@ -341,7 +345,7 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
     }
     let all = place.kubectl(&["get", "sharing", "-o", "name"]).await?;
     let all: BTreeSet<&str> = all.lines().collect();
-    let kinds = ["cloudaccount", "cloudimage", "imageshare", "sharedimage", "sharedimageacceptance"];
+    let kinds = ["cloudaccount", "cloudimage", "imagereplica", "imageshare", "sharedimage", "sharedimageacceptance"];
     let wanted = kinds.map(|kind| format!("{kind}.imageshare.dev/golden"));
     assert_eq!(all, wanted.iter().map(String::as_str).collect());
     Ok(())
@@ -369,7 +373,7 @@ async fn shares_are_found_by_image_and_images_by_account() -> Result<()> {
 async fn status_is_written_apart_from_spec() -> Result<()> {
     let place = Place::new().await?;
     place.one_of_each().await?;
-    for kind in ["CloudAccount", "CloudImage", "ImageShare", "SharedImageAcceptance"] {
+    for kind in ["CloudAccount", "CloudImage", "ImageShare", "SharedImageAcceptance", "ImageReplica"] {
         let condition = json!({"type": "Ready", "status": "True", "reason": "Forged", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let forged = json!({"status": {"conditions": [condition]}});

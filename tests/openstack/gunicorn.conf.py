@@ -1,11 +1,12 @@
-"""How both servers are served: one process of one thread, at a free port which the log tells."""
+"""How both servers are served: one process of one thread (Glance: of more, where a test asks for them), at a free port
+which the log tells."""
 
 import ctypes
 import os
 import signal
 
 bind = "127.0.0.1:0"
-# Tokens are cached in the process, and Glance on SQLite answers parallel writes with "database is locked".
+# Tokens are cached in the process, and two simultaneous additions of one member to an image may leave two rows.
 workers = 1
 worker_class = "gthread"
 threads = 1

@@ -65,7 +65,11 @@ fn happen(world: &mut World, what: &Happening) {
             world.answer(&somebody(world, *r), answer);
         }
         Happening::Foreign(r) => {
-            world.cloud.entry(somebody(world, *r)).or_insert(None);
+            let recipient = somebody(world, *r);
+            // Whom the cloud does not know, nobody can add by hand.
+            if !world.bad.contains(&recipient) {
+                world.cloud.entry(recipient).or_insert(None);
+            }
         }
         Happening::RemovedByHand(r) => {
             world.cloud.remove(&somebody(world, *r));

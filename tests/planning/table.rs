@@ -62,12 +62,14 @@ pub fn image() -> ImageFacts {
         encrypted: false,
         from_marketplace: false,
         visibility: Visibility::Shared,
+        size: Some(40 << 30),
     }
 }
 
 /// One image, its shares, and a cloud that is a set.
 pub struct Table {
     pub now: Timestamp,
+    pub others_until: Timestamp,
     pub provider: Provider,
     pub limit: u32,
     pub policy: UnmanagedRecipients,
@@ -85,6 +87,7 @@ impl Table {
     pub fn new(shares: Vec<Share>) -> Self {
         Self {
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000),
+            others_until: Timestamp::UNIX_EPOCH,
             provider: Provider::Alibaba,
             limit: 50,
             policy: UnmanagedRecipients::Report,
@@ -120,6 +123,7 @@ impl Table {
         let recipients =
             RecipientList { recipients: self.cloud.iter().map(|r| (r.clone(), None)).collect(), complete: true };
         plan(&Scene {
+            others_until: self.others_until,
             now: self.now,
             timing: TIMING,
             terms: &self.terms(),

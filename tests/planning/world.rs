@@ -143,6 +143,7 @@ impl World {
 
     pub fn plan(&self) -> Plan {
         plan(&Scene {
+            others_until: Timestamp::UNIX_EPOCH,
             now: self.now,
             timing: TIMING,
             terms: &self.terms(),
@@ -236,7 +237,7 @@ impl World {
     fn limit(&self) -> usize {
         let limit = match self.image.kind {
             ImageKind::FullServer => self.terms().recipients_per_full_server_image,
-            ImageKind::SystemDisk | ImageKind::DataDisk => self.places,
+            ImageKind::SystemDisk | ImageKind::DataDisk | ImageKind::Iso => self.places,
         };
         usize::try_from(limit).unwrap()
     }

@@ -30,29 +30,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
 pub use evidence::{message, says};
-
-/// A kind of object that a test can create, read and change.
-pub trait Kind:
-    kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-    + Clone
-    + std::fmt::Debug
-    + serde::Serialize
-    + serde::de::DeserializeOwned
-    + Send
-    + 'static
-{
-}
-
-impl<K> Kind for K where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::Serialize
-        + serde::de::DeserializeOwned
-        + Send
-        + 'static
-{
-}
+pub use imageshare_harness::Kind;
 
 /// How long anything that must happen may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);

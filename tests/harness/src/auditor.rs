@@ -6,6 +6,7 @@
 //! told it, by the lag at most; where the proxy carried the write, between its question and its answer.
 
 mod answers;
+mod copies;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -40,8 +41,17 @@ pub enum Invariant {
     NoLeak,
     /// When an image leaves etcd, no share with consent names it and its ledger is empty.
     ImageLast,
-    /// Nobody changes another account's image.
+    /// Nobody changes another account's image; who received it may copy it in its region.
     OwnImagesOnly,
+    /// Every copy was written down before it was asked for, in an `ImageReplica` that wanted it.
+    IntentBeforeCopy,
+    /// No `ImageReplica` ever has two copies.
+    OneCopy,
+    /// An image is deleted only along with its `CloudImage`, or as a copy that is written down to be cleared.
+    NoWrongfulDeletion,
+    /// When an `ImageReplica` leaves etcd, there is nothing of a copy that no `CloudImage` stands for, nor of one that was to
+    /// go along.
+    NoCopyLeftBehind,
     /// Whoever answered an offer was asked to by a `SharedImageAcceptance` of its own, in which the answer was written
     /// before.
     NoAnswerWithoutDecision,
@@ -73,6 +83,8 @@ pub struct Auditor {
     acts: Vec<Act>,
     witnessed: Witnessed,
     owners: BTreeMap<String, String>,
+    /// With whom images were shared from the beginning.
+    members: BTreeMap<String, Vec<String>>,
     /// Of projects, whose they are.
     domains: BTreeMap<String, String>,
 }
@@ -81,17 +93,25 @@ impl Auditor {
     /// From a journal's entries and the versions of a history, both from their beginning.
     pub fn new(journal: &[Value], versions: Vec<Version>) -> Self {
         let acts = Act::tie(journal.iter().filter_map(Act::read).collect());
-        let (owners, domains) = (BTreeMap::new(), BTreeMap::new());
-        Self { acts, witnessed: Witnessed::new(versions, LAG), owners, domains }
+        let copies = acts.iter().filter_map(|act| act.copy.as_ref());
+        let owners = copies.map(|copy| (copy.image.clone(), copy.owner.clone())).collect();
+        let (members, domains) = (BTreeMap::new(), BTreeMap::new());
+        Self { acts, witnessed: Witnessed::new(versions, LAG), owners, members, domains }
     }
 
-    /// Takes from a world file or dump who owns which image, and whose the projects are; without it,
+    /// Takes from a world file or dump who owns and has which image, and whose the projects are; without it,
     /// [`Invariant::OwnImagesOnly`] is not judged, nor through whose account an offer was answered.
     #[must_use]
     pub fn owners_of(mut self, world: &Value) -> Self {
         let owned = |by: &'static str| move |image: &Value| Some((text(image, "id")?, text(image, by)?));
         self.owners.extend(list(world, "/images").filter_map(owned("owner")));
         self.owners.extend(list(world, "/huawei/images").filter_map(owned("project")));
+        for (images, field) in [("/images", "/sharedWith"), ("/huawei/images", "/members")] {
+            for image in list(world, images) {
+                let id = |member: &Value| member.as_str().map(ToOwned::to_owned).or_else(|| text(member, "id"));
+                self.members.insert(text(image, "id").unwrap_or_default(), list(image, field).filter_map(id).collect());
+            }
+        }
         for domain in list(world, "/huawei/domains") {
             let projects = list(domain, "/projects").filter_map(|project| text(project, "id"));
             self.domains.extend(projects.filter_map(|project| Some((project, text(domain, "id")?))));
@@ -123,12 +143,17 @@ impl Auditor {
             self.judge_revokes(act, &mut found);
             self.judge_manners(act, &mut found);
             self.judge_answer(act, &mut found);
+            self.judge_copy(act, &mut found);
+            self.judge_deletion(act, &mut found);
         }
         for version in self.witnessed.departures("ImageShare") {
             self.judge_share_left(version, &mut found);
         }
         for version in self.witnessed.departures("CloudImage") {
             self.judge_image_left(version, &mut found);
+        }
+        for version in self.witnessed.departures("ImageReplica") {
+            self.judge_replica_left(version, &mut found);
         }
         found.sort_by_key(|violation| violation.invariant);
         found

@@ -25,7 +25,7 @@ pub mod wait;
 pub use auditor::Auditor;
 pub use control_plane::ControlPlane;
 pub use history::History;
-pub use namespace::Namespace;
+pub use namespace::{Kind, Namespace};
 pub use openstack::OpenStack;
 pub use operator::Operator;
 pub use proxy::FaultProxy;

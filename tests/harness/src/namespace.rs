@@ -8,6 +8,29 @@ use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
 
 use crate::wait::eventually;
 
+/// A kind of object that a test can create, read and change.
+pub trait Kind:
+    kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + std::fmt::Debug
+    + serde::Serialize
+    + serde::de::DeserializeOwned
+    + Send
+    + 'static
+{
+}
+
+impl<K> Kind for K where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static
+{
+}
+
 /// A namespace; it stays until deleted, or until its control plane ends.
 #[derive(Clone)]
 pub struct Namespace {

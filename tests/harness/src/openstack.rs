@@ -41,12 +41,15 @@ pub struct Settings {
     pub page_limit: u32,
     /// How long a token holds, in seconds.
     pub token_seconds: u32,
+    /// Calls Glance answers at the same time. One who reads from it what he writes to it needs two, unless the content is
+    /// so small that the connections hold it.
+    pub image_threads: u32,
 }
 
 impl Default for Settings {
     /// As the servers are set where nobody sets them.
     fn default() -> Self {
-        Self { image_member_quota: 128, page_limit: 1000, token_seconds: 3600 }
+        Self { image_member_quota: 128, page_limit: 1000, token_seconds: 3600, image_threads: 1 }
     }
 }
 
@@ -113,7 +116,7 @@ impl OpenStack {
             fs::create_dir(folder.join(store))?;
         }
         configure("keystone.conf", &folder, &[("token_seconds", settings.token_seconds.to_string())])?;
-        let mut keystone = server("keystone", &folder)?.start(&folder)?;
+        let mut keystone = server("keystone", 1, &folder)?.start(&folder)?;
         let identity_url = address(&mut keystone).await?;
         let paste = built()?.join("venv/etc/glance/glance-api-paste.ini");
         let values = [
@@ -123,7 +126,7 @@ impl OpenStack {
             ("paste", paste.display().to_string()),
         ];
         configure("glance-api.conf", &folder, &values)?;
-        let mut glance = server("glance", &folder)?.start(&folder)?;
+        let mut glance = server("glance", settings.image_threads, &folder)?.start(&folder)?;
         let image_url = address(&mut glance).await?;
         // No idle connections: each would be driven by the runtime of the test that opened it, and die with it.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(CALL).user_agent(AGENT);
@@ -183,7 +186,7 @@ impl OpenStack {
         Ok(calls(&self.keystone.log()))
     }
 
-    /// The calls Glance answered to others than this harness, in order.
+    /// The calls Glance answered to others than this harness, in order; with several threads, the latest may be missing.
     pub async fn image_calls(&self) -> Result<Vec<Call>> {
         self.call(Method::GET, &self.image_url, None, None).await?;
         Ok(calls(&self.glance.log()))
@@ -268,10 +271,11 @@ fn configure(file: &str, folder: &Path, values: &[(&str, String)]) -> Result<()>
     Ok(())
 }
 
-fn server(name: &str, folder: &Path) -> Result<Launch> {
+fn server(name: &str, threads: u32, folder: &Path) -> Result<Launch> {
     let sources = workspace().join("tests/openstack");
     Ok(Launch::new(name, built()?.join("venv/bin/gunicorn"))
         .arguments(["--config".to_owned(), sources.join("gunicorn.conf.py").display().to_string()])
+        .arguments(["--threads".to_owned(), threads.to_string()])
         .arguments(["--chdir".to_owned(), sources.display().to_string(), format!("{name}_wsgi:application")])
         .environment(&format!("OS_{}_CONFIG_DIR", name.to_uppercase()), folder.display().to_string())
         .environment("PYTHONDONTWRITEBYTECODE", "1")

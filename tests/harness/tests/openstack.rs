@@ -80,7 +80,7 @@ async fn an_image_is_offered_answered_and_taken_back() {
 
 #[tokio::test]
 async fn settings_reach_the_servers() {
-    let settings = Settings { image_member_quota: 1, page_limit: 2, token_seconds: 600 };
+    let settings = Settings { image_member_quota: 1, page_limit: 2, token_seconds: 600, ..Settings::default() };
     let openstack = OpenStack::start_with(&folder(), settings).await.unwrap();
     let owner = openstack.create_project("owner").await.unwrap();
     let mut images = Vec::new();

@@ -86,8 +86,8 @@ impl Auditor {
     /// Whose image it is, and how many may have it.
     pub(super) fn judge_manners(&self, act: &Act, found: &mut Vec<Violation>) {
         let owner = self.owners.get(&act.image);
-        if act.by_an_account() && act.changes() && !act.answers() && owner.is_some_and(|owner| *owner != act.principal)
-        {
+        let foreign = owner.is_some_and(|owner| *owner != act.principal) && !self.copies_what_it_received(act);
+        if act.by_an_account() && act.changes() && !act.answers() && foreign {
             let what = format!("{} called {} on the image {} of another account", act.principal, act.action, act.image);
             found.push(Violation { invariant: Invariant::OwnImagesOnly, what, evidence: vec![act.line()] });
         }

@@ -306,4 +306,5 @@ fn asking_for_more_than_the_limit_is_found() {
     assert_eq!(story.found(), [Invariant::WithinLimit]);
 }
 
+mod copies;
 mod huawei;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::copies::CopyStep;
 use super::text;
 use crate::history::{Change, Version};
 use crate::proxy::Call;
@@ -30,9 +31,13 @@ pub(super) struct Act {
     pub(super) added: Vec<String>,
     pub(super) removed: Vec<String>,
     deleted: bool,
+    /// The step it was in the life of a copy.
+    pub(super) copy: Option<CopyStep>,
     /// What was answered to an offer, in the cloud's word.
     pub(super) answer: Option<String>,
     job: Option<String>,
+    /// Its place among all acts.
+    pub(super) place: usize,
     line: String,
 }
 
@@ -56,7 +61,9 @@ impl Act {
             removed: ids("removed"),
             deleted: entry.pointer("/effect/deleted") == Some(&Value::Bool(true)),
             answer: entry.pointer("/parameters/answer").and_then(Value::as_str).map(ToOwned::to_owned),
+            copy: CopyStep::read(entry),
             job: text(entry, "job"),
+            place: 0,
             line: format!("journal {entry}"),
         })
     }
@@ -71,8 +78,9 @@ impl Act {
         self.action == "JobEffect"
     }
 
-    /// The effects of jobs get the time at which they were asked for; gives all acts.
+    /// The acts in the journal's order; the effects of jobs get the time at which they were asked for.
     pub(super) fn tie(mut acts: Vec<Self>) -> Vec<Self> {
+        acts.iter_mut().enumerate().for_each(|(place, act)| act.place = place);
         let started = acts.iter().filter(|act| !act.is_effect() && act.changes());
         let asked: BTreeMap<String, Timestamp> = started.filter_map(|act| Some((act.job.clone()?, act.time))).collect();
         for act in acts.iter_mut().filter(|act| act.is_effect()) {
@@ -93,6 +101,11 @@ impl Act {
         !["Describe", "Get", "List", "Show", "GlanceList", "GlanceShow", "Keystone"]
             .iter()
             .any(|verb| self.action.starts_with(verb))
+    }
+
+    /// Whether by it an image was gone.
+    pub(super) fn deletes(&self, image: &str) -> bool {
+        self.deleted && self.image == image
     }
 
     pub(super) fn line(&self) -> String {

@@ -1,10 +1,15 @@
 //! Images and their members, changed and read past the operator.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{OpenStack, Project, Reply, built, text};
+
+/// How long it may take to fill an image.
+const FILLING: Duration = Duration::from_secs(120);
 
 const PATCH: &str = "application/openstack-images-v2.1-json-patch";
 
@@ -17,30 +22,48 @@ pub struct NewImage {
     pub protected: bool,
     /// What it holds; without, it stays `queued`.
     pub bytes: Option<Vec<u8>>,
+    /// Its other fields and its properties, as `{"min_disk": 2, "os_distro": "debian"}`.
+    pub fields: Value,
 }
 
 impl Default for NewImage {
     fn default() -> Self {
-        Self { visibility: "shared", protected: false, bytes: Some(b"disk".to_vec()) }
+        Self { visibility: "shared", protected: false, bytes: Some(b"disk".to_vec()), fields: Value::Null }
     }
 }
 
 impl OpenStack {
     /// Makes an image of a project; gives its id.
     pub async fn create_image(&self, owner: &Project, name: &str, image: NewImage) -> Result<String> {
-        let wanted = json!({
+        let mut wanted = json!({
             "name": name, "visibility": image.visibility, "protected": image.protected,
             "disk_format": "raw", "container_format": "bare",
         });
+        if let (Value::Object(wanted), Value::Object(fields)) = (&mut wanted, image.fields) {
+            wanted.extend(fields);
+        }
         let made = self.image_call(owner, Method::POST, "", Some(&wanted)).await?.expect("making an image", &[201])?;
         let id = text(&made.json()?, "/id")?;
         if let Some(bytes) = image.bytes {
-            let url = format!("{}/v2/images/{id}/file", self.image_url);
-            let body = Some(("application/octet-stream", bytes));
-            let token = self.token_of(owner).await?;
-            self.call(Method::PUT, &url, Some(&token), body).await?.expect("filling an image", &[204])?;
+            self.fill_image(owner, &id, bytes).await?;
         }
         Ok(id)
+    }
+
+    /// Gives an image that has none its content.
+    pub async fn fill_image(&self, owner: &Project, image: &str, bytes: impl Into<reqwest::Body>) -> Result<()> {
+        let request = self.http.put(format!("{}/v2/images/{image}/file", self.image_url)).timeout(FILLING);
+        let request = request.header("x-auth-token", self.token_of(owner).await?);
+        let reply = request.header("content-type", "application/octet-stream").body(bytes).send().await?;
+        ensure!(reply.status() == 204, "filling an image: {}: {}", reply.status(), reply.text().await?);
+        Ok(())
+    }
+
+    /// The images of a project, half ones included. At most one page of 1,000.
+    pub async fn images_of(&self, owner: &Project) -> Result<Vec<Value>> {
+        let path = format!("?owner={}&limit=1000", owner.id);
+        let answer = self.image_call(owner, Method::GET, &path, None).await?.expect("listing", &[200])?.json()?;
+        answer.get("images").and_then(Value::as_array).cloned().context("no images")
     }
 
     /// An image as a project sees it; `None` if it does not.

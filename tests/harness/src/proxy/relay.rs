@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use futures::stream;
 use http::header::{CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -131,6 +132,17 @@ impl Relay {
         let Some((deed, meeting)) = self.admit(&mut call, &body) else {
             return self.forward(&mut call, parts, body).await;
         };
+        self.befall(deed, meeting, call, parts, body).await
+    }
+
+    async fn befall(
+        self: &Arc<Self>,
+        deed: Deed,
+        meeting: Arc<Meeting>,
+        mut call: Call,
+        parts: http::request::Parts,
+        body: Bytes,
+    ) -> Result<Response<Body>, Failure> {
         match deed {
             Deed::Hold(Moment::BeforeForward) => {
                 if !meeting.hold(&call).await {
@@ -145,6 +157,16 @@ impl Relay {
             Deed::Hold(Moment::AfterAnswer) => {
                 let answer = self.forward(&mut call, parts, body).await?;
                 Ok(answer.map(|inner| Told { inner, meeting, call }.boxed_unsync()))
+            }
+            Deed::HoldBody(part) => {
+                let (part, rest) = (body.slice(..part.min(body.len())), body.slice(part.min(body.len())..));
+                let held = Held { first: Some(part), rest, meeting, call: call.clone() };
+                let body = reqwest::Body::wrap(StreamBody::new(stream::try_unfold(held, Held::next)));
+                self.forward(&mut call, parts, body).await
+            }
+            Deed::HoldAnswer(part) => {
+                let answer = self.forward(&mut call, parts, body).await?;
+                Ok(answer.map(|inner| halting(inner, part, meeting, call)))
             }
             Deed::CutBefore => {
                 meeting.tell(&call);
@@ -174,9 +196,9 @@ impl Relay {
         self: &Arc<Self>,
         call: &mut Call,
         parts: http::request::Parts,
-        body: Bytes,
+        body: impl Into<reqwest::Body>,
     ) -> Result<Response<Body>, Failure> {
-        let (relay, mut told) = (self.clone(), call.clone());
+        let (relay, mut told, body) = (self.clone(), call.clone(), body.into());
         let carried =
             tokio::spawn(async move { relay.carry(&mut told, parts, body).await.map(|answer| (answer, told)) });
         let (answer, told) = carried.await??;
@@ -188,7 +210,7 @@ impl Relay {
         &self,
         call: &mut Call,
         parts: http::request::Parts,
-        body: Bytes,
+        body: reqwest::Body,
     ) -> Result<Response<Body>, Failure> {
         let route = self.route(call.upstream);
         let mut headers = parts.headers;
@@ -255,6 +277,44 @@ impl Drop for Told {
     fn drop(&mut self) {
         self.meeting.tell(&self.call);
     }
+}
+
+/// A request's body on its way to the upstream, of which the rest waits for a test's word.
+struct Held {
+    first: Option<Bytes>,
+    rest: Bytes,
+    meeting: Arc<Meeting>,
+    call: Call,
+}
+
+impl Held {
+    async fn next(mut self) -> Result<Option<(Frame<Bytes>, Self)>, Failure> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some((Frame::data(first), self)));
+        }
+        let rest = std::mem::take(&mut self.rest);
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        if self.meeting.hold(&self.call).await { Ok(Some((Frame::data(rest), self))) } else { Err(Cut.into()) }
+    }
+}
+
+/// An answer's body, of which the rest waits for a test's word once `part` bytes were handed over.
+fn halting(inner: Body, part: usize, meeting: Arc<Meeting>, call: Call) -> Body {
+    let stages = stream::try_unfold((inner, 0, false), move |(mut inner, passed, held)| {
+        let (meeting, call) = (Arc::clone(&meeting), call.clone());
+        async move {
+            let halts = !held && passed >= part;
+            if halts && !meeting.hold(&call).await {
+                return Err(Cut.into());
+            }
+            let Some(frame) = inner.frame().await.transpose()? else { return Ok(None) };
+            let passed = passed + frame.data_ref().map_or(0, Bytes::len);
+            Ok::<_, Failure>(Some((frame, (inner, passed, held || halts))))
+        }
+    });
+    StreamBody::new(stages).boxed_unsync()
 }
 
 /// Accepts connections for one upstream until its runtime ends.

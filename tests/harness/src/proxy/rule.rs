@@ -28,6 +28,10 @@ pub enum Moment {
 pub enum Deed {
     /// It is held at this moment until its trigger is released, cut or dropped.
     Hold(Moment),
+    /// So many bytes of its body go on, and the rest is held as by `Hold`: cut, the upstream has a part for good.
+    HoldBody(usize),
+    /// So many bytes of its answer's body, or a few more, are handed over, and the rest is held as by `Hold`.
+    HoldAnswer(usize),
     /// Its connection is closed; the upstream never hears of it.
     CutBefore,
     /// The upstream answers, and the connection is closed without that answer.
