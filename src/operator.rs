@@ -16,6 +16,7 @@ use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
 use crate::cluster::lease::LeaseRecord;
+use crate::cluster::scope::Scope;
 use crate::controllers::connections::Connections;
 use crate::controllers::context::{Context, Settings};
 use crate::controllers::image_replica::Transfers;
@@ -33,6 +34,11 @@ pub struct RunArguments {
     /// Kubeconfig to use; without it the one of the environment or of the cluster this runs in.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
+    /// A namespace to act in; may be given often. Without any it is the whole cluster, and the operator needs a `ClusterRole`;
+    /// with some, no call leaves them, `shareableFrom` of `All` means these, and consent by `Selector` cannot be read. Before
+    /// one is taken off the list, delete what is in it.
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
+    namespaces: Vec<String>,
     /// An endpoint that `CloudAccounts` may name besides the vendors' own, as `https://host:port`; may be given often.
     /// Plain `http://` is possible and only fit for a simulator on the same machine.
     #[arg(long = "allowed-endpoint", value_name = "ORIGIN")]
@@ -213,6 +219,8 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         clock,
         memories: Memories::default(),
         transfers: Transfers::default(),
+        scope: Scope::of(&arguments.namespaces),
+        filled: CancellationToken::new(),
         leading,
         settings,
     });

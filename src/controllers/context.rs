@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
+use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
 use super::image_replica::Transfers;
@@ -17,6 +18,7 @@ use super::memory::Memories;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::clouds::clock::Clock;
 use crate::cluster::guard::Guarded;
+use crate::cluster::scope::Scope;
 use crate::planning::schedule::{Gathering, Pace};
 use crate::planning::sharing::Timing;
 
@@ -80,6 +82,10 @@ pub struct Context {
     pub memories: Memories,
     /// Content on its way between clouds.
     pub transfers: Transfers,
+    /// Where it acts.
+    pub scope: Scope,
+    /// Cancelled when every cache has been filled once.
+    pub filled: CancellationToken,
     /// Whether this process leads.
     pub leading: Leading,
     /// How long things take.

@@ -54,6 +54,7 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Action, ClusterError>
     let admitted = image.as_ref().map(|image| consent(image, &share.namespace().unwrap_or_default(), &ctx.stores));
     let reference = match (&image, admitted) {
         (Some(image), Some(Consent::Given)) => Reference::Found(image),
+        (Some(_), Some(Consent::Unknown)) if !ctx.scope.sees_namespaces() => Reference::BeyondScope,
         (Some(_), Some(Consent::Unknown)) => Reference::Unknown,
         _ => Reference::Unresolved,
     };
@@ -69,9 +70,13 @@ fn image_key(share: &ImageShare) -> (String, String) {
 }
 
 /// Whether no grant of this share is left unended, as the API server says and not the cache. The `CloudImage` lists a
-/// share before it calls the cloud for it and strikes it off only once its grants were read as absent.
+/// share before it calls the cloud for it and strikes it off only once its grants were read as absent. One that is in a
+/// namespace where this operator does not act serves no share of ours.
 async fn is_released(share: &ImageShare, ctx: &Context) -> Result<bool, ClusterError> {
     let (namespace, name) = image_key(share);
+    if !ctx.scope.holds(&namespace) {
+        return Ok(true);
+    }
     let images: Api<CloudImage> = Api::namespaced(ctx.client.clone(), &namespace);
     let uid = share.uid().unwrap_or_default();
     let image = within_deadline(images.get_opt(&name)).await?;
