@@ -11,6 +11,7 @@ use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::counting::Stopwatches;
 use super::image_replica::Transfers;
 use super::index::Index;
 use super::leadership::Leading;
@@ -21,6 +22,7 @@ use crate::cluster::guard::Guarded;
 use crate::cluster::scope::Scope;
 use crate::planning::schedule::{Gathering, Pace};
 use crate::planning::sharing::Timing;
+use crate::telemetry::metrics::Metrics;
 
 /// How long things take and are given; all of it can be set at the start.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,10 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// What is known of each image between passes; lost at a restart without harm.
     pub memories: Memories,
+    /// How long shares have been waited for.
+    pub stopwatches: Stopwatches,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Content on its way between clouds.
     pub transfers: Transfers,
     /// Where it acts.

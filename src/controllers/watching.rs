@@ -1,10 +1,12 @@
 //! The watches and the controllers they drive: one of each per kind, each watch feeding a cache. Whom a change concerns is
 //! told in `concerns`. Objects lose their managed fields before they are cached.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
@@ -18,12 +20,13 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-use super::ReconcileError;
 use super::concerns::{Bells, bells, send_all};
 use super::context::{Context, Stores};
+use super::counting::Waiting;
 use super::index::Index;
-use super::{acceptance, cloud_account, cloud_image, image_replica, image_share};
+use super::{Look, Outcome, ReconcileError, acceptance, cloud_account, cloud_image, image_replica, image_share};
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::changes::{WatchBackoff, changes, watch};
 use crate::cluster::guard::Guarded;
@@ -213,7 +216,10 @@ impl Failures {
         *failures
     }
 
-    fn end(&self, uid: &str) {
+    fn end_if(&self, ended: bool, uid: &str) {
+        if !ended {
+            return;
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
@@ -228,12 +234,15 @@ async fn control<K, F>(
     stop: &CancellationToken,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    F: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
+    F: Future<Output = Result<Look, ReconcileError>> + Send + 'static,
 {
     let stop = stop.clone();
     let failures = Arc::new(Failures::default());
     let failed = Arc::clone(&failures);
-    let told = futures::stream::poll_fn(move |task| told.poll_recv(task));
+    let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
+    let (seen, heard, gone) = (Arc::clone(&waiting), Arc::clone(&waiting), Arc::clone(&waiting));
+    let objects = objects.inspect_ok(move |object| seen.told(ObjectRef::from_obj(object)));
+    let told = futures::stream::poll_fn(move |task| told.poll_recv(task)).inspect(move |one| heard.told(one.clone()));
     Controller::for_stream(objects, store)
         .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(WatchBackoff::default())
@@ -241,14 +250,19 @@ async fn control<K, F>(
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(
             move |object, ctx| {
-                let (ready, failures) = (ready.clone(), Arc::clone(&failures));
-                async move {
+                let (ready, failures, waiting) = (ready.clone(), Arc::clone(&failures), Arc::clone(&waiting));
+                let span = span_of(object.as_ref());
+                let look = async move {
                     ready.await;
-                    let uid = object.uid().unwrap_or_default();
-                    let action = reconcile(object, ctx).await?;
-                    failures.end(&uid);
-                    Ok::<_, ReconcileError>(action)
-                }
+                    waiting.looked_at(&ObjectRef::from_obj(object.as_ref()));
+                    let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
+                    let look = reconcile(object, Arc::clone(&ctx)).await;
+                    let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
+                    ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
+                    failures.end_if(look.is_ok(), &uid);
+                    Ok::<_, ReconcileError>(look?.next)
+                };
+                look.instrument(span)
             },
             move |object, error, ctx| {
                 tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
@@ -258,6 +272,31 @@ async fn control<K, F>(
             },
             Arc::clone(ctx),
         )
-        .for_each(|_| futures::future::ready(()))
+        .for_each(move |looked| {
+            if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = looked {
+                let name = ObjectRef::new(&object.name);
+                gone.looked_at(&object.namespace.map_or(name.clone(), |namespace| name.within(&namespace)));
+            }
+            futures::future::ready(())
+        })
         .await;
+}
+
+/// The kind's name, for people and metrics.
+fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
+    match K::kind(&()) {
+        Cow::Borrowed(kind) => kind,
+        Cow::Owned(_) => "",
+    }
+}
+
+/// Everything logged during one look says which object it was about.
+fn span_of<K: Resource<DynamicType = ()>>(object: &K) -> tracing::Span {
+    tracing::info_span!(
+        "look",
+        object.kind = kind_of::<K>(),
+        object.namespace = object.namespace().unwrap_or_default(),
+        object.name = object.name_any(),
+        object.generation = object.meta().generation
+    )
 }

@@ -34,6 +34,13 @@ pub struct Projection {
     pub decisions: Vec<Decision>,
 }
 
+impl Projection {
+    /// Whether a condition of this kind was decided so.
+    pub fn says(&self, kind: &str, truth: Truth) -> bool {
+        self.decisions.iter().any(|decision| decision.kind == kind && decision.truth == truth)
+    }
+}
+
 struct Readiness {
     truth: Truth,
     reason: Reason,
