@@ -1,4 +1,4 @@
-//! What is counted and measured, in OpenMetrics. What each thing is called is decided here and explained in
+//! What is counted and measured, in the text format of `OpenMetrics`. What each thing is called is decided here and explained in
 //! `docs/metrics.md`; what there is to count is told by others.
 
 use std::fmt;

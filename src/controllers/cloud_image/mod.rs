@@ -2,6 +2,7 @@
 //! properties of an image at the cloud. Only this controller changes who has an image.
 
 mod observe;
+mod occurrences;
 mod pass;
 mod report;
 
