@@ -80,13 +80,18 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let short = || Histogram::new(SHORT);
+        let drift = Family::<What, Counter>::default();
+        for what in ["missing", "unmanaged"] {
+            // From the start, so that the first one shows as an increase.
+            drop(drift.get_or_create(&What { what }));
+        }
         Self {
             looks: Family::new_with_constructor(short),
             queues: Family::default(),
             calls: Family::default(),
             call_times: Family::new_with_constructor(short),
             throttled: Family::default(),
-            drift: Family::default(),
+            drift,
             grant_latency: Histogram::new(LONG),
             revoke_latency: Histogram::new(LONG),
             leader: Gauge::default(),
@@ -225,13 +230,8 @@ fn gauges<const LABELS: usize>(
     help: &str,
     all: impl Iterator<Item = ([(Name, String); LABELS], u64)>,
 ) -> Result<(), fmt::Error> {
-    let mut all = all.peekable();
-    if all.peek().is_none() {
-        return Ok(());
-    }
     let kind = prometheus_client::metrics::MetricType::Gauge;
-    let name = format!("imageshare_{name}");
-    let mut metric = to.encode_descriptor(&name, help, None, kind)?;
+    let mut metric = to.encode_descriptor(name, help, None, kind)?;
     for (labels, number) in all {
         let gauge = ConstGauge::new(number);
         gauge.encode(metric.encode_family(&labels)?)?;
