@@ -21,8 +21,9 @@ lint: ## Check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --workspace -- -D warnings
 
-crds: ## Write the custom resource definitions
+crds: ## Write the custom resource definitions, here and into the chart
 	$(CARGO) run -- crds crds
+	cp crds/*.yaml charts/imageshare-operator/files/crds/
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)

@@ -24,7 +24,7 @@ const MENDED: Duration = Duration::from_secs(30);
 
 const ARGUMENTS: [&str; 10] = [
     "--lease",
-    "default/imageshare-operator",
+    "imageshare-system/imageshare-operator",
     "--absence-window",
     "1s",
     "--blocked-interval",
@@ -45,7 +45,7 @@ impl Pair {
     async fn start() -> Result<Self> {
         let behind = Behind::start_apart(world(), &ARGUMENTS).await?;
         holder(&behind, None).await?;
-        let launch = Operator::launch(&behind.stage.control_plane.kubeconfig_path())?
+        let launch = Operator::launch(behind.stage.control_plane.operator_kubeconfig().await?)?
             .arguments(["--allowed-endpoint", &behind.proxy.cloud()])
             .arguments(ARGUMENTS);
         let second = Operator::start(launch, &run::folder_of_this_binary()?)?;
@@ -63,7 +63,7 @@ impl Pair {
 
 /// Waits until somebody other than `than` holds the lease.
 async fn holder(behind: &Behind, than: Option<&str>) -> Result<String> {
-    let leases: Api<Lease> = Api::namespaced(behind.stage.control_plane.client().await?, "default");
+    let leases: Api<Lease> = Api::namespaced(behind.stage.control_plane.client().await?, "imageshare-system");
     eventually(PATIENCE, &format!("somebody other than {than:?} to lead"), async || {
         let lease = leases.get("imageshare-operator").await?;
         let holder = lease.spec.and_then(|spec| spec.holder_identity).filter(|holder| Some(holder.as_str()) != than);

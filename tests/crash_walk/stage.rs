@@ -62,9 +62,9 @@ impl<W: World> Stage<W> {
     pub(crate) async fn start(run: PathBuf, world: W) -> Result<Self> {
         let control_plane = ControlPlane::start(&run).await?;
         control_plane.install(&assets::workspace().join("crds")).await?;
-        let kubeconfig = control_plane.kubeconfig_path();
+        let kubeconfig = control_plane.operator_kubeconfig().await?;
         let history = History::of_sharing(&control_plane).await?;
-        let proxy = FaultProxy::start(&run, &kubeconfig, &world.address()).await?;
+        let proxy = FaultProxy::start(&run, kubeconfig, &world.address()).await?;
         let mut launch = Operator::launch(proxy.kubeconfig())?.arguments(QUICK);
         for endpoint in world.besides().into_iter().chain([proxy.cloud()]) {
             launch = launch.arguments(["--allowed-endpoint".to_owned(), endpoint]);

@@ -73,8 +73,8 @@ pub fn add_to(world: &mut Value) -> Result<()> {
 fn documents(stage: &Stage, file: &str, order: u64) -> Result<Vec<Value>> {
     let text = fs::read_to_string(assets::workspace().join("examples/across-regions").join(file))?;
     let text = of_order(&text, order)
-        .replace("http://127.0.0.1:8480", stage.cloud.cloud())
-        .replace("http://127.0.0.1:8481", stage.cloud.huawei());
+        .replace("http://cloud-simulator:8480", stage.cloud.cloud())
+        .replace("http://cloud-simulator:8481", stage.cloud.huawei());
     let documents = serde_yaml::Deserializer::from_str(&text);
     documents.map(|document| Ok(Value::deserialize(document)?)).collect()
 }

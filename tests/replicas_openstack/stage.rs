@@ -41,7 +41,7 @@ async fn start(control_plane: &'static ControlPlane, blocked_interval: &str) -> 
     let mut arguments = QUICK;
     let blocked = arguments.iter().position(|argument| *argument == "--blocked-interval").context("an interval")?;
     arguments[blocked + 1] = blocked_interval;
-    let mut launch = Operator::launch(&control_plane.kubeconfig_path())?.arguments(arguments);
+    let mut launch = Operator::launch(control_plane.operator_kubeconfig().await?)?.arguments(arguments);
     for cloud in [&clouds.here, &clouds.there] {
         launch =
             launch.arguments(["--allowed-endpoint", cloud.identity_url(), "--allowed-endpoint", cloud.image_url()]);

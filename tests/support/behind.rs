@@ -28,9 +28,9 @@ impl Behind {
     async fn start_on(control_plane: &'static ControlPlane, world: Value, arguments: &[&str]) -> Result<Self> {
         let run = run::folder_of_this_binary()?;
         let cloud = Simulator::start(&run, &world).await?;
-        let kubeconfig = control_plane.kubeconfig_path();
+        let kubeconfig = control_plane.operator_kubeconfig().await?;
         let history = History::of_sharing(control_plane).await?;
-        let proxy = FaultProxy::start(&run, &kubeconfig, cloud.cloud()).await?;
+        let proxy = FaultProxy::start(&run, kubeconfig, cloud.cloud()).await?;
         let launch = Operator::launch(proxy.kubeconfig())?
             .arguments(["--allowed-endpoint", &proxy.cloud()])
             .arguments(arguments.iter().copied());

@@ -129,7 +129,7 @@ pub async fn start(world: &Value, arguments: &[&str]) -> Result<Stage> {
     let control_plane = ControlPlane::shared().await?;
     let run = run::folder_of_this_binary()?;
     let cloud = Simulator::start(&run, world).await?;
-    let launch = Operator::launch(&control_plane.kubeconfig_path())?
+    let launch = Operator::launch(control_plane.operator_kubeconfig().await?)?
         .arguments(["--allowed-endpoint", cloud.cloud(), "--allowed-endpoint", cloud.huawei()])
         .arguments(arguments.iter().copied());
     let operator = Mutex::new(Operator::start(launch, &run)?);

@@ -26,6 +26,14 @@ pub fn servers() -> Result<PathBuf> {
     bail!("{} does not hold {}: run `make assets`", built.display(), SERVERS.join(", "))
 }
 
+/// The helm that `make assets` builds.
+///
+/// Fails when it has not been built.
+pub fn helm() -> Result<PathBuf> {
+    let helm = workspace().join("target/assets/helm");
+    if helm.is_file() { Ok(helm) } else { bail!("{} is not there: run `make assets`", helm.display()) }
+}
+
 /// A binary of this workspace, found beside the running test or program.
 ///
 /// Fails when it has not been built: cargo builds only a package's own binaries before its tests.

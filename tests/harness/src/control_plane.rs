@@ -13,14 +13,19 @@ use tokio::sync::OnceCell;
 
 use crate::credentials::{self, Credentials};
 use crate::process::{Child, Launch};
+use crate::release::Release;
 use crate::wait::eventually;
-use crate::{assets, kubectl, ports, run};
+use crate::{assets, audit, kubectl, ports, run};
 
 /// A server starts in about 3 s; a busy machine of two cores may take far longer.
 const START: Duration = Duration::from_secs(90);
 
 /// Starts before giving up: a port found free may be taken before a server listens on it.
 const STARTS: u32 = 3;
+
+/// Files of a run folder: which requests are written down, and the requests.
+const AUDIT_POLICY: &str = "audit-policy.yaml";
+const AUDIT_LOG: &str = "audit.log";
 
 /// Controllers which the tests need: most others look after workloads.
 const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,serviceaccount-controller,\
@@ -39,6 +44,7 @@ pub struct ControlPlane {
     credentials: Credentials,
     url: String,
     etcd_address: String,
+    operator_kubeconfig: OnceCell<PathBuf>,
 }
 
 impl ControlPlane {
@@ -75,17 +81,19 @@ impl ControlPlane {
         let credentials = Credentials::create(run_dir.join("credentials"))?;
         let (client_port, peer_port, port) = (ports::free()?, ports::free()?, ports::free()?);
         let etcd_address = format!("http://127.0.0.1:{client_port}");
+        fs::write(run_dir.join(AUDIT_POLICY), audit::POLICY).context("writing the audit policy")?;
         let etcd = etcd(&servers, run_dir, &etcd_address, peer_port).start(run_dir)?;
         let control_plane = Self {
             controller_manager: None,
             api_server: Mutex::new(None),
             etcd: Mutex::new(etcd),
-            api_server_launch: api_server(&servers, &credentials, &etcd_address, port),
+            api_server_launch: api_server(&servers, run_dir, &credentials, &etcd_address, port),
             run: run_dir.to_path_buf(),
             servers,
             credentials,
             url: format!("https://127.0.0.1:{port}"),
             etcd_address,
+            operator_kubeconfig: OnceCell::new(),
         };
         control_plane.start_api_server().await?;
         Ok(control_plane)
@@ -189,6 +197,17 @@ impl ControlPlane {
         Ok(path)
     }
 
+    /// The kubeconfig of an operator that has the chart's rights and no others. Call it after [`Self::install`].
+    pub async fn operator_kubeconfig(&self) -> Result<&Path> {
+        let admitted = self.operator_kubeconfig.get_or_try_init(async || Release::default().admit(self).await);
+        Ok(admitted.await?)
+    }
+
+    /// All requests that a service account outside `kube-system` has made so far.
+    pub fn requests_of(&self, user: &str) -> Result<Vec<audit::Request>> {
+        audit::read(&self.run.join(AUDIT_LOG), user)
+    }
+
     /// Runs kubectl as a cluster administrator; gives its output, or fails with its error message.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.kubectl_with(args, "").await
@@ -238,7 +257,7 @@ fn etcd(servers: &Path, run: &Path, address: &str, peer_port: u16) -> Launch {
         .removes(data)
 }
 
-fn api_server(servers: &Path, credentials: &Credentials, etcd_address: &str, port: u16) -> Launch {
+fn api_server(servers: &Path, run: &Path, credentials: &Credentials, etcd_address: &str, port: u16) -> Launch {
     Launch::new("kube-apiserver", servers.join("kube-apiserver"))
         .arguments([
             "--bind-address=127.0.0.1",
@@ -258,11 +277,16 @@ fn api_server(servers: &Path, credentials: &Credentials, etcd_address: &str, por
             format!("--service-account-key-file={}", credentials.verifying_key().display()),
             format!("--service-account-signing-key-file={}", credentials.signing_key().display()),
         ])
+        .arguments([
+            format!("--audit-policy-file={}", run.join(AUDIT_POLICY).display()),
+            format!("--audit-log-path={}", run.join(AUDIT_LOG).display()),
+        ])
 }
 
 fn controller_manager(servers: &Path, credentials: &Credentials) -> Launch {
     Launch::new("kube-controller-manager", servers.join("kube-controller-manager"))
-        .arguments(["--leader-elect=false", "--secure-port=0"])
+        // Each controller acts as itself, as in a cluster: policies can tell them from people.
+        .arguments(["--leader-elect=false", "--secure-port=0", "--use-service-account-credentials"])
         .arguments([
             format!("--controllers={CONTROLLERS}"),
             format!("--kubeconfig={}", credentials.admin_kubeconfig().display()),

@@ -6,10 +6,12 @@
 //! The tests themselves, and what they assert, live elsewhere.
 
 pub mod assets;
+pub mod audit;
 pub mod auditor;
 mod background;
 pub mod control_plane;
 mod credentials;
+pub mod helm;
 pub mod history;
 mod kubectl;
 pub mod namespace;
@@ -18,6 +20,7 @@ pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod release;
 pub mod run;
 pub mod simulator;
 pub mod wait;
@@ -29,5 +32,6 @@ pub use namespace::{Kind, Namespace};
 pub use openstack::OpenStack;
 pub use operator::Operator;
 pub use proxy::FaultProxy;
+pub use release::Release;
 pub use simulator::Simulator;
 pub use wait::eventually;

@@ -1,7 +1,6 @@
 //! The cloud simulator as a process, and its control interface as plain JSON calls.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,9 +17,6 @@ const START: Duration = Duration::from_secs(30);
 
 /// How long one control call may take.
 const CALL: Duration = Duration::from_secs(30);
-
-/// Any free port of this machine.
-const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running simulator; it ends when this is dropped.
 #[derive(Debug)]
@@ -43,22 +39,19 @@ impl Simulator {
     pub async fn start_binary(binary: PathBuf, run_dir: &Path, world: &Value) -> Result<Self> {
         let file = run_dir.join(format!("world-{:08x}.json", rand::random::<u32>()));
         fs::write(&file, world.to_string()).with_context(|| format!("writing {}", file.display()))?;
-        Self::launch(binary, run_dir, &file, [FREE, FREE]).await
+        Self::launch(binary, run_dir, &file).await
     }
 
-    /// Starts the workspace's simulator with the world of a file (YAML or JSON), its two clouds, Alibaba and Huawei,
-    /// listening at `addresses`.
-    pub async fn start_at(addresses: [SocketAddr; 2], run_dir: &Path, world: &Path) -> Result<Self> {
-        Self::launch(assets::built("cloud-simulator")?, run_dir, world, addresses).await
+    /// Starts the workspace's simulator with the world of a file (YAML or JSON).
+    pub async fn start_from(run_dir: &Path, world: &Path) -> Result<Self> {
+        Self::launch(assets::built("cloud-simulator")?, run_dir, world).await
     }
 
-    async fn launch(binary: PathBuf, run_dir: &Path, world: &Path, addresses: [SocketAddr; 2]) -> Result<Self> {
-        let [cloud, huawei] = addresses;
+    async fn launch(binary: PathBuf, run_dir: &Path, world: &Path) -> Result<Self> {
         let mut process = Launch::new("cloud-simulator", binary)
+            // Free ports of this machine, which it picks by itself.
             .arguments(["--world".to_owned(), world.display().to_string()])
-            .arguments(["--cloud-address".to_owned(), cloud.to_string()])
-            .arguments(["--huawei-address".to_owned(), huawei.to_string()])
-            .arguments(["--control-address", "127.0.0.1:0", "--print-addresses"])
+            .arguments(["--print-addresses"])
             .start(run_dir)?;
         let (cloud, huawei, control) = eventually(START, "the simulator's addresses", async || {
             process.ensure_running()?;

@@ -1,7 +1,6 @@
 //! The servers of the demo, and calls of kubectl that are shown.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,11 +8,8 @@ use anyhow::{Context as _, Result};
 use imageshare_harness::{ControlPlane, Operator, Simulator, assets, run};
 use tokio::time::timeout;
 
-/// The ports which the examples name, of Alibaba Cloud and of Huawei Cloud.
-const PORTS: [u16; 2] = [8480, 8481];
-
-/// The endpoints which the examples name, of Alibaba Cloud and of Huawei Cloud.
-pub(crate) const ENDPOINTS: [&str; 2] = ["http://127.0.0.1:8480", "http://127.0.0.1:8481"];
+/// The endpoints which the examples name, of Alibaba Cloud and of Huawei Cloud: those of the chart's simulator.
+pub(crate) const ENDPOINTS: [&str; 2] = ["http://cloud-simulator:8480", "http://cloud-simulator:8481"];
 
 /// How long one call of kubectl may take.
 const CALL: Duration = Duration::from_secs(90);
@@ -50,11 +46,11 @@ impl Stage {
         step("custom resource definitions, from crds/", control_plane.install(&definitions)).await?;
         let control_plane = step("kube-controller-manager", control_plane.with_controller_manager()).await?;
         let world = assets::workspace().join("examples/simulator/world.yaml");
-        let addresses = PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, if is_free(port) { port } else { 0 })));
         let cloud =
-            step("cloud simulator, with examples/simulator/world.yaml", Simulator::start_at(addresses, &run, &world))
-                .await?;
-        let launch = Operator::launch(&control_plane.kubeconfig_path())?
+            step("cloud simulator, with examples/simulator/world.yaml", Simulator::start_from(&run, &world)).await?;
+        // With the rights that the chart gives it, and no others.
+        let rights = step("the chart's ServiceAccount and roles", control_plane.operator_kubeconfig()).await?;
+        let launch = Operator::launch(rights)?
             .arguments(["--allowed-endpoint", cloud.cloud(), "--allowed-endpoint", cloud.huawei()])
             // So that the story need not wait for looks that come every minute, or five.
             .arguments(["--blocked-interval", "3s", "--inventory-interval", "3s"]);
@@ -76,11 +72,10 @@ impl Stage {
         let texts = files.iter().map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
         let mut text = texts.join("---\n");
         let mut edits = String::new();
-        for (named, served) in ENDPOINTS.into_iter().zip(served).filter(|(named, served)| named != served) {
+        for (named, served) in ENDPOINTS.into_iter().zip(served) {
             if text.contains(named) {
                 text = text.replace(named, served);
                 edits = format!("sed s,{named},{served}, ");
-                println!("   ({named} is taken on this machine: the endpoint is {served} this time)");
             }
         }
         let slash = if at.is_dir() { "/" } else { "" };
@@ -140,8 +135,4 @@ impl Stage {
 fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,:/".contains(c);
     if argument.chars().all(plain) { argument.to_owned() } else { format!("'{argument}'") }
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -185,11 +185,7 @@ pub(crate) fn invite(stage: &Stage) {
     println!("  export KUBECONFIG={}", stage.kubeconfig().display());
     println!("  alias kubectl={kubectl}");
     let [endpoint, _] = ENDPOINTS;
-    if stage.cloud.cloud() == endpoint {
-        println!("  kubectl apply -f examples/quickstart/");
-    } else {
-        println!("  sed s,{endpoint},{}, examples/quickstart/*.yaml | kubectl apply -f -", stage.cloud.cloud());
-    }
+    println!("  sed s,{endpoint},{}, examples/quickstart/*.yaml | kubectl apply -f -", stage.cloud.cloud());
     println!("  kubectl get sharing -A");
     println!("\nWhat truly happened at the simulated cloud: curl {}/journal", stage.cloud.control());
 }
