@@ -6,15 +6,15 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use imageshare_harness::{ControlPlane, Operator, Simulator, assets, eventually, ports, run};
+use imageshare_harness::release::Release;
+use imageshare_harness::{Operator, assets, eventually, ports, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
-use serde_json::json;
-use support::{PATIENCE, Player, QUICK, Stage, players_of, start, world};
-use tokio::sync::{Mutex, OnceCell};
+use serde_json::{Value, json};
+use support::{PATIENCE, Player, QUICK, Stage, start, world};
+use tokio::sync::OnceCell;
 
 /// An operator that serves, and where.
 struct Served {
@@ -27,8 +27,9 @@ async fn served() -> Result<&'static Served> {
     SERVED
         .get_or_try_init(async || {
             let at = format!("127.0.0.1:{}", ports::free()?);
-            let lease = ["--lease", "default/telemetry", "--listen", &at];
-            let stage = start(&world(), &[&QUICK[..], &lease].concat()).await?;
+            let lease = Release::default().lease();
+            let several = ["--lease", &lease, "--listen", &at];
+            let stage = start(&world(), &[&QUICK[..], &several].concat()).await?;
             Ok(Served { stage: Box::leak(Box::new(stage)), at })
         })
         .await
@@ -162,5 +163,102 @@ async fn what_a_person_should_hear_of_is_an_event() -> Result<()> {
 
     player.secret(&json!({"id": support::key(player.number)["id"], "secret": "wrong"})).await?;
     player.event("CredentialsRejected", "SignatureDoesNotMatch").await?;
+    Ok(())
+}
+
+/// Labels of the metrics that are exported, by name: also of those that have no sample yet, which have none.
+async fn exported(at: &str) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut all = BTreeMap::<String, BTreeSet<String>>::new();
+    for line in ask(at, "/metrics").await?.1.lines() {
+        if let Some(described) = line.strip_prefix("# TYPE ") {
+            all.entry(described.split(' ').next().unwrap().to_owned()).or_default();
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let labels = line.split_once('{').map_or("", |(_, rest)| rest);
+            let labels = labels.split("=\"").filter_map(|part| part.rsplit([',', '{', '"']).next());
+            let labels = labels.filter(|label| !label.is_empty() && !label.contains('}'));
+            all.entry(name.to_owned()).or_default().extend(labels.map(ToOwned::to_owned));
+        }
+    }
+    Ok(all)
+}
+
+/// What stands behind every `expr` of a document, in whatever depth.
+fn expressions(document: &Value, found: &mut Vec<String>) {
+    match document {
+        Value::Object(fields) => {
+            found.extend(fields.get("expr").and_then(Value::as_str).map(ToOwned::to_owned));
+            fields.values().for_each(|field| expressions(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| expressions(item, found)),
+        _ => {}
+    }
+}
+
+/// The words of a text that can be names of metrics or labels.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    words(text).filter(|word| word.starts_with("imageshare_")).collect()
+}
+
+/// Labels that an expression sorts by or asks for.
+fn labels_in(expression: &str) -> BTreeSet<&str> {
+    let sorted = expression.split(" by (").skip(1).map(|rest| rest.split(')').next().unwrap());
+    let asked = expression.split('{').skip(1).map(|rest| rest.split('}').next().unwrap());
+    let asked = asked.flat_map(|matchers| matchers.split(',')).map(|matcher| matcher.split(['=', '!']).next().unwrap());
+    sorted.flat_map(words).chain(asked.flat_map(words)).collect()
+}
+
+/// What Prometheus itself adds to what it reads.
+const ADDED: [&str; 4] = ["namespace", "job", "pod", "instance"];
+
+#[tokio::test]
+async fn every_query_of_the_dashboard_and_of_the_alerts_asks_for_what_is_exported() -> Result<()> {
+    let Served { stage, at } = served().await?;
+    Player::with_image_on(stage).await?;
+    let exported = exported(at).await?;
+    let files = assets::workspace().join("charts/imageshare-operator/files");
+    let mut queries = Vec::new();
+    expressions(&serde_json::from_str(&std::fs::read_to_string(files.join("dashboard.json"))?)?, &mut queries);
+    let of_dashboard = queries.len();
+    expressions(&serde_yaml::from_str(&std::fs::read_to_string(files.join("alerts.yaml"))?)?, &mut queries);
+    ensure!(of_dashboard > 10 && queries.len() > of_dashboard + 4, "{queries:?}");
+    for query in &queries {
+        let metrics = metrics_in(query);
+        ensure!(!metrics.is_empty(), "{query} asks for nothing of ours");
+        let mut labels: BTreeSet<&str> = ADDED.into();
+        for metric in metrics {
+            let known = exported.get(metric).with_context(|| format!("{query}: {metric} is not exported"))?;
+            labels.extend(known.iter().map(String::as_str));
+            if metric == "imageshare_offers_pending" {
+                labels.insert("account"); // Nobody offers anything here.
+            }
+        }
+        let strange: Vec<_> = labels_in(query).into_iter().filter(|label| !labels.contains(label)).collect();
+        ensure!(strange.is_empty(), "{query}: no metric of it has {strange:?}");
+    }
+    Ok(())
+}
+
+/// Both ways round: nothing is explained that is not exported, and nothing exported that is not explained.
+#[tokio::test]
+async fn every_metric_is_explained_and_every_one_explained_is_exported() -> Result<()> {
+    let Served { stage, at } = served().await?;
+    Player::with_image_on(stage).await?;
+    let text = std::fs::read_to_string(assets::workspace().join("docs/metrics.md"))?;
+    let explained = metrics_in(&text);
+    let all = ask(at, "/metrics").await?.1;
+    let types = all.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let exported: BTreeSet<String> = types
+        .map(|(name, kind)| match kind {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        })
+        .collect();
+    ensure!(exported.iter().map(String::as_str).collect::<BTreeSet<_>>() == explained, "{exported:?}\n{explained:?}");
     Ok(())
 }
