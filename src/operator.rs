@@ -201,7 +201,7 @@ impl RunArguments {
 
 /// Runs the operator until it is told to stop.
 pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
-    start(&arguments.log, arguments.log_format)?;
+    let _logging = start(&arguments.log, arguments.log_format)?;
     let client = arguments.client().await?;
     let budgets = BudgetSettings {
         per_second: arguments.calls_per_second,

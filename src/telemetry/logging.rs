@@ -1,6 +1,8 @@
 //! Logs: one line an entry, to standard error; nothing in them comes from a Secret.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -17,19 +19,40 @@ pub enum LoggingError {
     /// The filter does not parse.
     #[error("--log: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Where traces are to go does not parse.
+    #[cfg(feature = "otlp")]
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
     /// Logging was started before.
     #[error("logging was started before")]
     Started(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging. `filter`: as `info` or `info,imageshare_operator=debug`.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), LoggingError> {
-    use tracing_subscriber::util::SubscriberInitExt;
-    let filter = EnvFilter::try_new(filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => lines.with_ansi(false).finish().try_init()?,
-        LogFormat::Json => lines.json().finish().try_init()?,
+/// What keeps logs and traces going; what is not sent yet goes out when it is dropped.
+#[must_use]
+pub struct Logging {
+    #[cfg(feature = "otlp")]
+    _traces: Option<super::traces::Export>,
+}
+
+/// Starts logging, and traces where they are built in and asked for. `filter`: as `info` or
+/// `info,imageshare_operator=debug`.
+pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    let all = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?).with(lines);
+    #[cfg(feature = "otlp")]
+    {
+        let traces = super::traces::Export::begin()?;
+        all.with(traces.as_ref().map(super::traces::Export::layer)).try_init()?;
+        Ok(Logging { _traces: traces })
     }
-    Ok(())
+    #[cfg(not(feature = "otlp"))]
+    {
+        all.try_init()?;
+        Ok(Logging {})
+    }
 }

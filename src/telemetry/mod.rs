@@ -4,3 +4,5 @@ pub mod census;
 pub mod logging;
 pub mod metrics;
 pub mod serve;
+#[cfg(feature = "otlp")]
+pub mod traces;

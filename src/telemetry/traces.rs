@@ -1,0 +1,40 @@
+//! Traces, sent by OTLP over HTTP to whom the standard variables of OpenTelemetry name (`OTEL_EXPORTER_OTLP_ENDPOINT` and its
+//! kin); nothing is sent where none is set.
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing::Subscriber;
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Sends what is traced, a few seconds later; what is left goes out when this is dropped.
+pub struct Export(SdkTracerProvider);
+
+impl Export {
+    /// Begins, if the environment names a receiver. Errors: its address does not parse.
+    pub fn begin() -> Result<Option<Self>, ExporterBuildError> {
+        let named = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+        if !named.iter().any(|name| std::env::var_os(name).is_some()) {
+            return Ok(None);
+        }
+        let exporter = SpanExporter::builder().with_http().build()?;
+        let resource = Resource::builder().with_service_name(env!("CARGO_PKG_NAME")).build();
+        let provider = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter);
+        Ok(Some(Self(provider.build())))
+    }
+
+    /// What turns spans into traces.
+    pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> OpenTelemetryLayer<S, SdkTracer> {
+        tracing_opentelemetry::layer().with_tracer(self.0.tracer(env!("CARGO_PKG_NAME")))
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown() {
+            eprintln!("the last traces could not be sent: {error}");
+        }
+    }
+}
