@@ -1,5 +1,6 @@
 //! The composition root: arguments in, controllers out, an orderly stop.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
 use crate::cluster::lease::LeaseRecord;
+use crate::cluster::scope::Scope;
 use crate::controllers::connections::Connections;
 use crate::controllers::context::{Context, Settings};
+use crate::controllers::counting::Stopwatches;
 use crate::controllers::image_replica::Transfers;
 use crate::controllers::leadership::{Leadership, Leading, LeaseLost};
 use crate::controllers::memory::Memories;
@@ -26,6 +29,8 @@ use crate::planning::lease;
 use crate::planning::schedule::{Gathering, Pace};
 use crate::planning::sharing::Timing;
 use crate::telemetry::logging::{LogFormat, LoggingError, start};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::serve::{Told, serve};
 
 /// How `imageshare-operator run` is to run. Durations are written as `10m`, `5s`, `100ms`.
 #[derive(Debug, Clone, Args)]
@@ -33,6 +38,11 @@ pub struct RunArguments {
     /// Kubeconfig to use; without it the one of the environment or of the cluster this runs in.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
+    /// A namespace to act in; may be given often. Without any it is the whole cluster, and the operator needs a `ClusterRole`;
+    /// with some, no call leaves them, `shareableFrom` of `All` means these, and consent by `Selector` cannot be read. Before
+    /// one is taken off the list, delete what is in it.
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
+    namespaces: Vec<String>,
     /// An endpoint that `CloudAccounts` may name besides the vendors' own, as `https://host:port`; may be given often.
     /// Plain `http://` is possible and only fit for a simulator on the same machine.
     #[arg(long = "allowed-endpoint", value_name = "ORIGIN")]
@@ -80,6 +90,9 @@ pub struct RunArguments {
     /// After so long without a word from its holder the lease is free; the holder stops acting at two thirds of it.
     #[arg(long, default_value = "15s", value_parser = duration)]
     lease_duration: Duration,
+    /// Where to serve `/metrics`, `/livez` and `/readyz`, as `0.0.0.0:8080`; without it they are not served.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// What is logged, as `info` or `info,imageshare_operator=debug`.
     #[arg(long, default_value = "info", env = "IMAGESHARE_LOG")]
     log: String,
@@ -109,6 +122,9 @@ pub enum RunError {
     /// The cloud's client cannot be built.
     #[error("the clouds' client: {0}")]
     Transport(#[from] TransportUnusable),
+    /// Metrics and health cannot be served.
+    #[error("--listen: {0}")]
+    Listen(std::io::Error),
     /// Signals cannot be listened to.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -195,6 +211,8 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let clock = Arc::new(SystemClock);
     let (leading, leadership) = arguments.leadership(&client, &clock);
     let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?.behind(leading.gate.clone());
+    let metrics = Metrics::default();
+    let edge = edge.told_to(Arc::new(metrics.clone()));
     let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
     let settings = arguments.settings();
     let (stores, writers) = watching::stores();
@@ -212,11 +230,24 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         stores,
         clock,
         memories: Memories::default(),
+        stopwatches: Stopwatches::default(),
+        metrics: metrics.clone(),
         transfers: Transfers::default(),
+        scope: Scope::of(&arguments.namespaces),
+        filled: CancellationToken::new(),
         leading,
         settings,
     });
     let stop = stop_on_signal()?;
+    if let Some(at) = arguments.listen {
+        let registry = Arc::new(metrics.registry(Arc::new(context.stores.clone())));
+        serve(at, Told { registry, ready: context.filled.clone() }).await.map_err(RunError::Listen)?;
+    }
+    let leads = context.leading.begun.clone();
+    tokio::spawn(async move {
+        leads.cancelled().await;
+        metrics.leads(true);
+    });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
     let mut acting = Box::pin(watching::run(context, writers, stop));
     let Some(mut leadership) = leadership else {

@@ -99,6 +99,8 @@ pub enum Reason {
     DuplicateImage,
     /// The cloud does not know the image in this account and region.
     ImageNotFound,
+    /// Consent by labels of namespaces, which an operator that acts in some namespaces only cannot read.
+    SelectorNeedsClusterScope,
     /// The image belongs to somebody else.
     ImageNotOwned,
     /// The image can never be shared as it is.

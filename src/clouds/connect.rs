@@ -1,18 +1,21 @@
 //! Makes clients. What all of them share (connections, call budgets, the clock) is built once for the process.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::Cloud;
 use super::alibaba::{AlibabaCloud, Credentials};
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
 use super::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
+use super::fault::Fault;
 use super::gate::Gate;
 use super::huawei::{self, HuaweiCloud};
+use super::observed::{CallObserver, Observed, Unobserved};
 use super::openstack::{self, Interface, OpenStackCloud};
 use super::transport::{Transport, TransportSettings, TransportUnusable};
+use super::{Cloud, Lane};
 use crate::domain::identifiers::{PartyId, RegionId};
-use crate::domain::provider::Site;
+use crate::domain::provider::{Provider, Site};
 
 /// What every client of the process shares; cheap to clone.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub struct Edge {
     pub clock: Arc<dyn Clock>,
     /// Makes the number used once of each signature.
     pub nonce: fn() -> String,
+    /// Counts calls.
+    pub observer: Arc<dyn CallObserver>,
 }
 
 impl Edge {
@@ -39,6 +44,7 @@ impl Edge {
             budgets: Arc::new(Budgets::new(budgets)),
             clock,
             nonce: random_nonce,
+            observer: Arc::new(Unobserved),
         })
     }
 
@@ -46,6 +52,30 @@ impl Edge {
     #[must_use]
     pub fn behind(self, gate: Gate) -> Self {
         Self { transport: self.transport.behind(gate), ..self }
+    }
+
+    /// The same, with every call told to `observer`.
+    #[must_use]
+    pub fn told_to(self, observer: Arc<dyn CallObserver>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Waits until the budget of an account in a region allows another call, as far as the lane may wait.
+    pub(super) async fn take_turn(
+        &self,
+        provider: Provider,
+        account: &str,
+        region: &str,
+        lane: Lane,
+    ) -> Result<(), Fault> {
+        let begun = Instant::now();
+        let turn = self.budgets.take(account, region, lane).await;
+        self.observer.waited(provider, begun.elapsed());
+        turn
+    }
+
+    fn observed<C: Cloud + 'static>(&self, cloud: C, provider: Provider) -> Arc<dyn Cloud> {
+        Arc::new(Observed::new(cloud, provider, Arc::clone(&self.observer)))
     }
 }
 
@@ -62,7 +92,7 @@ pub struct AlibabaAccess {
 
 /// A client of one Alibaba Cloud account; nothing is sent yet.
 pub fn alibaba(access: AlibabaAccess, shared: &Edge) -> Arc<dyn Cloud> {
-    Arc::new(AlibabaCloud::new(access, shared))
+    shared.observed(AlibabaCloud::new(access, shared), Provider::Alibaba)
 }
 
 /// What it takes to call one Huawei Cloud account.
@@ -83,7 +113,7 @@ pub struct HuaweiAccess {
 
 /// A client of one Huawei Cloud account; nothing is sent yet.
 pub fn huawei(access: HuaweiAccess, shared: &Edge) -> Arc<dyn Cloud> {
-    Arc::new(HuaweiCloud::new(access, shared))
+    shared.observed(HuaweiCloud::new(access, shared), Provider::Huawei)
 }
 
 /// What it takes to call one project of one `OpenStack` cloud.
@@ -103,7 +133,7 @@ pub struct OpenStackAccess {
 
 /// A client of one project of one `OpenStack` cloud; nothing is sent yet.
 pub fn openstack(access: OpenStackAccess, shared: &Edge) -> Arc<dyn Cloud> {
-    Arc::new(OpenStackCloud::new(access, shared))
+    shared.observed(OpenStackCloud::new(access, shared), Provider::OpenStack)
 }
 
 #[cfg(test)]

@@ -151,6 +151,25 @@ pub enum Recovery {
 }
 
 impl Fault {
+    /// What it is called in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "Throttled",
+            Self::BudgetSpent { .. } => "BudgetSpent",
+            Self::NotLeading => "NotLeading",
+            Self::Unavailable => "Unavailable",
+            Self::TimedOut { .. } => "TimedOut",
+            Self::Unauthenticated { .. } => "Unauthenticated",
+            Self::ClockSkew => "ClockSkew",
+            Self::Forbidden { .. } => "Forbidden",
+            Self::QuotaExceeded { .. } => "QuotaExceeded",
+            Self::NotFound(_) => "NotFound",
+            Self::Conflict(_) => "Conflict",
+            Self::Refused { .. } => "Refused",
+            Self::Unintelligible => "Unintelligible",
+        }
+    }
+
     /// What to do next. Exhaustive on purpose: a new fault must say what it asks for.
     pub fn recovery(&self) -> Recovery {
         match self {

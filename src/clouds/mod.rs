@@ -11,6 +11,7 @@ pub mod endpoint_rule;
 pub mod fault;
 pub mod gate;
 pub mod huawei;
+pub mod observed;
 pub mod openstack;
 pub mod signing;
 pub mod transport;

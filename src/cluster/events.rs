@@ -19,6 +19,14 @@ pub enum Occurrence {
     Revoked,
     /// Recipients nobody here asked for were found.
     UnmanagedFound,
+    /// Recipients had lost the image without us.
+    DriftFound,
+    /// The image has no room for everybody.
+    RecipientLimit,
+    /// The object is being deleted, and something keeps it.
+    DeletionBlocked,
+    /// The cloud does not take the account's credentials.
+    CredentialsRejected,
     /// The image was deleted at the cloud.
     ImageDeleted,
     /// Somebody offers this account an image.
@@ -40,13 +48,14 @@ pub enum Occurrence {
 impl Occurrence {
     fn action(self) -> &'static str {
         match self {
-            Self::Granted => "Grant",
+            Self::Granted | Self::RecipientLimit => "Grant",
             Self::Adopted => "Adopt",
             Self::Revoked => "Revoke",
-            Self::UnmanagedFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
+            Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
+            Self::CredentialsRejected => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
-            Self::ImageDeleted => "Delete",
+            Self::ImageDeleted | Self::DeletionBlocked => "Delete",
             Self::CopyStarted | Self::Replicated | Self::CopyFailed => "Copy",
         }
     }
@@ -60,9 +69,15 @@ impl Occurrence {
             | Self::Rejected
             | Self::CopyStarted
             | Self::Replicated => EventType::Normal,
-            Self::Revoked | Self::UnmanagedFound | Self::ImageDeleted | Self::RevokedByOwner | Self::CopyFailed => {
-                EventType::Warning
-            }
+            Self::Revoked
+            | Self::UnmanagedFound
+            | Self::DriftFound
+            | Self::RecipientLimit
+            | Self::DeletionBlocked
+            | Self::CredentialsRejected
+            | Self::ImageDeleted
+            | Self::RevokedByOwner
+            | Self::CopyFailed => EventType::Warning,
         }
     }
 }

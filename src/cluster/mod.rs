@@ -1,12 +1,14 @@
-//! The edge towards Kubernetes: guarded reading, status, finalizers, events and credentials. Knows `api`; knows nothing of
+//! The edge towards Kubernetes: watching, guarded reading, status, finalizers, events and credentials. Knows `api`; knows nothing of
 //! clouds or of planning.
 
+pub mod changes;
 pub mod credentials;
 pub mod deletion;
 pub mod events;
 pub mod finalizers;
 pub mod guard;
 pub mod lease;
+pub mod scope;
 pub mod status;
 
 use std::time::Duration;

@@ -8,8 +8,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
+use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
+use super::counting::Stopwatches;
 use super::image_replica::Transfers;
 use super::index::Index;
 use super::leadership::Leading;
@@ -17,8 +19,10 @@ use super::memory::Memories;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::clouds::clock::Clock;
 use crate::cluster::guard::Guarded;
+use crate::cluster::scope::Scope;
 use crate::planning::schedule::{Gathering, Pace};
 use crate::planning::sharing::Timing;
+use crate::telemetry::metrics::Metrics;
 
 /// How long things take and are given; all of it can be set at the start.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +82,16 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// What is known of each image between passes; lost at a restart without harm.
     pub memories: Memories,
+    /// How long shares have been waited for.
+    pub stopwatches: Stopwatches,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Content on its way between clouds.
     pub transfers: Transfers,
+    /// Where it acts.
+    pub scope: Scope,
+    /// Cancelled when every cache has been filled once.
+    pub filled: CancellationToken,
     /// Whether this process leads.
     pub leading: Leading,
     /// How long things take.

@@ -3,6 +3,7 @@
 
 pub mod acceptance;
 pub mod access;
+mod census;
 mod clients;
 pub mod cloud_account;
 pub mod cloud_image;
@@ -10,6 +11,7 @@ mod concerns;
 pub mod connections;
 pub mod context;
 pub mod convert;
+pub mod counting;
 pub mod execute;
 pub mod image_replica;
 pub mod image_share;
@@ -20,6 +22,52 @@ pub mod memory;
 mod rhythm;
 mod status_writer;
 pub mod watching;
+
+/// How a look at one object ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing was due.
+    Idle,
+    /// All is as wished.
+    Settled,
+    /// Something is waited for.
+    Waiting,
+    /// A person must act.
+    Blocked,
+    /// It is tried again.
+    Retrying,
+    /// The object has gone.
+    Gone,
+    /// The look broke off.
+    Failed,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Settled => "settled",
+            Self::Waiting => "waiting",
+            Self::Blocked => "blocked",
+            Self::Retrying => "retrying",
+            Self::Gone => "gone",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a look at one object came to.
+#[derive(Debug)]
+pub struct Look {
+    outcome: Outcome,
+    next: kube::runtime::controller::Action,
+}
+
+impl Look {
+    fn new(outcome: Outcome, next: kube::runtime::controller::Action) -> Self {
+        Self { outcome, next }
+    }
+}
 
 /// Why a reconcile could not be finished. It is tried again.
 #[derive(Debug, thiserror::Error)]

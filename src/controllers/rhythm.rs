@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::context::Context;
 use super::memory::{Due, Inputs};
+use super::{Look, Outcome};
 use crate::cluster::{ClusterError, finalizers};
 use crate::planning::schedule::{Verdict, pause};
 
@@ -26,13 +27,13 @@ pub(super) enum Passed {
 
 /// What comes before any pass over an object: it is the newest that is known, and carries our finalizer. `Some` with what to
 /// do instead of a pass.
-pub(super) async fn enter<K>(ctx: &Context, object: &K) -> Result<Option<Action>, ClusterError>
+pub(super) async fn enter<K>(ctx: &Context, object: &K) -> Result<Option<Look>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let uid = object.uid().unwrap_or_default();
     if ctx.memories.is_stale(&uid, &object.resource_version().unwrap_or_default()) {
-        return Ok(Some(Action::requeue(SOON)));
+        return Ok(Some(Look::new(Outcome::Idle, Action::requeue(SOON))));
     }
     if finalizers::is_held(object) {
         return Ok(None);
@@ -42,13 +43,13 @@ where
     } else {
         finalizers::hold(&ctx.client, object).await?;
     }
-    Ok(Some(Action::await_change()))
+    Ok(Some(Look::new(Outcome::Idle, Action::await_change())))
 }
 
 /// Whether a pass is due: `Err` with what to do instead, `Ok` with whether somebody changed something.
-pub(super) fn due(ctx: &Context, uid: &str, inputs: &Inputs) -> Result<bool, Action> {
+pub(super) fn due(ctx: &Context, uid: &str, inputs: &Inputs) -> Result<bool, Look> {
     match ctx.memories.due(uid, inputs, ctx.settings.gathering, ctx.clock.now()) {
-        Due::In(time) => Err(Action::requeue(time)),
+        Due::In(time) => Err(Look::new(Outcome::Idle, Action::requeue(time))),
         Due::Changed => Ok(true),
         Due::Time => Ok(false),
     }
@@ -60,34 +61,41 @@ pub(super) fn after<K: Resource>(
     object: &K,
     inputs: Inputs,
     passed: Result<Passed, ClusterError>,
-) -> Action {
+) -> Look {
     let uid = object.uid().unwrap_or_default();
     match passed {
         Ok(Passed::Gone) => {
             ctx.memories.forget(&uid);
-            Action::await_change()
+            Look::new(Outcome::Gone, Action::await_change())
         }
         Ok(Passed::LookAgain(verdict)) => next_look(ctx, &uid, inputs, &verdict),
         Err(error) if error.is_conflict() => {
             ctx.memories.overtaken(&uid, &object.resource_version().unwrap_or_default());
-            Action::requeue(SOON)
+            Look::new(Outcome::Retrying, Action::requeue(SOON))
         }
         // Each try looks at the cloud too: while the API server is away, the tries grow rare.
         Err(error) => {
             tracing::warn!(object.name = %object.name_any(), %error, "the pass broke off and is tried again");
             let failures = ctx.memories.broke_off(&uid);
             let verdict = Verdict::Retrying { not_before: None };
-            Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now()))
+            let wait = pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now());
+            Look::new(Outcome::Failed, Action::requeue(wait))
         }
     }
 }
 
-fn next_look(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Verdict) -> Action {
+fn next_look(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Verdict) -> Look {
     let failures = ctx.memories.passed(uid, inputs, matches!(verdict, Verdict::Retrying { .. }));
     let now = ctx.clock.now();
     let wait = pause(verdict, ctx.settings.pace, failures, ctx.chance(), now);
     ctx.memories.look_at(uid, moment_after(now, wait));
-    Action::requeue(wait)
+    let outcome = match verdict {
+        Verdict::Settled => Outcome::Settled,
+        Verdict::Waiting(_) => Outcome::Waiting,
+        Verdict::Blocked => Outcome::Blocked,
+        Verdict::Retrying { .. } => Outcome::Retrying,
+    };
+    Look::new(outcome, Action::requeue(wait))
 }
 
 /// When a wait that a budget asks for is over, spread so that those who wait for it do not come back together.

@@ -1,40 +1,40 @@
 //! The watches and the controllers they drive: one of each per kind, each watch feeding a cache. Whom a change concerns is
 //! told in `concerns`. Objects lose their managed fields before they are cached.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
-use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-use super::ReconcileError;
 use super::concerns::{Bells, bells, send_all};
 use super::context::{Context, Stores};
+use super::counting::Waiting;
 use super::index::Index;
-use super::{acceptance, cloud_account, cloud_image, image_replica, image_share};
+use super::{Look, Outcome, ReconcileError, acceptance, cloud_account, cloud_image, image_replica, image_share};
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
+use crate::cluster::changes::{WatchBackoff, changes, watch};
 use crate::cluster::guard::Guarded;
 use crate::planning::schedule::{Verdict, pause};
 
 /// Reconciles of one kind that run at the same time. Two cloud accounts never wait for each other below it; the calls of
 /// one account are paced by its budget.
 const CONCURRENCY: u16 = 64;
-
-/// The longest pause between two tries to watch. An API server that comes back costs up to four of them: the last try that
-/// found nobody, one before it serves our kinds, a watch from a version it knows no more, and a list before it is filled.
-const LONGEST_WATCH_PAUSE: Duration = Duration::from_secs(4);
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -85,21 +85,15 @@ pub fn stores() -> (Stores, Writers) {
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (bells, told) = bells();
-    let client = &ctx.client;
-    let filled: [CancellationToken; 7] = std::array::from_fn(|_| CancellationToken::new());
-    let [f1, f2, f3, f4, f5, f6, f7] = filled.clone();
-    let accounts = watch(client, (writers.accounts, f1), &bells.accounts, bells.hear(&stores, Bells::account));
-    let images = watch(client, (writers.images, f2), &bells.images, bells.hear(&stores, Bells::image));
-    let shares = watch(client, (writers.shares, f3), &bells.shares, bells.hear(&stores, Bells::share));
-    let hear = bells.hear(&stores, Bells::acceptance);
-    let acceptances = watch(client, (writers.acceptances, f4), &bells.acceptances, hear);
-    let replicas = watch(client, (writers.replicas, f7), &bells.replicas, bells.hear(&stores, Bells::replica));
-    let (unheard, _) = unbounded_channel();
-    let hear = bells.hear(&stores, Bells::shared_image);
-    let shared_images = watch(client, (writers.shared_images, f5), &unheard, hear);
-    let (unheard, _) = unbounded_channel();
-    let namespaces = watch(client, (writers.namespaces, f6), &unheard, bells.hear(&stores, Bells::namespace));
-    let ready = all_filled(filled, ctx.leading.begun.clone());
+    let mut watches = Watches { ctx: &ctx, bells: &bells, filled: Vec::new() };
+    let accounts = watches.of(writers.accounts, Some(&bells.accounts), Bells::account);
+    let images = watches.of(writers.images, Some(&bells.images), Bells::image);
+    let shares = watches.of(writers.shares, Some(&bells.shares), Bells::share);
+    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), Bells::acceptance);
+    let replicas = watches.of(writers.replicas, Some(&bells.replicas), Bells::replica);
+    let shared_images = watches.of(writers.shared_images, None, Bells::shared_image);
+    let namespaces = watches.of_namespaces(writers.namespaces);
+    let ready = watches.all_filled();
     tokio::join!(
         control(&ctx, stores.accounts, accounts, told.accounts, cloud_account::reconcile, ready.clone(), &stop),
         control(&ctx, stores.images, images, told.images, cloud_image::reconcile, ready.clone(), &stop),
@@ -119,25 +113,62 @@ async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: 
     }
 }
 
-/// One watch: fills its cache and calls `concern` with each object that came, changed or went (`true`), always after the
-/// cache knows. A list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is
-/// told, to its own controller (`tell`) too, and what is missing in it is told as gone. The first time, this is when the
-/// cache is said to be filled.
-fn watch<K>(
-    client: &Client,
-    (writer, filled): (Writer<K>, CancellationToken),
-    tell: &UnboundedSender<ObjectRef<K>>,
-    concern: impl Fn(&K, bool) + Send + 'static,
-) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let changes = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).backoff(WatchBackoff::default());
-    let store = writer.as_reader();
-    let tell = tell.clone();
-    let mut former = Vec::new();
-    reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()))
-        .inspect_ok(move |event| match event {
+/// What the watches are begun with.
+struct Watches<'a> {
+    ctx: &'a Context,
+    bells: &'a Bells,
+    /// Cancelled when a cache has been filled once; one for each.
+    filled: Vec<CancellationToken>,
+}
+
+impl Watches<'_> {
+    /// The watch of one kind, where the operator acts.
+    fn of<K>(
+        &mut self,
+        writer: Writer<K>,
+        tell: Option<&UnboundedSender<ObjectRef<K>>>,
+        concern: fn(&Bells, &Stores, &K, bool),
+    ) -> BoxStream<'static, Result<K, watcher::Error>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+        K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader());
+        self.fill(changes, writer, tell, concern)
+    }
+
+    /// The watch of namespaces' labels, which belong to the whole cluster.
+    fn of_namespaces(
+        &mut self,
+        writer: Writer<PartialObjectMeta<Namespace>>,
+    ) -> BoxStream<'static, Result<PartialObjectMeta<Namespace>, watcher::Error>> {
+        if !self.ctx.scope.sees_namespaces() {
+            return futures::stream::pending().boxed();
+        }
+        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, Bells::namespace)
+    }
+
+    /// Fills a cache and calls `concern` with each object that came, changed or went (`true`), always after the cache
+    /// knows. A list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is
+    /// told, to its own controller (`tell`) too, and what is missing in it is told as gone. The first time, this is when
+    /// the cache is said to be filled.
+    fn fill<K>(
+        &mut self,
+        changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
+        writer: Writer<K>,
+        tell: Option<&UnboundedSender<ObjectRef<K>>>,
+        concern: fn(&Bells, &Stores, &K, bool),
+    ) -> BoxStream<'static, Result<K, watcher::Error>>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let filled = CancellationToken::new();
+        self.filled.push(filled.clone());
+        let (store, tell) = (writer.as_reader(), tell.cloned());
+        let concern = self.bells.hear(&self.ctx.stores, concern);
+        let mut former = Vec::new();
+        let told = reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()));
+        told.inspect_ok(move |event| match event {
             watcher::Event::Apply(object) => concern(object, false),
             watcher::Event::Delete(object) => concern(object, true),
             watcher::Event::Init => former = store.state(),
@@ -147,29 +178,29 @@ where
                 former.drain(..).filter(gone).for_each(|object| concern(&object, true));
                 for object in store.state() {
                     concern(&object, false);
-                    send_all(&tell, [ObjectRef::from_obj(object.as_ref())]);
+                    if let Some(tell) = &tell {
+                        send_all(tell, [ObjectRef::from_obj(object.as_ref())]);
+                    }
                 }
                 filled.cancel();
             }
         })
         .applied_objects()
-}
-
-/// Pauses between tries while the API server is away: kube's own, cut so that everything is back within 30 s of its return.
-#[derive(Default)]
-struct WatchBackoff(watcher::DefaultBackoff);
-
-impl Iterator for WatchBackoff {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0.next().map(|pause| pause.min(LONGEST_WATCH_PAUSE))
+        .boxed()
     }
-}
 
-impl Backoff for WatchBackoff {
-    fn reset(&mut self) {
-        self.0.reset();
+    /// Nothing may act before every cache that chooses credentials or wishes has been filled once, and before this process
+    /// leads: one that waits to lead has its caches filled when its turn comes. A cache's own `wait_until_ready` wakes only
+    /// whoever asked last, and its controller asks too: the others would wait for ever.
+    fn all_filled(self) -> impl Future<Output = ()> + Clone + Send + use<> {
+        let filled = futures::future::join_all(self.filled.into_iter().map(CancellationToken::cancelled_owned));
+        let (all, leading) = (self.ctx.filled.clone(), self.ctx.leading.begun.clone());
+        let ready = async move {
+            filled.await;
+            all.cancel();
+            leading.cancelled().await;
+        };
+        ready.shared()
     }
 }
 
@@ -185,21 +216,12 @@ impl Failures {
         *failures
     }
 
-    fn end(&self, uid: &str) {
+    fn end_if(&self, ended: bool, uid: &str) {
+        if !ended {
+            return;
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
-}
-
-/// Nothing may act before every cache that chooses credentials or wishes has been filled once, and before this process leads:
-/// one that waits to lead has its caches filled when its turn comes. A cache's own
-/// `wait_until_ready` wakes only whoever asked last, and its controller asks too: the others would wait for ever.
-fn all_filled(
-    filled: [CancellationToken; 7],
-    leading: CancellationToken,
-) -> impl Future<Output = ()> + Clone + Send + use<> {
-    use futures::FutureExt;
-    let all = filled.into_iter().chain([leading]).map(CancellationToken::cancelled_owned);
-    futures::future::join_all(all).map(|_| ()).shared()
 }
 
 async fn control<K, F>(
@@ -212,12 +234,15 @@ async fn control<K, F>(
     stop: &CancellationToken,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    F: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
+    F: Future<Output = Result<Look, ReconcileError>> + Send + 'static,
 {
     let stop = stop.clone();
     let failures = Arc::new(Failures::default());
     let failed = Arc::clone(&failures);
-    let told = futures::stream::poll_fn(move |task| told.poll_recv(task));
+    let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
+    let (seen, heard, gone) = (Arc::clone(&waiting), Arc::clone(&waiting), Arc::clone(&waiting));
+    let objects = objects.inspect_ok(move |object| seen.told(ObjectRef::from_obj(object)));
+    let told = futures::stream::poll_fn(move |task| told.poll_recv(task)).inspect(move |one| heard.told(one.clone()));
     Controller::for_stream(objects, store)
         .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(WatchBackoff::default())
@@ -225,14 +250,19 @@ async fn control<K, F>(
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(
             move |object, ctx| {
-                let (ready, failures) = (ready.clone(), Arc::clone(&failures));
-                async move {
+                let (ready, failures, waiting) = (ready.clone(), Arc::clone(&failures), Arc::clone(&waiting));
+                let span = span_of(object.as_ref());
+                let look = async move {
                     ready.await;
-                    let uid = object.uid().unwrap_or_default();
-                    let action = reconcile(object, ctx).await?;
-                    failures.end(&uid);
-                    Ok::<_, ReconcileError>(action)
-                }
+                    waiting.looked_at(&ObjectRef::from_obj(object.as_ref()));
+                    let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
+                    let look = reconcile(object, Arc::clone(&ctx)).await;
+                    let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
+                    ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
+                    failures.end_if(look.is_ok(), &uid);
+                    Ok::<_, ReconcileError>(look?.next)
+                };
+                look.instrument(span)
             },
             move |object, error, ctx| {
                 tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
@@ -242,6 +272,31 @@ async fn control<K, F>(
             },
             Arc::clone(ctx),
         )
-        .for_each(|_| futures::future::ready(()))
+        .for_each(move |looked| {
+            if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = looked {
+                let name = ObjectRef::new(&object.name);
+                gone.looked_at(&object.namespace.map_or(name.clone(), |namespace| name.within(&namespace)));
+            }
+            futures::future::ready(())
+        })
         .await;
+}
+
+/// The kind's name, for people and metrics.
+fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
+    match K::kind(&()) {
+        Cow::Borrowed(kind) => kind,
+        Cow::Owned(_) => "",
+    }
+}
+
+/// Everything logged during one look says which object it was about.
+fn span_of<K: Resource<DynamicType = ()>>(object: &K) -> tracing::Span {
+    tracing::info_span!(
+        "look",
+        object.kind = kind_of::<K>(),
+        object.namespace = object.namespace().unwrap_or_default(),
+        object.name = object.name_any(),
+        object.generation = object.meta().generation
+    )
 }

@@ -19,6 +19,8 @@ pub enum Reference<'a> {
     Unresolved,
     /// It could not be looked at.
     Unknown,
+    /// It admits namespaces by their labels, which this operator has no right to read.
+    BeyondScope,
     /// It is there.
     Found(&'a CloudImage),
 }
@@ -30,6 +32,13 @@ pub struct Projection {
     pub status: ImageShareStatus,
     /// The conditions.
     pub decisions: Vec<Decision>,
+}
+
+impl Projection {
+    /// Whether a condition of this kind was decided so.
+    pub fn says(&self, kind: &str, truth: Truth) -> bool {
+        self.decisions.iter().any(|decision| decision.kind == kind && decision.truth == truth)
+    }
 }
 
 struct Readiness {
@@ -50,7 +59,7 @@ impl Readiness {
 pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> Projection {
     let status = match reference {
         Reference::Found(image) => image.status.as_ref(),
-        Reference::Unresolved | Reference::Unknown => None,
+        Reference::Unresolved | Reference::Unknown | Reference::BeyondScope => None,
     };
     let waiting = waiting(share, status);
     let answers = answers(share, status);
@@ -174,6 +183,15 @@ fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRec
         }
         Reference::Unknown => {
             return Readiness::new(Truth::Unknown, Reason::Pending, "the CloudImage could not be looked at yet", false);
+        }
+        Reference::BeyondScope => {
+            return Readiness::new(
+                Truth::Unknown,
+                Reason::SelectorNeedsClusterScope,
+                "the CloudImage admits namespaces by a selector, and this operator may not read their labels: nothing is \
+                 granted or revoked; let the owner set shareableFrom to All or Same, or run the operator for the whole cluster",
+                true,
+            );
         }
         Reference::Found(image) => image,
     };

@@ -17,9 +17,9 @@ fn crowd(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{:032x}", 0xc0_ffee_0000 + n)).collect()
 }
 
-/// Glance takes one member a call, and here it has one thread.
+/// Glance takes one member a call, and here it has one thread: on a busy machine this takes minutes.
 async fn until_shared(place: &Player, summary: &str) -> Result<Value> {
-    eventually(Duration::from_secs(120), &format!("team to be shared with {summary}"), async || {
+    eventually(Duration::from_secs(300), &format!("team to be shared with {summary}"), async || {
         let share = place.get::<ImageShare>("team").await?;
         ensure!(share["status"]["summary"] == summary, "{}", share["status"]["summary"]);
         Ok(Some(share))

@@ -79,6 +79,7 @@ async fn the_cloud_image_of_a_copy_is_written_once_and_never_again(cloud: Cloud)
     ensure!(edited["spec"]["deletionPolicy"] == "Retain", "{edited}");
 
     // Deleted, it stays so, and the copy stays as well.
+    party.place.edit::<ImageReplica>("near", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
     party.place.delete::<CloudImage>("near").await?;
     party.place.gone::<CloudImage>("near").await?;
     party.place.looked::<ImageReplica>("near").await?;
@@ -89,6 +90,7 @@ async fn the_cloud_image_of_a_copy_is_written_once_and_never_again(cloud: Cloud)
     // Nor does it follow that somebody else's of that name is the replica's to delete.
     party.name_image("near", &copy).await?;
     party.place.ready::<CloudImage>("near").await?;
+    party.place.edit::<ImageReplica>("near", json!({"spec": {"deletionPolicy": "Delete"}})).await?;
     party.place.delete::<ImageReplica>("near").await?;
     party.place.gone::<ImageReplica>("near").await?;
     let theirs = party.place.get::<CloudImage>("near").await?;

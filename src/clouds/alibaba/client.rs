@@ -23,6 +23,7 @@ use crate::clouds::transport::{Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
 use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::provider::Provider;
 
 /// Accounts one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops those beyond it without
 /// an error (API page of the call).
@@ -62,7 +63,7 @@ impl AlibabaCloud {
     async fn call(&self, operation: Operation, place: Place<'_>, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
         let url = url_of(place, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
         let budget_account = format!("alibaba/{}", self.account);
-        self.edge.budgets.take(&budget_account, &place.budget_key(), lane).await?;
+        self.edge.take_turn(Provider::Alibaba, &budget_account, &place.budget_key(), lane).await?;
         // Signed only now: the wait for a token may have been long, and the date must be fresh.
         let request = self
             .signed(operation, url, &query)

@@ -19,7 +19,7 @@ use crate::clouds::fault::{Missing, Refusal};
 use crate::clouds::signing::canonical_query;
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{Fault, Lane};
-use crate::domain::provider::Site;
+use crate::domain::provider::{Provider, Site};
 
 /// Signed calls under way at a time. The vendor locks a key after 5 wrong signatures in a row (API gateway FAQ), and a key
 /// that went bad is refused for every call under way: these, and the one that tries it anew, must be fewer.
@@ -138,7 +138,7 @@ impl Caller {
     async fn send(&self, call: &Call<'_>, proof: Proof<'_>, lane: Lane) -> Result<Answer, Fault> {
         let url = url_of(call.place, self.site, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
         let region = call.place.budget_key();
-        self.edge.budgets.take(&self.account, &region, lane).await?;
+        self.edge.take_turn(Provider::Huawei, &self.account, &region, lane).await?;
         let _turn = match proof {
             Proof::Key { .. } => Some(self.turn_to_sign().await?),
             Proof::Token(_) | Proof::None => None,

@@ -28,6 +28,7 @@ use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKi
 use crate::domain::image::{
     Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility,
 };
+use crate::domain::provider::Provider;
 
 /// Images asked for in one page. Glance allows 1,000, but a row may have many properties, and answers are bounded.
 const PAGE_SIZE: &str = "200";
@@ -129,7 +130,8 @@ impl OpenStackCloud {
 
     /// Waits until the account's budget allows another call, as far as the lane may wait.
     async fn take_turn(&self, region: &RegionId, lane: Lane) -> Result<(), Fault> {
-        self.edge.budgets.take(self.keystone.budget_account(), region.as_str(), lane).await
+        let account = self.keystone.budget_account();
+        self.edge.take_turn(Provider::OpenStack, account, region.as_str(), lane).await
     }
 
     fn request(token: &Token, region: &RegionId, question: &Question<'_>) -> Result<Request, Fault> {

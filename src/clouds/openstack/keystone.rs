@@ -16,6 +16,7 @@ use crate::clouds::fault::Missing;
 use crate::clouds::transport::{Request, sensitive};
 use crate::clouds::{Fault, Lane};
 use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::provider::Provider;
 
 /// Budget and hints of Keystone are kept apart from those of the regions.
 const BUDGET_KEY: &str = "keystone/v3";
@@ -117,7 +118,7 @@ impl Keystone {
             _ => {}
         }
         // Not a renewal: how long one waits for a call's turn says nothing about the next one.
-        self.edge.budgets.take(&self.account, BUDGET_KEY, lane).await?;
+        self.edge.take_turn(Provider::OpenStack, &self.account, BUDGET_KEY, lane).await?;
         let number = before.max(self.renewals.load(Ordering::SeqCst)) + 1;
         let brought = self.ask(number).await;
         self.renewals.store(number, Ordering::SeqCst);

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::ReconcileError;
 use super::context::Context;
 use super::rhythm;
+use super::{Look, Outcome, ReconcileError};
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
 use crate::cluster::finalizers;
@@ -22,10 +22,10 @@ use observe::observe_desired;
 pub async fn reconcile(
     guarded: Arc<Guarded<SharedImageAcceptance>>,
     ctx: Arc<Context>,
-) -> Result<Action, ReconcileError> {
+) -> Result<Look, ReconcileError> {
     let Some(acceptance) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "a SharedImageAcceptance cannot be read and is left alone");
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     };
     if let Some(instead) = rhythm::enter(&ctx, acceptance).await? {
         return Ok(instead);
@@ -33,7 +33,7 @@ pub async fn reconcile(
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
         finalizers::release(&ctx.client, acceptance).await?;
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
     let uid = acceptance.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, acceptance);

@@ -10,15 +10,16 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::ReconcileError;
 use super::connections::Connection;
 use super::context::Context;
 use super::convert::requested_at;
 use super::image_replica::accounts_named;
+use super::{Look, Outcome, ReconcileError};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
 use crate::clouds::fault::Recovery;
+use crate::cluster::events::{Occurrence, publish};
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
@@ -29,32 +30,32 @@ use inventory::Listing;
 const SOON: Duration = Duration::from_millis(200);
 
 /// One look at one account.
-pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
     let Some(account) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "a CloudAccount cannot be read and is left alone");
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     };
     match look(account, &ctx).await {
-        Ok(action) => Ok(action),
-        Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
+        Ok(look) => Ok(look),
+        Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn look(account: &CloudAccount, ctx: &Context) -> Result<Action, ClusterError> {
+async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterError> {
     let leaving = account.metadata.deletion_timestamp.is_some();
     if !finalizers::is_held(account) {
         if !leaving {
             finalizers::hold(&ctx.client, account).await?;
         }
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
     let users = if leaving { users(account, ctx) } else { Vec::new() };
     if leaving && users.is_empty() {
         finalizers::release(&ctx.client, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
         ctx.memories.forget(&account.uid().unwrap_or_default());
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }
     let old = account.status.clone().unwrap_or_default();
     let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
@@ -70,8 +71,18 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Action, ClusterEr
     if account.status.as_ref() != Some(&status) {
         apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
     }
+    let rejected = connection.err().filter(|trouble| trouble.reason == Reason::CredentialsRejected);
+    let was = find(&old.conditions, READY).is_some_and(|ready| ready.reason == "CredentialsRejected");
+    if let Some(trouble) = rejected.filter(|_| !was) {
+        publish(&ctx.recorder, account, Occurrence::CredentialsRejected, trouble.message.clone()).await;
+    }
     let wait = pause(connection.err(), ctx);
-    Ok(Action::requeue(listing.next_look.map_or(wait, |next| next.min(wait))))
+    let outcome = match connection.err().map(|trouble| trouble.recovery) {
+        None => Outcome::Settled,
+        Some(Recovery::Blocked) => Outcome::Blocked,
+        Some(Recovery::Retry { .. }) => Outcome::Retrying,
+    };
+    Ok(Look::new(outcome, Action::requeue(listing.next_look.map_or(wait, |next| next.min(wait)))))
 }
 
 /// What was told of the inventory when it was last listed, where it was not listed now.

@@ -2,6 +2,7 @@
 //! properties of an image at the cloud. Only this controller changes who has an image.
 
 mod observe;
+mod occurrences;
 mod pass;
 mod report;
 
@@ -10,18 +11,18 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::ReconcileError;
 use super::context::Context;
 use super::rhythm;
+use super::{Look, Outcome, ReconcileError};
 use crate::api::CloudImage;
 use crate::cluster::guard::Guarded;
 use observe::observe_desired;
 
 /// One look at one image.
-pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
     let Some(image) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "a CloudImage cannot be read and is left alone");
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     };
     if let Some(instead) = rhythm::enter(&ctx, image).await? {
         return Ok(instead);

@@ -158,14 +158,16 @@ pub(super) async fn list_shares_afresh(
     version: &str,
 ) -> Result<(Vec<Share>, Vec<String>), ClusterError> {
     let images: Api<Guarded<CloudImage>> = Api::namespaced(ctx.client.clone(), &image.namespace().unwrap_or_default());
-    let shares: Api<Guarded<ImageShare>> = Api::all(ctx.client.clone());
     let name = image.name_any();
     let selector = ListParams::default().fields(&format!("spec.imageRef.name={name}"));
     // One after the other: the image is the last thing read before a call.
-    let listed = within_deadline(shares.list(&selector)).await?;
+    let mut listed = Vec::new();
+    for shares in ctx.scope.apis::<Guarded<ImageShare>>(&ctx.client) {
+        listed.extend(within_deadline(shares.list(&selector)).await?);
+    }
     let current = within_deadline(images.get_metadata(&name)).await?;
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);
     }
-    Ok(shares_of(image, listed.items.iter(), &ctx.stores))
+    Ok(shares_of(image, listed.iter(), &ctx.stores))
 }

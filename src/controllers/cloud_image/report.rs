@@ -2,10 +2,11 @@
 //! conditions hold is a plain function of what was seen.
 
 use super::observe::Desired;
+use super::occurrences::{WHAT_BREAKS, found_amiss, occurrences};
 use super::pass::blockers;
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, VisibilityChange};
-use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
+use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::{Occurrence, publish};
@@ -14,7 +15,7 @@ use crate::controllers::convert::{owner, requested_at};
 use crate::controllers::rhythm::Passed;
 use crate::controllers::status_writer::StatusWriter;
 use crate::domain::identifiers::Recipient;
-use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, Visibility};
+use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
 use crate::planning::deletion::{held_by_shares, held_by_unreadable};
 use crate::planning::ledger::Ledger;
@@ -22,10 +23,6 @@ use crate::planning::schedule::Verdict;
 use crate::planning::sharing::Plan;
 use crate::planning::trouble::{PRIVATE, Trouble, name_some};
 use jiff::Timestamp;
-
-/// What breaks on the other side, told with every end of access.
-const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
-                           and no new servers can be made";
 
 /// What a pass found.
 pub(super) struct Report {
@@ -204,8 +201,12 @@ impl<'a> Reporter<'a> {
         let now = self.ctx.clock.now();
         let obstacle = report.obstacle().or_else(|| report.hidden(self.image.spec.visibility_change));
         let status = self.status(&report, obstacle.as_ref(), blockers, held.as_ref(), now);
+        let blocked = self.newly_blocked(&status);
         self.status.write_if_new(status).await?;
         self.tell(&before, &report.ledger).await;
+        if let Some(why) = blocked {
+            publish(&self.ctx.recorder, self.image, Occurrence::DeletionBlocked, why).await;
+        }
         Ok(Passed::LookAgain(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
     }
 
@@ -262,7 +263,23 @@ impl<'a> Reporter<'a> {
         jiff::SignedDuration::try_from(self.ctx.settings.pace.drift).unwrap_or(jiff::SignedDuration::MAX)
     }
 
+    /// What keeps an object that is being deleted, if that was not told before.
+    fn newly_blocked(&self, new: &CloudImageStatus) -> Option<String> {
+        self.image.metadata.deletion_timestamp.as_ref()?;
+        let kept = |status: &CloudImageStatus| {
+            find(&status.conditions, DELETABLE).filter(|condition| condition.status == "False").cloned()
+        };
+        let why = kept(new)?;
+        let old = self.status.written();
+        let told =
+            old.observed_generation == new.observed_generation && kept(old).is_some_and(|old| old.reason == why.reason);
+        (!told).then_some(why.message)
+    }
+
     async fn tell(&self, before: &Ledger, after: &Ledger) {
+        for (drift, recipients) in found_amiss(before, self.intended.as_ref(), after) {
+            self.ctx.metrics.drifted(drift, recipients);
+        }
         for (what, note) in occurrences(before, self.intended.as_ref(), after) {
             publish(&self.ctx.recorder, self.image, what, note).await;
         }
@@ -300,67 +317,4 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>
         decisions.push(decide(RECONCILING, Truth::True, reason, "grants are being changed or looked at again"));
     }
     decisions
-}
-
-/// What happened between two ledgers, for people. `intended`: the ledger before the calls, where there were any.
-fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> Vec<(Occurrence, String)> {
-    let had =
-        |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
-    let now_granted: Vec<&Recipient> = after
-        .grants
-        .iter()
-        .filter(|(recipient, entry)| entry.state == GrantState::Granted && !had(recipient, GrantState::Granted))
-        .map(|(recipient, _)| recipient)
-        .collect();
-    let asked_for =
-        |r: &Recipient| intended.and_then(|l| l.grants.get(r)).is_some_and(|e| matches!(e.state, GrantState::Intended));
-    let adopted = |r: &&Recipient| !before.grants.contains_key(*r) && !asked_for(r);
-    let (adopted, granted): (Vec<&Recipient>, Vec<&Recipient>) = now_granted.into_iter().partition(adopted);
-    let revoked: Vec<&Recipient> = before
-        .grants
-        .iter()
-        .filter(|(recipient, entry)| {
-            let was_ours = !matches!(entry.state, GrantState::Retained) && entry.refusal.is_none();
-            was_ours && !after.grants.contains_key(*recipient)
-        })
-        .map(|(recipient, _)| recipient)
-        .collect();
-    let foreign: Vec<&Recipient> = after.unmanaged.keys().filter(|r| !before.unmanaged.contains_key(*r)).collect();
-    let answered = |answer: Answer| -> Vec<&Recipient> {
-        let said = |entries: &Ledger, recipient: &Recipient| entries.grants.get(recipient).and_then(|e| e.answer);
-        let newly = |recipient: &&Recipient| {
-            said(after, recipient) == Some(answer) && said(before, recipient) == Some(Answer::Pending)
-        };
-        after.grants.keys().filter(newly).collect()
-    };
-    let mut told = Vec::new();
-    let mut tell = |what, recipients: &[&Recipient], text: String| {
-        if !recipients.is_empty() {
-            told.push((what, text));
-        }
-    };
-    tell(
-        Occurrence::Granted,
-        &granted,
-        format!("shared the image with {}: data on it is theirs now", name_some(&granted)),
-    );
-    tell(
-        Occurrence::Adopted,
-        &adopted,
-        format!("already shared, revoked with its ImageShare from now on: {}", name_some(&adopted)),
-    );
-    let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
-    tell(Occurrence::Accepted, &accepted, format!("accepted the image: {}", name_some(&accepted)));
-    tell(
-        Occurrence::Rejected,
-        &rejected,
-        format!("rejected the image, which stays shared with them: {}", name_some(&rejected)),
-    );
-    tell(Occurrence::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
-    tell(
-        Occurrence::UnmanagedFound,
-        &foreign,
-        format!("the image is shared with recipients no ImageShare names: {}", name_some(&foreign)),
-    );
-    told
 }

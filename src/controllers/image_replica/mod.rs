@@ -11,9 +11,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::ReconcileError;
 use super::context::Context;
 use super::rhythm;
+use super::{Look, Outcome, ReconcileError};
 use crate::api::ImageReplica;
 use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
@@ -22,10 +22,10 @@ use observe::observe_desired;
 pub use transfers::Transfers;
 
 /// One look at one copy.
-pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
     let Some(replica) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "an ImageReplica cannot be read and is left alone");
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     };
     let uid = replica.uid().unwrap_or_default();
     if let Some(instead) = rhythm::enter(&ctx, replica).await? {

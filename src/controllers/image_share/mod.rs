@@ -7,12 +7,12 @@ use std::time::Duration;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
-use super::ReconcileError;
 use super::access::image_of;
 use super::context::Context;
 use super::convert::consent;
+use super::{Look, Outcome, ReconcileError};
 use crate::api::cloud_image::CloudImage;
-use crate::api::conditions::conditions;
+use crate::api::conditions::{READY, STALLED, Truth, conditions};
 use crate::api::image_share::ImageShare;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
@@ -24,29 +24,34 @@ use crate::planning::projection::{Projection, Reference, project};
 const SOON: Duration = Duration::from_millis(200);
 
 /// One look at one share.
-pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
     let Some(share) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "an ImageShare cannot be read; what it holds stays");
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     };
     match look(share, &ctx).await {
-        Ok(action) => Ok(action),
-        Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
+        Ok(look) => Ok(look),
+        Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn look(share: &ImageShare, ctx: &Context) -> Result<Action, ClusterError> {
+async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
     let leaving = share.metadata.deletion_timestamp.is_some();
     if !finalizers::is_held(share) {
         if !leaving {
             finalizers::hold(&ctx.client, share).await?;
         }
-        return Ok(Action::await_change());
+        return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
-    if leaving && is_released(share, ctx).await? {
-        finalizers::release(&ctx.client, share).await?;
-        return Ok(Action::await_change());
+    let uid = share.uid().unwrap_or_default();
+    if leaving {
+        ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
+        if is_released(share, ctx).await? {
+            finalizers::release(&ctx.client, share).await?;
+            ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
+            return Ok(Look::new(Outcome::Gone, Action::await_change()));
+        }
     }
     let now = ctx.clock.now();
     let (namespace, name) = image_key(share);
@@ -54,13 +59,40 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Action, ClusterError>
     let admitted = image.as_ref().map(|image| consent(image, &share.namespace().unwrap_or_default(), &ctx.stores));
     let reference = match (&image, admitted) {
         (Some(image), Some(Consent::Given)) => Reference::Found(image),
+        (Some(_), Some(Consent::Unknown)) if !ctx.scope.sees_namespaces() => Reference::BeyondScope,
         (Some(_), Some(Consent::Unknown)) => Reference::Unknown,
         _ => Reference::Unresolved,
     };
-    report(share, ctx, project(share, reference, now), now).await?;
+    let projection = project(share, reference, now);
+    if !leaving {
+        time(ctx, share, &projection);
+    }
+    let outcome = outcome_of(&projection);
+    report(share, ctx, projection, now).await?;
     let expiry = share.spec.expiration_time.as_ref().filter(|end| end.0 > now);
     let wait = expiry.map(|end| end.0.duration_since(now).unsigned_abs() + Duration::from_millis(10));
-    Ok(Action::requeue(wait.map_or(ctx.settings.pace.drift, |wait| wait.min(ctx.settings.pace.drift))))
+    let wait = wait.map_or(ctx.settings.pace.drift, |wait| wait.min(ctx.settings.pace.drift));
+    Ok(Look::new(outcome, Action::requeue(wait)))
+}
+
+/// Times how long the share's wishes take.
+fn time(ctx: &Context, share: &ImageShare, projection: &Projection) {
+    let uid = share.uid().unwrap_or_default();
+    if projection.says(READY, Truth::True) {
+        ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.granted(time));
+    } else {
+        ctx.stopwatches.begin(&uid, share.metadata.generation, false);
+    }
+}
+
+fn outcome_of(projection: &Projection) -> Outcome {
+    if projection.says(STALLED, Truth::True) {
+        Outcome::Blocked
+    } else if projection.says(READY, Truth::True) {
+        Outcome::Settled
+    } else {
+        Outcome::Waiting
+    }
 }
 
 fn image_key(share: &ImageShare) -> (String, String) {
@@ -69,9 +101,13 @@ fn image_key(share: &ImageShare) -> (String, String) {
 }
 
 /// Whether no grant of this share is left unended, as the API server says and not the cache. The `CloudImage` lists a
-/// share before it calls the cloud for it and strikes it off only once its grants were read as absent.
+/// share before it calls the cloud for it and strikes it off only once its grants were read as absent. One that is in a
+/// namespace where this operator does not act serves no share of ours.
 async fn is_released(share: &ImageShare, ctx: &Context) -> Result<bool, ClusterError> {
     let (namespace, name) = image_key(share);
+    if !ctx.scope.holds(&namespace) {
+        return Ok(true);
+    }
     let images: Api<CloudImage> = Api::namespaced(ctx.client.clone(), &namespace);
     let uid = share.uid().unwrap_or_default();
     let image = within_deadline(images.get_opt(&name)).await?;

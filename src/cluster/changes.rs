@@ -1,0 +1,192 @@
+//! What changes of one kind, as one stream, however many namespaces are watched for it.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::mem;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::Store;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::scope::Scope;
+
+type Change<K> = Result<Event<K>, watcher::Error>;
+
+/// The longest pause between two tries to watch. An API server that comes back costs up to four of them: the last try that
+/// found nobody, one before it serves our kinds, a watch from a version it knows no more, and a list before it is filled.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// All changes of a kind within `scope`, for the cache that `cache` reads. Lists come as wholes: one at the start, when every
+/// namespace has been listed, and one whenever a watch had to begin anew.
+pub fn changes<K>(client: &Client, scope: &Scope, cache: Store<K>) -> BoxStream<'static, Change<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match scope {
+        Scope::Cluster => watch(Api::all(client.clone())),
+        Scope::Namespaces(names) => {
+            let one = |name: &String| {
+                let name = name.clone();
+                watch(Api::namespaced(client.clone(), &name)).map(move |change| (name.clone(), change)).boxed()
+            };
+            let mut lists =
+                Lists { first: names.iter().map(|name| (name.clone(), None)).collect(), begun: HashMap::new(), cache };
+            let all = stream::select_all(names.iter().map(one));
+            all.flat_map(move |(namespace, change)| stream::iter(lists.pass_on(&namespace, change))).boxed()
+        }
+    }
+}
+
+/// All changes of a kind that has no namespaces, or of one namespace.
+pub fn watch<K>(api: Api<K>) -> BoxStream<'static, Change<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    watcher(api, watcher::Config::default()).backoff(WatchBackoff::default()).boxed()
+}
+
+/// The lists of several namespaces, on their way to be one.
+struct Lists<K: Resource<DynamicType = ()> + 'static> {
+    /// What each namespace listed first; empty once all have, and then nothing is held back any more.
+    first: HashMap<String, Option<Vec<K>>>,
+    /// What a namespace has listed so far, while it lists.
+    begun: HashMap<String, Vec<K>>,
+    /// What was passed on.
+    cache: Store<K>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone> Lists<K> {
+    /// What to pass on after the watch of a namespace told something.
+    fn pass_on(&mut self, namespace: &str, change: Change<K>) -> Vec<Change<K>> {
+        match change {
+            Ok(Event::Init) => drop(self.begun.insert(namespace.to_owned(), Vec::new())),
+            Ok(Event::InitApply(object)) => self.begun.entry(namespace.to_owned()).or_default().push(object),
+            Ok(Event::InitDone) => return self.listed(namespace),
+            Ok(change @ (Event::Apply(_) | Event::Delete(_))) => return self.changed(namespace, change),
+            Err(error) => return vec![Err(error)],
+        }
+        Vec::new()
+    }
+
+    fn listed(&mut self, namespace: &str) -> Vec<Change<K>> {
+        let list = self.begun.remove(namespace).unwrap_or_default();
+        if self.first.is_empty() {
+            let others =
+                self.cache.state().into_iter().filter(|object| object.namespace().as_deref() != Some(namespace));
+            return whole(others.map(|object| K::clone(&object)).chain(list));
+        }
+        self.first.insert(namespace.to_owned(), Some(list));
+        if self.first.values().any(Option::is_none) {
+            return Vec::new();
+        }
+        whole(mem::take(&mut self.first).into_values().flatten().flatten())
+    }
+
+    fn changed(&mut self, namespace: &str, change: Event<K>) -> Vec<Change<K>> {
+        let Some(held_back) = self.first.get_mut(namespace) else { return vec![Ok(change)] };
+        let list = held_back.get_or_insert_default();
+        match change {
+            Event::Apply(object) => {
+                list.retain(|old| old.name_any() != object.name_any());
+                list.push(object);
+            }
+            Event::Delete(object) => list.retain(|old| old.name_any() != object.name_any()),
+            Event::Init | Event::InitApply(_) | Event::InitDone => {}
+        }
+        Vec::new()
+    }
+}
+
+fn whole<K>(objects: impl Iterator<Item = K>) -> Vec<Change<K>> {
+    std::iter::once(Event::Init).chain(objects.map(Event::InitApply)).chain([Event::InitDone]).map(Ok).collect()
+}
+
+/// Pauses between tries while the API server is away: kube's own, cut so that everything is back within 30 s of its return.
+#[derive(Default)]
+pub struct WatchBackoff(watcher::DefaultBackoff);
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::ObjectMeta;
+    use kube::runtime::reflector;
+
+    use super::*;
+
+    type Writer = reflector::store::Writer<ConfigMap>;
+
+    fn object(namespace: &str, name: &str) -> ConfigMap {
+        let metadata =
+            ObjectMeta { namespace: Some(namespace.into()), name: Some(name.into()), ..ObjectMeta::default() };
+        ConfigMap { metadata, ..ConfigMap::default() }
+    }
+
+    fn lists() -> (Lists<ConfigMap>, Writer) {
+        let (cache, writer) = reflector::store();
+        let first = ["a", "b"].map(|name| (name.to_owned(), None)).into();
+        (Lists { first, begun: HashMap::new(), cache }, writer)
+    }
+
+    /// Tells what a watch said, and what the cache holds then.
+    fn tell(
+        lists: &mut Lists<ConfigMap>,
+        writer: &mut Writer,
+        namespace: &str,
+        events: Vec<Event<ConfigMap>>,
+    ) -> Vec<String> {
+        for event in events {
+            for passed in lists.pass_on(namespace, Ok(event)) {
+                writer.apply_watcher_event(&passed.unwrap());
+            }
+        }
+        let mut names: Vec<_> =
+            writer.as_reader().state().iter().map(|o| format!("{}/{}", o.namespace().unwrap(), o.name_any())).collect();
+        names.sort();
+        names
+    }
+
+    fn list(namespace: &str, names: &[&str]) -> Vec<Event<ConfigMap>> {
+        let objects = names.iter().map(|name| Event::InitApply(object(namespace, name)));
+        std::iter::once(Event::Init).chain(objects).chain([Event::InitDone]).collect()
+    }
+
+    #[test]
+    fn nothing_is_known_before_every_namespace_is_listed() {
+        let (mut lists, mut writer) = lists();
+        assert!(tell(&mut lists, &mut writer, "a", list("a", &["one", "two"])).is_empty());
+        let late = vec![Event::Apply(object("a", "three")), Event::Delete(object("a", "one"))];
+        assert!(tell(&mut lists, &mut writer, "a", late).is_empty());
+        assert_eq!(tell(&mut lists, &mut writer, "b", list("b", &["one"])), ["a/three", "a/two", "b/one"]);
+    }
+
+    #[test]
+    fn a_namespace_listed_anew_forgets_its_own_and_nothing_of_the_others() {
+        let (mut lists, mut writer) = lists();
+        tell(&mut lists, &mut writer, "a", list("a", &["one", "two"]));
+        tell(&mut lists, &mut writer, "b", list("b", &["one"]));
+        tell(&mut lists, &mut writer, "b", vec![Event::Apply(object("b", "two"))]);
+        assert_eq!(tell(&mut lists, &mut writer, "a", list("a", &[])), ["b/one", "b/two"]);
+        assert_eq!(tell(&mut lists, &mut writer, "b", vec![Event::Delete(object("b", "one"))]), ["b/two"]);
+    }
+}

@@ -1,0 +1,113 @@
+//! What happened to an image between two ledgers, told to people and counted.
+
+use crate::api::cloud_image::GrantState;
+use crate::api::conditions::Reason;
+use crate::cluster::events::Occurrence;
+use crate::domain::identifiers::Recipient;
+use crate::domain::image::Answer;
+use crate::planning::ledger::Ledger;
+use crate::planning::trouble::name_some;
+use crate::telemetry::metrics::Drift;
+
+/// What breaks on the other side, told with every end of access.
+pub(super) const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
+                           and no new servers can be made";
+
+/// What happened between two ledgers, for people. `intended`: the ledger before the calls, where there were any.
+pub(super) fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> Vec<(Occurrence, String)> {
+    let had =
+        |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
+    let now_granted: Vec<&Recipient> = after
+        .grants
+        .iter()
+        .filter(|(recipient, entry)| entry.state == GrantState::Granted && !had(recipient, GrantState::Granted))
+        .map(|(recipient, _)| recipient)
+        .collect();
+    let asked_for =
+        |r: &Recipient| intended.and_then(|l| l.grants.get(r)).is_some_and(|e| matches!(e.state, GrantState::Intended));
+    let adopted = |r: &&Recipient| !before.grants.contains_key(*r) && !asked_for(r);
+    let (adopted, granted): (Vec<&Recipient>, Vec<&Recipient>) = now_granted.into_iter().partition(adopted);
+    let revoked = revoked(before, after);
+    let (foreign, lost) = (strangers(before, after), lost(before, intended));
+    let full = |ledger: &Ledger, recipient: &Recipient| ledger.declined.get(recipient) == Some(&Reason::RecipientLimit);
+    let without_room: Vec<&Recipient> =
+        after.declined.keys().filter(|recipient| full(after, recipient) && !full(before, recipient)).collect();
+    let answered = |answer: Answer| -> Vec<&Recipient> {
+        let said = |entries: &Ledger, recipient: &Recipient| entries.grants.get(recipient).and_then(|e| e.answer);
+        let newly = |recipient: &&Recipient| {
+            said(after, recipient) == Some(answer) && said(before, recipient) == Some(Answer::Pending)
+        };
+        after.grants.keys().filter(newly).collect()
+    };
+    let mut told = Vec::new();
+    let mut tell = |what, recipients: &[&Recipient], text: String| {
+        if !recipients.is_empty() {
+            told.push((what, text));
+        }
+    };
+    tell(
+        Occurrence::Granted,
+        &granted,
+        format!("shared the image with {}: data on it is theirs now", name_some(&granted)),
+    );
+    tell(
+        Occurrence::Adopted,
+        &adopted,
+        format!("already shared, revoked with its ImageShare from now on: {}", name_some(&adopted)),
+    );
+    let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
+    tell(Occurrence::Accepted, &accepted, format!("accepted the image: {}", name_some(&accepted)));
+    tell(
+        Occurrence::Rejected,
+        &rejected,
+        format!("rejected the image, which stays shared with them: {}", name_some(&rejected)),
+    );
+    tell(Occurrence::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
+    tell(
+        Occurrence::UnmanagedFound,
+        &foreign,
+        format!("the image is shared with recipients no ImageShare names: {}", name_some(&foreign)),
+    );
+    tell(
+        Occurrence::DriftFound,
+        &lost,
+        format!("somebody ended access that ImageShares still wish, which is given again: {}", name_some(&lost)),
+    );
+    tell(
+        Occurrence::RecipientLimit,
+        &without_room,
+        format!("the image has as many recipients as it may have; waiting for room: {}", name_some(&without_room)),
+    );
+    told
+}
+
+/// Recipients that were ours and are not any more.
+fn revoked<'a>(before: &'a Ledger, after: &Ledger) -> Vec<&'a Recipient> {
+    let ours = before.grants.iter().filter(|(recipient, entry)| {
+        let was_ours = !matches!(entry.state, GrantState::Retained) && entry.refusal.is_none();
+        was_ours && !after.grants.contains_key(*recipient)
+    });
+    ours.map(|(recipient, _)| recipient).collect()
+}
+
+/// How many recipients were not as they had been left.
+pub(super) fn found_amiss(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> [(Drift, usize); 2] {
+    [(Drift::Missing, lost(before, intended).len()), (Drift::Unmanaged, strangers(before, after).len())]
+}
+
+/// Recipients that had been granted the image, and have to be granted it again.
+fn lost<'a>(before: &Ledger, intended: Option<&'a Ledger>) -> Vec<&'a Recipient> {
+    let again = intended.into_iter().flat_map(|ledger| &ledger.grants);
+    again
+        .filter(|(recipient, entry)| {
+            let had = before.grants.get(*recipient).is_some_and(|entry| entry.state == GrantState::Granted);
+            had && entry.state == GrantState::Intended
+        })
+        .map(|(recipient, _)| recipient)
+        .collect()
+}
+
+/// Recipients nobody here asked for that were not known before.
+fn strangers<'a>(before: &Ledger, after: &'a Ledger) -> Vec<&'a Recipient> {
+    after.unmanaged.keys().filter(|recipient| !before.unmanaged.contains_key(*recipient)).collect()
+}

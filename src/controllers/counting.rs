@@ -1,0 +1,114 @@
+//! What the controllers count: calls, queues, and how long wishes took.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clouds::Fault;
+use crate::clouds::observed::{CallObserver, Question};
+use crate::domain::provider::Provider;
+use crate::telemetry::metrics::Metrics;
+
+fn name_of(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Alibaba => "Alibaba",
+        Provider::Huawei => "Huawei",
+        Provider::OpenStack => "OpenStack",
+    }
+}
+
+impl CallObserver for Metrics {
+    fn asked(&self, provider: Provider, question: Question, fault: Option<&Fault>, took: Duration) {
+        self.called(name_of(provider), format!("{question:?}"), fault.map(Fault::name), took);
+    }
+
+    fn waited(&self, provider: Provider, time: Duration) {
+        self.throttled(name_of(provider), time);
+    }
+}
+
+/// Objects of one kind that were told to be looked at and have not been yet, each once.
+pub(super) struct Waiting<K> {
+    kind: &'static str,
+    metrics: Metrics,
+    objects: Mutex<HashSet<K>>,
+}
+
+impl<K: Hash + Eq> Waiting<K> {
+    pub(super) fn new(kind: &'static str, metrics: Metrics) -> Self {
+        Self { kind, metrics, objects: Mutex::default() }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut HashSet<K>)) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut objects);
+        self.metrics.queued(self.kind, objects.len());
+    }
+
+    pub(super) fn told(&self, object: K) {
+        self.change(|objects| {
+            objects.insert(object);
+        });
+    }
+
+    pub(super) fn looked_at(&self, object: &K) {
+        self.change(|objects| {
+            objects.remove(object);
+        });
+    }
+}
+
+/// How long shares have been waited for, from when their wishes or their end were first seen: by uid.
+#[derive(Default)]
+pub struct Stopwatches(Mutex<HashMap<String, Begun>>);
+
+struct Begun {
+    generation: Option<i64>,
+    leaving: bool,
+    at: Instant,
+}
+
+impl Stopwatches {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Begun>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is wished that is not so yet; the first time counts.
+    pub(super) fn begin(&self, uid: &str, generation: Option<i64>, leaving: bool) {
+        let mut all = self.lock();
+        let same = all.get(uid).is_some_and(|begun| (begun.generation, begun.leaving) == (generation, leaving));
+        if !same {
+            all.insert(uid.to_owned(), Begun { generation, leaving, at: Instant::now() });
+        }
+    }
+
+    /// It is so: how long it took, if it was waited for.
+    pub(super) fn end(&self, uid: &str) -> Option<Duration> {
+        self.lock().remove(uid).map(|begun| begun.at.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_timed_from_its_first_sight_and_once() {
+        let watches = Stopwatches::default();
+        watches.begin("a", Some(1), false);
+        std::thread::sleep(Duration::from_millis(20));
+        watches.begin("a", Some(1), false);
+        assert!(watches.end("a").unwrap() >= Duration::from_millis(20));
+        assert_eq!(watches.end("a"), None);
+    }
+
+    #[test]
+    fn another_wish_is_timed_anew() {
+        let watches = Stopwatches::default();
+        watches.begin("a", Some(1), false);
+        std::thread::sleep(Duration::from_millis(50));
+        watches.begin("a", Some(2), false);
+        assert!(watches.end("a").unwrap() < Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,240 @@
+//! What is counted and measured, in the text format of `OpenMetrics`. What each thing is called is decided here and explained in
+//! `docs/metrics.md`; what there is to count is told by others.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::census::{Census, TakeCensus};
+
+type Name = &'static str;
+type Seconds = Counter<f64, AtomicU64>;
+
+/// Upper ends of the buckets of a look or a call, in seconds: up to the deadline of one call and the longest wait for a turn.
+const SHORT: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+/// The same for the time from a wish to its fulfilment.
+const LONG: [f64; 12] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Look {
+    kind: Name,
+    outcome: Name,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: Name,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    provider: Name,
+    operation: String,
+    fault: Name,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Provider {
+    provider: Name,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct What {
+    what: Name,
+}
+
+/// What an image was found to lack or to have too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drift {
+    /// A recipient that had been granted the image does not have it any more.
+    Missing,
+    /// A recipient nobody asked for has it.
+    Unmanaged,
+}
+
+/// Counters and measures of the process; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    looks: Family<Look, Histogram>,
+    queues: Family<Kind, Gauge>,
+    calls: Family<Call, Counter>,
+    call_times: Family<Provider, Histogram>,
+    throttled: Family<Provider, Seconds>,
+    drift: Family<What, Counter>,
+    grant_latency: Histogram,
+    revoke_latency: Histogram,
+    leader: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let short = || Histogram::new(SHORT);
+        Self {
+            looks: Family::new_with_constructor(short),
+            queues: Family::default(),
+            calls: Family::default(),
+            call_times: Family::new_with_constructor(short),
+            throttled: Family::default(),
+            drift: Family::default(),
+            grant_latency: Histogram::new(LONG),
+            revoke_latency: Histogram::new(LONG),
+            leader: Gauge::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// A look at an object of this kind ended.
+    pub fn looked(&self, kind: Name, outcome: Name, took: Duration) {
+        self.looks.get_or_create(&Look { kind, outcome }).observe(took.as_secs_f64());
+    }
+
+    /// So many objects of this kind wait for a look.
+    pub fn queued(&self, kind: Name, objects: usize) {
+        self.queues.get_or_create(&Kind { kind }).set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// A question to a cloud ended. `fault`: why there is no answer.
+    pub fn called(&self, provider: Name, operation: String, fault: Option<Name>, took: Duration) {
+        self.calls.get_or_create(&Call { provider, operation, fault: fault.unwrap_or("None") }).inc();
+        self.call_times.get_or_create(&Provider { provider }).observe(took.as_secs_f64());
+    }
+
+    /// A call waited for its turn.
+    pub fn throttled(&self, provider: Name, time: Duration) {
+        self.throttled.get_or_create(&Provider { provider }).inc_by(time.as_secs_f64());
+    }
+
+    /// An image was not as it had been left.
+    pub fn drifted(&self, drift: Drift, recipients: usize) {
+        let what = match drift {
+            Drift::Missing => "missing",
+            Drift::Unmanaged => "unmanaged",
+        };
+        self.drift.get_or_create(&What { what }).inc_by(u64::try_from(recipients).unwrap_or(u64::MAX));
+    }
+
+    /// A share's wishes were granted, so long after they were seen.
+    pub fn granted(&self, after: Duration) {
+        self.grant_latency.observe(after.as_secs_f64());
+    }
+
+    /// A share that was deleted is gone, with all access it gave, so long after its deletion was seen.
+    pub fn revoked(&self, after: Duration) {
+        self.revoke_latency.observe(after.as_secs_f64());
+    }
+
+    /// Whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Everything, ready to be served; `census` is taken whenever somebody asks.
+    pub fn registry(&self, census: Arc<dyn TakeCensus>) -> Registry {
+        let mut all = Registry::with_prefix("imageshare");
+        let seconds = || Unit::Seconds;
+        let all_of = &mut all;
+        all_of.register_with_unit("reconcile_duration", "Looks at objects", seconds(), self.looks.clone());
+        all_of.register("queue_depth", "Objects that wait for a look", self.queues.clone());
+        all_of.register("cloud_calls", "Questions to clouds, by how they ended", self.calls.clone());
+        all_of.register_with_unit(
+            "cloud_call_duration",
+            "Questions to clouds, with the wait for their turn",
+            seconds(),
+            self.call_times.clone(),
+        );
+        all_of.register_with_unit(
+            "cloud_throttled",
+            "Time that calls waited for their turn",
+            seconds(),
+            self.throttled.clone(),
+        );
+        all_of.register("drift_found", "Recipients that were not as they had been left", self.drift.clone());
+        let help = "From a share's wishes to their being granted";
+        all_of.register_with_unit("grant_latency", help, seconds(), self.grant_latency.clone());
+        let help = "From a share's deletion to the end of the access it gave";
+        all_of.register_with_unit("revoke_latency", help, seconds(), self.revoke_latency.clone());
+        all_of.register("leader", "Whether this process leads", self.leader.clone());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        all_of.register("build", "The version that runs", build);
+        all.register_collector(Box::new(Counted(census)));
+        all
+    }
+}
+
+/// The text that is served.
+pub fn text(registry: &Registry) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    encode(&mut text, registry)?;
+    Ok(text)
+}
+
+/// The media type of that text.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+struct Counted(Arc<dyn TakeCensus>);
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counted")
+    }
+}
+
+impl Collector for Counted {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Census { objects, grants, images, offers } = self.0.take();
+        let objects = objects.into_iter().map(|(counted, number)| {
+            let labels = [("kind", counted.kind.to_owned()), ("ready", counted.ready), ("reason", counted.reason)];
+            (labels, number)
+        });
+        gauges(&mut to, "objects", "Objects, by what their Ready condition says", objects)?;
+        let states = [
+            ("wanted", grants.wanted),
+            ("granted", grants.granted),
+            ("pending", grants.pending),
+            ("unmanaged", grants.unmanaged),
+        ];
+        let states = states.into_iter().map(|(state, number)| ([("state", state.to_owned())], number));
+        gauges(&mut to, "grants", "Recipients of images, by how far they are", states)?;
+        let of = |image: &super::census::Image| [("namespace", image.namespace.clone()), ("name", image.name.clone())];
+        let used = images.iter().map(|image| (of(image), image.recipients));
+        gauges(&mut to, "image_recipients", "Places that recipients take at an image", used)?;
+        let limits = images.iter().filter_map(|image| Some((of(image), image.limit?)));
+        gauges(&mut to, "image_recipients_limit", "Places that an image has", limits)?;
+        let offers = offers
+            .into_iter()
+            .map(|((namespace, account), number)| ([("namespace", namespace), ("account", account)], number));
+        gauges(&mut to, "offers_pending", "Images that others offer and nobody answered", offers)
+    }
+}
+
+fn gauges<const LABELS: usize>(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    all: impl Iterator<Item = ([(Name, String); LABELS], u64)>,
+) -> Result<(), fmt::Error> {
+    let mut all = all.peekable();
+    if all.peek().is_none() {
+        return Ok(());
+    }
+    let kind = prometheus_client::metrics::MetricType::Gauge;
+    let name = format!("imageshare_{name}");
+    let mut metric = to.encode_descriptor(&name, help, None, kind)?;
+    for (labels, number) in all {
+        let gauge = ConstGauge::new(number);
+        gauge.encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What a running operator tells about itself: that it lives and is ready, and what it counts. Every name that the docs, the
+//! dashboard and the alerts use is one that it really exports.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use imageshare_harness::{ControlPlane, Operator, Simulator, assets, eventually, ports, run};
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
+use serde_json::json;
+use support::{PATIENCE, Player, QUICK, Stage, players_of, start, world};
+use tokio::sync::{Mutex, OnceCell};
+
+/// An operator that serves, and where.
+struct Served {
+    stage: &'static Stage,
+    at: String,
+}
+
+async fn served() -> Result<&'static Served> {
+    static SERVED: OnceCell<Served> = OnceCell::const_new();
+    SERVED
+        .get_or_try_init(async || {
+            let at = format!("127.0.0.1:{}", ports::free()?);
+            let lease = ["--lease", "default/telemetry", "--listen", &at];
+            let stage = start(&world(), &[&QUICK[..], &lease].concat()).await?;
+            Ok(Served { stage: Box::leak(Box::new(stage)), at })
+        })
+        .await
+}
+
+/// Status and text of what is served there.
+async fn ask(at: &str, path: &str) -> Result<(u16, String)> {
+    let answer = reqwest::Client::builder().no_proxy().build()?.get(format!("http://{at}{path}")).send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// Samples by their name with labels, as they are written.
+async fn samples(at: &str) -> Result<BTreeMap<String, f64>> {
+    let (status, text) = ask(at, "/metrics").await?;
+    ensure!(status == 200 && text.ends_with("# EOF\n"), "{status}: {text}");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').context("a sample has a value")?;
+            Ok((name.to_owned(), value.parse()?))
+        })
+        .collect()
+}
+
+async fn until_sample(at: &str, name: &str, judge: impl Fn(f64) -> bool) -> Result<()> {
+    eventually(PATIENCE, name, async || {
+        let all = samples(at).await?;
+        let value = all.get(name).with_context(|| format!("no {name} in {:?}", all.keys().collect::<Vec<_>>()))?;
+        ensure!(judge(*value), "{name} is {value}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_operator_is_ready_once_its_caches_are_filled_and_leads_if_nobody_else_does() -> Result<()> {
+    let at = &served().await?.at;
+    eventually(PATIENCE, "readiness", async || {
+        let ready = ask(at, "/readyz").await?;
+        ensure!(ready == (200, "ok".to_owned()), "{ready:?}");
+        Ok(Some(()))
+    })
+    .await?;
+    ensure!(ask(at, "/livez").await? == (200, "ok".to_owned()));
+    until_sample(at, "imageshare_leader", |leads| leads == 1.0).await
+}
+
+/// It answers that it lives, and not that it is ready, and takes no part.
+#[tokio::test]
+async fn an_operator_without_an_api_server_lives_and_is_not_ready() -> Result<()> {
+    let stage = served().await?.stage;
+    let run = run::folder_of_this_binary()?;
+    let lost = run.join("lost.kubeconfig");
+    let kubeconfig = std::fs::read_to_string(stage.control_plane.kubeconfig_path())?;
+    let nowhere = format!("https://127.0.0.1:{}", ports::free()?);
+    std::fs::write(&lost, kubeconfig.replace(stage.control_plane.url(), &nowhere))?;
+    let at = format!("127.0.0.1:{}", ports::free()?);
+    let _operator = Operator::start(Operator::launch(&lost)?.arguments(["--listen", &at]), &run)?;
+    eventually(PATIENCE, "an answer", async || Ok(ask(&at, "/livez").await.ok())).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (status, why) = ask(&at, "/readyz").await?;
+    ensure!(status == 503 && why.contains("API server"), "{status} {why}");
+    ensure!(samples(&at).await?.get("imageshare_leader") == Some(&1.0), "it is alone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn grants_limits_calls_and_latencies_are_counted() -> Result<()> {
+    let Served { stage, at } = served().await?;
+    let player = Player::with_image_on(stage).await?;
+    let before = samples(at).await?;
+    let count = |all: &BTreeMap<String, f64>, name: &str| all.get(name).copied().unwrap_or_default();
+    player.share("team", [1, 2]).await?;
+    player.ready::<ImageShare>("team").await?;
+    let of = format!("namespace=\"{}\",name=\"golden\"", player.namespace.name());
+    until_sample(at, &format!("imageshare_image_recipients{{{of}}}"), |used| used == 2.0).await?;
+    until_sample(at, &format!("imageshare_image_recipients_limit{{{of}}}"), |limit| limit == 50.0).await?;
+    let granted = "imageshare_grant_latency_seconds_count";
+    until_sample(at, granted, |now| now > count(&before, granted)).await?;
+    let after = samples(at).await?;
+    let calls = "imageshare_cloud_calls_total{provider=\"Alibaba\",operation=\"ChangeRecipients\",fault=\"None\"}";
+    ensure!(count(&after, calls) > count(&before, calls), "{after:?}");
+    for state in ["wanted", "granted"] {
+        let name = format!("imageshare_grants{{state=\"{state}\"}}");
+        ensure!(count(&after, &name) >= 2.0, "{name}: {after:?}");
+    }
+    let shared = "imageshare_objects{kind=\"ImageShare\",ready=\"True\",reason=\"Shared\"}";
+    until_sample(at, shared, |objects| objects >= 1.0).await?;
+
+    let revoked = "imageshare_revoke_latency_seconds_count";
+    player.delete::<ImageShare>("team").await?;
+    player.gone::<ImageShare>("team").await?;
+    until_sample(at, revoked, |now| now > count(&before, revoked)).await?;
+    for kind in ["CloudAccount", "CloudImage", "ImageShare"] {
+        until_sample(at, &format!("imageshare_queue_depth{{kind=\"{kind}\"}}"), |waiting| waiting == 0.0).await?;
+    }
+    Ok(())
+}
+
+/// Taken away behind our back, a grant is given again, counted, and told.
+#[tokio::test]
+async fn drift_is_counted_and_told() -> Result<()> {
+    let Served { stage, at } = served().await?;
+    let player = Player::with_image_on(stage).await?;
+    player.share("team", [1]).await?;
+    player.ready::<ImageShare>("team").await?;
+    player.share_by_hand(1, &[2], &[1]).await?;
+    player.looked::<CloudImage>("golden").await?;
+    player.until_shared_with(1, [1, 2]).await?;
+    until_sample(at, "imageshare_drift_found_total{what=\"missing\"}", |found| found >= 1.0).await?;
+    until_sample(at, "imageshare_drift_found_total{what=\"unmanaged\"}", |found| found >= 1.0).await?;
+    let told = player.event("DriftFound", &player.recipient(1)).await?;
+    ensure!(told.contains("given again"), "{told}");
+    player.event("UnmanagedFound", &player.recipient(2)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_person_should_hear_of_is_an_event() -> Result<()> {
+    let Served { stage, .. } = served().await?;
+    let player = Player::with_image_on(stage).await?;
+    player.edit::<CloudAccount>("golden", json!({"spec": {"limits": {"recipientsPerImage": 1}}})).await?;
+    player.ready::<CloudAccount>("golden").await?;
+    player.share("team", [1, 2]).await?;
+    player.event("RecipientLimit", &player.recipient(2)).await?;
+
+    player.delete::<CloudImage>("golden").await?;
+    player.event("DeletionBlocked", "team").await?;
+    player.delete::<ImageShare>("team").await?;
+    player.gone::<CloudImage>("golden").await?;
+
+    player.secret(&json!({"id": support::key(player.number)["id"], "secret": "wrong"})).await?;
+    player.event("CredentialsRejected", "golden").await?;
+    Ok(())
+}
