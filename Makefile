@@ -1,12 +1,12 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test lint crds demo
+.PHONY: help assets build test lint crds demo image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), Keystone and Glance
+assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), helm, Keystone and Glance
 	@tests/assets/build
 	@tests/openstack/build
 
@@ -27,3 +27,6 @@ crds: ## Write the custom resource definitions, here and into the chart
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)
+
+image: ## Build the container image, with buildah, podman or docker (IMAGE=name:tag)
+	@.ci/image

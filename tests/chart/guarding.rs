@@ -51,8 +51,8 @@ impl Guarded {
             "metadata": {"name": name, "namespace": namespace.name()}});
         self.control_plane.apply(&image.to_string()).await?;
         let share = |name: &str| json!({"uid": name, "namespace": "teams", "name": name, "generation": 1});
-        let shares = if shared { json!([share("first"), share("second")]) } else { json!([]) };
-        let status = json!({"status": {"shares": shares}}).to_string();
+        let served = if shared { json!([share("first"), share("second")]) } else { json!([]) };
+        let status = json!({"status": {"shares": served}}).to_string();
         let patch = ["patch", "cloudimage", name, "-n", namespace.name(), "--subresource=status", "--type=merge", "-p"];
         self.control_plane.kubectl(&[&patch[..], &[&status]].concat()).await.map(drop)
     }
@@ -142,8 +142,8 @@ async fn garbage_collection_takes_what_a_deleted_object_owned() -> Result<()> {
     let uid = guarded.control_plane.kubectl(&[&uid, &here[..]].concat()).await?;
     guarded.image(&namespace, "golden", true).await?;
     let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid.trim()});
-    let owned = json!({"metadata": {"ownerReferences": [owner]}}).to_string();
-    let patch = ["patch", "cloudimage", "golden", "--type=merge", "-p", &owned];
+    let change = json!({"metadata": {"ownerReferences": [owner]}}).to_string();
+    let patch = ["patch", "cloudimage", "golden", "--type=merge", "-p", &change];
     guarded.control_plane.kubectl(&[&patch, &here[..]].concat()).await?;
     guarded.control_plane.kubectl(&[&["delete", "configmap", "owner"], &here[..]].concat()).await?;
     eventually(LIMIT, "the image to be collected", async || {

@@ -1,4 +1,4 @@
-//! A release of the chart in a control plane: the ServiceAccount and the rights it gives the operator, by which the tests'
+//! A release of the chart in a control plane: the `ServiceAccount` and the rights it gives the operator, by which the tests'
 //! operators run. Nothing runs in pods here, so that its Deployment stays out.
 
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ impl Release {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Its ServiceAccount, roles and bindings.
+    /// Its `ServiceAccount`, roles and bindings.
     pub async fn rights(&self) -> Result<String> {
         let watched = format!("watchNamespaces={{{}}}", self.watched.join(","));
         let mut args = vec!["--show-only", "templates/serviceaccount.yaml", "--show-only", "templates/rbac.yaml"];
