@@ -1,7 +1,7 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test lint crds demo
+.PHONY: help assets build test lint crds docs deny sbom demo
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +23,26 @@ lint: ## Check format and lints
 
 crds: ## Write the custom resource definitions
 	$(CARGO) run -- crds crds
+
+docs: build ## Write the reference pages of docs/reference
+	$(or $(CARGO_TARGET_DIR),target)/debug/reference
+
+# Tools of cargo, each built once for each of its versions.
+DENY = target/tools/cargo-deny-0.20.2
+CYCLONEDX = target/tools/cargo-cyclonedx-0.5.9
+
+# Without optimisation: they are built more often than they run.
+target/tools/%:
+	$(CARGO) install --locked --debug --no-track --root $@ --target-dir target/tools/build $(shell echo $* | sed 's/-\([0-9.]*\)$$/@\1/')
+
+deny: $(DENY) ## Check licences, sources and bans of all dependencies
+	$(DENY)/bin/cargo-deny check bans licenses sources
+
+sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) into target/sbom
+	$(CYCLONEDX)/bin/cargo-cyclonedx cyclonedx --manifest-path Cargo.toml --format json --spec-version 1.5 \
+		--override-filename imageshare-operator.cdx
+	@mkdir -p target/sbom && mv imageshare-operator.cdx.json target/sbom/ && rm -f tests/harness/imageshare-operator.cdx.json
+	@echo target/sbom/imageshare-operator.cdx.json
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)

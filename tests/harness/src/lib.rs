@@ -18,6 +18,7 @@ pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod reference;
 pub mod run;
 pub mod simulator;
 pub mod wait;
