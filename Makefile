@@ -6,7 +6,7 @@ CARGO ?= cargo
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), Keystone and Glance
+assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), the GitOps judge, Keystone and Glance
 	@tests/assets/build
 	@tests/openstack/build
 
@@ -27,19 +27,20 @@ crds: ## Write the custom resource definitions
 docs: build ## Write the reference pages of docs/reference
 	$(or $(CARGO_TARGET_DIR),target)/debug/reference
 
-# Tools of cargo, each built once for each of its versions.
-DENY = target/tools/cargo-deny-0.20.2
-CYCLONEDX = target/tools/cargo-cyclonedx-0.5.9
+# Tools of cargo, each built once for each of its versions; without optimisation, since they are built more often than run.
+DENY = target/tools/cargo-deny@0.20.2/bin/cargo-deny
+CYCLONEDX = target/tools/cargo-cyclonedx@0.5.9/bin/cargo-cyclonedx
 
-# Without optimisation: they are built more often than they run.
-target/tools/%:
-	$(CARGO) install --locked --debug --no-track --root $@ --target-dir target/tools/build $(shell echo $* | sed 's/-\([0-9.]*\)$$/@\1/')
+$(DENY) $(CYCLONEDX): crate = $(patsubst target/tools/%/bin/,%,$(dir $@))
+$(DENY) $(CYCLONEDX):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --no-default-features \
+		--root target/tools/$(crate) --target-dir target/tools/build $(crate)
 
 deny: $(DENY) ## Check licences, sources and bans of all dependencies
-	$(DENY)/bin/cargo-deny check bans licenses sources
+	$(DENY) --locked --log-level error check bans licenses sources
 
 sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) into target/sbom
-	$(CYCLONEDX)/bin/cargo-cyclonedx cyclonedx --manifest-path Cargo.toml --format json --spec-version 1.5 \
+	$(CYCLONEDX) cyclonedx --manifest-path Cargo.toml --format json --spec-version 1.5 \
 		--override-filename imageshare-operator.cdx
 	@mkdir -p target/sbom && mv imageshare-operator.cdx.json target/sbom/ && rm -f tests/harness/imageshare-operator.cdx.json
 	@echo target/sbom/imageshare-operator.cdx.json
