@@ -1,12 +1,12 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test lint crds demo image
+.PHONY: help assets build test lint crds docs deny sbom demo image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), helm, Keystone and Glance
+assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), helm, the GitOps judge, Keystone and Glance
 	@tests/assets/build
 	@tests/openstack/build
 
@@ -24,6 +24,27 @@ lint: ## Check format and lints
 crds: ## Write the custom resource definitions, here and into the chart
 	$(CARGO) run -- crds crds
 	cp crds/*.yaml charts/imageshare-operator/files/crds/
+
+docs: build ## Write the reference pages of docs/reference
+	$(or $(CARGO_TARGET_DIR),target)/debug/reference
+
+# Tools of cargo, each built once for each of its versions; without optimisation, since they are built more often than run.
+DENY = target/tools/cargo-deny@0.20.2/bin/cargo-deny
+CYCLONEDX = target/tools/cargo-cyclonedx@0.5.9/bin/cargo-cyclonedx
+
+$(DENY) $(CYCLONEDX): crate = $(patsubst target/tools/%/bin/,%,$(dir $@))
+$(DENY) $(CYCLONEDX):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --no-default-features \
+		--root target/tools/$(crate) --target-dir target/tools/build $(crate)
+
+deny: $(DENY) ## Check licences, sources and bans of all dependencies
+	$(DENY) --locked --log-level error check bans licenses sources
+
+sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) into target/sbom
+	$(CYCLONEDX) cyclonedx --manifest-path Cargo.toml --format json --spec-version 1.5 \
+		--override-filename imageshare-operator.cdx
+	@mkdir -p target/sbom && mv imageshare-operator.cdx.json target/sbom/ && rm -f tests/harness/imageshare-operator.cdx.json
+	@echo target/sbom/imageshare-operator.cdx.json
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)

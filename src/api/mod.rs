@@ -16,7 +16,7 @@ pub mod limits;
 pub mod references;
 pub mod shared_image;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt;
 
 pub use acceptance::SharedImageAcceptance;
@@ -38,13 +38,26 @@ pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at"
 /// Every custom resource definition, in the order a person would read them.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
     vec![
-        CloudAccount::crd(),
-        CloudImage::crd(),
-        ImageShare::crd(),
-        SharedImageAcceptance::crd(),
-        ImageReplica::crd(),
+        unobserved(CloudAccount::crd()),
+        unobserved(CloudImage::crd()),
+        unobserved(ImageShare::crd()),
+        unobserved(SharedImageAcceptance::crd()),
+        unobserved(ImageReplica::crd()),
         SharedImage::crd(),
     ]
+}
+
+/// An object without a status shows one that observed nothing. What reads status by the kstatus rules, as GitOps tools do,
+/// takes an object without any for done.
+fn unobserved(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let properties = schema.and_then(|schema| schema.properties.as_mut());
+        if let Some(status) = properties.and_then(|properties| properties.get_mut("status")) {
+            status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+        }
+    }
+    crd
 }
 
 /// The definitions as files: name and YAML of each. The committed ones under `crds/` are these.

@@ -34,6 +34,14 @@ pub fn helm() -> Result<PathBuf> {
     if helm.is_file() { Ok(helm) } else { bail!("{} is not there: run `make assets`", helm.display()) }
 }
 
+/// What GitOps tools make of objects, as a program that `make assets` builds.
+///
+/// Fails when it has not been built.
+pub fn judge() -> Result<PathBuf> {
+    let judge = workspace().join("target/assets/judge");
+    if judge.is_file() { Ok(judge) } else { bail!("{} is not there: run `make assets`", judge.display()) }
+}
+
 /// A binary of this workspace, found beside the running test or program.
 ///
 /// Fails when it has not been built: cargo builds only a package's own binaries before its tests.

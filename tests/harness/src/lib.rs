@@ -20,6 +20,7 @@ pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod reference;
 pub mod release;
 pub mod run;
 pub mod simulator;

@@ -1,0 +1,134 @@
+//! The documents say what is so: what is generated is up to date, links lead somewhere, policies to paste hold what the
+//! operator calls and nothing else, and every flag is told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args as _;
+use imageshare_harness::{assets, reference};
+use imageshare_operator::operator::RunArguments;
+use serde_json::Value;
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(assets::workspace().join(path)).with_context(|| path.to_owned())
+}
+
+/// The Markdown files of a folder.
+fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut pages: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    Ok(pages)
+}
+
+#[test]
+fn the_reference_is_what_the_definitions_say() -> Result<()> {
+    let written = reference::pages(&assets::workspace().join("crds"))?;
+    for (name, text) in &written {
+        ensure!(read(&format!("docs/reference/{name}"))? == *text, "{name} is old: run `make docs`");
+    }
+    let there = pages(&assets::workspace().join("docs/reference"))?.len();
+    ensure!(there == written.len(), "{there} pages, but {} are written: remove the others", written.len());
+    Ok(())
+}
+
+/// A heading as GitHub makes an anchor of it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+/// The links of a page to files, and to headings in them.
+fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() -> Result<()> {
+    let root = assets::workspace();
+    let mut all = pages(&root.join("docs"))?;
+    all.extend(pages(&root.join("docs/reference"))?);
+    all.push(root.join("README.md"));
+    let mut checked = 0;
+    for page in all {
+        let text = fs::read_to_string(&page)?;
+        for link in links(&text) {
+            let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().context("a folder")?.join(file) };
+            ensure!(target.exists(), "{}: {link} leads nowhere", page.display());
+            if !heading.is_empty() {
+                let headings = fs::read_to_string(&target)?;
+                let found = headings.lines().filter(|line| line.starts_with('#'));
+                let found = found.map(|line| anchor(line.trim_start_matches('#'))).any(|anchor| anchor == heading);
+                ensure!(found, "{}: {link}: no such heading", page.display());
+            }
+            checked += 1;
+        }
+    }
+    ensure!(checked > 30, "only {checked} links were found");
+    Ok(())
+}
+
+/// The actions of the JSON policies on a page.
+fn pasted_actions(page: &str) -> Result<BTreeSet<String>> {
+    let blocks = page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut actions = BTreeSet::new();
+    for block in blocks {
+        let policy: Value = serde_json::from_str(block)?;
+        for statement in policy["Statement"].as_array().context("a policy has statements")? {
+            let listed = statement["Action"].as_array().context("a statement has actions")?;
+            actions.extend(listed.iter().filter_map(|action| action.as_str().map(ToOwned::to_owned)));
+        }
+    }
+    Ok(actions)
+}
+
+/// What the client can call, as its source names it: `Self::X => "X"`, each with the version of the service it belongs to.
+fn called_at_alibaba() -> Result<BTreeSet<String>> {
+    let source = read("src/clouds/alibaba/mod.rs")?;
+    let body =
+        source.split("fn action(").nth(1).and_then(|rest| rest.split("fn version(").next()).context("actions")?;
+    let names = body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let service = |name: &str| if name == "GetCallerIdentity" { "sts" } else { "ecs" };
+    Ok(names.map(|name| format!("{}:{name}", service(name))).collect())
+}
+
+#[test]
+fn the_policy_for_alibaba_cloud_holds_what_is_called_and_nothing_else() -> Result<()> {
+    let (pasted, called) = (pasted_actions(&read("docs/alibaba-cloud.md")?)?, called_at_alibaba()?);
+    ensure!(called.len() > 5, "the source is not understood: {called:?}");
+    ensure!(pasted == called, "pasted {pasted:?}, called {called:?}");
+    Ok(())
+}
+
+/// The rows of a table whose first cell is a flag: the flag, and the row.
+fn rows(page: &str) -> Vec<(String, &str)> {
+    let flags = page.lines().filter(|line| line.starts_with("| `--"));
+    let named = flags.flat_map(|row| {
+        let names = row.split('|').nth(1).unwrap_or_default().split('`').filter(|part| part.starts_with("--"));
+        names.map(move |name| (name.to_owned(), row))
+    });
+    named.collect()
+}
+
+#[test]
+fn every_flag_is_told_with_its_default_and_no_other() -> Result<()> {
+    let page = read("docs/flags.md")?;
+    let told = rows(&page);
+    let command = RunArguments::augment_args(clap::Command::new("run"));
+    let flags: Vec<&clap::Arg> = command.get_arguments().collect();
+    for flag in &flags {
+        let name = format!("--{}", flag.get_long().context("every argument is a flag")?);
+        let (_, row) = told.iter().find(|(told, _)| *told == name).with_context(|| format!("{name} is not told"))?;
+        for default in flag.get_default_values() {
+            let default = format!("`{}`", default.to_string_lossy());
+            ensure!(row.contains(&default), "{name}: the default is {default}: {row}");
+        }
+    }
+    ensure!(told.len() == flags.len(), "{} flags are told, {} there are", told.len(), flags.len());
+    Ok(())
+}
