@@ -2,6 +2,7 @@
 //! dashboard and the alerts use is one that it really exports.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::float_cmp, reason = "what is compared are counts")]
 
 mod support;
 
