@@ -99,17 +99,15 @@ func judge(object *unstructured.Unstructured, script string, flux map[string]*ce
 	return verdict{Kstatus: computed.Status.String(), Argo: health, Flux: judged.Status.String()}, nil
 }
 
-// What Argo CD does: an object on its way out is Progressing without asking; else the script runs with the base, table and
-// string libraries, and its answer must be one of the known words.
+// What Argo CD does: an object on its way out is Progressing without asking; else the script runs with few libraries, and its
+// answer must be one of the known words.
 func argoHealth(object *unstructured.Unstructured, script string) (string, error) {
 	if object.GetDeletionTimestamp() != nil {
 		return "Progressing", nil
 	}
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
-	for name, open := range map[string]lua.LGFunction{
-		lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable, lua.StringLibName: lua.OpenString,
-	} {
+	for name, open := range map[string]lua.LGFunction{lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable} {
 		call := lua.P{Fn: state.NewFunction(open), NRet: 0, Protect: true}
 		if err := state.CallByParam(call, lua.LString(name)); err != nil {
 			return "", err
