@@ -52,9 +52,9 @@
 //! | [`api`] | the kinds, their schema and rules, conditions and reasons |
 //! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, projection, acceptance, replica, inventory, schedule, lease |
 //! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba`, `huawei`, `openstack` |
-//! | [`cluster`] | the edge towards Kubernetes: guarded reads, status, finalizers, events, Secrets |
+//! | [`cluster`] | the edge towards Kubernetes: watches within its scope, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`controllers`] | one folder a kind; the only place that sees both edges |
-//! | [`telemetry`] | logs |
+//! | [`telemetry`] | logs, metrics, health, traces: it is told what to tell |
 //! | [`operator`] | the composition root: arguments, clients, caches, controllers, an orderly stop |
 //! | [`simulator`] | a cloud to try and test against; shares no code with the rest |
 //!

@@ -1,5 +1,6 @@
 //! Traces, where they are built in: each look at an object is a span that arrives where the environment says.
 
+#![cfg(feature = "otlp")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::time::Duration;
