@@ -200,3 +200,42 @@ async fn a_leader_that_is_told_to_stop_hands_over_at_once() -> Result<()> {
     ensure!(stopped.elapsed() < Duration::from_secs(10), "{:?}", stopped.elapsed());
     Ok(())
 }
+
+/// How soon a process that has done nothing yet is gone: a rolling update waits for it.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn one_that_waits_to_lead_ends_at_once_when_told_to_stop() -> Result<()> {
+    let mut pair = Pair::start().await?;
+    // Objects that it would look at.
+    pair.player().await?;
+    let leader = holder(&pair.behind, None).await?;
+    // Until its caches are filled; that they are is of no matter to the promise.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let told = Instant::now();
+    let status = pair.second.stop(PATIENCE).await?;
+    ensure!(status == 0 && told.elapsed() < AT_ONCE, "it ended with {status} after {:?}", told.elapsed());
+    ensure!(holder(&pair.behind, None).await? == leader, "the leader goes on");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_never_reached_the_api_server_ends_at_once_when_told_to_stop() -> Result<()> {
+    let run = run::folder_of_this_binary()?;
+    let kubeconfig = run.join("nobody.kubeconfig");
+    let nobody = format!("http://127.0.0.1:{}", imageshare_harness::ports::free()?);
+    let kubeconfig_of_nobody = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "nobody",
+        "contexts": [{"name": "nobody", "context": {"cluster": "nobody", "user": "nobody"}}],
+        "clusters": [{"name": "nobody", "cluster": {"server": nobody}}],
+        "users": [{"name": "nobody", "user": {"token": "none"}}],
+    });
+    std::fs::write(&kubeconfig, kubeconfig_of_nobody.to_string())?;
+    let mut operator = Operator::start(Operator::launch(&kubeconfig)?, &run)?;
+    eventually(PATIENCE, "the operator to run", async || Ok(operator.process.log().contains("running").then_some(())))
+        .await?;
+    let told = Instant::now();
+    let status = operator.stop(PATIENCE).await?;
+    ensure!(status == 0 && told.elapsed() < AT_ONCE, "it ended with {status} after {:?}", told.elapsed());
+    Ok(())
+}

@@ -81,7 +81,7 @@ pub fn stores() -> (Stores, Writers) {
     (stores, writers)
 }
 
-/// Runs every controller until `stop`; returns when all have finished what they were doing.
+/// Runs every controller until `stop`; returns when all have finished what they were doing, at once if none has begun.
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (bells, told) = bells();
@@ -94,15 +94,40 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let shared_images = watches.of(writers.shared_images, None, Bells::shared_image);
     let namespaces = watches.of_namespaces(writers.namespaces);
     let ready = watches.all_filled();
-    tokio::join!(
-        control(&ctx, stores.accounts, accounts, told.accounts, cloud_account::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.images, images, told.images, cloud_image::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.shares, shares, told.shares, image_share::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.acceptances, acceptances, told.acceptances, acceptance::reconcile, ready.clone(), &stop),
-        control(&ctx, stores.replicas, replicas, told.replicas, image_replica::reconcile, ready, &stop),
-        drain(namespaces, &stop),
-        drain(shared_images, &stop),
-    );
+    let early = told_before(ready.clone(), &stop);
+    let acting = async {
+        tokio::join!(
+            control(&ctx, stores.accounts, accounts, told.accounts, cloud_account::reconcile, ready.clone(), &stop),
+            control(&ctx, stores.images, images, told.images, cloud_image::reconcile, ready.clone(), &stop),
+            control(&ctx, stores.shares, shares, told.shares, image_share::reconcile, ready.clone(), &stop),
+            control(
+                &ctx,
+                stores.acceptances,
+                acceptances,
+                told.acceptances,
+                acceptance::reconcile,
+                ready.clone(),
+                &stop
+            ),
+            control(&ctx, stores.replicas, replicas, told.replicas, image_replica::reconcile, ready, &stop),
+            drain(namespaces, &stop),
+            drain(shared_images, &stop),
+        );
+    };
+    tokio::select! {
+        () = acting => {}
+        () = early => {}
+    }
+}
+
+/// Ends when the process is told to stop before it may act. Nothing has begun then, and looks that wait for their
+/// turn, or for a cache that nobody fills, would keep the process for ever.
+async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) {
+    tokio::select! {
+        biased;
+        () = ready => std::future::pending().await,
+        () = stop.cancelled() => {}
+    }
 }
 
 /// Keeps a cache filled that no controller reconciles.
