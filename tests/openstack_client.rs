@@ -4,6 +4,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use imageshare_harness::openstack::{Call, NewImage, Project, REGION, Settings};
 use imageshare_harness::{OpenStack, run};
@@ -42,7 +43,9 @@ async fn servers() -> &'static OpenStack {
 fn edge() -> Edge {
     let many = NonZeroU32::new(10_000).unwrap();
     let budget = BudgetSettings { per_second: many, burst: many, ..BudgetSettings::default() };
-    Edge::new(TransportSettings::default(), budget, Arc::new(SystemClock)).unwrap()
+    // One thread of Glance's serves all tests at once: how long it takes is not what they are about.
+    let patient = TransportSettings { deadline: Duration::from_secs(60), ..TransportSettings::default() };
+    Edge::new(patient, budget, Arc::new(SystemClock)).unwrap()
 }
 
 fn client_with(project: &Project, credentials: Credentials, openstack: &OpenStack) -> Arc<dyn Cloud> {

@@ -49,7 +49,7 @@ async fn a_copy_that_fails_is_told_removed_and_made_again(cloud: Cloud) -> Resul
 }
 
 async fn a_source_deleted_while_it_is_copied_is_named_and_nothing_is_left(cloud: Cloud) -> Result<()> {
-    let (party, source) = Party::with_image(cloud, json!({"copySeconds": 6})).await?;
+    let (party, source) = Party::with_image(cloud, json!({"copySeconds": 10})).await?;
     party.replicate("far", json!({})).await?;
     party.copying("far").await?;
     party.patch(&source, json!({"delete": true})).await?;
@@ -62,7 +62,7 @@ async fn a_source_deleted_while_it_is_copied_is_named_and_nothing_is_left(cloud:
 }
 
 async fn a_copy_deleted_by_somebody_else_while_it_is_made_is_made_again(cloud: Cloud) -> Result<()> {
-    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 4})).await?;
+    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 8})).await?;
     party.replicate("far", json!({})).await?;
     let first = party.copying("far").await?;
     eventually(PATIENCE, "the copy to show", async || Ok(party.seen(&first.image).await?.map(|_| ()))).await?;

@@ -101,7 +101,7 @@ async fn the_cloud_image_of_a_copy_is_written_once_and_never_again(cloud: Cloud)
 
 /// Killed after it wrote the `CloudImage` and before it noted so, an operator finds one that is just as it would write it.
 async fn what_a_pass_wrote_that_broke_off_is_taken_for_its_own(cloud: Cloud) -> Result<()> {
-    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 3})).await?;
+    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 6})).await?;
     party.replicate_here("near", json!({"deletionPolicy": "Delete"})).await?;
     let copy = party.copying("near").await?;
     party.name_image("near", &copy.image).await?;
@@ -116,7 +116,7 @@ async fn what_a_pass_wrote_that_broke_off_is_taken_for_its_own(cloud: Cloud) -> 
 }
 
 async fn a_name_taken_while_the_copy_is_made_is_told_and_waited_for(cloud: Cloud) -> Result<()> {
-    let (party, source) = Party::with_image(cloud, json!({"copySeconds": 3})).await?;
+    let (party, source) = Party::with_image(cloud, json!({"copySeconds": 6})).await?;
     party.replicate_here("near", json!({})).await?;
     party.copying("near").await?;
     let another = party.image(json!({})).await?;
@@ -131,7 +131,7 @@ async fn a_name_taken_while_the_copy_is_made_is_told_and_waited_for(cloud: Cloud
 }
 
 async fn a_copy_of_a_copy_waits_for_the_first(cloud: Cloud) -> Result<()> {
-    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 3})).await?;
+    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 6})).await?;
     party.replicate("far", json!({"source": {"imageRef": {"name": "near"}}})).await?;
     let waits = party.place.until::<ImageReplica>("far", "False", "SourceNotReady").await?;
     crate::support::says(&waits, "Ready", &["spec.source.imageRef", "near"]);
@@ -174,7 +174,7 @@ async fn progress_grows_and_is_told_with_few_writes(cloud: Cloud) -> Result<()> 
 }
 
 async fn a_suspended_replica_begins_nothing_and_goes_on_with_what_is_under_way(cloud: Cloud) -> Result<()> {
-    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 3})).await?;
+    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 6})).await?;
     party.replicate("far", json!({"suspend": true})).await?;
     let waits = party.refused("far", "Suspended", &["spec.suspend"]).await?;
     ensure!(waits["status"]["copy"] == Value::Null, "{waits}");

@@ -79,7 +79,7 @@ async fn a_cloud_that_is_out_of_order_is_asked_again(cloud: Cloud) -> Result<()>
 
 /// What cannot be seen is not concluded from: the copy goes on.
 async fn looks_that_fail_end_no_copy(cloud: Cloud) -> Result<()> {
-    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 5})).await?;
+    let (party, _) = Party::with_image(cloud, json!({"copySeconds": 8})).await?;
     party.replicate("far", json!({})).await?;
     party.copying("far").await?;
     let look = if cloud == Cloud::Alibaba { "DescribeImages" } else { "ShowJob" };
