@@ -135,15 +135,7 @@ impl OpenStackCloud {
     }
 
     fn request(token: &Token, region: &RegionId, question: &Question<'_>) -> Result<Request, Fault> {
-        let mut url: Url = token.image_service(region)?.clone();
-        url.path_segments_mut()
-            .map_err(|()| Fault::Unintelligible)?
-            .pop_if_empty()
-            .extend(["v2", "images"])
-            .extend(&question.path);
-        if !question.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(question.query);
-        }
+        let url = below(token.image_service(region)?, &question.path, question.query)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(HeaderName::from_static("x-auth-token"), token.value.clone());
@@ -274,6 +266,16 @@ impl OpenStackCloud {
         let via = BTreeMap::from([(Recipient { kind: RecipientKind::Project, id: through.clone() }, Some(answer))]);
         Some(ReceivedImage { image, through, owner, name, kind, state, answer: Some(answer), via })
     }
+}
+
+/// Where a call goes, below the image service: each part of the path is one segment.
+pub(super) fn below(service: &Url, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Fault> {
+    let mut url = service.clone();
+    url.path_segments_mut().map_err(|()| Fault::Unintelligible)?.pop_if_empty().extend(["v2", "images"]).extend(path);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
 }
 
 fn only_projects(recipient: &Recipient) -> Result<(), Fault> {
