@@ -1,7 +1,7 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test lint crds docs deny sbom demo image
+.PHONY: help assets build test fuzz lint crds docs deny sbom demo image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -16,6 +16,14 @@ build: ## Build the operator, the cloud simulator, the harness and the tests
 
 test: assets build ## Run all tests, against real servers
 	$(CARGO) test --workspace
+
+# Cases for each test of hostile input; in the suite there are few.
+CASES ?= 20000
+
+fuzz: ## Try every parser of outside bytes with hostile ones, long (CASES=n for each test)
+	PROPTEST_CASES=$(CASES) $(CARGO) test --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
+	PROPTEST_CASES=$(CASES) HOSTILE_ROUNDS=$$(($(CASES) / 10 + 1)) \
+		$(CARGO) test --test hostile_objects --test hostile_simulator --test hostile_answers
 
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check

@@ -45,6 +45,9 @@ pub enum Fault {
         /// The vendor's code, bounded and plain.
         code: String,
     },
+    /// The cloud's catalogue names an endpoint that this operator was not started to call: nothing was sent there.
+    #[error("the cloud's catalogue names an endpoint that is not allowed")]
+    EndpointNotAllowed,
     /// A limit of the cloud is reached.
     #[error("a limit of the cloud is reached ({quota:?})")]
     QuotaExceeded {
@@ -162,6 +165,7 @@ impl Fault {
             Self::Unauthenticated { .. } => "Unauthenticated",
             Self::ClockSkew => "ClockSkew",
             Self::Forbidden { .. } => "Forbidden",
+            Self::EndpointNotAllowed => "EndpointNotAllowed",
             Self::QuotaExceeded { .. } => "QuotaExceeded",
             Self::NotFound(_) => "NotFound",
             Self::Conflict(_) => "Conflict",
@@ -183,6 +187,7 @@ impl Fault {
             Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
+            | Self::EndpointNotAllowed
             | Self::QuotaExceeded { .. }
             | Self::NotFound(_)
             | Self::Conflict(
@@ -202,6 +207,7 @@ impl Fault {
             | Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
+            | Self::EndpointNotAllowed
             | Self::QuotaExceeded { .. }
             | Self::NotFound(_)
             | Self::Conflict(_)
@@ -229,6 +235,7 @@ impl Fault {
             | Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
+            | Self::EndpointNotAllowed
             | Self::QuotaExceeded { quota: Quota::RecipientsPerImage | Quota::PrivateImages }
             | Self::NotFound(Missing::Image | Missing::Region)
             | Self::Conflict(_)

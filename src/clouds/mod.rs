@@ -10,6 +10,8 @@ pub mod copying;
 pub mod endpoint_rule;
 pub mod fault;
 pub mod gate;
+#[cfg(test)]
+mod hostile;
 pub mod huawei;
 pub mod observed;
 pub mod openstack;

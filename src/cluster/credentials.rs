@@ -72,3 +72,47 @@ pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<K
     let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
     Ok(Keys { secret, version })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::ByteString;
+    use kube::api::ObjectMeta;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn keys(value: Vec<u8>) -> Keys {
+        let metadata = ObjectMeta { name: Some("golden".to_owned()), ..ObjectMeta::default() };
+        let data = Some(BTreeMap::from([("accessKeySecret".to_owned(), ByteString(value))]));
+        Keys { secret: Secret { metadata, data, ..Secret::default() }, version: "u/1".to_owned() }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_secret_holds_only_plain_text_is_found_in_it(
+            value in prop_oneof![vec(any::<u8>(), 0..100), "[ -~]{1,60}\n{0,2}".prop_map(String::into_bytes),
+                (32_u8..127, 1_usize..20_000).prop_map(|(byte, times)| vec![byte; times])],
+        ) {
+            let keys = keys(value.clone());
+            prop_assert!(keys.has("accessKeySecret") && keys.find("accessKeyID").is_none());
+            let shown = format!("{keys:?} {}", keys.demand("accessKeyID").unwrap_err());
+            match keys.demand("accessKeySecret") {
+                Ok(found) => {
+                    let found = found.expose_secret();
+                    prop_assert!((1..=16 * 1024).contains(&found.len()) && value.starts_with(found.as_bytes()));
+                    prop_assert!(value[found.len()..].iter().all(|byte| b"\r\n".contains(byte)));
+                    prop_assert!(found.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
+                    prop_assert!(found.len() < 20 || !shown.contains(found), "{}", shown);
+                }
+                Err(refused) => {
+                    let refused = refused.to_string();
+                    prop_assert_eq!(refused, "Secret \"golden\" has no usable key \"accessKeySecret\"");
+                }
+            }
+        }
+    }
+}

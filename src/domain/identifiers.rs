@@ -79,7 +79,8 @@ identifier!(
 );
 identifier!(
     /// An account, project or organization that an image is shared with or owned by.
-    PartyId, "an account, project or organization id", |t| is_plain(t, b"-_.:/@")
+    /// No dots alone: escaped or not, they are no segment of a path but a way up.
+    PartyId, "an account, project or organization id", |t| t != "." && t != ".." && is_plain(t, b"-_.:/@")
 );
 
 identifier!(
@@ -175,6 +176,9 @@ mod tests {
         {
             assert!(ImageId::parse(bad).is_err(), "{bad:?}");
             assert!(RegionId::parse(bad).is_err() || bad.contains('.'), "{bad:?}");
+        }
+        for dots in [".", ".."] {
+            assert!(PartyId::parse(dots).is_err(), "a member called so would take its segment out of a path");
         }
         assert!(ImageId::parse("m-bp67acfmxazb4p0000").is_ok());
         assert!(RegionId::parse("cn-hangzhou").is_ok());

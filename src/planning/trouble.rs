@@ -62,6 +62,7 @@ pub fn reason_of(fault: &Fault) -> Reason {
         Fault::Unauthenticated { .. } => Reason::CredentialsRejected,
         Fault::ClockSkew => Reason::ClockSkew,
         Fault::Forbidden { .. } => Reason::PermissionDenied,
+        Fault::EndpointNotAllowed => Reason::EndpointNotAllowed,
         Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => Reason::RecipientLimit,
         Fault::QuotaExceeded { quota: Quota::ReceivedImages } => Reason::RecipientFull,
         Fault::QuotaExceeded { quota: Quota::PrivateImages } => Reason::ImageLimit,
@@ -118,6 +119,9 @@ impl From<&Fault> for Trouble {
             Fault::Forbidden { code } => {
                 format!("the credentials may not do this ({code}): grant the account's key the permission")
             }
+            Fault::EndpointNotAllowed => "the cloud's service catalogue names an image service that is not allowed: start \
+                                          the operator with --allowed-endpoint for its address"
+                .to_owned(),
             Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => {
                 "the cloud says that the image has as many recipients as it may have: remove some, or have the limit \
                  raised by the vendor"

@@ -115,7 +115,7 @@ async fn an_image_service_that_is_not_allowed_is_not_called() {
         credentials: password_of(&project),
     };
     let cloud = connect::openstack(access, &edge());
-    let not_allowed = Fault::Forbidden { code: "EndpointNotAllowed".to_owned() };
+    let not_allowed = Fault::EndpointNotAllowed;
     assert_eq!(cloud.regions().await, Err(not_allowed.clone()));
     assert_eq!(cloud.observe_image(&at("x"), Lane::Edit).await, Err(not_allowed));
 }

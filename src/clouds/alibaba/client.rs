@@ -252,6 +252,10 @@ impl Cloud for AlibabaCloud {
             query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
             let body = self.call(Operation::DescribeImages, Place::Region(region), query, lane).await?;
             let page = wire::read_images(&body, &self.account, number)?;
+            // Pages are counted, so that what all of them may hold is bounded by what was asked for.
+            if page.rows.len() > PAGE_SIZE {
+                return Err(Fault::Unintelligible);
+            }
             lane = lane.onwards();
             let last = tally.count(page.total, page.rows.len());
             images.extend(page.rows);

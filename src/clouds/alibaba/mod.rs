@@ -4,6 +4,8 @@
 mod client;
 mod endpoints;
 mod faults;
+#[cfg(test)]
+mod hostile;
 mod sign;
 mod wire;
 

@@ -7,6 +7,8 @@ mod client;
 mod credentials;
 mod endpoints;
 mod faults;
+#[cfg(test)]
+mod hostile;
 mod sign;
 mod tokens;
 mod wire;

@@ -31,7 +31,7 @@ use crate::domain::image::{
 use crate::domain::provider::Provider;
 
 /// Images asked for in one page. Glance allows 1,000, but a row may have many properties, and answers are bounded.
-const PAGE_SIZE: &str = "200";
+const PAGE_SIZE: usize = 200;
 /// Most pages read of each of the three lists of received images.
 const PAGES_MAX: usize = 50;
 /// Most removals of one member: each removes one row.
@@ -135,15 +135,7 @@ impl OpenStackCloud {
     }
 
     fn request(token: &Token, region: &RegionId, question: &Question<'_>) -> Result<Request, Fault> {
-        let mut url: Url = token.image_service(region)?.clone();
-        url.path_segments_mut()
-            .map_err(|()| Fault::Unintelligible)?
-            .pop_if_empty()
-            .extend(["v2", "images"])
-            .extend(&question.path);
-        if !question.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(question.query);
-        }
+        let url = below(token.image_service(region)?, &question.path, question.query)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(HeaderName::from_static("x-auth-token"), token.value.clone());
@@ -241,12 +233,17 @@ impl OpenStackCloud {
         images: &mut BTreeMap<ImageId, ReceivedImage>,
         mut lane: Lane,
     ) -> Result<bool, Fault> {
+        let limit = PAGE_SIZE.to_string();
         let mut marker: Option<ImageId> = None;
         for _ in 0..PAGES_MAX {
-            let mut query = vec![("visibility", "shared"), ("member_status", word), ("limit", PAGE_SIZE)];
+            let mut query = vec![("visibility", "shared"), ("member_status", word), ("limit", limit.as_str())];
             query.extend(marker.as_ref().map(|marker| ("marker", marker.as_str())));
             let body = self.call(region, Question { query: &query, ..Question::read([]) }, lane).await?;
             let page = wire::read_images(&body, &self.project)?;
+            // Pages are counted, so that what all of them may hold is bounded by what was asked for.
+            if page.rows.len() > PAGE_SIZE {
+                return Err(Fault::Unintelligible);
+            }
             let received = |seen: ImageSeen| Some((seen.id.clone(), self.received(seen, answer)?));
             images.extend(page.rows.into_iter().filter_map(received));
             if page.marker.is_none() {
@@ -269,6 +266,16 @@ impl OpenStackCloud {
         let via = BTreeMap::from([(Recipient { kind: RecipientKind::Project, id: through.clone() }, Some(answer))]);
         Some(ReceivedImage { image, through, owner, name, kind, state, answer: Some(answer), via })
     }
+}
+
+/// Where a call goes, below the image service: each part of the path is one segment.
+pub(super) fn below(service: &Url, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Fault> {
+    let mut url = service.clone();
+    url.path_segments_mut().map_err(|()| Fault::Unintelligible)?.pop_if_empty().extend(["v2", "images"]).extend(path);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
 }
 
 fn only_projects(recipient: &Recipient) -> Result<(), Fault> {

@@ -46,7 +46,7 @@ impl Token {
     pub(super) fn regions(&self) -> Result<Vec<RegionId>, Fault> {
         let services = &self.facts.image_services;
         if !services.is_empty() && services.values().all(Result::is_err) {
-            return Err(not_allowed());
+            return Err(Fault::EndpointNotAllowed);
         }
         Ok(services.keys().cloned().collect())
     }
@@ -55,15 +55,10 @@ impl Token {
     pub(super) fn image_service(&self, region: &RegionId) -> Result<&Url, Fault> {
         match self.facts.image_services.get(region) {
             Some(Ok(endpoint)) => Ok(endpoint.url()),
-            Some(Err(_)) => Err(not_allowed()),
+            Some(Err(_)) => Err(Fault::EndpointNotAllowed),
             None => Err(Fault::NotFound(Missing::Region)),
         }
     }
-}
-
-/// The catalogue names an endpoint that the operator's flags do not.
-fn not_allowed() -> Fault {
-    Fault::Forbidden { code: "EndpointNotAllowed".to_owned() }
 }
 
 /// Which token is good enough.

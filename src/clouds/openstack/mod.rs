@@ -4,6 +4,8 @@
 mod client;
 mod credentials;
 mod faults;
+#[cfg(test)]
+mod hostile;
 mod keystone;
 mod wire;
 

@@ -1,5 +1,6 @@
 //! Real servers for the tests and the demo: etcd, kube-apiserver, Keystone, Glance, the cloud simulator and the operator;
-//! and what campaigns of faults need: a proxy between them, the API's history, and an auditor of what truly happened.
+//! and what campaigns of faults need: a proxy between them, the API's history, an auditor of what truly happened, and a
+//! search for secrets that show.
 //!
 //! Each server runs under a keeper (see [`process`]) which ends it when its owner is dropped or dies, so that
 //! a test that panics, or is killed, leaves nothing running. Linux with a POSIX shell is assumed.
@@ -9,6 +10,7 @@ pub mod assets;
 pub mod audit;
 pub mod auditor;
 mod background;
+pub mod canaries;
 pub mod control_plane;
 mod credentials;
 pub mod helm;
@@ -27,6 +29,7 @@ pub mod simulator;
 pub mod wait;
 
 pub use auditor::Auditor;
+pub use canaries::Canaries;
 pub use control_plane::ControlPlane;
 pub use history::History;
 pub use namespace::{Kind, Namespace};

@@ -153,6 +153,10 @@ impl HuaweiCloud {
                 body => body?,
             };
             let page = read_images(&body, project)?;
+            // Pages are counted, so that what all of them may hold is bounded by what was asked for.
+            if page.rows.len() > IMAGES_PER_PAGE {
+                return Err(Fault::Unintelligible);
+            }
             whole &= page.whole;
             for (image, facts) in page.rows {
                 if !here.insert(image.clone()) {

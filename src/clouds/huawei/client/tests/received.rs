@@ -140,6 +140,12 @@ async fn three_lists_of_all_pages_make_the_received_images() {
 }
 
 #[tokio::test]
+async fn a_page_longer_than_was_asked_for_is_not_believed() {
+    let here = Setting::new([rows(0..101)]).await;
+    assert_eq!(here.cloud.list_received(&region(), Lane::Resync).await, Err(Fault::Unintelligible));
+}
+
+#[tokio::test]
 async fn a_list_whose_end_the_vendor_tells_is_not_asked_on() {
     let told = |rows: &[serde_json::Value], next: Option<&str>, count: usize| {
         let info = serde_json::json!({"next_marker": next, "current_count": count});

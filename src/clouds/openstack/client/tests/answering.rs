@@ -110,6 +110,15 @@ async fn an_endless_list_ends_incomplete_and_a_turning_one_fails() {
 }
 
 #[tokio::test]
+async fn a_page_longer_than_was_asked_for_is_not_believed() {
+    let rows: Vec<Value> = (0..=PAGE_SIZE).map(|number| shared(&format!("x{number}"))).collect();
+    let setting = Setting::new([page(&rows, None)]).await;
+    assert_eq!(setting.cloud.list_received(&here().region, Lane::Edit).await, Err(Fault::Unintelligible));
+    let setting = Setting::new([page(&rows[1..], None), empty(), empty()]).await;
+    assert_eq!(setting.cloud.list_received(&here().region, Lane::Edit).await.unwrap().images.len(), PAGE_SIZE);
+}
+
+#[tokio::test]
 async fn a_failing_page_fails_the_whole_list() {
     let setting = Setting::new([empty(), says(503, "")]).await;
     assert_eq!(setting.cloud.list_received(&here().region, Lane::Edit).await, Err(Fault::Unavailable));

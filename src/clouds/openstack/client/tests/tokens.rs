@@ -92,7 +92,7 @@ async fn identity_is_proven_anew_and_regions_come_with_it() {
 async fn no_token_goes_to_an_endpoint_that_is_not_allowed() {
     let setting = Setting::new([]).await;
     let at = |region: &str| ImageRef { region: RegionId::parse(region).unwrap(), ..here() };
-    let not_allowed = Fault::Forbidden { code: "EndpointNotAllowed".to_owned() };
+    let not_allowed = Fault::EndpointNotAllowed;
     assert_eq!(setting.cloud.observe_image(&at("There"), Lane::Edit).await, Err(not_allowed.clone()));
     let unknown = setting.cloud.observe_image(&at("Nowhere"), Lane::Edit).await;
     assert_eq!(unknown, Err(Fault::NotFound(Missing::Region)));
