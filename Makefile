@@ -1,7 +1,7 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test fuzz lint crds docs deny sbom demo image
+.PHONY: help assets build test fuzz lint crds docs deny sbom demo image chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ fuzz: ## Try every parser of outside bytes with hostile ones, long (CASES=n for 
 	PROPTEST_CASES=$(CASES) $(CARGO) test --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
 	PROPTEST_CASES=$(CASES) HOSTILE_ROUNDS=$$(($(CASES) / 10 + 1)) \
 		$(CARGO) test --test hostile_objects --test hostile_simulator --test hostile_answers
+chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md)
+	$(or $(CARGO_TARGET_DIR),target)/debug/chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) \
+		$(if $(OPERATOR),--operator $(OPERATOR))
 
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check

@@ -10,6 +10,7 @@ pub mod assets;
 pub mod audit;
 pub mod auditor;
 mod background;
+pub mod campaign;
 pub mod canaries;
 pub mod control_plane;
 mod credentials;

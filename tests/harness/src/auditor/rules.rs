@@ -27,7 +27,7 @@ enum Claim {
 }
 
 impl Auditor {
-    /// A grant must be in the ledger before, and wished by a live share when the ledger was last written.
+    /// A grant must be in the ledger before, and wished by a live share when the ledger was last written or after.
     pub(super) fn judge_grants(&self, act: &Act, found: &mut Vec<Violation>) {
         if !act.by_an_account() {
             return;
@@ -44,8 +44,10 @@ impl Auditor {
                 found.push(self.violation(Invariant::NoLeak, what, act, recipient));
             }
             let wished = |image: &&Version| {
-                let claims = [Claim::Wished, Claim::Unclear];
-                self.claims(image, recipient, act.asked).any(|(claim, _)| claims.contains(&claim))
+                // The list after the intent may have shown anything written until the call.
+                let lists = self.witnessed.lists(self.witnessed.horizon(image, act.asked), act.asked);
+                let claims = lists.into_iter().flat_map(|list| self.claims_by(image, recipient, list, act.asked));
+                claims.into_iter().any(|(claim, _)| [Claim::Wished, Claim::Unclear].contains(&claim))
             };
             if !ledgers.iter().any(wished) {
                 let what = format!("{recipient} was granted {} though no live share wished it", act.image);
@@ -89,11 +91,13 @@ impl Auditor {
         let foreign = owner.is_some_and(|owner| *owner != act.principal) && !self.copies_what_it_received(act);
         if act.by_an_account() && act.changes() && !act.answers() && foreign {
             let what = format!("{} called {} on the image {} of another account", act.principal, act.action, act.image);
-            found.push(Violation { invariant: Invariant::OwnImagesOnly, what, evidence: vec![act.line()] });
+            let evidence = vec![act.line()];
+            found.push(Violation { invariant: Invariant::OwnImagesOnly, at: act.time, what, evidence });
         }
         if OVER_LIMIT.contains(&act.code.as_str()) {
             let what = format!("more recipients were asked for than {} may have", act.image);
-            found.push(Violation { invariant: Invariant::WithinLimit, what, evidence: vec![act.line()] });
+            let evidence = vec![act.line()];
+            found.push(Violation { invariant: Invariant::WithinLimit, at: act.time, what, evidence });
         }
     }
 
@@ -107,22 +111,61 @@ impl Auditor {
             if !names(share, image) {
                 continue;
             }
-            for recipient in recipients(self.witnessed.as_wished(share)) {
-                // Once another share claimed it while this one was leaving, it was that one's; not if that one was
-                // leaving too, or each would excuse the other.
-                let kept = self.witnessed.while_leaving(share).into_iter().any(|revision| {
-                    let claims = self.claims_by(image, recipient, revision, share.seen_at);
+            let named = recipients(self.witnessed.as_wished(share));
+            for recipient in named.filter(|recipient| self.may_have_been_served(share, life, recipient)) {
+                // Once another share claimed it when this one had ended or was leaving, it was that one's; not if that one
+                // was leaving too, or each would excuse the other.
+                let kept = self.while_ending(life, share).into_iter().any(|(revision, at)| {
+                    let claims = self.claims_by(image, recipient, revision, at);
                     claims.into_iter().any(|(claim, title)| claim > Claim::Leaving && title != self::title(share))
                 });
                 let retained = ledger_state(image, recipient) == Some("Retained");
                 if let Some(act) = self.left_behind(life, share, recipient).filter(|_| !kept && !retained) {
                     let what = format!("{recipient} still has {} though its share left", act.image);
                     let mut violation = self.violation(Invariant::NoLeak, what, act, recipient);
+                    violation.at = share.seen_at;
                     violation.evidence.push(line(share));
                     found.push(violation);
                 }
             }
         }
+    }
+
+    /// Whether the image's ledger counted a share in while it named a recipient. One that came and went while nothing could be
+    /// done had nothing of its own; whom it named and others had shared with is theirs.
+    fn may_have_been_served(&self, share: &Version, image: &Life, recipient: &str) -> bool {
+        let serves = |version: &&Version| {
+            let shares = version.object.pointer("/status/shares").and_then(Value::as_array);
+            Some(shares?.iter().any(|served| served.get("uid").and_then(Value::as_str) == Some(share.uid())))
+        };
+        let tells = image.iter().any(|version| serves(&version).is_some());
+        let before = || image.iter().filter(|version| version.revision <= share.revision);
+        let Some(last) = before().rfind(|version| serves(version) == Some(true)) else { return !tells };
+        let over = before().map(|version| version.revision).find(|revision| *revision > last.revision);
+        let named = |version: &&Version| recipients(version).any(|id| id == recipient);
+        let own = self.witnessed.life_of(share).into_iter().flatten();
+        own.filter(named).any(|version| over.is_none_or(|over| version.revision < over))
+    }
+
+    /// The moments, as revisions and times, from a share's end to its departure: from its deletion being asked for, its
+    /// expiry, or the loss of its image's consent.
+    fn while_ending(&self, image: &Life, share: &Version) -> Vec<(u64, Timestamp)> {
+        let known = self.witnessed.lives("ImageShare").flatten().chain(image);
+        let known = known.filter(|version| version.revision <= share.revision);
+        let mut moments: Vec<(u64, Timestamp)> = known.map(|version| (version.revision, version.seen_at)).collect();
+        moments.sort_unstable();
+        let expiry = share.text("/spec/expirationTime").parse::<Timestamp>().ok();
+        if let Some((place, expiry)) = expiry.and_then(|at| Some((moments.iter().rposition(|m| m.1 <= at)?, at))) {
+            let revision = moments.get(place).map_or(share.revision, |moment| moment.0);
+            moments.insert(place + 1, (revision, expiry));
+        }
+        let own = self.witnessed.life_of(share);
+        let has_ended = |(revision, at): &(u64, Timestamp)| {
+            let own = own.and_then(|life| life.iter().rfind(|version| version.revision <= *revision));
+            let image = image.iter().rfind(|version| version.revision <= *revision);
+            own.zip(image).is_some_and(|(own, image)| claim(own, image, *at) <= Claim::Leaving)
+        };
+        moments.into_iter().rev().take_while(has_ended).collect()
     }
 
     /// The act that gave a recipient what it still had when a share left, if it was this operator's or became so.
@@ -144,10 +187,15 @@ impl Auditor {
         (act.by_an_account() || adopted).then_some(act)
     }
 
-    /// An image leaves last.
+    /// An image leaves last. One that went before anybody had looked at it was nobody's to hold.
     pub(super) fn judge_image_left(&self, image: &Version, found: &mut Vec<Violation>) {
+        let touched = ["/status", "/metadata/finalizers"];
+        let life = self.witnessed.life_of(image);
+        if !life.is_some_and(|life| life.iter().any(|v| touched.iter().any(|at| v.object.pointer(at).is_some()))) {
+            return;
+        }
         let mut blame = |what: String, evidence: Vec<String>| {
-            found.push(Violation { invariant: Invariant::ImageLast, what, evidence });
+            found.push(Violation { invariant: Invariant::ImageLast, at: image.seen_at, what, evidence });
         };
         let grants = image.object.pointer("/status/grants").and_then(Value::as_array).into_iter().flatten();
         for grant in grants.filter(|grant| grant.get("state").and_then(Value::as_str) != Some("Retained")) {
@@ -178,11 +226,7 @@ impl Auditor {
         newest.filter(|version| fits(ledger_state(version, id))).collect()
     }
 
-    /// What live shares claimed for a recipient, as the operator had to know after it wrote this version.
-    fn claims(&self, image: &Version, recipient: &str, at: Timestamp) -> impl Iterator<Item = (Claim, String)> {
-        self.claims_by(image, recipient, self.witnessed.horizon(image, at), at).into_iter()
-    }
-
+    /// What live shares claimed for a recipient at a revision.
     fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
         let shares = self.witnessed.lives("ImageShare").filter_map(|life| alive(life, revision));
         let asks = |share: &&Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
@@ -202,7 +246,7 @@ impl Auditor {
                 evidence.extend(naming.filter_map(|life| life.iter().rfind(|v| v.revision <= horizon)).map(line));
             }
         }
-        Violation { invariant, what, evidence }
+        Violation { invariant, at: act.time, what, evidence }
     }
 }
 

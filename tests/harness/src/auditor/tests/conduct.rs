@@ -1,0 +1,182 @@
+//! Conduct: each rule with a story that keeps it and one that breaks it.
+
+use super::*;
+use crate::auditor::Pace;
+
+fn pace(ended: &[i64]) -> Pace {
+    Pace { per_second: 1, burst: 2, ended: ended.iter().map(|seconds| at(*seconds)).collect() }
+}
+
+fn found(journal: &[Value], versions: Vec<Version>, calls: &[Call], pace: Pace) -> Vec<Invariant> {
+    let world = json!({"images": [{"id": "m-1", "owner": OWNER}]});
+    let auditor = Auditor::new(journal, versions).owners_of(&world).carried(calls).paced(pace);
+    auditor.audit().into_iter().map(|violation| violation.invariant).collect()
+}
+
+fn request(second: i64) -> Value {
+    json!({"time": at(second), "principal": OWNER, "region": "r", "host": "cloud", "image": "m-1",
+        "action": "DescribeImages", "code": "OK"})
+}
+
+#[test]
+fn calls_beyond_the_budget_are_found_and_a_new_process_has_a_budget_of_its_own() {
+    let asked = |seconds: &[i64]| seconds.iter().map(|second| request(*second)).collect::<Vec<_>>();
+    assert_eq!(found(&asked(&[1, 1, 1, 2, 3, 4]), Vec::new(), &[], pace(&[])), []);
+    assert_eq!(found(&asked(&[1, 1, 1, 1]), Vec::new(), &[], pace(&[])), [Invariant::WithinBudget]);
+    assert_eq!(found(&asked(&[1, 1, 1, 3, 3, 3]), Vec::new(), &[], pace(&[2])), []);
+    assert_eq!(found(&asked(&[1, 1, 1, 3, 3, 3]), Vec::new(), &[], pace(&[])), [Invariant::WithinBudget]);
+}
+
+fn call(asked: i64, answered: Option<i64>, image: &str) -> Call {
+    Call {
+        seq: 1,
+        write: Some(1),
+        upstream: Upstream::Cloud,
+        method: "POST".into(),
+        path: format!("/?ImageId={image}"),
+        action: "ModifyImageSharePermission".into(),
+        summary: String::new(),
+        asked_at: at(asked),
+        answered_at: answered.map(at),
+        status: Some(200),
+        version: None,
+    }
+}
+
+#[test]
+fn two_changes_of_one_image_under_way_are_found_unless_the_first_ones_caller_is_gone() {
+    let under_way = |calls: &[Call], ended: &[i64]| found(&[], Vec::new(), calls, pace(ended));
+    let both = [call(1, Some(5), "m-1"), call(3, Some(6), "m-1")];
+    assert_eq!(under_way(&both, &[]), [Invariant::OneCallInFlight]);
+    assert_eq!(under_way(&both, &[2]), []);
+    assert_eq!(under_way(&[call(1, Some(3), "m-1"), call(3, Some(6), "m-1")], &[]), []);
+    // Given up after ten seconds; cut, and its caller knows; about another image.
+    assert_eq!(under_way(&[call(1, Some(20), "m-1"), call(12, Some(21), "m-1")], &[]), []);
+    assert_eq!(under_way(&[call(1, None, "m-1"), call(3, Some(6), "m-1")], &[]), []);
+    assert_eq!(under_way(&[call(1, Some(5), "m-1"), call(3, Some(6), "m-2")], &[]), []);
+}
+
+#[test]
+fn an_image_made_public_is_found() {
+    let act = |principal: &str| {
+        vec![json!({"time": at(1), "principal": principal, "region": "r", "image": "m-1", "code": "OK",
+            "action": "ModifyImageSharePermission", "effect": {"added": [], "removed": [], "published": true}})]
+    };
+    assert_eq!(found(&act(OWNER), Vec::new(), &[], pace(&[])), [Invariant::NeverPublic]);
+    assert_eq!(found(&act("out-of-band"), Vec::new(), &[], pace(&[])), []);
+}
+
+#[test]
+fn a_status_of_a_generation_to_come_or_of_an_older_one_than_before_is_found() {
+    let story = |observed: &[i64], newest: i64| {
+        observed.iter().fold(Story::default(), |story, observed| {
+            story.share_with(Change::Modified, "s", &[ANNE], |share| {
+                share["metadata"]["generation"] = json!(newest);
+                share["status"] = json!({"observedGeneration": observed});
+            })
+        })
+    };
+    assert_eq!(story(&[1, 2, 2], 2).found(), []);
+    assert_eq!(story(&[2, 1], 2).found(), [Invariant::StatusOfItsGeneration]);
+    assert_eq!(story(&[3], 2).found(), [Invariant::StatusOfItsGeneration]);
+}
+
+/// The ledger says that Anne is granted, and which shares it serves.
+fn serving(story: Story, served: &[&str]) -> Story {
+    let shares: Vec<Value> = served.iter().map(|uid| json!({"uid": uid})).collect();
+    story.version(
+        Change::Modified,
+        json!({
+            "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
+            "spec": {"region": "r", "imageID": "m-1"},
+            "status": {"grants": [{"id": ANNE, "state": "Granted"}], "shares": shares},
+        }),
+    )
+}
+
+/// Anne was granted for `s`, which gives her up, and `late` names her too, and goes.
+#[test]
+fn a_share_that_was_never_served_leaves_nothing_of_its_own_behind() {
+    let late = |served: &[&str]| {
+        let story = serving(Story::default().share("s", &[ANNE]), &["s"]).grants(&[ANNE]).share("late", &[ANNE]);
+        let story = serving(story.share("s", &[BOB]), served);
+        story.share_deleting("late", &[ANNE]).share_gone("late", &[ANNE]).found()
+    };
+    assert_eq!(late(&["s"]), []);
+    assert_eq!(late(&["s", "late"]), [Invariant::NoLeak]);
+}
+
+/// `late` was served and settled while it named Bob; Anne it named only afterwards.
+#[test]
+fn whom_a_share_named_only_after_it_was_settled_is_nothing_of_its_own() {
+    let late = |first: &str| {
+        let story = serving(Story::default().share("s", &[ANNE]), &["s"]).grants(&[ANNE]).share("late", &[first]);
+        let story = serving(serving(story, &["s", "late"]), &["s"]).share("late", &[ANNE]).share("s", &[BOB]);
+        story.share_deleting("late", &[ANNE]).share_gone("late", &[ANNE]).found()
+    };
+    assert_eq!(late(BOB), []);
+    assert_eq!(late(ANNE), [Invariant::NoLeak]);
+}
+
+#[test]
+fn what_another_share_claimed_when_one_expired_is_that_ones() {
+    let until = |ids: &[&str], expiry: i64| {
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        move |story: Story| {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            story.share_with(Change::Modified, "s", &ids, |share| share["spec"]["expirationTime"] = json!(at(expiry)))
+        }
+    };
+    let gone = |story: Story, expiry: i64| {
+        story.share_with(Change::Deleted, "s", &[ANNE], |share| {
+            share["metadata"]["deletionTimestamp"] = json!("x");
+            share["spec"]["expirationTime"] = json!(at(expiry));
+        })
+    };
+    // `t` names Anne when `s` expires at 10, and leaves when `s` does.
+    let both = until(&[ANNE], 10)(shared().share("t", &[ANNE])).wait(10).share_deleting("t", &[ANNE]);
+    assert_eq!(gone(both, 10).found(), []);
+    let given_up = until(&[ANNE], 10)(shared().share("t", &[ANNE]).share("t", &[BOB])).wait(10);
+    assert_eq!(gone(given_up, 10).found(), [Invariant::NoLeak]);
+}
+
+#[test]
+fn a_call_whose_signature_was_refused_is_nobodys() {
+    let refused = |key: Value| {
+        vec![
+            json!({"time": at(1), "principal": "LTAIkey", "keyId": key, "host": "cloud", "region": "r", "image": "m-1",
+            "action": "ModifyImageSharePermission", "code": "Forbidden.AccessKeyDisabled"}),
+        ]
+    };
+    assert_eq!(found(&refused(Value::Null), Vec::new(), &[], pace(&[])), []);
+    assert_eq!(found(&refused(json!("LTAIkey")), Vec::new(), &[], pace(&[])), [Invariant::OwnImagesOnly]);
+}
+
+#[test]
+fn a_wish_that_came_between_intent_and_call_may_be_granted() {
+    let intended = || Story::default().image(Change::Added, &[]).share("s", &[BOB]).ledger(&[(ANNE, "Intended")]);
+    assert_eq!(intended().share("s", &[ANNE]).grants(&[ANNE]).found(), []);
+    assert_eq!(intended().grants(&[ANNE]).wait(1).share("s", &[ANNE]).found(), [Invariant::NoGrantWithoutWish]);
+}
+
+#[test]
+fn an_image_that_went_before_anybody_looked_at_it_was_nobodys_to_hold() {
+    let image = |story: Story, change: Change, status: Value| {
+        story.version(
+            change,
+            json!({
+                "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
+                "spec": {"region": "r", "imageID": "m-1"}, "status": status,
+            }),
+        )
+    };
+    let left = |status: &Value| {
+        let named = image(Story::default(), Change::Added, status.clone()).share("s", &[ANNE]).wait(1);
+        let mut story = image(named, Change::Deleted, status.clone());
+        let unseen = |version: &mut Version| version.object.as_object_mut().unwrap().retain(|_, v| !v.is_null());
+        story.versions.iter_mut().for_each(unseen);
+        story.found()
+    };
+    assert_eq!(left(&Value::Null), []);
+    assert_eq!(left(&json!({"grants": []})), [Invariant::ImageLast]);
+}
