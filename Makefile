@@ -1,7 +1,7 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test lint crds docs deny sbom demo image
+.PHONY: help assets build test lint crds docs deny sbom demo bench image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,11 @@ sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) in
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)
+
+bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECONDS=60; writes target/bench/bench.json)
+	$(CARGO) build --release -p imageshare-operator --bins -p imageshare-harness --bin bench
+	$(or $(CARGO_TARGET_DIR),target)/release/bench --cases '$(CASES)' --scale '$(SCALE)' --latencies '$(LATENCIES)' \
+		--seconds '$(SECONDS)'
 
 image: ## Build the container image, with buildah, podman or docker (IMAGE=name:tag)
 	@.ci/image
