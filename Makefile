@@ -1,7 +1,7 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test fuzz lint crds docs deny sbom demo image chaos
+.PHONY: help assets build test fuzz chaos bench lint crds docs deny sbom demo image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,7 @@ fuzz: ## Try every parser of outside bytes with hostile ones, long (CASES=n for 
 	PROPTEST_CASES=$(CASES) $(CARGO) test --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
 	PROPTEST_CASES=$(CASES) HOSTILE_ROUNDS=$$(($(CASES) / 10 + 1)) \
 		$(CARGO) test --test hostile_objects --test hostile_simulator --test hostile_answers
+
 chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md)
 	$(or $(CARGO_TARGET_DIR),target)/debug/chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) \
 		$(if $(OPERATOR),--operator $(OPERATOR))
@@ -59,6 +60,11 @@ sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) in
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)
+
+bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECONDS=60; writes target/bench/bench.json)
+	$(CARGO) build --release -p imageshare-operator --bins -p imageshare-harness --bin bench
+	$(or $(CARGO_TARGET_DIR),target)/release/bench --cases '$(CASES)' --scale '$(SCALE)' --latencies '$(LATENCIES)' \
+		--seconds '$(SECONDS)'
 
 image: ## Build the container image, with buildah, podman or docker (IMAGE=name:tag)
 	@.ci/image

@@ -2,7 +2,9 @@
 //! that consoles and other tools of the same account keep room. The vendor counts by account, API, region and minute and
 //! publishes no figures.
 //!
-//! Who waits is served by lane, then by arrival. `Resync` never waits and is kept to half of the bucket.
+//! Who waits is served by lane, then by arrival. `Resync` never waits and is kept to half of the bucket: who finds no room is
+//! told when to come again, each at a time of its own, so that ten thousand looks around that all are due come one by one
+//! and not all of them again and again.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +13,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::{Clock, DefaultClock, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
@@ -21,6 +23,9 @@ use super::{Fault, Lane};
 
 /// Most buckets kept; beyond it, idle ones are dropped and, if none is idle, the newcomers share one.
 const BUCKETS_MAX: usize = 4096;
+
+/// The latest that a look around is told to come again: whoever is told so is gone, or has been told more than once.
+const LONGEST_LINE: Duration = Duration::from_secs(600);
 
 /// How fast calls may be made, by account and region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +88,8 @@ struct Bucket<C: Clock> {
     moved: Notify,
     /// The vendor asked for no call before this.
     held_back: Mutex<Option<Instant>>,
+    /// When the last of the looks around that found no room was told to come again.
+    line: Mutex<Option<C::Instant>>,
 }
 
 impl<C: Clock + Clone> Bucket<C> {
@@ -95,6 +102,7 @@ impl<C: Clock + Clone> Bucket<C> {
             queue: Mutex::default(),
             moved: Notify::new(),
             held_back: Mutex::default(),
+            line: Mutex::default(),
         }
     }
 
@@ -123,15 +131,23 @@ impl<C: Clock + Clone> Bucket<C> {
 
     fn take_if_idle(&self) -> Result<(), Fault> {
         if !lock(&self.queue).waiting.is_empty() {
-            return Err(Fault::BudgetSpent { retry_after: self.settings.token_every() });
+            return Err(self.told_to_come_again(self.settings.token_every()));
         }
         // Its own half first: a token lost there when the whole is empty costs nobody else anything.
         for limiter in [&self.resync, &self.whole] {
-            limiter
-                .check()
-                .map_err(|until| Fault::BudgetSpent { retry_after: until.wait_time_from(self.clock.now()) })?;
+            limiter.check().map_err(|until| self.told_to_come_again(until.wait_time_from(self.clock.now())))?;
         }
         Ok(())
+    }
+
+    /// Gives a look around the next place in the line, not before `soonest` from now.
+    fn told_to_come_again(&self, soonest: Duration) -> Fault {
+        let (now, mut line) = (self.clock.now(), lock(&self.line));
+        let ahead = line.map_or(Duration::ZERO, |last| last.duration_since(now).into());
+        // The half of the bucket gives a token every other time.
+        let retry_after = soonest.max(ahead + self.settings.token_every() * 2).min(LONGEST_LINE);
+        *line = Some(now + retry_after.into());
+        Fault::BudgetSpent { retry_after }
     }
 
     /// Waits until nobody goes before this caller and a token is there.
@@ -316,6 +332,33 @@ mod tests {
         assert_eq!(taken_at_once(&bucket), 5);
         clock.advance(Duration::from_millis(800));
         assert_eq!(taken_at_once(&bucket), 2);
+    }
+
+    fn told(bucket: &Bucket<FakeRelativeClock>) -> Duration {
+        let Err(Fault::BudgetSpent { retry_after }) = bucket.take_if_idle() else { panic!("there was room") };
+        retry_after
+    }
+
+    #[test]
+    fn looks_around_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
+        assert_eq!(taken_at_once(&bucket), 5);
+        let (first, others) = (Duration::from_millis(400), (2..100).map(|n| Duration::from_millis(400 * n)));
+        // The one who found out that there was no room any more was the first.
+        assert_eq!(others.clone().map(|_| told(&bucket)).collect::<Vec<_>>(), others.collect::<Vec<_>>());
+        for _ in 1..100 {
+            clock.advance(first);
+            assert_eq!(bucket.take_if_idle(), Ok(()));
+        }
+        assert_eq!(told(&bucket), first, "who is told to come now is not told to wait for those who came");
+    }
+
+    #[test]
+    fn nobody_is_told_to_come_later_than_the_longest_line() {
+        let bucket = Bucket::new(settings(1, 1, Duration::ZERO), FakeRelativeClock::default());
+        assert!((0..1000).map(|_| bucket.take_if_idle()).skip(1).all(|refused| refused.is_err()));
+        assert_eq!(told(&bucket), LONGEST_LINE);
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! Reading objects so that one bad object stops nobody else: what does not parse keeps its metadata and its raw spec.
+//! Reading objects so that one bad object stops nobody else: what does not parse keeps its metadata and its raw spec. Managed
+//! fields are not even read: nobody here asks for them, and where a ledger is long they are the larger part of its object.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// An object, or what is left of one that cannot be read as its kind.
 #[derive(Debug, Clone)]
@@ -44,9 +48,45 @@ struct Shell {
     spec: serde_json::Value,
 }
 
+/// Reads a map, but for what is at the end of this path.
+#[derive(Clone, Copy)]
+struct Without(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Without {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Without {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut read = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = match self.0 {
+                [last] if key == *last => {
+                    entries.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                [first, rest @ ..] if key == *first && !rest.is_empty() => entries.next_value_seed(Self(rest))?,
+                _ => entries.next_value()?,
+            };
+            read.insert(key, value);
+        }
+        Ok(Value::Object(read))
+    }
+}
+
 impl<'de, K: serde::de::DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = serde_json::Value::deserialize(deserializer)?;
+        let raw = Without(&["metadata", "managedFields"]).deserialize(deserializer)?;
         match K::deserialize(&raw) {
             Ok(object) => Ok(Self::Readable(Box::new(object))),
             Err(error) => {
@@ -97,6 +137,26 @@ impl<K: Resource> Resource for Guarded<K> {
 mod tests {
     use super::*;
     use crate::api::ImageShare;
+
+    #[test]
+    fn managed_fields_are_not_read_and_everything_else_is() {
+        let raw = serde_json::json!({
+            "apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare",
+            "metadata": {
+                "name": "s", "namespace": "n", "labels": {"managedFields": "a label"}, "finalizers": ["f"],
+                "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {}}}],
+            },
+            "spec": {"imageRef": {"name": "golden"}, "recipients": [{"type": "Account", "id": "1000000000000001"}]},
+        });
+        let Guarded::Readable(share) = serde_json::from_value::<Guarded<ImageShare>>(raw.clone()).unwrap() else {
+            panic!("it did not read")
+        };
+        assert!(share.metadata.managed_fields.is_none());
+        let mut kept = raw;
+        kept["metadata"].as_object_mut().unwrap().remove("managedFields");
+        let whole: ImageShare = serde_json::from_value(kept).unwrap();
+        assert_eq!(serde_json::to_value(*share).unwrap(), serde_json::to_value(whole).unwrap());
+    }
 
     #[test]
     fn an_unreadable_share_still_says_which_image_it_names() {

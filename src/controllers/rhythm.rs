@@ -98,9 +98,10 @@ fn next_look(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Verdict) -> Loo
     Look::new(outcome, Action::requeue(wait))
 }
 
-/// When a wait that a budget asks for is over, spread so that those who wait for it do not come back together.
+/// When a wait that a budget asks for is over. Each who waits was told a time of its own; a little chance keeps apart those
+/// who were not.
 pub(super) fn later(ctx: &Context, wait: Duration) -> Timestamp {
-    moment_after(ctx.clock.now(), wait.mul_f64(1.0 + ctx.chance()).max(Duration::from_millis(200)))
+    moment_after(ctx.clock.now(), wait.max(SOON) + SOON.mul_f64(ctx.chance()))
 }
 
 fn moment_after(now: Timestamp, wait: Duration) -> Timestamp {

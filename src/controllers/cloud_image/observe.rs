@@ -8,6 +8,7 @@ use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
+use crate::api::cloud_image::NamespacesFrom;
 use crate::api::conditions::Reason;
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
@@ -150,6 +151,18 @@ pub(super) async fn observe_recipients(cloud: &dyn Cloud, at: &ImageRef, lane: L
     if list.complete { Ok(list) } else { Err(Fault::Unintelligible) }
 }
 
+/// Where shares are listed that may concern an image. The API server goes through all objects of what it is asked for,
+/// whatever they name: an image that only its own namespace may use, and that serves nobody else any more, asks for that one.
+fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Guarded<ImageShare>>> {
+    let namespace = image.namespace().unwrap_or_default();
+    let served = image.status.iter().flat_map(|status| &status.shares);
+    let only_here = image.spec.shareable_from.namespaces.from == NamespacesFrom::Same;
+    if only_here && served.into_iter().all(|share| share.namespace == namespace) {
+        return vec![Api::namespaced(ctx.client.clone(), &namespace)];
+    }
+    ctx.scope.apis(&ctx.client)
+}
+
 /// The image's shares as the API server has them now, not the cache; and that the image itself is still the one written
 /// last, or else a conflict: consent is in its spec.
 pub(super) async fn list_shares_afresh(
@@ -162,7 +175,7 @@ pub(super) async fn list_shares_afresh(
     let selector = ListParams::default().fields(&format!("spec.imageRef.name={name}"));
     // One after the other: the image is the last thing read before a call.
     let mut listed = Vec::new();
-    for shares in ctx.scope.apis::<Guarded<ImageShare>>(&ctx.client) {
+    for shares in apis_of_shares(ctx, image) {
         listed.extend(within_deadline(shares.list(&selector)).await?);
     }
     let current = within_deadline(images.get_metadata(&name)).await?;

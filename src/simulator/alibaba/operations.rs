@@ -5,12 +5,13 @@ use super::answers::{self, Page};
 use super::guard::Caller;
 use super::params::Params;
 use crate::simulator::journal::Asked;
-use crate::simulator::names::{AccountId, RegionId};
+use crate::simulator::names::{AccountId, ImageId, RegionId};
 use crate::simulator::rules::{self, Refusal};
 use crate::simulator::world::{CopyRequest, Effect, Image, Relation, SharingChange, World};
 use crate::simulator::world_file::Status;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Filters of `DescribeImages` that are not simulated, and are refused rather than ignored.
 const FILTERS_NOT_KEPT: [&str; 15] = [
@@ -170,7 +171,10 @@ impl Call<'_> {
             return Err(rules::UNSUPPORTED_PARAMETER.about(name));
         }
         let filter = ImageFilter::read(self.params)?;
-        let seen = world.seen_by(&self.caller.account, &region)?;
+        let seen = match &filter.ids {
+            Some(ids) => world.seen_of(&self.caller.account, &region, ids)?,
+            None => world.seen_by(&self.caller.account, &region)?,
+        };
         let kept = seen.into_iter().filter(|(image, relation)| filter.keeps(image, *relation));
         let rows = kept.map(|(image, relation)| answers::image_row(image, relation)).collect();
         Ok(Page::of(rows, page).answer("Images", "Image", json!({"RegionId": region})))
@@ -204,7 +208,7 @@ impl Call<'_> {
 
 /// Which images `DescribeImages` was asked for.
 struct ImageFilter {
-    ids: Option<Vec<String>>,
+    ids: Option<BTreeSet<ImageId>>,
     /// As the whole name; the vendor's own search is a fuzzy one.
     name: Option<String>,
     alias: Option<String>,
@@ -233,7 +237,8 @@ impl ImageFilter {
         };
         let owner = params.get("ImageOwnerId").map(AccountId::from);
         let name = params.get("ImageName").map(str::to_owned);
-        Ok(Self { ids: params.get("ImageId").map(list), name, alias, owner, statuses, community })
+        let ids = params.get("ImageId").map(|text| list(text).iter().map(|id| ImageId::from(id.as_str())).collect());
+        Ok(Self { ids, name, alias, owner, statuses, community })
     }
 
     fn keeps(&self, image: &Image, relation: Relation) -> bool {
@@ -252,7 +257,7 @@ impl ImageFilter {
             Some(wanted) => wanted == alias,
         };
         wanted
-            && self.ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id == spec.id.as_str()))
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&spec.id))
             && self.name.as_ref().is_none_or(|name| *name == spec.name)
             && self.owner.as_ref().is_none_or(|owner| *owner == spec.owner)
             && self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&spec.status))
