@@ -307,7 +307,7 @@ fn a_world_file_that_would_grow_without_end_is_refused() {
     let mut text = "regions: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = format!("*a{}, ", level - 1).repeat(9);
-        text.push_str(&format!("level{level}: &a{level} [{below}]\n"));
+        text = format!("{text}level{level}: &a{level} [{below}]\n");
     }
     text.push_str("accounts: *a11\n");
     let began = std::time::Instant::now();

@@ -111,7 +111,7 @@ fn places(value: &Value, here: &str, all: &mut Vec<String>) {
     }
 }
 
-fn do_harm(document: &mut Value, at: &Index, harm: &Harm) {
+fn do_harm(document: &mut Value, at: Index, harm: &Harm) {
     let mut all = Vec::new();
     places(document, "", &mut all);
     let place = at.get(&all);
@@ -146,7 +146,7 @@ enum Cut {
     Insert(Vec<u8>),
 }
 
-fn cut(body: &mut Vec<u8>, at: &Index, cut: &Cut) {
+fn cut(body: &mut Vec<u8>, at: Index, cut: &Cut) {
     let place = at.index(body.len() + 1);
     match cut {
         Cut::Off => body.truncate(place),
@@ -162,11 +162,11 @@ pub(super) fn bodies(samples: &'static [&'static str]) -> impl Strategy<Value = 
     let real = (select(samples), harms, weighted(0.2, (any::<Index>(), cuts))).prop_map(|(sample, harms, broken)| {
         let mut document: Value = serde_json::from_str(sample).unwrap();
         for (at, harm) in &harms {
-            do_harm(&mut document, at, harm);
+            do_harm(&mut document, *at, harm);
         }
         let mut body = document.to_string().into_bytes();
         if let Some((at, how)) = &broken {
-            cut(&mut body, at, how);
+            cut(&mut body, *at, how);
         }
         body
     });

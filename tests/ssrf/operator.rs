@@ -166,13 +166,9 @@ async fn a_catalogue_that_names_a_trick_is_refused_and_nobody_but_keystone_is_ca
     let token = |line: &String| line.starts_with("POST /") && line.contains("/v3/auth/tokens ");
     let other: Vec<&String> = asked.iter().filter(|line| !token(line)).collect();
     ensure!(other.is_empty(), "{other:?}");
-    for number in 0..tricks.len() {
+    for (number, trick) in tricks.iter().enumerate() {
         let path = format!("POST /{number}/v3/");
-        ensure!(
-            asked.iter().any(|line| line.starts_with(&path)),
-            "the catalogue of {} was not asked for",
-            tricks[number]
-        );
+        ensure!(asked.iter().any(|line| line.starts_with(&path)), "the catalogue of {trick} was not asked for");
     }
     servers.nobody_was_called().await
 }

@@ -31,8 +31,8 @@ pub(super) fn of(secret: usize, bytes: &[u8]) -> Vec<Disguise> {
         ("as an HTML form", each(known, |byte| if byte == b' ' { "+".to_owned() } else { percent(byte) })),
     ];
     for offset in 0..3 {
-        looks.push(("in base64", base64(known, offset, b"+/")));
-        looks.push(("in base64 for URLs", base64(known, offset, b"-_")));
+        looks.push(("in base64", base64(known, offset, *b"+/")));
+        looks.push(("in base64 for URLs", base64(known, offset, *b"-_")));
     }
     let mut met = BTreeSet::new();
     let fresh = looks.into_iter().filter(|(_, looks)| met.insert(looks.clone()));
@@ -64,13 +64,13 @@ fn escaped_json(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The letters of base64 that these bytes alone decide, when `offset` others come before them.
-fn base64(bytes: &[u8], offset: usize, last_two: &[u8; 2]) -> Vec<u8> {
+fn base64(bytes: &[u8], offset: usize, last_two: [u8; 2]) -> Vec<u8> {
     let bits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
     // Letters of six bits: what is left of the one in which the bytes before end is not ours alone.
     let foreign = (6 - offset * 8 % 6) % 6;
     let bits: Vec<u8> = bits.skip(foreign).collect();
     let number = |letter: &[u8]| letter.iter().fold(0, |number: u8, bit| number << 1 | bit);
-    bits.chunks_exact(6).map(|letter| letter_of(number(letter), *last_two)).collect()
+    bits.chunks_exact(6).map(|letter| letter_of(number(letter), last_two)).collect()
 }
 
 fn letter_of(number: u8, [plus, slash]: [u8; 2]) -> u8 {

@@ -52,7 +52,7 @@ fn base64_is_seen_whatever_stands_before_it_and_behind() {
 
 #[test]
 fn hexadecimal_digits_are_seen_in_both_cases() {
-    let hex: String = OTHER.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = OTHER.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     assert_eq!(seen(format!("<{hex}>")), [(1, "in hexadecimal digits")]);
     assert_eq!(seen(hex.to_uppercase()), [(1, "in upper case hexadecimal digits")]);
 }
@@ -61,7 +61,7 @@ fn hexadecimal_digits_are_seen_in_both_cases() {
 fn what_is_escaped_for_urls_is_seen() {
     assert_eq!(seen("?secret=Canary%2FSecret%2B%20ThatMust"), [(0, "percent-encoded")]);
     assert_eq!(seen("?secret=Canary%2fSecret%2b%20ThatMust"), [(0, "percent-encoded in lower case")]);
-    let every: String = OTHER.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let every = OTHER.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     assert_eq!(seen(every), [(1, "percent-encoded, every byte")]);
     let canaries = Canaries::of(["two words & more"]).unwrap();
     assert_eq!(canaries.sightings(&shown("p=two+words+%26+more"))[0].disguise, "as an HTML form");
