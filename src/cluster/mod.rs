@@ -10,6 +10,7 @@ pub mod guard;
 pub mod lease;
 pub mod scope;
 pub mod status;
+mod written;
 
 use std::time::Duration;
 

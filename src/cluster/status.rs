@@ -6,6 +6,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::written::Written;
 use super::{ClusterError, within_deadline};
 
 /// Field manager of every status write.
@@ -17,8 +18,7 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
     S: Serialize,
 {
-    let api: Api<kube::core::PartialObjectMeta<K>> =
-        Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let api: Api<Written<K>> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let body = serde_json::json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),

@@ -40,8 +40,9 @@ where
     }
     if object.meta().deletion_timestamp.is_some() {
         ctx.memories.forget(&uid);
-    } else {
-        finalizers::hold(&ctx.client, object).await?;
+    } else if let Some(version) = finalizers::hold(&ctx.client, object).await? {
+        // A look that was already asked for would find the object as it was, and be refused.
+        ctx.memories.wrote(&uid, &version);
     }
     Ok(Some(Look::new(Outcome::Idle, Action::await_change())))
 }

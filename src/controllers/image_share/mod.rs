@@ -38,17 +38,24 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> 
 
 async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
     let leaving = share.metadata.deletion_timestamp.is_some();
+    let uid = share.uid().unwrap_or_default();
+    // The cache lags behind our own writes, and what is written upon an old version is refused.
+    if ctx.memories.is_stale(&uid, &share.resource_version().unwrap_or_default()) {
+        return Ok(Look::new(Outcome::Idle, Action::requeue(SOON)));
+    }
     if !finalizers::is_held(share) {
-        if !leaving {
-            finalizers::hold(&ctx.client, share).await?;
+        if leaving {
+            ctx.memories.forget(&uid);
+        } else if let Some(version) = finalizers::hold(&ctx.client, share).await? {
+            ctx.memories.wrote(&uid, &version);
         }
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
-    let uid = share.uid().unwrap_or_default();
     if leaving {
         ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
         if is_released(share, ctx).await? {
             finalizers::release(&ctx.client, share).await?;
+            ctx.memories.forget(&uid);
             ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
             return Ok(Look::new(Outcome::Gone, Action::await_change()));
         }
@@ -127,6 +134,7 @@ async fn report(
     if share.status.as_ref() == Some(&status) {
         return Ok(());
     }
-    apply_status(&ctx.client, share, &share.resource_version().unwrap_or_default(), &status).await?;
+    let version = apply_status(&ctx.client, share, &share.resource_version().unwrap_or_default(), &status).await?;
+    ctx.memories.wrote(&share.uid().unwrap_or_default(), &version);
     Ok(())
 }

@@ -73,20 +73,6 @@ impl Fleet {
         json!({"rules": {"receivedImages": null}, "regions": [REGION], "accounts": accounts, "images": images})
     }
 
-    /// Everything of one account but its images: applied once.
-    pub(crate) fn account(&self, owner: usize, cloud: &str) -> [Value; 3] {
-        let Key { id, secret } = key(owner);
-        let metadata = json!({"name": "owner", "namespace": namespace(owner)});
-        [
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace(owner)}}),
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata,
-                "stringData": {"accessKeyID": id, "accessKeySecret": secret}}),
-            json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": "CloudAccount", "metadata": metadata,
-                "spec": {"alibaba": {"accountID": owner_id(owner), "site": "International",
-                    "credentials": {"secretRef": {"name": "owner"}}, "endpoint": cloud}}}),
-        ]
-    }
-
     /// The `CloudImage` of an image.
     pub(crate) fn image(&self, n: usize) -> Value {
         json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": "CloudImage",
@@ -100,6 +86,20 @@ impl Fleet {
             "metadata": {"name": name(n), "namespace": self.namespace_of(n)},
             "spec": {"imageRef": {"name": name(n)}, "recipients": wishes(&self.recipients_of(n, 0))}})
     }
+}
+
+/// Everything of one account but its images.
+pub(crate) fn account(owner: usize, cloud: &str) -> [Value; 3] {
+    let Key { id, secret } = key(owner);
+    let metadata = json!({"name": "owner", "namespace": namespace(owner)});
+    [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace(owner)}}),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata,
+            "stringData": {"accessKeyID": id, "accessKeySecret": secret}}),
+        json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": "CloudAccount", "metadata": metadata,
+            "spec": {"alibaba": {"accountID": owner_id(owner), "site": "International",
+                "credentials": {"secretRef": {"name": "owner"}}, "endpoint": cloud}}}),
+    ]
 }
 
 /// Recipients as `spec.recipients` names them.

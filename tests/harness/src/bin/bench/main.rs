@@ -78,8 +78,8 @@ async fn measure_all(arguments: &Arguments, report: &mut Report) -> Result<()> {
             let at_once = latency.is_zero();
             let timed = arguments.wants(size.case) && arguments.latencies.contains(&latency);
             let in_place = at_once && size.largest && arguments.wants_any(&in_place::CASES);
-            let grows = at_once && size.case != "1x50" && arguments.wants("growth");
-            if !(timed || in_place || grows) {
+            let is_of_growth = at_once && size.case != "1x50" && arguments.wants("growth");
+            if !(timed || in_place || is_of_growth) {
                 continue;
             }
             let run = on_one_stage(arguments, (size, latency), in_place, report).await;
@@ -87,7 +87,7 @@ async fn measure_all(arguments: &Arguments, report: &mut Report) -> Result<()> {
             if timed {
                 throughput::report(size, latency, &run, report).await?;
             }
-            grown.extend(grows.then_some(run));
+            grown.extend(is_of_growth.then_some(run));
         }
     }
     if arguments.wants("growth") { throughput::growth(&grown, report) } else { Ok(()) }

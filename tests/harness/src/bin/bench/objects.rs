@@ -77,7 +77,9 @@ impl Readiness {
             let mut events = watcher(api, watcher::Config::default()).boxed();
             // Errors are tried again by the watcher itself.
             while let Some(event) = events.next().await {
-                event.into_iter().for_each(|event| note(&noted, event));
+                if let Ok(event) = event {
+                    note(&noted, event);
+                }
             }
         });
         let watched = Self { kind, state, watching };

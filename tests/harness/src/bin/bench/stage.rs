@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use imageshare_harness::{ControlPlane, Operator, Simulator, assets, control_plane, run};
 use serde_json::json;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, account};
 use crate::objects::create_all;
 use crate::requests::{Writes, writes};
 
@@ -45,7 +45,7 @@ impl Stage {
         }
         let kubeconfig = control_plane.operator_kubeconfig().await?.to_path_buf();
         let client = control_plane.client().await?;
-        let accounts: Vec<_> = (0..fleet.owners).map(|owner| fleet.account(owner, cloud.cloud())).collect();
+        let accounts: Vec<_> = (0..fleet.owners).map(|owner| account(owner, cloud.cloud())).collect();
         // One after the other: namespaces, Secrets, accounts.
         for kind in 0..3 {
             create_all(&client, accounts.iter().filter_map(|objects| objects.get(kind).cloned())).await?;
