@@ -165,7 +165,9 @@ impl Auditor {
             let image = image.iter().rfind(|version| version.revision <= *revision);
             own.zip(image).is_some_and(|(own, image)| claim(own, image, *at) <= Claim::Leaving)
         };
-        moments.into_iter().rev().take_while(has_ended).collect()
+        // One that nobody held leaves without having ended before.
+        let earlier = moments.into_iter().rev().filter(|moment| moment.0 < share.revision).take_while(has_ended);
+        [(share.revision, share.seen_at)].into_iter().chain(earlier).collect()
     }
 
     /// The act that gave a recipient what it still had when a share left, if it was this operator's or became so.

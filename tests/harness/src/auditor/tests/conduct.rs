@@ -180,3 +180,32 @@ fn an_image_that_went_before_anybody_looked_at_it_was_nobodys_to_hold() {
     assert_eq!(left(&Value::Null), []);
     assert_eq!(left(&json!({"grants": []})), [Invariant::ImageLast]);
 }
+
+#[test]
+fn more_recipients_than_the_account_says_are_found_unless_somebody_just_added_them_by_hand() {
+    let limited = || {
+        let account = json!({
+            "kind": "CloudAccount", "metadata": {"namespace": "n", "name": "a", "uid": "a"},
+            "spec": {"limits": {"recipientsPerImage": 1}},
+        });
+        let image = json!({
+            "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
+            "spec": {"accountRef": {"name": "a"}, "region": "r", "imageID": "m-1"},
+            "status": {"grants": [{"id": ANNE, "state": "Intended"}, {"id": BOB, "state": "Intended"}]},
+        });
+        let story = Story::default().version(Change::Added, account).share("s", &[ANNE, BOB]);
+        story.version(Change::Added, image)
+    };
+    assert_eq!(limited().grants(&[ANNE]).revokes(&[]).found(), []);
+    assert_eq!(limited().grants(&[ANNE]).grants(&[BOB]).found(), [Invariant::WithinLimit]);
+    assert_eq!(limited().act("out-of-band", &[ANNE], &[]).grants(&[BOB]).found(), []);
+    let long_ago = limited().act("out-of-band", &[ANNE], &[]).wait(20).grants(&[BOB]);
+    assert_eq!(long_ago.found(), [Invariant::WithinLimit]);
+}
+
+/// It left before it was held; another share names Anne all the while.
+#[test]
+fn a_share_that_nobody_held_takes_nothing_along() {
+    let story = shared().share("late", &[ANNE]);
+    assert_eq!(story.share_with(Change::Deleted, "late", &[ANNE], |_| {}).found(), []);
+}
