@@ -253,20 +253,20 @@ impl People {
 /// Wishes on their way.
 pub(super) struct Lanes {
     deadline: Instant,
-    lanes: BTreeMap<String, UnboundedSender<Wish>>,
+    open: BTreeMap<String, UnboundedSender<Wish>>,
     walking: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Lanes {
     /// For a plan that ends then.
     pub(super) fn until(end: Instant) -> Self {
-        Self { deadline: end + PATIENCE, lanes: BTreeMap::new(), walking: Vec::new() }
+        Self { deadline: end + PATIENCE, open: BTreeMap::new(), walking: Vec::new() }
     }
 
     /// Puts a wish behind those about the same object.
     pub(super) fn send(&mut self, people: &Arc<People>, wish: &Wish) {
         let (walking, deadline) = (&mut self.walking, self.deadline);
-        let lane = self.lanes.entry(about(wish)).or_insert_with(|| {
+        let lane = self.open.entry(about(wish)).or_insert_with(|| {
             let (sender, wishes) = mpsc::unbounded_channel();
             walking.push(tokio::spawn(walk(Arc::clone(people), wishes, deadline)));
             sender
@@ -277,7 +277,7 @@ impl Lanes {
 
     /// Waits until all were taken.
     pub(super) async fn end(self) -> Result<()> {
-        drop(self.lanes);
+        drop(self.open);
         for lane in self.walking {
             lane.await??;
         }
