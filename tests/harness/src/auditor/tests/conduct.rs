@@ -106,16 +106,19 @@ fn a_share_that_was_never_served_leaves_nothing_of_its_own_behind() {
     assert_eq!(late(&["s", "late"]), [Invariant::NoLeak]);
 }
 
-/// `late` was served and settled while it named Bob; Anne it named only afterwards.
+/// `late` was served, counted out and named Anne again; `s`, for which she was granted, gave her up before or after that.
 #[test]
-fn whom_a_share_named_only_after_it_was_settled_is_nothing_of_its_own() {
-    let late = |first: &str| {
+fn what_was_anothers_when_a_share_was_counted_out_is_nothing_of_its_own() {
+    let late = |first: &str, given_up_before: bool| {
         let story = serving(Story::default().share("s", &[ANNE]), &["s"]).grants(&[ANNE]).share("late", &[first]);
-        let story = serving(serving(story, &["s", "late"]), &["s"]).share("late", &[ANNE]).share("s", &[BOB]);
+        let story = serving(story, &["s", "late"]);
+        let story = if given_up_before { story.share("s", &[BOB]) } else { story };
+        let story = serving(story, &["s"]).share("late", &[ANNE]).share("s", &[BOB]);
         story.share_deleting("late", &[ANNE]).share_gone("late", &[ANNE]).found()
     };
-    assert_eq!(late(BOB), []);
-    assert_eq!(late(ANNE), [Invariant::NoLeak]);
+    assert_eq!(late(BOB, true), []);
+    assert_eq!(late(ANNE, false), []);
+    assert_eq!(late(ANNE, true), [Invariant::NoLeak]);
 }
 
 #[test]
