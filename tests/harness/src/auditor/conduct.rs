@@ -74,13 +74,23 @@ impl Auditor {
         for (image, ids) in &self.members {
             members.insert(image, ids.iter().map(String::as_str).collect());
         }
+        let mut by_hand: BTreeMap<(&str, &str), Timestamp> = BTreeMap::new();
         for act in &self.acts {
             let now = members.entry(&act.image).or_default();
             now.retain(|id| !act.removed.iter().any(|removed| removed == id));
             now.extend(act.added.iter().map(String::as_str));
             let asks = act.by_an_account() && !act.added.is_empty();
-            if let Some(limit) = self.limit_of(act).filter(|limit| asks && now.len() > *limit) {
-                let what = format!("{} was given {} recipients of {limit}", act.image, now.len());
+            if !act.by_an_account() {
+                by_hand.extend(act.added.iter().map(|id| ((act.image.as_str(), id.as_str()), act.time)));
+            }
+            // Whom somebody added a moment ago, whoever counts before the call may not have seen.
+            let is_known = |id: &&&str| {
+                let added = by_hand.get(&(act.image.as_str(), **id));
+                added.is_none_or(|added| act.time.duration_since(*added) > DEADLINE)
+            };
+            let known = now.iter().filter(is_known).count();
+            if let Some(limit) = self.limit_of(act).filter(|limit| asks && known > *limit) {
+                let what = format!("{} was given {known} recipients of {limit}", act.image);
                 let evidence = vec![act.line()];
                 found.push(Violation { invariant: Invariant::WithinLimit, at: act.time, what, evidence });
             }

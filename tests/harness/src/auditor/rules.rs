@@ -165,7 +165,16 @@ impl Auditor {
             let image = image.iter().rfind(|version| version.revision <= *revision);
             own.zip(image).is_some_and(|(own, image)| claim(own, image, *at) <= Claim::Leaving)
         };
-        moments.into_iter().rev().take_while(has_ended).collect()
+        // One that nobody held leaves without having ended before.
+        let earlier = moments.into_iter().rev().filter(|moment| moment.0 < share.revision).take_while(has_ended);
+        // When the ledger counted it out, what it had was others' or was gone.
+        let serves = |version: &Version| version.object.pointer("/status/shares").map(Value::to_string);
+        let counts = |version: &&Version| serves(version).is_some_and(|shares| shares.contains(share.uid()));
+        let past = || image.iter().filter(|version| version.revision <= share.revision);
+        let last = past().rfind(counts).map(|version| version.revision);
+        let out = last.and_then(|last| past().find(|version| version.revision > last));
+        let out = out.map(|version| (version.revision, version.seen_at));
+        [(share.revision, share.seen_at)].into_iter().chain(out).chain(earlier).collect()
     }
 
     /// The act that gave a recipient what it still had when a share left, if it was this operator's or became so.

@@ -95,7 +95,9 @@ impl Stage {
 
     /// Carries a plan out to its end: all wishes were taken, all faults are over, and the operator runs.
     pub(super) async fn play(&self, plan: &Plan) -> Result<()> {
-        let (began, mut lanes) = (Instant::now(), Lanes::default());
+        let began = Instant::now();
+        let mut lanes =
+            Lanes::until(began + plan.steps.last().map_or(Duration::ZERO, |last| Duration::from_millis(last.at)));
         let mut befalling: FuturesUnordered<LocalBoxFuture<'_, Result<()>>> = FuturesUnordered::new();
         let watching = tokio::spawn(look_after(Arc::clone(&self.people), Arc::clone(&self.victims)));
         for step in &plan.steps {

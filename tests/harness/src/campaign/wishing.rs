@@ -17,7 +17,8 @@ use super::clouds::{Cloud, KEYS, Seat};
 use super::wish::{Kind, Object, Wish, text};
 use crate::simulator::Simulator;
 
-/// How long one wish is tried: the API server may be away, an elder object of the name may still have to go.
+/// How long a wish is tried after the end of the plan: the API server may be away, and an elder object of the name may have
+/// to go, which it cannot while its account is suspended.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(150);
 const CALL: Duration = Duration::from_secs(5);
@@ -235,35 +236,39 @@ impl People {
     }
 
     /// Tries until it is taken.
-    async fn insist(&self, wish: &Wish) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    async fn insist(&self, wish: &Wish, deadline: Instant) -> Result<()> {
         loop {
             match timeout_at(deadline, self.carry_out(wish)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) if Instant::now() + PAUSE > deadline => {
-                    return Err(error).with_context(|| format!("in vain for {PATIENCE:?}: {wish:?}"));
+                    return Err(error).with_context(|| format!("in vain until {PATIENCE:?} after the end: {wish:?}"));
                 }
                 Ok(Err(_)) => sleep(PAUSE).await,
-                Err(_) => bail!("in vain for {PATIENCE:?}: {wish:?}"),
+                Err(_) => bail!("in vain until {PATIENCE:?} after the end: {wish:?}"),
             }
         }
     }
 }
 
 /// Wishes on their way.
-#[derive(Default)]
 pub(super) struct Lanes {
-    lanes: BTreeMap<String, UnboundedSender<Wish>>,
+    deadline: Instant,
+    open: BTreeMap<String, UnboundedSender<Wish>>,
     walking: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Lanes {
+    /// For a plan that ends then.
+    pub(super) fn until(end: Instant) -> Self {
+        Self { deadline: end + PATIENCE, open: BTreeMap::new(), walking: Vec::new() }
+    }
+
     /// Puts a wish behind those about the same object.
     pub(super) fn send(&mut self, people: &Arc<People>, wish: &Wish) {
-        let walking = &mut self.walking;
-        let lane = self.lanes.entry(about(wish)).or_insert_with(|| {
+        let (walking, deadline) = (&mut self.walking, self.deadline);
+        let lane = self.open.entry(about(wish)).or_insert_with(|| {
             let (sender, wishes) = mpsc::unbounded_channel();
-            walking.push(tokio::spawn(walk(Arc::clone(people), wishes)));
+            walking.push(tokio::spawn(walk(Arc::clone(people), wishes, deadline)));
             sender
         });
         // It takes wishes until one failed, which is told at the end.
@@ -272,7 +277,7 @@ impl Lanes {
 
     /// Waits until all were taken.
     pub(super) async fn end(self) -> Result<()> {
-        drop(self.lanes);
+        drop(self.open);
         for lane in self.walking {
             lane.await??;
         }
@@ -292,9 +297,9 @@ fn about(wish: &Wish) -> String {
     }
 }
 
-async fn walk(people: Arc<People>, mut wishes: UnboundedReceiver<Wish>) -> Result<()> {
+async fn walk(people: Arc<People>, mut wishes: UnboundedReceiver<Wish>, deadline: Instant) -> Result<()> {
     while let Some(wish) = wishes.recv().await {
-        people.insist(&wish).await?;
+        people.insist(&wish, deadline).await?;
     }
     Ok(())
 }

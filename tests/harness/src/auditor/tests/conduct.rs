@@ -106,16 +106,19 @@ fn a_share_that_was_never_served_leaves_nothing_of_its_own_behind() {
     assert_eq!(late(&["s", "late"]), [Invariant::NoLeak]);
 }
 
-/// `late` was served and settled while it named Bob; Anne it named only afterwards.
+/// `late` was served, counted out and named Anne again; `s`, for which she was granted, gave her up before or after that.
 #[test]
-fn whom_a_share_named_only_after_it_was_settled_is_nothing_of_its_own() {
-    let late = |first: &str| {
+fn what_was_anothers_when_a_share_was_counted_out_is_nothing_of_its_own() {
+    let late = |first: &str, given_up_before: bool| {
         let story = serving(Story::default().share("s", &[ANNE]), &["s"]).grants(&[ANNE]).share("late", &[first]);
-        let story = serving(serving(story, &["s", "late"]), &["s"]).share("late", &[ANNE]).share("s", &[BOB]);
+        let story = serving(story, &["s", "late"]);
+        let story = if given_up_before { story.share("s", &[BOB]) } else { story };
+        let story = serving(story, &["s"]).share("late", &[ANNE]).share("s", &[BOB]);
         story.share_deleting("late", &[ANNE]).share_gone("late", &[ANNE]).found()
     };
-    assert_eq!(late(BOB), []);
-    assert_eq!(late(ANNE), [Invariant::NoLeak]);
+    assert_eq!(late(BOB, true), []);
+    assert_eq!(late(ANNE, false), []);
+    assert_eq!(late(ANNE, true), [Invariant::NoLeak]);
 }
 
 #[test]
@@ -179,4 +182,33 @@ fn an_image_that_went_before_anybody_looked_at_it_was_nobodys_to_hold() {
     };
     assert_eq!(left(&Value::Null), []);
     assert_eq!(left(&json!({"grants": []})), [Invariant::ImageLast]);
+}
+
+#[test]
+fn more_recipients_than_the_account_says_are_found_unless_somebody_just_added_them_by_hand() {
+    let limited = || {
+        let account = json!({
+            "kind": "CloudAccount", "metadata": {"namespace": "n", "name": "a", "uid": "a"},
+            "spec": {"limits": {"recipientsPerImage": 1}},
+        });
+        let image = json!({
+            "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
+            "spec": {"accountRef": {"name": "a"}, "region": "r", "imageID": "m-1"},
+            "status": {"grants": [{"id": ANNE, "state": "Intended"}, {"id": BOB, "state": "Intended"}]},
+        });
+        let story = Story::default().version(Change::Added, account).share("s", &[ANNE, BOB]);
+        story.version(Change::Added, image)
+    };
+    assert_eq!(limited().grants(&[ANNE]).revokes(&[]).found(), []);
+    assert_eq!(limited().grants(&[ANNE]).grants(&[BOB]).found(), [Invariant::WithinLimit]);
+    assert_eq!(limited().act("out-of-band", &[ANNE], &[]).grants(&[BOB]).found(), []);
+    let long_ago = limited().act("out-of-band", &[ANNE], &[]).wait(20).grants(&[BOB]);
+    assert_eq!(long_ago.found(), [Invariant::WithinLimit]);
+}
+
+/// It left before it was held; another share names Anne all the while.
+#[test]
+fn a_share_that_nobody_held_takes_nothing_along() {
+    let story = shared().share("late", &[ANNE]);
+    assert_eq!(story.share_with(Change::Deleted, "late", &[ANNE], |_| {}).found(), []);
 }
