@@ -1,10 +1,10 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test lint crds docs deny sbom demo image
+.PHONY: help assets build test lint crds docs deny sbom demo image chaos-score
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), helm, the GitOps judge, Keystone and Glance
 	@tests/assets/build
@@ -48,6 +48,10 @@ sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) in
 
 demo: assets build ## Run the demo (ONCE=1 ends by itself)
 	$(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)
+
+chaos-score: assets build ## Plant each known bug and tell which seed of the fault campaign finds it (BUG=name, SEEDS=n, MINUTES=m)
+	$(or $(CARGO_TARGET_DIR),target)/debug/chaos-score $(if $(BUG),--bug $(BUG)) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
 
 image: ## Build the container image, with buildah, podman or docker (IMAGE=name:tag)
 	@.ci/image
