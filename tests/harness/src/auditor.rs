@@ -6,6 +6,7 @@
 //! told it, by the lag at most; where the proxy carried the write, between its question and its answer.
 
 mod answers;
+mod conduct;
 mod copies;
 mod rules;
 #[cfg(test)]
@@ -15,12 +16,15 @@ mod witness;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::history::Version;
 use crate::proxy::{Call, Upstream};
+use conduct::Request;
 use witness::{Act, Proof, Witnessed};
+
+pub use conduct::Pace;
 
 /// How late the watch tells a version, at most, unless said otherwise.
 const LAG: SignedDuration = SignedDuration::from_millis(500);
@@ -57,6 +61,14 @@ pub enum Invariant {
     NoAnswerWithoutDecision,
     /// The cloud never had to refuse a recipient over the limit.
     WithinLimit,
+    /// No image is made public.
+    NeverPublic,
+    /// An account is called in a region no oftener than its budget allows.
+    WithinBudget,
+    /// One call that changes who has an image is under way at a time.
+    OneCallInFlight,
+    /// A status speaks of a generation that there was, and never of an older one than before.
+    StatusOfItsGeneration,
 }
 
 /// A broken invariant.
@@ -64,6 +76,8 @@ pub enum Invariant {
 pub struct Violation {
     /// Which.
     pub invariant: Invariant,
+    /// When.
+    pub at: Timestamp,
     /// What happened.
     pub what: String,
     /// The events that show it.
@@ -87,6 +101,11 @@ pub struct Auditor {
     members: BTreeMap<String, Vec<String>>,
     /// Of projects, whose they are.
     domains: BTreeMap<String, String>,
+    /// Every request that reached a cloud.
+    requests: Vec<Request>,
+    /// What the proxy carried to the clouds.
+    carried: Vec<Call>,
+    pace: Option<Pace>,
 }
 
 impl Auditor {
@@ -96,7 +115,9 @@ impl Auditor {
         let copies = acts.iter().filter_map(|act| act.copy.as_ref());
         let owners = copies.map(|copy| (copy.image.clone(), copy.owner.clone())).collect();
         let (members, domains) = (BTreeMap::new(), BTreeMap::new());
-        Self { acts, witnessed: Witnessed::new(versions, LAG), owners, members, domains }
+        let requests = journal.iter().filter_map(Request::read).collect();
+        let (witnessed, carried, pace) = (Witnessed::new(versions, LAG), Vec::new(), None);
+        Self { acts, witnessed, owners, members, domains, requests, carried, pace }
     }
 
     /// Takes from a world file or dump who owns and has which image, and whose the projects are; without it,
@@ -125,6 +146,16 @@ impl Auditor {
     pub fn carried(mut self, calls: &[Call]) -> Self {
         let kubernetes = calls.iter().filter(|call| call.upstream == Upstream::Kubernetes);
         kubernetes.filter_map(Proof::read).for_each(|proof| self.witnessed.prove(proof));
+        let cloud = calls.iter().filter(|call| call.upstream == Upstream::Cloud && call.write.is_some());
+        self.carried.extend(cloud.cloned());
+        self
+    }
+
+    /// The budget of calls, and when processes of the operator ended: without it, [`Invariant::WithinBudget`] and
+    /// [`Invariant::OneCallInFlight`] are not judged.
+    #[must_use]
+    pub fn paced(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
         self
     }
 
@@ -135,13 +166,14 @@ impl Auditor {
         self
     }
 
-    /// Every violation, by invariant and then in the order of events.
+    /// Every violation, in the order of events.
     pub fn audit(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for act in &self.acts {
             self.judge_grants(act, &mut found);
             self.judge_revokes(act, &mut found);
             self.judge_manners(act, &mut found);
+            Self::judge_publication(act, &mut found);
             self.judge_answer(act, &mut found);
             self.judge_copy(act, &mut found);
             self.judge_deletion(act, &mut found);
@@ -155,7 +187,10 @@ impl Auditor {
         for version in self.witnessed.departures("ImageReplica") {
             self.judge_replica_left(version, &mut found);
         }
-        found.sort_by_key(|violation| violation.invariant);
+        self.judge_requests(&mut found);
+        self.judge_calls_in_flight(&mut found);
+        self.judge_generations(&mut found);
+        found.sort_by_key(|violation| (violation.at, violation.invariant));
         found
     }
 

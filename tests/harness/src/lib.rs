@@ -9,6 +9,7 @@ pub mod assets;
 pub mod audit;
 pub mod auditor;
 mod background;
+pub mod campaign;
 pub mod control_plane;
 mod credentials;
 pub mod helm;

@@ -22,8 +22,13 @@ pub struct Operator {
 impl Operator {
     /// `imageshare-operator run --kubeconfig FILE`, to which arguments and variables can be added.
     pub fn launch(kubeconfig: &Path) -> Result<Launch> {
+        Ok(Self::launch_binary(assets::built("imageshare-operator")?, kubeconfig))
+    }
+
+    /// The same with a given binary.
+    pub fn launch_binary(binary: PathBuf, kubeconfig: &Path) -> Launch {
         let arguments = ["run".to_owned(), "--kubeconfig".to_owned(), kubeconfig.display().to_string()];
-        Ok(Launch::new("imageshare-operator", assets::built("imageshare-operator")?).arguments(arguments))
+        Launch::new("imageshare-operator", binary).arguments(arguments)
     }
 
     /// Starts it; it may not be ready yet.

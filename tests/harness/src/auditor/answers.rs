@@ -23,7 +23,7 @@ impl Auditor {
         for life in self.acceptances(act) {
             evidence.extend(self.witnessed.newest_at(life, act.time).map(line));
         }
-        found.push(Violation { invariant: Invariant::NoAnswerWithoutDecision, what, evidence });
+        found.push(Violation { invariant: Invariant::NoAnswerWithoutDecision, at: act.time, what, evidence });
     }
 
     /// The acceptances about the act's image, of accounts that are who acted.

@@ -112,12 +112,13 @@ impl Auditor {
             let why = if asking.is_empty() { "without its being written down" } else { "though it was not wanted" };
             let what = format!("{} was copied as {} {why}", copy.source, copy.image);
             let evidence = [act.line()].into_iter().chain(newest().map(|(_, version)| told(version))).collect();
-            found.push(Violation { invariant: Invariant::IntentBeforeCopy, what, evidence });
+            found.push(Violation { invariant: Invariant::IntentBeforeCopy, at: act.time, what, evidence });
         }
         let Some(life) = life else { return };
         for other in self.copies_left(uid, act.time).filter(|other| other.place < act.place) {
             let what = format!("a second copy {} was made for {}", copy.image, life.first().map_or("?", Version::name));
-            found.push(Violation { invariant: Invariant::OneCopy, what, evidence: vec![other.line(), act.line()] });
+            let evidence = vec![other.line(), act.line()];
+            found.push(Violation { invariant: Invariant::OneCopy, at: act.time, what, evidence });
         }
     }
 
@@ -192,13 +193,14 @@ impl Auditor {
         }
         let what = format!("{} was deleted though nobody wanted it gone", act.image);
         let evidence = [act.line()].into_iter().chain(stood_for.and_then(|life| life.last()).map(line)).collect();
-        found.push(Violation { invariant: Invariant::NoWrongfulDeletion, what, evidence });
+        found.push(Violation { invariant: Invariant::NoWrongfulDeletion, at: act.time, what, evidence });
     }
 
     /// Nothing of a copy may be left that no `CloudImage` stands for, nor that was to go with its `ImageReplica`.
     pub(super) fn judge_replica_left(&self, replica: &Version, found: &mut Vec<Violation>) {
         let blame = |what: String, evidence: Vec<String>| Violation {
             invariant: Invariant::NoCopyLeftBehind,
+            at: replica.seen_at,
             what: format!("{}/{} left {what}", replica.namespace(), replica.name()),
             evidence,
         };

@@ -89,11 +89,13 @@ impl Auditor {
         let foreign = owner.is_some_and(|owner| *owner != act.principal) && !self.copies_what_it_received(act);
         if act.by_an_account() && act.changes() && !act.answers() && foreign {
             let what = format!("{} called {} on the image {} of another account", act.principal, act.action, act.image);
-            found.push(Violation { invariant: Invariant::OwnImagesOnly, what, evidence: vec![act.line()] });
+            let evidence = vec![act.line()];
+            found.push(Violation { invariant: Invariant::OwnImagesOnly, at: act.time, what, evidence });
         }
         if OVER_LIMIT.contains(&act.code.as_str()) {
             let what = format!("more recipients were asked for than {} may have", act.image);
-            found.push(Violation { invariant: Invariant::WithinLimit, what, evidence: vec![act.line()] });
+            let evidence = vec![act.line()];
+            found.push(Violation { invariant: Invariant::WithinLimit, at: act.time, what, evidence });
         }
     }
 
@@ -118,6 +120,7 @@ impl Auditor {
                 if let Some(act) = self.left_behind(life, share, recipient).filter(|_| !kept && !retained) {
                     let what = format!("{recipient} still has {} though its share left", act.image);
                     let mut violation = self.violation(Invariant::NoLeak, what, act, recipient);
+                    violation.at = share.seen_at;
                     violation.evidence.push(line(share));
                     found.push(violation);
                 }
@@ -147,7 +150,7 @@ impl Auditor {
     /// An image leaves last.
     pub(super) fn judge_image_left(&self, image: &Version, found: &mut Vec<Violation>) {
         let mut blame = |what: String, evidence: Vec<String>| {
-            found.push(Violation { invariant: Invariant::ImageLast, what, evidence });
+            found.push(Violation { invariant: Invariant::ImageLast, at: image.seen_at, what, evidence });
         };
         let grants = image.object.pointer("/status/grants").and_then(Value::as_array).into_iter().flatten();
         for grant in grants.filter(|grant| grant.get("state").and_then(Value::as_str) != Some("Retained")) {
@@ -202,7 +205,7 @@ impl Auditor {
                 evidence.extend(naming.filter_map(|life| life.iter().rfind(|v| v.revision <= horizon)).map(line));
             }
         }
-        Violation { invariant, what, evidence }
+        Violation { invariant, at: act.time, what, evidence }
     }
 }
 

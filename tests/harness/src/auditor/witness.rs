@@ -31,6 +31,7 @@ pub(super) struct Act {
     pub(super) added: Vec<String>,
     pub(super) removed: Vec<String>,
     deleted: bool,
+    pub(super) published: bool,
     /// The step it was in the life of a copy.
     pub(super) copy: Option<CopyStep>,
     /// What was answered to an offer, in the cloud's word.
@@ -60,6 +61,7 @@ impl Act {
             added: ids("added"),
             removed: ids("removed"),
             deleted: entry.pointer("/effect/deleted") == Some(&Value::Bool(true)),
+            published: entry.pointer("/effect/published") == Some(&Value::Bool(true)),
             answer: entry.pointer("/parameters/answer").and_then(Value::as_str).map(ToOwned::to_owned),
             copy: CopyStep::read(entry),
             job: text(entry, "job"),

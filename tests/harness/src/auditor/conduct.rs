@@ -1,0 +1,139 @@
+//! Conduct towards both servers, whatever it is about: how often, how many at a time, and of what a status speaks.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::rules::line;
+use super::witness::Act;
+use super::{Auditor, Invariant, Violation, text};
+use crate::proxy::Call;
+
+/// Calls that were made in time may arrive together, on a busy machine.
+const JITTER: SignedDuration = SignedDuration::from_secs(1);
+
+/// After so long the caller has given a call up.
+const DEADLINE: SignedDuration = SignedDuration::from_secs(10);
+
+/// How often an account may be called in a region, and when the operator's processes ended: the next one counts anew, and
+/// knows nothing of the calls of the one before.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// Calls a second over time.
+    pub per_second: u32,
+    /// Calls at once after a rest.
+    pub burst: u32,
+    /// When processes ended, in order.
+    pub ended: Vec<Timestamp>,
+}
+
+impl Pace {
+    fn ended_between(&self, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+        self.ended.iter().copied().find(|ended| from < *ended && *ended <= to)
+    }
+}
+
+/// A request that reached a cloud, whatever it was about.
+#[derive(Debug)]
+pub(super) struct Request {
+    time: Timestamp,
+    principal: String,
+    region: String,
+    line: String,
+}
+
+impl Request {
+    /// `None` for an entry of the journal that was no request.
+    pub(super) fn read(entry: &Value) -> Option<Self> {
+        let host = text(entry, "host").filter(|host| !host.is_empty());
+        host.and_then(|_| {
+            Some(Self {
+                time: text(entry, "time")?.parse().ok()?,
+                principal: text(entry, "principal")?,
+                region: text(entry, "region").unwrap_or_default(),
+                line: format!("journal {entry}"),
+            })
+        })
+    }
+}
+
+impl Auditor {
+    /// Nobody may have an image whom nobody named.
+    pub(super) fn judge_publication(act: &Act, found: &mut Vec<Violation>) {
+        if act.by_an_account() && act.published {
+            let (what, evidence) = (format!("{} was made public", act.image), vec![act.line()]);
+            found.push(Violation { invariant: Invariant::NeverPublic, at: act.time, what, evidence });
+        }
+    }
+
+    /// The bucket of each account and region, filled again by each new process.
+    pub(super) fn judge_requests(&self, found: &mut Vec<Violation>) {
+        let Some(pace) = &self.pace else { return };
+        let rate = f64::from(pace.per_second);
+        let full = f64::from(pace.burst) + rate * JITTER.as_secs_f64();
+        let mut buckets: BTreeMap<(&str, &str), (Timestamp, f64)> = BTreeMap::new();
+        for request in &self.requests {
+            let place = (request.principal.as_str(), request.region.as_str());
+            let (then, left) = buckets.entry(place).or_insert((request.time, full));
+            let filled = *left + rate * request.time.duration_since(*then).as_secs_f64();
+            let anew = pace.ended_between(*then, request.time).is_some();
+            (*then, *left) = (request.time, if anew { full } else { filled.min(full) } - 1.0);
+            if *left < 0.0 {
+                let what = format!("{} was called oftener in {:?} than its budget allows", place.0, place.1);
+                let evidence = vec![request.line.clone()];
+                found.push(Violation { invariant: Invariant::WithinBudget, at: request.time, what, evidence });
+                *left = full;
+            }
+        }
+    }
+
+    /// Calls by which an image's owner changes who has it, in the order in which they were made.
+    pub(super) fn judge_calls_in_flight(&self, found: &mut Vec<Violation>) {
+        let Some(pace) = &self.pace else { return };
+        let mut under_way: BTreeMap<&str, (&Call, Timestamp)> = BTreeMap::new();
+        for call in self.carried.iter().filter(|call| changes_recipients(call)) {
+            let Some(image) = self.image_of(call) else { continue };
+            if let Some((other, until)) = under_way.get(image).filter(|(_, until)| *until > call.asked_at) {
+                let what = format!("two calls about {image} were under way, the first until {until}");
+                let evidence = vec![other.line(), call.line()];
+                found.push(Violation { invariant: Invariant::OneCallInFlight, at: call.asked_at, what, evidence });
+            }
+            // One without an answer was cut, and its caller knows.
+            let Some(answered) = call.answered_at else { continue };
+            let until = answered.min(call.asked_at.saturating_add(DEADLINE).unwrap_or(Timestamp::MAX));
+            let until = pace.ended_between(call.asked_at, until).unwrap_or(until);
+            under_way.insert(image, (call, until));
+        }
+    }
+
+    fn image_of(&self, call: &Call) -> Option<&str> {
+        let named = |image: &&String| call.path.contains(image.as_str()) || call.summary.contains(image.as_str());
+        self.owners.keys().find(named).map(String::as_str)
+    }
+
+    /// What an object's status says it speaks of.
+    pub(super) fn judge_generations(&self, found: &mut Vec<Violation>) {
+        let kinds = ["CloudAccount", "CloudImage", "ImageShare", "SharedImageAcceptance", "ImageReplica"];
+        for life in kinds.into_iter().flat_map(|kind| self.witnessed.lives(kind)) {
+            let mut before = 0;
+            for version in life {
+                let number = |at: &str| version.object.pointer(at).and_then(Value::as_u64);
+                let Some(observed) = number("/status/observedGeneration") else { continue };
+                let newest = number("/metadata/generation").unwrap_or(u64::MAX);
+                if observed < before || observed > newest {
+                    let what = format!("a status speaks of generation {observed} of {newest}, after {before}");
+                    let (at, evidence) = (version.seen_at, vec![line(version)]);
+                    found.push(Violation { invariant: Invariant::StatusOfItsGeneration, at, what, evidence });
+                }
+                before = observed;
+            }
+        }
+    }
+}
+
+/// Only the owner's: who received an image answers in its own time.
+fn changes_recipients(call: &Call) -> bool {
+    let by_path = call.path.contains("/members") && call.method != "PUT";
+    call.action == "ModifyImageSharePermission" || by_path
+}

@@ -1,0 +1,158 @@
+//! Faults: what befalls the operator, the API server and the clouds, as data, drawn from a seed.
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Map, Value, json};
+
+use super::clouds::{Cloud, HOSTILE};
+use super::plan::{Deed, Step};
+
+/// What befalls requests to the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Each write is answered as if somebody else had written meanwhile.
+    Conflict,
+    Unavailable,
+    TooManyRequests,
+    /// The connection is closed before it is done.
+    CutBefore,
+    /// It is done, and the connection closed without the answer.
+    CutAfter,
+    /// It is carried on so many milliseconds later.
+    Late(u64),
+}
+
+/// What befalls somebody.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fault {
+    /// The operator is killed, and started again after so many milliseconds.
+    Kill { down: u64 },
+    /// The operator is killed when its nth write from now on, to either server, was applied, or before it is.
+    KillAtWrite { nth: u64, applied: bool },
+    /// The operator is halted for a while.
+    Freeze { millis: u64 },
+    /// The API server is killed, and started again after so many milliseconds.
+    ApiServerRestart { down: u64 },
+    /// Every connection to the API server is closed, watches included.
+    WatchCut,
+    /// The same, and new watches say nothing for a while: caches grow old while reads do not.
+    StaleWatches { millis: u64 },
+    /// Requests to the API server meet trouble: so many at most, for a while.
+    Kubernetes { trouble: Trouble, writes: bool, times: u64, millis: u64 },
+    /// Random weather at both clouds for a while.
+    Weather { climate: Value, millis: u64 },
+    /// A scripted fault at the clouds, until it is used up or for a while.
+    Cloud { fault: Value, millis: u64 },
+}
+
+/// The longest any of them lasts.
+const LONGEST: u64 = 4_000;
+
+/// The kinds of random weather, with what each may cost in thousandths of all requests at most. Wrong empty answers are
+/// no such weather: two in a row are no fault but a lie, from which nobody can tell an absence.
+const WEATHER: [(&str, u32); 12] = [
+    ("throttle", 200),
+    ("unavailable", 200),
+    ("internalError", 150),
+    ("cutBefore", 200),
+    ("cutAfter", 250),
+    ("slow", 200),
+    ("describeLag", 500),
+    ("wrongJson", 150),
+    ("truncatedPage", 250),
+    ("truncatedBody", 150),
+    ("jobFails", 250),
+    ("jobSlow", 250),
+];
+
+/// Writes of the clouds by which access changes.
+const CHANGES: [&str; 3] = ["ModifyImageSharePermission", "BatchAddMembers", "BatchDeleteMembers"];
+
+/// Draws faults from a seed until the end of a plan; all are over by then.
+pub(super) fn draw(seed: u64, length: u64) -> Vec<Step> {
+    let mut dice = StdRng::seed_from_u64(seed ^ 0xFA17);
+    let mut steps = Vec::new();
+    // The first wishes find everybody well: there is something to lose then.
+    let mut at = 2_500;
+    loop {
+        at += dice.random_range(200..1_800);
+        let Some(left) = length.checked_sub(at).filter(|left| *left > 600) else { return steps };
+        steps.push(Step { at, deed: Deed::Fault(one(&mut dice, left.min(LONGEST))) });
+    }
+}
+
+fn one(dice: &mut StdRng, longest: u64) -> Fault {
+    let millis = dice.random_range(300..=longest.max(301));
+    match dice.random_range(0..100_u32) {
+        0..8 => Fault::Kill { down: dice.random_range(0..(longest / 2).max(1)) },
+        8..26 => Fault::KillAtWrite { nth: dice.random_range(1..6), applied: dice.random_bool(0.6) },
+        26..32 => Fault::Freeze { millis },
+        32..34 if longest == LONGEST => Fault::ApiServerRestart { down: dice.random_range(0..1_500) },
+        32..37 => Fault::WatchCut,
+        37..45 => Fault::StaleWatches { millis },
+        45..62 => kubernetes(dice, millis),
+        62..80 => Fault::Weather { climate: climate(dice), millis },
+        _ => Fault::Cloud { fault: scripted(dice), millis },
+    }
+}
+
+fn kubernetes(dice: &mut StdRng, millis: u64) -> Fault {
+    let late = dice.random_range(50..1_500);
+    let troubles = [
+        Trouble::Conflict,
+        Trouble::Conflict,
+        Trouble::Unavailable,
+        Trouble::TooManyRequests,
+        Trouble::CutBefore,
+        Trouble::CutAfter,
+        Trouble::CutAfter,
+        Trouble::Late(late),
+    ];
+    let trouble = troubles.choose(dice).copied().unwrap_or(Trouble::Conflict);
+    let writes = trouble == Trouble::Conflict || dice.random_bool(0.5);
+    Fault::Kubernetes { trouble, writes, times: dice.random_range(1..20), millis }
+}
+
+fn climate(dice: &mut StdRng) -> Value {
+    let mut shares = Map::new();
+    let kinds = dice.random_range(1..=4_usize);
+    for (kind, most) in WEATHER.sample(dice, kinds) {
+        // Four of them stay below all requests.
+        shares.insert((*kind).to_owned(), json!(dice.random_range(20..=most / 2)));
+    }
+    json!({
+        "seed": dice.random::<u32>(), "perMille": shares,
+        "retryAfterMillis": *[0, 300, 1_200].choose(dice).unwrap_or(&0),
+        "slowMillis": dice.random_range(100..2_500), "lagMillis": dice.random_range(100..1_200),
+    })
+}
+
+fn scripted(dice: &mut StdRng) -> Value {
+    let change = CHANGES.choose(dice).copied().unwrap_or_default();
+    let strange = json!({"kind": "refuse", "status": 400, "code": "Strange.Code", "message": HOSTILE});
+    match dice.random_range(0..8_u32) {
+        0 => json!({"when": {"action": change}, "count": 2, "then": {"kind": "cutAfter"}}),
+        1 => json!({"when": {"action": change}, "count": 2, "then": {"kind": "cutBefore"}}),
+        2 => json!({"when": {"action": change}, "count": 1, "then": {"kind": "slow", "millis": 11_000}}),
+        3 => json!({"when": {"action": change}, "count": 1, "then": strange}),
+        4 => json!({"when": {"action": change}, "count": 3, "then": {"kind": "throttle", "retryAfterMillis": 700}}),
+        5 => json!({"when": {"action": "DescribeImages"}, "count": 1, "then": {"kind": "emptyList"}}),
+        6 => json!({"when": {"action": "DescribeImageSharePermission"}, "count": 1, "then": {"kind": "emptyList"}}),
+        _ => skew(dice),
+    }
+}
+
+/// The clocks differ: the cloud refuses every signature as too old. The simulator's own clock stays, for the journal's
+/// times are compared with etcd's.
+fn skew(dice: &mut StdRng) -> Value {
+    let (status, code, message) = match Cloud::ALL.choose(dice) {
+        Some(Cloud::Huawei) => {
+            (401, "APIGW.0301", "Incorrect IAM authentication information: request date/time skewed")
+        }
+        _ => (400, "InvalidTimeStamp.Expired", "the request's time is past"),
+    };
+    let region = if status == 401 { Cloud::Huawei.region() } else { Cloud::Alibaba.region() };
+    let then = json!({"kind": "refuse", "status": status, "code": code, "message": message});
+    json!({"when": {"region": region}, "count": 30, "then": then})
+}

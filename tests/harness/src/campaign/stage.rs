@@ -1,0 +1,158 @@
+//! The stage of a campaign: a control plane, both clouds, and the operator behind a fault proxy on every way; and how a plan
+//! is played on it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::clouds::{self, Cloud};
+use super::faults::{self, Shared, Victims};
+use super::plan::{Deed, Plan};
+use super::wishing::{Api, Lanes, People};
+use crate::control_plane::ControlPlane;
+use crate::history::History;
+use crate::operator::Operator;
+use crate::proxy::{FaultProxy, Upstream};
+use crate::simulator::Simulator;
+use crate::{assets, proxy};
+
+/// Waits are short and looks frequent: a campaign has minutes for what a cluster has days for. The window within which an
+/// absence proves nothing is longer than any read of the simulator may lag.
+const QUICK: [&str; 26] = [
+    "--absence-window",
+    "2s",
+    "--lost-job-window",
+    "6s",
+    "--blocked-interval",
+    "2s",
+    "--longest-retry",
+    "3s",
+    "--credentials-interval",
+    "2s",
+    "--drift-interval",
+    "4s",
+    "--inventory-interval",
+    "6s",
+    "--unmanaged-grace",
+    "4s",
+    "--refusal-retry",
+    "4s",
+    "--calls-per-second",
+    CALLS_PER_SECOND,
+    "--calls-burst",
+    CALLS_BURST,
+    "--last-known-good",
+    "1h",
+    "--log",
+    "info,imageshare_operator=debug",
+];
+
+const CALLS_PER_SECOND: &str = "20";
+const CALLS_BURST: &str = "20";
+
+/// How often somebody looks after what nobody wished: ended processes, Secrets that nothing needs any more.
+const ROUND: Duration = Duration::from_millis(400);
+
+/// The running servers.
+pub(super) struct Stage {
+    pub(super) people: Arc<People>,
+    pub(super) victims: Shared,
+    pub(super) history: History,
+    /// The way to Huawei Cloud; the way to Alibaba Cloud is beside that to the API server.
+    pub(super) huawei: FaultProxy,
+    pub(super) run: PathBuf,
+}
+
+impl Stage {
+    pub(super) async fn start(run: &Path, operator: Option<&Path>) -> Result<Self> {
+        let control_plane = ControlPlane::start(run).await?;
+        control_plane.install(&assets::workspace().join("crds")).await?;
+        let control_plane = control_plane.with_controller_manager().await?;
+        let kubeconfig = control_plane.operator_kubeconfig().await?.to_path_buf();
+        let history = History::of_sharing(&control_plane).await?;
+        let cloud = Simulator::start(run, &clouds::world()).await?;
+        let proxy = FaultProxy::start(run, &kubeconfig, cloud.cloud()).await?;
+        let huawei = FaultProxy::start(run, &kubeconfig, cloud.huawei()).await?;
+        let binary = operator.map_or_else(|| assets::built("imageshare-operator"), |path| Ok(path.to_path_buf()))?;
+        let doors = BTreeMap::from([(Cloud::Alibaba, proxy.cloud()), (Cloud::Huawei, huawei.cloud())]);
+        let launch = Operator::launch_binary(binary, proxy.kubeconfig()).arguments(QUICK);
+        let launch = doors.values().fold(launch, |launch, door| launch.arguments(["--allowed-endpoint", door]));
+        let operator = tokio::sync::Mutex::new(Operator::start(launch, run)?);
+        let people = Arc::new(People::new(Api(control_plane.client().await?), cloud, doors));
+        let (outages, restarting, weather) = (std::sync::Mutex::default(), Default::default(), Default::default());
+        let victims = Arc::new(Victims { operator, outages, control_plane, restarting, proxy, weather });
+        Ok(Self { people, victims, history, huawei, run: run.to_path_buf() })
+    }
+
+    /// Carries a plan out to its end: all wishes were taken, all faults are over, and the operator runs.
+    pub(super) async fn play(&self, plan: &Plan) -> Result<()> {
+        let (began, mut lanes) = (Instant::now(), Lanes::default());
+        let mut befalling: FuturesUnordered<LocalBoxFuture<'_, Result<()>>> = FuturesUnordered::new();
+        let watching = tokio::spawn(look_after(Arc::clone(&self.people), Arc::clone(&self.victims)));
+        for step in &plan.steps {
+            let time = pin!(sleep_until(began + Duration::from_millis(step.at)));
+            let mut time = time.fuse();
+            loop {
+                futures::select! {
+                    () = time => break,
+                    over = befalling.select_next_some() => over.context("a fault could not be carried out")?,
+                }
+            }
+            match &step.deed {
+                Deed::Wish(wish) => lanes.send(&self.people, wish),
+                Deed::ByHand(change) => faults::change_by_hand(&self.people.cloud, change).await?,
+                Deed::Fault(fault) => befalling.push(self.victims.befall(fault, &self.people.cloud).boxed_local()),
+            }
+        }
+        while let Some(over) = befalling.next().await {
+            over.context("a fault could not be carried out")?;
+        }
+        self.people.cloud.clear_faults().await?;
+        lanes.end().await.context("a wish could not be made")?;
+        watching.abort();
+        self.victims.revive().await
+    }
+
+    /// What happened, for the summary.
+    pub(super) async fn told(&self) -> Result<String> {
+        let acts = self.people.cloud.journal(0).await?;
+        let changes = acts.iter().filter(|act| act.get("effect").is_some_and(|effect| !effect.is_null())).count();
+        let versions = self.history.versions().await?.len();
+        let calls = self.calls().len();
+        let kills = self.victims.kills().len();
+        Ok(format!(
+            "{} acts at the clouds, {changes} with effect, {versions} versions, {calls} calls, {kills} kills",
+            acts.len()
+        ))
+    }
+
+    /// Every request of the operator's.
+    pub(super) fn calls(&self) -> Vec<proxy::Call> {
+        let huawei = self.huawei.calls().into_iter().filter(|call| call.upstream == Upstream::Cloud);
+        self.victims.proxy.calls().into_iter().chain(huawei).collect()
+    }
+
+    /// Whether the operator asked anybody to change anything after that.
+    pub(super) fn wrote_after(&self, time: Timestamp) -> Option<proxy::Call> {
+        self.calls().into_iter().find(|call| call.write.is_some() && call.asked_at > time)
+    }
+}
+
+/// Starts what ended by itself, and lets Secrets go.
+async fn look_after(people: Arc<People>, victims: Shared) -> Result<()> {
+    loop {
+        sleep(ROUND).await;
+        victims.revive().await?;
+        // The API server may be away.
+        people.release_secrets().await.ok();
+    }
+}
