@@ -21,6 +21,8 @@ struct Memory {
     next_look: Option<Timestamp>,
     failures: u32,
     written: Option<u64>,
+    /// A version that was refused as too old, and until when a newer one is waited for.
+    overtaken: Option<(u64, Timestamp)>,
     /// The image as read before a job, for the pass that looks at what the job did.
     carried: Option<(ImageFacts, Timestamp)>,
     /// How many recipients a failed job is blamed on.
@@ -31,6 +33,10 @@ struct Memory {
 
 /// How long an image read before a job counts as read in the pass that follows it.
 const CARRIED_FOR: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long a newer version is waited for after a conflict. A conflict need not be another's write: an admission webhook, a
+/// quota or a gateway answers so too, and then none ever comes.
+const OVERTAKEN_FOR: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whether a pass is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +94,12 @@ impl Memories {
         self.with(uid, |memory| memory.next_look = Some(at));
     }
 
-    /// A write upon this version of the object was refused: there is a newer one, and the next pass is over that.
-    pub fn overtaken(&self, uid: &str, version: &str) {
+    /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that.
+    pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) {
         self.with(uid, |memory| {
             memory.done = None;
-            let newer = version.parse::<u64>().ok().map(|version| version.saturating_add(1));
-            memory.written = memory.written.max(newer);
+            let until = now.saturating_add(OVERTAKEN_FOR).unwrap_or(Timestamp::MAX);
+            memory.overtaken = version.parse().ok().map(|version| (version, until));
         });
     }
 
@@ -112,9 +118,11 @@ impl Memories {
     }
 
     /// Whether a version is known not to be the newest, by a write of ours or of somebody else: too old to act upon.
-    pub fn is_stale(&self, uid: &str, version: &str) -> bool {
+    pub fn is_stale(&self, uid: &str, version: &str, now: Timestamp) -> bool {
+        let Ok(seen) = version.parse::<u64>() else { return false };
         self.with(uid, |memory| {
-            version.parse::<u64>().ok().zip(memory.written).is_some_and(|(seen, written)| seen < written)
+            let ours = memory.written.is_some_and(|written| seen < written);
+            ours || memory.overtaken.is_some_and(|(refused, until)| seen <= refused && now < until)
         })
     }
 
@@ -157,5 +165,38 @@ impl Memories {
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    #[test]
+    fn after_a_conflict_the_next_pass_is_over_a_newer_version() {
+        let memories = Memories::default();
+        memories.overtaken("uid", "7", at(0));
+        assert!(memories.is_stale("uid", "7", at(1)) && memories.is_stale("uid", "6", at(1)));
+        assert!(!memories.is_stale("uid", "8", at(1)));
+    }
+
+    #[test]
+    fn a_conflict_that_no_newer_version_explains_stops_nobody_for_long() {
+        let memories = Memories::default();
+        memories.overtaken("uid", "7", at(0));
+        assert!(memories.is_stale("uid", "7", at(4)));
+        assert!(!memories.is_stale("uid", "7", at(5)));
+    }
+
+    #[test]
+    fn what_we_wrote_is_waited_for_however_long_the_cache_lags() {
+        let memories = Memories::default();
+        memories.wrote("uid", "9");
+        assert!(memories.is_stale("uid", "8", at(1_000)));
+        assert!(!memories.is_stale("uid", "9", at(1_000)));
     }
 }

@@ -32,7 +32,7 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let uid = object.uid().unwrap_or_default();
-    if ctx.memories.is_stale(&uid, &object.resource_version().unwrap_or_default()) {
+    if ctx.memories.is_stale(&uid, &object.resource_version().unwrap_or_default(), ctx.clock.now()) {
         return Ok(Some(Look::new(Outcome::Idle, Action::requeue(SOON))));
     }
     if finalizers::is_held(object) {
@@ -70,7 +70,7 @@ pub(super) fn after<K: Resource>(
         }
         Ok(Passed::LookAgain(verdict)) => next_look(ctx, &uid, inputs, &verdict),
         Err(error) if error.is_conflict() => {
-            ctx.memories.overtaken(&uid, &object.resource_version().unwrap_or_default());
+            ctx.memories.overtaken(&uid, &object.resource_version().unwrap_or_default(), ctx.clock.now());
             Look::new(Outcome::Retrying, Action::requeue(SOON))
         }
         // Each try looks at the cloud too: while the API server is away, the tries grow rare.

@@ -106,7 +106,7 @@ impl Auditor {
         }
         let images = self.witnessed.lives("CloudImage");
         for (life, image) in images.filter_map(|life| Some((life, alive(life, share.revision)?))) {
-            if !names(share, image) {
+            if !names(share, image) || !may_have_been_served(share, life) {
                 continue;
             }
             for recipient in recipients(self.witnessed.as_wished(share)) {
@@ -207,6 +207,18 @@ impl Auditor {
         }
         Violation { invariant, at: act.time, what, evidence }
     }
+}
+
+/// Whether the image's ledger ever counted a share in. One that came and went while nothing could be done had nothing of its
+/// own; whom it named and others had shared with is theirs.
+fn may_have_been_served(share: &Version, image: &Life) -> bool {
+    let served = |version: &Version| {
+        let list = version.object.pointer("/status/shares").and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(|s| s.get("uid")?.as_str().map(ToOwned::to_owned)).collect::<Vec<_>>()
+    };
+    let tells = image.iter().any(|version| !served(version).is_empty());
+    let mut before = image.iter().filter(|version| version.revision <= share.revision);
+    !tells || before.any(|version| served(version).iter().any(|uid| uid == share.uid()))
 }
 
 fn gives(act: &Act, recipient: &str) -> bool {

@@ -306,5 +306,6 @@ fn asking_for_more_than_the_limit_is_found() {
     assert_eq!(story.found(), [Invariant::WithinLimit]);
 }
 
+mod conduct;
 mod copies;
 mod huawei;

@@ -121,6 +121,10 @@ impl Author {
         }
     }
 
+    fn is_suspended(&self, object: &Object) -> bool {
+        self.standing.objects.get(object).is_some_and(|spec| flag(spec, "/suspend"))
+    }
+
     fn suspended(&self, kind: Kind) -> Vec<Object> {
         self.standing.of(kind).filter(|(_, spec)| flag(spec, "/suspend")).map(|(object, _)| object.clone()).collect()
     }
@@ -307,6 +311,11 @@ impl Author {
         let Some(Team { generation: 0, .. }) = self.teams.get(team) else { return };
         let guests = self.shares(team).into_iter().filter(|(share, _)| share.namespace == GUESTS);
         guests.collect::<Vec<_>>().into_iter().for_each(|(object, _)| self.wish(Wish::Delete { object }));
+        // While it is suspended nothing can be ended.
+        let suspended = self.team(team, Team::account).filter(|account| self.is_suspended(account));
+        if let Some(object) = suspended {
+            self.wish(Wish::Edit { object, change: json!({"suspend": false}) });
+        }
         if let Some(name) = self.team(team, Team::namespace) {
             self.wish(Wish::EndNamespace { name });
         }

@@ -11,9 +11,9 @@ use super::Finding;
 use super::clouds::world;
 use super::outcome::{Outcome, Sight};
 use super::plan::Plan;
-use super::stage::Stage;
+use super::stage::{CALLS_BURST, CALLS_PER_SECOND, Stage};
 use super::texts;
-use crate::auditor::Auditor;
+use crate::auditor::{Auditor, Pace, Violation};
 use crate::history::Version;
 use crate::proxy::Call;
 
@@ -44,7 +44,26 @@ impl Stage {
         findings.extend(late);
         findings.extend(restless);
         findings.truncate(TOLD);
+        if !findings.is_empty() {
+            self.keep_evidence(plan).await?;
+        }
         Ok(findings)
+    }
+
+    /// What the witnesses said goes beside the logs.
+    async fn keep_evidence(&self, plan: &Plan) -> Result<()> {
+        let lines = |values: Vec<String>| values.join("\n") + "\n";
+        let journal = self.people.cloud.journal(0).await?.iter().map(ToString::to_string).collect();
+        let told = |v: &Version| format!("{:?} {} {} {}", v.change, v.revision, v.seen_at, v.object);
+        let versions = self.history.versions().await?.iter().map(told).collect();
+        let called = |call: &Call| format!("{} {:?} {}", call.asked_at, call.answered_at, call.line());
+        let calls = self.calls().iter().map(called).collect();
+        let steps = plan.steps.iter().map(|step| format!("{} {:?}", step.at, step.deed)).collect();
+        for (name, kept) in [("journal", journal), ("history", versions), ("calls", calls), ("plan", steps)] {
+            let path = self.run.join(format!("{name}.txt"));
+            std::fs::write(&path, lines(kept)).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
     }
 
     async fn sight(&self) -> Result<Sight> {
@@ -86,9 +105,11 @@ impl Stage {
         let journal = self.people.cloud.journal(0).await?;
         let (versions, calls) = (self.history.versions().await?, self.calls());
         let lag = lag(&versions, &calls);
-        let auditor = Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag);
+        let (per_second, burst) = (CALLS_PER_SECOND, CALLS_BURST);
+        let pace = Pace { per_second, burst, ended: self.victims.kills() };
+        let auditor = Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace);
         let found = auditor.audit();
-        let finding = |violation: &crate::auditor::Violation| {
+        let finding = |violation: &Violation| {
             let text = violation.to_string();
             let what = text.split_once(": ").map_or(text.as_str(), |(_, what)| what).to_owned();
             Finding { check: format!("{:?}", violation.invariant), what }

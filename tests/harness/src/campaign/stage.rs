@@ -27,7 +27,7 @@ use crate::{assets, proxy};
 
 /// Waits are short and looks frequent: a campaign has minutes for what a cluster has days for. The window within which an
 /// absence proves nothing is longer than any read of the simulator may lag.
-const QUICK: [&str; 26] = [
+const QUICK: [&str; 22] = [
     "--absence-window",
     "2s",
     "--lost-job-window",
@@ -46,18 +46,15 @@ const QUICK: [&str; 26] = [
     "4s",
     "--refusal-retry",
     "4s",
-    "--calls-per-second",
-    CALLS_PER_SECOND,
-    "--calls-burst",
-    CALLS_BURST,
     "--last-known-good",
     "1h",
     "--log",
     "info,imageshare_operator=debug",
 ];
 
-const CALLS_PER_SECOND: &str = "20";
-const CALLS_BURST: &str = "20";
+/// Calls of each account in each region.
+pub(super) const CALLS_PER_SECOND: u32 = 20;
+pub(super) const CALLS_BURST: u32 = 20;
 
 /// How often somebody looks after what nobody wished: ended processes, Secrets that nothing needs any more.
 const ROUND: Duration = Duration::from_millis(400);
@@ -85,6 +82,8 @@ impl Stage {
         let binary = operator.map_or_else(|| assets::built("imageshare-operator"), |path| Ok(path.to_path_buf()))?;
         let doors = BTreeMap::from([(Cloud::Alibaba, proxy.cloud()), (Cloud::Huawei, huawei.cloud())]);
         let launch = Operator::launch_binary(binary, proxy.kubeconfig()).arguments(QUICK);
+        let budget = [("--calls-per-second", CALLS_PER_SECOND), ("--calls-burst", CALLS_BURST)];
+        let launch = budget.iter().fold(launch, |launch, (flag, calls)| launch.arguments([format!("{flag}={calls}")]));
         let launch = doors.values().fold(launch, |launch, door| launch.arguments(["--allowed-endpoint", door]));
         let operator = tokio::sync::Mutex::new(Operator::start(launch, run)?);
         let people = Arc::new(People::new(Api(control_plane.client().await?), cloud, doors));

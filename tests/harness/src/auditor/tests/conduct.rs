@@ -1,0 +1,105 @@
+//! Conduct: each rule with a story that keeps it and one that breaks it.
+
+use super::*;
+use crate::auditor::Pace;
+
+fn pace(ended: &[i64]) -> Pace {
+    Pace { per_second: 1, burst: 2, ended: ended.iter().map(|seconds| at(*seconds)).collect() }
+}
+
+fn found(journal: &[Value], versions: Vec<Version>, calls: &[Call], pace: Pace) -> Vec<Invariant> {
+    let world = json!({"images": [{"id": "m-1", "owner": OWNER}]});
+    let auditor = Auditor::new(journal, versions).owners_of(&world).carried(calls).paced(pace);
+    auditor.audit().into_iter().map(|violation| violation.invariant).collect()
+}
+
+fn request(second: i64) -> Value {
+    json!({"time": at(second), "principal": OWNER, "region": "r", "host": "cloud", "image": "m-1",
+        "action": "DescribeImages", "code": "OK"})
+}
+
+#[test]
+fn calls_beyond_the_budget_are_found_and_a_new_process_has_a_budget_of_its_own() {
+    let asked = |seconds: &[i64]| seconds.iter().map(|second| request(*second)).collect::<Vec<_>>();
+    assert_eq!(found(&asked(&[1, 1, 1, 2, 3, 4]), Vec::new(), &[], pace(&[])), []);
+    assert_eq!(found(&asked(&[1, 1, 1, 1]), Vec::new(), &[], pace(&[])), [Invariant::WithinBudget]);
+    assert_eq!(found(&asked(&[1, 1, 1, 3, 3, 3]), Vec::new(), &[], pace(&[2])), []);
+    assert_eq!(found(&asked(&[1, 1, 1, 3, 3, 3]), Vec::new(), &[], pace(&[])), [Invariant::WithinBudget]);
+}
+
+fn call(asked: i64, answered: Option<i64>, image: &str) -> Call {
+    Call {
+        seq: 1,
+        write: Some(1),
+        upstream: Upstream::Cloud,
+        method: "POST".into(),
+        path: format!("/?ImageId={image}"),
+        action: "ModifyImageSharePermission".into(),
+        summary: String::new(),
+        asked_at: at(asked),
+        answered_at: answered.map(at),
+        status: Some(200),
+        version: None,
+    }
+}
+
+#[test]
+fn two_changes_of_one_image_under_way_are_found_unless_the_first_ones_caller_is_gone() {
+    let under_way = |calls: &[Call], ended: &[i64]| found(&[], Vec::new(), calls, pace(ended));
+    let both = [call(1, Some(5), "m-1"), call(3, Some(6), "m-1")];
+    assert_eq!(under_way(&both, &[]), [Invariant::OneCallInFlight]);
+    assert_eq!(under_way(&both, &[2]), []);
+    assert_eq!(under_way(&[call(1, Some(3), "m-1"), call(3, Some(6), "m-1")], &[]), []);
+    // Given up after ten seconds; cut, and its caller knows; about another image.
+    assert_eq!(under_way(&[call(1, Some(20), "m-1"), call(12, Some(21), "m-1")], &[]), []);
+    assert_eq!(under_way(&[call(1, None, "m-1"), call(3, Some(6), "m-1")], &[]), []);
+    assert_eq!(under_way(&[call(1, Some(5), "m-1"), call(3, Some(6), "m-2")], &[]), []);
+}
+
+#[test]
+fn an_image_made_public_is_found() {
+    let act = |principal: &str| {
+        vec![json!({"time": at(1), "principal": principal, "region": "r", "image": "m-1", "code": "OK",
+            "action": "ModifyImageSharePermission", "effect": {"added": [], "removed": [], "published": true}})]
+    };
+    assert_eq!(found(&act(OWNER), Vec::new(), &[], pace(&[])), [Invariant::NeverPublic]);
+    assert_eq!(found(&act("out-of-band"), Vec::new(), &[], pace(&[])), []);
+}
+
+#[test]
+fn a_status_of_a_generation_to_come_or_of_an_older_one_than_before_is_found() {
+    let story = |observed: &[i64], newest: i64| {
+        observed.iter().fold(Story::default(), |story, observed| {
+            story.share_with(Change::Modified, "s", &[ANNE], |share| {
+                share["metadata"]["generation"] = json!(newest);
+                share["status"] = json!({"observedGeneration": observed});
+            })
+        })
+    };
+    assert_eq!(story(&[1, 2, 2], 2).found(), []);
+    assert_eq!(story(&[2, 1], 2).found(), [Invariant::StatusOfItsGeneration]);
+    assert_eq!(story(&[3], 2).found(), [Invariant::StatusOfItsGeneration]);
+}
+
+/// Anne was granted for `s`; `late` names her too, and goes.
+fn late(served: &[&str]) -> Story {
+    let shares: Vec<Value> = served.iter().map(|uid| json!({"uid": uid})).collect();
+    let image = |story: Story| {
+        story.version(
+            Change::Modified,
+            json!({
+                "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
+                "spec": {"region": "r", "imageID": "m-1"},
+                "status": {"grants": [{"id": ANNE, "state": "Granted"}], "shares": shares},
+            }),
+        )
+    };
+    let story = image(Story::default().share("s", &[ANNE])).grants(&[ANNE]).share("late", &[ANNE]);
+    image(story.share("s", &[BOB])).share_deleting("late", &[ANNE]).share_gone("late", &[ANNE])
+}
+
+#[test]
+fn a_share_that_was_never_served_leaves_nothing_of_its_own_behind() {
+    assert_eq!(late(&["s"]).found(), []);
+    assert_eq!(late(&["s", "late"]).found(), [Invariant::NoLeak]);
+}
