@@ -38,11 +38,11 @@ pub(crate) struct Campaigns {
     program: PathBuf,
     /// From 1 to this one.
     pub(crate) seeds: u64,
-    pub(crate) minutes: u64,
+    pub(crate) minutes: f64,
 }
 
 impl Campaigns {
-    pub(crate) fn new(seeds: u64, minutes: u64) -> Result<Self> {
+    pub(crate) fn new(seeds: u64, minutes: f64) -> Result<Self> {
         Ok(Self { program: assets::built("chaos")?, seeds, minutes })
     }
 

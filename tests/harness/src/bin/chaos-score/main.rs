@@ -31,7 +31,7 @@ struct Arguments {
     bugs: Vec<Bug>,
     all: bool,
     seeds: u64,
-    minutes: u64,
+    minutes: f64,
     build: bool,
 }
 
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments> {
     let known = table(&assets::workspace())?;
-    let mut arguments = Arguments { bugs: Vec::new(), all: true, seeds: 5, minutes: 1, build: false };
+    let mut arguments = Arguments { bugs: Vec::new(), all: true, seeds: 5, minutes: 1.0, build: false };
     while let Some(option) = given.next() {
         let mut value = || given.next().with_context(|| format!("{option} names nothing"));
         match option.as_str() {
