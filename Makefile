@@ -1,7 +1,7 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test lint crds docs deny sbom demo image chaos-score
+.PHONY: help assets build test chaos chaos-score lint crds docs deny sbom demo image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -16,6 +16,10 @@ build: ## Build the operator, the cloud simulator, the harness and the tests
 
 test: assets build ## Run all tests, against real servers
 	$(CARGO) test --workspace
+
+chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md)
+	$(or $(CARGO_TARGET_DIR),target)/debug/chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) \
+		$(if $(OPERATOR),--operator $(OPERATOR))
 
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check

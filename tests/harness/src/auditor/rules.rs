@@ -110,10 +110,10 @@ impl Auditor {
                 continue;
             }
             for recipient in recipients(self.witnessed.as_wished(share)) {
-                // Once another share claimed it while this one was leaving, it was that one's; not if that one was
-                // leaving too, or each would excuse the other.
-                let kept = self.witnessed.while_leaving(share).into_iter().any(|revision| {
-                    let claims = self.claims_by(image, recipient, revision, share.seen_at);
+                // Once another share claimed it when this one had ended or was leaving, it was that one's; not if that one
+                // was leaving too, or each would excuse the other.
+                let kept = self.while_ending(life, share).into_iter().any(|(revision, at)| {
+                    let claims = self.claims_by(image, recipient, revision, at);
                     claims.into_iter().any(|(claim, title)| claim > Claim::Leaving && title != self::title(share))
                 });
                 let retained = ledger_state(image, recipient) == Some("Retained");
@@ -126,6 +126,27 @@ impl Auditor {
                 }
             }
         }
+    }
+
+    /// The moments, as revisions and times, from a share's end to its departure: from its deletion being asked for, its
+    /// expiry, or the loss of its image's consent.
+    fn while_ending(&self, image: &Life, share: &Version) -> Vec<(u64, Timestamp)> {
+        let known = self.witnessed.lives("ImageShare").flatten().chain(image);
+        let known = known.filter(|version| version.revision <= share.revision);
+        let mut moments: Vec<(u64, Timestamp)> = known.map(|version| (version.revision, version.seen_at)).collect();
+        moments.sort_unstable();
+        let expiry = share.text("/spec/expirationTime").parse::<Timestamp>().ok();
+        if let Some((place, expiry)) = expiry.and_then(|at| Some((moments.iter().rposition(|m| m.1 <= at)?, at))) {
+            let revision = moments.get(place).map_or(share.revision, |moment| moment.0);
+            moments.insert(place + 1, (revision, expiry));
+        }
+        let own = self.witnessed.life_of(share);
+        let has_ended = |(revision, at): &(u64, Timestamp)| {
+            let own = own.and_then(|life| life.iter().rfind(|version| version.revision <= *revision));
+            let image = image.iter().rfind(|version| version.revision <= *revision);
+            own.zip(image).is_some_and(|(own, image)| claim(own, image, *at) <= Claim::Leaving)
+        };
+        moments.into_iter().rev().take_while(has_ended).collect()
     }
 
     /// The act that gave a recipient what it still had when a share left, if it was this operator's or became so.

@@ -31,6 +31,8 @@ pub(super) struct Act {
     pub(super) added: Vec<String>,
     pub(super) removed: Vec<String>,
     deleted: bool,
+    /// Who called was not told by a signature.
+    unknown: bool,
     pub(super) published: bool,
     /// The step it was in the life of a copy.
     pub(super) copy: Option<CopyStep>,
@@ -61,6 +63,8 @@ impl Act {
             added: ids("added"),
             removed: ids("removed"),
             deleted: entry.pointer("/effect/deleted") == Some(&Value::Bool(true)),
+            unknown: entry.get("keyId") == Some(&Value::Null)
+                && text(entry, "host").is_some_and(|host| !host.is_empty()),
             published: entry.pointer("/effect/published") == Some(&Value::Bool(true)),
             answer: entry.pointer("/parameters/answer").and_then(Value::as_str).map(ToOwned::to_owned),
             copy: CopyStep::read(entry),
@@ -72,7 +76,7 @@ impl Act {
 
     /// Whether an account did it through the cloud's own API.
     pub(super) fn by_an_account(&self) -> bool {
-        !NOBODY.contains(&self.principal.as_str())
+        !self.unknown && !NOBODY.contains(&self.principal.as_str())
     }
 
     /// What a job did when it ended.
@@ -245,13 +249,9 @@ impl Witnessed {
         life.and_then(|life| life.iter().rfind(|version| !deleting(version))).unwrap_or(share)
     }
 
-    /// The revisions of shares from this share's deletion being asked for to its departure.
-    pub(super) fn while_leaving(&self, share: &Version) -> Vec<u64> {
-        let wished = self.as_wished(share).revision;
-        let life = self.lives.get(share.uid()).into_iter().flatten();
-        let asked = life.map(|v| v.revision).find(|revision| *revision > wished).unwrap_or(share.revision);
-        let shares = self.lives("ImageShare").flatten().map(|version| version.revision);
-        shares.filter(|revision| (asked..=share.revision).contains(revision)).collect()
+    /// All versions of the same object.
+    pub(super) fn life_of(&self, version: &Version) -> Option<&Life> {
+        self.lives.get(version.uid())
     }
 }
 

@@ -103,3 +103,37 @@ fn a_share_that_was_never_served_leaves_nothing_of_its_own_behind() {
     assert_eq!(late(&["s"]).found(), []);
     assert_eq!(late(&["s", "late"]).found(), [Invariant::NoLeak]);
 }
+
+#[test]
+fn what_another_share_claimed_when_one_expired_is_that_ones() {
+    let until = |ids: &[&str], expiry: i64| {
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        move |story: Story| {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            story.share_with(Change::Modified, "s", &ids, |share| share["spec"]["expirationTime"] = json!(at(expiry)))
+        }
+    };
+    let gone = |story: Story, expiry: i64| {
+        story.share_with(Change::Deleted, "s", &[ANNE], |share| {
+            share["metadata"]["deletionTimestamp"] = json!("x");
+            share["spec"]["expirationTime"] = json!(at(expiry));
+        })
+    };
+    // `t` names Anne when `s` expires at 10, and leaves when `s` does.
+    let both = until(&[ANNE], 10)(shared().share("t", &[ANNE])).wait(10).share_deleting("t", &[ANNE]);
+    assert_eq!(gone(both, 10).found(), []);
+    let given_up = until(&[ANNE], 10)(shared().share("t", &[ANNE]).share("t", &[BOB])).wait(10);
+    assert_eq!(gone(given_up, 10).found(), [Invariant::NoLeak]);
+}
+
+#[test]
+fn a_call_whose_signature_was_refused_is_nobodys() {
+    let refused = |key: Value| {
+        vec![
+            json!({"time": at(1), "principal": "LTAIkey", "keyId": key, "host": "cloud", "region": "r", "image": "m-1",
+            "action": "ModifyImageSharePermission", "code": "Forbidden.AccessKeyDisabled"}),
+        ]
+    };
+    assert_eq!(found(&refused(Value::Null), Vec::new(), &[], pace(&[])), []);
+    assert_eq!(found(&refused(json!("LTAIkey")), Vec::new(), &[], pace(&[])), [Invariant::OwnImagesOnly]);
+}
