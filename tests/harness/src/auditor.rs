@@ -38,7 +38,7 @@ const SHOWN: usize = 5;
 pub enum Invariant {
     /// Every effective grant was in the ledger before.
     LedgerBeforeCall,
-    /// A grant was wished by a live share when the ledger was last written before it.
+    /// A grant was wished by a live share when the ledger was last written before it, or by one that came until the call.
     NoGrantWithoutWish,
     /// A revoke was in the ledger before, and no live share wished or held its recipient then.
     NoWrongfulRevoke,

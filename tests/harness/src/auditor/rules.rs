@@ -27,7 +27,7 @@ enum Claim {
 }
 
 impl Auditor {
-    /// A grant must be in the ledger before, and wished by a live share when the ledger was last written.
+    /// A grant must be in the ledger before, and wished by a live share when the ledger was last written or after.
     pub(super) fn judge_grants(&self, act: &Act, found: &mut Vec<Violation>) {
         if !act.by_an_account() {
             return;
@@ -44,8 +44,10 @@ impl Auditor {
                 found.push(self.violation(Invariant::NoLeak, what, act, recipient));
             }
             let wished = |image: &&Version| {
-                let claims = [Claim::Wished, Claim::Unclear];
-                self.claims(image, recipient, act.asked).any(|(claim, _)| claims.contains(&claim))
+                // The list after the intent may have shown anything written until the call.
+                let lists = self.witnessed.lists(self.witnessed.horizon(image, act.asked), act.asked);
+                let claims = lists.into_iter().flat_map(|list| self.claims_by(image, recipient, list, act.asked));
+                claims.into_iter().any(|(claim, _)| [Claim::Wished, Claim::Unclear].contains(&claim))
             };
             if !ledgers.iter().any(wished) {
                 let what = format!("{recipient} was granted {} though no live share wished it", act.image);
@@ -168,8 +170,13 @@ impl Auditor {
         (act.by_an_account() || adopted).then_some(act)
     }
 
-    /// An image leaves last.
+    /// An image leaves last. One that went before anybody had looked at it was nobody's to hold.
     pub(super) fn judge_image_left(&self, image: &Version, found: &mut Vec<Violation>) {
+        let touched = ["/status", "/metadata/finalizers"];
+        let life = self.witnessed.life_of(image);
+        if !life.is_some_and(|life| life.iter().any(|v| touched.iter().any(|at| v.object.pointer(at).is_some()))) {
+            return;
+        }
         let mut blame = |what: String, evidence: Vec<String>| {
             found.push(Violation { invariant: Invariant::ImageLast, at: image.seen_at, what, evidence });
         };
@@ -202,11 +209,7 @@ impl Auditor {
         newest.filter(|version| fits(ledger_state(version, id))).collect()
     }
 
-    /// What live shares claimed for a recipient, as the operator had to know after it wrote this version.
-    fn claims(&self, image: &Version, recipient: &str, at: Timestamp) -> impl Iterator<Item = (Claim, String)> {
-        self.claims_by(image, recipient, self.witnessed.horizon(image, at), at).into_iter()
-    }
-
+    /// What live shares claimed for a recipient at a revision.
     fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
         let shares = self.witnessed.lives("ImageShare").filter_map(|life| alive(life, revision));
         let asks = |share: &&Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);

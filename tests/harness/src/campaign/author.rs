@@ -69,7 +69,7 @@ impl Author {
             let team = self.dice.random_range(0..self.teams.len());
             self.wish_something(team);
         }
-        self.at = length;
+        self.at = self.at.max(length);
         self.end();
         self.steps
     }

@@ -218,6 +218,10 @@ fn by_hand(standing: &Standing, plan: &Plan, (image, spec): (&Object, &Value), w
     let shares = all.filter(|(object, spec)| object.kind == Kind::ImageShare && names(object, spec, image));
     let wished: BTreeSet<String> = shares.flat_map(|(_, spec)| ids(spec)).collect();
     let report = text(spec, "/unmanagedRecipients") != "Revoke";
+    // That policy acts only while somebody wishes something.
+    if !report && !wanted.must.is_empty() {
+        return;
+    }
     let mut strangers = BTreeSet::new();
     for change in plan.by_hand().filter(|change| change.image == text(spec, "/imageID")) {
         for id in &change.add {

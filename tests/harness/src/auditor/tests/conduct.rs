@@ -137,3 +137,32 @@ fn a_call_whose_signature_was_refused_is_nobodys() {
     assert_eq!(found(&refused(Value::Null), Vec::new(), &[], pace(&[])), []);
     assert_eq!(found(&refused(json!("LTAIkey")), Vec::new(), &[], pace(&[])), [Invariant::OwnImagesOnly]);
 }
+
+#[test]
+fn a_wish_that_came_between_intent_and_call_may_be_granted() {
+    let intended = || Story::default().image(Change::Added, &[]).share("s", &[BOB]).ledger(&[(ANNE, "Intended")]);
+    assert_eq!(intended().share("s", &[ANNE]).grants(&[ANNE]).found(), []);
+    assert_eq!(intended().grants(&[ANNE]).wait(1).share("s", &[ANNE]).found(), [Invariant::NoGrantWithoutWish]);
+}
+
+#[test]
+fn an_image_that_went_before_anybody_looked_at_it_was_nobodys_to_hold() {
+    let image = |story: Story, change: Change, status: Value| {
+        story.version(
+            change,
+            json!({
+                "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
+                "spec": {"region": "r", "imageID": "m-1"}, "status": status,
+            }),
+        )
+    };
+    let left = |status: &Value| {
+        let named = image(Story::default(), Change::Added, status.clone()).share("s", &[ANNE]).wait(1);
+        let mut story = image(named, Change::Deleted, status.clone());
+        let unseen = |version: &mut Version| version.object.as_object_mut().unwrap().retain(|_, v| !v.is_null());
+        story.versions.iter_mut().for_each(unseen);
+        story.found()
+    };
+    assert_eq!(left(&Value::Null), []);
+    assert_eq!(left(&json!({"grants": []})), [Invariant::ImageLast]);
+}
