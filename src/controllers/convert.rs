@@ -136,8 +136,8 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
     }
 }
 
-/// The shares of one image, and the names of those that cannot be read. A share that does not carry our finalizer yet wishes
-/// nothing: its grants could outlive it.
+/// The shares of one image, and the names of those that cannot be read. A share that does not carry our finalizer yet is
+/// granted nothing, for its grants could outlive it; but whom it names is not taken away.
 pub fn shares_of<'a>(
     image: &CloudImage,
     all: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
@@ -158,7 +158,9 @@ pub fn shares_of<'a>(
                     unreadable.push(format!("{namespace}/{}", guarded.name_any()));
                 }
             }
-            Guarded::Readable(share) if is_held(share.as_ref()) => shares.push(to_share(image, share, stores)),
+            Guarded::Readable(share) if is_held(share.as_ref()) || share.metadata.deletion_timestamp.is_none() => {
+                shares.push(to_share(image, share, stores));
+            }
             Guarded::Readable(_) => {}
         }
     }
@@ -177,7 +179,7 @@ fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
         generation: share.metadata.generation.unwrap_or_default(),
         created: share.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |t| t.0),
         deleting: share.metadata.deletion_timestamp.is_some(),
-        suspended: share.spec.suspend,
+        suspended: share.spec.suspend || !is_held(share),
         expires: share.spec.expiration_time.as_ref().map(|t| t.0),
         retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain,
         recipients: share

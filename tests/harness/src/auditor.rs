@@ -60,7 +60,7 @@ pub enum Invariant {
     /// Whoever answered an offer was asked to by a `SharedImageAcceptance` of its own, in which the answer was written
     /// before.
     NoAnswerWithoutDecision,
-    /// The cloud never had to refuse a recipient over the limit.
+    /// The cloud never had to refuse a recipient over the limit, nor was the account's own limit passed.
     WithinLimit,
     /// No image is made public.
     NeverPublic,
@@ -190,6 +190,7 @@ impl Auditor {
         for version in self.witnessed.departures("ImageReplica") {
             self.judge_replica_left(version, &mut found);
         }
+        self.judge_places(&mut found);
         self.judge_requests(&mut found);
         self.judge_calls_in_flight(&mut found);
         self.judge_generations(&mut found);

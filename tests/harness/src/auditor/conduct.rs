@@ -1,6 +1,6 @@
 //! Conduct towards both servers, whatever it is about: how often, how many at a time, and of what a status speaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::rules::line;
 use super::witness::Act;
 use super::{Auditor, Invariant, Violation, text};
+use crate::history::Version;
 use crate::proxy::Call;
 
 /// Calls that were made in time may arrive together, on a busy machine.
@@ -67,6 +68,35 @@ impl Auditor {
         }
     }
 
+    /// How many an image may have is what its account says, where it says so.
+    pub(super) fn judge_places(&self, found: &mut Vec<Violation>) {
+        let mut members: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (image, ids) in &self.members {
+            members.insert(image, ids.iter().map(String::as_str).collect());
+        }
+        for act in &self.acts {
+            let now = members.entry(&act.image).or_default();
+            now.retain(|id| !act.removed.iter().any(|removed| removed == id));
+            now.extend(act.added.iter().map(String::as_str));
+            let asks = act.by_an_account() && !act.added.is_empty();
+            if let Some(limit) = self.limit_of(act).filter(|limit| asks && now.len() > *limit) {
+                let what = format!("{} was given {} recipients of {limit}", act.image, now.len());
+                let evidence = vec![act.line()];
+                found.push(Violation { invariant: Invariant::WithinLimit, at: act.time, what, evidence });
+            }
+        }
+    }
+
+    fn limit_of(&self, act: &Act) -> Option<usize> {
+        let image = self.witnessed.standing_for(&act.region, &act.image).find_map(|life| life.first())?;
+        let named = |account: &&Version| {
+            account.namespace() == image.namespace() && account.name() == image.text("/spec/accountRef/name")
+        };
+        let account = self.witnessed.lives("CloudAccount").filter_map(|life| life.first()).find(named)?;
+        let limit = account.object.pointer("/spec/limits/recipientsPerImage")?.as_u64()?;
+        usize::try_from(limit).ok().filter(|limit| *limit > 0)
+    }
+
     /// The bucket of each account and region, filled again by each new process.
     pub(super) fn judge_requests(&self, found: &mut Vec<Violation>) {
         let Some(pace) = &self.pace else { return };
@@ -74,13 +104,13 @@ impl Auditor {
         let full = f64::from(pace.burst) + rate * JITTER.as_secs_f64();
         let mut buckets: BTreeMap<(&str, &str), (Timestamp, f64)> = BTreeMap::new();
         for request in &self.requests {
-            let place = (request.principal.as_str(), request.region.as_str());
-            let (then, left) = buckets.entry(place).or_insert((request.time, full));
+            let account = (request.principal.as_str(), request.region.as_str());
+            let (then, left) = buckets.entry(account).or_insert((request.time, full));
             let filled = *left + rate * request.time.duration_since(*then).as_secs_f64();
             let anew = pace.ended_between(*then, request.time).is_some();
             (*then, *left) = (request.time, if anew { full } else { filled.min(full) } - 1.0);
             if *left < 0.0 {
-                let what = format!("{} was called oftener in {:?} than its budget allows", place.0, place.1);
+                let what = format!("{} was called oftener in {:?} than its budget allows", account.0, account.1);
                 let evidence = vec![request.line.clone()];
                 found.push(Violation { invariant: Invariant::WithinBudget, at: request.time, what, evidence });
                 *left = full;

@@ -274,7 +274,9 @@ impl Author {
             self.shares_of(&image).into_iter().chain(copies).map(|(object, _)| object).collect();
         let first = self.dice.random_bool(0.5);
         going.insert(if first { 0 } else { going.len() }, image);
-        going.into_iter().for_each(|object| self.wish(Wish::Delete { object }));
+        for object in going {
+            self.wish(Wish::Delete { object });
+        }
     }
 
     /// Consent is withdrawn, or given.

@@ -21,6 +21,9 @@ pub(super) const OWNERS: u32 = 2;
 pub(super) const IMAGES: u32 = 24;
 /// Those that may be wished as recipients of an owner's images.
 pub(super) const RECIPIENTS: u32 = 9;
+/// The owner at Alibaba Cloud whose images may have fewer, and how many.
+const LIMITED: u32 = 1;
+const LIMIT: u32 = 6;
 /// Those that nobody ever wishes.
 pub(super) const STRANGERS: u32 = 3;
 /// Recipients that answer, at Huawei Cloud.
@@ -85,8 +88,14 @@ impl Seat {
     pub(super) fn account(self) -> Value {
         let credentials = json!({"secretRef": {"name": self.name()}});
         match self.cloud {
-            Cloud::Alibaba => json!({"alibaba":
-                {"accountID": self.id(), "site": "International", "credentials": credentials}}),
+            Cloud::Alibaba => {
+                let mut spec = json!({"alibaba":
+                    {"accountID": self.id(), "site": "International", "credentials": credentials}});
+                if let Some(fields) = spec.as_object_mut().filter(|_| self.owner == LIMITED) {
+                    fields.insert("limits".to_owned(), json!({"recipientsPerImage": LIMIT}));
+                }
+                spec
+            }
             Cloud::Huawei => json!({"huawei": {"domainID": self.domain(), "site": "China", "credentials": credentials,
                 "projects": [{"region": self.cloud.region(), "projectID": self.id()}]}}),
         }

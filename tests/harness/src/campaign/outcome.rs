@@ -23,6 +23,15 @@ struct Recipients {
     may: BTreeSet<String>,
     /// It is to be there.
     stands: bool,
+    /// How many may have it.
+    limit: Option<usize>,
+}
+
+impl Recipients {
+    /// Whether there is certainly a place for each.
+    fn have_room(&self) -> bool {
+        self.limit.is_none_or(|limit| self.must.union(&self.may).count() <= limit)
+    }
 }
 
 /// What must be so in the end.
@@ -66,7 +75,8 @@ impl Outcome {
             let lacking: Vec<&String> = wanted.must.difference(&found).collect();
             let excess: Vec<&String> =
                 found.iter().filter(|id| !wanted.must.contains(*id) && !wanted.may.contains(*id)).collect();
-            if !lacking.is_empty() {
+            // Who waits for a place lacks it, and no place is free then.
+            if !lacking.is_empty() && wanted.limit.is_none_or(|limit| found.len() < limit) {
                 amiss.push(format!("{lacking:?} do not have {image} and should"));
             }
             if !excess.is_empty() {
@@ -95,13 +105,12 @@ impl Outcome {
 
     fn is_to_be_ready(&self, object: &Object, spec: &Value) -> bool {
         match object.kind {
-            Kind::CloudAccount => !flag(spec, "/suspend"),
+            Kind::CloudAccount | Kind::ImageReplica => !flag(spec, "/suspend"),
             Kind::CloudImage => true,
-            Kind::ImageReplica => !flag(spec, "/suspend"),
-            Kind::ImageShare => self
-                .standing
-                .image_of(object, spec)
-                .is_some_and(|(image, image_spec)| self.standing.wishes(object, spec, image, image_spec)),
+            Kind::ImageShare => self.standing.image_of(object, spec).is_some_and(|(image, image_spec)| {
+                let has_room = self.images.get(text(image_spec, "/imageID")).is_some_and(Recipients::have_room);
+                has_room && self.standing.wishes(object, spec, image, image_spec)
+            }),
             Kind::SharedImageAcceptance => self.is_offered(object, spec),
         }
     }
@@ -110,7 +119,7 @@ impl Outcome {
     fn is_offered(&self, object: &Object, spec: &Value) -> bool {
         let image = self.images.get(text(spec, "/imageID"));
         let receiver = self.receiver(object, spec);
-        image.is_some_and(|image| image.must.contains(receiver))
+        image.is_some_and(|image| image.have_room() && image.must.contains(receiver))
     }
 
     /// The project of an acceptance's account.
@@ -169,9 +178,17 @@ impl Standing {
         consent && !flag(spec, "/suspend") && !self.expired.contains(share) && !self.is_suspended(image, image_spec)
     }
 
+    fn account_of(&self, image: &Object, spec: &Value) -> Option<&Value> {
+        self.objects.get(&Object::new(Kind::CloudAccount, &image.namespace, text(spec, "/accountRef/name")))
+    }
+
     fn is_suspended(&self, image: &Object, spec: &Value) -> bool {
-        let account = Object::new(Kind::CloudAccount, &image.namespace, text(spec, "/accountRef/name"));
-        self.objects.get(&account).is_some_and(|account| flag(account, "/suspend"))
+        self.account_of(image, spec).is_some_and(|account| flag(account, "/suspend"))
+    }
+
+    fn limit_of(&self, image: &Object, spec: &Value) -> Option<usize> {
+        let limit = self.account_of(image, spec)?.pointer("/limits/recipientsPerImage")?.as_u64()?;
+        usize::try_from(limit).ok()
     }
 }
 
@@ -191,7 +208,7 @@ fn ids(spec: &Value) -> impl Iterator<Item = String> {
 
 fn recipients(standing: &Standing, plan: &Plan, image: &Object, spec: &Value) -> Recipients {
     let stands = standing.objects.contains_key(image);
-    let mut wanted = Recipients { stands, ..Recipients::default() };
+    let mut wanted = Recipients { stands, limit: standing.limit_of(image, spec), ..Recipients::default() };
     let shares = || standing.of(Kind::ImageShare).filter(|(share, spec)| names(share, spec, image));
     for (share, share_spec) in shares() {
         if stands && standing.wishes(share, share_spec, image, spec) {

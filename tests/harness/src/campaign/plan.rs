@@ -54,11 +54,7 @@ impl Plan {
     /// By which two plans are told apart.
     pub fn hash(&self) -> String {
         let hash = digest::digest(&digest::SHA256, format!("{:?}", self.steps).as_bytes());
-        hash.as_ref().iter().take(8).fold(String::new(), |mut text, byte| {
-            // Writing into a text cannot fail.
-            write!(text, "{byte:02x}").ok();
-            text
-        })
+        hex(hash.as_ref()).chars().take(16).collect()
     }
 
     /// Seed, hash and size.
@@ -80,6 +76,15 @@ impl Plan {
     pub(super) fn standing(&self) -> Standing {
         Standing::after(self.wishes())
     }
+}
+
+/// Bytes in lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a text cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }
 
 #[cfg(test)]

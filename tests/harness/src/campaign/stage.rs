@@ -12,6 +12,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clouds::{self, Cloud};
@@ -85,9 +86,9 @@ impl Stage {
         let budget = [("--calls-per-second", CALLS_PER_SECOND), ("--calls-burst", CALLS_BURST)];
         let launch = budget.iter().fold(launch, |launch, (flag, calls)| launch.arguments([format!("{flag}={calls}")]));
         let launch = doors.values().fold(launch, |launch, door| launch.arguments(["--allowed-endpoint", door]));
-        let operator = tokio::sync::Mutex::new(Operator::start(launch, run)?);
+        let operator = Mutex::new(Operator::start(launch, run)?);
         let people = Arc::new(People::new(Api(control_plane.client().await?), cloud, doors));
-        let (outages, restarting, weather) = (std::sync::Mutex::default(), Default::default(), Default::default());
+        let (outages, restarting, weather) = (std::sync::Mutex::default(), Mutex::default(), Mutex::default());
         let victims = Arc::new(Victims { operator, outages, control_plane, restarting, proxy, weather });
         Ok(Self { people, victims, history, huawei, run: run.to_path_buf() })
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Finding;
 use super::clouds::CANARY;
 use super::judge::logs;
+use super::plan::hex;
 use super::stage::Stage;
 use crate::history::Version;
 
@@ -38,7 +39,7 @@ pub(super) async fn judge(stage: &Stage) -> Result<Vec<Finding>> {
 fn disguises() -> Vec<String> {
     let bytes = CANARY.as_bytes();
     let list = bytes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(bytes);
     let base64 = json!(ByteString(bytes.to_vec()));
     // Four letters of base64 stand for three bytes: the whole ones are the same whatever follows.
     let base64 = base64.as_str().unwrap_or_default().chars().take(bytes.len() / 3 * 4).collect();

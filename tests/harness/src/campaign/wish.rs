@@ -108,7 +108,9 @@ impl Standing {
             Wish::EndNamespace { name } => {
                 self.ended.insert(name.clone());
                 let inside: Vec<Object> = self.objects.keys().filter(|o| o.namespace == *name).cloned().collect();
-                inside.iter().for_each(|object| self.delete(object));
+                for object in &inside {
+                    self.delete(object);
+                }
             }
             Wish::Namespace { .. } | Wish::Rotate { .. } => {}
         }
