@@ -14,8 +14,8 @@ async fn whom_a_share_names_that_is_not_held_yet_is_not_taken_away() -> Result<(
     player.share("old", 1..=2).await?;
     player.ready::<ImageShare>("old").await?;
     let newcomer = format!("/namespaces/{}/imageshares/new?", player.namespace.name());
-    let hold = Which::write().to(Upstream::Kubernetes).method("PATCH").path(&newcomer);
-    let held = behind.proxy.add(Rule::new(hold, Deed::Hold(Moment::BeforeForward)));
+    let finalizer = Which::write().to(Upstream::Kubernetes).method("PATCH").path(&newcomer);
+    let held = behind.proxy.add(Rule::new(finalizer, Deed::Hold(Moment::BeforeForward)));
     player.share("new", [1]).await?;
     held.reached(PATIENCE).await?;
     player.delete::<ImageShare>("old").await?;

@@ -10,7 +10,6 @@ use imageshare_harness::campaign::Campaign;
 
 const LENGTH: Duration = Duration::from_secs(16);
 
-/// Between them they meet every kind of fault and of wish.
 const SEEDS: [u64; 3] = [1, 2, 3];
 
 #[tokio::test]

@@ -108,10 +108,11 @@ impl Auditor {
         }
         let images = self.witnessed.lives("CloudImage");
         for (life, image) in images.filter_map(|life| Some((life, alive(life, share.revision)?))) {
-            if !names(share, image) || !may_have_been_served(share, life) {
+            if !names(share, image) {
                 continue;
             }
-            for recipient in recipients(self.witnessed.as_wished(share)) {
+            let named = recipients(self.witnessed.as_wished(share));
+            for recipient in named.filter(|recipient| self.may_have_been_served(share, life, recipient)) {
                 // Once another share claimed it when this one had ended or was leaving, it was that one's; not if that one
                 // was leaving too, or each would excuse the other.
                 let kept = self.while_ending(life, share).into_iter().any(|(revision, at)| {
@@ -128,6 +129,22 @@ impl Auditor {
                 }
             }
         }
+    }
+
+    /// Whether the image's ledger counted a share in while it named a recipient. One that came and went while nothing could be
+    /// done had nothing of its own; whom it named and others had shared with is theirs.
+    fn may_have_been_served(&self, share: &Version, image: &Life, recipient: &str) -> bool {
+        let serves = |version: &&Version| {
+            let shares = version.object.pointer("/status/shares").and_then(Value::as_array);
+            Some(shares?.iter().any(|served| served.get("uid").and_then(Value::as_str) == Some(share.uid())))
+        };
+        let tells = image.iter().any(|version| serves(&version).is_some());
+        let before = || image.iter().filter(|version| version.revision <= share.revision);
+        let Some(last) = before().rfind(|version| serves(version) == Some(true)) else { return !tells };
+        let over = before().map(|version| version.revision).find(|revision| *revision > last.revision);
+        let named = |version: &&Version| recipients(version).any(|id| id == recipient);
+        let own = self.witnessed.life_of(share).into_iter().flatten();
+        own.filter(named).any(|version| over.is_none_or(|over| version.revision < over))
     }
 
     /// The moments, as revisions and times, from a share's end to its departure: from its deletion being asked for, its
@@ -231,18 +248,6 @@ impl Auditor {
         }
         Violation { invariant, at: act.time, what, evidence }
     }
-}
-
-/// Whether the image's ledger ever counted a share in. One that came and went while nothing could be done had nothing of its
-/// own; whom it named and others had shared with is theirs.
-fn may_have_been_served(share: &Version, image: &Life) -> bool {
-    let served = |version: &Version| {
-        let list = version.object.pointer("/status/shares").and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(|s| s.get("uid")?.as_str().map(ToOwned::to_owned)).collect::<Vec<_>>()
-    };
-    let tells = image.iter().any(|version| !served(version).is_empty());
-    let mut before = image.iter().filter(|version| version.revision <= share.revision);
-    !tells || before.any(|version| served(version).iter().any(|uid| uid == share.uid()))
 }
 
 fn gives(act: &Act, recipient: &str) -> bool {

@@ -20,6 +20,9 @@ use crate::proxy::Call;
 /// How soon all must be as wished.
 const CONVERGENCE: Duration = Duration::from_secs(60);
 
+/// What was done last may be heard of by others only when they look the next time.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// How long nothing may change then: longer than any look at what is at rest is away.
 const REST: Duration = Duration::from_secs(6);
 
@@ -91,8 +94,7 @@ impl Stage {
 
     /// What changes, or is asked to change, while all is as wished.
     async fn rest(&self, outcome: &Outcome) -> Result<Vec<Finding>> {
-        // What was seen to be so may have been written about a moment later.
-        sleep(REST / 3).await;
+        sleep(SETTLING).await;
         let began = Timestamp::now();
         sleep(REST).await;
         let finding = |what: String| Finding { check: "Rest".to_owned(), what };

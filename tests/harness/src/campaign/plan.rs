@@ -89,7 +89,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::campaign::wish::{Kind, Object};
 
     const LENGTH: Duration = Duration::from_secs(60);
 
@@ -99,5 +104,57 @@ mod tests {
         assert_eq!(plan, Plan::of(7, LENGTH));
         assert_eq!(plan.hash(), Plan::of(7, LENGTH).hash());
         assert_ne!(plan.hash(), Plan::of(8, LENGTH).hash());
+    }
+
+    /// The first word of what a deed is, in its debug print: `Fault(Kill`.
+    fn kinds(plan: &Plan) -> BTreeSet<String> {
+        let word = |step: &Step| format!("{:?}", step.deed).split([' ', '{']).next().unwrap_or_default().to_owned();
+        plan.steps.iter().map(word).collect()
+    }
+
+    #[test]
+    fn plans_hold_every_kind_of_wish_and_fault() {
+        let met: BTreeSet<String> = (0..20).flat_map(|seed| kinds(&Plan::of(seed, LENGTH))).collect();
+        let wishes = ["Namespace", "EndNamespace", "Create", "Edit", "Expire", "Delete", "Rotate"];
+        let faults = ["Kill", "KillAtWrite", "Freeze", "ApiServerRestart", "WatchCut", "StaleWatches", "Kubernetes"];
+        let all = wishes.map(|wish| format!("Wish({wish}")).into_iter();
+        let all = all.chain(faults.map(|fault| format!("Fault({fault}")));
+        let all = all.chain(["Fault(Weather", "Fault(Cloud", "ByHand(ByHand"].map(str::to_owned));
+        // A kind without fields has its bracket behind it.
+        let met: BTreeSet<String> = met.into_iter().map(|kind| kind.trim_end_matches(')').to_owned()).collect();
+        assert_eq!(met, all.collect());
+    }
+
+    #[test]
+    fn all_faults_are_over_when_a_plan_ends() {
+        for step in Plan::of(3, LENGTH).steps {
+            let lasting = match step.deed {
+                Deed::Fault(
+                    Fault::Freeze { millis }
+                    | Fault::StaleWatches { millis }
+                    | Fault::Kubernetes { millis, .. }
+                    | Fault::Weather { millis, .. }
+                    | Fault::Cloud { millis, .. },
+                ) => millis,
+                Deed::Fault(Fault::Kill { down } | Fault::ApiServerRestart { down }) => down,
+                Deed::Fault(Fault::KillAtWrite { .. } | Fault::WatchCut) | Deed::Wish(_) | Deed::ByHand(_) => 0,
+            };
+            assert!(lasting == 0 || u128::from(step.at + lasting) <= LENGTH.as_millis());
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_end_is_what_was_not_deleted_as_it_was_edited_last() {
+        let share = |name: &str| Object::new(Kind::ImageShare, "n", name);
+        let wishes = [
+            Wish::Create { object: share("s"), spec: json!({"recipients": [1], "suspend": true}) },
+            Wish::Create { object: share("t"), spec: json!({"recipients": [2]}) },
+            Wish::Edit { object: share("s"), change: json!({"recipients": [3]}) },
+            Wish::Delete { object: share("t") },
+        ];
+        let standing = Standing::after(&wishes);
+        let stands = standing.objects.into_iter().collect::<Vec<_>>();
+        assert_eq!(stands, [(share("s"), json!({"recipients": [3], "suspend": true}))]);
+        assert_eq!(standing.deleted, [(share("t"), json!({"recipients": [2]}))]);
     }
 }

@@ -81,27 +81,41 @@ fn a_status_of_a_generation_to_come_or_of_an_older_one_than_before_is_found() {
     assert_eq!(story(&[3], 2).found(), [Invariant::StatusOfItsGeneration]);
 }
 
-/// Anne was granted for `s`; `late` names her too, and goes.
-fn late(served: &[&str]) -> Story {
+/// The ledger says that Anne is granted, and which shares it serves.
+fn serving(story: Story, served: &[&str]) -> Story {
     let shares: Vec<Value> = served.iter().map(|uid| json!({"uid": uid})).collect();
-    let image = |story: Story| {
-        story.version(
-            Change::Modified,
-            json!({
-                "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
-                "spec": {"region": "r", "imageID": "m-1"},
-                "status": {"grants": [{"id": ANNE, "state": "Granted"}], "shares": shares},
-            }),
-        )
-    };
-    let story = image(Story::default().share("s", &[ANNE])).grants(&[ANNE]).share("late", &[ANNE]);
-    image(story.share("s", &[BOB])).share_deleting("late", &[ANNE]).share_gone("late", &[ANNE])
+    story.version(
+        Change::Modified,
+        json!({
+            "kind": "CloudImage", "metadata": {"namespace": "n", "name": "golden", "uid": "image"},
+            "spec": {"region": "r", "imageID": "m-1"},
+            "status": {"grants": [{"id": ANNE, "state": "Granted"}], "shares": shares},
+        }),
+    )
 }
 
+/// Anne was granted for `s`, which gives her up, and `late` names her too, and goes.
 #[test]
 fn a_share_that_was_never_served_leaves_nothing_of_its_own_behind() {
-    assert_eq!(late(&["s"]).found(), []);
-    assert_eq!(late(&["s", "late"]).found(), [Invariant::NoLeak]);
+    let late = |served: &[&str]| {
+        let story = serving(Story::default().share("s", &[ANNE]), &["s"]).grants(&[ANNE]).share("late", &[ANNE]);
+        let story = serving(story.share("s", &[BOB]), served);
+        story.share_deleting("late", &[ANNE]).share_gone("late", &[ANNE]).found()
+    };
+    assert_eq!(late(&["s"]), []);
+    assert_eq!(late(&["s", "late"]), [Invariant::NoLeak]);
+}
+
+/// `late` was served and settled while it named Bob; Anne it named only afterwards.
+#[test]
+fn whom_a_share_named_only_after_it_was_settled_is_nothing_of_its_own() {
+    let late = |first: &str| {
+        let story = serving(Story::default().share("s", &[ANNE]), &["s"]).grants(&[ANNE]).share("late", &[first]);
+        let story = serving(serving(story, &["s", "late"]), &["s"]).share("late", &[ANNE]).share("s", &[BOB]);
+        story.share_deleting("late", &[ANNE]).share_gone("late", &[ANNE]).found()
+    };
+    assert_eq!(late(BOB), []);
+    assert_eq!(late(ANNE), [Invariant::NoLeak]);
 }
 
 #[test]
