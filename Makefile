@@ -1,10 +1,10 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test fuzz chaos bench lint crds docs deny sbom demo image
+.PHONY: help assets build test fuzz chaos chaos-score bench lint crds docs deny sbom demo image
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 assets: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl (once; KUBEBUILDER_ASSETS is used if set), helm, the GitOps judge, Keystone and Glance
 	@tests/assets/build
@@ -17,12 +17,12 @@ build: ## Build the operator, the cloud simulator, the harness and the tests
 test: assets build ## Run all tests, against real servers
 	$(CARGO) test --workspace
 
-# Cases for each test of hostile input; in the suite there are few.
-CASES ?= 20000
+# For each test of hostile input; in the suite there are few.
+ROUNDS ?= 20000
 
-fuzz: ## Try every parser of outside bytes with hostile ones, long (CASES=n for each test)
-	PROPTEST_CASES=$(CASES) $(CARGO) test --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
-	PROPTEST_CASES=$(CASES) HOSTILE_ROUNDS=$$(($(CASES) / 10 + 1)) \
+fuzz: ## Try every parser of outside bytes with hostile ones, long (ROUNDS=n for each test)
+	PROPTEST_CASES=$(ROUNDS) $(CARGO) test --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
+	PROPTEST_CASES=$(ROUNDS) HOSTILE_ROUNDS=$$(($(ROUNDS) / 10 + 1)) \
 		$(CARGO) test --test hostile_objects --test hostile_simulator --test hostile_answers
 
 chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md)
@@ -65,6 +65,10 @@ bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECO
 	$(CARGO) build --release -p imageshare-operator --bins -p imageshare-harness --bin bench
 	$(or $(CARGO_TARGET_DIR),target)/release/bench --cases '$(CASES)' --scale '$(SCALE)' --latencies '$(LATENCIES)' \
 		--seconds '$(SECONDS)'
+
+chaos-score: assets build ## Plant each known bug and tell which seed of the fault campaign finds it (BUG=name, SEEDS=n, MINUTES=m)
+	$(or $(CARGO_TARGET_DIR),target)/debug/chaos-score $(if $(BUG),--bug $(BUG)) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
 
 image: ## Build the container image, with buildah, podman or docker (IMAGE=name:tag)
 	@.ci/image

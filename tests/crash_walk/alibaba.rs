@@ -26,20 +26,20 @@ fn image(plan: u32) -> String {
     format!("m-bp1plan{plan:04}")
 }
 
-fn key(plan: u32) -> (String, String) {
-    (format!("LTAIplan{plan:04}"), format!("secret-of-plan-{plan:04}"))
+fn key(plan: u32, tenant: u32) -> (String, String) {
+    (format!("LTAIplan{plan:04}{tenant:04}"), format!("secret-of-plan-{plan:04}-{tenant:04}"))
 }
 
 fn world() -> Value {
-    let owners = (0..PLANS).map(|plan| {
-        let (id, secret) = key(plan);
-        json!({"id": account(plan, 0), "site": "International", "keys": [{"id": id, "secret": secret}]})
+    let tenants = (0..PLANS).flat_map(|plan| (0..=RECIPIENTS).map(move |tenant| (plan, tenant)));
+    let accounts = tenants.map(|(plan, tenant)| {
+        let (id, secret) = key(plan, tenant);
+        json!({"id": account(plan, tenant), "site": "International", "keys": [{"id": id, "secret": secret}]})
     });
-    let others = (0..PLANS).flat_map(|plan| (1..=RECIPIENTS).map(move |n| json!({"id": account(plan, n)})));
     let images = (0..PLANS).map(|plan| json!({"id": image(plan), "region": REGION, "owner": account(plan, 0)}));
     json!({
         "regions": [REGION, ELSEWHERE], "rules": {"copySeconds": COPY_SECONDS},
-        "accounts": owners.chain(others).collect::<Vec<_>>(),
+        "accounts": accounts.collect::<Vec<_>>(),
         "images": images.collect::<Vec<_>>(),
     })
 }
@@ -72,11 +72,10 @@ impl World for Alibaba {
 
     async fn open(&self, number: u32, door: &str) -> Result<Place> {
         let tenant = |n: u32| {
-            let (id, secret) = key(number);
-            let account = json!({"alibaba":
-                {"accountID": account(number, n), "site": "International", "endpoint": door}});
-            let secret = json!({"accessKeyID": id, "accessKeySecret": secret});
-            Tenant { id: self::account(number, n), account, secret }
+            let ((key, secret), id) = (key(number, n), account(number, n));
+            let account = json!({"alibaba": {"accountID": id, "site": "International", "endpoint": door}});
+            let secret = json!({"accessKeyID": key, "accessKeySecret": secret});
+            Tenant { id_elsewhere: id.clone(), id, account, secret }
         };
         Ok(Place { image: image(number), tenants: (0..=RECIPIENTS).map(tenant).collect() })
     }

@@ -43,7 +43,7 @@ impl Deed {
 impl Deed {
     pub(crate) async fn prepare<W: World>(self, stage: &Stage<W>) -> Result<Plan<W>> {
         let policy = if self == Self::DeleteImage { "Delete" } else { "Retain" };
-        let plan = stage.plan(policy).await?;
+        let mut plan = stage.plan(policy).await?;
         if self.is_about_a_share() {
             plan.share("golden", [1, 2, 3]).await?;
             plan.until("the share to be ready", |state| state["share"]["ready"] == "True Shared").await?;
@@ -56,7 +56,10 @@ impl Deed {
             plan.until_end(&Self::Accept.end(stage.world.as_ref())).await?;
         }
         match self {
-            Self::StopCopy => plan.world.slow_copies(&plan.place).await?,
+            Self::StopCopy => {
+                plan.world.slow_copies(&plan.place).await?;
+                plan.halt = plan.world.halt_of_copies(&plan.place).map(|rule| stage.proxy.add(rule));
+            }
             Self::DeleteCopy => {
                 plan.copy("golden", "Delete").await?;
                 plan.share("far", [1, 2, 3]).await?;
@@ -87,7 +90,7 @@ impl Deed {
         match self {
             Self::Share => plan.share("golden", [1, 2, 3]).await?,
             Self::ChangeRecipients => {
-                let change = json!({"spec": {"recipients": plan.recipients([2, 3, 4])}});
+                let change = json!({"spec": {"recipients": plan.recipients("golden", [2, 3, 4])}});
                 shares.patch("team", &edit, &Patch::Merge(change)).await?;
             }
             Self::Accept => plan.accept().await?,
@@ -130,15 +133,17 @@ impl Deed {
             End {
                 objects: json!({"share": share(accepted), "image": image, "answer": answer, "copies": {}}),
                 cloud: numbers.iter().map(|n| (n.to_string(), json!(said(*n)))).collect(),
-                copies: json!({}),
+                copies: Value::Null,
             }
         };
         let reply = |word: &str| json!({"ready": format!("True {word}"), "state": word, "job": null});
+        // Nothing is asked there: to accept is to see it, and it cannot be rejected.
+        let unasked = |truth: &str| json!({"ready": format!("{truth} NoAnswerNeeded"), "state": "Shared", "job": null});
         let image = || json!({"ready": "True Available", "ledger": [], "shares": 0, "job": null});
         let unshared = |image: Value, cloud: Value| End {
             objects: json!({"share": null, "image": image, "answer": null, "copies": {}}),
             cloud,
-            copies: json!({}),
+            copies: Value::Null,
         };
         let copied = |mut end: End, name: &str, image: Value, left: Value| {
             end.objects["copies"][name] = json!({"ready": "True Replicated", "state": "Made", "image": image});
@@ -148,6 +153,8 @@ impl Deed {
         match self {
             Self::Share => end([1, 2, 3], world.unheard(), Value::Null),
             Self::ChangeRecipients => end([2, 3, 4], world.unheard(), Value::Null),
+            Self::Accept if !answered => end([1, 2, 3], "", unasked("True")),
+            Self::Reject if !answered => end([1, 2, 3], "", unasked("False")),
             Self::Accept => end([1, 2, 3], "accepted", reply("Accepted")),
             Self::Reject => end([1, 2, 3], "rejected", reply("Rejected")),
             Self::Unshare => unshared(image(), json!({})),
@@ -160,7 +167,7 @@ impl Deed {
             }
             Self::StopCopy | Self::DeleteCopy => {
                 let mut end = unshared(image(), json!({}));
-                end.copies["far"] = json!({"begun": 1, "left": []});
+                end.copies = world.made_and_gone().map_or_else(|| json!({}), |gone| json!({"far": gone}));
                 end
             }
             Self::Replicate => copied(Self::Accept.end(world), "near", image(), world.made(world.region(), 0)),

@@ -111,7 +111,8 @@ impl World for Huawei {
                 (key(number, n), json!([{"region": REGION, "projectID": project(number, n)}]));
             let account = json!({"huawei":
                 {"domainID": domain(number, n), "site": "China", "endpoint": door, "projects": projects}});
-            Tenant { id: project(number, n), account, secret: json!({"accessKeyID": id, "accessKeySecret": secret}) }
+            let secret = json!({"accessKeyID": id, "accessKeySecret": secret});
+            Tenant { id: project(number, n), id_elsewhere: far_project(number, n), account, secret }
         };
         Ok(Place { image: image(number), tenants: (0..=RECIPIENTS).map(tenant).collect() })
     }

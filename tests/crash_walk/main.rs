@@ -1,6 +1,18 @@
 //! The crash walk: the operator is killed (SIGKILL) after each of its outgoing writes, to the API server or to the cloud,
 //! was applied but before its answer; then it is started again. Each time, the end is the same as without the kill, and the
 //! auditor finds nothing on the way. A write that never arrived leaves the servers as the one before it did: the same walk.
+//!
+//! What is walked where; Glance has a binary of its own, and no journal to audit:
+//!
+//! | deed | Alibaba Cloud | Huawei Cloud | Glance |
+//! |---|---|---|---|
+//! | `Share`, `ChangeRecipients`, `Unshare`, `DeleteImage` | walked | walked | walked |
+//! | `Accept`, `Reject` | walked: the cloud asks for no answer, so that only the object is written | walked | walked |
+//! | `Copy` of an own image, shared at once | walked | walked, to another region | walked, in its own region |
+//! | `StopCopy` | walked | walked | walked |
+//! | `DeleteCopy` | walked | walked | walked |
+//! | `Replicate` of a received image | walked | walked | walked |
+//! | `CopyOn` of that copy to another region | as `Copy` | walked, by the receiver's account | there is no other |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
@@ -79,6 +91,7 @@ walks!(
     killed_at_any_write_of_an_end_the_end_is_the_same_and_nothing_is_left_over => [Unshare],
     killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over => [DeleteImage],
     killed_at_any_write_of_a_copy_there_is_one_and_of_its_end_none => [Copy, StopCopy, DeleteCopy],
+    killed_at_any_write_about_a_received_image_the_end_is_the_same => [Accept, Reject, Replicate],
 );
 
 walks!(
@@ -89,4 +102,5 @@ walks!(
         [Accept, Reject, DeleteImage],
     killed_at_any_write_of_a_copy_there_is_one_though_the_cloud_knows_no_token_and_of_its_end_none =>
         [Replicate, CopyOn, StopCopy],
+    killed_at_any_write_of_a_copy_that_is_shared_or_of_its_end_there_is_one_or_none => [Copy, DeleteCopy],
 );

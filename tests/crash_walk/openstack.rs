@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use imageshare_harness::OpenStack;
 use imageshare_harness::openstack::{NewImage, Project, REGION};
+use imageshare_harness::proxy::{Deed as Fault, Rule, Which};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -66,7 +67,7 @@ impl World for Glance {
                 "interface": "Internal"}});
             let secret = json!({"applicationCredentialID": project.credential_id,
                 "applicationCredentialSecret": project.credential_secret});
-            Tenant { id: project.id.clone(), account, secret }
+            Tenant { id: project.id.clone(), id_elsewhere: project.id.clone(), account, secret }
         };
         Ok(Place { image, tenants: self.projects.iter().map(tenant).collect() })
     }
@@ -101,6 +102,16 @@ impl World for Glance {
 
     fn made(&self, _region: &str, shared: usize) -> Value {
         json!(["active", shared])
+    }
+
+    fn made_and_gone(&self) -> Option<Value> {
+        None
+    }
+
+    /// The content's first byte is long on its way to the operator, which writes it into the copy.
+    fn halt_of_copies(&self, place: &Place) -> Option<Rule> {
+        let content = Which::read().method("GET").path(&format!("/{}/file", place.image));
+        Some(Rule::new(content, Fault::HoldAnswer(0)))
     }
 
     /// Each account asks Keystone for a token of its own, and a start for all of them.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use imageshare_harness::proxy::Call;
+use imageshare_harness::proxy::{Call, Trigger};
 use imageshare_harness::{Auditor, ControlPlane, FaultProxy, History, Kind, Namespace, Operator};
 use imageshare_harness::{assets, eventually, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
@@ -17,7 +17,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::world::{PLANS, Place, World};
+use crate::world::{PLANS, Place, Tenant, World};
 
 /// How long anything that must happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,7 +80,7 @@ impl<W: World> Stage<W> {
         ensure!(number < PLANS, "too many plans for this world");
         let namespace = Namespace::create(&self.client, "plan").await?;
         let place = self.world.open(number, &self.proxy.cloud()).await?;
-        let plan = Plan { namespace, number, world: Arc::clone(&self.world), place };
+        let plan = Plan { namespace, number, world: Arc::clone(&self.world), place, halt: None };
         plan.seat("golden", 0).await.with_context(|| self.silence())?;
         let spec = json!({
             "accountRef": {"name": "golden"}, "region": plan.world.region(), "imageID": plan.place.image,
@@ -125,6 +125,8 @@ pub(crate) struct Plan<W> {
     number: u32,
     pub(crate) world: Arc<W>,
     pub(crate) place: Place,
+    /// What keeps copies under way, while it lives.
+    pub(crate) halt: Option<Trigger>,
 }
 
 impl<W: World> Plan<W> {
@@ -162,13 +164,15 @@ impl<W: World> Plan<W> {
         .await
     }
 
-    pub(crate) fn recipients(&self, numbers: [usize; 3]) -> Vec<Value> {
+    /// Recipients of an image: `golden`, or its copy `far`.
+    pub(crate) fn recipients(&self, image: &str, numbers: [usize; 3]) -> Vec<Value> {
         let (kind, tenants) = (self.world.kind(), &self.place.tenants);
-        numbers.iter().map(|n| json!({"type": kind, "id": tenants[*n].id})).collect()
+        let id = |tenant: &Tenant| if image == "far" { tenant.id_elsewhere.clone() } else { tenant.id.clone() };
+        numbers.iter().map(|n| json!({"type": kind, "id": id(&tenants[*n])})).collect()
     }
 
     pub(crate) async fn share(&self, image: &str, numbers: [usize; 3]) -> Result<()> {
-        let spec = json!({"imageRef": {"name": image}, "recipients": self.recipients(numbers)});
+        let spec = json!({"imageRef": {"name": image}, "recipients": self.recipients(image, numbers)});
         self.create_ours::<ImageShare>("ImageShare", "team", spec).await
     }
 
@@ -248,7 +252,8 @@ impl<W: World> Plan<W> {
     }
 
     fn number_of(&self, id: &Value) -> usize {
-        self.place.tenants.iter().position(|tenant| *id == tenant.id.as_str()).unwrap_or(usize::MAX)
+        let is = |tenant: &Tenant| *id == tenant.id.as_str() || *id == tenant.id_elsewhere.as_str();
+        self.place.tenants.iter().position(is).unwrap_or(usize::MAX)
     }
 
     pub(crate) async fn until(&self, what: &str, so: impl Fn(&Value) -> bool) -> Result<()> {
@@ -266,7 +271,7 @@ impl<W: World> Plan<W> {
         self.until(&format!("the end {}", end.objects), |state| *state == end.objects).await?;
         let (state, found) = (self.state().await?, self.at_cloud().await?);
         ensure!(found == end.cloud, "plan {}: {state} while the cloud has {found} and not {}", self.number, end.cloud);
-        if end.copies == json!({}) {
+        if end.copies.is_null() {
             return Ok(());
         }
         let copies = self.world.copies(&self.place).await?;
@@ -304,7 +309,7 @@ pub(crate) struct End {
     pub(crate) objects: Value,
     /// Who has the image, and what each answered; null when it is gone.
     pub(crate) cloud: Value,
-    /// What copies were made, and what is there of them.
+    /// What copies were made, and what is there of them; null where none was asked for.
     pub(crate) copies: Value,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use imageshare_harness::proxy::Rule;
 use serde_json::{Value, json};
 
 /// More than there are plans on one stage.
@@ -19,6 +20,8 @@ pub(crate) type Members = BTreeMap<String, String>;
 pub(crate) struct Tenant {
     /// As whom it owns and receives images.
     pub(crate) id: String,
+    /// As whom it receives those of [`World::elsewhere`].
+    pub(crate) id_elsewhere: String,
     /// Its `CloudAccount`'s spec, without the credentials.
     pub(crate) account: Value,
     /// What its Secret holds.
@@ -68,13 +71,17 @@ pub(crate) trait World: Send + Sync {
     async fn slow_copies(&self, _: &Place) -> Result<()> {
         Ok(())
     }
-    /// The copies made of the image, and of those: by name, how many were begun and what is there of them.
-    async fn copies(&self, _: &Place) -> Result<Value> {
-        Ok(json!({}))
+    /// What keeps copies of this image under way at the proxy, where the cloud cannot.
+    fn halt_of_copies(&self, _: &Place) -> Option<Rule> {
+        None
     }
+    /// The copies made of the image, and of those: by name, how many were begun and what is there of them.
+    async fn copies(&self, place: &Place) -> Result<Value>;
     /// What is there of a copy that was made, in this region, and shared with so many.
-    fn made(&self, _region: &str, _shared: usize) -> Value {
-        Value::Null
+    fn made(&self, region: &str, shared: usize) -> Value;
+    /// What is told of a copy that was begun and of which nothing is left; nothing where the cloud forgets it.
+    fn made_and_gone(&self) -> Option<Value> {
+        Some(json!({"begun": 1, "left": []}))
     }
     /// Whether many plans may stand side by side. Else each is prepared when its turn comes, and leaves after its end.
     fn is_roomy(&self) -> bool {

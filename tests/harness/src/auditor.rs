@@ -11,6 +11,7 @@ mod copies;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod truth;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -69,6 +70,8 @@ pub enum Invariant {
     OneCallInFlight,
     /// A status speaks of a generation that there was, and never of an older one than before.
     StatusOfItsGeneration,
+    /// A share that is said to be shared speaks of recipients who were given the image.
+    StatusTruth,
 }
 
 /// A broken invariant.
@@ -191,6 +194,7 @@ impl Auditor {
         self.judge_requests(&mut found);
         self.judge_calls_in_flight(&mut found);
         self.judge_generations(&mut found);
+        self.judge_truth(&mut found);
         found.sort_by_key(|violation| (violation.at, violation.invariant));
         found
     }

@@ -20,6 +20,7 @@ mod kubectl;
 pub mod namespace;
 pub mod openstack;
 pub mod operator;
+pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;

@@ -309,3 +309,4 @@ fn asking_for_more_than_the_limit_is_found() {
 mod conduct;
 mod copies;
 mod huawei;
+mod truth;

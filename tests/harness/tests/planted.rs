@@ -1,0 +1,71 @@
+//! The table of planted bugs keeps step with the sources, or the score would rot unseen. Whether they compile and are found
+//! is for `make chaos-score`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use imageshare_harness::assets::workspace;
+use imageshare_harness::planted::{Bug, Test, table};
+
+fn bugs() -> Result<Vec<Bug>> {
+    table(&workspace())
+}
+
+fn sources(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_path_buf()];
+    }
+    let inside = fs::read_dir(path).into_iter().flatten().flatten();
+    inside.flat_map(|entry| sources(&entry.path())).collect()
+}
+
+/// Where a test binary's source is, or the crate's own tests are.
+fn folders_of(test: &Test) -> Vec<PathBuf> {
+    if test.target == "lib" {
+        return vec![workspace().join("src")];
+    }
+    let tests = workspace().join("tests");
+    vec![tests.join(format!("{}.rs", test.target)), tests.join(&test.target)]
+}
+
+#[test]
+fn every_bug_has_one_place_in_the_operators_sources_and_changes_it() -> Result<()> {
+    for bug in bugs()? {
+        ensure!(bug.file.starts_with("src/") && !bug.file.starts_with("src/simulator"), "{}: {}", bug.name, bug.file);
+        let source = fs::read_to_string(workspace().join(&bug.file)).with_context(|| bug.name.clone())?;
+        ensure!(bug.plant(&source)? != source, "{}", bug.name);
+        let tests = source.find("\n#[cfg(test)]").unwrap_or(source.len());
+        ensure!(source.find(&bug.found).is_some_and(|at| at < tests), "{}: planted in a test", bug.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn there_are_at_least_twenty_bugs_each_by_a_name_of_its_own_and_most_are_for_the_campaign() -> Result<()> {
+    let bugs = bugs()?;
+    let names: BTreeSet<&str> = bugs.iter().map(|bug| bug.name.as_str()).collect();
+    ensure!(names.len() == bugs.len(), "two of one name");
+    ensure!(bugs.iter().all(|bug| !bug.breaks.trim().is_empty()), "one says not what it breaks");
+    let planted: BTreeSet<(&str, &str, &str)> =
+        bugs.iter().map(|bug| (bug.file.as_str(), bug.found.as_str(), bug.planted.as_str())).collect();
+    ensure!(planted.len() == bugs.len(), "two are the same");
+    let for_the_campaign = bugs.iter().filter(|bug| bug.test.is_none()).count();
+    ensure!(bugs.len() >= 20 && for_the_campaign >= 15, "{} bugs, {for_the_campaign} for the campaign", bugs.len());
+    Ok(())
+}
+
+#[test]
+fn every_test_that_is_to_find_a_bug_is_there() -> Result<()> {
+    for bug in bugs()? {
+        let Some(test) = &bug.test else { continue };
+        let name = test.name.rsplit("::").next().context("a name")?;
+        let here = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {name}(")));
+        let files: Vec<PathBuf> = folders_of(test).iter().flat_map(|folder| sources(folder)).collect();
+        ensure!(files.iter().any(here), "{}: no test {name} in {}", bug.name, test.target);
+    }
+    Ok(())
+}
