@@ -1,5 +1,5 @@
 //! Which parser of outside bytes is tried with hostile ones, and by which test: one table, held to the sources, so that
-//! none is missing. `make fuzz CASES=n` runs those tests long.
+//! none is missing. `make fuzz ROUNDS=n` runs those tests long.
 //!
 //! Beside these, `tests/hostile_answers.rs` breaks whole answers on their way to the clients, `tests/ssrf` and
 //! `tests/foreign_text.rs` follow what was read to the socket and to people's eyes.

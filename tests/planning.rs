@@ -30,6 +30,8 @@ mod replica;
 mod stories;
 #[path = "planning/table.rs"]
 mod table;
+#[path = "planning/unproven.rs"]
+mod unproven;
 #[path = "planning/wishing.rs"]
 mod wishing;
 #[path = "planning/world.rs"]

@@ -326,8 +326,8 @@ mod tests {
         let clock = FakeRelativeClock::default();
         let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
         assert_eq!(taken_at_once(&bucket), 5);
-        let spent = Err(Fault::BudgetSpent { retry_after: Duration::from_millis(400) });
-        assert_eq!(bucket.take_if_idle(), spent);
+        // Who found out that nothing was left was told 400 ms; who asks after them comes after them.
+        assert_eq!(told(&bucket), Duration::from_millis(800));
         clock.advance(Duration::from_secs(2));
         assert_eq!(taken_at_once(&bucket), 5);
         clock.advance(Duration::from_millis(800));

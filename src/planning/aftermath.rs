@@ -44,10 +44,10 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &Ending, now: Timestam
             },
         }
     }
-    // A removal that may not have had its effect proves nothing: the wait for the absence starts anew.
+    // A removal that may not have had its effect proves nothing: an absence must be read twice then.
     for (recipient, entry) in &mut ledger.grants {
-        if entry.state == GrantState::Revoking && outcomes.get(recipient) == Some(&Outcome::Uncertain) {
-            entry.since = now;
+        if let Some(outcome) = outcomes.get(recipient).filter(|_| entry.state == GrantState::Revoking) {
+            entry.absent = matches!(outcome, Outcome::Done | Outcome::UnderWay);
         }
     }
     // A foreign recipient whose removal was never sent is not ours after all.
@@ -101,6 +101,8 @@ pub fn learn_from_failure(
     for (recipient, entry) in &mut lesson.ledger.grants {
         if refused && failed.contains(recipient) {
             *entry = Entry { refusal: Some(refusal_of(fault)), ..Entry::new(GrantState::Intended, now) };
+        } else if entry.state == GrantState::Revoking {
+            entry.absent = false;
         } else if is_moving(entry) && !present(recipient) {
             // Whom the job carried and who was not sent yet are tried again together: the order of turns holds.
             entry.since = now;

@@ -27,12 +27,15 @@ pub struct Entry {
     pub refusal: Option<Reason>,
     /// What the recipient said, where the cloud asks for an answer.
     pub answer: Option<Answer>,
+    /// While it is being revoked: we removed it, or it was read as absent, and that it is gone counts from `since`. Until
+    /// then an absence that is read once proves nothing: the removal may never have reached the cloud.
+    pub absent: bool,
 }
 
 impl Entry {
     /// An entry nothing else is known of.
     pub fn new(state: GrantState, since: Timestamp) -> Self {
-        Self { state, since, refusal: None, answer: None }
+        Self { state, since, refusal: None, answer: None, absent: false }
     }
 }
 
@@ -103,8 +106,13 @@ impl Ledger {
         }
         for grant in &status.grants {
             let recipient = Recipient { kind: grant.kind, id: PartyId::parse(&grant.id)? };
-            let entry =
-                Entry { state: grant.state, since: grant.since.0, refusal: grant.refusal, answer: grant.answer };
+            let entry = Entry {
+                state: grant.state,
+                since: grant.since.0,
+                refusal: grant.refusal,
+                answer: grant.answer,
+                absent: grant.absent,
+            };
             ledger.grants.insert(recipient, entry);
         }
         for declined in &status.declined {
@@ -137,6 +145,7 @@ impl Ledger {
                 since: written(entry.since),
                 refusal: entry.refusal,
                 answer: entry.answer,
+                absent: entry.absent,
             })
             .collect();
         status.declined = self

@@ -185,19 +185,19 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     // What is being revoked and already absent is nothing a share could hold.
     if scene.wishes.keeps(recipient) && (present || entry.state != GrantState::Revoking) {
         let state = if present { GrantState::Granted } else { entry.state };
-        return Fate::Keep(Entry { state, answer, ..entry });
+        return Fate::Keep(Entry { state, answer, absent: false, ..entry });
     }
     let retained = entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient);
     // An intent that was never answered may still be under way, and one read cannot prove the absence of what was seen
     // and never removed by us (an empty answer may be the cloud's trouble): the wait for its absence starts anew.
-    let unproven = matches!(entry.state, GrantState::Intended | GrantState::Granted) && entry.refusal.is_none();
+    let unproven = entry.refusal.is_none() && entry.state != GrantState::Retained && !entry.absent;
     let since = match (present, unproven) {
         (true, _) => entry.since.min(scene.now),
         (false, true) => last_addition(scene, entry),
         (false, false) => entry.since,
     };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
-    let ending = Entry { state, since, refusal: None, answer };
+    let ending = Entry { state, since, refusal: None, answer, absent: !present && !retained };
     if present {
         let removable = !retained && waited(scene, scene.others_until, SignedDuration::ZERO, look);
         return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };
@@ -255,7 +255,7 @@ fn decide_hidden(scene: &Scene<'_>, recipient: &Recipient) -> Fate {
     match scene.ledger.grants.get(recipient).copied() {
         Some(entry) if wanted || scene.wishes.keeps(recipient) => Fate::Keep(entry),
         Some(entry) if entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient) => {
-            Fate::Keep(Entry { state: GrantState::Retained, refusal: None, ..entry })
+            Fate::Keep(Entry { state: GrantState::Retained, refusal: None, absent: false, ..entry })
         }
         // Nothing of it ever reached the cloud.
         Some(entry) if entry.refusal.is_some() => Fate::Gone,
@@ -357,7 +357,7 @@ pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Time
     let mut settled = ledger.clone();
     for (recipient, entry) in &mut settled.grants {
         if !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient) && wishes.retained.contains(recipient) {
-            entry.state = GrantState::Retained;
+            (entry.state, entry.absent) = (GrantState::Retained, false);
         }
     }
     let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {

@@ -79,6 +79,10 @@ pub struct World {
     pub half_done: bool,
     /// A job that only removes fails.
     pub removals_fail: bool,
+    /// Every call is refused with this, without effect.
+    pub closed: Option<Fault>,
+    /// What reads show instead of the truth.
+    pub lie: Option<RecipientList>,
     running: Option<RecipientChange>,
     pub calls: usize,
     pub revoked: Vec<Recipient>,
@@ -104,6 +108,8 @@ impl World {
             fault: Fault::NotFound(Missing::Recipient),
             half_done: false,
             removals_fail: false,
+            closed: None,
+            lie: None,
             running: None,
             calls: 0,
             revoked: Vec::new(),
@@ -137,6 +143,9 @@ impl World {
 
     /// Whom a read shows: nobody, while the image hides them.
     pub fn seen(&self) -> RecipientList {
+        if let Some(lie) = &self.lie {
+            return lie.clone();
+        }
         let hidden = self.image.visibility != Visibility::Shared;
         RecipientList { recipients: if hidden { BTreeMap::new() } else { self.cloud.clone() }, complete: true }
     }
@@ -207,6 +216,9 @@ impl World {
 
     fn call(&mut self, call: RecipientChange) -> Result<Submitted, Fault> {
         self.calls += 1;
+        if let Some(fault) = &self.closed {
+            return Err(fault.clone());
+        }
         self.revoked.extend(call.remove.iter().cloned());
         if self.provider == Provider::Huawei {
             assert!(self.running.is_none(), "one job at a time");

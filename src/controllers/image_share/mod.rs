@@ -40,7 +40,7 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
     let leaving = share.metadata.deletion_timestamp.is_some();
     let uid = share.uid().unwrap_or_default();
     // The cache lags behind our own writes, and what is written upon an old version is refused.
-    if ctx.memories.is_stale(&uid, &share.resource_version().unwrap_or_default()) {
+    if ctx.memories.is_stale(&uid, &share.resource_version().unwrap_or_default(), ctx.clock.now()) {
         return Ok(Look::new(Outcome::Idle, Action::requeue(SOON)));
     }
     if !finalizers::is_held(share) {
