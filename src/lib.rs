@@ -59,7 +59,7 @@
 //! | [`simulator`] | a cloud to try and test against; shares no code with the rest |
 //!
 //! `main.rs` turns arguments into [`operator::run`] or into the definitions of `crds/`; `bin/cloud-simulator.rs` serves the
-//! simulator. `tests/harness` starts real servers for the tests and holds the demo.
+//! simulator. `tests/harness` starts real servers for the tests and holds the demo, the benchmark and the fault campaign.
 //!
 //! ## Invariants
 //!
@@ -72,8 +72,9 @@
 //!    from "seen but not wished". A share that cannot be read blocks every revoke on its image.
 //!    [`planning::sharing`], [`planning::wishes`].
 //! 3. **No leak.** A grant has ended only when a complete read shows it absent, long enough after the last call that may
-//!    have added it. An incomplete list proves nothing. [`planning::sharing`],
-//!    [`RecipientList`](domain::image::RecipientList), `clouds/alibaba/wire.rs`.
+//!    have added it; twice, where its removal is not known to have been made. An incomplete list proves nothing.
+//!    [`planning::sharing`], [`planning::ledger`], [`RecipientList`](domain::image::RecipientList),
+//!    `clouds/alibaba/wire.rs`.
 //! 4. **Image last.** The finalizer of a `CloudImage` goes when no admitted share names it and its ledger holds nothing;
 //!    with `deletionPolicy: Delete` the image is deleted only when nobody at all has it, never by force, and is gone after
 //!    two absent reads. [`planning::deletion`].
