@@ -49,14 +49,16 @@ pub(super) struct Author {
     teams: Vec<Team>,
     standing: Standing,
     steps: Vec<Step>,
+    /// Shares that are deleted some time after their image, and when.
+    behind: Vec<(u64, Object)>,
 }
 
 impl Author {
     pub(super) fn new(seed: u64) -> Self {
         let seats = Cloud::ALL.into_iter().flat_map(|cloud| (0..OWNERS).map(move |n| Seat::owner(cloud, n)));
         let team = |seat| Team { seat, generation: 0, next_image: 0, next_copy: 0, key: 0 };
-        let (steps, standing) = (Vec::new(), Standing::default());
-        Self { dice: StdRng::seed_from_u64(seed), at: 0, teams: seats.map(team).collect(), standing, steps }
+        let (steps, standing, behind) = (Vec::new(), Standing::default(), Vec::new());
+        Self { dice: StdRng::seed_from_u64(seed), at: 0, teams: seats.map(team).collect(), standing, steps, behind }
     }
 
     /// All wishes until then.
@@ -65,10 +67,13 @@ impl Author {
         while self.at < length {
             // Some come together, most do not.
             let pause = if self.dice.random_bool(0.3) { 0..30 } else { 60..500 };
-            self.at += self.dice.random_range(pause);
+            let next = self.at + self.dice.random_range(pause);
+            self.follow(next);
+            self.at = next;
             let team = self.dice.random_range(0..self.teams.len());
             self.wish_something(team);
         }
+        self.follow(u64::MAX);
         self.at = self.at.max(length);
         self.end();
         self.steps
@@ -77,6 +82,17 @@ impl Author {
     fn wish(&mut self, wish: Wish) {
         self.standing.apply(&wish);
         self.steps.push(Step { at: self.at, deed: Deed::Wish(wish) });
+    }
+
+    /// Deletes the shares that were left behind until then.
+    fn follow(&mut self, until: u64) {
+        self.behind.sort();
+        let later = self.behind.partition_point(|(at, _)| *at <= until);
+        let later = self.behind.split_off(later);
+        for (at, object) in std::mem::replace(&mut self.behind, later) {
+            self.at = self.at.max(at);
+            self.wish(Wish::Delete { object });
+        }
     }
 
     fn begin(&mut self) {
@@ -261,7 +277,8 @@ impl Author {
         self.wish(Wish::Create { object, spec });
     }
 
-    /// With all shares and copies that name it, in either order.
+    /// With all shares and copies that name it, in either order; or one share expires, and goes a while after the others:
+    /// as long as it is there, so is the image.
     fn delete_image(&mut self, team: usize) {
         let images = self.own(team, Kind::CloudImage);
         if images.len() < 2 {
@@ -273,6 +290,14 @@ impl Author {
         let mut going: Vec<Object> =
             self.shares_of(&image).into_iter().chain(copies).map(|(object, _)| object).collect();
         let first = self.dice.random_bool(0.5);
+        let last =
+            going.iter().position(|object| object.kind == Kind::ImageShare).filter(|_| self.dice.random_bool(0.5));
+        if let Some(object) = last.map(|last| going.remove(last)) {
+            if !self.standing.expired.contains(&object) {
+                self.wish(Wish::Expire { object: object.clone(), millis: 500 });
+            }
+            self.behind.push((self.at + self.dice.random_range(3_000..5_000), object));
+        }
         going.insert(if first { 0 } else { going.len() }, image);
         for object in going {
             self.wish(Wish::Delete { object });

@@ -69,6 +69,9 @@ const WEATHER: [(&str, u32); 12] = [
 /// Writes of the clouds by which access changes.
 const CHANGES: [&str; 3] = ["ModifyImageSharePermission", "BatchAddMembers", "BatchDeleteMembers"];
 
+/// Writes by which copies are made. At Huawei Cloud nothing but the operator keeps one from being made twice.
+const COPIES: [&str; 3] = ["CopyImage", "CopyImageCrossRegion", "CopyImageCrossRegion"];
+
 /// Draws faults from a seed until the end of a plan; all are over by then.
 pub(super) fn draw(seed: u64, length: u64) -> Vec<Step> {
     let mut dice = StdRng::seed_from_u64(seed ^ 0xFA17);
@@ -130,8 +133,9 @@ fn climate(dice: &mut StdRng) -> Value {
 
 fn scripted(dice: &mut StdRng) -> Value {
     let change = CHANGES.choose(dice).copied().unwrap_or_default();
+    let copy = COPIES.choose(dice).copied().unwrap_or_default();
     let strange = json!({"kind": "refuse", "status": 400, "code": "Strange.Code", "message": HOSTILE});
-    match dice.random_range(0..8_u32) {
+    match dice.random_range(0..12_u32) {
         0 => json!({"when": {"action": change}, "count": 2, "then": {"kind": "cutAfter"}}),
         1 => json!({"when": {"action": change}, "count": 2, "then": {"kind": "cutBefore"}}),
         2 => json!({"when": {"action": change}, "count": 1, "then": {"kind": "slow", "millis": 11_000}}),
@@ -139,6 +143,12 @@ fn scripted(dice: &mut StdRng) -> Value {
         4 => json!({"when": {"action": change}, "count": 3, "then": {"kind": "throttle", "retryAfterMillis": 700}}),
         5 => json!({"when": {"action": "DescribeImages"}, "count": 1, "then": {"kind": "emptyList"}}),
         6 => json!({"when": {"action": "DescribeImageSharePermission"}, "count": 1, "then": {"kind": "emptyList"}}),
+        // Rows are missing longer than an absence is waited for.
+        7 | 8 => {
+            let then = json!({"kind": "truncatedPage", "drop": 3});
+            json!({"when": {"action": "DescribeImageSharePermission"}, "count": 8, "then": then})
+        }
+        9 | 10 => json!({"when": {"action": copy}, "count": 1, "then": {"kind": "cutAfter"}}),
         _ => skew(dice),
     }
 }

@@ -89,12 +89,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use serde_json::json;
 
     use super::*;
-    use crate::campaign::wish::{Kind, Object};
+    use crate::campaign::wish::{Kind, Object, text};
 
     const LENGTH: Duration = Duration::from_secs(60);
 
@@ -123,6 +123,30 @@ mod tests {
         // A kind without fields has its bracket behind it.
         let met: BTreeSet<String> = met.into_iter().map(|kind| kind.trim_end_matches(')').to_owned()).collect();
         assert_eq!(met, all.collect());
+    }
+
+    /// Whether an expired share goes so many milliseconds after the image that it names.
+    fn outlives_its_image(plan: &Plan, millis: u64) -> bool {
+        let (mut standing, mut gone) = (Standing::default(), BTreeMap::new());
+        plan.steps.iter().any(|step| {
+            let Deed::Wish(wish) = &step.deed else { return false };
+            let mut late = false;
+            if let Wish::Delete { object } = wish {
+                gone.insert(object.clone(), step.at);
+                let spec = standing.objects.get(object).filter(|_| standing.expired.contains(object));
+                let named = |at: &str| spec.map(|spec| text(spec, at)).unwrap_or_default();
+                let image = Object::new(Kind::CloudImage, named("/imageRef/namespace"), named("/imageRef/name"));
+                late = gone.get(&image).is_some_and(|at| at + millis <= step.at);
+            }
+            standing.apply(wish);
+            late
+        })
+    }
+
+    #[test]
+    fn an_image_is_deleted_now_and_then_while_an_expired_share_still_names_it() {
+        let late = |seed: &u64| outlives_its_image(&Plan::of(*seed, LENGTH), 3_000);
+        assert!((1..=10).filter(late).count() >= 5);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -40,7 +41,11 @@ impl Tree {
 
     /// The sources as they are. What does not differ is not written: only what changed is built again.
     fn restore(&self) -> Result<()> {
-        mirror(&self.workspace, &self.folder(), &LEFT_OUT)
+        mirror(&self.workspace, &self.folder(), &LEFT_OUT)?;
+        // The copy's tests look for what `make assets` built in the copy.
+        let (assets, target) = (self.workspace.join("target/assets"), self.folder().join("target"));
+        fs::create_dir_all(&target)?;
+        symlink(&assets, target.join("assets")).with_context(|| format!("linking to {}", assets.display()))
     }
 
     /// The sources with this bug in them, or with none.
@@ -71,15 +76,21 @@ impl Tree {
         Ok(operator)
     }
 
-    /// Whether a test fails with this bug, as it must not without.
+    /// Whether a test fails with this bug. Fails where it does so without the bug too: it finds nothing then.
     pub(crate) fn test_fails(&self, bug: &Bug, test: &Test) -> Result<bool> {
-        self.plant(Some(bug))?;
+        ensure!(!self.fails(None, test)?, "{} fails without {} too", test.name, bug.name);
+        self.fails(Some(bug), test)
+    }
+
+    fn fails(&self, bug: Option<&Bug>, test: &Test) -> Result<bool> {
+        self.plant(bug)?;
+        let name = bug.map_or("sound", |bug| &bug.name);
         let target = if test.target == "lib" { vec!["--lib"] } else { vec!["--test", &test.target] };
         let built = self.cargo("test").args(&target).arg("--no-run").output().context("starting cargo")?;
-        ensure!(built.status.success(), "{} does not compile:\n{}", bug.name, tail(&built));
+        ensure!(built.status.success(), "{name} does not compile:\n{}", tail(&built));
         let run = self.cargo("test").args(&target).args(["--", "--exact", &test.name]).output()?;
         let told = String::from_utf8_lossy(&run.stdout);
-        ensure!(told.contains("running 1 test"), "{}: no test {} in {}", bug.name, test.name, test.target);
+        ensure!(told.contains("running 1 test"), "{name}: no test {} in {}", test.name, test.target);
         Ok(!run.status.success() && told.contains(&format!("test {} ... FAILED", test.name)))
     }
 
