@@ -16,7 +16,7 @@ use crate::api::{CloudAccount, ImageReplica, SharedImageAcceptance};
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
-use crate::domain::share::{AskedRecipient, Consent, Share};
+use crate::domain::share::{AskedRecipient, Consent, Finalizer, Share};
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Terms;
 
@@ -136,8 +136,7 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
     }
 }
 
-/// The shares of one image, and the names of those that cannot be read. A share that does not carry our finalizer yet is
-/// granted nothing, for its grants could outlive it; but whom it names is not taken away.
+/// The shares of one image, and the names of those that cannot be read. One that goes without our finalizer is none.
 pub fn shares_of<'a>(
     image: &CloudImage,
     all: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
@@ -179,7 +178,8 @@ fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
         generation: share.metadata.generation.unwrap_or_default(),
         created: share.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |t| t.0),
         deleting: share.metadata.deletion_timestamp.is_some(),
-        suspended: share.spec.suspend || !is_held(share),
+        suspended: share.spec.suspend,
+        finalizer: if is_held(share) { Finalizer::Carried } else { Finalizer::Missing },
         expires: share.spec.expiration_time.as_ref().map(|t| t.0),
         retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain,
         recipients: share

@@ -38,6 +38,15 @@ pub struct AskedRecipient {
     pub site: Option<Site>,
 }
 
+/// Whether an object carries our finalizer: without it, it may go at any moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finalizer {
+    /// It stays until we let it go.
+    Carried,
+    /// It was not seen with it yet.
+    Missing,
+}
+
 /// One share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
@@ -55,6 +64,8 @@ pub struct Share {
     pub deleting: bool,
     /// It is suspended.
     pub suspended: bool,
+    /// Whether it carries our finalizer.
+    pub finalizer: Finalizer,
     /// When its wish ends by itself.
     pub expires: Option<Timestamp>,
     /// Deleting it leaves its grants at the cloud.
@@ -67,17 +78,23 @@ pub struct Share {
 
 impl Share {
     /// What its wish means now. Deleting wins over everything; withdrawn consent over suspension, since it is the owner's
-    /// word; suspension over expiry, since a suspended share revokes nothing.
+    /// word; suspension over expiry, since a suspended share revokes nothing; and so does a newcomer.
     pub fn standing(&self, now: Timestamp) -> Standing {
         if self.deleting || self.consent == Consent::Withheld {
             Standing::Ended
-        } else if self.suspended || self.consent == Consent::Unknown {
+        } else if self.suspended || self.is_newcomer() || self.consent == Consent::Unknown {
             Standing::Holding
         } else if self.expired(now) {
             Standing::Ended
         } else {
             Standing::Wishing
         }
+    }
+
+    /// It does not carry our finalizer yet: it is granted nothing, for its grants could outlive it; but whom it names is not
+    /// taken away.
+    pub fn is_newcomer(&self) -> bool {
+        self.finalizer == Finalizer::Missing
     }
 
     /// Whether its time is over.

@@ -164,9 +164,10 @@ fn named(share: &Share) -> impl Iterator<Item = Recipient> {
     share.recipients.iter().filter_map(as_written)
 }
 
-/// The shares to serve, in order of turn: those that wish or hold, up to the bound.
+/// The shares to serve, in order of turn: those that wish or hold, up to the bound. Newcomers are served when they are held.
 pub fn served(shares: &[Share], now: Timestamp) -> Vec<&Share> {
-    let mut served: Vec<&Share> = shares.iter().filter(|share| share.standing(now) != Standing::Ended).collect();
+    let mut served: Vec<&Share> =
+        shares.iter().filter(|share| share.standing(now) != Standing::Ended && !share.is_newcomer()).collect();
     served.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
     served.truncate(SHARES_PER_IMAGE_MAX);
     served

@@ -7,7 +7,7 @@ use imageshare_operator::clouds::{CallShape, Submitted};
 use imageshare_operator::domain::identifiers::{PartyId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use imageshare_operator::domain::provider::{Provider, Site};
-use imageshare_operator::domain::share::{AskedRecipient, Consent, Share};
+use imageshare_operator::domain::share::{AskedRecipient, Consent, Finalizer, Share};
 use imageshare_operator::planning::aftermath::record;
 use imageshare_operator::planning::exchange::Exchange;
 use imageshare_operator::planning::ledger::Ledger;
@@ -46,6 +46,7 @@ pub fn share(n: usize, recipients: &[usize]) -> Share {
         created: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::try_from(n).unwrap()),
         deleting: false,
         suspended: false,
+        finalizer: Finalizer::Carried,
         expires: None,
         retain: false,
         consent: Consent::Given,

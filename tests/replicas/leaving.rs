@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
 use crate::party::{Cloud, Party};
-use crate::stage::{alone, project_elsewhere};
+use crate::stage::{alone, project_elsewhere, undisturbed};
 use crate::support::{PATIENCE, condition};
 
 /// How long a namespace may take: its controllers look at it with growing pauses.
@@ -22,8 +22,10 @@ over_both_clouds!(
     without_a_way_to_the_cloud_a_replica_goes_only_if_it_may_leave_the_copy_there,
 );
 
-/// One copy is made and shared, one is retained, one is under way, one waits for its source.
+/// One copy is made and shared, one is retained, one is under way, one waits for its source. The Secret goes with them: only
+/// an operator that goes on remembers the key, by which the copies are removed.
 async fn a_namespace_goes_with_everything_in_it(cloud: Cloud) -> Result<()> {
+    let _undisturbed = undisturbed().await;
     let (party, source) = Party::with_image(cloud, json!({})).await?;
     party.replicate("kept", json!({})).await?;
     let kept = party.made("kept").await?;

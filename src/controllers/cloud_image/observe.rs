@@ -1,7 +1,7 @@
 //! What a pass over one image sees: its account, its shares, its namesakes, and the image at the cloud. Observing never
 //! fails: each fact is there, or the trouble that hides it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::api::ListParams;
@@ -20,7 +20,7 @@ use crate::controllers::connections::Connection;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{account_input, identity_key, requested_at, shares_naming, shares_of, terms};
 use crate::controllers::memory::Inputs;
-use crate::domain::identifiers::ImageId;
+use crate::domain::identifiers::{ImageId, RecipientKind};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
 use crate::planning::trouble::Trouble;
@@ -76,7 +76,7 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     )];
     inputs.extend(account.as_ref().map(account_input));
     let now = ctx.clock.now();
-    for share in &shares {
+    for share in shares.iter().filter(|share| !share.is_newcomer() || names_somebody_granted(share, image)) {
         let standing = share.standing(now);
         inputs.push(format!("{} {} {} {standing:?}", share.uid, share.generation, share.deleting));
     }
@@ -86,6 +86,13 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let replica = kept_for(ctx, image);
     inputs.push(format!("unreadable {unreadable:?} elder {elder:?} replica {replica:?}"));
     Desired { account, elder, shares, unreadable, replica, inputs: Inputs(inputs) }
+}
+
+/// Whether a share names somebody in the ledger: a newcomer gets nothing, and matters only to those it keeps.
+fn names_somebody_granted(share: &Share, image: &CloudImage) -> bool {
+    let granted = image.status.iter().flat_map(|status| &status.grants);
+    let granted: BTreeSet<(RecipientKind, &str)> = granted.map(|grant| (grant.kind, grant.id.as_str())).collect();
+    share.recipients.iter().any(|asked| granted.contains(&(asked.kind, asked.id.as_str())))
 }
 
 /// The replica whose copy this object stands for, if it is to remove the copy when it goes.
