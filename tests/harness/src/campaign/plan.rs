@@ -1,6 +1,5 @@
 //! The plan of a campaign: wishes and faults with their times. It is data, and a pure function of seed and length.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -54,7 +53,7 @@ impl Plan {
     /// By which two plans are told apart.
     pub fn hash(&self) -> String {
         let hash = digest::digest(&digest::SHA256, format!("{:?}", self.steps).as_bytes());
-        hex(hash.as_ref()).chars().take(16).collect()
+        hex::encode(hash).chars().take(16).collect()
     }
 
     /// Seed, hash and size.
@@ -76,15 +75,6 @@ impl Plan {
     pub(super) fn standing(&self) -> Standing {
         Standing::after(self.wishes())
     }
-}
-
-/// Bytes in lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a text cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
 
 #[cfg(test)]

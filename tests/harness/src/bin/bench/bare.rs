@@ -1,8 +1,6 @@
 //! Bare clients of the simulated cloud and of the API server: they sign and send what they are told to, and read no more
 //! than that it went well. What a look or a change costs at least is measured with them.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::{digest, hmac};
 use jiff::Timestamp;
@@ -24,16 +22,8 @@ pub(crate) struct BareCloud {
     fleet: Fleet,
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
-}
-
 fn sha256(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+    hex::encode(digest::digest(&digest::SHA256, bytes))
 }
 
 impl BareCloud {
@@ -94,7 +84,7 @@ impl BareCloud {
         let canonical = format!("POST\n/\n{query}\n{lines}\n{names}\n{body_hash}");
         let text = format!("{ALGORITHM}\n{}", sha256(canonical.as_bytes()));
         let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.secret.as_bytes()), text.as_bytes());
-        let signature = hex(signature.as_ref());
+        let signature = hex::encode(signature);
         let authorization = format!("{ALGORITHM} Credential={},SignedHeaders={names},Signature={signature}", key.id);
         let mut request = self.http.post(format!("{}/?{query}", self.address)).header("accept", "application/json");
         for (name, value) in headers {
