@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::SignedDuration;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use tokio_util::sync::CancellationToken;
 
 use crate::clouds::budget::BudgetSettings;
@@ -16,6 +16,7 @@ use crate::clouds::clock::SystemClock;
 use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
+use crate::cluster::events::Events;
 use crate::cluster::lease::LeaseRecord;
 use crate::cluster::scope::Scope;
 use crate::controllers::connections::Connections;
@@ -225,7 +226,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
             settings.credentials_interval,
             settings.last_known_good,
         ),
-        recorder: Recorder::new(client.clone(), reporter),
+        events: Events::new(client.clone(), reporter),
         client,
         stores,
         clock,

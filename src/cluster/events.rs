@@ -1,12 +1,18 @@
 //! The closed set of events. An event tells what was done; a state is told by conditions.
 
-use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Resource, ResourceExt};
+use std::sync::{Mutex, PoisonError};
+
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource, ResourceExt};
 
 use super::within_deadline;
 
 /// Longest note the API server accepts, in bytes.
 const NOTE_BYTES_MAX: usize = 1024;
+
+/// Events after which a recorder is followed by a new one. A recorder keeps each event for six minutes, to count those that
+/// come again, and goes through all of them for each: with thousands at once, that is most of what the operator holds.
+const REMEMBERED_MAX: usize = 256;
 
 /// What an event tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,17 +88,43 @@ impl Occurrence {
     }
 }
 
-/// Publishes one event; a failure is logged and never stops a pass.
-pub async fn publish<K: Resource<DynamicType = ()>>(recorder: &Recorder, object: &K, what: Occurrence, note: String) {
-    let event = Event {
-        type_: what.kind(),
-        reason: format!("{what:?}"),
-        note: Some(cut(note)),
-        action: what.action().to_owned(),
-        secondary: None,
-    };
-    if let Err(error) = within_deadline(recorder.publish(&event, &object.object_ref(&()))).await {
-        tracing::warn!(object.name = %object.name_any(), event = ?what, %error, "the event could not be published");
+/// Publishes events.
+pub struct Events {
+    client: Client,
+    reporter: Reporter,
+    /// The recorder, and how many events it was given.
+    recorder: Mutex<(Recorder, usize)>,
+}
+
+impl Events {
+    /// Publishes in this reporter's name.
+    pub fn new(client: Client, reporter: Reporter) -> Self {
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        Self { client, reporter, recorder: Mutex::new((recorder, 0)) }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut current = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.1 >= REMEMBERED_MAX {
+            *current = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        current.1 += 1;
+        current.0.clone()
+    }
+
+    /// Publishes one event; a failure is logged and never stops a pass.
+    pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, what: Occurrence, note: String) {
+        let event = Event {
+            type_: what.kind(),
+            reason: format!("{what:?}"),
+            note: Some(cut(note)),
+            action: what.action().to_owned(),
+            secondary: None,
+        };
+        let recorder = self.recorder();
+        if let Err(error) = within_deadline(recorder.publish(&event, &object.object_ref(&()))).await {
+            tracing::warn!(object.name = %object.name_any(), event = ?what, %error, "the event could not be published");
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +17,7 @@ use super::leadership::Leading;
 use super::memory::Memories;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::clouds::clock::Clock;
+use crate::cluster::events::Events;
 use crate::cluster::guard::Guarded;
 use crate::cluster::scope::Scope;
 use crate::planning::schedule::{Gathering, Pace};
@@ -77,7 +77,7 @@ pub struct Context {
     /// The clouds, by account.
     pub connections: Connections,
     /// What was done, for people.
-    pub recorder: Recorder,
+    pub events: Events,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// What is known of each image between passes; lost at a restart without harm.

@@ -5,7 +5,7 @@ use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STA
 use crate::api::{CloudAccount, SharedImageAcceptance};
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
-use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::events::Occurrence;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{owner, requested_at};
 use crate::controllers::rhythm::Passed;
@@ -180,7 +180,7 @@ impl<'a> Reporter<'a> {
             (_, OfferState::NotOffered | OfferState::Shared) => None,
         };
         if let Some((what, note)) = told {
-            publish(&self.ctx.recorder, self.acceptance, what, note).await;
+            self.ctx.events.publish(self.acceptance, what, note).await;
         }
     }
 }

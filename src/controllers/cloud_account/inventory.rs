@@ -16,7 +16,7 @@ use crate::api::{CloudAccount, SharedImage};
 use crate::clouds::{Fault, Lane};
 use crate::cluster::ClusterError;
 use crate::cluster::deletion::delete_exactly;
-use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::events::Occurrence;
 use crate::cluster::status::apply_status;
 use crate::cluster::within_deadline;
 use crate::controllers::connections::Connection;
@@ -154,7 +154,7 @@ async fn apply(ctx: &Context, account: &CloudAccount, changes: &Changes) -> Resu
         changes.create.iter().chain(&changes.update).filter_map(|(_, entry)| offer(entry)).collect();
     if !offers.is_empty() {
         let note = format!("offered, and waiting for an answer by a SharedImageAcceptance: {}", name_some(offers));
-        publish(&ctx.recorder, account, Occurrence::OfferReceived, note).await;
+        ctx.events.publish(account, Occurrence::OfferReceived, note).await;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
 use crate::clouds::fault::Recovery;
-use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
@@ -74,7 +74,7 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     let rejected = connection.err().filter(|trouble| trouble.reason == Reason::CredentialsRejected);
     let was = find(&old.conditions, READY).is_some_and(|ready| ready.reason == "CredentialsRejected");
     if let Some(trouble) = rejected.filter(|_| !was) {
-        publish(&ctx.recorder, account, Occurrence::CredentialsRejected, trouble.message.clone()).await;
+        ctx.events.publish(account, Occurrence::CredentialsRejected, trouble.message.clone()).await;
     }
     let wait = pause(connection.err(), ctx);
     let outcome = match connection.err().map(|trouble| trouble.recovery) {

@@ -9,7 +9,7 @@ use crate::api::cloud_image::{CloudImageStatus, GrantState, VisibilityChange};
 use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
-use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::events::Occurrence;
 use crate::controllers::context::Context;
 use crate::controllers::convert::{owner, requested_at};
 use crate::controllers::rhythm::Passed;
@@ -205,7 +205,7 @@ impl<'a> Reporter<'a> {
         self.status.write_if_new(status).await?;
         self.tell(&before, &report.ledger).await;
         if let Some(why) = blocked {
-            publish(&self.ctx.recorder, self.image, Occurrence::DeletionBlocked, why).await;
+            self.ctx.events.publish(self.image, Occurrence::DeletionBlocked, why).await;
         }
         Ok(Passed::LookAgain(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
     }
@@ -214,7 +214,7 @@ impl<'a> Reporter<'a> {
     pub(super) async fn image_deleted(&self) {
         let note =
             format!("deleted image {} at the cloud; whoever still had it: {WHAT_BREAKS}", self.image.spec.image_id);
-        publish(&self.ctx.recorder, self.image, Occurrence::ImageDeleted, note).await;
+        self.ctx.events.publish(self.image, Occurrence::ImageDeleted, note).await;
     }
 
     fn status(
@@ -281,7 +281,7 @@ impl<'a> Reporter<'a> {
             self.ctx.metrics.drifted(drift, recipients);
         }
         for (what, note) in occurrences(before, self.intended.as_ref(), after) {
-            publish(&self.ctx.recorder, self.image, what, note).await;
+            self.ctx.events.publish(self.image, what, note).await;
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::api::conditions::{Decision, READY, RECONCILING, REPLICATED, Reason, S
 use crate::api::image_replica::ImageReplicaStatus;
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
-use crate::cluster::events::{Occurrence, publish};
+use crate::cluster::events::Occurrence;
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
 use crate::controllers::rhythm::Passed;
@@ -101,7 +101,7 @@ impl<'a> Reporter<'a> {
 
     /// Tells an event.
     pub(super) async fn tell(&self, what: Occurrence, note: String) {
-        publish(&self.ctx.recorder, self.replica, what, note).await;
+        self.ctx.events.publish(self.replica, what, note).await;
     }
 
     /// Writes the status if it is another than the one before.
