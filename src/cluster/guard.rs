@@ -2,13 +2,15 @@
 //! fields are not even read: nobody here asks for them, and where a ledger is long they are the larger part of its object.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::pruned::Without;
 
 /// An object, or what is left of one that cannot be read as its kind.
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ pub struct Unreadable {
     /// Its metadata.
     pub metadata: ObjectMeta,
     /// Its spec as it came.
-    pub spec: serde_json::Value,
+    pub spec: Value,
     /// Why it cannot be read.
     pub error: String,
 }
@@ -45,54 +47,30 @@ struct Shell {
     #[serde(default)]
     metadata: ObjectMeta,
     #[serde(default)]
-    spec: serde_json::Value,
+    spec: Value,
 }
 
-/// Reads a map, but for what is at the end of this path.
-#[derive(Clone, Copy)]
-struct Without(&'static [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for Without {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Without {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut read = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            let value = match self.0 {
-                [last] if key == *last => {
-                    entries.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                [first, rest @ ..] if key == *first && !rest.is_empty() => entries.next_value_seed(Self(rest))?,
-                _ => entries.next_value()?,
-            };
-            read.insert(key, value);
-        }
-        Ok(Value::Object(read))
-    }
-}
-
-impl<'de, K: serde::de::DeserializeOwned> Deserialize<'de> for Guarded<K> {
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Without(&["metadata", "managedFields"]).deserialize(deserializer)?;
-        match K::deserialize(&raw) {
+        // Kept as text until it reads, so that what does not read loses nothing.
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let mut from = serde_json::Deserializer::from_str(raw.get());
+        match K::deserialize(Without { from: &mut from, path: &["metadata", "managedFields"] }) {
+            Ok(object) => Ok(Self::Readable(Box::new(object))),
+            Err(_) => Self::unreadable(&raw).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl<K: DeserializeOwned> Guarded<K> {
+    /// Reads once more, from a tree: its errors name no place in a line that nobody has seen.
+    fn unreadable(raw: &RawValue) -> serde_json::Result<Self> {
+        let tree: Value = serde_json::from_str(raw.get())?;
+        match K::deserialize(&tree) {
             Ok(object) => Ok(Self::Readable(Box::new(object))),
             Err(error) => {
-                let shell = Shell::deserialize(raw).map_err(serde::de::Error::custom)?;
-                let error = error.to_string();
-                Ok(Self::Unreadable(Box::new(Unreadable { metadata: shell.metadata, spec: shell.spec, error })))
+                let (error, Shell { metadata, spec }) = (error.to_string(), Shell::deserialize(tree)?);
+                Ok(Self::Unreadable(Box::new(Unreadable { metadata, spec, error })))
             }
         }
     }
@@ -156,6 +134,29 @@ mod tests {
         kept["metadata"].as_object_mut().unwrap().remove("managedFields");
         let whole: ImageShare = serde_json::from_value(kept).unwrap();
         assert_eq!(serde_json::to_value(*share).unwrap(), serde_json::to_value(whole).unwrap());
+    }
+
+    #[test]
+    fn managed_fields_are_not_read_in_what_a_watch_brings() {
+        let event = r#"{"type": "MODIFIED", "object": {
+            "apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare",
+            "metadata": {"managedFields": [{"fieldsV1": {"f:spec": {"}]\"": {}}}}], "name": "s", "namespace": "n"},
+            "spec": {"imageRef": {"name": "golden"}, "recipients": [{"type": "Account", "id": "1000000000000001"}]}
+        }}"#;
+        let event: kube::core::WatchEvent<Guarded<ImageShare>> = serde_json::from_str(event).unwrap();
+        let kube::core::WatchEvent::Modified(Guarded::Readable(share)) = event else { panic!("it did not read") };
+        assert_eq!((share.metadata.name.as_deref(), share.metadata.managed_fields), (Some("s"), None));
+        assert_eq!(share.spec.recipients.len(), 1);
+    }
+
+    #[test]
+    fn why_a_share_cannot_be_read_is_told_without_a_place_in_a_text_that_nobody_sees() {
+        let raw = r#"{"metadata": {"name": "s"}, "spec": {"imageRef": {"name": "golden"},
+            "recipients": [{"type": "Planet", "id": "x"}]}}"#;
+        let Guarded::Unreadable(left) = serde_json::from_str::<Guarded<ImageShare>>(raw).unwrap() else {
+            panic!("it read")
+        };
+        assert!(left.error.contains("Planet") && !left.error.contains("line"), "{}", left.error);
     }
 
     #[test]

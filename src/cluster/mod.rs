@@ -8,6 +8,7 @@ pub mod events;
 pub mod finalizers;
 pub mod guard;
 pub mod lease;
+mod pruned;
 pub mod scope;
 pub mod status;
 mod written;
