@@ -1,4 +1,5 @@
-//! Whom a change concerns: which objects of other kinds are looked at when one comes, changes or goes.
+//! Whom a change concerns: which objects of other kinds are looked at when one comes, changes or goes; and by which keys it is
+//! found.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
@@ -50,18 +51,60 @@ pub(super) fn bells() -> (Bells, Told) {
     (bells, Told { accounts, images, shares, acceptances, replicas })
 }
 
-impl Bells {
-    /// Binds what one of the methods below does to these queues and caches.
-    pub(super) fn hear<K: 'static>(
-        &self,
-        stores: &Stores,
-        concern: fn(&Self, &Stores, &K, bool),
-    ) -> impl Fn(&K, bool) + Send + use<K> + 'static {
-        let (bells, stores) = (self.clone(), stores.clone());
-        move |object: &K, gone| concern(&bells, &stores, object, gone)
-    }
+/// What follows from one object that came, changed or went (`true`), once its cache knows.
+pub(super) struct Concern<K> {
+    /// Keeps the keys by which it is found.
+    pub(super) note: fn(&Stores, &K, bool),
+    /// Tells whom it concerns.
+    pub(super) tell: fn(&Bells, &Stores, &K, bool),
+}
 
-    pub(super) fn account(&self, stores: &Stores, account: &Guarded<CloudAccount>, _gone: bool) {
+pub(super) const ACCOUNT: Concern<Guarded<CloudAccount>> = Concern { note: |_, _, _| {}, tell: Bells::account };
+
+pub(super) const IMAGE: Concern<Guarded<CloudImage>> = Concern {
+    note: |stores, image, gone| {
+        if let Some(key) = image.readable().map(identity_key) {
+            stores.images_by_identity.note(key, image, gone);
+        }
+    },
+    tell: Bells::image,
+};
+
+pub(super) const SHARE: Concern<Guarded<ImageShare>> = Concern {
+    note: |stores, share, gone| {
+        if let Some(image) = image_named_by(share) {
+            stores.shares_by_image.note(image_key(&image), share, gone);
+        }
+    },
+    tell: Bells::share,
+};
+
+pub(super) const ACCEPTANCE: Concern<Guarded<SharedImageAcceptance>> = Concern {
+    note: |stores, acceptance, gone| {
+        if let Some(key) = acceptance.readable().map(offer_key) {
+            stores.acceptances_by_identity.note(key, acceptance, gone);
+        }
+    },
+    tell: Bells::acceptance,
+};
+
+pub(super) const REPLICA: Concern<Guarded<ImageReplica>> = Concern {
+    note: |stores, replica, gone| {
+        for key in replica.readable().map(replica_keys).into_iter().flatten() {
+            stores.replicas_by_image.note(key, replica, gone);
+        }
+    },
+    tell: Bells::replica,
+};
+
+pub(super) const SHARED_IMAGE: Concern<Guarded<SharedImage>> =
+    Concern { note: |_, _, _| {}, tell: Bells::shared_image };
+
+pub(super) const NAMESPACE: Concern<PartialObjectMeta<Namespace>> =
+    Concern { note: |_, _, _| {}, tell: Bells::namespace };
+
+impl Bells {
+    fn account(&self, stores: &Stores, account: &Guarded<CloudAccount>, _gone: bool) {
         send_all(&self.images, naming(account, &stores.images, |image, name| image.spec.account_ref.name == name));
         let acceptances = naming(account, &stores.acceptances, |found, name| found.spec.account_ref.name == name);
         send_all(&self.acceptances, acceptances);
@@ -71,10 +114,7 @@ impl Bells {
         send_all(&self.replicas, replicas);
     }
 
-    pub(super) fn image(&self, stores: &Stores, image: &Guarded<CloudImage>, gone: bool) {
-        if let Some(key) = image.readable().map(identity_key) {
-            stores.images_by_identity.note(key, image, gone);
-        }
+    fn image(&self, stores: &Stores, image: &Guarded<CloudImage>, gone: bool) {
         send_all(&self.shares, shares_of(image, stores));
         let here = (image.namespace().unwrap_or_default(), image.name_any());
         send_all(&self.replicas, replicas_of(&image_key(&here), stores));
@@ -84,15 +124,13 @@ impl Bells {
         }
     }
 
-    pub(super) fn share(&self, stores: &Stores, share: &Guarded<ImageShare>, gone: bool) {
-        let Some(image) = image_named_by(share) else { return };
-        stores.shares_by_image.note(image_key(&image), share, gone);
-        send_all(&self.images, [ObjectRef::new(&image.1).within(&image.0)]);
+    fn share(&self, _stores: &Stores, share: &Guarded<ImageShare>, _gone: bool) {
+        let image = image_named_by(share).map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
+        send_all(&self.images, image);
     }
 
-    pub(super) fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, gone: bool) {
+    fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, gone: bool) {
         let Some(readable) = acceptance.readable() else { return };
-        stores.acceptances_by_identity.note(offer_key(readable), acceptance, gone);
         send_all(&self.replicas, replicas_of(&offer_key(readable), stores));
         if gone {
             send_all(&self.acceptances, same_offer(&offer_key(readable), stores));
@@ -100,11 +138,8 @@ impl Bells {
         }
     }
 
-    pub(super) fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, gone: bool) {
+    fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, gone: bool) {
         let Some(readable) = replica.readable() else { return };
-        for key in replica_keys(readable) {
-            stores.replicas_by_image.note(key, replica, gone);
-        }
         let made = ObjectRef::new(&replica.name_any()).within(&replica.namespace().unwrap_or_default());
         let leaving = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
         send_all(&self.images, leaving.map(|_| made));
@@ -115,12 +150,12 @@ impl Bells {
         }
     }
 
-    pub(super) fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _gone: bool) {
+    fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _gone: bool) {
         let Some(image) = image.readable() else { return };
         send_all(&self.acceptances, same_offer(&place_key(&image.spec.region, &image.spec.image_id), stores));
     }
 
-    pub(super) fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
+    fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
         send_all(&self.images, images_with_selectors(stores));
     }
 }

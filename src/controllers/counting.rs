@@ -1,7 +1,6 @@
 //! What the controllers count: calls, queues, and how long wishes took.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,32 +28,35 @@ impl CallObserver for Metrics {
 }
 
 /// Objects of one kind that were told to be looked at and have not been yet, each once.
-pub(super) struct Waiting<K> {
+pub(super) struct Waiting {
     kind: &'static str,
     metrics: Metrics,
-    objects: Mutex<HashSet<K>>,
+    objects: Mutex<HashSet<Name>>,
 }
 
-impl<K: Hash + Eq> Waiting<K> {
+/// Namespace and name.
+type Name = (Option<String>, String);
+
+impl Waiting {
     pub(super) fn new(kind: &'static str, metrics: Metrics) -> Self {
         Self { kind, metrics, objects: Mutex::default() }
     }
 
-    fn change(&self, change: impl FnOnce(&mut HashSet<K>)) {
+    fn change(&self, change: impl FnOnce(&mut HashSet<Name>)) {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut objects);
         self.metrics.queued(self.kind, objects.len());
     }
 
-    pub(super) fn told(&self, object: K) {
+    pub(super) fn told(&self, namespace: Option<String>, name: String) {
         self.change(|objects| {
-            objects.insert(object);
+            objects.insert((namespace, name));
         });
     }
 
-    pub(super) fn looked_at(&self, object: &K) {
+    pub(super) fn looked_at(&self, namespace: Option<String>, name: String) {
         self.change(|objects| {
-            objects.remove(object);
+            objects.remove(&(namespace, name));
         });
     }
 }

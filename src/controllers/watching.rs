@@ -19,10 +19,11 @@ use kube::runtime::{Controller, WatchStreamExt, reflector, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::concerns::{Bells, bells, send_all};
+use super::concerns::{self, Bells, Concern, bells, send_all};
 use super::context::{Context, Stores};
 use super::counting::Waiting;
 use super::index::Index;
@@ -81,41 +82,32 @@ pub fn stores() -> (Stores, Writers) {
     (stores, writers)
 }
 
-/// Runs every controller until `stop`; returns when all have finished what they were doing, at once if none has begun.
+/// Runs every controller until `stop`; returns when all have finished what they were doing, at once if none has begun. Each
+/// is a task of its own, so that long lists of two kinds are read side by side.
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (bells, told) = bells();
     let mut watches = Watches { ctx: &ctx, bells: &bells, filled: Vec::new() };
-    let accounts = watches.of(writers.accounts, Some(&bells.accounts), Bells::account);
-    let images = watches.of(writers.images, Some(&bells.images), Bells::image);
-    let shares = watches.of(writers.shares, Some(&bells.shares), Bells::share);
-    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), Bells::acceptance);
-    let replicas = watches.of(writers.replicas, Some(&bells.replicas), Bells::replica);
-    let shared_images = watches.of(writers.shared_images, None, Bells::shared_image);
+    let accounts = watches.of(writers.accounts, Some(&bells.accounts), concerns::ACCOUNT);
+    let images = watches.of(writers.images, Some(&bells.images), concerns::IMAGE);
+    let shares = watches.of(writers.shares, Some(&bells.shares), concerns::SHARE);
+    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), concerns::ACCEPTANCE);
+    let replicas = watches.of(writers.replicas, Some(&bells.replicas), concerns::REPLICA);
+    let shared_images = watches.of(writers.shared_images, None, concerns::SHARED_IMAGE);
     let namespaces = watches.of_namespaces(writers.namespaces);
     let ready = watches.all_filled();
     let early = told_before(ready.clone(), &stop);
-    let acting = async {
-        tokio::join!(
-            control(&ctx, stores.accounts, accounts, told.accounts, cloud_account::reconcile, ready.clone(), &stop),
-            control(&ctx, stores.images, images, told.images, cloud_image::reconcile, ready.clone(), &stop),
-            control(&ctx, stores.shares, shares, told.shares, image_share::reconcile, ready.clone(), &stop),
-            control(
-                &ctx,
-                stores.acceptances,
-                acceptances,
-                told.acceptances,
-                acceptance::reconcile,
-                ready.clone(),
-                &stop
-            ),
-            control(&ctx, stores.replicas, replicas, told.replicas, image_replica::reconcile, ready, &stop),
-            drain(namespaces, &stop),
-            drain(shared_images, &stop),
-        );
-    };
+    let mut acting = JoinSet::new();
+    let act = |ready| Acting { ctx: Arc::clone(&ctx), ready, stop: stop.clone() };
+    acting.spawn(act(ready.clone()).control(stores.accounts, accounts, told.accounts, cloud_account::reconcile));
+    acting.spawn(act(ready.clone()).control(stores.images, images, told.images, cloud_image::reconcile));
+    acting.spawn(act(ready.clone()).control(stores.shares, shares, told.shares, image_share::reconcile));
+    acting.spawn(act(ready.clone()).control(stores.acceptances, acceptances, told.acceptances, acceptance::reconcile));
+    acting.spawn(act(ready).control(stores.replicas, replicas, told.replicas, image_replica::reconcile));
+    acting.spawn(drain(namespaces, stop.clone()));
+    acting.spawn(drain(shared_images, stop.clone()));
     tokio::select! {
-        () = acting => {}
+        _ = acting.join_all() => {}
         () = early => {}
     }
 }
@@ -131,7 +123,7 @@ async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) 
 }
 
 /// Keeps a cache filled that no controller reconciles.
-async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: &CancellationToken) {
+async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: CancellationToken) {
     tokio::select! {
         () = objects.for_each(|_| futures::future::ready(())) => {}
         () = stop.cancelled() => {}
@@ -152,7 +144,7 @@ impl Watches<'_> {
         &mut self,
         writer: Writer<K>,
         tell: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: fn(&Bells, &Stores, &K, bool),
+        concern: Concern<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
@@ -170,19 +162,19 @@ impl Watches<'_> {
         if !self.ctx.scope.sees_namespaces() {
             return futures::stream::pending().boxed();
         }
-        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, Bells::namespace)
+        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, concerns::NAMESPACE)
     }
 
-    /// Fills a cache and calls `concern` with each object that came, changed or went (`true`), always after the cache
-    /// knows. A list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is
-    /// told, to its own controller (`tell`) too, and what is missing in it is told as gone. The first time, this is when
-    /// the cache is said to be filled.
+    /// Fills a cache and does what `concern` says of each object that came, changed or went, always after the cache knows. A
+    /// list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is told, to its
+    /// own controller (`tell`) too, and what is missing in it is told as gone. The first time, this is when the cache is
+    /// said to be filled; nobody need be told before all are, since then everything is looked at.
     fn fill<K>(
         &mut self,
         changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
         writer: Writer<K>,
         tell: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: fn(&Bells, &Stores, &K, bool),
+        concern: Concern<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -190,20 +182,26 @@ impl Watches<'_> {
         let filled = CancellationToken::new();
         self.filled.push(filled.clone());
         let (store, tell) = (writer.as_reader(), tell.cloned());
-        let concern = self.bells.hear(&self.ctx.stores, concern);
+        let (bells, stores, all_filled) = (self.bells.clone(), self.ctx.stores.clone(), self.ctx.filled.clone());
+        let heard = move |object: &K, gone| {
+            (concern.note)(&stores, object, gone);
+            if all_filled.is_cancelled() {
+                (concern.tell)(&bells, &stores, object, gone);
+            }
+        };
         let mut former = Vec::new();
         let told = reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()));
         told.inspect_ok(move |event| match event {
-            watcher::Event::Apply(object) => concern(object, false),
-            watcher::Event::Delete(object) => concern(object, true),
+            watcher::Event::Apply(object) => heard(object, false),
+            watcher::Event::Delete(object) => heard(object, true),
             watcher::Event::Init => former = store.state(),
             watcher::Event::InitApply(_) => {}
             watcher::Event::InitDone => {
                 let gone = |object: &Arc<K>| store.get(&ObjectRef::from_obj(object.as_ref())).is_none();
-                former.drain(..).filter(gone).for_each(|object| concern(&object, true));
+                former.drain(..).filter(gone).for_each(|object| heard(&object, true));
                 for object in store.state() {
-                    concern(&object, false);
-                    if let Some(tell) = &tell {
+                    heard(&object, false);
+                    if let Some(tell) = tell.as_ref().filter(|_| filled.is_cancelled()) {
                         send_all(tell, [ObjectRef::from_obj(object.as_ref())]);
                     }
                 }
@@ -222,6 +220,7 @@ impl Watches<'_> {
         let (all, leading) = (self.ctx.filled.clone(), self.ctx.leading.begun.clone());
         let ready = async move {
             filled.await;
+            tracing::info!("everything has been listed");
             all.cancel();
             leading.cancelled().await;
         };
@@ -249,62 +248,69 @@ impl Failures {
     }
 }
 
-async fn control<K, F>(
-    ctx: &Arc<Context>,
-    store: Store<K>,
-    objects: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
-    mut told: UnboundedReceiver<ObjectRef<K>>,
-    reconcile: impl Fn(Arc<K>, Arc<Context>) -> F + Send + Sync + Copy + 'static,
-    ready: impl Future<Output = ()> + Clone + Send + 'static,
-    stop: &CancellationToken,
-) where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    F: Future<Output = Result<Look, ReconcileError>> + Send + 'static,
-{
-    let stop = stop.clone();
-    let failures = Arc::new(Failures::default());
-    let failed = Arc::clone(&failures);
-    let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
-    let (seen, heard, gone) = (Arc::clone(&waiting), Arc::clone(&waiting), Arc::clone(&waiting));
-    let objects = objects.inspect_ok(move |object| seen.told(ObjectRef::from_obj(object)));
-    let told = futures::stream::poll_fn(move |task| told.poll_recv(task)).inspect(move |one| heard.told(one.clone()));
-    Controller::for_stream(objects, store)
-        .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
-        .trigger_backoff(WatchBackoff::default())
-        .reconcile_on(told)
-        .graceful_shutdown_on(async move { stop.cancelled().await })
-        .run(
-            move |object, ctx| {
-                let (ready, failures, waiting) = (ready.clone(), Arc::clone(&failures), Arc::clone(&waiting));
-                let span = span_of(object.as_ref());
-                let look = async move {
-                    ready.await;
-                    waiting.looked_at(&ObjectRef::from_obj(object.as_ref()));
-                    let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
-                    let look = reconcile(object, Arc::clone(&ctx)).await;
-                    let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
-                    ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
-                    failures.end_if(look.is_ok(), &uid);
-                    Ok::<_, ReconcileError>(look?.next)
-                };
-                look.instrument(span)
-            },
-            move |object, error, ctx| {
-                tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
-                let failures = failed.add(&object.uid().unwrap_or_default());
-                let verdict = Verdict::Retrying { not_before: None };
-                Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now()))
-            },
-            Arc::clone(ctx),
-        )
-        .for_each(move |looked| {
-            if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = looked {
-                let name = ObjectRef::new(&object.name);
-                gone.looked_at(&object.namespace.map_or(name.clone(), |namespace| name.within(&namespace)));
-            }
-            futures::future::ready(())
-        })
-        .await;
+/// What every controller is run with.
+struct Acting<Ready> {
+    ctx: Arc<Context>,
+    ready: Ready,
+    stop: CancellationToken,
+}
+
+impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
+    async fn control<K, F>(
+        self,
+        store: Store<K>,
+        objects: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+        mut told: UnboundedReceiver<ObjectRef<K>>,
+        reconcile: impl Fn(Arc<K>, Arc<Context>) -> F + Send + Sync + Copy + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        F: Future<Output = Result<Look, ReconcileError>> + Send + 'static,
+    {
+        let Self { ctx, ready, stop } = self;
+        let failures = Arc::new(Failures::default());
+        let failed = Arc::clone(&failures);
+        let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
+        let (seen, heard, gone) = (Arc::clone(&waiting), Arc::clone(&waiting), Arc::clone(&waiting));
+        let objects = objects.inspect_ok(move |object| seen.told(object.namespace(), object.name_any()));
+        let told = futures::stream::poll_fn(move |task| told.poll_recv(task))
+            .inspect(move |one| heard.told(one.namespace.clone(), one.name.clone()));
+        Controller::for_stream(objects, store)
+            .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
+            .trigger_backoff(WatchBackoff::default())
+            .reconcile_on(told)
+            .graceful_shutdown_on(async move { stop.cancelled().await })
+            .run(
+                move |object, ctx| {
+                    let (ready, failures, waiting) = (ready.clone(), Arc::clone(&failures), Arc::clone(&waiting));
+                    let span = span_of(object.as_ref());
+                    let look = async move {
+                        ready.await;
+                        waiting.looked_at(object.namespace(), object.name_any());
+                        let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
+                        let look = reconcile(object, Arc::clone(&ctx)).await;
+                        let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
+                        ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
+                        failures.end_if(look.is_ok(), &uid);
+                        Ok::<_, ReconcileError>(look?.next)
+                    };
+                    look.instrument(span)
+                },
+                move |object, error, ctx| {
+                    tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
+                    let failures = failed.add(&object.uid().unwrap_or_default());
+                    let verdict = Verdict::Retrying { not_before: None };
+                    Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now()))
+                },
+                ctx,
+            )
+            .for_each(move |looked| {
+                if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = looked {
+                    gone.looked_at(object.namespace, object.name);
+                }
+                futures::future::ready(())
+            })
+            .await;
+    }
 }
 
 /// The kind's name, for people and metrics.
