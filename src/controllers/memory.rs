@@ -23,8 +23,8 @@ struct Memory {
     written: Option<u64>,
     /// A version that was refused as too old, and until when a newer one is waited for.
     overtaken: Option<(u64, Timestamp)>,
-    /// The image as read before a job, for the pass that looks at what the job did.
-    carried: Option<(ImageFacts, Timestamp)>,
+    /// The image as read before a job, for the pass that looks at what the job did. Few are carried at a time.
+    carried: Option<Box<(ImageFacts, Timestamp)>>,
     /// How many recipients a failed job is blamed on.
     suspects: usize,
     /// Which generation of an account's inventory was listed last, and when the next listing is due.
@@ -57,6 +57,11 @@ impl Memories {
     fn with<T>(&self, uid: &str, act: impl FnOnce(&mut Memory) -> T) -> T {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         act(all.entry(uid.to_owned()).or_default())
+    }
+
+    /// Whether nothing is remembered of any pass over this object.
+    pub fn is_new(&self, uid: &str) -> bool {
+        self.with(uid, |memory| memory.done.is_none() && memory.gathering.is_none() && memory.failures == 0)
     }
 
     /// Whether a pass is due for these inputs.
@@ -128,13 +133,13 @@ impl Memories {
 
     /// Keeps the image as read, across the job that was just asked for.
     pub fn carry(&self, uid: &str, facts: ImageFacts, read_at: Timestamp) {
-        self.with(uid, |memory| memory.carried = Some((facts, read_at)));
+        self.with(uid, |memory| memory.carried = Some(Box::new((facts, read_at))));
     }
 
     /// The image as read before the job, if that is not too long ago. Given once.
     pub fn take_carried(&self, uid: &str, now: Timestamp) -> Option<ImageFacts> {
         let carried = self.with(uid, |memory| memory.carried.take());
-        carried.filter(|(_, read_at)| now.duration_since(*read_at) < CARRIED_FOR).map(|(facts, _)| facts)
+        carried.filter(|carried| now.duration_since(carried.1) < CARRIED_FOR).map(|carried| carried.0)
     }
 
     /// How many recipients are suspected after what the last job taught.
@@ -174,6 +179,20 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
+    }
+
+    #[test]
+    fn a_first_look_that_was_put_off_waits_for_its_time_or_for_a_change() {
+        let (memories, rule) =
+            (Memories::default(), Gathering { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
+        let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
+        assert!(memories.is_new("uid"));
+        memories.passed("uid", inputs("as it was"), false);
+        memories.look_at("uid", at(1));
+        assert!(!memories.is_new("uid"));
+        assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
+        assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(1)), Due::Time);
+        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(0)), Due::Changed);
     }
 
     #[test]

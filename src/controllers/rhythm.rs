@@ -17,6 +17,10 @@ use crate::planning::schedule::{Verdict, pause};
 /// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
 pub(super) const SOON: Duration = Duration::from_millis(200);
 
+/// Within which time after a start what asks for nothing is first looked at. All of it comes at once, and what was edited
+/// while nobody ran is somewhere among it.
+const CALM_AFTER: Duration = Duration::from_secs(1);
+
 /// How a pass ended.
 pub(super) enum Passed {
     /// The object is gone.
@@ -54,6 +58,12 @@ pub(super) fn due(ctx: &Context, uid: &str, inputs: &Inputs) -> Result<bool, Loo
         Due::Changed => Ok(true),
         Due::Time => Ok(false),
     }
+}
+
+/// Puts off the first look of this process at an object that asks for nothing, as if a pass had ended.
+pub(super) fn let_others_go_first(ctx: &Context, uid: &str, inputs: Inputs) {
+    ctx.memories.passed(uid, inputs, false);
+    ctx.memories.look_at(uid, moment_after(ctx.clock.now(), CALM_AFTER.mul_f64(ctx.chance())));
 }
 
 /// What follows a pass over an object, as it was when the pass began.
