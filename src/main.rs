@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use imageshare_operator::{api, operator};
 
+/// Caches that stay, among much that comes and goes on all threads: the system's allocator holds a quarter more for them.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Sharing cloud machine images, declared in Kubernetes.
 #[derive(Debug, Parser)]
 #[command(version)]
