@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::{digest, hmac};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, REGION, image_id, key};
@@ -97,6 +98,21 @@ impl BareCloud {
     }
 }
 
+/// Objects of one page of a list, as kube has it.
+const PAGE: usize = 500;
+
+/// What is read of a page: where the next one begins.
+#[derive(Deserialize)]
+struct Page {
+    metadata: PageMetadata,
+}
+
+#[derive(Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue")]
+    go_on: Option<String>,
+}
+
 /// A bare client of the API server.
 #[derive(Clone)]
 pub(crate) struct BareKubernetes(kube::Client);
@@ -104,6 +120,20 @@ pub(crate) struct BareKubernetes(kube::Client);
 impl BareKubernetes {
     pub(crate) fn new(client: kube::Client) -> Self {
         Self(client)
+    }
+
+    /// Reads all objects of a kind, page after page, as a watch begins; gives how many pages there were.
+    pub(crate) async fn list(&self, kind: &str) -> Result<usize> {
+        let path = format!("/apis/imageshare.dev/v1alpha1/{}s?limit={PAGE}", kind.to_lowercase());
+        let (mut pages, mut next) = (1, path.clone());
+        loop {
+            let page = self.0.request_text(http::Request::get(&next).body(Vec::new())?).await?;
+            match serde_json::from_str::<Page>(&page)?.metadata.go_on.filter(|token| !token.is_empty()) {
+                Some(token) => next = format!("{path}&continue={token}"),
+                None => return Ok(pages),
+            }
+            pages += 1;
+        }
     }
 
     /// Applies a status, as the operator does.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
 use crate::arguments::Arguments;
-use crate::bare::BareCloud;
+use crate::bare::{BareCloud, BareKubernetes};
 use crate::floor::each;
 use crate::journal::{Call, LookedAt, Tail, excess, looks};
 use crate::latency::{self, Bare, Editor, Latencies, granted_at};
@@ -19,6 +19,9 @@ use crate::throughput::LIMIT;
 /// The token bucket of each account, as the operator has it by default.
 const PER_SECOND: f64 = 5.0;
 const BURST: f64 = 10.0;
+
+/// More recipients than are ever added to one share here.
+const NEVER_ADDED: usize = 25;
 
 /// Minutes between two looks at an image, by default.
 const DRIFT_MINUTES: f64 = 10.0;
@@ -62,7 +65,7 @@ pub(crate) async fn measure(stage: &mut Stage, arguments: &Arguments, report: &m
     let deletes = if wanted("delete") { Some(latency::delete(stage, &editor).await?) } else { None };
     stage.stop_operator().await?;
     if let Some(restarted) = restarted {
-        report_restart(&restarted, paced_reads(stage).await?, report);
+        report_restart(&restarted, [paced_reads(stage).await?, first_edit(stage).await?], report);
     }
     if let Some(rest) = rest {
         report_rest(stage, &rest, bare_look(stage).await?, report);
@@ -182,6 +185,21 @@ async fn paced_reads(stage: &Stage) -> Result<f64> {
     Ok(begun.elapsed().as_secs_f64())
 }
 
+/// How long one edit takes, in seconds, where every image and every share is listed before: whoever acts upon less may take
+/// from a recipient what a share that it has not seen gives.
+async fn first_edit(stage: &Stage) -> Result<f64> {
+    let cloud = BareCloud::new(stage.cloud.cloud(), stage.fleet)?;
+    let kubernetes = BareKubernetes::new(stage.client_as_operator().await?);
+    let edited = stage.fleet.images / 2;
+    let newcomer = stage.fleet.recipients_of(edited, NEVER_ADDED);
+    let begun = Instant::now();
+    tokio::try_join!(kubernetes.list("CloudImage"), kubernetes.list("ImageShare"))?;
+    cloud.describe(edited).await?;
+    cloud.recipients(edited).await?;
+    cloud.change(edited, "AddAccount", newcomer.last().map(std::slice::from_ref).unwrap_or_default()).await?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
 /// Processor seconds of a bare client for the two reads of one look.
 async fn bare_look(stage: &Stage) -> Result<f64> {
     let cloud = &BareCloud::new(stage.cloud.cloud(), stage.fleet)?;
@@ -195,10 +213,11 @@ async fn bare_look(stage: &Stage) -> Result<f64> {
     Ok((cpu_seconds(me)? - before) / float(stage.fleet.images))
 }
 
-fn report_restart(measured: &Restart, floor: f64, report: &mut Report) {
+fn report_restart(measured: &Restart, [steady, first_edit]: [f64; 2], report: &mut Report) {
     let case = "restart";
-    report.add(Figure::new(case, "time to steady", "s", measured.steady).floor(floor));
-    report.add(Figure::new(case, "first edit served", "s", measured.first_edit).goal(Goal::Below(2.0)));
+    report.add(Figure::new(case, "time to steady", "s", measured.steady).floor(steady));
+    let first = Figure::new(case, "first edit served", "s", measured.first_edit).floor(first_edit);
+    report.add(first.goal(Goal::Below(2.0)));
     let most = Figure::count(case, "looks at one image, most", measured.most_looks);
     report.add(most.floor_count(1).goal(Goal::AtMost(1.0)));
     report.add(Figure::count(case, "cloud calls", u64::try_from(measured.calls.len()).unwrap_or(u64::MAX)));
