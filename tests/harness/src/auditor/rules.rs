@@ -237,10 +237,15 @@ impl Auditor {
 
     /// What live shares claimed for a recipient at a revision.
     fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
-        let shares = self.witnessed.lives("ImageShare").filter_map(|life| alive(life, revision));
-        let asks = |share: &&Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
-        let naming = shares.filter(|share| names(share, image)).filter(asks);
-        naming.map(|share| (claim(share, image, at), title(share))).collect()
+        let shares = self.witnessed.lives("ImageShare").filter_map(|life| Some((life, alive(life, revision)?)));
+        let asks = |share: &Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
+        let naming = shares.filter(|(_, share)| names(share, image) && asks(share));
+        let claims = naming.map(|(life, share)| {
+            let claim = claim(share, image, at);
+            // Until it is held it may go without a word: it is granted nothing, and whom it names keeps what it has.
+            (if is_held_later(life, share) { claim.min(Claim::Held) } else { claim }, title(share))
+        });
+        claims.collect()
     }
 
     fn violation(&self, invariant: Invariant, what: String, act: &Act, recipient: &str) -> Violation {
@@ -282,6 +287,17 @@ fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
     }
 }
 
+/// Whether a share carries no finalizer yet, and did later.
+fn is_held_later(life: &Life, share: &Version) -> bool {
+    let held = |version: &Version| version.object.pointer("/metadata/finalizers").is_some();
+    !held(share) && life.iter().any(|version| version.revision > share.revision && held(version))
+}
+
+/// Whether the image's owner certainly lets the share use it.
+pub(super) fn consents(share: &Version, image: &Version) -> bool {
+    consent(share, image) == Some(true)
+}
+
 pub(super) fn is_deleting(object: &Version) -> bool {
     object.object.pointer("/metadata/deletionTimestamp").is_some()
 }
@@ -295,7 +311,7 @@ fn consent(share: &Version, image: &Version) -> Option<bool> {
     }
 }
 
-fn title(object: &Version) -> String {
+pub(super) fn title(object: &Version) -> String {
     format!("{}/{}", object.namespace(), object.name())
 }
 

@@ -11,7 +11,7 @@ use super::Finding;
 use super::clouds::world;
 use super::outcome::{Outcome, Sight};
 use super::plan::Plan;
-use super::stage::{CALLS_BURST, CALLS_PER_SECOND, Stage};
+use super::stage::{GRACE, Stage};
 use super::texts;
 use crate::auditor::{Auditor, Pace, Violation};
 use crate::history::Version;
@@ -107,9 +107,9 @@ impl Stage {
         let journal = self.people.cloud.journal(0).await?;
         let (versions, calls) = (self.history.versions().await?, self.calls());
         let lag = lag(&versions, &calls);
-        let (per_second, burst) = (CALLS_PER_SECOND, CALLS_BURST);
+        let (per_second, burst) = self.pace;
         let pace = Pace { per_second, burst, ended: self.victims.kills() };
-        let auditor = Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace);
+        let auditor = Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace).graced(GRACE);
         let found = auditor.audit();
         let finding = |violation: &Violation| {
             let text = violation.to_string();

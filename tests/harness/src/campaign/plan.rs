@@ -44,7 +44,7 @@ impl Plan {
     /// The plan of this seed for so long.
     pub fn of(seed: u64, length: Duration) -> Self {
         let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-        let mut steps = Author::new(seed).write(length);
+        let mut steps = Author::new(seed, length).write();
         steps.extend(fault::draw(seed, length));
         steps.sort_by_key(|step| step.at);
         Self { seed, steps }
@@ -145,7 +145,7 @@ mod tests {
             let lasting = match step.deed {
                 Deed::Fault(
                     Fault::Freeze { millis }
-                    | Fault::StaleWatches { millis }
+                    | Fault::StaleWatches { millis, .. }
                     | Fault::Kubernetes { millis, .. }
                     | Fault::Weather { millis, .. }
                     | Fault::Cloud { millis, .. },
