@@ -439,7 +439,6 @@ impl Author {
         }
         self.settle_in(team);
     }
-
 }
 
 pub(super) fn insert(object: &mut Value, field: &str, value: Value) {

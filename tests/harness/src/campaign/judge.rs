@@ -61,7 +61,7 @@ impl Stage {
         let versions = self.history.versions().await?.iter().map(told).collect();
         let called = |call: &Call| format!("{} {:?} {}", call.asked_at, call.answered_at, call.line());
         let calls = self.calls().iter().map(called).collect();
-        let steps = plan.steps.iter().map(|step| format!("{} {:?}", step.at, step.deed)).collect();
+        let steps = plan.lines().collect();
         for (name, kept) in [("journal", journal), ("history", versions), ("calls", calls), ("plan", steps)] {
             let path = self.run.join(format!("{name}.txt"));
             std::fs::write(&path, lines(kept)).with_context(|| format!("writing {}", path.display()))?;
@@ -109,7 +109,8 @@ impl Stage {
         let lag = lag(&versions, &calls);
         let (per_second, burst) = self.pace;
         let pace = Pace { per_second, burst, ended: self.victims.kills() };
-        let auditor = Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace).graced(GRACE);
+        let auditor =
+            Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace).graced(GRACE);
         let found = auditor.audit();
         let finding = |violation: &Violation| {
             let text = violation.to_string();

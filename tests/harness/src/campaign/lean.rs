@@ -151,13 +151,9 @@ impl Corner {
             Self::Copies => &[(Ask::CreateCopy, 24), (Ask::DeleteCopy, 10)],
             Self::Answers => &[(Ask::CreateShare, 8), (Ask::Answer, 26), (Ask::LostJob, 9), (Ask::EditShare, 6)],
             Self::Places => &[(Ask::CreateShare, 30), (Ask::ByHand, 22), (Ask::EditShare, 10)],
-            Self::OldNews => &[
-                (Ask::CreateShare, 8),
-                (Ask::Waver, 24),
-                (Ask::Fleeting, 6),
-                (Ask::Unheard, 12),
-                (Ask::Rotate, 10),
-            ],
+            Self::OldNews => {
+                &[(Ask::CreateShare, 8), (Ask::Waver, 24), (Ask::Fleeting, 6), (Ask::Unheard, 12), (Ask::Rotate, 10)]
+            }
         }
     }
 

@@ -56,6 +56,11 @@ impl Plan {
         hex::encode(hash).chars().take(16).collect()
     }
 
+    /// Every deed with its time, in the order of time.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.steps.iter().map(|step| format!("{} {:?}", step.at, step.deed))
+    }
+
     /// Seed, hash and size.
     pub fn title(&self) -> String {
         let faults = self.steps.iter().filter(|step| matches!(step.deed, Deed::Fault(_))).count();

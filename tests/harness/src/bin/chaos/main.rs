@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const USAGE: &str = "usage: chaos --seed N [--minutes M] [--operator PATH] [--plan]
 
 Starts etcd, kube-apiserver, kube-controller-manager, both simulated clouds and the operator, and lets wishes and faults of
-this seed befall them for M minutes (default 1, at most 45). With --plan it only prints the plan's title.
+this seed befall them for M minutes (default 1, at most 45). With --plan it only prints the plan.
 
 Exit status: 0 nothing found, 1 something found (told in lines that begin with FOUND), 2 the campaign itself could not run.";
 
@@ -36,8 +36,10 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<ExitCode> {
     let (campaign, only_plan) = arguments(std::env::args().skip(1)).context(USAGE)?;
-    println!("{}", Plan::of(campaign.seed, campaign.length).title());
+    let plan = Plan::of(campaign.seed, campaign.length);
+    println!("{}", plan.title());
     if only_plan {
+        plan.lines().for_each(|line| println!("{line}"));
         return Ok(ExitCode::SUCCESS);
     }
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
