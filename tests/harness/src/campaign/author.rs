@@ -94,7 +94,7 @@ impl Author {
         self.begin();
         while self.at < self.length {
             // Some come together, most do not.
-            let pause = if self.dice.random_bool(0.3) { 0..30 } else { 60..500 };
+            let pause = if self.dice.random_bool(0.3) { 0..30 } else { 60..self.lean.longest_pause() };
             let next = self.at + self.dice.random_range(pause);
             self.follow(next);
             self.at = next;
@@ -138,6 +138,8 @@ impl Author {
                 // What it is about may have gone meanwhile.
                 Later::Deed(Deed::Wish(Wish::Edit { object, .. } | Wish::Delete { object }))
                     if !self.standing.objects.contains_key(&object) => {}
+                Later::Deed(Deed::Wish(Wish::Rotate { namespace, .. })) if self.standing.ended.contains(&namespace) => {
+                }
                 Later::Deed(Deed::Wish(wish)) => self.wish(wish),
                 Later::Deed(deed) => self.steps.push(Step { at: self.at, deed }),
                 Later::EndImage(image) => {
@@ -274,16 +276,15 @@ impl Author {
         }
     }
 
-    /// A share of an image, by a name that is free; `None` where the first one tried is not.
+    /// A share of an image, by a name that is free; `None` where none is.
     pub(super) fn share(&mut self, team: usize, (image, image_spec): &(Object, Value)) -> Option<Object> {
         let seat = self.team(team, |team| team.seat)?;
         let open = text(image_spec, "/shareableFrom/namespaces/from") == "All";
         let namespace = if open && self.dice.random_bool(0.5) { GUESTS } else { &image.namespace };
-        let name = format!("{}-share-{}", seat.name(), self.dice.random_range(0..SHARE_NAMES));
-        let object = Object::new(Kind::ImageShare, namespace, &name);
-        if self.standing.objects.contains_key(&object) {
-            return None;
-        }
+        let names = (0..SHARE_NAMES).map(|n| format!("{}-share-{n}", seat.name()));
+        let names = names.map(|name| Object::new(Kind::ImageShare, namespace, &name));
+        let free: Vec<Object> = names.filter(|name| !self.standing.objects.contains_key(name)).collect();
+        let object = free.choose(&mut self.dice)?.clone();
         let recipients = self.recipients(seat);
         let mut spec =
             json!({"imageRef": {"name": image.name, "namespace": image.namespace}, "recipients": recipients});
@@ -327,10 +328,10 @@ impl Author {
         }
     }
 
-    fn create_image(&mut self, team: usize) {
+    pub(super) fn create_image(&mut self, team: usize) {
         let standing = self.own(team, Kind::CloudImage).len();
         let chance = self.dice.random::<f64>();
-        let goes = if self.lean.corner == Corner::Ends { 0.5 } else { 0.3 };
+        let goes = if self.lean.corner == Corner::Ends { 0.65 } else { 0.3 };
         let Some(team) = self.teams.get_mut(team) else { return };
         if standing >= IMAGES_AT_ONCE || team.next_image >= IMAGES {
             return;
@@ -346,7 +347,8 @@ impl Author {
         } else if chance < 0.6 {
             insert(&mut spec, "shareableFrom", json!({"namespaces": {"from": "All"}}));
         }
-        if (0.5..0.7).contains(&chance) {
+        let revokes = if self.lean.corner == Corner::Places { 0.3..0.8 } else { 0.5..0.7 };
+        if revokes.contains(&chance) {
             insert(&mut spec, "unmanagedRecipients", json!("Revoke"));
         }
         self.wish(Wish::Create { object, spec });
@@ -413,12 +415,14 @@ impl Author {
         }
         team.key = 1 - team.key;
         let (namespace, seat, to) = (team.namespace(), team.seat, team.key);
+        let rotation = Wish::Rotate { namespace, seat, to, withdrawn_first };
         if self.lean.corner == Corner::OldNews && self.has_time(3_000) {
             // Between two reads of one key there is time for the other one.
-            let trouble = Trouble::Late(self.dice.random_range(300..900));
+            let trouble = Trouble::Late(self.dice.random_range(400..900));
             self.befall(0, Fault::Kubernetes { trouble, about: "/secrets/", writes: false, times: 30, millis: 3_000 });
+            return self.later(1_800, Later::Deed(Deed::Wish(rotation)));
         }
-        self.wish(Wish::Rotate { namespace, seat, to, withdrawn_first });
+        self.wish(rotation);
     }
 
     /// The namespace goes with all that is in it, and another one comes.

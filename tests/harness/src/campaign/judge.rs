@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
@@ -106,6 +106,8 @@ impl Stage {
     async fn audit(&self) -> Result<Vec<Finding>> {
         let journal = self.people.cloud.journal(0).await?;
         let (versions, calls) = (self.history.versions().await?, self.calls());
+        let lived = versions.iter().any(|version| version.object.get("status").is_some());
+        ensure!(lived, "the operator never wrote a status: does it start at all?");
         let lag = lag(&versions, &calls);
         let (per_second, burst) = self.pace;
         let pace = Pace { per_second, burst, ended: self.victims.kills() };

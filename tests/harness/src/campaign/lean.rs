@@ -145,7 +145,7 @@ impl Corner {
                 (Ask::SuspendShare, 4),
                 (Ask::CreateImage, 10),
                 (Ask::DeleteImage, 9),
-                (Ask::Stranger, 9),
+                (Ask::Stranger, 20),
                 (Ask::MoveOut, 3),
             ],
             Self::Copies => &[(Ask::CreateCopy, 24), (Ask::DeleteCopy, 10)],
@@ -206,10 +206,15 @@ impl Lean {
     pub(super) fn weight_of(&self, seat: Seat) -> u32 {
         match self.corner {
             Corner::Lies if seat.cloud == Cloud::Alibaba => 3,
-            Corner::Answers | Corner::Copies if seat.cloud == Cloud::Huawei => 3,
+            Corner::Ends | Corner::Answers | Corner::Copies if seat.cloud == Cloud::Huawei => 3,
             Corner::Places if seat.is_limited() => 4,
             _ => 1,
         }
+    }
+
+    /// The longest pause between two wishes, in milliseconds.
+    pub(super) fn longest_pause(&self) -> u64 {
+        if self.corner == Corner::Places { 250 } else { 500 }
     }
 
     /// How many calls a second an account may be asked in a region, and how many at once.
@@ -255,7 +260,7 @@ mod tests {
     #[test]
     fn seeds_of_one_corner_differ_in_what_they_leave_out_and_never_leave_out_what_they_lean_on() {
         let leans: Vec<Lean> = (0..20).map(|n| Lean::of(2 + 6 * n)).collect();
-        assert!(leans.iter().all(|lean| weight(lean, Ask::Stranger) == 10 && weight(lean, Ask::CreateShare) == 32));
+        assert!(leans.iter().all(|lean| weight(lean, Ask::Stranger) == 21 && weight(lean, Ask::CreateShare) == 32));
         let rotates = leans.iter().filter(|lean| weight(lean, Ask::Rotate) > 0).count();
         assert!((1..20).contains(&rotates), "{rotates}");
     }

@@ -13,7 +13,7 @@ use super::wish::{Kind, Object, Wish, text};
 /// How long after an image got a stranger it is deleted: whoever looks has seen it.
 const SEEN: u64 = 3_200;
 /// How long after that the stranger goes, and the image can.
-const STAYS: u64 = 9_000;
+const STAYS: u64 = 6_000;
 
 /// How long changes of images are not heard of.
 const UNHEARD: u64 = 3_500;
@@ -130,11 +130,12 @@ impl Author {
         let images = self.own(team, Kind::CloudImage);
         let going: Vec<_> =
             images.iter().filter(|(_, spec)| text(spec, "/deletionPolicy") == "Delete").cloned().collect();
-        let (Some((image, spec)), Some(seat)) = (self.some(&going), self.seat(team)) else { return };
-        if images.len() < 2 || !self.has_time(SEEN + STAYS) || self.strangers.contains(&image) {
-            return;
+        let (Some((image, spec)), Some(seat)) = (self.some(&going), self.seat(team)) else {
+            return self.create_image(team);
+        };
+        if !self.has_time(SEEN + STAYS) || !self.strangers.insert(image.clone()) {
+            return self.create_image(team);
         }
-        self.strangers.insert(image.clone());
         let stranger = vec![seat.stranger(self.dice.random_range(0..STRANGERS)).id()];
         let (huawei, id) = (seat.cloud == Cloud::Huawei, text(&spec, "/imageID").to_owned());
         let comes = ByHand { huawei, image: id.clone(), add: stranger.clone(), remove: Vec::new() };

@@ -81,7 +81,7 @@ pub(crate) fn search(tree: &Tree, campaigns: &Campaigns, bug: &Bug) -> Search {
     };
     let began = Instant::now();
     let mut verdict = Verdict::Missed;
-    for seed in 1..=campaigns.seeds {
+    for seed in bug.seed.into_iter().chain((1..=campaigns.seeds).filter(|seed| Some(*seed) != bug.seed)) {
         match campaigns.run(seed, &operator) {
             Ok(None) => println!("{}: seed {seed} finds nothing, {:?}", bug.name, began.elapsed()),
             Ok(Some(told)) => return end(Verdict::BySeed { seed, told }, began.elapsed()),

@@ -17,7 +17,7 @@ use tree::Tree;
 const USAGE: &str = "usage: chaos-score [--bug NAME]... [--seeds N] [--minutes M] [--build]
 
 Plants each bug of tests/planted/bugs.yaml, or those named, into a copy of the sources under target/planted, and runs the
-fault campaign for M minutes (default 1) on the seeds 1 to N (default 5) until one finds it. Prints a table, and ends with
+fault campaign for M minutes (default 0.5) on the seed that the table names and the seeds 1 to N (default 6) until one finds it. Prints a table, and ends with
 status 0 only if every bug was found and the operator as it is passes every seed that found one. With --build, every
 operator is built and none is tried.";
 
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments> {
     let known = table(&assets::workspace())?;
-    let mut arguments = Arguments { bugs: Vec::new(), all: true, seeds: 5, minutes: 1.0, build: false };
+    let mut arguments = Arguments { bugs: Vec::new(), all: true, seeds: 6, minutes: 0.5, build: false };
     while let Some(option) = given.next() {
         let mut value = || given.next().with_context(|| format!("{option} names nothing"));
         match option.as_str() {

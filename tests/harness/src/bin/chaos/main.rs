@@ -1,6 +1,7 @@
 //! A fault campaign from the command line: `chaos --seed 7 --minutes 2`. The same seed brings the same wishes and faults.
 
-use std::path::PathBuf;
+use std::io::{Write as _, stdout};
+use std::path::absolute;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ async fn run() -> Result<ExitCode> {
     let plan = Plan::of(campaign.seed, campaign.length);
     println!("{}", plan.title());
     if only_plan {
-        plan.lines().for_each(|line| println!("{line}"));
+        let mut out = stdout().lock();
+        plan.lines().try_for_each(|line| writeln!(out, "{line}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -71,7 +73,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<(Campaign, bool)
         match name.as_str() {
             "--seed" => seed = Some(value()?.parse().context("--seed is a number")?),
             "--minutes" => minutes = value()?.parse::<f64>().context("--minutes is a number")?,
-            "--operator" => operator = Some(PathBuf::from(value()?)),
+            "--operator" => operator = Some(absolute(value()?).context("--operator")?),
             "--plan" => only_plan = true,
             other => bail!("what is {other}?"),
         }
