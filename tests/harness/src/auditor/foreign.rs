@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::rules::{consents, is_deleting, line, title};
 use super::witness::{Act, Life, alive, ledger_state, names, recipients};
 use super::{Auditor, Invariant, Violation};
-use crate::history::Version;
+use crate::history::{Change, Version};
 
 impl Auditor {
     /// A share that is deleted with `Retain` leaves behind what was granted for it: nobody loses it while that share goes.
@@ -15,8 +15,8 @@ impl Auditor {
             return;
         }
         for recipient in act.removed.iter().filter(|recipient| !act.added.contains(recipient)) {
-            let images = self.witnessed.standing_for(&act.region, &act.image);
-            let leaving = images.filter_map(|image| self.leaves_behind(image, recipient, act.asked)).next();
+            let mut images = self.witnessed.standing_for(&act.region, &act.image);
+            let leaving = images.find_map(|image| self.leaves_behind(image, recipient, act.asked));
             if let Some(share) = leaving {
                 let what = format!("{recipient} lost {} though {} leaves it behind", act.image, title(share));
                 let evidence = vec![act.line(), line(share)];
@@ -32,7 +32,7 @@ impl Auditor {
         lives.find_map(|life| {
             let mut newest = self.witnessed.newest_at(life, at);
             let share = newest.next().filter(|share| is_deleting(share) && newest.all(is_deleting))?;
-            let gone = life.last().filter(|last| last.change == crate::history::Change::Deleted);
+            let gone = life.last().filter(|last| last.change == Change::Deleted);
             let stays = gone.is_none_or(|gone| self.witnessed.earliest(gone) > at);
             let wished = self.witnessed.as_wished(share);
             let asks = recipients(wished).any(|id| id == recipient) && wished.text("/spec/expirationTime").is_empty();
