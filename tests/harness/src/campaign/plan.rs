@@ -145,6 +145,22 @@ mod tests {
     }
 
     #[test]
+    fn no_cloud_tells_the_same_lie_about_an_image_twice() {
+        for seed in 1..=12 {
+            let mut told = BTreeSet::new();
+            for step in Plan::of(seed, LENGTH).steps {
+                let Deed::Fault(Fault::Cloud { fault, .. }) = step.deed else { continue };
+                if text(&fault, "/then/kind") == "emptyList" {
+                    assert_eq!(fault["count"], 1);
+                    assert!(!text(&fault, "/when/image").is_empty());
+                    assert!(told.insert(fault["when"].to_string()), "seed {seed}: {fault}");
+                }
+            }
+            assert!(seed % 6 != 1 || told.len() >= 4, "seed {seed} tells {} lies", told.len());
+        }
+    }
+
+    #[test]
     fn all_faults_are_over_when_a_plan_ends() {
         for step in Plan::of(3, LENGTH).steps {
             let lasting = match step.deed {
