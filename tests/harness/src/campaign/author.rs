@@ -289,7 +289,7 @@ impl Author {
         let mut spec =
             json!({"imageRef": {"name": image.name, "namespace": image.namespace}, "recipients": recipients});
         let goes = text(image_spec, "/deletionPolicy") == "Delete";
-        let stays = if self.lean.corner == Corner::Ends { 0.35 } else { 0.1 };
+        let stays = if self.lean.corner == Corner::Ends { 0.7 } else { 0.1 };
         if !goes && self.dice.random_bool(stays) {
             insert(&mut spec, "deletionPolicy", json!("Retain"));
         }
@@ -407,7 +407,7 @@ impl Author {
     }
 
     fn rotate(&mut self, team: usize) {
-        let withdrawn_first = self.dice.random_bool(0.3);
+        let overlap = if self.dice.random_bool(0.3) { None } else { Some(self.lean.overlap()) };
         let Some(team) = self.teams.get_mut(team) else { return };
         // The Secret of a namespace that goes is not changed any more: its key stays good.
         if team.generation > 0 {
@@ -415,7 +415,7 @@ impl Author {
         }
         team.key = 1 - team.key;
         let (namespace, seat, to) = (team.namespace(), team.seat, team.key);
-        let rotation = Wish::Rotate { namespace, seat, to, withdrawn_first };
+        let rotation = Wish::Rotate { namespace, seat, to, overlap };
         if self.lean.corner == Corner::OldNews && self.has_time(3_000) {
             // Between two reads of one key there is time for the other one.
             let trouble = Trouble::Late(self.dice.random_range(400..900));

@@ -212,6 +212,11 @@ impl Lean {
         }
     }
 
+    /// For how many milliseconds an old key is good beside the new one.
+    pub(super) fn overlap(&self) -> u64 {
+        if self.corner == Corner::OldNews { 2_000 } else { 0 }
+    }
+
     /// The longest pause between two wishes, in milliseconds.
     pub(super) fn longest_pause(&self) -> u64 {
         if self.corner == Corner::Places { 250 } else { 500 }

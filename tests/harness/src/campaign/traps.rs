@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::author::{Author, Later};
 use super::clouds::{Cloud, STRANGERS, Seat};
 use super::fault::{Fault, Trouble};
+use super::lean::Corner;
 use super::plan::{ByHand, Deed};
 use super::wish::{Kind, Object, Wish, text};
 
@@ -86,6 +87,11 @@ impl Author {
         if let Some(seat) = self.seat(team).filter(|_| self.has_time(UNHEARD)) {
             let lag = json!({"kind": "describeLag", "millis": 1_200});
             self.befall(0, about(&image, seat.cloud.listing(), 4, &lag));
+            if self.lean.corner == Corner::OldNews {
+                // Its finalizer is late.
+                let (trouble, about) = (Trouble::Unavailable, "/imageshares/");
+                self.befall(0, Fault::Kubernetes { trouble, about, writes: true, times: 12, millis: 1_500 });
+            }
         }
         let millis = self.dice.random_range(300..1_200);
         self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
