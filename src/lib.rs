@@ -104,7 +104,8 @@
 //! 13. **No panic reachable from input.** An object that cannot be read keeps its metadata and stops nobody else; lints
 //!     forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
 //! 14. **One copy.** What an `ImageReplica` asks of a cloud is written down first, and carries a mark by which it is found
-//!     again, so that there is never a second; a copy that is not wanted any more is removed before its object goes.
+//!     again, so that there is never a second; that nothing is found of it counts when it was looked for twice. A copy
+//!     that is not wanted any more is removed before its object goes.
 //!     [`planning::replica`], [`CopyMark`](clouds::CopyMark), `controllers/image_replica/pass.rs`.
 //! 15. **One leader.** Of several processes one holds the lease; it gives up before the lease can run out, and the gate is the
 //!     last thing looked at before a request goes out. Who follows a leader that left without a word revokes nobody, and

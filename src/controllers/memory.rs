@@ -29,6 +29,8 @@ struct Memory {
     suspects: usize,
     /// Which generation of an account's inventory was listed last, and when the next listing is due.
     listing: Option<(Option<i64>, Timestamp)>,
+    /// Since when nothing of a copy is found that may be there.
+    missing_since: Option<Timestamp>,
 }
 
 /// How long an image read before a job counts as read in the pass that follows it.
@@ -150,6 +152,16 @@ impl Memories {
     /// What `suspect` was told last; 0 before.
     pub fn suspects(&self, uid: &str) -> usize {
         self.with(uid, |memory| memory.suspects)
+    }
+
+    /// Since when nothing of an object's copy is found; from now, the first time.
+    pub fn missing_since(&self, uid: &str, now: Timestamp) -> Timestamp {
+        self.with(uid, |memory| *memory.missing_since.get_or_insert(now))
+    }
+
+    /// A look at an object's copy showed something, or nothing that counts.
+    pub fn not_missing(&self, uid: &str) {
+        self.with(uid, |memory| memory.missing_since = None);
     }
 
     /// An account's inventory was listed.

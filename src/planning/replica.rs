@@ -319,6 +319,13 @@ pub enum Step {
     Cleared,
 }
 
+impl Step {
+    /// Whether it would be wrong if there were something of the copy after all.
+    pub fn rests_on_absence(&self) -> bool {
+        matches!(self, Self::Anew | Self::Cleared)
+    }
+}
+
 /// When the next try may begin after one that was given up.
 pub fn next_try(attempt: &Attempt, patience: Patience) -> Timestamp {
     let doublings = attempt.number.saturating_sub(1).min(16);
@@ -383,6 +390,13 @@ pub fn after_clearing(attempt: &Attempt, sight: ClearingSight, patience: Patienc
         // It ended without a copy; what it left is found by its mark.
         (ClearingSight::Progress(_), _) => Step::Now(Stage::Clearing(None)),
     }
+}
+
+/// A step that rests on nothing having been found is taken only when that was read twice: a single list may lack a row, or
+/// all. `first_missing`: when it was first read so, since nothing spoke against it.
+pub fn after_missing(step: Step, first_missing: Timestamp, patience: Patience, now: Timestamp) -> Step {
+    let sure = first_missing.saturating_add(patience.lag).unwrap_or(Timestamp::MAX);
+    if step.rests_on_absence() && now < sure { Step::Wait(sure) } else { step }
 }
 
 /// Content is being written by nobody this process knows of, and has been since `first_seen`: by a process that died, or

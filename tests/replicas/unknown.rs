@@ -1,12 +1,15 @@
 //! Answers that are lost, calls that are refused for the moment, an operator that is killed: there is one copy in the end.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use imageshare_harness::eventually;
 use imageshare_operator::api::ImageReplica;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::party::{Cloud, Party};
-use crate::stage::alone;
+use crate::stage::{self, alone};
 use crate::support::PATIENCE;
 
 over_both_clouds!(
@@ -107,6 +110,38 @@ async fn a_copy_that_shows_late_and_whose_answer_is_lost_is_waited_for() -> Resu
         party.only_copy(&copy).await?;
         ensure!(party.asked().await?.len() == 1);
     }
+    Ok(())
+}
+
+/// The one look at which it would be asked for again finds a list that lacks its row: nothing at this cloud tells how many
+/// there should be.
+#[tokio::test]
+async fn a_copy_that_one_list_does_not_show_when_it_is_waited_for_no_longer_is_not_made_again() -> Result<()> {
+    let (party, source) = Party::with_image(Cloud::Huawei, json!({"copySeconds": 3, "copyShownLate": true})).await?;
+    party.weather(party.ask(true), &source, 1, json!({"kind": "cutAfter"})).await?;
+    party.replicate_to(true, "copy", json!({})).await?;
+    party.until_asked(1).await?;
+    let cloud = &party.place.stage.cloud;
+    let far = stage::project_elsewhere(party.place.number);
+    let lists = async || -> Result<Vec<Value>> {
+        let journal = cloud.journal(0).await?;
+        let ours = |entry: &Value| entry["action"] == "ListImages" && entry["principal"] == far.as_str();
+        Ok(journal.into_iter().filter(ours).collect())
+    };
+    // It was looked for once, and is waited for until its job must be over.
+    eventually(PATIENCE, "the copy to be looked for", async || {
+        ensure!(!lists().await?.is_empty());
+        Ok(Some(()))
+    })
+    .await?;
+    sleep(Duration::from_secs(2)).await;
+    let when = json!({"action": "ListImages", "account": far});
+    cloud.post_fault(&json!({"when": when, "count": 1, "then": {"kind": "emptyList"}})).await?;
+    let copy = party.made("copy").await?;
+    party.only_copy(&copy).await?;
+    ensure!(party.asked().await?.len() == 1);
+    let lied = lists().await?.iter().filter(|entry| entry["weather"] == json!(["emptyList"])).count();
+    ensure!(lied == 1, "{lied}");
     Ok(())
 }
 

@@ -229,7 +229,10 @@ impl Pass<'_> {
         report
     }
 
-    fn plan(&self, ledger: &Ledger, shares: &[Share], wishes: &Wishes, seen: &Seen) -> Option<Plan> {
+    /// What the shares wish is told as of the look: one may have ended by itself since the pass began.
+    fn plan(&self, ledger: &Ledger, seen: &Seen) -> Option<Plan> {
+        let shares = &self.desired.shares;
+        let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind(), seen.at);
         let scene = Scene {
             now: seen.at,
             timing: self.ctx.settings.timing,
@@ -239,7 +242,7 @@ impl Pass<'_> {
             visibility_change: self.image.spec.visibility_change,
             deleting: self.deleting || self.site.only_to_end.is_some(),
             shares,
-            wishes,
+            wishes: &wishes,
             ledger,
             image: seen.image.as_ref()?,
             recipients: &seen.recipients,
@@ -256,9 +259,7 @@ impl Pass<'_> {
         seen: Seen,
         pause: bool,
     ) -> Result<Report, ClusterError> {
-        let shares = &self.desired.shares;
-        let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind(), seen.at);
-        let Some(mut first) = self.plan(ledger, shares, &wishes, &seen) else {
+        let Some(mut first) = self.plan(ledger, &seen) else {
             return Ok(self.absent(ledger, seen.at));
         };
         if !first.acts() {
@@ -283,7 +284,7 @@ impl Pass<'_> {
         if first.open {
             return Ok(self.open(&intended, first, seen).await);
         }
-        self.exchange(ledger, &intended, &wishes, first, seen).await
+        self.exchange(ledger, &intended, first, seen).await
     }
 
     /// Makes the private image shared: who has it then is told by the next look.
@@ -303,7 +304,6 @@ impl Pass<'_> {
         &self,
         ledger: &Ledger,
         intended: &Ledger,
-        wishes: &Wishes,
         first: Plan,
         seen: Seen,
     ) -> Result<Report, ClusterError> {
@@ -339,7 +339,7 @@ impl Pass<'_> {
                 return Ok(report);
             }
         };
-        let second = self.plan(&recorded, &self.desired.shares, wishes, &after);
+        let second = self.plan(&recorded, &after);
         Ok(after_calls(second, recorded, after, fault))
     }
 

@@ -21,7 +21,7 @@ use crate::domain::identifiers::ImageId;
 use crate::domain::provider::CopyMeans;
 use crate::planning::replica::{
     Attempt, ClearingSight, Stage, Step, after_asking, after_clearing, after_following, after_losing_the_writer,
-    judge_source, next_try, refusal_to_copy,
+    after_missing, judge_source, next_try, refusal_to_copy,
 };
 use crate::planning::schedule::{Verdict, next_copy_look};
 use crate::planning::trouble::Trouble;
@@ -221,7 +221,12 @@ impl Pass<'_> {
             }
             Stage::Failed | Stage::Made(_) => return Ok(None),
         };
-        Ok(Some(step))
+        if !step.rests_on_absence() {
+            self.ctx.memories.not_missing(&self.uid());
+            return Ok(Some(step));
+        }
+        let first_missing = self.ctx.memories.missing_since(&self.uid(), now);
+        Ok(Some(after_missing(step, first_missing, patience, now)))
     }
 
     async fn follow(&self, attempt: &Attempt, copying: &Copying) -> Result<Step, Fault> {

@@ -8,6 +8,7 @@
 mod answers;
 mod conduct;
 mod copies;
+mod foreign;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -40,7 +41,7 @@ pub enum Invariant {
     LedgerBeforeCall,
     /// A grant was wished by a live share when the ledger was last written before it, or by one that came until the call.
     NoGrantWithoutWish,
-    /// A revoke was in the ledger before, and no live share wished or held its recipient then.
+    /// A revoke was in the ledger before, and no live share wished or held its recipient then, or left it behind.
     NoWrongfulRevoke,
     /// When a share leaves etcd, what was granted for it is absent at the cloud.
     NoLeak,
@@ -52,14 +53,19 @@ pub enum Invariant {
     IntentBeforeCopy,
     /// No `ImageReplica` ever has two copies.
     OneCopy,
-    /// An image is deleted only along with its `CloudImage`, or as a copy that is written down to be cleared.
+    /// An image is deleted only along with its `CloudImage`, or as a copy that is written down to be cleared; and a
+    /// `CloudImage` by the operator only along with its `ImageReplica`.
     NoWrongfulDeletion,
     /// When an `ImageReplica` leaves etcd, there is nothing of a copy that no `CloudImage` stands for, nor of one that was to
     /// go along.
     NoCopyLeftBehind,
-    /// Whoever answered an offer was asked to by a `SharedImageAcceptance` of its own, in which the answer was written
-    /// before.
+    /// Whoever answered an offer was asked to by a `SharedImageAcceptance` of its own that trusts the image's owner, in
+    /// which the answer was written before.
     NoAnswerWithoutDecision,
+    /// Whom somebody added by hand is left alone for a while.
+    GraceForForeign,
+    /// No request was signed with another key's secret.
+    KeyOfOneRead,
     /// The cloud never had to refuse a recipient over the limit, nor was the account's own limit passed.
     WithinLimit,
     /// No image is made public.
@@ -108,7 +114,10 @@ pub struct Auditor {
     requests: Vec<Request>,
     /// What the proxy carried to the clouds.
     carried: Vec<Call>,
+    /// `CloudImages` whose deletion was asked for through the proxy.
+    deletions: Vec<Call>,
     pace: Option<Pace>,
+    grace: Option<SignedDuration>,
 }
 
 impl Auditor {
@@ -119,8 +128,9 @@ impl Auditor {
         let owners = copies.map(|copy| (copy.image.clone(), copy.owner.clone())).collect();
         let (members, domains) = (BTreeMap::new(), BTreeMap::new());
         let requests = journal.iter().filter_map(Request::read).collect();
-        let (witnessed, carried, pace) = (Witnessed::new(versions, LAG), Vec::new(), None);
-        Self { acts, witnessed, owners, members, domains, requests, carried, pace }
+        let (witnessed, carried, deletions) = (Witnessed::new(versions, LAG), Vec::new(), Vec::new());
+        let (pace, grace) = (None, None);
+        Self { acts, witnessed, owners, members, domains, requests, carried, deletions, pace, grace }
     }
 
     /// Takes from a world file or dump who owns and has which image, and whose the projects are; without it,
@@ -151,6 +161,9 @@ impl Auditor {
         kubernetes.filter_map(Proof::read).for_each(|proof| self.witnessed.prove(proof));
         let cloud = calls.iter().filter(|call| call.upstream == Upstream::Cloud && call.write.is_some());
         self.carried.extend(cloud.cloned());
+        let deleting = |call: &&Call| call.upstream == Upstream::Kubernetes && call.method == "DELETE";
+        let deleting = calls.iter().filter(deleting).filter(|call| call.path.contains("/cloudimages/"));
+        self.deletions.extend(deleting.cloned());
         self
     }
 
@@ -175,6 +188,8 @@ impl Auditor {
         for act in &self.acts {
             self.judge_grants(act, &mut found);
             self.judge_revokes(act, &mut found);
+            self.judge_retained(act, &mut found);
+            self.judge_grace(act, &mut found);
             self.judge_manners(act, &mut found);
             Self::judge_publication(act, &mut found);
             self.judge_answer(act, &mut found);
@@ -190,7 +205,9 @@ impl Auditor {
         for version in self.witnessed.departures("ImageReplica") {
             self.judge_replica_left(version, &mut found);
         }
+        self.judge_asked_deletions(&mut found);
         self.judge_places(&mut found);
+        self.judge_signatures(&mut found);
         self.judge_requests(&mut found);
         self.judge_calls_in_flight(&mut found);
         self.judge_generations(&mut found);

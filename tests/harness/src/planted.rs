@@ -20,6 +20,8 @@ pub struct Bug {
     pub found: String,
     /// What stands there instead.
     pub planted: String,
+    /// The seed whose campaign is known to find it, and is tried first.
+    pub seed: Option<u64>,
     /// Who finds it, where no campaign can.
     pub test: Option<Test>,
 }
@@ -62,7 +64,7 @@ mod tests {
     fn bug(found: &str, planted: &str) -> Bug {
         let text = |text: &str| text.to_owned();
         let (name, breaks, file) = (text("bug"), text("nothing"), text("src/lib.rs"));
-        Bug { name, breaks, file, found: text(found), planted: text(planted), test: None }
+        Bug { name, breaks, file, found: text(found), planted: text(planted), seed: None, test: None }
     }
 
     #[test]

@@ -15,7 +15,8 @@ impl Auditor {
             Some("rejected") => "Reject",
             Some(_) | None => return,
         };
-        if !act.by_an_account() || self.acceptances(act).any(|life| self.decided(life, act, decision)) {
+        let mut asking = self.acceptances(act).filter(|life| self.trusts(life, &act.image));
+        if !act.by_an_account() || asking.any(|life| self.decided(life, act, decision)) {
             return;
         }
         let what = format!("{} answered {decision} to {} without being asked to", act.principal, act.image);
@@ -32,6 +33,12 @@ impl Auditor {
             let about = |v: &Version| v.text("/spec/region") == act.region && v.text("/spec/imageID") == act.image;
             life.first().is_some_and(|first| about(first) && self.speaks_for(first, &act.principal))
         })
+    }
+
+    /// Whether the image is whose its acceptance trusts.
+    fn trusts(&self, acceptance: &Life, image: &str) -> bool {
+        let trusted = acceptance.first().map(|first| first.text("/spec/owner")).filter(|owner| !owner.is_empty());
+        trusted.is_none_or(|trusted| self.owners.get(image).is_none_or(|owner| owner == trusted))
     }
 
     fn speaks_for(&self, acceptance: &Version, principal: &str) -> bool {

@@ -14,6 +14,9 @@ use crate::proxy::Call;
 /// Calls that were made in time may arrive together, on a busy machine.
 const JITTER: SignedDuration = SignedDuration::from_secs(1);
 
+/// The code by which Alibaba Cloud refuses a signature that is not the key's. Huawei Cloud has one for all troubles.
+const WRONGLY_SIGNED: &str = "SignatureDoesNotMatch";
+
 /// After so long the caller has given a call up.
 const DEADLINE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -41,6 +44,7 @@ pub(super) struct Request {
     time: Timestamp,
     principal: String,
     region: String,
+    code: String,
     line: String,
 }
 
@@ -53,6 +57,7 @@ impl Request {
                 time: text(entry, "time")?.parse().ok()?,
                 principal: text(entry, "principal")?,
                 region: text(entry, "region").unwrap_or_default(),
+                code: text(entry, "code").unwrap_or_default(),
                 line: format!("journal {entry}"),
             })
         })
@@ -125,6 +130,15 @@ impl Auditor {
                 found.push(Violation { invariant: Invariant::WithinBudget, at: request.time, what, evidence });
                 *left = full;
             }
+        }
+    }
+
+    /// A key that was withdrawn is refused as such; a signature that does not fit it was made with another one's secret.
+    pub(super) fn judge_signatures(&self, found: &mut Vec<Violation>) {
+        for request in self.requests.iter().filter(|request| request.code == WRONGLY_SIGNED) {
+            let what = "a request was signed with another key's secret".to_owned();
+            let evidence = vec![request.line.clone()];
+            found.push(Violation { invariant: Invariant::KeyOfOneRead, at: request.time, what, evidence });
         }
     }
 

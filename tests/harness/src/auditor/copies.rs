@@ -196,6 +196,30 @@ impl Auditor {
         found.push(Violation { invariant: Invariant::NoWrongfulDeletion, at: act.time, what, evidence });
     }
 
+    /// A `CloudImage` is deleted by the operator only along with the `ImageReplica` whose copy it stands for, where that is to
+    /// take its copy along.
+    pub(super) fn judge_asked_deletions(&self, found: &mut Vec<Violation>) {
+        for call in self.deletions.iter().filter(|call| call.status.is_some_and(|status| status < 300)) {
+            let ends = |version: &Version| {
+                let path = format!("/namespaces/{}/cloudimages/{}", version.namespace(), version.name());
+                call.path.split('?').next().is_some_and(|asked| asked.ends_with(&path))
+            };
+            let images = self.witnessed.lives("CloudImage").filter(|life| life.first().is_some_and(ends));
+            let image = images.flat_map(|life| self.witnessed.newest_at(life, call.asked_at)).next();
+            let Some(image) = image else { continue };
+            let along = |replica: &Version| {
+                let stands = replica.text("/status/cloudImageUID") == image.uid();
+                stands && is_deleting(replica) && replica.text("/spec/deletionPolicy") == "Delete"
+            };
+            if self.witnessed.lives("ImageReplica").flatten().any(along) {
+                continue;
+            }
+            let what = format!("{} was asked to go though no replica takes it along", image.name());
+            let evidence = vec![call.line(), line(image)];
+            found.push(Violation { invariant: Invariant::NoWrongfulDeletion, at: call.asked_at, what, evidence });
+        }
+    }
+
     /// Nothing of a copy may be left that no `CloudImage` stands for, nor that was to go with its `ImageReplica`.
     pub(super) fn judge_replica_left(&self, replica: &Version, found: &mut Vec<Violation>) {
         let blame = |what: String, evidence: Vec<String>| Violation {

@@ -120,7 +120,10 @@ impl Auditor {
                     claims.into_iter().any(|(claim, title)| claim > Claim::Leaving && title != self::title(share))
                 });
                 let retained = ledger_state(image, recipient) == Some("Retained");
-                if let Some(act) = self.left_behind(life, share, recipient).filter(|_| !kept && !retained) {
+                // What was given after the ledger had counted it out was given for another one.
+                let out = counted_out(life, share);
+                let own = |act: &&Act| out.is_none_or(|out| act.asked <= self.witnessed.latest(out));
+                if let Some(act) = self.left_behind(life, share, recipient).filter(own).filter(|_| !kept && !retained) {
                     let what = format!("{recipient} still has {} though its share left", act.image);
                     let mut violation = self.violation(Invariant::NoLeak, what, act, recipient);
                     violation.at = share.seen_at;
@@ -134,14 +137,12 @@ impl Auditor {
     /// Whether the image's ledger counted a share in while it named a recipient. One that came and went while nothing could be
     /// done had nothing of its own; whom it named and others had shared with is theirs.
     fn may_have_been_served(&self, share: &Version, image: &Life, recipient: &str) -> bool {
-        let serves = |version: &&Version| {
-            let shares = version.object.pointer("/status/shares").and_then(Value::as_array);
-            Some(shares?.iter().any(|served| served.get("uid").and_then(Value::as_str) == Some(share.uid())))
-        };
-        let tells = image.iter().any(|version| serves(&version).is_some());
-        let before = || image.iter().filter(|version| version.revision <= share.revision);
-        let Some(last) = before().rfind(|version| serves(version) == Some(true)) else { return !tells };
-        let over = before().map(|version| version.revision).find(|revision| *revision > last.revision);
+        let tells = image.iter().any(|version| serves(version, share).is_some());
+        let counted = |version: &Version| version.revision <= share.revision && serves(version, share) == Some(true);
+        if !image.iter().any(counted) {
+            return !tells;
+        }
+        let over = counted_out(image, share).map(|version| version.revision);
         let named = |version: &&Version| recipients(version).any(|id| id == recipient);
         let own = self.witnessed.life_of(share).into_iter().flatten();
         own.filter(named).any(|version| over.is_none_or(|over| version.revision < over))
@@ -168,12 +169,7 @@ impl Auditor {
         // One that nobody held leaves without having ended before.
         let earlier = moments.into_iter().rev().filter(|moment| moment.0 < share.revision).take_while(has_ended);
         // When the ledger counted it out, what it had was others' or was gone.
-        let serves = |version: &Version| version.object.pointer("/status/shares").map(Value::to_string);
-        let counts = |version: &&Version| serves(version).is_some_and(|shares| shares.contains(share.uid()));
-        let past = || image.iter().filter(|version| version.revision <= share.revision);
-        let last = past().rfind(counts).map(|version| version.revision);
-        let out = last.and_then(|last| past().find(|version| version.revision > last));
-        let out = out.map(|version| (version.revision, version.seen_at));
+        let out = counted_out(image, share).map(|version| (version.revision, version.seen_at));
         [(share.revision, share.seen_at)].into_iter().chain(out).chain(earlier).collect()
     }
 
@@ -237,10 +233,15 @@ impl Auditor {
 
     /// What live shares claimed for a recipient at a revision.
     fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
-        let shares = self.witnessed.lives("ImageShare").filter_map(|life| alive(life, revision));
-        let asks = |share: &&Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
-        let naming = shares.filter(|share| names(share, image)).filter(asks);
-        naming.map(|share| (claim(share, image, at), title(share))).collect()
+        let shares = self.witnessed.lives("ImageShare").filter_map(|life| Some((life, alive(life, revision)?)));
+        let asks = |share: &Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
+        let naming = shares.filter(|(_, share)| names(share, image) && asks(share));
+        let claims = naming.map(|(life, share)| {
+            let claim = claim(share, image, at);
+            // Until it is held it may go without a word: it is granted nothing, and whom it names keeps what it has.
+            (if is_held_later(life, share) { claim.min(Claim::Held) } else { claim }, title(share))
+        });
+        claims.collect()
     }
 
     fn violation(&self, invariant: Invariant, what: String, act: &Act, recipient: &str) -> Violation {
@@ -257,6 +258,19 @@ impl Auditor {
         }
         Violation { invariant, at: act.time, what, evidence }
     }
+}
+
+/// Whether the image's ledger counts a share in; `None` where it tells of no shares.
+fn serves(image: &Version, share: &Version) -> Option<bool> {
+    let shares = image.object.pointer("/status/shares").and_then(Value::as_array);
+    Some(shares?.iter().any(|served| served.get("uid").and_then(Value::as_str) == Some(share.uid())))
+}
+
+/// The first version of the image whose ledger did not count a share in any more, for good.
+fn counted_out<'a>(image: &'a Life, share: &Version) -> Option<&'a Version> {
+    let before = || image.iter().filter(|version| version.revision <= share.revision);
+    let last = before().rfind(|version| serves(version, share) == Some(true))?.revision;
+    before().find(|version| version.revision > last)
 }
 
 fn gives(act: &Act, recipient: &str) -> bool {
@@ -282,6 +296,17 @@ fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
     }
 }
 
+/// Whether a share carries no finalizer yet, and did later.
+fn is_held_later(life: &Life, share: &Version) -> bool {
+    let held = |version: &Version| version.object.pointer("/metadata/finalizers").is_some();
+    !held(share) && life.iter().any(|version| version.revision > share.revision && held(version))
+}
+
+/// Whether the image's owner certainly lets the share use it.
+pub(super) fn consents(share: &Version, image: &Version) -> bool {
+    consent(share, image) == Some(true)
+}
+
 pub(super) fn is_deleting(object: &Version) -> bool {
     object.object.pointer("/metadata/deletionTimestamp").is_some()
 }
@@ -295,7 +320,7 @@ fn consent(share: &Version, image: &Version) -> Option<bool> {
     }
 }
 
-fn title(object: &Version) -> String {
+pub(super) fn title(object: &Version) -> String {
     format!("{}/{}", object.namespace(), object.name())
 }
 

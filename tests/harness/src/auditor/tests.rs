@@ -308,5 +308,6 @@ fn asking_for_more_than_the_limit_is_found() {
 
 mod conduct;
 mod copies;
+mod foreign;
 mod huawei;
 mod truth;

@@ -1,38 +1,41 @@
 //! Who writes the wishes of a plan: from dice, and from what stands so far, so that each wish is one that can be made and
 //! its end be told.
 
+use std::collections::BTreeSet;
+
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::clouds::{Cloud, IMAGES, OWNERS, RECEIVERS, RECIPIENTS, STRANGERS, Seat};
-use super::plan::{ByHand, Deed, Step};
+use super::clouds::{Cloud, IMAGES, OWNERS, RECEIVERS, RECIPIENTS, Seat};
+use super::fault::{Fault, Trouble};
+use super::lean::{Ask, Corner, Lean, one_of};
+use super::plan::{Deed, Step};
 use super::wish::{Kind, Object, Standing, Wish, flag, text};
 
 /// Where the shares live that come from another namespace than their image.
 pub(super) const GUESTS: &str = "guests";
 /// Where recipients live that answer.
-const ANSWERS: &str = "answers";
+pub(super) const ANSWERS: &str = "answers";
 
-/// Images of one team at a time, names of its shares, copies it may ask for.
+/// Images of one team at a time, names of its shares.
 const IMAGES_AT_ONCE: usize = 3;
 const SHARE_NAMES: u32 = 7;
-const COPIES: u32 = 5;
 
 /// An owner's people.
 #[derive(Debug, Clone)]
-struct Team {
-    seat: Seat,
+pub(super) struct Team {
+    pub(super) seat: Seat,
     /// Counts its namespaces.
     generation: u32,
     next_image: u32,
-    next_copy: u32,
+    pub(super) next_copy: u32,
     key: usize,
 }
 
 impl Team {
-    fn namespace(&self) -> String {
+    pub(super) fn namespace(&self) -> String {
         format!("{}-{}", self.seat.name(), self.generation)
     }
 
@@ -41,57 +44,110 @@ impl Team {
     }
 }
 
-/// Writes a plan's wishes.
+/// What is done later, whatever else is wished until then.
+#[derive(Debug)]
+pub(super) enum Later {
+    Deed(Deed),
+    /// An image ends, with all that names it then.
+    EndImage(Object),
+}
+
+/// Writes a plan's wishes, and the faults that come with them.
 #[derive(Debug)]
 pub(super) struct Author {
-    dice: StdRng,
-    at: u64,
-    teams: Vec<Team>,
-    standing: Standing,
+    pub(super) dice: StdRng,
+    pub(super) lean: Lean,
+    length: u64,
+    pub(super) at: u64,
+    pub(super) teams: Vec<Team>,
+    pub(super) standing: Standing,
     steps: Vec<Step>,
-    /// Shares that are deleted some time after their image, and when.
-    behind: Vec<(u64, Object)>,
+    later: Vec<(u64, Later)>,
+    /// What the clouds lied about once: lies about the same thing twice in a row cannot be told from the truth.
+    pub(super) lied: BTreeSet<(&'static str, String)>,
+    /// Images that are to go and got a stranger.
+    pub(super) strangers: BTreeSet<Object>,
 }
 
 impl Author {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, length: u64) -> Self {
         let seats = Cloud::ALL.into_iter().flat_map(|cloud| (0..OWNERS).map(move |n| Seat::owner(cloud, n)));
         let team = |seat| Team { seat, generation: 0, next_image: 0, next_copy: 0, key: 0 };
-        let (steps, standing, behind) = (Vec::new(), Standing::default(), Vec::new());
-        Self { dice: StdRng::seed_from_u64(seed), at: 0, teams: seats.map(team).collect(), standing, steps, behind }
+        Self {
+            dice: StdRng::seed_from_u64(seed),
+            lean: Lean::of(seed),
+            length,
+            at: 0,
+            teams: seats.map(team).collect(),
+            standing: Standing::default(),
+            steps: Vec::new(),
+            later: Vec::new(),
+            lied: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+        }
     }
 
-    /// All wishes until then.
-    pub(super) fn write(mut self, length: u64) -> Vec<Step> {
+    /// All wishes until the end.
+    pub(super) fn write(mut self) -> Vec<Step> {
+        let turns: Vec<(usize, u32)> =
+            self.teams.iter().enumerate().map(|(team, of)| (team, self.lean.weight_of(of.seat))).collect();
         self.begin();
-        while self.at < length {
+        while self.at < self.length {
             // Some come together, most do not.
-            let pause = if self.dice.random_bool(0.3) { 0..30 } else { 60..500 };
+            let pause = if self.dice.random_bool(0.3) { 0..30 } else { 60..self.lean.longest_pause() };
             let next = self.at + self.dice.random_range(pause);
             self.follow(next);
             self.at = next;
-            let team = self.dice.random_range(0..self.teams.len());
-            self.wish_something(team);
+            if let Some(team) = one_of(&turns, &mut self.dice) {
+                self.wish_something(team);
+            }
         }
         self.follow(u64::MAX);
-        self.at = self.at.max(length);
+        self.at = self.at.max(self.length);
         self.end();
         self.steps
     }
 
-    fn wish(&mut self, wish: Wish) {
+    pub(super) fn wish(&mut self, wish: Wish) {
         self.standing.apply(&wish);
         self.steps.push(Step { at: self.at, deed: Deed::Wish(wish) });
     }
 
-    /// Deletes the shares that were left behind until then.
+    /// A fault that comes with a wish, so many milliseconds from now.
+    pub(super) fn befall(&mut self, millis: u64, fault: Fault) {
+        self.steps.push(Step { at: self.at + millis, deed: Deed::Fault(fault) });
+    }
+
+    /// Whether there is so much time left.
+    pub(super) fn has_time(&self, millis: u64) -> bool {
+        self.at + millis <= self.length
+    }
+
+    pub(super) fn later(&mut self, millis: u64, later: Later) {
+        self.later.push((self.at + millis, later));
+    }
+
+    /// Does what is due until then.
     fn follow(&mut self, until: u64) {
-        self.behind.sort();
-        let later = self.behind.partition_point(|(at, _)| *at <= until);
-        let later = self.behind.split_off(later);
-        for (at, object) in std::mem::replace(&mut self.behind, later) {
+        self.later.sort_by_key(|(at, _)| *at);
+        let due = self.later.partition_point(|(at, _)| *at <= until);
+        let later = self.later.split_off(due);
+        for (at, due) in std::mem::replace(&mut self.later, later) {
             self.at = self.at.max(at);
-            self.wish(Wish::Delete { object });
+            match due {
+                // What it is about may have gone meanwhile.
+                Later::Deed(Deed::Wish(Wish::Edit { object, .. } | Wish::Delete { object }))
+                    if !self.standing.objects.contains_key(&object) => {}
+                Later::Deed(Deed::Wish(Wish::Rotate { namespace, .. })) if self.standing.ended.contains(&namespace) => {
+                }
+                Later::Deed(Deed::Wish(wish)) => self.wish(wish),
+                Later::Deed(deed) => self.steps.push(Step { at: self.at, deed }),
+                Later::EndImage(image) => {
+                    if self.standing.objects.contains_key(&image) {
+                        self.end_image(image);
+                    }
+                }
+            }
         }
     }
 
@@ -124,7 +180,7 @@ impl Author {
         self.create_share(team);
     }
 
-    fn team<T>(&self, team: usize, tell: impl Fn(&Team) -> T) -> Option<T> {
+    pub(super) fn team<T>(&self, team: usize, tell: impl Fn(&Team) -> T) -> Option<T> {
         self.teams.get(team).map(tell)
     }
 
@@ -146,40 +202,47 @@ impl Author {
     }
 
     fn wish_something(&mut self, team: usize) {
-        let is_huawei = self.team(team, |team| team.seat.cloud) == Some(Cloud::Huawei);
-        match self.dice.random_range(0..100_u32) {
-            0..22 => self.create_share(team),
-            22..44 => self.edit_share(team),
-            44..56 => self.delete_share(team),
-            56..61 => self.suspend_share(team),
-            61..64 => self.expire_share(team),
-            64..68 => self.create_image(team),
-            68..71 => self.delete_image(team),
-            71..73 => self.edit_image(team),
-            73..75 => self.suspend_account(team),
-            75..78 => self.rotate(team),
-            78..79 => self.move_out(team),
-            79..86 => self.change_by_hand(team),
-            86..90 => self.create_copy(team),
-            90..92 => self.delete_copy(team),
-            _ if is_huawei => self.answer(team),
-            _ => self.edit_share(team),
+        match self.lean.ask(&mut self.dice) {
+            Ask::CreateShare => self.create_share(team),
+            Ask::EditShare => self.edit_share(team),
+            Ask::DeleteShare => self.delete_share(team),
+            Ask::SuspendShare => self.suspend_share(team),
+            Ask::ExpireShare => self.expire_share(team),
+            Ask::CreateImage => self.create_image(team),
+            Ask::DeleteImage => self.delete_image(team),
+            Ask::EditImage => self.edit_image(team),
+            Ask::SuspendAccount => self.suspend_account(team),
+            Ask::Rotate => self.rotate(team),
+            Ask::MoveOut => self.move_out(team),
+            Ask::ByHand => self.change_by_hand(team),
+            Ask::CreateCopy => self.create_copy(team),
+            Ask::DeleteCopy => self.delete_copy(team),
+            Ask::Answer => self.answer(team),
+            Ask::Stranger => self.leave_a_stranger(team),
+            Ask::Waver => self.waver(team),
+            Ask::Fleeting => self.come_and_go(team),
+            Ask::Unheard => self.come_and_go_unheard(team),
+            Ask::EmptyList => self.end_under_an_empty_list(team),
+            Ask::NoImage => self.end_under_no_image(team),
+            Ask::MissingRows => self.end_under_missing_rows(team),
+            Ask::RefusedRemoval => self.end_under_a_refused_removal(team),
+            Ask::LostJob => self.lose_a_job(team),
         }
     }
 
     /// What stands of a kind in a team's namespace.
-    fn own(&self, team: usize, kind: Kind) -> Vec<(Object, Value)> {
+    pub(super) fn own(&self, team: usize, kind: Kind) -> Vec<(Object, Value)> {
         let namespace = self.team(team, Team::namespace).unwrap_or_default();
         let own = self.standing.of(kind).filter(|(object, _)| object.namespace == namespace);
         own.map(|(object, spec)| (object.clone(), spec.clone())).collect()
     }
 
-    fn some(&mut self, from: &[(Object, Value)]) -> Option<(Object, Value)> {
+    pub(super) fn some(&mut self, from: &[(Object, Value)]) -> Option<(Object, Value)> {
         from.choose(&mut self.dice).cloned()
     }
 
     /// Shares that name an image, from wherever.
-    fn shares_of(&self, image: &Object) -> Vec<(Object, Value)> {
+    pub(super) fn shares_of(&self, image: &Object) -> Vec<(Object, Value)> {
         let names = |share: &Object, spec: &Value| {
             let namespace = text(spec, "/imageRef/namespace");
             let namespace = if namespace.is_empty() { &share.namespace } else { namespace };
@@ -189,11 +252,11 @@ impl Author {
         shares.map(|(share, spec)| (share.clone(), spec.clone())).collect()
     }
 
-    fn shares(&self, team: usize) -> Vec<(Object, Value)> {
+    pub(super) fn shares(&self, team: usize) -> Vec<(Object, Value)> {
         self.own(team, Kind::CloudImage).iter().flat_map(|(image, _)| self.shares_of(image)).collect()
     }
 
-    fn recipients(&mut self, seat: Seat) -> Value {
+    pub(super) fn recipients(&mut self, seat: Seat) -> Value {
         let mut numbers: Vec<u32> = (0..RECIPIENTS).collect();
         numbers.shuffle(&mut self.dice);
         numbers.truncate(self.dice.random_range(1..=6));
@@ -203,26 +266,38 @@ impl Author {
 
     fn create_share(&mut self, team: usize) {
         let images = self.own(team, Kind::CloudImage);
-        let Some(seat) = self.team(team, |team| team.seat) else { return };
-        let Some((image, image_spec)) = self.some(&images) else { return self.create_image(team) };
-        let open = text(&image_spec, "/shareableFrom/namespaces/from") == "All";
-        let namespace = if open && self.dice.random_bool(0.5) { GUESTS } else { &image.namespace };
-        let name = format!("{}-share-{}", seat.name(), self.dice.random_range(0..SHARE_NAMES));
-        let object = Object::new(Kind::ImageShare, namespace, &name);
-        if self.standing.objects.contains_key(&object) {
-            return self.edit_share(team);
+        match self.some(&images) {
+            Some(image) => {
+                if self.share(team, &image).is_none() {
+                    self.edit_share(team);
+                }
+            }
+            None => self.create_image(team),
         }
+    }
+
+    /// A share of an image, by a name that is free; `None` where none is.
+    pub(super) fn share(&mut self, team: usize, (image, image_spec): &(Object, Value)) -> Option<Object> {
+        let seat = self.team(team, |team| team.seat)?;
+        let open = text(image_spec, "/shareableFrom/namespaces/from") == "All";
+        let namespace = if open && self.dice.random_bool(0.5) { GUESTS } else { &image.namespace };
+        let names = (0..SHARE_NAMES).map(|n| format!("{}-share-{n}", seat.name()));
+        let names = names.map(|name| Object::new(Kind::ImageShare, namespace, &name));
+        let free: Vec<Object> = names.filter(|name| !self.standing.objects.contains_key(name)).collect();
+        let object = free.choose(&mut self.dice)?.clone();
         let recipients = self.recipients(seat);
         let mut spec =
             json!({"imageRef": {"name": image.name, "namespace": image.namespace}, "recipients": recipients});
-        let goes = text(&image_spec, "/deletionPolicy") == "Delete";
-        if !goes && self.dice.random_bool(0.1) {
+        let goes = text(image_spec, "/deletionPolicy") == "Delete";
+        let stays = if self.lean.corner == Corner::Ends { 0.7 } else { 0.1 };
+        if !goes && self.dice.random_bool(stays) {
             insert(&mut spec, "deletionPolicy", json!("Retain"));
         }
-        self.wish(Wish::Create { object, spec });
+        self.wish(Wish::Create { object: object.clone(), spec });
+        Some(object)
     }
 
-    fn edit_share(&mut self, team: usize) {
+    pub(super) fn edit_share(&mut self, team: usize) {
         let shares = self.shares(team);
         let Some((object, _)) = self.some(&shares) else { return };
         let Some(seat) = self.team(team, |team| team.seat) else { return };
@@ -230,7 +305,7 @@ impl Author {
         self.wish(Wish::Edit { object, change: json!({"recipients": recipients}) });
     }
 
-    fn delete_share(&mut self, team: usize) {
+    pub(super) fn delete_share(&mut self, team: usize) {
         let shares = self.shares(team);
         if let Some((object, _)) = self.some(&shares) {
             self.wish(Wish::Delete { object });
@@ -253,9 +328,10 @@ impl Author {
         }
     }
 
-    fn create_image(&mut self, team: usize) {
+    pub(super) fn create_image(&mut self, team: usize) {
         let standing = self.own(team, Kind::CloudImage).len();
         let chance = self.dice.random::<f64>();
+        let goes = if self.lean.corner == Corner::Ends { 0.65 } else { 0.3 };
         let Some(team) = self.teams.get_mut(team) else { return };
         if standing >= IMAGES_AT_ONCE || team.next_image >= IMAGES {
             return;
@@ -266,29 +342,37 @@ impl Author {
         let mut spec = json!({
             "accountRef": {"name": seat.name()}, "region": seat.cloud.region(), "imageID": seat.image(number),
         });
-        if chance < 0.3 {
+        if chance < goes {
             insert(&mut spec, "deletionPolicy", json!("Delete"));
         } else if chance < 0.6 {
             insert(&mut spec, "shareableFrom", json!({"namespaces": {"from": "All"}}));
         }
-        if (0.5..0.7).contains(&chance) {
+        let revokes = if self.lean.corner == Corner::Places { 0.3..0.8 } else { 0.5..0.7 };
+        if revokes.contains(&chance) {
             insert(&mut spec, "unmanagedRecipients", json!("Revoke"));
         }
         self.wish(Wish::Create { object, spec });
     }
 
-    /// With all shares and copies that name it, in either order; or one share expires, and goes a while after the others:
-    /// as long as it is there, so is the image.
     fn delete_image(&mut self, team: usize) {
         let images = self.own(team, Kind::CloudImage);
         if images.len() < 2 {
             return;
         }
-        let Some((image, _)) = self.some(&images) else { return };
-        let copies = self.own(team, Kind::ImageReplica);
-        let copies = copies.into_iter().filter(|(_, spec)| text(spec, "/source/imageRef/name") == image.name);
+        if let Some((image, _)) = self.some(&images) {
+            self.end_image(image);
+        }
+    }
+
+    /// With all shares and copies that name it, in either order; or one share expires, and goes a while after the others:
+    /// as long as it is there, so is the image.
+    fn end_image(&mut self, image: Object) {
+        let copies = self.standing.of(Kind::ImageReplica).filter(|(copy, spec)| {
+            copy.namespace == image.namespace && text(spec, "/source/imageRef/name") == image.name
+        });
+        let copies: Vec<Object> = copies.map(|(copy, _)| copy.clone()).collect();
         let mut going: Vec<Object> =
-            self.shares_of(&image).into_iter().chain(copies).map(|(object, _)| object).collect();
+            self.shares_of(&image).into_iter().map(|(object, _)| object).chain(copies).collect();
         let first = self.dice.random_bool(0.5);
         let last =
             going.iter().position(|object| object.kind == Kind::ImageShare).filter(|_| self.dice.random_bool(0.5));
@@ -296,7 +380,8 @@ impl Author {
             if !self.standing.expired.contains(&object) {
                 self.wish(Wish::Expire { object: object.clone(), millis: 500 });
             }
-            self.behind.push((self.at + self.dice.random_range(3_000..5_000), object));
+            let millis = self.dice.random_range(5_000..8_000);
+            self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object })));
         }
         going.insert(if first { 0 } else { going.len() }, image);
         for object in going {
@@ -322,7 +407,7 @@ impl Author {
     }
 
     fn rotate(&mut self, team: usize) {
-        let withdrawn_first = self.dice.random_bool(0.3);
+        let overlap = if self.dice.random_bool(0.3) { None } else { Some(self.lean.overlap()) };
         let Some(team) = self.teams.get_mut(team) else { return };
         // The Secret of a namespace that goes is not changed any more: its key stays good.
         if team.generation > 0 {
@@ -330,7 +415,14 @@ impl Author {
         }
         team.key = 1 - team.key;
         let (namespace, seat, to) = (team.namespace(), team.seat, team.key);
-        self.wish(Wish::Rotate { namespace, seat, to, withdrawn_first });
+        let rotation = Wish::Rotate { namespace, seat, to, overlap };
+        if self.lean.corner == Corner::OldNews && self.has_time(3_000) {
+            // Between two reads of one key there is time for the other one.
+            let trouble = Trouble::Late(self.dice.random_range(400..900));
+            self.befall(0, Fault::Kubernetes { trouble, about: "/secrets/", writes: false, times: 30, millis: 3_000 });
+            return self.later(1_800, Later::Deed(Deed::Wish(rotation)));
+        }
+        self.wish(rotation);
     }
 
     /// The namespace goes with all that is in it, and another one comes.
@@ -351,79 +443,9 @@ impl Author {
         }
         self.settle_in(team);
     }
-
-    /// Images that are to be deleted get nobody by hand: who they are to go from is not asked.
-    fn change_by_hand(&mut self, team: usize) {
-        let images = self.own(team, Kind::CloudImage);
-        let images: Vec<_> = images.into_iter().filter(|(_, spec)| text(spec, "/deletionPolicy") != "Delete").collect();
-        let Some((_, spec)) = self.some(&images) else { return };
-        let Some(seat) = self.team(team, |team| team.seat) else { return };
-        let known = seat.recipient(self.dice.random_range(0..RECIPIENTS)).id();
-        let stranger = seat.stranger(self.dice.random_range(0..STRANGERS)).id();
-        let (add, remove) = match self.dice.random_range(0..6_u32) {
-            0 | 1 => (vec![stranger], Vec::new()),
-            2 => (vec![known], Vec::new()),
-            3 => (Vec::new(), vec![stranger]),
-            _ => (Vec::new(), vec![known]),
-        };
-        let huawei = seat.cloud == Cloud::Huawei;
-        let change = ByHand { huawei, image: text(&spec, "/imageID").to_owned(), add, remove };
-        self.steps.push(Step { at: self.at, deed: Deed::ByHand(change) });
-    }
-
-    fn create_copy(&mut self, team: usize) {
-        let images = self.own(team, Kind::CloudImage);
-        let Some((image, _)) = self.some(&images) else { return };
-        let lasting = self.dice.random_bool(0.5);
-        let Some(team) = self.teams.get_mut(team) else { return };
-        if team.next_copy >= COPIES {
-            return;
-        }
-        let name = format!("copy-{}-{}", team.seat.name(), team.next_copy);
-        team.next_copy += 1;
-        let object = Object::new(Kind::ImageReplica, &team.namespace(), &name);
-        let mut destination = json!({"region": team.seat.cloud.elsewhere(), "name": name});
-        if team.seat.cloud == Cloud::Huawei {
-            insert(&mut destination, "agencyName", json!("copies"));
-        }
-        let spec = json!({"source": {"imageRef": {"name": image.name}}, "destination": destination,
-            "deletionPolicy": if lasting { "Retain" } else { "Delete" }});
-        self.wish(Wish::Create { object, spec });
-    }
-
-    fn delete_copy(&mut self, team: usize) {
-        let copies = self.own(team, Kind::ImageReplica);
-        if let Some((object, _)) = self.some(&copies) {
-            self.wish(Wish::Delete { object });
-        }
-    }
-
-    /// A receiver answers an offer, answers otherwise, or takes the answer back.
-    fn answer(&mut self, team: usize) {
-        let images = self.own(team, Kind::CloudImage);
-        let (Some((image, spec)), Some(owner)) = (self.some(&images), self.team(team, |team| team.seat)) else {
-            return;
-        };
-        let receiver = owner.recipient(self.dice.random_range(0..RECEIVERS));
-        let object = Object::new(Kind::SharedImageAcceptance, ANSWERS, &format!("{}-{}", receiver.name(), image.name));
-        let decision = |accept: bool| if accept { "Accept" } else { "Reject" };
-        match self.standing.objects.get(&object).cloned() {
-            Some(_) if self.dice.random_bool(0.3) => self.wish(Wish::Delete { object }),
-            Some(old) => {
-                let change = json!({"decision": decision(text(&old, "/decision") != "Accept")});
-                self.wish(Wish::Edit { object, change });
-            }
-            None => {
-                let decision = decision(self.dice.random_bool(0.7));
-                let spec = json!({"accountRef": {"name": receiver.name()}, "region": text(&spec, "/region"),
-                    "imageID": text(&spec, "/imageID"), "owner": owner.id(), "decision": decision});
-                self.wish(Wish::Create { object, spec });
-            }
-        }
-    }
 }
 
-fn insert(object: &mut Value, field: &str, value: Value) {
+pub(super) fn insert(object: &mut Value, field: &str, value: Value) {
     if let Some(fields) = object.as_object_mut() {
         fields.insert(field.to_owned(), value);
     }

@@ -91,13 +91,19 @@ impl Seat {
             Cloud::Alibaba => {
                 let mut spec = json!({"alibaba":
                     {"accountID": self.id(), "site": "International", "credentials": credentials}});
-                if let Some(fields) = spec.as_object_mut().filter(|_| self.owner == LIMITED) {
+                if let Some(fields) = spec.as_object_mut().filter(|_| self.is_limited()) {
                     fields.insert("limits".to_owned(), json!({"recipientsPerImage": LIMIT}));
                 }
                 spec
             }
-            Cloud::Huawei => json!({"huawei": {"domainID": self.domain(), "site": "China", "credentials": credentials,
-                "projects": [{"region": self.cloud.region(), "projectID": self.id()}]}}),
+            Cloud::Huawei => {
+                let mut spec = json!({"huawei": {"domainID": self.domain(), "site": "China", "credentials": credentials,
+                    "projects": [{"region": self.cloud.region(), "projectID": self.id()}]}});
+                if let Some(fields) = spec.as_object_mut().filter(|_| self.party > 0) {
+                    fields.insert("inventory".to_owned(), json!({"regions": [self.cloud.region()]}));
+                }
+                spec
+            }
         }
     }
 
@@ -107,6 +113,11 @@ impl Seat {
             Cloud::Alibaba => format!("m-bp1chaos{:04}{n:04}", self.owner),
             Cloud::Huawei => format!("{:08x}-0000-4000-8000-{n:012x}", self.owner),
         }
+    }
+
+    /// Whether its images may have fewer recipients than wanted.
+    pub(super) fn is_limited(self) -> bool {
+        self.cloud == Cloud::Alibaba && self.owner == LIMITED
     }
 
     fn is_known(self) -> bool {
@@ -138,6 +149,22 @@ impl Cloud {
         match self {
             Self::Alibaba => "cn-hangzhou",
             Self::Huawei => "cn-north-4",
+        }
+    }
+
+    /// The read that lists who has an image.
+    pub(super) fn listing(self) -> &'static str {
+        match self {
+            Self::Alibaba => "DescribeImageSharePermission",
+            Self::Huawei => "ListImageMembers",
+        }
+    }
+
+    /// The write by which an image is copied elsewhere.
+    pub(super) fn copying(self) -> &'static str {
+        match self {
+            Self::Alibaba => "CopyImage",
+            Self::Huawei => "CopyImageCrossRegion",
         }
     }
 
@@ -182,7 +209,7 @@ pub(super) fn world() -> Value {
     let offered = huawei
         .owners()
         .flat_map(|owner| (0..IMAGES).map(move |n| (owner, n)))
-        .map(|(owner, n)| json!({"id": owner.image(n), "project": owner.id(), "name": "golden"}));
+        .map(|(owner, n)| json!({"id": owner.image(n), "project": owner.id(), "name": HOSTILE}));
     // A copy whose answer was lost is listed only at its end, and long before it is asked for again.
     let rules = json!({"jobMillis": 400, "copySeconds": 1.5, "copyShownLate": true});
     json!({

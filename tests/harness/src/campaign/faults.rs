@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::clouds::Cloud;
 use super::fault::{Fault, Trouble};
 use super::plan::ByHand;
 use crate::control_plane::ControlPlane;
@@ -27,7 +28,10 @@ pub(super) struct Victims {
     pub(super) control_plane: ControlPlane,
     /// One at a time restarts the API server.
     pub(super) restarting: Mutex<()>,
+    /// The way to the API server and to Alibaba Cloud.
     pub(super) proxy: FaultProxy,
+    /// The way to Huawei Cloud.
+    pub(super) huawei: FaultProxy,
     pub(super) weather: Mutex<()>,
 }
 
@@ -64,7 +68,7 @@ impl Victims {
     pub(super) async fn befall(&self, fault: &Fault, cloud: &Simulator) -> Result<()> {
         match fault {
             Fault::Kill { down } => self.kill(*down).await,
-            Fault::KillAtWrite { nth, applied } => self.kill_at_write(*nth, *applied).await,
+            Fault::KillAtWrite { nth, applied, at } => self.kill_at_write(*nth, *applied, *at).await,
             Fault::Freeze { millis } => {
                 let mut operator = self.operator.lock().await;
                 if operator.process.ended()?.is_some() {
@@ -84,8 +88,8 @@ impl Victims {
                 self.proxy.disconnect(Upstream::Kubernetes);
                 Ok(())
             }
-            Fault::StaleWatches { millis } => {
-                let watches = Which::read().to(Upstream::Kubernetes).path("watch=");
+            Fault::StaleWatches { about, millis } => {
+                let watches = Which::read().to(Upstream::Kubernetes).path("watch=").path(about);
                 let silent = self.proxy.add(Rule::new(watches, Deed::HoldAnswer(0)));
                 self.proxy.disconnect(Upstream::Kubernetes);
                 sleep(Duration::from_millis(*millis)).await;
@@ -93,9 +97,9 @@ impl Victims {
                 silent.release();
                 Ok(())
             }
-            Fault::Kubernetes { trouble, writes, times, millis } => {
+            Fault::Kubernetes { trouble, about, writes, times, millis } => {
                 let which = if *writes { Which::write() } else { Which::any() };
-                let rule = Rule::new(which.to(Upstream::Kubernetes), deed(*trouble)).times(*times);
+                let rule = Rule::new(which.to(Upstream::Kubernetes).path(about), deed(*trouble)).times(*times);
                 let trigger = self.proxy.add(rule);
                 sleep(Duration::from_millis(*millis)).await;
                 drop(trigger);
@@ -118,9 +122,14 @@ impl Victims {
         operator.restart()
     }
 
-    async fn kill_at_write(&self, nth: u64, applied: bool) -> Result<()> {
+    async fn kill_at_write(&self, nth: u64, applied: bool, at: Option<Cloud>) -> Result<()> {
         let moment = if applied { Moment::AfterApply } else { Moment::BeforeForward };
-        let trigger: Trigger = self.proxy.on_nth_write(nth, moment);
+        let hold = |which: Which| Rule::new(which, Deed::Hold(moment)).nth(nth).times(1);
+        let trigger: Trigger = match at {
+            None => self.proxy.on_nth_write(nth, moment),
+            Some(Cloud::Alibaba) => self.proxy.add(hold(Which::write().to(Upstream::Cloud))),
+            Some(Cloud::Huawei) => self.huawei.add(hold(Which::write().to(Upstream::Cloud))),
+        };
         if trigger.reached(WRITE).await.is_err() {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
@@ -11,7 +11,7 @@ use super::Finding;
 use super::clouds::world;
 use super::outcome::{Outcome, Sight};
 use super::plan::Plan;
-use super::stage::{CALLS_BURST, CALLS_PER_SECOND, Stage};
+use super::stage::{GRACE, Stage};
 use super::texts;
 use crate::auditor::{Auditor, Pace, Violation};
 use crate::history::Version;
@@ -61,7 +61,7 @@ impl Stage {
         let versions = self.history.versions().await?.iter().map(told).collect();
         let called = |call: &Call| format!("{} {:?} {}", call.asked_at, call.answered_at, call.line());
         let calls = self.calls().iter().map(called).collect();
-        let steps = plan.steps.iter().map(|step| format!("{} {:?}", step.at, step.deed)).collect();
+        let steps = plan.lines().collect();
         for (name, kept) in [("journal", journal), ("history", versions), ("calls", calls), ("plan", steps)] {
             let path = self.run.join(format!("{name}.txt"));
             std::fs::write(&path, lines(kept)).with_context(|| format!("writing {}", path.display()))?;
@@ -106,10 +106,13 @@ impl Stage {
     async fn audit(&self) -> Result<Vec<Finding>> {
         let journal = self.people.cloud.journal(0).await?;
         let (versions, calls) = (self.history.versions().await?, self.calls());
+        let lived = versions.iter().any(|version| version.object.get("status").is_some());
+        ensure!(lived, "the operator never wrote a status: does it start at all?");
         let lag = lag(&versions, &calls);
-        let (per_second, burst) = (CALLS_PER_SECOND, CALLS_BURST);
+        let (per_second, burst) = self.pace;
         let pace = Pace { per_second, burst, ended: self.victims.kills() };
-        let auditor = Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace);
+        let auditor =
+            Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace).graced(GRACE);
         let found = auditor.audit();
         let finding = |violation: &Violation| {
             let text = violation.to_string();

@@ -2,18 +2,21 @@
 //! the questions whether the cloud became what was wished, whether it came to rest, and whether every invariant held on
 //! the way.
 //!
-//! [`plan`] is data and a pure function of the seed. [`outcome`] says from the wishes alone what must be so in the end. [`stage`]
+//! [`plan`] is data and a pure function of the seed, which first draws what it leans on ([`lean`]). [`outcome`] says from the wishes alone what must be so in the end. [`stage`]
 //! starts the servers, [`wishing`] and [`faults`] carry the plan out, [`judge`] asks the witnesses.
 
 mod author;
 mod clouds;
+mod errands;
 mod fault;
 mod faults;
 mod judge;
+mod lean;
 mod outcome;
 mod plan;
 mod stage;
 mod texts;
+mod traps;
 mod wish;
 mod wishing;
 
@@ -24,6 +27,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::run;
+use lean::Lean;
 use stage::Stage;
 
 pub use plan::Plan;
@@ -70,7 +74,7 @@ impl Campaign {
     pub async fn run(&self) -> Result<Verdict> {
         let run = run::folder("chaos")?;
         let plan = Plan::of(self.seed, self.length);
-        let stage = Stage::start(&run, self.operator.as_deref()).await?;
+        let stage = Stage::start(&run, self.operator.as_deref(), Lean::of(self.seed).budget()).await?;
         stage.play(&plan).await?;
         let findings = stage.judge(&plan).await?;
         let summary = format!("{}; {}", plan.title(), stage.told().await?);

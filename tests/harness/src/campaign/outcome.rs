@@ -115,11 +115,16 @@ impl Outcome {
         }
     }
 
-    /// Whether who is to answer certainly has the image.
+    /// Whether who is to answer certainly has the image, and trusts its owner.
     fn is_offered(&self, object: &Object, spec: &Value) -> bool {
         let image = self.images.get(text(spec, "/imageID"));
         let receiver = self.receiver(object, spec);
-        image.is_some_and(|image| image.have_room() && image.must.contains(receiver))
+        let trusted = self.standing.of(Kind::CloudImage).any(|(image, image_spec)| {
+            let account = self.standing.account_of(image, image_spec);
+            let owner = account.map(|account| text(account, "/huawei/projects/0/projectID"));
+            text(image_spec, "/imageID") == text(spec, "/imageID") && owner == Some(text(spec, "/owner"))
+        });
+        trusted && image.is_some_and(|image| image.have_room() && image.must.contains(receiver))
     }
 
     /// The project of an acceptance's account.
@@ -167,7 +172,7 @@ impl Standing {
     }
 
     /// The image that a share names, if it stands.
-    fn image_of(&self, share: &Object, spec: &Value) -> Option<(&Object, &Value)> {
+    pub(super) fn image_of(&self, share: &Object, spec: &Value) -> Option<(&Object, &Value)> {
         let image = Object::new(Kind::CloudImage, &namespace_of_image(share, spec), text(spec, "/imageRef/name"));
         self.objects.get_key_value(&image)
     }

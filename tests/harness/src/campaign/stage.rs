@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -28,7 +28,7 @@ use crate::{assets, proxy};
 
 /// Waits are short and looks frequent: a campaign has minutes for what a cluster has days for. The window within which an
 /// absence proves nothing is longer than any read of the simulator may lag.
-const QUICK: [&str; 22] = [
+const QUICK: [&str; 20] = [
     "--absence-window",
     "2s",
     "--lost-job-window",
@@ -42,9 +42,7 @@ const QUICK: [&str; 22] = [
     "--drift-interval",
     "4s",
     "--inventory-interval",
-    "6s",
-    "--unmanaged-grace",
-    "4s",
+    "3s",
     "--refusal-retry",
     "4s",
     "--last-known-good",
@@ -53,9 +51,8 @@ const QUICK: [&str; 22] = [
     "info,imageshare_operator=debug",
 ];
 
-/// Calls of each account in each region.
-pub(super) const CALLS_PER_SECOND: u32 = 20;
-pub(super) const CALLS_BURST: u32 = 20;
+/// How long whom somebody added by hand is left alone.
+pub(super) const GRACE: SignedDuration = SignedDuration::from_secs(4);
 
 /// How often somebody looks after what nobody wished: ended processes, Secrets that nothing needs any more.
 const ROUND: Duration = Duration::from_millis(400);
@@ -65,13 +62,14 @@ pub(super) struct Stage {
     pub(super) people: Arc<People>,
     pub(super) victims: Shared,
     pub(super) history: History,
-    /// The way to Huawei Cloud; the way to Alibaba Cloud is beside that to the API server.
-    pub(super) huawei: FaultProxy,
+    /// Calls a second of each account in each region, and at once.
+    pub(super) pace: (u32, u32),
     pub(super) run: PathBuf,
 }
 
 impl Stage {
-    pub(super) async fn start(run: &Path, operator: Option<&Path>) -> Result<Self> {
+    /// Accounts may be called so often a second in each region, and so often at once.
+    pub(super) async fn start(run: &Path, operator: Option<&Path>, pace: (u32, u32)) -> Result<Self> {
         let control_plane = ControlPlane::start(run).await?;
         control_plane.install(&assets::workspace().join("crds")).await?;
         let control_plane = control_plane.with_controller_manager().await?;
@@ -83,14 +81,15 @@ impl Stage {
         let binary = operator.map_or_else(|| assets::built("imageshare-operator"), |path| Ok(path.to_path_buf()))?;
         let doors = BTreeMap::from([(Cloud::Alibaba, proxy.cloud()), (Cloud::Huawei, huawei.cloud())]);
         let launch = Operator::launch_binary(binary, proxy.kubeconfig()).arguments(QUICK);
-        let budget = [("--calls-per-second", CALLS_PER_SECOND), ("--calls-burst", CALLS_BURST)];
+        let launch = launch.arguments(["--unmanaged-grace".to_owned(), format!("{}s", GRACE.as_secs())]);
+        let budget = [("--calls-per-second", pace.0), ("--calls-burst", pace.1)];
         let launch = budget.iter().fold(launch, |launch, (flag, calls)| launch.arguments([format!("{flag}={calls}")]));
         let launch = doors.values().fold(launch, |launch, door| launch.arguments(["--allowed-endpoint", door]));
         let operator = Mutex::new(Operator::start(launch, run)?);
         let people = Arc::new(People::new(Api(control_plane.client().await?), cloud, doors));
         let (outages, restarting, weather) = (std::sync::Mutex::default(), Mutex::default(), Mutex::default());
-        let victims = Arc::new(Victims { operator, outages, control_plane, restarting, proxy, weather });
-        Ok(Self { people, victims, history, huawei, run: run.to_path_buf() })
+        let victims = Arc::new(Victims { operator, outages, control_plane, restarting, proxy, huawei, weather });
+        Ok(Self { people, victims, history, pace, run: run.to_path_buf() })
     }
 
     /// Carries a plan out to its end: all wishes were taken, all faults are over, and the operator runs.
@@ -139,7 +138,7 @@ impl Stage {
 
     /// Every request of the operator's.
     pub(super) fn calls(&self) -> Vec<proxy::Call> {
-        let huawei = self.huawei.calls().into_iter().filter(|call| call.upstream == Upstream::Cloud);
+        let huawei = self.victims.huawei.calls().into_iter().filter(|call| call.upstream == Upstream::Cloud);
         self.victims.proxy.calls().into_iter().chain(huawei).collect()
     }
 

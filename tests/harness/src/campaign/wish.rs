@@ -64,8 +64,9 @@ pub(super) enum Wish {
     Expire { object: Object, millis: u64 },
     /// The end of an object.
     Delete { object: Object },
-    /// Another key of an account, in the Secret of this namespace; the old one is withdrawn, before or after.
-    Rotate { namespace: String, seat: Seat, to: usize, withdrawn_first: bool },
+    /// Another key of an account, in the Secret of this namespace; the old one is withdrawn so many milliseconds later, or
+    /// before.
+    Rotate { namespace: String, seat: Seat, to: usize, overlap: Option<u64> },
 }
 
 /// Everything that stands, and what once stood.

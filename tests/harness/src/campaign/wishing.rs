@@ -128,9 +128,7 @@ impl People {
                 self.edit(object, &json!({"spec": {"expirationTime": end}})).await
             }
             Wish::Delete { object } => self.delete(&path(object)).await,
-            Wish::Rotate { namespace, seat, to, withdrawn_first } => {
-                self.rotate(namespace, *seat, *to, *withdrawn_first).await
-            }
+            Wish::Rotate { namespace, seat, to, overlap } => self.rotate(namespace, *seat, *to, *overlap).await,
         }
     }
 
@@ -193,17 +191,18 @@ impl People {
         }
     }
 
-    async fn rotate(&self, namespace: &str, seat: Seat, to: usize, withdrawn_first: bool) -> Result<()> {
+    async fn rotate(&self, namespace: &str, seat: Seat, to: usize, overlap: Option<u64>) -> Result<()> {
         self.switch(seat, to, true).await?;
         let others = || (0..KEYS).filter(move |n| *n != to);
-        if withdrawn_first {
+        if overlap.is_none() {
             for old in others() {
                 self.switch(seat, old, false).await?;
             }
         }
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(seat, to);
         self.write_secret(namespace, seat).await?;
-        if !withdrawn_first {
+        if let Some(millis) = overlap {
+            sleep(Duration::from_millis(millis)).await;
             for old in others() {
                 self.switch(seat, old, false).await?;
             }

@@ -212,3 +212,14 @@ fn a_share_that_nobody_held_takes_nothing_along() {
     let story = shared().share("late", &[ANNE]);
     assert_eq!(story.share_with(Change::Deleted, "late", &[ANNE], |_| {}).found(), []);
 }
+
+#[test]
+fn a_request_signed_with_another_keys_secret_is_found_and_one_with_a_withdrawn_key_is_nobodys_fault() {
+    let refused = |code: &str| {
+        let mut request = request(1);
+        (request["code"], request["principal"]) = (json!(code), json!("anonymous"));
+        found(&[request], Vec::new(), &[], pace(&[]))
+    };
+    assert_eq!(refused("SignatureDoesNotMatch"), [Invariant::KeyOfOneRead]);
+    assert_eq!(refused("InvalidAccessKeyId.Inactive"), []);
+}

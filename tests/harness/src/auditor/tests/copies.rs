@@ -193,6 +193,36 @@ fn an_image_that_goes_without_its_cloud_image_is_found() {
     assert_eq!(asked().ends("DeleteImage", "m-1").found(), wrongful);
 }
 
+/// The operator asks Kubernetes to let the copy's `CloudImage` go, with an `ImageReplica` that is changed so.
+fn asked_to_go(edit: impl FnOnce(&mut Value)) -> Vec<Invariant> {
+    let recorded = |replica: &mut Value| {
+        replica["status"]["cloudImageUID"] = json!("standing");
+        edit(replica);
+    };
+    let mut story = made().standing(Change::Added, "Retain", false).replica_with(Change::Modified, "Made", 1, recorded);
+    story = story.wait(1).wrote_again(0);
+    let call = story.calls.last_mut().unwrap();
+    call.method = "DELETE".into();
+    call.path = "/apis/imageshare.dev/v1alpha1/namespaces/n/cloudimages/far?".into();
+    story.found()
+}
+
+#[test]
+fn a_cloud_image_that_is_asked_to_go_without_its_replica_is_found() {
+    let leaving = |policy: &'static str| {
+        move |replica: &mut Value| {
+            replica["metadata"]["deletionTimestamp"] = json!("x");
+            replica["spec"]["deletionPolicy"] = json!(policy);
+        }
+    };
+    assert_eq!(asked_to_go(leaving("Delete")), []);
+    assert_eq!(asked_to_go(leaving("Retain")), [Invariant::NoWrongfulDeletion]);
+    assert_eq!(
+        asked_to_go(|replica| replica["spec"]["deletionPolicy"] = json!("Delete")),
+        [Invariant::NoWrongfulDeletion]
+    );
+}
+
 #[test]
 fn a_replica_that_leaves_its_copy_behind_is_found() {
     let behind = [Invariant::NoCopyLeftBehind];

@@ -178,6 +178,17 @@ fn an_answer_that_nobody_decided_is_found() {
 }
 
 #[test]
+fn an_answer_to_another_than_the_trusted_owner_is_found() {
+    let answered = |owner: &str| {
+        let trusting = |acceptance: &mut Value| acceptance["spec"]["owner"] = json!(owner);
+        let story = wished().account(DOMAIN).acceptance("Accept", Some("Accept"), trusting);
+        story.answers(ANNE, "accepted").found_at_huawei()
+    };
+    assert_eq!(answered(OWNER), []);
+    assert_eq!(answered(STRANGER), [Invariant::NoAnswerWithoutDecision]);
+}
+
+#[test]
 fn a_decision_that_changes_after_it_was_written_down_excuses_the_answer() {
     let changed = || accepting().acceptance("Reject", Some("Accept"), |_| {});
     assert_eq!(changed().answers(ANNE, "accepted").found_at_huawei(), []);

@@ -2,16 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use imageshare_harness::assets;
-use imageshare_harness::planted::Bug;
+use imageshare_harness::planted::{Bug, Test};
 
 use crate::tree::Tree;
 
 /// What a campaign says first when it found something.
 const FOUND: &str = "FOUND ";
+
+/// Campaigns that run at the same time.
+const AT_ONCE: usize = 2;
 
 /// How a search ended.
 pub(crate) struct Search {
@@ -63,30 +67,61 @@ impl Campaigns {
     }
 }
 
-/// Plants a bug and looks for somebody who finds it.
-pub(crate) fn search(tree: &Tree, campaigns: &Campaigns, bug: &Bug) -> Search {
-    let end = |verdict, took| Search { name: bug.name.clone(), verdict, took };
-    if let Some(test) = &bug.test {
-        let began = Instant::now();
-        let verdict = match tree.test_fails(bug, test) {
-            Ok(true) => Verdict::ByTest(test.name.clone()),
-            Ok(false) => Verdict::Missed,
-            Err(error) => Verdict::Untried(format!("{error:#}")),
-        };
-        return end(verdict, began.elapsed());
+impl Search {
+    fn new(bug: &Bug, verdict: Verdict, began: Instant) -> Self {
+        Self { name: bug.name.clone(), verdict, took: began.elapsed() }
     }
-    let operator = match tree.operator(Some(bug)) {
-        Ok(operator) => operator,
-        Err(error) => return end(Verdict::Untried(format!("{error:#}")), Duration::ZERO),
+}
+
+/// Looks for a test that fails with a bug.
+pub(crate) fn by_test(tree: &Tree, bug: &Bug, test: &Test) -> Search {
+    let began = Instant::now();
+    let verdict = match tree.test_fails(bug, test) {
+        Ok(true) => Verdict::ByTest(test.name.clone()),
+        Ok(false) => Verdict::Missed,
+        Err(error) => Verdict::Untried(format!("{error:#}")),
     };
+    Search::new(bug, verdict, began)
+}
+
+/// Looks for the campaign that finds a bug in this operator: first the one that is known to.
+fn by_campaign(campaigns: &Campaigns, bug: &Bug, operator: &Path) -> Search {
     let began = Instant::now();
     let mut verdict = Verdict::Missed;
-    for seed in 1..=campaigns.seeds {
-        match campaigns.run(seed, &operator) {
+    for seed in bug.seed.into_iter().chain((1..=campaigns.seeds).filter(|seed| Some(*seed) != bug.seed)) {
+        match campaigns.run(seed, operator) {
             Ok(None) => println!("{}: seed {seed} finds nothing, {:?}", bug.name, began.elapsed()),
-            Ok(Some(told)) => return end(Verdict::BySeed { seed, told }, began.elapsed()),
+            Ok(Some(told)) => return Search::new(bug, Verdict::BySeed { seed, told }, began),
             Err(error) => verdict = Verdict::Untried(format!("{error:#}")),
         }
     }
-    end(verdict, began.elapsed())
+    Search::new(bug, verdict, began)
+}
+
+/// Looks for the campaigns that find these bugs, a few at a time: each waits more than it works. An operator is built while
+/// others are tried.
+pub(crate) fn by_campaigns(
+    tree: &Tree,
+    campaigns: &Campaigns,
+    bugs: &[&Bug],
+    tell: impl Fn(&Search) + Sync,
+) -> Vec<Search> {
+    let (next, searches) = (Mutex::new(bugs.iter()), Mutex::new(Vec::new()));
+    let take = || -> Option<(&Bug, Instant, Result<PathBuf>)> {
+        // There is one tree: whoever plants a bug holds it until its operator is built.
+        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+        next.next().map(|bug| (*bug, Instant::now(), tree.operator(Some(bug))))
+    };
+    let work = || {
+        while let Some((bug, began, operator)) = take() {
+            let search = match operator {
+                Ok(operator) => by_campaign(campaigns, bug, &operator),
+                Err(error) => Search::new(bug, Verdict::Untried(format!("{error:#}")), began),
+            };
+            tell(&search);
+            searches.lock().unwrap_or_else(PoisonError::into_inner).push(search);
+        }
+    };
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    searches.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,7 @@
 //! A fault campaign from the command line: `chaos --seed 7 --minutes 2`. The same seed brings the same wishes and faults.
 
-use std::path::PathBuf;
+use std::io::{Write as _, stdout};
+use std::path::absolute;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const USAGE: &str = "usage: chaos --seed N [--minutes M] [--operator PATH] [--plan]
 
 Starts etcd, kube-apiserver, kube-controller-manager, both simulated clouds and the operator, and lets wishes and faults of
-this seed befall them for M minutes (default 1, at most 45). With --plan it only prints the plan's title.
+this seed befall them for M minutes (default 1, at most 45). With --plan it only prints the plan.
 
 Exit status: 0 nothing found, 1 something found (told in lines that begin with FOUND), 2 the campaign itself could not run.";
 
@@ -36,8 +37,11 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<ExitCode> {
     let (campaign, only_plan) = arguments(std::env::args().skip(1)).context(USAGE)?;
-    println!("{}", Plan::of(campaign.seed, campaign.length).title());
+    let plan = Plan::of(campaign.seed, campaign.length);
+    println!("{}", plan.title());
     if only_plan {
+        let mut out = stdout().lock();
+        plan.lines().try_for_each(|line| writeln!(out, "{line}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -69,7 +73,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<(Campaign, bool)
         match name.as_str() {
             "--seed" => seed = Some(value()?.parse().context("--seed is a number")?),
             "--minutes" => minutes = value()?.parse::<f64>().context("--minutes is a number")?,
-            "--operator" => operator = Some(PathBuf::from(value()?)),
+            "--operator" => operator = Some(absolute(value()?).context("--operator")?),
             "--plan" => only_plan = true,
             other => bail!("what is {other}?"),
         }

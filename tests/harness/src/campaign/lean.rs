@@ -1,0 +1,282 @@
+//! What a seed leans on. Each plan draws from all kinds of wishes and faults, but not evenly: it goes deep in one corner,
+//! and leaves some kinds out, so that what hides behind what is common comes to light at some seed (swarm testing).
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::clouds::{Cloud, Seat};
+
+/// Where a plan goes deep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Corner {
+    /// Reads that lie, while shares end.
+    Lies,
+    /// Images, shares and namespaces that end, in every way and order.
+    Ends,
+    /// Copies whose answers are lost.
+    Copies,
+    /// Receivers and their answers, jobs that are lost.
+    Answers,
+    /// More wishes than places, calls that are rationed, and somebody who changes things by hand.
+    Places,
+    /// Caches and requests that are late, while people change their minds.
+    OldNews,
+}
+
+/// What may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    CreateShare,
+    EditShare,
+    DeleteShare,
+    SuspendShare,
+    ExpireShare,
+    CreateImage,
+    DeleteImage,
+    EditImage,
+    SuspendAccount,
+    Rotate,
+    MoveOut,
+    ByHand,
+    CreateCopy,
+    DeleteCopy,
+    Answer,
+    /// Somebody has an image that is to go from the cloud.
+    Stranger,
+    /// Another edit takes an edit back a moment later.
+    Waver,
+    /// A share goes a moment after it came.
+    Fleeting,
+    /// The same, while changes of images are heard of late.
+    Unheard,
+    /// A share ends, and the next list of who has its image is empty.
+    EmptyList,
+    /// A share ends, and the next look does not find its image.
+    NoImage,
+    /// A share ends, and lists of who has its image lack rows.
+    MissingRows,
+    /// A share ends, its removal is refused, and then a list is empty.
+    RefusedRemoval,
+    /// A share goes while the job that nobody heard of adds its recipients.
+    LostJob,
+}
+
+/// What may go wrong by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blow {
+    Kill,
+    KillAtWrite,
+    Freeze,
+    ApiServerRestart,
+    WatchCut,
+    StaleWatches,
+    Kubernetes,
+    Weather,
+    Cloud,
+}
+
+/// Every wish with its weight where nothing leans.
+const ASKS: [(Ask, u32); 24] = [
+    (Ask::CreateShare, 22),
+    (Ask::EditShare, 22),
+    (Ask::DeleteShare, 12),
+    (Ask::SuspendShare, 5),
+    (Ask::ExpireShare, 3),
+    (Ask::CreateImage, 4),
+    (Ask::DeleteImage, 3),
+    (Ask::EditImage, 2),
+    (Ask::SuspendAccount, 2),
+    (Ask::Rotate, 3),
+    (Ask::MoveOut, 1),
+    (Ask::ByHand, 7),
+    (Ask::CreateCopy, 4),
+    (Ask::DeleteCopy, 2),
+    (Ask::Answer, 6),
+    (Ask::Stranger, 1),
+    (Ask::Waver, 1),
+    (Ask::Fleeting, 1),
+    (Ask::Unheard, 1),
+    (Ask::EmptyList, 1),
+    (Ask::NoImage, 1),
+    (Ask::MissingRows, 1),
+    (Ask::RefusedRemoval, 1),
+    (Ask::LostJob, 1),
+];
+
+/// Every fault with its weight where nothing leans.
+const BLOWS: [(Blow, u32); 9] = [
+    (Blow::Kill, 8),
+    (Blow::KillAtWrite, 18),
+    (Blow::Freeze, 6),
+    (Blow::ApiServerRestart, 2),
+    (Blow::WatchCut, 4),
+    (Blow::StaleWatches, 8),
+    (Blow::Kubernetes, 17),
+    (Blow::Weather, 18),
+    (Blow::Cloud, 20),
+];
+
+/// Without these there is nothing to lose.
+const ALWAYS: [Ask; 4] = [Ask::CreateShare, Ask::EditShare, Ask::DeleteShare, Ask::CreateImage];
+
+/// One kind in so many is left out, where the corner does not lean on it.
+const LEFT_OUT: u32 = 6;
+
+impl Corner {
+    const ALL: [Self; 6] = [Self::Lies, Self::Ends, Self::Copies, Self::Answers, Self::Places, Self::OldNews];
+
+    /// What weighs more, and by how much.
+    fn asks(self) -> &'static [(Ask, u32)] {
+        match self {
+            Self::Lies => &[
+                (Ask::CreateShare, 16),
+                (Ask::DeleteShare, 6),
+                (Ask::EmptyList, 8),
+                (Ask::NoImage, 8),
+                (Ask::MissingRows, 12),
+                (Ask::RefusedRemoval, 12),
+                (Ask::Fleeting, 4),
+                (Ask::CreateImage, 8),
+            ],
+            Self::Ends => &[
+                (Ask::CreateShare, 10),
+                (Ask::DeleteShare, 6),
+                (Ask::ExpireShare, 5),
+                (Ask::SuspendShare, 4),
+                (Ask::CreateImage, 10),
+                (Ask::DeleteImage, 9),
+                (Ask::Stranger, 20),
+                (Ask::MoveOut, 3),
+            ],
+            Self::Copies => &[(Ask::CreateCopy, 24), (Ask::DeleteCopy, 10)],
+            Self::Answers => &[(Ask::CreateShare, 8), (Ask::Answer, 26), (Ask::LostJob, 9), (Ask::EditShare, 6)],
+            Self::Places => &[(Ask::CreateShare, 30), (Ask::ByHand, 22), (Ask::EditShare, 10)],
+            Self::OldNews => {
+                &[(Ask::CreateShare, 8), (Ask::Waver, 24), (Ask::Fleeting, 6), (Ask::Unheard, 12), (Ask::Rotate, 10)]
+            }
+        }
+    }
+
+    fn blows(self) -> &'static [(Blow, u32)] {
+        match self {
+            Self::Lies => &[(Blow::Weather, 30), (Blow::Cloud, 10)],
+            Self::Ends => &[],
+            Self::Copies => &[(Blow::KillAtWrite, 12), (Blow::Cloud, 40)],
+            Self::Answers => &[(Blow::KillAtWrite, 16), (Blow::Weather, 12)],
+            Self::Places => &[(Blow::KillAtWrite, 6)],
+            Self::OldNews => &[(Blow::StaleWatches, 12), (Blow::Kubernetes, 40), (Blow::WatchCut, 4)],
+        }
+    }
+}
+
+/// What a plan leans on.
+#[derive(Debug, Clone)]
+pub(super) struct Lean {
+    pub(super) corner: Corner,
+    asks: Vec<(Ask, u32)>,
+    blows: Vec<(Blow, u32)>,
+}
+
+impl Lean {
+    /// Seeds in a row go through all corners.
+    pub(super) fn of(seed: u64) -> Self {
+        let corners = Corner::ALL.iter().cycle().skip(usize::try_from(seed.wrapping_sub(1) % 6).unwrap_or_default());
+        let corner = corners.copied().next().unwrap_or(Corner::Lies);
+        let mut dice = StdRng::seed_from_u64(seed ^ 0x1EA4);
+        let mut weigh = |base: u32, more: u32, always: bool| {
+            let out = dice.random_ratio(1, LEFT_OUT) && more == 0 && !always;
+            if out { 0 } else { base + more }
+        };
+        let more = |ask: Ask| corner.asks().iter().find(|(leant, _)| *leant == ask).map_or(0, |(_, more)| *more);
+        let asks = ASKS.map(|(ask, base)| (ask, weigh(base, more(ask), ALWAYS.contains(&ask)))).to_vec();
+        let more = |blow: Blow| corner.blows().iter().find(|(leant, _)| *leant == blow).map_or(0, |(_, more)| *more);
+        let blows = BLOWS.map(|(blow, base)| (blow, weigh(base, more(blow), false))).to_vec();
+        Self { corner, asks, blows }
+    }
+
+    pub(super) fn ask(&self, dice: &mut StdRng) -> Ask {
+        one_of(&self.asks, dice).unwrap_or(Ask::EditShare)
+    }
+
+    pub(super) fn blow(&self, dice: &mut StdRng) -> Blow {
+        one_of(&self.blows, dice).unwrap_or(Blow::Weather)
+    }
+
+    /// How often the others' turn is this one's.
+    pub(super) fn weight_of(&self, seat: Seat) -> u32 {
+        match self.corner {
+            Corner::Lies if seat.cloud == Cloud::Alibaba => 3,
+            Corner::Ends | Corner::Answers | Corner::Copies if seat.cloud == Cloud::Huawei => 3,
+            Corner::Places if seat.is_limited() => 4,
+            _ => 1,
+        }
+    }
+
+    /// For how many milliseconds an old key is good beside the new one.
+    pub(super) fn overlap(&self) -> u64 {
+        if self.corner == Corner::OldNews { 2_000 } else { 0 }
+    }
+
+    /// The longest pause between two wishes, in milliseconds.
+    pub(super) fn longest_pause(&self) -> u64 {
+        if self.corner == Corner::Places { 250 } else { 500 }
+    }
+
+    /// How many calls a second an account may be asked in a region, and how many at once.
+    pub(super) fn budget(&self) -> (u32, u32) {
+        match self.corner {
+            Corner::Places => (6, 6),
+            _ => (20, 20),
+        }
+    }
+}
+
+/// One of these, by weight.
+pub(super) fn one_of<T: Copy>(weighed: &[(T, u32)], dice: &mut StdRng) -> Option<T> {
+    let all = weighed.iter().map(|(_, weight)| weight).sum::<u32>();
+    if all == 0 {
+        return None;
+    }
+    let mut roll = dice.random_range(0..all);
+    weighed.iter().find_map(|(one, weight)| {
+        let here = roll < *weight;
+        roll = roll.saturating_sub(*weight);
+        here.then_some(*one)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weight(lean: &Lean, ask: Ask) -> u32 {
+        lean.asks.iter().find(|(one, _)| *one == ask).map_or(0, |(_, weight)| *weight)
+    }
+
+    #[test]
+    fn six_seeds_in_a_row_go_through_all_corners_and_each_again_to_its_own() {
+        for corner in Corner::ALL {
+            assert_eq!((7..13).filter(|seed| Lean::of(*seed).corner == corner).count(), 1, "{corner:?}");
+        }
+        assert_eq!(Lean::of(1).corner, Corner::Lies);
+        assert_eq!(format!("{:?}", Lean::of(5)), format!("{:?}", Lean::of(5)));
+    }
+
+    #[test]
+    fn seeds_of_one_corner_differ_in_what_they_leave_out_and_never_leave_out_what_they_lean_on() {
+        let leans: Vec<Lean> = (0..20).map(|n| Lean::of(2 + 6 * n)).collect();
+        assert!(leans.iter().all(|lean| weight(lean, Ask::Stranger) == 21 && weight(lean, Ask::CreateShare) == 32));
+        let rotates = leans.iter().filter(|lean| weight(lean, Ask::Rotate) > 0).count();
+        assert!((1..20).contains(&rotates), "{rotates}");
+    }
+
+    #[test]
+    fn what_weighs_nothing_is_never_drawn_and_the_rest_by_its_weight() {
+        let mut dice = StdRng::seed_from_u64(1);
+        let drawn: Vec<char> = (0..400).filter_map(|_| one_of(&[('a', 1), ('b', 0), ('c', 3)], &mut dice)).collect();
+        let count = |letter| drawn.iter().filter(|one| **one == letter).count();
+        assert_eq!((count('b'), drawn.len()), (0, 400));
+        assert!((200..400).contains(&count('c')), "{}", count('c'));
+        assert_eq!(one_of::<char>(&[], &mut dice), None);
+    }
+}
