@@ -88,12 +88,12 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (bells, told) = bells();
     let mut watches = Watches { ctx: &ctx, bells: &bells, filled: Vec::new() };
-    let accounts = watches.of(writers.accounts, Some(&bells.accounts), concerns::ACCOUNT);
-    let images = watches.of(writers.images, Some(&bells.images), concerns::IMAGE);
-    let shares = watches.of(writers.shares, Some(&bells.shares), concerns::SHARE);
-    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), concerns::ACCEPTANCE);
-    let replicas = watches.of(writers.replicas, Some(&bells.replicas), concerns::REPLICA);
-    let shared_images = watches.of(writers.shared_images, None, concerns::SHARED_IMAGE);
+    let accounts = watches.of(writers.accounts, Some(&bells.accounts), &concerns::ACCOUNT);
+    let images = watches.of(writers.images, Some(&bells.images), &concerns::IMAGE);
+    let shares = watches.of(writers.shares, Some(&bells.shares), &concerns::SHARE);
+    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), &concerns::ACCEPTANCE);
+    let replicas = watches.of(writers.replicas, Some(&bells.replicas), &concerns::REPLICA);
+    let shared_images = watches.of(writers.shared_images, None, &concerns::SHARED_IMAGE);
     let namespaces = watches.of_namespaces(writers.namespaces);
     let ready = watches.all_filled();
     let early = told_before(ready.clone(), &stop);
@@ -144,7 +144,7 @@ impl Watches<'_> {
         &mut self,
         writer: Writer<K>,
         tell: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: Concern<K>,
+        concern: &'static Concern<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
@@ -162,7 +162,7 @@ impl Watches<'_> {
         if !self.ctx.scope.sees_namespaces() {
             return futures::stream::pending().boxed();
         }
-        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, concerns::NAMESPACE)
+        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, &concerns::NAMESPACE)
     }
 
     /// Fills a cache and does what `concern` says of each object that came, changed or went, always after the cache knows. A
@@ -174,7 +174,7 @@ impl Watches<'_> {
         changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
         writer: Writer<K>,
         tell: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: Concern<K>,
+        concern: &'static Concern<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
