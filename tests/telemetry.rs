@@ -220,7 +220,12 @@ const ADDED: [&str; 4] = ["namespace", "job", "pod", "instance"];
 async fn every_query_of_the_dashboard_and_of_the_alerts_asks_for_what_is_exported() -> Result<()> {
     let Served { stage, at } = served().await?;
     Player::with_image_on(stage).await?;
-    let exported = exported(at).await?;
+    // The operator's own cache hears of the image a little later than we do.
+    let exported = eventually(PATIENCE, "the image among the metrics", async || {
+        let all = exported(at).await?;
+        Ok(all.get("imageshare_image_recipients").is_some_and(|labels| labels.contains("name")).then_some(all))
+    })
+    .await?;
     let files = assets::workspace().join("charts/imageshare-operator/files");
     let mut queries = Vec::new();
     expressions(&serde_json::from_str(&std::fs::read_to_string(files.join("dashboard.json"))?)?, &mut queries);

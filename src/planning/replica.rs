@@ -313,6 +313,8 @@ pub enum Step {
     Now(Stage),
     /// It failed: clear what there is of it, and say why.
     GiveUp(Trouble),
+    /// The same, because the cloud does not show the copy any more.
+    Missing(Trouble),
     /// End and remove this image.
     Remove(ImageId),
     /// Nothing of it is left.
@@ -322,7 +324,7 @@ pub enum Step {
 impl Step {
     /// Whether it would be wrong if there were something of the copy after all.
     pub fn rests_on_absence(&self) -> bool {
-        matches!(self, Self::Anew | Self::Cleared)
+        matches!(self, Self::Anew | Self::Cleared | Self::Missing(_))
     }
 }
 
@@ -364,7 +366,7 @@ pub fn after_following(attempt: &Attempt, progress: CopyProgress, patience: Pati
         }
         // A list may lag behind.
         (CopyProgress::Gone, _) if now < settled => Step::Wait(settled),
-        (CopyProgress::Gone, _) => Step::GiveUp(failed("the copy vanished at the cloud before it was made")),
+        (CopyProgress::Gone, _) => Step::Missing(failed("the copy vanished at the cloud before it was made")),
     }
 }
 

@@ -442,7 +442,7 @@ fn carry_through(cloud: &mut Cloud, luck: &[Luck], leave_after: Option<usize>) -
             }
             Step::Fill(_) => unreachable!("no copy here is empty"),
             Step::Now(stage) => attempt.at(stage),
-            Step::GiveUp(_) => {
+            Step::GiveUp(_) | Step::Missing(_) => {
                 let Stage::Copying(copying) = attempt.stage.clone() else { unreachable!() };
                 attempt.at(Stage::Clearing(Some(copying)))
             }

@@ -32,6 +32,7 @@ async fn a_copy_that_fails_is_told_removed_and_made_again(cloud: Cloud) -> Resul
     party.place.event("CopyFailed", "could not make the copy").await?;
     let cleared = |replica: &Value| replica["status"]["copy"]["state"] == "Failed";
     let cleared = party.place.until_it::<ImageReplica>("far", "cleared", cleared).await?;
+    says(&cleared, "Ready", &["could not make the copy"]);
     ensure!(cleared["status"]["imageID"].is_null() && cleared["status"]["progress"].is_null(), "{cleared}");
     until_nothing_is_left(&party).await?;
     ensure!(party.place.api::<CloudImage>().get_opt("far").await?.is_none(), "nothing stands for what failed");

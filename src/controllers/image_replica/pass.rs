@@ -210,7 +210,7 @@ impl Pass<'_> {
                 let found = cloud.find_copy(&order, LANE).await?;
                 after_asking(attempt, self.site.means(), found, patience, now)
             }
-            Stage::Copying(copying) => return self.follow(attempt, copying).await.map(Some),
+            Stage::Copying(copying) => self.follow(attempt, copying).await?,
             Stage::Clearing(None) => {
                 let found = cloud.find_copy(&order, LANE).await?;
                 after_clearing(attempt, ClearingSight::Found(found), patience, now)
@@ -276,12 +276,17 @@ impl Pass<'_> {
                 Ok(Err(look_again(next_copy_look(attempt.since.max(now), now))))
             }
             Step::Now(stage) => {
-                let says = if self.leaving { clearing() } else { copying() };
+                let says = match &stage {
+                    _ if self.leaving => clearing(),
+                    // Why it is cleared was told when it was given up.
+                    Stage::Clearing(_) => Says::Same,
+                    _ => copying(),
+                };
                 let next = attempt.at(stage);
                 reporter.stage(Some(&next), says).await?;
                 Ok(Ok(next))
             }
-            Step::GiveUp(trouble) => self.give_up(reporter, &attempt, trouble).await.map(Ok),
+            Step::GiveUp(trouble) | Step::Missing(trouble) => self.give_up(reporter, &attempt, trouble).await.map(Ok),
             Step::Remove(image) => self.remove(reporter, attempt, image).await,
             Step::Cleared if self.leaving => leave(self.ctx, reporter).await.map(Err),
             Step::Cleared => {
