@@ -54,18 +54,22 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Kept as text until it reads, so that what does not read loses nothing.
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let mut from = serde_json::Deserializer::from_str(raw.get());
-        match K::deserialize(Without { from: &mut from, path: &["metadata", "managedFields"] }) {
+        match read(&raw) {
             Ok(object) => Ok(Self::Readable(Box::new(object))),
             Err(_) => Self::unreadable(&raw).map_err(serde::de::Error::custom),
         }
     }
 }
 
+fn read<T: DeserializeOwned>(raw: &RawValue) -> serde_json::Result<T> {
+    let mut from = serde_json::Deserializer::from_str(raw.get());
+    T::deserialize(Without { from: &mut from, path: &["metadata", "managedFields"] })
+}
+
 impl<K: DeserializeOwned> Guarded<K> {
     /// Reads once more, from a tree: its errors name no place in a line that nobody has seen.
     fn unreadable(raw: &RawValue) -> serde_json::Result<Self> {
-        let tree: Value = serde_json::from_str(raw.get())?;
+        let tree: Value = read(raw)?;
         match K::deserialize(&tree) {
             Ok(object) => Ok(Self::Readable(Box::new(object))),
             Err(error) => {

@@ -62,37 +62,26 @@ pub(super) struct Concern<K> {
 pub(super) const ACCOUNT: Concern<Guarded<CloudAccount>> = Concern { note: |_, _, _| {}, tell: Bells::account };
 
 pub(super) const IMAGE: Concern<Guarded<CloudImage>> = Concern {
-    note: |stores, image, gone| {
-        if let Some(key) = image.readable().map(identity_key) {
-            stores.images_by_identity.note(key, image, gone);
-        }
-    },
+    note: |stores, image, gone| stores.images_by_identity.note(image.readable().map(identity_key), image, gone),
     tell: Bells::image,
 };
 
 pub(super) const SHARE: Concern<Guarded<ImageShare>> = Concern {
     note: |stores, share, gone| {
-        if let Some(image) = image_named_by(share) {
-            stores.shares_by_image.note(image_key(&image), share, gone);
-        }
+        stores.shares_by_image.note(image_named_by(share).as_ref().map(image_key), share, gone);
     },
     tell: Bells::share,
 };
 
 pub(super) const ACCEPTANCE: Concern<Guarded<SharedImageAcceptance>> = Concern {
-    note: |stores, acceptance, gone| {
-        if let Some(key) = acceptance.readable().map(offer_key) {
-            stores.acceptances_by_identity.note(key, acceptance, gone);
-        }
-    },
+    note: |stores, found, gone| stores.acceptances_by_identity.note(found.readable().map(offer_key), found, gone),
     tell: Bells::acceptance,
 };
 
 pub(super) const REPLICA: Concern<Guarded<ImageReplica>> = Concern {
     note: |stores, replica, gone| {
-        for key in replica.readable().map(replica_keys).into_iter().flatten() {
-            stores.replicas_by_image.note(key, replica, gone);
-        }
+        let keys = replica.readable().map(replica_keys).into_iter().flatten();
+        stores.replicas_by_image.note(keys, replica, gone);
     },
     tell: Bells::replica,
 };
