@@ -184,6 +184,10 @@ impl Author {
         self.teams.get(team).map(tell)
     }
 
+    pub(super) fn seat(&self, team: usize) -> Option<Seat> {
+        self.team(team, |team| team.seat)
+    }
+
     /// Nobody holds anything back any more: what must be so can be told.
     fn end(&mut self) {
         let accounts: Vec<Object> = self.suspended(Kind::CloudAccount);
@@ -278,7 +282,7 @@ impl Author {
 
     /// A share of an image, by a name that is free; `None` where none is.
     pub(super) fn share(&mut self, team: usize, (image, image_spec): &(Object, Value)) -> Option<Object> {
-        let seat = self.team(team, |team| team.seat)?;
+        let seat = self.seat(team)?;
         let open = text(image_spec, "/shareableFrom/namespaces/from") == "All";
         let namespace = if open && self.dice.random_bool(0.5) { GUESTS } else { &image.namespace };
         let names = (0..SHARE_NAMES).map(|n| format!("{}-share-{n}", seat.name()));
@@ -300,7 +304,7 @@ impl Author {
     pub(super) fn edit_share(&mut self, team: usize) {
         let shares = self.shares(team);
         let Some((object, _)) = self.some(&shares) else { return };
-        let Some(seat) = self.team(team, |team| team.seat) else { return };
+        let Some(seat) = self.seat(team) else { return };
         let recipients = self.recipients(seat);
         self.wish(Wish::Edit { object, change: json!({"recipients": recipients}) });
     }

@@ -19,7 +19,7 @@ impl Author {
         let images = self.own(team, Kind::CloudImage);
         let images: Vec<_> = images.into_iter().filter(|(_, spec)| text(spec, "/deletionPolicy") != "Delete").collect();
         let Some((_, spec)) = self.some(&images) else { return };
-        let Some(seat) = self.team(team, |team| team.seat) else { return };
+        let Some(seat) = self.seat(team) else { return };
         let known = seat.recipient(self.dice.random_range(0..RECIPIENTS)).id();
         let stranger = seat.stranger(self.dice.random_range(0..STRANGERS)).id();
         let (add, remove) = match self.dice.random_range(0..6_u32) {
@@ -72,7 +72,7 @@ impl Author {
             return self.edit_share(team);
         }
         let images = self.own(team, Kind::CloudImage);
-        let (Some((image, spec)), Some(owner)) = (self.some(&images), self.team(team, |team| team.seat)) else {
+        let (Some((image, spec)), Some(owner)) = (self.some(&images), self.seat(team)) else {
             return;
         };
         let receiver = owner.recipient(self.dice.random_range(0..RECEIVERS));

@@ -31,7 +31,7 @@ pub(super) enum Fault {
     Kill { down: u64 },
     /// The operator is killed when its nth write from now on was applied, or before it is: to the API server or to Alibaba
     /// Cloud, or to this cloud alone.
-    KillAtWrite { nth: u64, applied: bool, at: Option<Cloud> },
+    KillAtWrite { nth: u64, applied: bool, huawei: bool },
     /// The operator is halted for a while.
     Freeze { millis: u64 },
     /// The API server is killed, and started again after so many milliseconds.
@@ -59,8 +59,7 @@ impl Fault {
 const LONGEST: u64 = 4_000;
 
 /// Whose watches fall silent, and which requests meet trouble: those of all kinds, or of one.
-const SILENT: [&str; 4] = ["", "", "/cloudimages", "/imageshares"];
-const TROUBLED: [&str; 4] = ["", "", "/cloudimages", "/imageshares"];
+const ABOUT: [&str; 4] = ["", "", "/cloudimages", "/imageshares"];
 
 /// The kinds of random weather, with what each may cost in thousandths of all requests at most. Wrong empty answers are
 /// no such weather: two in a row are no fault but a lie, from which nobody can tell an absence.
@@ -106,15 +105,15 @@ fn one(lean: &Lean, dice: &mut StdRng, longest: u64) -> Fault {
         Blow::Freeze => Fault::Freeze { millis },
         Blow::ApiServerRestart if longest == LONGEST => Fault::ApiServerRestart { down: dice.random_range(0..1_500) },
         Blow::WatchCut | Blow::ApiServerRestart => Fault::WatchCut,
-        Blow::StaleWatches => Fault::StaleWatches { about: some_of(&SILENT, dice), millis },
+        Blow::StaleWatches => Fault::StaleWatches { about: about(dice), millis },
         Blow::Kubernetes => kubernetes(lean, dice, millis),
         Blow::Weather => Fault::Weather { climate: climate(dice), millis },
         Blow::Cloud => Fault::Cloud { fault: scripted(lean, dice), millis },
     }
 }
 
-fn some_of(among: &[&'static str], dice: &mut StdRng) -> &'static str {
-    among.choose(dice).copied().unwrap_or_default()
+fn about(dice: &mut StdRng) -> &'static str {
+    ABOUT.choose(dice).copied().unwrap_or_default()
 }
 
 /// Huawei Cloud is called seldom, and by jobs: there the next write is the one.
@@ -122,9 +121,9 @@ fn kill_at_write(lean: &Lean, dice: &mut StdRng) -> Fault {
     let applied = dice.random_bool(0.6);
     let there = if matches!(lean.corner, Corner::Copies | Corner::Answers) { 0.6 } else { 0.2 };
     if dice.random_bool(there) {
-        return Fault::KillAtWrite { nth: dice.random_range(1..3), applied, at: Some(Cloud::Huawei) };
+        return Fault::KillAtWrite { nth: dice.random_range(1..3), applied, huawei: true };
     }
-    Fault::KillAtWrite { nth: dice.random_range(1..6), applied, at: None }
+    Fault::KillAtWrite { nth: dice.random_range(1..6), applied, huawei: false }
 }
 
 fn kubernetes(lean: &Lean, dice: &mut StdRng, millis: u64) -> Fault {
@@ -142,8 +141,7 @@ fn kubernetes(lean: &Lean, dice: &mut StdRng, millis: u64) -> Fault {
     let leant = lean.corner == Corner::OldNews && dice.random_bool(0.5);
     let trouble = troubles.choose(dice).copied().filter(|_| !leant).unwrap_or(Trouble::Late(late));
     let writes = trouble == Trouble::Conflict || dice.random_bool(0.5);
-    let about = some_of(&TROUBLED, dice);
-    Fault::Kubernetes { trouble, about, writes, times: dice.random_range(1..20), millis }
+    Fault::Kubernetes { trouble, about: about(dice), writes, times: dice.random_range(1..20), millis }
 }
 
 fn climate(dice: &mut StdRng) -> Value {

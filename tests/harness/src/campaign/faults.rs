@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::clouds::Cloud;
 use super::fault::{Fault, Trouble};
 use super::plan::ByHand;
 use crate::control_plane::ControlPlane;
@@ -68,7 +67,7 @@ impl Victims {
     pub(super) async fn befall(&self, fault: &Fault, cloud: &Simulator) -> Result<()> {
         match fault {
             Fault::Kill { down } => self.kill(*down).await,
-            Fault::KillAtWrite { nth, applied, at } => self.kill_at_write(*nth, *applied, *at).await,
+            Fault::KillAtWrite { nth, applied, huawei } => self.kill_at_write(*nth, *applied, *huawei).await,
             Fault::Freeze { millis } => {
                 let mut operator = self.operator.lock().await;
                 if operator.process.ended()?.is_some() {
@@ -122,14 +121,10 @@ impl Victims {
         operator.restart()
     }
 
-    async fn kill_at_write(&self, nth: u64, applied: bool, at: Option<Cloud>) -> Result<()> {
+    async fn kill_at_write(&self, nth: u64, applied: bool, huawei: bool) -> Result<()> {
         let moment = if applied { Moment::AfterApply } else { Moment::BeforeForward };
-        let hold = |which: Which| Rule::new(which, Deed::Hold(moment)).nth(nth).times(1);
-        let trigger: Trigger = match at {
-            None => self.proxy.on_nth_write(nth, moment),
-            Some(Cloud::Alibaba) => self.proxy.add(hold(Which::write().to(Upstream::Cloud))),
-            Some(Cloud::Huawei) => self.huawei.add(hold(Which::write().to(Upstream::Cloud))),
-        };
+        let proxy = if huawei { &self.huawei } else { &self.proxy };
+        let trigger: Trigger = proxy.on_nth_write(nth, moment);
         if trigger.reached(WRITE).await.is_err() {
             return Ok(());
         }

@@ -183,14 +183,8 @@ impl Lean {
         let corners = Corner::ALL.iter().cycle().skip(usize::try_from(seed.wrapping_sub(1) % 6).unwrap_or_default());
         let corner = corners.copied().next().unwrap_or(Corner::Lies);
         let mut dice = StdRng::seed_from_u64(seed ^ 0x1EA4);
-        let mut weigh = |base: u32, more: u32, always: bool| {
-            let out = dice.random_ratio(1, LEFT_OUT) && more == 0 && !always;
-            if out { 0 } else { base + more }
-        };
-        let more = |ask: Ask| corner.asks().iter().find(|(leant, _)| *leant == ask).map_or(0, |(_, more)| *more);
-        let asks = ASKS.map(|(ask, base)| (ask, weigh(base, more(ask), ALWAYS.contains(&ask)))).to_vec();
-        let more = |blow: Blow| corner.blows().iter().find(|(leant, _)| *leant == blow).map_or(0, |(_, more)| *more);
-        let blows = BLOWS.map(|(blow, base)| (blow, weigh(base, more(blow), false))).to_vec();
+        let asks = weigh(&ASKS, corner.asks(), &ALWAYS, &mut dice);
+        let blows = weigh(&BLOWS, corner.blows(), &[], &mut dice);
         Self { corner, asks, blows }
     }
 
@@ -229,6 +223,16 @@ impl Lean {
             _ => (20, 20),
         }
     }
+}
+
+/// All of these, with more weight for what is leant on; some others are left out, but for what is there always.
+fn weigh<T: Copy + PartialEq>(all: &[(T, u32)], leant: &[(T, u32)], always: &[T], dice: &mut StdRng) -> Vec<(T, u32)> {
+    let weight = |(one, base): &(T, u32)| {
+        let more = leant.iter().find(|(leant, _)| leant == one).map_or(0, |(_, more)| *more);
+        let out = dice.random_ratio(1, LEFT_OUT) && more == 0 && !always.contains(one);
+        (*one, if out { 0 } else { base + more })
+    };
+    all.iter().map(weight).collect()
 }
 
 /// One of these, by weight.

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use serde_json::{Value, json};
 
 use super::author::{Author, Later};
-use super::clouds::{Cloud, STRANGERS, Seat};
+use super::clouds::{Cloud, STRANGERS};
 use super::fault::{Fault, Trouble};
 use super::lean::Corner;
 use super::plan::{ByHand, Deed};
@@ -20,10 +20,6 @@ const STAYS: u64 = 6_000;
 const UNHEARD: u64 = 3_500;
 
 impl Author {
-    fn seat(&self, team: usize) -> Option<Seat> {
-        self.team(team, |team| team.seat)
-    }
-
     fn image_id(&self, share: &Object, spec: &Value) -> Option<String> {
         self.standing.image_of(share, spec).map(|(_, image)| text(image, "/imageID").to_owned())
     }

@@ -98,6 +98,9 @@ impl BareCloud {
     }
 }
 
+/// Where our objects are.
+const GROUP: &str = "/apis/imageshare.dev/v1alpha1";
+
 /// Objects of one page of a list, as kube has it.
 const PAGE: usize = 500;
 
@@ -122,17 +125,16 @@ impl BareKubernetes {
         Self(client)
     }
 
-    /// Reads all objects of a kind, page after page, as a watch begins; gives how many pages there were.
-    pub(crate) async fn list(&self, kind: &str) -> Result<usize> {
-        let path = format!("/apis/imageshare.dev/v1alpha1/{}s?limit={PAGE}", kind.to_lowercase());
-        let (mut pages, mut next) = (1, path.clone());
+    /// Reads all objects of a kind, page after page, as a watch begins.
+    pub(crate) async fn list(&self, kind: &str) -> Result<()> {
+        let path = format!("{GROUP}/{}s?limit={PAGE}", kind.to_lowercase());
+        let mut next = path.clone();
         loop {
             let page = self.0.request_text(http::Request::get(&next).body(Vec::new())?).await?;
             match serde_json::from_str::<Page>(&page)?.metadata.go_on.filter(|token| !token.is_empty()) {
                 Some(token) => next = format!("{path}&continue={token}"),
-                None => return Ok(pages),
+                None => return Ok(()),
             }
-            pages += 1;
         }
     }
 
@@ -174,7 +176,7 @@ impl BareKubernetes {
 }
 
 fn path_of(kind: &str, namespace: &str, name: &str) -> String {
-    format!("/apis/imageshare.dev/v1alpha1/namespaces/{namespace}/{}s/{name}", kind.to_lowercase())
+    format!("{GROUP}/namespaces/{namespace}/{}s/{name}", kind.to_lowercase())
 }
 
 #[cfg(test)]
