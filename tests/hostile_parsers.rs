@@ -195,7 +195,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/cluster/guard.rs",
-        readers: &["deserialize"],
+        readers: &["deserialize", "read"],
         tests: &[(OBJECTS, "whatever_an_object_holds_its_reader_ends_and_keeps_its_metadata")],
     },
     Row {
