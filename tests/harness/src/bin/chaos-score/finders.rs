@@ -1,5 +1,6 @@
 //! Who may find a bug: a campaign of some seed, or a test of the suite.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -64,6 +65,20 @@ impl Campaigns {
             }
             _ => bail!("the campaign of seed {seed} could not run: {}", told.lines().last().unwrap_or("no word")),
         }
+    }
+
+    /// What the campaigns of these seeds find in an operator.
+    pub(crate) fn run_all(&self, seeds: BTreeSet<u64>, operator: &Path) -> BTreeMap<u64, Result<Option<String>>> {
+        let (next, found) = (Mutex::new(seeds.into_iter()), Mutex::new(BTreeMap::new()));
+        let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            while let Some(seed) = take() {
+                let told = self.run(seed, operator);
+                found.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, told);
+            }
+        };
+        std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+        found.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

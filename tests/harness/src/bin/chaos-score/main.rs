@@ -111,9 +111,9 @@ fn score(arguments: &Arguments) -> Result<()> {
     for search in &searches {
         println!("{}", row(search));
     }
-    let passed = pass(&tree, &campaigns, &searches);
-    judge(&searches, arguments.all)?;
-    passed
+    let judged = judge(&searches, arguments.all);
+    pass(&tree, &campaigns, &searches)?;
+    judged
 }
 
 fn row(search: &Search) -> String {
@@ -135,12 +135,15 @@ fn pass(tree: &Tree, campaigns: &Campaigns, searches: &[Search]) -> Result<()> {
     };
     let seeds: BTreeSet<u64> = searches.iter().filter_map(seed_of).collect();
     let operator = tree.operator(None)?;
-    for seed in seeds {
-        if let Some(told) = campaigns.run(seed, &operator)? {
-            bail!("seed {seed} finds something in the operator as it is: {told}");
+    let mut amiss = Vec::new();
+    for (seed, found) in campaigns.run_all(seeds, &operator) {
+        match found {
+            Ok(None) => println!("the operator as it is passes seed {seed}"),
+            Ok(Some(told)) => amiss.push(format!("seed {seed} finds something in the operator as it is: {told}")),
+            Err(error) => amiss.push(format!("{error:#}")),
         }
-        println!("the operator as it is passes seed {seed}");
     }
+    ensure!(amiss.is_empty(), "{}", amiss.join("\n"));
     Ok(())
 }
 
