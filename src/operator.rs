@@ -12,10 +12,11 @@ use kube::runtime::events::Reporter;
 use tokio_util::sync::CancellationToken;
 
 use crate::clouds::budget::BudgetSettings;
-use crate::clouds::clock::SystemClock;
+use crate::clouds::clock::{Clock as _, SystemClock};
 use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
+use crate::cluster::connect::connect;
 use crate::cluster::events::Events;
 use crate::cluster::lease::LeaseRecord;
 use crate::cluster::scope::Scope;
@@ -187,16 +188,14 @@ impl RunArguments {
     }
 
     async fn client(&self) -> Result<kube::Client, RunError> {
-        let mut config = match &self.kubeconfig {
+        let config = match &self.kubeconfig {
             Some(path) => {
                 let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
                 kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?
             }
             None => kube::Config::infer().await?,
         };
-        // Calls are tried again here, under our own deadlines, and not deep inside the client.
-        config.default_retry = false;
-        Ok(kube::Client::try_from(config)?)
+        Ok(connect(config)?)
     }
 }
 
@@ -229,6 +228,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         events: Events::new(client.clone(), reporter),
         client,
         stores,
+        begun_at: clock.now(),
         clock,
         memories: Memories::default(),
         stopwatches: Stopwatches::default(),

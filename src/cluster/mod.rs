@@ -2,6 +2,7 @@
 //! clouds or of planning.
 
 pub mod changes;
+pub mod connect;
 pub mod credentials;
 pub mod deletion;
 pub mod events;

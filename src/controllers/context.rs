@@ -90,6 +90,8 @@ pub struct Context {
     pub transfers: Transfers,
     /// Where it acts.
     pub scope: Scope,
+    /// When this process began.
+    pub begun_at: Timestamp,
     /// Cancelled when every cache has been filled once.
     pub filled: CancellationToken,
     /// Whether this process leads.

@@ -51,6 +51,11 @@ pub fn account_input(account: &CloudAccount) -> String {
     format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation)
 }
 
+/// Whether an account was never looked at: the first look at it says whether it may be called.
+pub fn is_unseen(account: &CloudAccount) -> bool {
+    account.status.as_ref().and_then(|status| find(&status.conditions, READY)).is_none()
+}
+
 /// Who owns the images of an account, wherever it is called: the first part of a cloud object's identity.
 pub fn owner(account: &CloudAccount) -> String {
     match account.spec.tenancy() {

@@ -66,6 +66,11 @@ impl Memories {
         self.with(uid, |memory| memory.done.is_none() && memory.gathering.is_none() && memory.failures == 0)
     }
 
+    /// Whether no pass over this object has ended.
+    pub fn is_unseen(&self, uid: &str) -> bool {
+        self.with(uid, |memory| memory.done.is_none() && memory.failures == 0)
+    }
+
     /// Whether a pass is due for these inputs.
     pub fn due(&self, uid: &str, inputs: &Inputs, rule: Gathering, now: Timestamp) -> Due {
         self.with(uid, |memory| {

@@ -51,9 +51,16 @@ where
     Ok(Some(Look::new(Outcome::Idle, Action::await_change())))
 }
 
-/// Whether a pass is due: `Err` with what to do instead, `Ok` with whether somebody changed something.
-pub(super) fn due(ctx: &Context, uid: &str, inputs: &Inputs) -> Result<bool, Look> {
-    match ctx.memories.due(uid, inputs, ctx.settings.gathering, ctx.clock.now()) {
+/// Whether a pass over an object is due: `Err` with what to do instead, `Ok` with whether somebody changed something.
+/// `expecting`: what it depends on is looked at for the first time.
+pub(super) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expecting: bool) -> Result<bool, Look> {
+    let uid = object.uid().unwrap_or_default();
+    let mut rule = ctx.settings.gathering;
+    if ctx.memories.is_unseen(&uid) {
+        let made_before = object.creation_timestamp().is_some_and(|made| made.0 < ctx.begun_at);
+        rule = rule.of_first_pass(made_before, expecting);
+    }
+    match ctx.memories.due(&uid, inputs, rule, ctx.clock.now()) {
         Due::In(time) => Err(Look::new(Outcome::Idle, Action::requeue(time))),
         Due::Changed => Ok(true),
         Due::Time => Ok(false),

@@ -16,6 +16,21 @@ pub struct Gathering {
     pub at_most: SignedDuration,
 }
 
+impl Gathering {
+    /// How the first pass of this process over an object is waited for. What was made before the process began is listed
+    /// with everything that was wished for it: there is nothing to gather. `expecting`: a first look at its account or at one
+    /// of its shares is under way and will be told, so that a pass before it would be made again after it.
+    #[must_use]
+    pub fn of_first_pass(self, made_before: bool, expecting: bool) -> Self {
+        let quiet = match (expecting, made_before) {
+            (true, _) => self.at_most,
+            (false, true) => SignedDuration::ZERO,
+            (false, false) => self.quiet,
+        };
+        Self { quiet, ..self }
+    }
+}
+
 /// How long to wait still before a pass, or `None` to start now.
 pub fn still_gathering(rule: Gathering, first: Timestamp, last: Timestamp, now: Timestamp) -> Option<Duration> {
     let quiet = last.saturating_add(rule.quiet).unwrap_or(Timestamp::MAX);
@@ -112,6 +127,23 @@ mod tests {
         assert_eq!(still_gathering(RULE, at(0), at(0), at(100)), None);
         assert_eq!(still_gathering(RULE, at(0), at(950), at(960)), Some(Duration::from_millis(40)));
         assert_eq!(still_gathering(RULE, at(0), at(990), at(1000)), None);
+    }
+
+    #[test]
+    fn what_was_wished_before_the_start_is_not_gathered() {
+        assert_eq!(still_gathering(RULE.of_first_pass(true, false), at(0), at(0), at(0)), None);
+        assert_eq!(RULE.of_first_pass(false, false), RULE);
+    }
+
+    #[test]
+    fn a_first_pass_waits_a_moment_for_the_first_looks_at_what_it_depends_on() {
+        for made_before in [true, false] {
+            let waiting = RULE.of_first_pass(made_before, true);
+            assert_eq!(still_gathering(waiting, at(0), at(0), at(10)), Some(Duration::from_millis(990)));
+            assert_eq!(still_gathering(waiting, at(0), at(0), at(1000)), None);
+        }
+        // Its end is a change, after which nothing more need come.
+        assert_eq!(still_gathering(RULE.of_first_pass(true, false), at(0), at(10), at(10)), None);
     }
 
     #[test]

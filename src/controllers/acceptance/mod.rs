@@ -35,9 +35,8 @@ pub async fn reconcile(
         finalizers::release(&ctx.client, acceptance).await?;
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
-    let uid = acceptance.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, acceptance);
-    let changed = match rhythm::due(&ctx, &uid, &desired.inputs) {
+    let changed = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
         Ok(changed) => changed,
         Err(instead) => return Ok(instead),
     };

@@ -9,7 +9,7 @@ use crate::clouds::ImageRef;
 use crate::cluster::guard::Guarded;
 use crate::controllers::access::{Access, account_of, check_account, connect, elder, no_account};
 use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, offer_key, requested_at};
+use crate::controllers::convert::{account_input, is_unseen, offer_key, requested_at};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
 use crate::domain::provider::Provider;
@@ -22,6 +22,8 @@ pub(super) struct Desired {
     /// The older acceptance of the same offer, which acts instead.
     pub(super) elder: Option<String>,
     pub(super) inputs: Inputs,
+    /// The account is looked at for the first time.
+    pub(super) expecting: bool,
 }
 
 /// An offer that may be called about.
@@ -46,7 +48,8 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
     let stores = (&ctx.stores.acceptances_by_identity, &ctx.stores.acceptances);
     let elder = elder(ctx, (acceptance, account.as_ref()), stores, offer_key, |found| &found.spec.account_ref);
     inputs.push(format!("elder {elder:?} listed {:?}", listed(ctx, acceptance)));
-    Desired { account, elder, inputs: Inputs(inputs) }
+    let expecting = account.as_ref().is_some_and(is_unseen);
+    Desired { account, elder, inputs: Inputs(inputs), expecting }
 }
 
 /// What the inventory says of the offer, if the account has one: its changes are worth a look.

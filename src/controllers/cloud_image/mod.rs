@@ -32,7 +32,7 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
     if ctx.memories.is_new(&uid) && pass::asks_for_nothing(&ctx, image, &desired) {
         rhythm::let_others_go_first(&ctx, &uid, desired.inputs.clone());
     }
-    let changed = match rhythm::due(&ctx, &uid, &desired.inputs) {
+    let changed = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
         Ok(changed) => changed,
         Err(instead) => return Ok(instead),
     };

@@ -18,7 +18,9 @@ use crate::cluster::{ClusterError, within_deadline};
 use crate::controllers::access::{Access, account_of, check_account, connect, elder, no_account};
 use crate::controllers::connections::Connection;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, identity_key, requested_at, shares_naming, shares_of, terms};
+use crate::controllers::convert::{
+    account_input, identity_key, is_unseen, requested_at, shares_naming, shares_of, terms,
+};
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{ImageId, RecipientKind};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
@@ -37,6 +39,8 @@ pub(super) struct Desired {
     /// The copy's `ImageReplica` that is to remove the image when it goes.
     pub(super) replica: Option<String>,
     pub(super) inputs: Inputs,
+    /// The account, or a share that names the image, is looked at for the first time.
+    pub(super) expecting: bool,
 }
 
 impl Desired {
@@ -85,7 +89,8 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let elder = elder(ctx, (image, account.as_ref()), stores, identity_key, |image| &image.spec.account_ref);
     let replica = kept_for(ctx, image);
     inputs.push(format!("unreadable {unreadable:?} elder {elder:?} replica {replica:?}"));
-    Desired { account, elder, shares, unreadable, replica, inputs: Inputs(inputs) }
+    let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::is_newcomer);
+    Desired { account, elder, shares, unreadable, replica, inputs: Inputs(inputs), expecting }
 }
 
 /// Whether a share names somebody in the ledger: a newcomer gets nothing, and matters only to those it keeps.

@@ -35,7 +35,7 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -
         return Ok(instead);
     }
     let desired = observe_desired(&ctx, replica);
-    if let Err(instead) = rhythm::due(&ctx, &uid, &desired.inputs) {
+    if let Err(instead) = rhythm::due(&ctx, replica, &desired.inputs, false) {
         return Ok(instead);
     }
     let inputs = desired.inputs.clone();
