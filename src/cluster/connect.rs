@@ -1,5 +1,6 @@
 //! The client of the API server: kube's own parts, put together here for one setting that kube does not have.
 
+use http::Request;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -29,6 +30,12 @@ pub fn connect(mut config: Config) -> kube::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
+        .map_request(told)
         .service(Http::builder(TokioExecutor::new()).build::<_, Body>(connector));
     Ok(Client::new(service, config.default_namespace))
+}
+
+fn told(request: Request<Body>) -> Request<Body> {
+    tracing::debug!(method = %request.method(), path = %request.uri().path(), "requesting");
+    request
 }

@@ -29,6 +29,21 @@ async fn asked_since(ground: &Ground, (time, number): (Timestamp, u64)) -> Resul
     Ok(in_time.then_some(all))
 }
 
+/// Leaves out what the next look asked: once a share is gone its image may be deleted, which a look a tenth of a second later
+/// tells, and on a slow machine that is among the rest.
+fn without_the_next_look(asked: &[Value]) -> &[Value] {
+    match asked {
+        [change @ .., look, list] if ends_in_a_list(change) && look["action"] == LOOK && list["action"] == LIST => {
+            change
+        }
+        whole => whole,
+    }
+}
+
+fn ends_in_a_list(asked: &[Value]) -> bool {
+    asked.last().is_some_and(|last| last["action"] == LIST)
+}
+
 fn judge(asked: &[Value], change: &str) -> Result<()> {
     let of = |action: &str| asked.iter().filter(|entry| entry["action"] == action).collect::<Vec<_>>();
     let jobs: BTreeSet<String> = of(JOB).iter().map(|entry| entry["job"].to_string()).collect();
@@ -59,7 +74,7 @@ async fn sharing_with_128_and_ending_it_take_one_call_one_job_one_read_and_two_l
         ground.place.gone::<ImageShare>("golden").await?;
         ensure!(ground.members(&image).await?.is_empty(), "the share outlived its grants");
         let Some(asked) = asked_since(&ground, start).await? else { continue };
-        return judge(&asked, REMOVE);
+        return judge(without_the_next_look(&asked), REMOVE);
     }
     bail!("the machine was too slow {TRIES} times to tell looks around from those for the change")
 }
