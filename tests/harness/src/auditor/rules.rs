@@ -134,16 +134,20 @@ impl Auditor {
         }
     }
 
-    /// Whether the image's ledger counted a share in while it named a recipient. One that came and went while nothing could be
-    /// done had nothing of its own; whom it named and others had shared with is theirs.
+    /// Whether the image's ledger counted a share in as it was when it named a recipient. One that came and went while nothing
+    /// could be done had nothing of its own, nor had a wish that was never acted on; whom it named and others had shared with
+    /// is theirs.
     fn may_have_been_served(&self, share: &Version, image: &Life, recipient: &str) -> bool {
         let tells = image.iter().any(|version| serves(version, share).is_some());
-        let counted = |version: &Version| version.revision <= share.revision && serves(version, share) == Some(true);
-        if !image.iter().any(counted) {
+        let counted = |version: &&Version| version.revision <= share.revision && serves(version, share) == Some(true);
+        if !image.iter().any(|version| counted(&version)) {
             return !tells;
         }
         let over = counted_out(image, share).map(|version| version.revision);
-        let named = |version: &&Version| recipients(version).any(|id| id == recipient);
+        let acted_on = image.iter().filter(counted).filter_map(|version| generation_served(version, share)).max();
+        let in_time =
+            |version: &Version| acted_on.zip(generation(&version.object)).is_none_or(|(acted, own)| own <= acted);
+        let named = |version: &&Version| in_time(version) && recipients(version).any(|id| id == recipient);
         let own = self.witnessed.life_of(share).into_iter().flatten();
         own.filter(named).any(|version| over.is_none_or(|over| version.revision < over))
     }
@@ -263,7 +267,21 @@ impl Auditor {
 /// Whether the image's ledger counts a share in; `None` where it tells of no shares.
 fn serves(image: &Version, share: &Version) -> Option<bool> {
     let shares = image.object.pointer("/status/shares").and_then(Value::as_array);
-    Some(shares?.iter().any(|served| served.get("uid").and_then(Value::as_str) == Some(share.uid())))
+    Some(shares?.iter().any(|served| is_entry_of(served, share)))
+}
+
+/// Which generation of a share the image's ledger tells of, if it counts the share in.
+fn generation_served(image: &Version, share: &Version) -> Option<i64> {
+    let shares = image.object.pointer("/status/shares").and_then(Value::as_array)?;
+    shares.iter().find(|served| is_entry_of(served, share))?.get("generation")?.as_i64()
+}
+
+fn is_entry_of(served: &Value, share: &Version) -> bool {
+    served.get("uid").and_then(Value::as_str) == Some(share.uid())
+}
+
+fn generation(object: &Value) -> Option<i64> {
+    object.pointer("/metadata/generation")?.as_i64()
 }
 
 /// The first version of the image whose ledger did not count a share in any more, for good.

@@ -92,3 +92,23 @@ fn what_is_granted_after_a_share_was_counted_out_is_not_left_behind_by_it() {
     // Counted out while the grant was still there: that is what it answers for.
     assert_eq!(gone(counting(story(), &[], &[])), [Invariant::NoLeak]);
 }
+
+/// `late` was served with Bob, named Anne too, whom `s` lets go, and went before that was acted on.
+#[test]
+fn a_wish_that_was_never_acted_on_leaves_nothing_of_its_own_behind() {
+    let of = |number: u64| move |share: &mut Value| share["metadata"]["generation"] = json!(number);
+    let leaving = |share: &mut Value| {
+        of(3)(share);
+        share["metadata"]["deletionTimestamp"] = json!("x");
+    };
+    let late = |acted_on: u64| {
+        let story = counting(shared(), &[(ANNE, "Granted")], &[("s", 1)]);
+        let story = story.share_with(Change::Modified, "late", &[BOB], of(1)).share("s", &[BOB]);
+        let story = story.share_with(Change::Modified, "late", &[ANNE], of(2));
+        let story = counting(story, &[(ANNE, "Revoking")], &[("s", 1), ("late", acted_on)]);
+        let story = story.share_with(Change::Modified, "late", &[ANNE], leaving);
+        story.share_with(Change::Deleted, "late", &[ANNE], leaving).found()
+    };
+    assert_eq!(late(1), []);
+    assert_eq!(late(2), [Invariant::NoLeak]);
+}
