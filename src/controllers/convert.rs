@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
@@ -46,14 +47,17 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
 
 /// What of an account a pass over an object of it depends on.
 pub fn account_input(account: &CloudAccount) -> String {
-    let ready = account.status.as_ref().and_then(|status| find(&status.conditions, READY));
-    let ready = ready.map(|condition| (&condition.status, &condition.reason));
+    let ready = ready_of(account).map(|condition| (&condition.status, &condition.reason));
     format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation)
 }
 
 /// Whether an account was never looked at: the first look at it says whether it may be called.
 pub fn is_unseen(account: &CloudAccount) -> bool {
-    account.status.as_ref().and_then(|status| find(&status.conditions, READY)).is_none()
+    ready_of(account).is_none()
+}
+
+fn ready_of(account: &CloudAccount) -> Option<&Condition> {
+    find(&account.status.as_ref()?.conditions, READY)
 }
 
 /// Who owns the images of an account, wherever it is called: the first part of a cloud object's identity.

@@ -1,9 +1,8 @@
 //! What is not the operator's to take: what a share that goes leaves behind, and for a while whom somebody added by hand.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
-use super::rules::{consents, is_deleting, line, title};
+use super::rules::{consents, entry_of, is_deleting, line, title};
 use super::witness::{Act, Life, alive, ledger_state, names, recipients};
 use super::{Auditor, Invariant, Violation};
 use crate::history::{Change, Version};
@@ -90,9 +89,6 @@ impl Auditor {
 
 /// Whether the ledger counts a share in, in this generation.
 fn counts(image: &Version, share: &Version) -> bool {
-    let shares = image.object.pointer("/status/shares").and_then(Value::as_array);
-    shares.into_iter().flatten().any(|served| {
-        served.get("uid").and_then(Value::as_str) == Some(share.uid())
-            && served.get("generation") == share.object.pointer("/metadata/generation")
-    })
+    entry_of(image, share)
+        .is_some_and(|served| served.get("generation") == share.object.pointer("/metadata/generation"))
 }

@@ -266,18 +266,19 @@ impl Auditor {
 
 /// Whether the image's ledger counts a share in; `None` where it tells of no shares.
 fn serves(image: &Version, share: &Version) -> Option<bool> {
-    let shares = image.object.pointer("/status/shares").and_then(Value::as_array);
-    Some(shares?.iter().any(|served| is_entry_of(served, share)))
+    image.object.pointer("/status/shares").and_then(Value::as_array)?;
+    Some(entry_of(image, share).is_some())
 }
 
 /// Which generation of a share the image's ledger tells of, if it counts the share in.
 fn generation_served(image: &Version, share: &Version) -> Option<i64> {
-    let shares = image.object.pointer("/status/shares").and_then(Value::as_array)?;
-    shares.iter().find(|served| is_entry_of(served, share))?.get("generation")?.as_i64()
+    entry_of(image, share)?.get("generation")?.as_i64()
 }
 
-fn is_entry_of(served: &Value, share: &Version) -> bool {
-    served.get("uid").and_then(Value::as_str) == Some(share.uid())
+/// What the image's ledger says of a share that it counts in.
+pub(super) fn entry_of<'a>(image: &'a Version, share: &Version) -> Option<&'a Value> {
+    let shares = image.object.pointer("/status/shares").and_then(Value::as_array)?;
+    shares.iter().find(|served| served.get("uid").and_then(Value::as_str) == Some(share.uid()))
 }
 
 fn generation(object: &Value) -> Option<i64> {
