@@ -115,6 +115,33 @@ fn a_retained_grant_is_no_policys_business() {
     assert_eq!(table.states()[&1], GrantState::Retained);
 }
 
+/// Else it would be a stranger when the next list shows it, and the policy would end it.
+#[test]
+fn a_retained_grant_is_forgotten_only_when_two_reads_lack_it() {
+    let mut table = Table::new(vec![share(1, &[1]), share(2, &[2])]);
+    table.policy = UnmanagedRecipients::Revoke;
+    table.pass();
+    (table.shares[0].deleting, table.shares[0].retain) = (true, true);
+    table.pass();
+    table.shares.remove(0);
+    table.later(3600);
+    let truth = std::mem::take(&mut table.cloud);
+    table.pass();
+    table.cloud = truth;
+    for _ in 0..2 {
+        table.later(3600);
+        table.pass();
+    }
+    assert!(table.cloud.contains(&recipient(1)), "it stays though one list was empty");
+    assert_eq!(table.states()[&1], GrantState::Retained);
+    table.cloud.remove(&recipient(1));
+    for _ in 0..2 {
+        table.pass();
+        table.later(60);
+    }
+    assert_eq!(table.states().get(&1), None, "nobody has it any more");
+}
+
 #[test]
 fn a_suspended_share_keeps_what_it_has_and_gains_nothing() {
     let mut table = Table::new(vec![share(1, &[1])]);

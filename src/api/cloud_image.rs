@@ -225,7 +225,7 @@ pub struct Grant {
     /// What the recipient said, where the cloud asks for an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
-    /// While it is being revoked: whether it was removed, or read as absent, so that its absence counts from `since`.
+    /// Where no share asks for it: whether it was removed, or read as absent, so that its absence counts from `since`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
 }

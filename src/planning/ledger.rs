@@ -27,8 +27,8 @@ pub struct Entry {
     pub refusal: Option<Reason>,
     /// What the recipient said, where the cloud asks for an answer.
     pub answer: Option<Answer>,
-    /// While it is being revoked: we removed it, or it was read as absent, and that it is gone counts from `since`. Until
-    /// then an absence that is read once proves nothing: the removal may never have reached the cloud.
+    /// Where nobody wants it: we removed it, or it was read as absent, and that it is gone counts from `since`. Until then
+    /// an absence that is read once proves nothing: the removal may never have reached the cloud.
     pub absent: bool,
 }
 

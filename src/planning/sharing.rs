@@ -189,15 +189,16 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     }
     let retained = entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient);
     // An intent that was never answered may still be under way, and one read cannot prove the absence of what was seen
-    // and never removed by us (an empty answer may be the cloud's trouble): the wait for its absence starts anew.
-    let unproven = entry.refusal.is_none() && entry.state != GrantState::Retained && !entry.absent;
+    // and never removed by us (an empty answer may be the cloud's trouble): the wait for its absence starts anew. What was
+    // left behind and is forgotten would be a stranger when it is seen again, and policy may end it.
+    let unproven = entry.refusal.is_none() && !entry.absent;
     let since = match (present, unproven) {
         (true, _) => entry.since.min(scene.now),
         (false, true) => last_addition(scene, entry),
         (false, false) => entry.since,
     };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
-    let ending = Entry { state, since, refusal: None, answer, absent: !present && !retained };
+    let ending = Entry { state, since, refusal: None, answer, absent: !present };
     if present {
         let removable = !retained && waited(scene, scene.others_until, SignedDuration::ZERO, look);
         return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };

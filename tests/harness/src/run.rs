@@ -12,7 +12,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Makes a new folder under `target/tmp`, and removes those of the same name whose process has ended.
 ///
-/// It is kept after the run, for its logs, until the next run of that name.
+/// It stays after the run, for its logs, until the next run of that name, which [`keep`] keeps it from.
 pub fn folder(name: &str) -> Result<PathBuf> {
     let parent = workspace().join("target/tmp").join(name);
     fs::create_dir_all(&parent).with_context(|| format!("making {}", parent.display()))?;
@@ -28,6 +28,16 @@ pub fn folder(name: &str) -> Result<PathBuf> {
     let run = parent.join(format!("{}-{count}", std::process::id()));
     fs::create_dir_all(&run).with_context(|| format!("making {}", run.display()))?;
     Ok(run)
+}
+
+/// Keeps the folder of a run beside others' under a name that says why, instead of what was kept under it before.
+pub fn keep(run: &Path, why: &str) -> Result<PathBuf> {
+    let kept = run.with_file_name(why);
+    if kept.exists() {
+        fs::remove_dir_all(&kept).with_context(|| format!("removing {}", kept.display()))?;
+    }
+    fs::rename(run, &kept).with_context(|| format!("keeping {}", run.display()))?;
+    Ok(kept)
 }
 
 /// Makes a run folder named after the running test binary.

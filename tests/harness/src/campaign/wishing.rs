@@ -2,7 +2,7 @@
 //! another's object.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -89,11 +89,14 @@ pub(super) struct People {
     /// The key in use of each account.
     keys: Mutex<BTreeMap<Seat, usize>>,
     ended: Mutex<BTreeSet<String>>,
+    /// What nobody can make any more, since its namespace has ended, by path. An elder object of the name may still be
+    /// going.
+    forgone: Mutex<BTreeSet<String>>,
 }
 
 impl People {
     pub(super) fn new(api: Api, cloud: Simulator, doors: BTreeMap<Cloud, String>) -> Self {
-        Self { api, cloud, doors, keys: Mutex::default(), ended: Mutex::default() }
+        Self { api, cloud, doors, keys: Mutex::default(), ended: Mutex::default(), forgone: Mutex::default() }
     }
 
     fn has_ended(&self, namespace: &str) -> bool {
@@ -151,12 +154,22 @@ impl People {
                 // An earlier try was taken and its answer lost.
                 if stays { Ok(()) } else { bail!("{name} is still going: {why}") }
             }
-            Answer::Refused(403 | 404, _) if self.has_ended(namespace) => Ok(()),
+            Answer::Refused(403 | 404, _) if self.has_ended(namespace) => {
+                self.forgone().insert(format!("{collection}/{name}"));
+                Ok(())
+            }
             Answer::Refused(code, why) => bail!("creating {name} in {collection}: {code} {why}"),
         }
     }
 
+    fn forgone(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.forgone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn edit(&self, object: &Object, change: &Value) -> Result<()> {
+        if self.forgone().contains(&path(object)) {
+            return Ok(());
+        }
         match self.api.call(Method::PATCH, &path(object), Some(change)).await? {
             Answer::Done(_) => Ok(()),
             Answer::Refused(404, _) if self.has_ended(&object.namespace) => Ok(()),

@@ -69,17 +69,23 @@ impl Campaigns {
 
     /// What the campaigns of these seeds find in an operator.
     pub(crate) fn run_all(&self, seeds: BTreeSet<u64>, operator: &Path) -> BTreeMap<u64, Result<Option<String>>> {
-        let (next, found) = (Mutex::new(seeds.into_iter()), Mutex::new(BTreeMap::new()));
-        let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = || {
-            while let Some(seed) = take() {
-                let told = self.run(seed, operator);
-                found.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, told);
-            }
-        };
-        std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
-        found.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let mut seeds = seeds.into_iter();
+        side_by_side(move || seeds.next(), |seed| (seed, self.run(seed, operator))).into_iter().collect()
     }
+}
+
+/// Works at [`AT_ONCE`] things at a time, until there is no next one. Only one asks for the next at any time.
+fn side_by_side<T, R: Send>(next: impl FnMut() -> Option<T> + Send, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let (next, done) = (Mutex::new(next), Mutex::new(Vec::new()));
+    let take = || (next.lock().unwrap_or_else(PoisonError::into_inner))();
+    let worker = || {
+        while let Some(one) = take() {
+            let result = work(one);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+        }
+    };
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(worker))));
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Search {
@@ -121,22 +127,15 @@ pub(crate) fn by_campaigns(
     bugs: &[&Bug],
     tell: impl Fn(&Search) + Sync,
 ) -> Vec<Search> {
-    let (next, searches) = (Mutex::new(bugs.iter()), Mutex::new(Vec::new()));
-    let take = || -> Option<(&Bug, Instant, Result<PathBuf>)> {
-        // There is one tree: whoever plants a bug holds it until its operator is built.
-        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-        next.next().map(|bug| (*bug, Instant::now(), tree.operator(Some(bug))))
-    };
-    let work = || {
-        while let Some((bug, began, operator)) = take() {
-            let search = match operator {
-                Ok(operator) => by_campaign(campaigns, bug, &operator),
-                Err(error) => Search::new(bug, Verdict::Untried(format!("{error:#}")), began),
-            };
-            tell(&search);
-            searches.lock().unwrap_or_else(PoisonError::into_inner).push(search);
-        }
-    };
-    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
-    searches.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut bugs = bugs.iter();
+    // There is one tree: whoever plants a bug holds it until its operator is built.
+    let next = move || bugs.next().map(|bug| (*bug, Instant::now(), tree.operator(Some(bug))));
+    side_by_side(next, |(bug, began, operator): (&Bug, Instant, Result<PathBuf>)| {
+        let search = match operator {
+            Ok(operator) => by_campaign(campaigns, bug, &operator),
+            Err(error) => Search::new(bug, Verdict::Untried(format!("{error:#}")), began),
+        };
+        tell(&search);
+        search
+    })
 }

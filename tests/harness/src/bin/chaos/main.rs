@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use imageshare_harness::campaign::{Campaign, Plan, Verdict};
+use imageshare_harness::run;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const USAGE: &str = "usage: chaos --seed N [--minutes M] [--operator PATH] [--plan]
@@ -62,7 +63,8 @@ fn tell(seed: u64, verdict: &Verdict) -> ExitCode {
         println!("clean: seed {seed}");
         return ExitCode::SUCCESS;
     }
-    println!("seed {seed} found something; logs in {}", verdict.run.display());
+    let kept = run::keep(&verdict.run, &format!("found-by-seed-{seed}")).unwrap_or_else(|_| verdict.run.clone());
+    println!("seed {seed} found something; logs in {}", kept.display());
     ExitCode::from(FOUND)
 }
 
