@@ -61,11 +61,6 @@ impl Memories {
         act(all.entry(uid.to_owned()).or_default())
     }
 
-    /// Whether nothing is remembered of any pass over this object.
-    pub fn is_new(&self, uid: &str) -> bool {
-        self.with(uid, |memory| memory.done.is_none() && memory.gathering.is_none() && memory.failures == 0)
-    }
-
     /// Whether no pass over this object has ended.
     pub fn is_unseen(&self, uid: &str) -> bool {
         self.with(uid, |memory| memory.done.is_none() && memory.failures == 0)
@@ -203,10 +198,10 @@ mod tests {
         let (memories, rule) =
             (Memories::default(), Gathering { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
         let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
-        assert!(memories.is_new("uid"));
+        assert!(memories.is_unseen("uid"));
         memories.passed("uid", inputs("as it was"), false);
         memories.look_at("uid", at(1));
-        assert!(!memories.is_new("uid"));
+        assert!(!memories.is_unseen("uid"));
         assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
         assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(1)), Due::Time);
         assert_eq!(memories.due("uid", &inputs("edited"), rule, at(0)), Due::Changed);

@@ -29,7 +29,7 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
     }
     let uid = image.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, image);
-    if ctx.memories.is_new(&uid) && pass::asks_for_nothing(&ctx, image, &desired) {
+    if ctx.memories.is_unseen(&uid) && pass::asks_for_nothing(&ctx, image, &desired) {
         rhythm::let_others_go_first(&ctx, &uid, desired.inputs.clone());
     }
     let changed = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
