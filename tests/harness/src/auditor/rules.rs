@@ -237,13 +237,13 @@ impl Auditor {
 
     /// What live shares claimed for a recipient at a revision.
     fn claims_by(&self, image: &Version, recipient: &str, revision: u64, at: Timestamp) -> Vec<(Claim, String)> {
-        let shares = self.witnessed.lives("ImageShare").filter_map(|life| Some((life, alive(life, revision)?)));
+        let shares = self.witnessed.lives("ImageShare").filter_map(|life| alive(life, revision));
         let asks = |share: &Version| recipients(self.witnessed.as_wished(share)).any(|id| id == recipient);
-        let naming = shares.filter(|(_, share)| names(share, image) && asks(share));
-        let claims = naming.map(|(life, share)| {
+        let naming = shares.filter(|share| names(share, image) && asks(share));
+        let claims = naming.map(|share| {
             let claim = claim(share, image, at);
             // Until it is held it may go without a word: it is granted nothing, and whom it names keeps what it has.
-            (if is_held_later(life, share) { claim.min(Claim::Held) } else { claim }, title(share))
+            (if is_held(share) { claim } else { claim.min(Claim::Held) }, title(share))
         });
         claims.collect()
     }
@@ -315,10 +315,9 @@ fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
     }
 }
 
-/// Whether a share carries no finalizer yet, and did later.
-fn is_held_later(life: &Life, share: &Version) -> bool {
-    let held = |version: &Version| version.object.pointer("/metadata/finalizers").is_some();
-    !held(share) && life.iter().any(|version| version.revision > share.revision && held(version))
+/// Whether a share carries the finalizer.
+fn is_held(share: &Version) -> bool {
+    share.object.pointer("/metadata/finalizers").is_some()
 }
 
 /// Whether the image's owner certainly lets the share use it.

@@ -56,7 +56,8 @@ impl Story {
     fn share_with(self, change: Change, name: &str, ids: &[&str], edit: impl FnOnce(&mut Value)) -> Self {
         let recipients: Vec<Value> = ids.iter().map(|id| json!({"type": "Account", "id": id})).collect();
         let mut share = json!({
-            "kind": "ImageShare", "metadata": {"namespace": "n", "name": name, "uid": name},
+            "kind": "ImageShare",
+            "metadata": {"namespace": "n", "name": name, "uid": name, "finalizers": ["held"]},
             "spec": {"imageRef": {"name": "golden"}, "recipients": recipients},
         });
         edit(&mut share);

@@ -71,7 +71,7 @@ impl Author {
             return self.delete_share(team);
         }
         let Some((share, image)) = self.new_share(team) else { return };
-        self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "jobSlow", "millis": 3_500})));
+        self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "jobSlow", "millis": 5_000})));
         self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "cutAfter"})));
         let millis = self.dice.random_range(500..1_500);
         self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
@@ -87,10 +87,25 @@ impl Author {
                 // Its finalizer is late.
                 let (trouble, about) = (Trouble::Unavailable, "/imageshares/");
                 self.befall(0, Fault::Kubernetes { trouble, about, writes: true, times: 12, millis: 1_500 });
+                self.reorder_an_elder_of(&share);
             }
         }
         let millis = self.dice.random_range(300..1_200);
         self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
+    }
+
+    /// So that its image is looked at: another of its shares names the same in another order.
+    fn reorder_an_elder_of(&mut self, share: &Object) {
+        let image = self.standing.objects.get(share).and_then(|spec| self.standing.image_of(share, spec));
+        let Some(image) = image.map(|(image, _)| image.clone()) else { return };
+        let several = |spec: &Value| spec.pointer("/recipients/1").is_some();
+        let elder = self.shares_of(&image).into_iter().find(|(elder, spec)| elder != share && several(spec));
+        let Some((object, mut spec)) = elder else { return };
+        if let Some(recipients) = spec.pointer_mut("/recipients").and_then(Value::as_array_mut) {
+            recipients.reverse();
+        }
+        let change = json!({"recipients": spec.get("recipients")});
+        self.later(150, Later::Deed(Deed::Wish(Wish::Edit { object, change })));
     }
 
     /// Long enough that watches which were cut are there again, but that of images, which says nothing.

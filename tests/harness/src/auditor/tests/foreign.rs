@@ -67,14 +67,16 @@ fn who_was_there_by_hand_before_counts_from_then() {
 
 #[test]
 fn a_share_is_granted_nothing_before_it_is_held_and_whom_it_names_keeps_what_it_has() {
-    let held = |share: &mut Value| share["metadata"]["finalizers"] = json!(["held"]);
-    let intended = || Story::default().image(Change::Added, &[]).share("s", &[ANNE]).ledger(&[(ANNE, "Intended")]);
-    let early = intended().grants(&[ANNE]).wait(1).share_with(Change::Modified, "s", &[ANNE], held);
-    assert_eq!(early.found(), [Invariant::NoGrantWithoutWish]);
-    let later = intended().share_with(Change::Modified, "s", &[ANNE], held).ledger(&[(ANNE, "Intended")]);
+    let unheld = |share: &mut Value| drop(share["metadata"].as_object_mut().unwrap().remove("finalizers"));
+    let newcomer = |story: Story, name| story.share_with(Change::Added, name, &[ANNE], unheld);
+    let intended = || newcomer(Story::default().image(Change::Added, &[]), "s").ledger(&[(ANNE, "Intended")]);
+    let early = || intended().grants(&[ANNE]).wait(1);
+    assert_eq!(early().share("s", &[ANNE]).found(), [Invariant::NoGrantWithoutWish]);
+    let never = early().share_with(Change::Deleted, "s", &[ANNE], unheld);
+    assert_eq!(never.found(), [Invariant::NoGrantWithoutWish, Invariant::NoLeak]);
+    let later = intended().share("s", &[ANNE]).ledger(&[(ANNE, "Intended")]);
     assert_eq!(later.grants(&[ANNE]).found(), []);
-    let taken = ended().share("t", &[ANNE]).ledger(&[(ANNE, "Revoking")]).revokes(&[ANNE]).wait(1);
-    let taken = taken.share_with(Change::Modified, "t", &[ANNE], held);
+    let taken = newcomer(ended(), "t").ledger(&[(ANNE, "Revoking")]).revokes(&[ANNE]).wait(1).share("t", &[ANNE]);
     assert_eq!(taken.found(), [Invariant::NoWrongfulRevoke]);
 }
 
