@@ -70,8 +70,8 @@ pub struct RunArguments {
     /// An absence at the cloud counts only if read this long after the last call that may have added the recipient.
     #[arg(long, default_value = "5s", value_parser = duration)]
     absence_window: Duration,
-    /// Where jobs at the cloud change recipients: how long one is waited for whose id was lost, before the absence of
-    /// whom it may add counts.
+    /// Where jobs at the cloud change recipients: how long one whose id was lost may still add somebody. No absence counts
+    /// earlier after a call that adds.
     #[arg(long, default_value = "30s", value_parser = duration)]
     lost_job_window: Duration,
     /// How long `unmanagedRecipients: Revoke` waits before it acts on a recipient nobody asked for.

@@ -20,6 +20,8 @@ mod handover;
 mod inventory;
 #[path = "planning/jobs.rs"]
 mod jobs;
+#[path = "planning/lost_jobs.rs"]
+mod lost_jobs;
 #[path = "planning/places.rs"]
 mod places;
 #[path = "planning/private.rs"]
@@ -43,11 +45,10 @@ use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients};
 use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::domain::identifiers::{Recipient, RecipientKind};
 use imageshare_operator::domain::image::ImageState;
-use imageshare_operator::domain::provider::{Provider, Site};
+use imageshare_operator::domain::provider::Site;
 use imageshare_operator::domain::share::{AskedRecipient, Consent};
 use imageshare_operator::planning::aftermath::record;
 use imageshare_operator::planning::exchange::Ending;
-use imageshare_operator::planning::ledger::Entry;
 use imageshare_operator::planning::sharing::{confirm, plan_absent, plan_unseen};
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -200,39 +201,6 @@ fn a_share_that_cannot_be_read_blocks_every_revoke_on_its_image() {
     table.blind = false;
     table.pass();
     assert!(table.cloud.is_empty());
-}
-
-#[test]
-fn what_a_job_that_was_lost_may_still_add_is_absent_only_after_a_longer_wait() {
-    for (provider, patience) in [(Provider::Alibaba, 5), (Provider::Huawei, 30)] {
-        let mut table = Table::new(Vec::new());
-        table.provider = provider;
-        // Written down, and then the operator was killed.
-        table.ledger.grants.insert(recipient(1), Entry::new(GrantState::Intended, table.now));
-        table.later(60);
-        let seen = table.now;
-        table.ledger = table.plan().settled;
-        assert_eq!(table.ledger.grants[&recipient(1)].state, GrantState::Revoking);
-        table.now = seen + SignedDuration::from_secs(patience - 1);
-        let waiting = table.plan();
-        assert_eq!(waiting.look_again, Some(seen + SignedDuration::from_secs(patience)), "{provider}");
-        assert!(waiting.settled.grants.contains_key(&recipient(1)), "{provider}");
-        table.now = seen + SignedDuration::from_secs(patience);
-        assert!(table.plan().settled.grants.is_empty(), "{provider}");
-    }
-}
-
-#[test]
-fn what_a_lost_job_added_after_all_is_revoked_and_waited_for_no_longer_than_usual() {
-    let mut table = Table::new(Vec::new());
-    table.provider = Provider::Huawei;
-    table.ledger.grants.insert(recipient(1), Entry::new(GrantState::Intended, table.now));
-    table.ledger = table.plan().settled;
-    table.later(2);
-    table.cloud.insert(recipient(1));
-    let found = table.plan();
-    assert_eq!(found.remove, [recipient(1)]);
-    assert_eq!(found.settled.grants[&recipient(1)].since, table.now);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::domain::share::Share;
 pub struct Timing {
     /// An absence counts only if read at least this long after the last call that may have added the recipient.
     pub absence_window: SignedDuration,
-    /// Where jobs change recipients: how long a job whose id was lost may still add somebody.
+    /// Where jobs change recipients: how long a job whose id was lost may still add somebody. An absence counts no earlier.
     pub lost_job_window: SignedDuration,
     /// How long a foreign recipient must have been seen before `unmanagedRecipients: Revoke` acts on it.
     pub unmanaged_grace: SignedDuration,
@@ -188,36 +188,29 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
         return Fate::Keep(Entry { state, answer, absent: false, ..entry });
     }
     let retained = entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient);
-    // An intent that was never answered may still be under way, and one read cannot prove the absence of what was seen
-    // and never removed by us (an empty answer may be the cloud's trouble): the wait for its absence starts anew. What was
-    // left behind and is forgotten would be a stranger when it is seen again, and policy may end it.
-    let unproven = entry.refusal.is_none() && !entry.absent;
-    let since = match (present, unproven) {
-        (true, _) => entry.since.min(scene.now),
-        (false, true) => last_addition(scene, entry),
-        (false, false) => entry.since,
-    };
+    // One read cannot prove the absence of what was never removed by us (an intent may still be under way, and an empty
+    // answer may be the cloud's trouble): the wait for it starts anew. What was left behind and is forgotten would be a
+    // stranger when it is seen again, and policy may end it.
+    let unproven = !present && entry.refusal.is_none() && !entry.absent;
+    let since = if unproven { scene.now } else { entry.since.min(scene.now) };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
     let ending = Entry { state, since, refusal: None, answer, absent: !present };
     if present {
         let removable = !retained && waited(scene, scene.others_until, SignedDuration::ZERO, look);
         return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };
     }
-    if waited(scene, since.max(scene.others_until), scene.timing.absence_window, look) {
+    if waited(scene, since.max(scene.others_until), absence_counts_after(scene), look) {
         Fate::Gone
     } else {
         Fate::Keep(ending)
     }
 }
 
-/// When at the latest something may add what is read as absent, though nothing proves it. An intent is all that is left of
-/// a call whose answer was lost; where a job carries it out, nobody can be asked when that job ends.
-fn last_addition(scene: &Scene<'_>, entry: Entry) -> Timestamp {
-    if entry.state == GrantState::Intended && scene.terms.provider.works_by_jobs() {
-        let longer = scene.timing.lost_job_window.saturating_sub(scene.timing.absence_window);
-        return scene.now.saturating_add(longer.max(SignedDuration::ZERO)).unwrap_or(Timestamp::MAX);
-    }
-    scene.now
+/// How long after the last call that may have added somebody an absence counts. Where jobs carry calls out, that call need
+/// not be the last to have its effect: an earlier one, whose answer was lost, may be overtaken by it and by a removal.
+fn absence_counts_after(scene: &Scene<'_>) -> SignedDuration {
+    let Timing { absence_window, lost_job_window, .. } = scene.timing;
+    if scene.terms.provider.works_by_jobs() { absence_window.max(lost_job_window) } else { absence_window }
 }
 
 fn decide_wanted(

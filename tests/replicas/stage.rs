@@ -29,9 +29,8 @@ pub const FULL_VAULT: &str = "5a0b0000-0000-4000-8000-000000000002";
 pub const QUOTA: usize = 6;
 pub const LARGEST: u64 = 500;
 
-/// The operator's arguments besides: a job whose answer was lost is waited for only as long as it takes here, and nobody
-/// is short of calls.
-const OURS: [&str; 6] = ["--lost-job-window", "5s", "--calls-per-second", "100", "--calls-burst", "100"];
+/// The operator's arguments besides: nobody is short of calls.
+const OURS: [&str; 4] = ["--calls-per-second", "100", "--calls-burst", "100"];
 
 pub fn domain(party: u32) -> String {
     format!("e1{party:030x}")

@@ -107,9 +107,11 @@ pub fn world_of(players: u32, recipients: u32) -> Value {
 }
 
 /// Arguments of the operator that make waits short.
-pub const QUICK: [&str; 14] = [
+pub const QUICK: [&str; 16] = [
     "--absence-window",
     "1s",
+    "--lost-job-window",
+    "5s",
     "--credentials-interval",
     "2s",
     "--blocked-interval",

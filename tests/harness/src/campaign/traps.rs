@@ -71,11 +71,8 @@ impl Author {
             return self.delete_share(team);
         }
         let Some((share, image)) = self.new_share(team) else { return };
-        // Two at a time, of which each adds the same recipient, are another trap than this one.
-        if self.lied.insert(("job", image.clone())) {
-            self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "jobSlow", "millis": 5_000})));
-            self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "cutAfter"})));
-        }
+        self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "jobSlow", "millis": 5_000})));
+        self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "cutAfter"})));
         let millis = self.dice.random_range(500..1_500);
         self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
     }
