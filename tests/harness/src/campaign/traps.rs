@@ -70,24 +70,25 @@ impl Author {
         if self.seat(team).is_none_or(|seat| seat.cloud != Cloud::Huawei) || !self.has_time(UNHEARD) {
             return self.delete_share(team);
         }
-        let Some((share, image)) = self.new_share(team) else { return };
-        self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "jobSlow", "millis": 5_000})));
-        self.befall(0, about(&image, "BatchAddMembers", 1, &json!({"kind": "cutAfter"})));
+        let Some((share, (_, image))) = self.new_share(team) else { return };
+        let image = text(&image, "/imageID");
+        self.befall(0, about(image, "BatchAddMembers", 1, &json!({"kind": "jobSlow", "millis": 5_000})));
+        self.befall(0, about(image, "BatchAddMembers", 1, &json!({"kind": "cutAfter"})));
         let millis = self.dice.random_range(500..1_500);
         self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
     }
 
     /// What is listed then is what was so before it came.
     pub(super) fn come_and_go(&mut self, team: usize) {
-        let Some((share, image)) = self.new_share(team) else { return };
+        let Some((share, (name, image))) = self.new_share(team) else { return };
         if let Some(seat) = self.seat(team).filter(|_| self.has_time(UNHEARD)) {
             let lag = json!({"kind": "describeLag", "millis": 1_200});
-            self.befall(0, about(&image, seat.cloud.listing(), 4, &lag));
+            self.befall(0, about(text(&image, "/imageID"), seat.cloud.listing(), 4, &lag));
             if self.lean.corner == Corner::OldNews {
                 // Its finalizer is late.
                 let (trouble, about) = (Trouble::Unavailable, "/imageshares/");
                 self.befall(0, Fault::Kubernetes { trouble, about, writes: true, times: 12, millis: 1_500 });
-                self.reorder_an_elder_of(&share);
+                self.reorder_an_elder_of(&share, &name);
             }
         }
         let millis = self.dice.random_range(300..1_200);
@@ -95,11 +96,9 @@ impl Author {
     }
 
     /// So that its image is looked at: another of its shares names the same in another order.
-    fn reorder_an_elder_of(&mut self, share: &Object) {
-        let image = self.standing.objects.get(share).and_then(|spec| self.standing.image_of(share, spec));
-        let Some(image) = image.map(|(image, _)| image.clone()) else { return };
+    fn reorder_an_elder_of(&mut self, share: &Object, image: &Object) {
         let several = |spec: &Value| spec.pointer("/recipients/1").is_some();
-        let elder = self.shares_of(&image).into_iter().find(|(elder, spec)| elder != share && several(spec));
+        let elder = self.shares_of(image).into_iter().find(|(elder, spec)| elder != share && several(spec));
         let Some((object, mut spec)) = elder else { return };
         if let Some(recipients) = spec.pointer_mut("/recipients").and_then(Value::as_array_mut) {
             recipients.reverse();
@@ -119,11 +118,10 @@ impl Author {
         self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
     }
 
-    fn new_share(&mut self, team: usize) -> Option<(Object, String)> {
+    fn new_share(&mut self, team: usize) -> Option<(Object, (Object, Value))> {
         let images = self.own(team, Kind::CloudImage);
         let image = self.some(&images)?;
-        let share = self.share(team, &image)?;
-        Some((share, text(&image.1, "/imageID").to_owned()))
+        Some((self.share(team, &image)?, image))
     }
 
     /// Somebody changes a share and thinks better of it, often while what is written about images is late.

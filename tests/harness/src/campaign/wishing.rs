@@ -2,7 +2,8 @@
 //! another's object.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -89,50 +90,48 @@ pub(super) struct People {
     /// The key in use of each account.
     keys: Mutex<BTreeMap<Seat, usize>>,
     ended: Mutex<BTreeSet<String>>,
-    /// What nobody can make any more, since its namespace has ended, by path. An elder object of the name may still be
-    /// going.
-    forgone: Mutex<BTreeSet<String>>,
 }
 
 impl People {
     pub(super) fn new(api: Api, cloud: Simulator, doors: BTreeMap<Cloud, String>) -> Self {
-        Self { api, cloud, doors, keys: Mutex::default(), ended: Mutex::default(), forgone: Mutex::default() }
+        Self { api, cloud, doors, keys: Mutex::default(), ended: Mutex::default() }
     }
 
     fn has_ended(&self, namespace: &str) -> bool {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
     }
 
-    async fn carry_out(&self, wish: &Wish) -> Result<()> {
+    /// Breaks off where the object can never be made, so that no later wish about it means anything.
+    async fn carry_out(&self, wish: &Wish) -> Result<ControlFlow<()>> {
         match wish {
             Wish::Namespace { name, seats } => {
                 let object = json!({"metadata": {"name": name}});
-                self.create("/api/v1/namespaces", name, &object, name).await?;
+                let made = self.create("/api/v1/namespaces", name, &object, name).await?;
                 for seat in seats {
                     self.write_secret(name, *seat).await?;
                 }
-                Ok(())
+                return Ok(made);
             }
             Wish::EndNamespace { name } => {
                 self.delete(&format!("/api/v1/namespaces/{name}")).await?;
                 self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
-                Ok(())
             }
             Wish::Create { object, spec } => {
                 let body = json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": object.kind.name(),
                     "metadata": {"name": object.name}, "spec": self.with_endpoint(spec.clone())});
-                self.create(&collection(object), &object.name, &body, &object.namespace).await
+                return self.create(&collection(object), &object.name, &body, &object.namespace).await;
             }
-            Wish::Edit { object, change } => self.edit(object, &json!({"spec": change})).await,
+            Wish::Edit { object, change } => self.edit(object, &json!({"spec": change})).await?,
             Wish::Expire { object, millis } => {
                 let after = SignedDuration::from_millis(i64::try_from(*millis)?);
                 // Whole seconds, as the API writes them.
                 let end = (Timestamp::now() + after).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-                self.edit(object, &json!({"spec": {"expirationTime": end}})).await
+                self.edit(object, &json!({"spec": {"expirationTime": end}})).await?;
             }
-            Wish::Delete { object } => self.delete(&path(object)).await,
-            Wish::Rotate { namespace, seat, to, overlap } => self.rotate(namespace, *seat, *to, *overlap).await,
+            Wish::Delete { object } => self.delete(&path(object)).await?,
+            Wish::Rotate { namespace, seat, to, overlap } => self.rotate(namespace, *seat, *to, *overlap).await?,
         }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn with_endpoint(&self, mut spec: Value) -> Value {
@@ -144,32 +143,23 @@ impl People {
         spec
     }
 
-    /// An elder object of the name goes first, if it is going.
-    async fn create(&self, collection: &str, name: &str, body: &Value, namespace: &str) -> Result<()> {
+    /// An elder object of the name goes first, if it is going. Breaks off where the namespace has ended: an elder object
+    /// may still be going there, and is not meant.
+    async fn create(&self, collection: &str, name: &str, body: &Value, namespace: &str) -> Result<ControlFlow<()>> {
         match self.api.call(Method::POST, collection, Some(body)).await? {
-            Answer::Done(_) => Ok(()),
+            Answer::Done(_) => Ok(ControlFlow::Continue(())),
             Answer::Refused(409, why) => {
                 let there = self.api.get(&format!("{collection}/{name}")).await?;
                 let stays = there.is_some_and(|object| object.pointer("/metadata/deletionTimestamp").is_none());
                 // An earlier try was taken and its answer lost.
-                if stays { Ok(()) } else { bail!("{name} is still going: {why}") }
+                if stays { Ok(ControlFlow::Continue(())) } else { bail!("{name} is still going: {why}") }
             }
-            Answer::Refused(403 | 404, _) if self.has_ended(namespace) => {
-                self.forgone().insert(format!("{collection}/{name}"));
-                Ok(())
-            }
+            Answer::Refused(403 | 404, _) if self.has_ended(namespace) => Ok(ControlFlow::Break(())),
             Answer::Refused(code, why) => bail!("creating {name} in {collection}: {code} {why}"),
         }
     }
 
-    fn forgone(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.forgone.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn edit(&self, object: &Object, change: &Value) -> Result<()> {
-        if self.forgone().contains(&path(object)) {
-            return Ok(());
-        }
         match self.api.call(Method::PATCH, &path(object), Some(change)).await? {
             Answer::Done(_) => Ok(()),
             Answer::Refused(404, _) if self.has_ended(&object.namespace) => Ok(()),
@@ -195,7 +185,9 @@ impl People {
         let data = json!({"accessKeyID": id, "accessKeySecret": secret});
         let collection = format!("/api/v1/namespaces/{namespace}/secrets");
         let object = json!({"metadata": {"name": seat.name(), "finalizers": [HELD]}, "stringData": data});
-        self.create(&collection, &seat.name(), &object, namespace).await?;
+        if self.create(&collection, &seat.name(), &object, namespace).await?.is_break() {
+            return Ok(());
+        }
         let path = format!("{collection}/{}", seat.name());
         match self.api.call(Method::PATCH, &path, Some(&json!({"stringData": data}))).await? {
             Answer::Done(_) => Ok(()),
@@ -248,10 +240,10 @@ impl People {
     }
 
     /// Tries until it is taken.
-    async fn insist(&self, wish: &Wish, deadline: Instant) -> Result<()> {
+    async fn insist(&self, wish: &Wish, deadline: Instant) -> Result<ControlFlow<()>> {
         loop {
             match timeout_at(deadline, self.carry_out(wish)).await {
-                Ok(Ok(())) => return Ok(()),
+                Ok(Ok(flow)) => return Ok(flow),
                 Ok(Err(error)) if Instant::now() + PAUSE > deadline => {
                     return Err(error).with_context(|| format!("in vain until {PATIENCE:?} after the end: {wish:?}"));
                 }
@@ -283,7 +275,7 @@ impl Lanes {
             walking.push(tokio::spawn(walk(Arc::clone(people), wishes, deadline)));
             sender
         });
-        // It takes wishes until one failed, which is told at the end.
+        // It takes wishes until one failed, which is told at the end, or was about what can never be made.
         lane.send(wish.clone()).ok();
     }
 
@@ -311,7 +303,9 @@ fn about(wish: &Wish) -> String {
 
 async fn walk(people: Arc<People>, mut wishes: UnboundedReceiver<Wish>, deadline: Instant) -> Result<()> {
     while let Some(wish) = wishes.recv().await {
-        people.insist(&wish, deadline).await?;
+        if people.insist(&wish, deadline).await?.is_break() {
+            break;
+        }
     }
     Ok(())
 }
