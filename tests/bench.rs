@@ -15,8 +15,16 @@ const IMAGES: f64 = 6.0;
 /// Recipients of each.
 const RECIPIENTS: f64 = 20.0;
 
-const ARGUMENTS: [&str; 8] =
-    ["--cases", "10000x20,restart,rest,edit,delete", "--scale", "0.0006", "--latencies", "0", "--seconds", "2"];
+const ARGUMENTS: [&str; 8] = [
+    "--cases",
+    "10000x20,restart,handover,rest,edit,delete",
+    "--scale",
+    "0.0006",
+    "--latencies",
+    "0",
+    "--seconds",
+    "2",
+];
 
 fn report() -> Result<Value> {
     let json = run::folder_of_this_binary()?.join("bench.json");
@@ -64,6 +72,7 @@ fn a_tiny_benchmark_tells_every_figure_and_counts_right() -> Result<()> {
     assert_eq!(restart["looks at one image, most"], (1.0, Some(1.0)));
     assert!(restart["time to steady"].0 > 0.0 && restart["first edit served"].0 > 0.0, "{restart:?}");
     assert!(restart["cloud calls"].0 >= 2.0 * IMAGES, "{restart:?}");
+    assert!(figures(&report, "handover")["first edit served"].0 > 0.0);
     let rest = figures(&report, "rest");
     assert_eq!(rest["Kubernetes writes while nothing is due"].0, 0.0);
     assert_eq!(rest["Kubernetes writes while all are looked at"].0, 0.0);

@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt};
 
+use super::changes::WatchBackoff;
 use super::{ClusterError, within_deadline};
 use crate::cluster::status::FIELD_MANAGER;
 
@@ -45,14 +50,21 @@ impl LeaseRecord {
     /// Reads it; `None` if there is none.
     pub async fn read(&self) -> Result<Option<Held>, ClusterError> {
         let Some(lease) = within_deadline(self.api.get_opt(&self.name)).await? else { return Ok(None) };
-        let spec = lease.spec.clone().unwrap_or_default();
-        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
+        let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).map(u64::try_from);
         Ok(Some(Held {
-            holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
-            duration: Duration::from_secs(seconds),
+            holder: holder_of(&lease).map(ToOwned::to_owned),
+            duration: Duration::from_secs(seconds.and_then(Result::ok).unwrap_or_default()),
             version: lease.resource_version().unwrap_or_default(),
             lease,
         }))
+    }
+
+    /// Tells whenever nobody holds it, as soon as the API server says so; nothing where it may not be watched. Never ends.
+    pub fn freed(&self) -> BoxStream<'static, ()> {
+        let seen = watch_object(self.api.clone(), &self.name).backoff(WatchBackoff::default());
+        let seen = seen.inspect_err(|error| tracing::debug!(%error, "the lease cannot be watched"));
+        seen.filter_map(async |seen| seen.ok().filter(|lease| lease.as_ref().and_then(holder_of).is_none()).map(drop))
+            .boxed()
     }
 
     /// Makes it, held by us. `Conflict` if somebody else made it first.
@@ -94,6 +106,10 @@ impl LeaseRecord {
             ..old.clone()
         }
     }
+}
+
+fn holder_of(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
 
 fn params() -> PostParams {

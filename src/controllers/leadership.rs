@@ -4,7 +4,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
+use futures::stream;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clouds::clock::Clock;
@@ -65,11 +68,17 @@ impl Leadership {
         Self { record, terms, leading, clock, start: Instant::now(), memory: Memory::default() }
     }
 
-    /// Takes the lease when it is free and renews it, until it is lost.
+    /// Takes the lease when it is free and renews it, until it is lost. Whoever waits for it hears at once when it is given
+    /// back: edits wait for nobody's next look.
     pub async fn keep(&mut self) -> LeaseLost {
+        let mut freed = self.record.freed();
         loop {
             match self.tend().await {
-                Ok(wait) => tokio::time::sleep(wait).await,
+                Ok(wait) if self.memory.held_since.is_none() => drop(timeout(wait, freed.next()).await),
+                Ok(wait) => {
+                    freed = stream::pending().boxed();
+                    sleep(wait).await;
+                }
                 Err(lost) => {
                     self.leading.gate.close();
                     tracing::error!(lease.holder = self.record.me(), "the lease is lost");

@@ -20,8 +20,8 @@ for the same cloud calls and the same number of Kubernetes writes. Prints a tabl
   --json       where the figures are written. Default: target/bench/bench.json";
 
 /// Every case, in the order of the table.
-pub(crate) const CASES: [&str; 9] =
-    ["1x50", "100x20", "1000x20", "10000x20", "restart", "rest", "edit", "delete", "growth"];
+pub(crate) const CASES: [&str; 10] =
+    ["1x50", "100x20", "1000x20", "10000x20", "restart", "handover", "rest", "edit", "delete", "growth"];
 
 fn milliseconds(list: &str) -> Result<Vec<Duration>, std::num::ParseIntError> {
     list.split(',').map(|text| text.parse().map(Duration::from_millis)).collect()

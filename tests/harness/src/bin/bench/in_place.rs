@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::arguments::Arguments;
 use crate::bare::{BareCloud, BareKubernetes};
 use crate::floor::each;
+use crate::hand_over;
 use crate::journal::{Call, LookedAt, Tail, excess, looks};
 use crate::latency::{self, Bare, Editor, Latencies, granted_at};
 use crate::processes::{cpu_seconds, peak_megabytes};
@@ -27,7 +28,7 @@ const NEVER_ADDED: usize = 25;
 const DRIFT_MINUTES: f64 = 10.0;
 
 /// Cases that need a fleet in place.
-pub(crate) const CASES: [&str; 4] = ["restart", "rest", "edit", "delete"];
+pub(crate) const CASES: [&str; 5] = ["restart", "handover", "rest", "edit", "delete"];
 
 /// An operator that was started anew.
 struct Restart {
@@ -56,6 +57,7 @@ pub(crate) async fn measure(stage: &mut Stage, arguments: &Arguments, report: &m
     ensure!(stage.fleet.images >= 4, "with fewer than 4 images in place there is nothing to see: --scale is too small");
     let mut editor = Editor::new(stage);
     let wanted = |case| arguments.wants(case);
+    let handed_over = if wanted("handover") { Some(hand_over::measure(stage, &mut editor).await?) } else { None };
     let restarted = if wanted("restart") { Some(restart(stage, &mut editor).await?) } else { None };
     let rest = if wanted("rest") { Some(rest(stage, arguments.seconds, restarted.is_some()).await?) } else { None };
     if rest.is_none() && arguments.wants_any(&["edit", "delete"]) {
@@ -66,6 +68,9 @@ pub(crate) async fn measure(stage: &mut Stage, arguments: &Arguments, report: &m
     stage.stop_operator().await?;
     if let Some(restarted) = restarted {
         report_restart(&restarted, [paced_reads(stage).await?, first_edit(stage).await?], report);
+    }
+    if let Some(first_edit) = handed_over {
+        hand_over::report(stage, first_edit, report).await?;
     }
     if let Some(rest) = rest {
         report_rest(stage, &rest, bare_look(stage).await?, report);
@@ -83,7 +88,7 @@ pub(crate) async fn measure(stage: &mut Stage, arguments: &Arguments, report: &m
 }
 
 /// Waits until every image was looked at since `tail` began; gives all calls.
-async fn until_all_looked_at(
+pub(crate) async fn until_all_looked_at(
     stage: &Stage,
     tail: &mut Tail,
     mut also: impl FnMut(&[Call]) -> bool,
@@ -188,12 +193,19 @@ async fn paced_reads(stage: &Stage) -> Result<f64> {
 /// How long one edit takes, in seconds, where every image and every share is listed before: whoever acts upon less may take
 /// from a recipient what a share that it has not seen gives.
 async fn first_edit(stage: &Stage) -> Result<f64> {
-    let cloud = BareCloud::new(stage.cloud.cloud(), stage.fleet)?;
     let kubernetes = BareKubernetes::new(stage.client_as_operator().await?);
+    let begun = Instant::now();
+    tokio::try_join!(kubernetes.list("CloudImage"), kubernetes.list("ImageShare"))?;
+    let listed = begun.elapsed().as_secs_f64();
+    Ok(listed + change_of_first_edit(stage).await?)
+}
+
+/// How long the cloud's calls of one edit take, in seconds.
+pub(crate) async fn change_of_first_edit(stage: &Stage) -> Result<f64> {
+    let cloud = BareCloud::new(stage.cloud.cloud(), stage.fleet)?;
     let edited = stage.fleet.images / 2;
     let newcomer = stage.fleet.recipients_of(edited, NEVER_ADDED);
     let begun = Instant::now();
-    tokio::try_join!(kubernetes.list("CloudImage"), kubernetes.list("ImageShare"))?;
     cloud.describe(edited).await?;
     cloud.recipients(edited).await?;
     cloud.change(edited, "AddAccount", newcomer.last().map(std::slice::from_ref).unwrap_or_default()).await?;

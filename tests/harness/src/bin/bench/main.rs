@@ -5,6 +5,7 @@ mod arguments;
 mod bare;
 mod fleet;
 mod floor;
+mod hand_over;
 mod in_place;
 mod journal;
 mod latency;

@@ -58,11 +58,21 @@ impl Stage {
     /// Starts an operator with these arguments, the way it is deployed but for its lease; one that runs is killed first.
     pub(crate) fn start_operator(&mut self, arguments: &[&str]) -> Result<()> {
         self.operator = None;
+        self.operator = Some(self.operator(arguments)?);
+        Ok(())
+    }
+
+    /// One more operator, beside the one that runs.
+    pub(crate) fn operator(&self, arguments: &[&str]) -> Result<Operator> {
         let launch = Operator::launch(&self.kubeconfig)?
             .arguments(["--allowed-endpoint", self.cloud.cloud()])
             .arguments(arguments.iter().copied());
-        self.operator = Some(Operator::start(launch, &self.run)?);
-        Ok(())
+        Operator::start(launch, &self.run)
+    }
+
+    /// Tells the operator to stop, and waits for its end; `next` is the operator from then on. Gives the exit status.
+    pub(crate) async fn hand_over(&mut self, next: Operator) -> Result<i32> {
+        self.operator.replace(next).context("no operator runs")?.stop(PATIENCE).await
     }
 
     /// Ends the operator, if one runs.
