@@ -46,11 +46,12 @@ spec:
 pub(crate) struct Life<'a> {
     control_plane: &'a ControlPlane,
     cloud: Simulator,
-    operator: Operator,
+    /// One leads, the other waits.
+    operators: [Operator; 2],
 }
 
 impl<'a> Life<'a> {
-    /// An operator with the rights of a release, which nobody has asked for anything yet.
+    /// Operators with the rights of a release, whom nobody has asked for anything yet.
     pub(crate) async fn begin(control_plane: &'a ControlPlane, release: &Release, arguments: &[&str]) -> Result<Self> {
         let run = run::folder_of_this_binary()?;
         let world = fs::read_to_string(assets::workspace().join("examples/simulator/world.yaml"))?;
@@ -62,17 +63,25 @@ impl<'a> Life<'a> {
             .arguments(["--lease".to_owned(), release.lease()])
             .arguments(QUICK)
             .arguments(arguments.iter().copied());
-        Ok(Self { control_plane, cloud, operator: Operator::start(launch, &run)? })
+        let operators = [Operator::start(launch.clone(), &run)?, Operator::start(launch, &run)?];
+        Ok(Self { control_plane, cloud, operators })
     }
 
-    /// Lives it, to the end of the process.
+    /// What the operators said last.
+    fn tails(&self) -> String {
+        self.operators.iter().map(|operator| operator.process.tail()).collect()
+    }
+
+    /// Lives it, to the end of the processes.
     pub(crate) async fn live(mut self) -> Result<()> {
         self.share().await?;
         self.offer().await?;
         self.copy().await?;
         self.let_everything_go().await?;
-        let status = self.operator.stop(PATIENCE).await?;
-        ensure!(status == 0, "it ended with {status}: {}", self.operator.process.tail());
+        for operator in &mut self.operators {
+            let status = operator.stop(PATIENCE).await?;
+            ensure!(status == 0, "it ended with {status}: {}", operator.process.tail());
+        }
         Ok(())
     }
 
@@ -142,7 +151,7 @@ impl<'a> Life<'a> {
         let condition = format!("--for=condition={condition}");
         let wait = ["wait", object, "-n", namespace, &condition, "--timeout=90s"];
         let waited = self.control_plane.kubectl(&wait).await;
-        waited.map(drop).map_err(|error| error.context(self.operator.process.tail()))
+        waited.map(drop).map_err(|error| error.context(self.tails()))
     }
 
     async fn until_listed(&self, count: usize) -> Result<()> {
@@ -155,6 +164,6 @@ impl<'a> Life<'a> {
 
     async fn delete(&self, namespace: &str, object: &str) -> Result<()> {
         let deleted = self.control_plane.kubectl(&["delete", object, "-n", namespace, "--timeout=90s"]).await;
-        deleted.map(drop).map_err(|error| error.context(self.operator.process.tail()))
+        deleted.map(drop).map_err(|error| error.context(self.tails()))
     }
 }
