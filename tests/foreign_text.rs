@@ -13,7 +13,7 @@ use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImage
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use support::{PATIENCE, Player, QUICK, REGION, Stage, start, world};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// Controls of both kinds, sequences that clear, colour and link, what reorders and what hides.
 const FOUL: &str = "\u{1b}[2J\u{1b}[31m\u{9b}32m\u{1b}]8;;https://evil.example\u{7}link\u{1b}]8;;\u{7}\u{1b}P\u{90}\u{0}\u{8}\
@@ -155,6 +155,9 @@ async fn until_listed(player: &Player, count: usize) -> Result<()> {
     .await
 }
 
+/// Whoever makes faults: they end for both clouds at once.
+static FAULTS: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test]
 async fn at_alibaba_no_name_code_message_or_id_is_shown_as_it_came() -> Result<()> {
     let (stage, _) = stage().await?;
@@ -173,6 +176,7 @@ async fn at_alibaba_no_name_code_message_or_id_is_shown_as_it_came() -> Result<(
     owner.image("golden", |spec| spec.image_id = foul_one.clone()).await?;
     owner.ready::<CloudImage>("golden").await?;
     let refused = |text: fn(&str) -> String| json!({"kind": "refuse", "status": 403, "code": text("code"), "message": text("message")});
+    let faults = FAULTS.lock().await;
     for (action, then) in [
         ("ModifyImageSharePermission", refused(foul)),
         ("ModifyImageSharePermission", refused(long)),
@@ -195,6 +199,7 @@ async fn at_alibaba_no_name_code_message_or_id_is_shown_as_it_came() -> Result<(
     // Somebody whose id is no id, put there by somebody else: the list is not believed.
     let change = json!({"image": foul_one, "add": [foul("id"), long("id")], "remove": []});
     stage.cloud.delete("/faults").await?;
+    drop(faults);
     stage.cloud.post("/permissions", &change).await?;
     owner.until::<CloudImage>("golden", "Unknown", "AnswerUnclear").await?;
     everything_is_plain(&owner, &["CloudAccount", "CloudImage", "ImageShare", "SharedImage", "Event"]).await
@@ -235,6 +240,7 @@ async fn at_huawei_no_name_code_message_or_id_is_shown_as_it_came() -> Result<()
     let spec = json!({"accountRef": {"name": "golden"}, "region": NORTH, "imageID": image_at_huawei(1)});
     owner.create(CloudImage::new("golden", serde_json::from_value(spec)?)).await?;
     owner.ready::<CloudImage>("golden").await?;
+    let faults = FAULTS.lock().await;
     let weather = async |action: &str, count: u64, then: Value| {
         stage.cloud.post_fault(&json!({"when": {"action": action}, "count": count, "then": then})).await
     };
@@ -256,6 +262,7 @@ async fn at_huawei_no_name_code_message_or_id_is_shown_as_it_came() -> Result<()
     let refusal = |image: &Value| support::message(image, "Ready").contains("code2J31m");
     owner.until_it::<CloudImage>("golden", "a refusal", refusal).await?;
     stage.cloud.delete("/faults").await?;
+    drop(faults);
     everything_is_plain(&owner, &["CloudAccount", "CloudImage", "ImageShare", "SharedImageAcceptance", "SharedImage"])
         .await
 }
