@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn plans_hold_every_kind_of_wish_and_fault() {
         let met: BTreeSet<String> = (0..20).flat_map(|seed| kinds(&Plan::of(seed, LENGTH))).collect();
-        let wishes = ["Namespace", "EndNamespace", "Create", "Edit", "Expire", "Delete", "Rotate"];
+        let wishes = ["Namespace", "EndNamespace", "Create", "Edit", "Look", "Expire", "Delete", "Rotate"];
         let faults = ["Kill", "KillAtWrite", "Freeze", "ApiServerRestart", "WatchCut", "StaleWatches", "Kubernetes"];
         let all = wishes.map(|wish| format!("Wish({wish}")).into_iter();
         let all = all.chain(faults.map(|fault| format!("Fault({fault}")));

@@ -70,8 +70,8 @@ impl Author {
         if self.seat(team).is_none_or(|seat| seat.cloud != Cloud::Huawei) || !self.has_time(UNHEARD) {
             return self.delete_share(team);
         }
-        let Some((share, (_, image))) = self.new_share(team) else { return };
-        let image = text(&image, "/imageID");
+        let Some((share, (_, spec))) = self.new_share(team) else { return };
+        let image = text(&spec, "/imageID");
         self.befall(0, about(image, "BatchAddMembers", 1, &json!({"kind": "jobSlow", "millis": 5_000})));
         self.befall(0, about(image, "BatchAddMembers", 1, &json!({"kind": "cutAfter"})));
         let millis = self.dice.random_range(500..1_500);
@@ -80,31 +80,19 @@ impl Author {
 
     /// What is listed then is what was so before it came.
     pub(super) fn come_and_go(&mut self, team: usize) {
-        let Some((share, (name, image))) = self.new_share(team) else { return };
+        let Some((share, (image, spec))) = self.new_share(team) else { return };
         if let Some(seat) = self.seat(team).filter(|_| self.has_time(UNHEARD)) {
             let lag = json!({"kind": "describeLag", "millis": 1_200});
-            self.befall(0, about(text(&image, "/imageID"), seat.cloud.listing(), 4, &lag));
+            self.befall(0, about(text(&spec, "/imageID"), seat.cloud.listing(), 4, &lag));
             if self.lean.corner == Corner::OldNews {
-                // Its finalizer is late.
+                // Its finalizer is late, and its image is looked at before.
                 let (trouble, about) = (Trouble::Unavailable, "/imageshares/");
                 self.befall(0, Fault::Kubernetes { trouble, about, writes: true, times: 12, millis: 1_500 });
-                self.reorder_an_elder_of(&share, &name);
+                self.later(150, Later::Deed(Deed::Wish(Wish::Look { object: image })));
             }
         }
         let millis = self.dice.random_range(300..1_200);
         self.later(millis, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
-    }
-
-    /// So that its image is looked at: another of its shares names the same in another order.
-    fn reorder_an_elder_of(&mut self, share: &Object, image: &Object) {
-        let several = |spec: &Value| spec.pointer("/recipients/1").is_some();
-        let elder = self.shares_of(image).into_iter().find(|(elder, spec)| elder != share && several(spec));
-        let Some((object, mut spec)) = elder else { return };
-        if let Some(recipients) = spec.pointer_mut("/recipients").and_then(Value::as_array_mut) {
-            recipients.reverse();
-        }
-        let change = json!({"recipients": spec.get("recipients")});
-        self.later(150, Later::Deed(Deed::Wish(Wish::Edit { object, change })));
     }
 
     /// Long enough that watches which were cut are there again, but that of images, which says nothing.

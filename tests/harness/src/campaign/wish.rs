@@ -60,6 +60,8 @@ pub(super) enum Wish {
     Create { object: Object, spec: Value },
     /// Other fields of an object that is there.
     Edit { object: Object, change: Value },
+    /// That an object is looked at now.
+    Look { object: Object },
     /// The end of a share a while from now, by itself.
     Expire { object: Object, millis: u64 },
     /// The end of an object.
@@ -113,7 +115,7 @@ impl Standing {
                     self.delete(object);
                 }
             }
-            Wish::Namespace { .. } | Wish::Rotate { .. } => {}
+            Wish::Namespace { .. } | Wish::Look { .. } | Wish::Rotate { .. } => {}
         }
     }
 

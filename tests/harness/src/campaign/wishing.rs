@@ -27,6 +27,9 @@ const CALL: Duration = Duration::from_secs(5);
 /// Keeps a Secret until nothing needs it any more.
 const HELD: &str = "campaign.test/held";
 
+/// Asks for a look.
+const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at";
+
 /// What the API server said.
 enum Answer {
     Done(Value),
@@ -122,6 +125,10 @@ impl People {
                 return self.create(&collection(object), &object.name, &body, &object.namespace).await;
             }
             Wish::Edit { object, change } => self.edit(object, &json!({"spec": change})).await?,
+            Wish::Look { object } => {
+                let now = json!({RECONCILE_REQUESTED_AT: Timestamp::now().to_string()});
+                self.edit(object, &json!({"metadata": {"annotations": now}})).await?;
+            }
             Wish::Expire { object, millis } => {
                 let after = SignedDuration::from_millis(i64::try_from(*millis)?);
                 // Whole seconds, as the API writes them.
@@ -296,6 +303,7 @@ fn about(wish: &Wish) -> String {
         Wish::Rotate { namespace, .. } => namespace.clone(),
         Wish::Create { object, .. }
         | Wish::Edit { object, .. }
+        | Wish::Look { object }
         | Wish::Expire { object, .. }
         | Wish::Delete { object } => path(object),
     }
