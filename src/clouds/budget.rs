@@ -2,9 +2,9 @@
 //! that consoles and other tools of the same account keep room. The vendor counts by account, API, region and minute and
 //! publishes no figures.
 //!
-//! Who waits is served by lane, then by arrival. `Resync` never waits and is kept to half of the bucket: who finds no room is
-//! told when to come again, each at a time of its own, so that ten thousand looks around that all are due come one by one
-//! and not all of them again and again.
+//! Who waits is served by lane, then by arrival. `Resync` never waits and leaves half of the burst to the others: who finds no
+//! room is told when to come again, each at a time of its own, so that ten thousand looks around that are all due come one by
+//! one and not all of them again and again.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -54,9 +54,10 @@ impl BudgetSettings {
         Quota::per_second(self.per_second).allow_burst(self.burst)
     }
 
-    /// Half of the rate and half of the burst, at least one.
-    fn half_quota(self) -> Quota {
-        let burst = NonZeroU32::new(self.burst.get() / 2).unwrap_or(NonZeroU32::MIN);
+    /// How looks around may begin. Each makes one more call, in a lane that waits: half of the rate is all of it with those,
+    /// and a quarter of the burst is half.
+    fn resync_quota(self) -> Quota {
+        let burst = NonZeroU32::new(self.burst.get() / 4).unwrap_or(NonZeroU32::MIN);
         Quota::with_period(self.token_every() * 2).unwrap_or_else(|| self.quota()).allow_burst(burst)
     }
 
@@ -96,7 +97,7 @@ impl<C: Clock + Clone> Bucket<C> {
     fn new(settings: BudgetSettings, clock: C) -> Self {
         Self {
             whole: RateLimiter::direct_with_clock(settings.quota(), clock.clone()),
-            resync: RateLimiter::direct_with_clock(settings.half_quota(), clock.clone()),
+            resync: RateLimiter::direct_with_clock(settings.resync_quota(), clock.clone()),
             clock,
             settings,
             queue: Mutex::default(),
@@ -133,7 +134,7 @@ impl<C: Clock + Clone> Bucket<C> {
         if !lock(&self.queue).waiting.is_empty() {
             return Err(self.told_to_come_again(self.settings.token_every()));
         }
-        // Its own half first: a token lost there when the whole is empty costs nobody else anything.
+        // Its own bucket first: a token lost there when the whole is empty costs nobody else anything.
         for limiter in [&self.resync, &self.whole] {
             limiter.check().map_err(|until| self.told_to_come_again(until.wait_time_from(self.clock.now())))?;
         }
@@ -144,7 +145,7 @@ impl<C: Clock + Clone> Bucket<C> {
     fn told_to_come_again(&self, soonest: Duration) -> Fault {
         let (now, mut line) = (self.clock.now(), lock(&self.line));
         let ahead = line.map_or(Duration::ZERO, |last| last.duration_since(now).into());
-        // The half of the bucket gives a token every other time.
+        // Looks around begin at half of the rate.
         let retry_after = soonest.max(ahead + self.settings.token_every() * 2).min(LONGEST_LINE);
         *line = Some(now + retry_after.into());
         Fault::BudgetSpent { retry_after }
@@ -312,26 +313,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn resync_takes_half_of_the_bucket_and_leaves_the_rest_to_others() {
+    async fn looks_around_leave_half_of_the_burst_to_others() {
         let bucket = Bucket::new(settings(5, 10, Duration::ZERO), FakeRelativeClock::default());
-        assert_eq!(taken_at_once(&bucket), 5);
-        for _ in 0..5 {
+        let looks = taken_at_once(&bucket);
+        for _ in 0..looks {
+            assert_eq!(bucket.take(Lane::Resync.onwards()).await, Ok(()));
+        }
+        for _ in 0..10 - 2 * looks {
             assert_eq!(bucket.take(Lane::Edit).await, Ok(()));
         }
         assert!(bucket.take(Lane::Edit).await.is_err());
+        assert_eq!(looks, 2);
     }
 
     #[test]
     fn resync_refills_at_half_the_rate_and_says_when() {
         let clock = FakeRelativeClock::default();
         let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
-        assert_eq!(taken_at_once(&bucket), 5);
+        assert_eq!(taken_at_once(&bucket), 2);
         // Who found out that nothing was left was told 400 ms; who asks after them comes after them.
         assert_eq!(told(&bucket), Duration::from_millis(800));
-        clock.advance(Duration::from_secs(2));
-        assert_eq!(taken_at_once(&bucket), 5);
         clock.advance(Duration::from_millis(800));
         assert_eq!(taken_at_once(&bucket), 2);
+        clock.advance(Duration::from_millis(400));
+        assert_eq!(taken_at_once(&bucket), 1);
     }
 
     fn told(bucket: &Bucket<FakeRelativeClock>) -> Duration {
@@ -343,7 +348,7 @@ mod tests {
     fn looks_around_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then() {
         let clock = FakeRelativeClock::default();
         let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
-        assert_eq!(taken_at_once(&bucket), 5);
+        assert_eq!(taken_at_once(&bucket), 2);
         let (first, others) = (Duration::from_millis(400), (2..100).map(|n| Duration::from_millis(400 * n)));
         // The one who found out that there was no room any more was the first.
         assert_eq!(others.clone().map(|_| told(&bucket)).collect::<Vec<_>>(), others.collect::<Vec<_>>());

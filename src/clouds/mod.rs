@@ -29,7 +29,7 @@ pub use fault::Fault;
 /// Which calls go first when a budget is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// Looking again at what should be at rest: uses at most half of the budget and never waits for it.
+    /// Looking again at what should be at rest: leaves half of the burst to the others and never waits to begin.
     Resync,
     /// Somebody answers an offer.
     Acceptance,
