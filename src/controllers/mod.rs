@@ -19,6 +19,7 @@ pub mod index;
 mod jobs;
 pub mod leadership;
 pub mod memory;
+mod opening;
 mod rhythm;
 mod status_writer;
 pub mod watching;

@@ -27,6 +27,7 @@ use super::concerns::{self, Bells, Concern, bells, send_all};
 use super::context::{Context, Stores};
 use super::counting::Waiting;
 use super::index::Index;
+use super::opening::tell_of_everything;
 use super::{Look, Outcome, ReconcileError, acceptance, cloud_account, cloud_image, image_replica, image_share};
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::changes::{WatchBackoff, changes, watch};
@@ -40,8 +41,8 @@ const CONCURRENCY: u16 = 64;
 /// The writing ends of the caches.
 pub struct Writers {
     accounts: Writer<Guarded<CloudAccount>>,
-    images: Writer<Guarded<CloudImage>>,
-    shares: Writer<Guarded<ImageShare>>,
+    pub(super) images: Writer<Guarded<CloudImage>>,
+    pub(super) shares: Writer<Guarded<ImageShare>>,
     acceptances: Writer<Guarded<SharedImageAcceptance>>,
     replicas: Writer<Guarded<ImageReplica>>,
     shared_images: Writer<Guarded<SharedImage>>,
@@ -98,6 +99,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let ready = watches.all_filled();
     let early = told_before(ready.clone(), &stop);
     let mut acting = JoinSet::new();
+    acting.spawn(tell_of_everything(ready.clone(), bells.clone(), stores.clone()));
     let act = |ready| Acting { ctx: Arc::clone(&ctx), ready, stop: stop.clone() };
     acting.spawn(act(ready.clone()).control(stores.accounts, accounts, told.accounts, cloud_account::reconcile));
     acting.spawn(act(ready.clone()).control(stores.images, images, told.images, cloud_image::reconcile));
@@ -166,9 +168,9 @@ impl Watches<'_> {
     }
 
     /// Fills a cache and does what `concern` says of each object that came, changed or went, always after the cache knows. A
-    /// list that follows a broken watch enters the cache as a whole, at its end: only then everything in it is told, to its
-    /// own controller (`tell`) too, and what is missing in it is told as gone. The first time, this is when the cache is
-    /// said to be filled; nobody need be told before all are, since then everything is looked at.
+    /// list enters the cache as a whole, at its end: only then everything in it is told, to its own controller (`tell`) too,
+    /// and what is missing in it is told as gone. The first time, this is when the cache is said to be filled; nobody need be
+    /// told before all are, since then everything is looked at.
     fn fill<K>(
         &mut self,
         changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
@@ -208,6 +210,7 @@ impl Watches<'_> {
                 filled.cancel();
             }
         })
+        .try_filter(|event| futures::future::ready(!matches!(event, watcher::Event::InitApply(_))))
         .applied_objects()
         .boxed()
     }

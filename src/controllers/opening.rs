@@ -1,0 +1,129 @@
+//! What is looked at once everything has been listed, and in which order: first what somebody may wait for.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::time::sleep;
+
+use super::concerns::{Bells, send_all};
+use super::context::Stores;
+use super::convert::image_named_by;
+use crate::api::conditions::{READY, find};
+use crate::api::{CloudAccount, CloudImage, ImageShare};
+use crate::cluster::guard::Guarded;
+
+/// How long what is at rest lets the others go first. Ten thousand objects are looked at in about as long.
+const REST_AFTER: Duration = Duration::from_millis(250);
+
+/// Tells every controller of all that is in its cache, once those are `ready`.
+pub(super) async fn tell_of_everything(ready: impl Future<Output = ()>, bells: Bells, stores: Stores) {
+    ready.await;
+    let shares = found(&stores.shares, of_share, false);
+    let asked_for = shares.iter().filter_map(|share| image_named_by(share));
+    send_all(&bells.images, asked_for.map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)));
+    send_all(&bells.images, references(&found(&stores.images, of_image, false)));
+    send_all(&bells.accounts, references(&found(&stores.accounts, of_account, false)));
+    send_all(&bells.shares, references(&shares));
+    send_all(&bells.acceptances, references(&stores.acceptances.state()));
+    send_all(&bells.replicas, references(&stores.replicas.state()));
+    sleep(REST_AFTER).await;
+    send_all(&bells.accounts, references(&found(&stores.accounts, of_account, true)));
+    send_all(&bells.images, references(&found(&stores.images, of_image, true)));
+    send_all(&bells.shares, references(&found(&stores.shares, of_share, true)));
+}
+
+/// What was seen of an object before: of which generation, and with which conditions.
+type Seen<'a> = Option<(Option<i64>, &'a Vec<Condition>)>;
+
+fn of_account(account: &CloudAccount) -> Seen<'_> {
+    account.status.as_ref().map(|status| (status.observed_generation, &status.conditions))
+}
+
+fn of_image(image: &CloudImage) -> Seen<'_> {
+    image.status.as_ref().map(|status| (status.observed_generation, &status.conditions))
+}
+
+fn of_share(share: &ImageShare) -> Seen<'_> {
+    share.status.as_ref().map(|status| (status.observed_generation, &status.conditions))
+}
+
+/// What is at rest, or is not: was changed since it was last looked at, is leaving, or was not as asked.
+fn found<K: Resource<DynamicType = ()>>(
+    store: &Store<Guarded<K>>,
+    seen: fn(&K) -> Seen<'_>,
+    at_rest: bool,
+) -> Vec<Arc<Guarded<K>>>
+where
+    Guarded<K>: Clone,
+{
+    store.state_filter(|object| object.readable().is_some_and(|object| is_at_rest(object, seen(object))) == at_rest)
+}
+
+fn is_at_rest<K: Resource>(object: &K, seen: Seen<'_>) -> bool {
+    let (meta, ready) = (object.meta(), |all| find(all, READY).is_some_and(|condition| condition.status == "True"));
+    meta.deletion_timestamp.is_none() && seen.is_some_and(|(of, all)| of == meta.generation && ready(all))
+}
+
+fn references<K: Resource<DynamicType = ()>>(
+    objects: &[Arc<Guarded<K>>],
+) -> impl Iterator<Item = ObjectRef<Guarded<K>>> {
+    objects.iter().map(|object| ObjectRef::from_obj(object.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc::UnboundedReceiver;
+
+    use super::*;
+    use crate::controllers::concerns::bells;
+    use crate::controllers::watching::stores;
+
+    fn keep<K>(writer: &mut Writer<Guarded<K>>, name: &str, spec: &Value, change: &Value)
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+        Guarded<K>: Clone,
+    {
+        let mut object = json!({"metadata": {"namespace": "here", "name": name, "generation": 2}, "spec": spec,
+            "status": {"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "True", "reason": "Shared",
+                "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+        for (pointer, value) in change.as_object().unwrap() {
+            *object.pointer_mut(pointer).unwrap() = value.clone();
+        }
+        writer.apply_watcher_event(&Event::Apply(serde_json::from_value(object).unwrap()));
+    }
+
+    fn told<K: Resource<DynamicType = ()>>(mut queue: UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
+        std::iter::from_fn(|| queue.try_recv().ok()).map(|object| object.name).collect()
+    }
+
+    #[tokio::test]
+    async fn what_somebody_may_wait_for_is_looked_at_before_what_is_at_rest() {
+        let (stores, mut writers) = stores();
+        let (bells, told_of) = bells();
+        let image = json!({"accountRef": {"name": "owner"}, "region": "here", "imageID": "m-1"});
+        let not_ready = json!({"/status/conditions/0/status": "False"});
+        for (name, change) in [("at-rest", json!({})), ("of-edited-share", json!({})), ("not-ready", not_ready)] {
+            keep(&mut writers.images, name, &image, &change);
+        }
+        let edited = json!({"/metadata/generation": 3});
+        for (name, of, change) in [("quiet", "at-rest", json!({})), ("edited", "of-edited-share", edited)] {
+            let spec = json!({"imageRef": {"name": of}, "recipients": [{"type": "Account", "id": "10000"}]});
+            keep(&mut writers.shares, name, &spec, &change);
+        }
+        tell_of_everything(std::future::ready(()), bells, stores).await;
+        let (images, shares) = (told(told_of.images), told(told_of.shares));
+        assert_eq!(images[..2], ["of-edited-share", "not-ready"]);
+        assert_eq!(BTreeSet::from_iter(&images[2..]), BTreeSet::from([&"at-rest".into(), &"of-edited-share".into()]));
+        assert_eq!(shares, ["edited", "quiet"]);
+    }
+}
