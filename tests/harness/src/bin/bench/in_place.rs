@@ -30,10 +30,13 @@ const DRIFT_MINUTES: f64 = 10.0;
 /// Cases that need a fleet in place.
 pub(crate) const CASES: [&str; 5] = ["restart", "handover", "rest", "edit", "delete"];
 
+/// How often the operator is started for its first edit: how long the API server takes for the same lists differs by half.
+const STARTS: usize = 5;
+
 /// An operator that was started anew.
 struct Restart {
     steady: f64,
-    first_edit: f64,
+    first_edits: Latencies,
     calls: Vec<Call>,
     /// How often the image was looked at that was looked at most, but for the edited one.
     most_looks: u64,
@@ -67,7 +70,11 @@ pub(crate) async fn measure(stage: &mut Stage, arguments: &Arguments, report: &m
     let deletes = if wanted("delete") { Some(latency::delete(stage, &editor).await?) } else { None };
     stage.stop_operator().await?;
     if let Some(restarted) = restarted {
-        report_restart(&restarted, [paced_reads(stage).await?, first_edit(stage).await?], report);
+        let mut floor = Vec::new();
+        for _ in 0..STARTS {
+            floor.push(first_edit(stage).await? * 1000.0);
+        }
+        report_restart(&restarted, paced_reads(stage).await?, &Latencies::new(floor), report);
     }
     if let Some(first_edit) = handed_over {
         hand_over::report(stage, first_edit, report).await?;
@@ -98,31 +105,72 @@ pub(crate) async fn until_all_looked_at(
     tail.until(&stage.cloud, LIMIT, "every image to be looked at", enough).await
 }
 
+/// Starts the operator again and again, each time with an edit; the last one until it has looked at everything.
 async fn restart(stage: &mut Stage, editor: &mut Editor) -> Result<Restart> {
-    let edited = stage.fleet.images / 2;
-    let mut tail = Tail::begin(&stage.cloud).await?;
-    let begun = Timestamp::now();
-    stage.start_operator(&[])?;
-    let (asked, newcomer) = editor.add(stage, edited).await?;
-    let mut served = None;
-    let mut calls = until_all_looked_at(stage, &mut tail, |new| {
-        served = served.or(granted_at(new, edited, &newcomer));
-        served.is_some()
-    })
-    .await?;
+    let mut first_edits = Vec::new();
+    for _ in 1..STARTS {
+        let mut start = Start::begin(stage, editor).await?;
+        let granted = |calls: &[Call]| start.first.served(calls);
+        start.tail.until(&stage.cloud, LIMIT, "the first edit to be granted", granted).await?;
+        first_edits.push(start.first.took()?);
+        stage.until_quiet().await?;
+    }
+    let mut start = Start::begin(stage, editor).await?;
+    let served = |calls: &[Call]| start.first.served(calls);
+    let mut calls = until_all_looked_at(stage, &mut start.tail, served).await?;
+    first_edits.push(start.first.took()?);
     let steady = calls.iter().map(|call| call.at).max().context("there were calls")?;
     // What comes after it has seen everything counts too.
     stage.until_quiet().await?;
-    calls.extend(tail.read(&stage.cloud).await?);
-    let others: Vec<Call> = calls.iter().filter(|call| call.image != crate::fleet::image_id(edited)).cloned().collect();
+    calls.extend(start.tail.read(&stage.cloud).await?);
+    let edited = crate::fleet::image_id(start.first.image);
+    let others: Vec<Call> = calls.iter().filter(|call| call.image != edited).cloned().collect();
     Ok(Restart {
-        steady: steady.duration_since(begun).as_secs_f64(),
-        first_edit: served.context("the edit was served")?.duration_since(asked).as_secs_f64(),
+        steady: steady.duration_since(start.begun).as_secs_f64(),
+        first_edits: Latencies::new(first_edits),
         most_looks: looks(&others).1,
         calls,
         cpu: cpu_seconds(stage.operator_pid()?)?,
         peak_megabytes: peak_megabytes(stage.operator_pid()?)?,
     })
+}
+
+/// An operator that was just started, and an edit made at once.
+struct Start {
+    begun: Timestamp,
+    tail: Tail,
+    first: FirstEdit,
+}
+
+struct FirstEdit {
+    image: usize,
+    newcomer: String,
+    asked: Timestamp,
+    served: Option<Timestamp>,
+}
+
+impl Start {
+    async fn begin(stage: &mut Stage, editor: &mut Editor) -> Result<Self> {
+        let (image, tail) = (stage.fleet.images / 2, Tail::begin(&stage.cloud).await?);
+        let begun = Timestamp::now();
+        stage.start_operator(&[])?;
+        let (asked, newcomer) = editor.add(stage, image).await?;
+        Ok(Self { begun, tail, first: FirstEdit { image, newcomer, asked, served: None } })
+    }
+}
+
+impl FirstEdit {
+    /// Whether it was served, in these calls or before.
+    fn served(&mut self, calls: &[Call]) -> bool {
+        self.served = self.served.or_else(|| granted_at(calls, self.image, &self.newcomer));
+        self.served.is_some()
+    }
+
+    /// In milliseconds.
+    fn took(&self) -> Result<f64> {
+        let served = self.served.context("the edit was not served")?;
+        Ok(served.duration_since(self.asked).as_secs_f64() * 1000.0)
+    }
 }
 
 /// Starts an operator that looks at everything once every `seconds`, and waits until it has looked at all once.
@@ -225,11 +273,14 @@ async fn bare_look(stage: &Stage) -> Result<f64> {
     Ok((cpu_seconds(me)? - before) / float(stage.fleet.images))
 }
 
-fn report_restart(measured: &Restart, [steady, first_edit]: [f64; 2], report: &mut Report) {
+fn report_restart(measured: &Restart, steady: f64, first_edits: &Latencies, report: &mut Report) {
     let case = "restart";
     report.add(Figure::new(case, "time to steady", "s", measured.steady).floor(steady));
-    let first = Figure::new(case, "first edit served", "s", measured.first_edit).floor(first_edit);
-    report.add(first.goal(Goal::Below(2.0)));
+    for (what, part) in [("first edit served, P50", 0.5), ("first edit served, slowest", 1.0)] {
+        let seconds = |latencies: &Latencies| latencies.at(part) / 1000.0;
+        let figure = Figure::new(case, what, "s", seconds(&measured.first_edits)).floor(seconds(first_edits));
+        report.add(if part < 1.0 { figure.goal(Goal::Below(2.0)) } else { figure });
+    }
     let most = Figure::count(case, "looks at one image, most", measured.most_looks);
     report.add(most.floor_count(1).goal(Goal::AtMost(1.0)));
     report.add(Figure::count(case, "cloud calls", u64::try_from(measured.calls.len()).unwrap_or(u64::MAX)));

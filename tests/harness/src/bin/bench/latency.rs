@@ -64,14 +64,14 @@ pub(crate) fn granted_at(calls: &[Call], image: usize, recipient: &str) -> Optio
 pub(crate) struct Latencies(Vec<f64>);
 
 impl Latencies {
-    fn new(mut milliseconds: Vec<f64>) -> Self {
+    pub(crate) fn new(mut milliseconds: Vec<f64>) -> Self {
         milliseconds.sort_by(f64::total_cmp);
         Self(milliseconds)
     }
 
     /// The value that this part of all does not exceed.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small")]
-    fn at(&self, part: f64) -> f64 {
+    pub(crate) fn at(&self, part: f64) -> f64 {
         let rank = (self.0.len() as f64 * part).ceil() as usize;
         self.0.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
     }
