@@ -9,9 +9,8 @@ use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::time::sleep;
 
-use super::concerns::{Bells, send_all};
+use super::concerns::{Bells, SHARE, send_all};
 use super::context::Stores;
-use super::convert::image_named_by;
 use crate::api::conditions::{READY, find};
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::cluster::guard::Guarded;
@@ -23,8 +22,9 @@ const REST_AFTER: Duration = Duration::from_millis(250);
 pub(super) async fn tell_of_everything(ready: impl Future<Output = ()>, bells: Bells, stores: Stores) {
     ready.await;
     let shares = found(&stores.shares, of_share, false);
-    let asked_for = shares.iter().filter_map(|share| image_named_by(share));
-    send_all(&bells.images, asked_for.map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)));
+    for share in &shares {
+        (SHARE.tell)(&bells, &stores, share, false);
+    }
     send_all(&bells.images, references(&found(&stores.images, of_image, false)));
     send_all(&bells.accounts, references(&found(&stores.accounts, of_account, false)));
     send_all(&bells.shares, references(&shares));

@@ -17,8 +17,7 @@ use crate::planning::schedule::{Verdict, pause};
 /// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
 pub(super) const SOON: Duration = Duration::from_millis(200);
 
-/// Within which time after a start what asks for nothing is first looked at. All of it comes at once, and what was edited
-/// while nobody ran is somewhere among it.
+/// Within which time after a start what asks for nothing is first looked at: all of it comes at once.
 const CALM_AFTER: Duration = Duration::from_secs(1);
 
 /// How a pass ended.
