@@ -19,6 +19,8 @@ pub const LISTED: &str = "Listed";
 pub const REPLICATED: &str = "Replicated";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
 pub const DELETABLE: &str = "Deletable";
+/// Recipients keep the image of a `CloudImage` though their `ImageShare` is gone.
+pub const RETAINED: &str = "Retained";
 
 /// Why a condition has its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -85,6 +87,8 @@ pub enum Reason {
     Pending,
     /// Access is being ended.
     Revoking,
+    /// Access was left at the cloud by `deletionPolicy: Retain`.
+    Retained,
     /// Suspended by its spec or its account's.
     Suspended,
     /// Past its `expirationTime`.

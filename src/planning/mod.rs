@@ -3,6 +3,7 @@
 
 pub mod acceptance;
 pub mod aftermath;
+pub mod attempts;
 pub mod deletion;
 pub mod exchange;
 pub mod inventory;
@@ -14,4 +15,5 @@ pub mod replica;
 pub mod schedule;
 pub mod sharing;
 pub mod trouble;
+pub mod unseen;
 pub mod wishes;
