@@ -60,7 +60,19 @@ fn ready_of(account: &CloudAccount) -> Option<&Condition> {
     find(&account.status.as_ref()?.conditions, READY)
 }
 
-/// Who owns the images of an account, wherever it is called: the first part of a cloud object's identity.
+/// Whether the account's credentials were proven, and not refused for so long since that somebody else may take over. An older
+/// version told it by the conditions alone.
+pub fn is_proven(account: &CloudAccount) -> bool {
+    let Some(status) = &account.status else { return false };
+    let verified = || {
+        let id = account.spec.tenancy().map(|tenancy| tenancy.account_id().to_owned());
+        let of_this = status.account == id && status.observed_generation == account.metadata.generation;
+        of_this && status.refused_since.is_none() && ready_of(account).is_some_and(|ready| ready.status == "True")
+    };
+    status.identity.as_ref().map_or_else(verified, |identity| *identity == owner(account))
+}
+
+/// Who owns the images of an account, but for the project that a region's images may belong to.
 pub fn owner(account: &CloudAccount) -> String {
     match account.spec.tenancy() {
         Some(tenancy) => {

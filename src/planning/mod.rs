@@ -5,6 +5,7 @@ pub mod acceptance;
 pub mod aftermath;
 pub mod attempts;
 pub mod deletion;
+pub mod duplicates;
 pub mod exchange;
 pub mod inventory;
 pub mod lease;

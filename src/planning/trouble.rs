@@ -59,6 +59,25 @@ impl Trouble {
         }
     }
 
+    /// Whether a person must open the way to the cloud before anything can be ended there: nobody but them knows whether that
+    /// will ever be.
+    pub fn closes_the_way(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::SecretNotFound
+                | Reason::CredentialsRejected
+                | Reason::PermissionDenied
+                | Reason::RegionUnknown
+                | Reason::EndpointNotAllowed
+        )
+    }
+
+    /// The same, with what else a person may do.
+    #[must_use]
+    pub fn or(self, instead: &str) -> Self {
+        Self { message: format!("{}; or {instead}", self.message), ..self }
+    }
+
     /// The least time to wait before the next try, where the cloud said so.
     pub fn not_before(&self) -> Option<Duration> {
         match self.recovery {

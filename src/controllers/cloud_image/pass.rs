@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
 use super::report::{Report, Reporter};
 use crate::api::CloudImage;
-use crate::api::cloud_image::ImageDeletionPolicy;
+use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
@@ -19,6 +19,7 @@ use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
 use crate::planning::deletion::{Departure, Sight, ask_again, deletion_asked, plan_departure};
+use crate::planning::duplicates::hand_over;
 use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::{Verdict, next_job_look};
@@ -35,7 +36,6 @@ pub(super) async fn run(
     changed: bool,
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
-    reporter.through(desired.account.as_ref());
     let ledger = match Ledger::parse(image.status.as_ref()) {
         Ok(ledger) => ledger,
         Err(error) => return reporter.unreadable_ledger(&error).await,
@@ -47,7 +47,7 @@ pub(super) async fn run(
     }
     let site = match observe_site(ctx, image, &desired).await {
         Ok(site) => site,
-        // The elder acts for the image; this one's going touches no cloud.
+        // The active one acts for the image; this one's going touches no cloud.
         Err(trouble)
             if deleting
                 && trouble.reason == Reason::DuplicateImage
@@ -85,6 +85,9 @@ pub(super) async fn run(
             return unseen(ctx, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
         }
     };
+    if seen.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) && desired.duplicates.must_claim() {
+        return reporter.claim().await;
+    }
     let requested = is_requested(image);
     let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting, requested };
     let (ledger, trouble) = pass.learn(ledger, failed.as_ref(), &seen);
@@ -245,12 +248,17 @@ impl Pass<'_> {
     fn plan(&self, ledger: &Ledger, seen: &Seen) -> Option<Plan> {
         let shares = &self.desired.shares;
         let wishes = Wishes::gather(&self.site.terms, shares, ledger, self.desired.blind(), seen.at);
+        let duplicates = &self.desired.duplicates;
+        let ledger = &hand_over(ledger, &wishes, &duplicates.granted_by_active());
+        // Whom duplicates granted the image was asked for, though not here.
+        let asked_for_elsewhere = duplicates.others_granted();
+        let unmanaged = self.image.spec.unmanaged_recipients;
         let scene = Scene {
             now: seen.at,
             timing: self.ctx.settings.timing,
             others_until: self.ctx.others_until(),
             terms: &self.site.terms,
-            unmanaged: self.image.spec.unmanaged_recipients,
+            unmanaged: if asked_for_elsewhere { UnmanagedRecipients::Report } else { unmanaged },
             visibility_change: self.image.spec.visibility_change,
             deleting: self.deleting || self.site.only_to_end.is_some(),
             requested: self.requested,
@@ -373,7 +381,8 @@ impl Pass<'_> {
             (None, Some(since)) => Sight::Absent { since },
             (None, None) => Sight::Unseen,
         };
-        let policy = self.image.spec.deletion_policy;
+        let is_active = self.desired.duplicates.obstacle().is_none();
+        let policy = if is_active { self.image.spec.deletion_policy } else { ImageDeletionPolicy::Retain };
         match plan_departure(&blockers, self.desired.replica.as_deref(), &report.ledger, policy, sight, window, now) {
             Departure::Held(trouble) => reporter.finish(report, &blockers, Some(trouble)).await,
             Departure::Await(until) => {

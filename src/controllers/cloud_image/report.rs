@@ -13,8 +13,9 @@ use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{owner, requested_at};
-use crate::controllers::rhythm::Passed;
+use crate::controllers::convert::requested_at;
+use crate::controllers::duplicates::Duplicates;
+use crate::controllers::rhythm::{Passed, SOON, later};
 use crate::controllers::status_writer::StatusWriter;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
@@ -123,7 +124,7 @@ pub(super) struct Reporter<'a> {
     image: &'a CloudImage,
     shares: &'a [Share],
     unreadable: &'a [String],
-    owner: Option<String>,
+    duplicates: &'a Duplicates,
     status: StatusWriter<'a, CloudImage, CloudImageStatus>,
     /// The ledger before this pass's calls.
     intended: Option<Ledger>,
@@ -136,15 +137,10 @@ impl<'a> Reporter<'a> {
             image,
             shares: &desired.shares,
             unreadable: &desired.unreadable,
-            owner: None,
+            duplicates: &desired.duplicates,
             status: StatusWriter::new(ctx, image, image.status.as_ref()),
             intended: None,
         }
-    }
-
-    /// The account the image is seen through; recorded at the first contact.
-    pub(super) fn through(&mut self, account: Option<&crate::api::CloudAccount>) {
-        self.owner = account.map(owner);
     }
 
     /// The version the next write is pinned to.
@@ -176,10 +172,16 @@ impl<'a> Reporter<'a> {
         self.intended = Some(intended.clone());
         let mut status = self.status.written().clone();
         intended.encode_into(&mut status);
-        if status.owner.is_none() {
-            status.owner.clone_from(&self.owner);
-        }
+        status.owner = self.duplicates.owner().or(status.owner);
         self.status.write(status).await
+    }
+
+    /// Records the owner before anything is done: others for the same image may do so at the same time.
+    pub(super) async fn claim(&mut self) -> Result<Passed, ClusterError> {
+        let mut status = self.status.written().clone();
+        status.owner = self.duplicates.owner();
+        self.status.write(status).await?;
+        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, SOON))))
     }
 
     /// Reports a pass that could not see the cloud.
@@ -245,8 +247,9 @@ impl<'a> Reporter<'a> {
         status.observed_generation = self.image.metadata.generation;
         status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
         if report.seen {
-            if status.owner.is_none() {
-                status.owner.clone_from(&self.owner);
+            // An image that was never seen as an own one may be looked for elsewhere: nothing was done to it.
+            if report.facts.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) {
+                status.owner = self.duplicates.owner().or(status.owner);
             }
             status.state = report.facts.as_ref().map(|facts| format!("{:?}", facts.state));
         }
@@ -255,7 +258,8 @@ impl<'a> Reporter<'a> {
             status.recipients = Some(format!("{}{limit}", plan.places_taken));
         }
         let held = held.cloned().or_else(|| held_by_unreadable(self.unreadable)).or_else(|| held_by_shares(blockers));
-        let decisions = decisions(&report.ledger, obstacle, held.as_ref());
+        let mut decisions = decisions(&report.ledger, obstacle, held.as_ref());
+        decisions.extend(self.duplicates.decision());
         status.conditions =
             conditions(&self.status.written().conditions, decisions, self.image.metadata.generation, now);
         status
