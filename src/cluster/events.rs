@@ -33,6 +33,8 @@ pub enum Occurrence {
     DeletionBlocked,
     /// The cloud does not take the account's credentials.
     CredentialsRejected,
+    /// The Secret of the account is being deleted.
+    SecretDeleting,
     /// The image was deleted at the cloud.
     ImageDeleted,
     /// Somebody offers this account an image.
@@ -49,6 +51,8 @@ pub enum Occurrence {
     Replicated,
     /// A copy could not be made.
     CopyFailed,
+    /// The API server hides fields of the object, and nothing is done for it.
+    DefinitionsOutdated,
 }
 
 impl Occurrence {
@@ -58,7 +62,7 @@ impl Occurrence {
             Self::Adopted => "Adopt",
             Self::Revoked => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected => "Verify",
+            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -81,9 +85,11 @@ impl Occurrence {
             | Self::RecipientLimit
             | Self::DeletionBlocked
             | Self::CredentialsRejected
+            | Self::SecretDeleting
             | Self::ImageDeleted
             | Self::RevokedByOwner
-            | Self::CopyFailed => EventType::Warning,
+            | Self::CopyFailed
+            | Self::DefinitionsOutdated => EventType::Warning,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::planning::trouble::Trouble;
 pub struct Access {
     /// The account's connection.
     pub connection: Connection,
-    /// The Secret is gone: only endings are still carried out.
+    /// The Secret is going or gone: only endings are still carried out.
     pub only_to_end: Option<Trouble>,
 }
 
@@ -84,10 +84,12 @@ pub fn check_account(account: &CloudAccount, recorded: Option<&String>) -> Resul
 
 /// The account's connection, to a region it has and that `field` names.
 pub async fn connect(ctx: &Context, account: &CloudAccount, region: &RegionId, field: &str) -> Result<Access, Trouble> {
-    let Standing { connection, last_known_good } = ctx.connections.standing(account, false).await;
+    let Standing { connection, last_known_good, .. } = ctx.connections.standing(account, false).await;
     let (connection, only_to_end) = match (connection, last_known_good) {
         (Ok(connection), _) => (connection, None),
-        (Err(trouble), Some(good)) if trouble.reason == Reason::SecretNotFound => (good, Some(trouble)),
+        (Err(trouble), Some(good)) if matches!(trouble.reason, Reason::SecretNotFound | Reason::SecretDeleting) => {
+            (good, Some(trouble))
+        }
         (Err(trouble), _) => return Err(trouble),
     };
     if !connection.regions.contains(region) {
