@@ -8,6 +8,7 @@ mod frozen;
 mod newcomer;
 mod orders;
 mod pages;
+mod refused;
 mod restored;
 mod stale;
 #[path = "../support/mod.rs"]
