@@ -70,6 +70,9 @@ pub struct RunArguments {
     /// How long credentials last known good may finish deletions after their Secret vanished.
     #[arg(long, default_value = "1h", value_parser = duration)]
     last_known_good: Duration,
+    /// How long a `CloudAccount`'s credentials may be refused or missing before another object for the same image takes over.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    takeover_after: Duration,
     /// Whether the Secrets that `CloudAccounts` name are kept from going while access is to be ended with their keys. Needs
     /// the right to patch Secrets; run it with `release` before that right is taken away.
     #[arg(long, value_enum, default_value = "hold")]
@@ -192,6 +195,7 @@ impl RunArguments {
             credentials_interval: self.credentials_interval,
             inventory_interval: self.inventory_interval,
             last_known_good: self.last_known_good,
+            takeover_after: self.takeover_after,
             secrets: match self.secret_finalizer {
                 SecretFinalizer::Hold => SecretRule::Hold,
                 SecretFinalizer::Release => SecretRule::Release,

@@ -88,7 +88,8 @@ fn count_image(census: &mut Census, image: &CloudImage, metrics: ImageMetrics) {
             GrantState::Granted => census.grants.granted += 1,
             GrantState::Intended if grant.refusal.is_some() => census.grants.refused += 1,
             GrantState::Intended | GrantState::Revoking => census.grants.pending += 1,
-            GrantState::Retained => {}
+            GrantState::Retained => census.grants.retained += 1,
+            GrantState::ImageGone => {}
         }
     }
     let Some(places) = status.recipients.as_deref() else { return };

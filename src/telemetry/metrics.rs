@@ -208,6 +208,7 @@ impl Collector for Counted {
             ("wanted", grants.wanted),
             ("granted", grants.granted),
             ("pending", grants.pending),
+            ("retained", grants.retained),
             ("refused", grants.refused),
             ("unmanaged", grants.unmanaged),
         ];

@@ -33,7 +33,7 @@ pub async fn reconcile(
     if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
         rhythm::release(&ctx, acceptance).await?;
         ctx.memories.forget(&acceptance.uid().unwrap_or_default());
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+        return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
     let changed = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {

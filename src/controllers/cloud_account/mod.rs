@@ -7,13 +7,14 @@ mod secret;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::connections::Connection;
 use super::context::Context;
-use super::convert::requested_at;
+use super::convert::{owner, requested_at};
 use super::image_replica::accounts_named;
 use super::rhythm::{overtaken, release, wait_for_newer};
 use super::{Look, Outcome, ReconcileError};
@@ -25,8 +26,9 @@ use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
+use crate::planning::duplicates::doubt;
 use crate::planning::trouble::{Trouble, name_some};
-use inventory::Listing;
+pub(super) use inventory::Listing;
 
 /// One look at one account.
 pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
@@ -73,12 +75,14 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
     let mut status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
     status.held_secrets.clone_from(&held.names);
+    prove(account, connection.map(|_| ()), &mut status, ctx);
     if account.status.as_ref() != Some(&status) {
         apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
     }
+    ctx.memories.listing_is_told(&account.uid().unwrap_or_default());
     held.put_on(ctx, account).await?;
     tell(ctx, account, &old, connection.err()).await;
-    let wait = pause(connection.err(), ctx);
+    let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
     let outcome = match connection.err().map(|trouble| trouble.recovery) {
         None => Outcome::Settled,
         Some(Recovery::Blocked) => Outcome::Blocked,
@@ -99,6 +103,32 @@ async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, t
     if find(&old.conditions, READY).is_none_or(|ready| ready.reason != trouble.reason.as_str()) {
         ctx.events.publish(account, occurrence, trouble.message.clone()).await;
     }
+}
+
+/// Whether the credentials are proven: what others for the same images go by. A proof of other credentials than the spec asks
+/// for now is none.
+fn prove(account: &CloudAccount, connection: Result<(), &Trouble>, status: &mut CloudAccountStatus, ctx: &Context) {
+    let claimed = owner(account);
+    let Err(trouble) = connection else {
+        (status.identity, status.refused_since) = (Some(claimed), None);
+        return;
+    };
+    let refused = trouble.truth() == Truth::False;
+    let since = status.refused_since.as_ref().map(|since| since.0);
+    let (since, counts) = doubt(refused, since, takeover_after(ctx), ctx.clock.now());
+    status.refused_since = since.map(Time);
+    status.identity = status.identity.take().filter(|identity| counts && *identity == claimed);
+}
+
+fn takeover_after(ctx: &Context) -> SignedDuration {
+    SignedDuration::try_from(ctx.settings.takeover_after).unwrap_or(SignedDuration::MAX)
+}
+
+/// How long the credentials still count as proven while they are refused.
+fn until_doubted(status: &CloudAccountStatus, ctx: &Context) -> Duration {
+    let (Some(since), Some(_)) = (&status.refused_since, &status.identity) else { return Duration::MAX };
+    let over = since.0.saturating_add(takeover_after(ctx)).unwrap_or(Timestamp::MAX);
+    over.duration_since(ctx.clock.now()).max(SignedDuration::from_millis(50)).unsigned_abs()
 }
 
 /// What was told of the inventory when it was last listed, where it was not listed now.
