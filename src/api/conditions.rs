@@ -21,6 +21,8 @@ pub const REPLICATED: &str = "Replicated";
 pub const ACTIVE: &str = "Active";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
 pub const DELETABLE: &str = "Deletable";
+/// Recipients keep the image of a `CloudImage` though their `ImageShare` is gone.
+pub const RETAINED: &str = "Retained";
 
 /// Why a condition has its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -87,6 +89,8 @@ pub enum Reason {
     Pending,
     /// Access is being ended.
     Revoking,
+    /// Access was left at the cloud by `deletionPolicy: Retain`.
+    Retained,
     /// Suspended by its spec or its account's.
     Suspended,
     /// Past its `expirationTime`.
@@ -149,6 +153,10 @@ pub enum Reason {
     EndpointNotAllowed,
     /// The Secret, or a key in it, is missing.
     SecretNotFound,
+    /// The Secret is being deleted, and its key only ends access.
+    SecretDeleting,
+    /// The operator may not read the Secret.
+    SecretForbidden,
     /// The cloud refuses the credentials, or they belong to another account.
     CredentialsRejected,
     /// The clocks differ too much for a signature.
@@ -167,6 +175,8 @@ pub enum Reason {
     Unreadable,
     /// Other objects still refer to this account.
     StillReferenced,
+    /// The API server serves older definitions than this operator needs, and hides fields.
+    DefinitionsOutdated,
 }
 
 impl Reason {

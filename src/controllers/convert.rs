@@ -10,7 +10,7 @@ use kube::core::{Selector, SelectorExt};
 
 use super::context::Stores;
 use crate::api::cloud_account::Tenancy;
-use crate::api::cloud_image::{CloudImage, NamespacesFrom};
+use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
 use crate::api::{CloudAccount, ImageReplica, SharedImageAcceptance};
@@ -189,6 +189,11 @@ pub fn shares_of<'a>(
     (shares, unreadable)
 }
 
+/// Whether the image's owner lets a share leave its access at the cloud.
+pub fn may_retain(image: &CloudImage, share: &ImageShare) -> bool {
+    image.namespace() == share.namespace() || image.spec.shareable_from.retain == RetainPolicy::Allow
+}
+
 fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
     let namespace = share.namespace().unwrap_or_default();
     Share {
@@ -202,7 +207,7 @@ fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
         suspended: share.spec.suspend,
         finalizer: if is_held(share) { Finalizer::Carried } else { Finalizer::Missing },
         expires: share.spec.expiration_time.as_ref().map(|t| t.0),
-        retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain,
+        retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain && may_retain(image, share),
         recipients: share
             .spec
             .recipients

@@ -3,6 +3,7 @@
 
 pub mod acceptance;
 pub mod aftermath;
+pub mod attempts;
 pub mod deletion;
 pub mod duplicates;
 pub mod exchange;
@@ -13,6 +14,8 @@ mod places;
 pub mod projection;
 pub mod replica;
 pub mod schedule;
+pub mod secret;
 pub mod sharing;
 pub mod trouble;
+pub mod unseen;
 pub mod wishes;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attempts::ImageRefusal;
 use crate::api::conditions::{Reason, Truth};
 use crate::api::limits::NAMES_PER_MESSAGE_MAX;
 use crate::clouds::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
@@ -27,6 +28,19 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// The cloud refuses to add anybody to the image.
+    pub fn of_refused_image(refusal: &ImageRefusal) -> Self {
+        let code = refusal.attempt.code.as_deref().unwrap_or_default();
+        let message = match refusal.reason {
+            Reason::ImageNotShareable => refused(Refusal::Image, code),
+            _ => format!(
+                "the cloud refuses to share this image with any of the recipients that were tried ({code}); one is tried \
+                 again with growing pauses: look the code up at the vendor, or ask their support"
+            ),
+        };
+        Self::blocked(refusal.reason, message)
+    }
+
     /// Somebody must act.
     pub fn blocked(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), recovery: Recovery::Blocked }
