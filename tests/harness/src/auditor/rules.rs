@@ -330,12 +330,19 @@ pub(super) fn is_deleting(object: &Version) -> bool {
 }
 
 /// Whether the image's owner lets the share use it; `None` where only a namespace's labels tell.
-fn consent(share: &Version, image: &Version) -> Option<bool> {
+pub(super) fn consent(share: &Version, image: &Version) -> Option<bool> {
     match image.text("/spec/shareableFrom/namespaces/from") {
         "All" => Some(true),
         "Selector" => None,
         _ => Some(share.namespace() == image.namespace()),
     }
+}
+
+/// Whether a share that goes with `Retain` may leave its recipients behind: the image consents, and, where the share is of
+/// another namespace, says that such shares may retain. Where only a namespace's labels tell, it may.
+pub(super) fn may_retain(share: &Version, image: &Version) -> bool {
+    let own = share.namespace() == image.namespace();
+    consent(share, image) != Some(false) && (own || image.text("/spec/shareableFrom/retain") == "Allow")
 }
 
 pub(super) fn title(object: &Version) -> String {

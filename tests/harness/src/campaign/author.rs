@@ -1,7 +1,7 @@
 //! Who writes the wishes of a plan: from dice, and from what stands so far, so that each wish is one that can be made and
 //! its end be told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use super::clouds::{Cloud, IMAGES, OWNERS, RECEIVERS, RECIPIENTS, Seat};
 use super::fault::{Fault, Trouble};
 use super::lean::{Ask, Corner, Lean, one_of};
+use super::mistakes::SECOND;
+use super::outages::HELD;
 use super::plan::{Deed, Step};
+use super::tenants::Tenant;
 use super::wish::{Kind, Object, Standing, Wish, flag, text};
 
 /// Where the shares live that come from another namespace than their image.
@@ -39,7 +42,11 @@ impl Team {
         format!("{}-{}", self.seat.name(), self.generation)
     }
 
-    fn account(&self) -> Object {
+    pub(super) fn next_image(&self) -> u32 {
+        self.next_image
+    }
+
+    pub(super) fn account(&self) -> Object {
         Object::new(Kind::CloudAccount, &self.namespace(), &self.seat.name())
     }
 }
@@ -67,6 +74,13 @@ pub(super) struct Author {
     pub(super) lied: BTreeSet<(&'static str, String)>,
     /// Images that are to go and got a stranger.
     pub(super) strangers: BTreeSet<Object>,
+    /// A tenant who means harm.
+    pub(super) tenant: Tenant,
+    /// Accounts about which their owner errs, and until when.
+    pub(super) erring: BTreeMap<Object, u64>,
+    /// Images about which a cloud refuses a call, and teams whose lists are empty: each once.
+    pub(super) refused: BTreeSet<String>,
+    pub(super) emptied: BTreeSet<usize>,
 }
 
 impl Author {
@@ -84,6 +98,10 @@ impl Author {
             later: Vec::new(),
             lied: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            tenant: Tenant::default(),
+            erring: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            emptied: BTreeSet::new(),
         }
     }
 
@@ -121,6 +139,11 @@ impl Author {
     /// Whether there is so much time left.
     pub(super) fn has_time(&self, millis: u64) -> bool {
         self.at + millis <= self.length
+    }
+
+    /// How much time is left.
+    pub(super) fn left(&self) -> u64 {
+        self.length.saturating_sub(self.at)
     }
 
     pub(super) fn later(&mut self, millis: u64, later: Later) {
@@ -161,8 +184,16 @@ impl Author {
             let object = Object::new(Kind::CloudAccount, ANSWERS, &seat.name());
             self.wish(Wish::Create { object, spec: seat.account() });
         }
+        if self.lean.corner.is_adversarial() {
+            self.let_in();
+        }
         for team in 0..self.teams.len() {
             self.settle_in(team);
+            match self.lean.corner {
+                Corner::Outages => self.settle_laggards(team),
+                Corner::Floods if team % 2 == 0 => self.hold_deletions(team),
+                _ => {}
+            }
         }
     }
 
@@ -231,13 +262,17 @@ impl Author {
             Ask::MissingRows => self.end_under_missing_rows(team),
             Ask::RefusedRemoval => self.end_under_a_refused_removal(team),
             Ask::LostJob => self.lose_a_job(team),
+            Ask::Harm(harm) => self.harm(team, harm),
+            Ask::Slip(slip) => self.err(team, slip),
+            Ask::Hardship(hardship) => self.suffer(team, hardship),
         }
     }
 
-    /// What stands of a kind in a team's namespace.
+    /// What stands of a kind in a team's namespace, but for what is there by mistake.
     pub(super) fn own(&self, team: usize, kind: Kind) -> Vec<(Object, Value)> {
         let namespace = self.team(team, Team::namespace).unwrap_or_default();
-        let own = self.standing.of(kind).filter(|(object, _)| object.namespace == namespace);
+        let own = |object: &Object| object.namespace == namespace && !object.name.starts_with(SECOND);
+        let own = self.standing.of(kind).filter(|(object, _)| own(object));
         own.map(|(object, spec)| (object.clone(), spec.clone())).collect()
     }
 
@@ -335,9 +370,14 @@ impl Author {
     pub(super) fn create_image(&mut self, team: usize) {
         let standing = self.own(team, Kind::CloudImage).len();
         let chance = self.dice.random::<f64>();
-        let goes = if self.lean.corner == Corner::Ends { 0.65 } else { 0.3 };
+        let (goes, open) = match self.lean.corner {
+            Corner::Ends => (0.65, 0.6),
+            Corner::Tenants => (0.15, 0.7),
+            _ => (0.3, 0.6),
+        };
+        let last = if self.lean.corner == Corner::Floods { IMAGES - HELD } else { IMAGES };
         let Some(team) = self.teams.get_mut(team) else { return };
-        if standing >= IMAGES_AT_ONCE || team.next_image >= IMAGES {
+        if standing >= IMAGES_AT_ONCE || team.next_image >= last {
             return;
         }
         let (seat, number) = (team.seat, team.next_image);
@@ -348,7 +388,7 @@ impl Author {
         });
         if chance < goes {
             insert(&mut spec, "deletionPolicy", json!("Delete"));
-        } else if chance < 0.6 {
+        } else if chance < open {
             insert(&mut spec, "shareableFrom", json!({"namespaces": {"from": "All"}}));
         }
         let revokes = if self.lean.corner == Corner::Places { 0.3..0.8 } else { 0.5..0.7 };
