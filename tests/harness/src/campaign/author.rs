@@ -9,10 +9,10 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::clouds::{Cloud, IMAGES, OWNERS, RECEIVERS, RECIPIENTS, Seat};
-use super::fault::{Fault, Trouble};
+use super::fault::Fault;
 use super::lean::{Ask, Corner, Lean, one_of};
 use super::mistakes::SECOND;
-use super::outages::HELD;
+use super::outages::{HELD, SETTLED};
 use super::plan::{Deed, Step};
 use super::tenants::Tenant;
 use super::wish::{Kind, Object, Standing, Wish, flag, text};
@@ -31,10 +31,10 @@ const SHARE_NAMES: u32 = 7;
 pub(super) struct Team {
     pub(super) seat: Seat,
     /// Counts its namespaces.
-    generation: u32,
+    pub(super) generation: u32,
     next_image: u32,
     pub(super) next_copy: u32,
-    key: usize,
+    pub(super) key: usize,
 }
 
 impl Team {
@@ -78,8 +78,8 @@ pub(super) struct Author {
     pub(super) tenant: Tenant,
     /// Accounts about which their owner errs, and until when.
     pub(super) erring: BTreeMap<Object, u64>,
-    /// Images about which a cloud refuses a call, and teams whose lists are empty: each once.
-    pub(super) refused: BTreeSet<String>,
+    /// Teams about an image of which a call is refused, and teams whose lists are empty: each once.
+    pub(super) refused: BTreeSet<usize>,
     pub(super) emptied: BTreeSet<usize>,
 }
 
@@ -268,10 +268,13 @@ impl Author {
         }
     }
 
-    /// What stands of a kind in a team's namespace, but for what is there by mistake.
+    /// What stands of a kind in a team's namespace, but for what nothing else is asked about.
     pub(super) fn own(&self, team: usize, kind: Kind) -> Vec<(Object, Value)> {
         let namespace = self.team(team, Team::namespace).unwrap_or_default();
-        let own = |object: &Object| object.namespace == namespace && !object.name.starts_with(SECOND);
+        let own = |object: &Object| {
+            let aside = [SECOND, SETTLED].iter().any(|prefix| object.name.starts_with(prefix));
+            object.namespace == namespace && !aside
+        };
         let own = self.standing.of(kind).filter(|(object, _)| own(object));
         own.map(|(object, spec)| (object.clone(), spec.clone())).collect()
     }
@@ -389,7 +392,9 @@ impl Author {
         if chance < goes {
             insert(&mut spec, "deletionPolicy", json!("Delete"));
         } else if chance < open {
-            insert(&mut spec, "shareableFrom", json!({"namespaces": {"from": "All"}}));
+            // Some let shares from elsewhere leave their recipients behind.
+            let retain = if number % 3 == 0 { "Allow" } else { "Forbid" };
+            insert(&mut spec, "shareableFrom", json!({"namespaces": {"from": "All"}, "retain": retain}));
         }
         let revokes = if self.lean.corner == Corner::Places { 0.3..0.8 } else { 0.5..0.7 };
         if revokes.contains(&chance) {
@@ -438,7 +443,12 @@ impl Author {
         let images = self.own(team, Kind::CloudImage);
         if let Some((object, spec)) = self.some(&images) {
             let from = if text(&spec, "/shareableFrom/namespaces/from") == "All" { "Same" } else { "All" };
-            self.wish(Wish::Edit { object, change: json!({"shareableFrom": {"namespaces": {"from": from}}}) });
+            let mut namespaces = json!({"from": from});
+            if self.lean.corner == Corner::Mistakes {
+                // There may be a misspelt one.
+                insert(&mut namespaces, "selector", Value::Null);
+            }
+            self.wish(Wish::Edit { object, change: json!({"shareableFrom": {"namespaces": namespaces}}) });
         }
     }
 
@@ -448,25 +458,6 @@ impl Author {
             let change = json!({"suspend": !flag(&spec, "/suspend")});
             self.wish(Wish::Edit { object, change });
         }
-    }
-
-    fn rotate(&mut self, team: usize) {
-        let overlap = if self.dice.random_bool(0.3) { None } else { Some(self.lean.overlap()) };
-        let Some(team) = self.teams.get_mut(team) else { return };
-        // The Secret of a namespace that goes is not changed any more: its key stays good.
-        if team.generation > 0 {
-            return;
-        }
-        team.key = 1 - team.key;
-        let (namespace, seat, to) = (team.namespace(), team.seat, team.key);
-        let rotation = Wish::Rotate { namespace, seat, to, overlap };
-        if self.lean.corner == Corner::OldNews && self.has_time(3_000) {
-            // Between two reads of one key there is time for the other one.
-            let trouble = Trouble::Late(self.dice.random_range(400..900));
-            self.befall(0, Fault::Kubernetes { trouble, about: "/secrets/", writes: false, times: 30, millis: 3_000 });
-            return self.later(1_800, Later::Deed(Deed::Wish(rotation)));
-        }
-        self.wish(rotation);
     }
 
     /// The namespace goes with all that is in it, and another one comes.

@@ -50,15 +50,15 @@ impl Stage {
         findings.extend(texts::judge(self).await?);
         findings.extend(late);
         findings.extend(restless);
-        findings.truncate(TOLD);
         if !findings.is_empty() {
-            self.keep_evidence(plan).await?;
+            self.keep_evidence(plan, &findings).await?;
         }
+        findings.truncate(TOLD);
         Ok(findings)
     }
 
     /// What the witnesses said goes beside the logs.
-    async fn keep_evidence(&self, plan: &Plan) -> Result<()> {
+    async fn keep_evidence(&self, plan: &Plan, findings: &[Finding]) -> Result<()> {
         let lines = |values: Vec<String>| values.join("\n") + "\n";
         let journal = self.people.cloud.journal(0).await?.iter().map(ToString::to_string).collect();
         let told = |v: &Version| format!("{:?} {} {} {}", v.change, v.revision, v.seen_at, v.object);
@@ -66,7 +66,9 @@ impl Stage {
         let called = |call: &Call| format!("{} {:?} {}", call.asked_at, call.answered_at, call.line());
         let calls = self.calls().iter().map(called).collect();
         let steps = plan.lines().collect();
-        for (name, kept) in [("journal", journal), ("history", versions), ("calls", calls), ("plan", steps)] {
+        let found = findings.iter().map(ToString::to_string).collect();
+        let all = [("journal", journal), ("history", versions), ("calls", calls), ("plan", steps), ("found", found)];
+        for (name, kept) in all {
             let path = self.run.join(format!("{name}.txt"));
             std::fs::write(&path, lines(kept)).with_context(|| format!("writing {}", path.display()))?;
         }

@@ -34,6 +34,10 @@ const REFUSED: u64 = 90_000;
 const LAG: u64 = 30_000;
 const LAG_FROM: u64 = 5_000;
 
+/// What the names of images begin with that some have had for long. Nothing else is asked about them: where changes show
+/// later than an absence is waited for, who was just added cannot be told from who never was.
+pub(super) const SETTLED: &str = "settled-";
+
 /// How long an account's lists are empty, in milliseconds.
 const EMPTY: u64 = 8_000;
 
@@ -72,7 +76,7 @@ impl Author {
         else {
             return;
         };
-        if self.has_time(10_000) && self.refused.insert(image.clone()) {
+        if self.has_time(10_000) && self.refused.insert(team) {
             self.refuse(seat.cloud.removing(), &image);
         }
         self.wish(Wish::Delete { object });
@@ -82,7 +86,7 @@ impl Author {
         let images = self.own(team, Kind::CloudImage);
         let (Some(image), Some(seat)) = (self.some(&images), self.seat(team)) else { return };
         let id = text(&image.1, "/imageID").to_owned();
-        if self.has_time(10_000) && self.refused.insert(id.clone()) {
+        if self.has_time(10_000) && self.refused.insert(team) {
             self.refuse(seat.cloud.adding(), &id);
         }
         self.share(team, &image);
@@ -131,13 +135,13 @@ impl Author {
         };
         for number in IMAGES..IMAGES + SETTLED_IMAGES {
             let id = seat.image(number);
-            let image = Object::new(Kind::CloudImage, &namespace, &format!("image-{number}"));
+            let image = Object::new(Kind::CloudImage, &namespace, &format!("{SETTLED}{number}"));
             let spec = json!({"accountRef": {"name": seat.name()}, "region": seat.cloud.region(), "imageID": id});
             self.wish(Wish::Create { object: image.clone(), spec });
             let kind = seat.cloud.recipient_type();
             let ids = (0..SETTLED_RECIPIENTS).map(|n| json!({"type": kind, "id": seat.recipient(n).id()}));
             let recipients: Vec<Value> = ids.collect();
-            let share = Object::new(Kind::ImageShare, &namespace, &format!("settled-{number}"));
+            let share = Object::new(Kind::ImageShare, &namespace, &format!("{SETTLED}{number}"));
             let spec = json!({"imageRef": {"name": image.name}, "recipients": recipients});
             self.wish(Wish::Create { object: share.clone(), spec });
             let millis = self.left().saturating_sub(LAG_FROM + LEFT).min(LAG);

@@ -247,8 +247,13 @@ fn recipients(standing: &Standing, plan: &Plan, image: &Object, spec: &Value) ->
             wanted.may.extend(past.flat_map(|(_, spec)| ids(spec)).chain(ids(share_spec)));
         }
     }
+    let image_spec = spec;
     let retained = standing.deleted.iter().filter(|(share, spec)| {
-        share.kind == Kind::ImageShare && names(share, spec, image) && text(spec, "/deletionPolicy") == "Retain"
+        let admitted = share.namespace == image.namespace || text(image_spec, "/shareableFrom/retain") == "Allow";
+        share.kind == Kind::ImageShare
+            && names(share, spec, image)
+            && text(spec, "/deletionPolicy") == "Retain"
+            && admitted
     });
     wanted.may.extend(retained.flat_map(|(_, spec)| ids(spec)));
     if !stands {
