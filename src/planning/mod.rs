@@ -3,7 +3,9 @@
 
 pub mod acceptance;
 pub mod aftermath;
+pub mod attempts;
 pub mod deletion;
+pub mod duplicates;
 pub mod exchange;
 pub mod inventory;
 pub mod lease;
@@ -14,4 +16,5 @@ pub mod replica;
 pub mod schedule;
 pub mod sharing;
 pub mod trouble;
+pub mod unseen;
 pub mod wishes;

@@ -33,7 +33,8 @@ pub async fn reconcile(
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
         finalizers::release(&ctx.client, acceptance).await?;
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+        ctx.memories.forget(&acceptance.uid().unwrap_or_default());
+        return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
     let changed = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {

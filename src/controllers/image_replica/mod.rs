@@ -39,6 +39,6 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -
         return Ok(instead);
     }
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, replica, desired).await;
+    let passed = Box::pin(pass::run(&ctx, replica, desired)).await;
     Ok(rhythm::after(&ctx, replica, inputs, passed))
 }
