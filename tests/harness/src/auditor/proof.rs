@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::requests::Asked;
 use super::rules::{is_deleting, line, may_retain};
-use super::witness::{Life, ids_in_ledger, ledger_state, names, recipients};
+use super::witness::{Life, alive, ids_in_ledger, ledger_state, names, recipients};
 use super::{Auditor, Invariant, Violation};
 use crate::history::{Change, Version};
 
@@ -39,7 +39,8 @@ impl Auditor {
                 let kept = ids_in_ledger(after);
                 // What can be no recipient's id was written by somebody else, who may take it out again.
                 let lost = ids_in_ledger(before).difference(&kept).copied().collect::<Vec<_>>();
-                for id in lost.into_iter().filter(|id| !id.contains(' ')) {
+                let handed_over = |id: &&str| self.is_in_another_ledger(before, id, after.revision);
+                for id in lost.into_iter().filter(|id| !id.contains(' ') && !handed_over(id)) {
                     let since = self.entered(life, index, id);
                     if !self.is_proven(before, id, since, self.witnessed.latest(after)) {
                         let (title, image) = (super::rules::title(before), before.text("/spec/imageID"));
@@ -55,6 +56,14 @@ impl Auditor {
                 }
             }
         }
+    }
+
+    /// Whether another `CloudImage` for the same image has an entry for a recipient: what one of the two must end, the other
+    /// may forget.
+    fn is_in_another_ledger(&self, image: &Version, id: &str, revision: u64) -> bool {
+        let same = self.witnessed.standing_for(image.text("/spec/region"), image.text("/spec/imageID"));
+        let others = same.filter_map(|life| alive(life, revision)).filter(|other| other.uid() != image.uid());
+        others.into_iter().any(|other| ledger_state(other, id).is_some())
     }
 
     /// When the entry of `life[index]` was written that has stood there since, and whether it was only an intent all the

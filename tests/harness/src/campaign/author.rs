@@ -8,6 +8,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use super::attempt::Attempt;
 use super::clouds::{Cloud, IMAGES, OWNERS, RECEIVERS, RECIPIENTS, Seat};
 use super::fault::Fault;
 use super::lean::{Ask, Corner, Lean, one_of};
@@ -78,8 +79,8 @@ pub(super) struct Author {
     pub(super) tenant: Tenant,
     /// Accounts about which their owner errs, and until when.
     pub(super) erring: BTreeMap<Object, u64>,
-    /// Teams about an image of which a call is refused, and teams whose lists are empty: each once.
-    pub(super) refused: BTreeSet<usize>,
+    /// Images about which a call is refused, and teams whose lists are empty: each once.
+    pub(super) refused: BTreeSet<Object>,
     pub(super) emptied: BTreeSet<usize>,
 }
 
@@ -225,6 +226,10 @@ impl Author {
         let shares: Vec<Object> = self.suspended(Kind::ImageShare);
         for object in accounts.into_iter().chain(shares) {
             self.wish(Wish::Edit { object, change: json!({"suspend": false}) });
+        }
+        // The pause before a refused call is made again is as long as it was refused: their owners do not wait for it.
+        for object in std::mem::take(&mut self.refused) {
+            self.attempt(Attempt::Annotate { object, times: 1 });
         }
     }
 

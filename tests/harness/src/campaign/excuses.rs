@@ -80,7 +80,8 @@ fn of_fault(fault: &Fault) -> (u64, Scope) {
             let scope = if image.is_empty() { Scope::Everybody } else { Scope::Image(image.to_owned()) };
             return (*millis + PAUSE, scope);
         }
-        Fault::Outage { millis, scope, .. } => return (*millis + PAUSE, scope.clone()),
+        // What was in vain is tried again after as long as it was.
+        Fault::Outage { millis, scope, .. } => return (2 * *millis + PAUSE, scope.clone()),
     };
     (millis + RECOVERY, Scope::Everybody)
 }

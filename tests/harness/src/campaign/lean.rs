@@ -177,7 +177,8 @@ impl Corner {
 
     /// All that an adversarial profile asks for: what people of good will ask for beside it is plain, so that it is clear
     /// what they may expect and when.
-    fn adversarial_asks(self) -> &'static [(Ask, u32)] {
+    /// `round`: how often the seeds went through all corners before.
+    fn adversarial_asks(self, round: u64) -> &'static [(Ask, u32)] {
         match self {
             Self::Tenants => &[
                 (Ask::Harm(Harm::Squat), 10),
@@ -198,12 +199,14 @@ impl Corner {
                 (Ask::Slip(Slip::SecondImage), 6),
                 (Ask::Slip(Slip::MisspeltSelector), 6),
             ],
-            Self::Outages => &[
+            Self::Outages if round % 2 == 0 => &[
                 (Ask::Hardship(Hardship::RefusedRemoval), 12),
                 (Ask::Hardship(Hardship::RefusedAddition), 4),
                 (Ask::Hardship(Hardship::SlowDeletion), 8),
-                (Ask::Hardship(Hardship::EmptyAccount), 6),
             ],
+            Self::Outages => {
+                &[(Ask::Hardship(Hardship::EmptyAccount), 12), (Ask::Hardship(Hardship::RefusedRemoval), 4)]
+            }
             Self::Floods => &[
                 (Ask::Harm(Harm::Flood), 16),
                 (Ask::Harm(Harm::Squat), 6),
@@ -275,7 +278,7 @@ impl Lean {
         let number = usize::try_from(seed.wrapping_sub(1) % 10).unwrap_or_default();
         let corner = Corner::ALL.get(number).copied().unwrap_or(Corner::Lies);
         if corner.is_adversarial() {
-            let asks = PLAIN_ASKS.iter().chain(corner.adversarial_asks()).copied().collect();
+            let asks = PLAIN_ASKS.iter().chain(corner.adversarial_asks(seed.wrapping_sub(1) / 10)).copied().collect();
             return Self { corner, asks, blows: PLAIN_BLOWS.to_vec() };
         }
         let mut dice = StdRng::seed_from_u64(seed ^ 0x1EA4);
