@@ -37,6 +37,8 @@ pub enum Occurrence {
     DeletionBlocked,
     /// The cloud does not take the account's credentials.
     CredentialsRejected,
+    /// The Secret of the account is being deleted.
+    SecretDeleting,
     /// The image was deleted at the cloud.
     ImageDeleted,
     /// Somebody offers this account an image.
@@ -53,6 +55,8 @@ pub enum Occurrence {
     Replicated,
     /// A copy could not be made.
     CopyFailed,
+    /// The API server hides fields of the object, and nothing is done for it.
+    DefinitionsOutdated,
 }
 
 impl Occurrence {
@@ -62,7 +66,7 @@ impl Occurrence {
             Self::Adopted => "Adopt",
             Self::Revoked | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected => "Verify",
+            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -87,9 +91,11 @@ impl Occurrence {
             | Self::RecipientLimit
             | Self::DeletionBlocked
             | Self::CredentialsRejected
+            | Self::SecretDeleting
             | Self::ImageDeleted
             | Self::RevokedByOwner
-            | Self::CopyFailed => EventType::Warning,
+            | Self::CopyFailed
+            | Self::DefinitionsOutdated => EventType::Warning,
         }
     }
 }

@@ -14,6 +14,7 @@ mod places;
 pub mod projection;
 pub mod replica;
 pub mod schedule;
+pub mod secret;
 pub mod sharing;
 pub mod trouble;
 pub mod unseen;
