@@ -36,7 +36,7 @@ pub use imageshare_harness::Kind;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many tests may play at most in one binary.
-const PLAYERS: u32 = 48;
+const PLAYERS: u32 = 64;
 
 /// Recipients that belong to each test.
 const RECIPIENTS: u32 = 60;
