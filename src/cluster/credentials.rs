@@ -4,10 +4,11 @@
 use std::fmt;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use secrecy::SecretString;
 
-use super::{ClusterError, within_deadline};
+use super::ClusterError;
+use super::lookup::find;
 
 /// Longest value accepted, in bytes.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
@@ -67,8 +68,8 @@ pub enum NoKeys {
 
 /// Reads one Secret.
 pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<Keys, NoKeys> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = within_deadline(api.get_opt(name)).await?.ok_or_else(|| NoKeys::NoSecret(name.to_owned()))?;
+    let found: Option<Secret> = find(client, namespace, name).await?;
+    let secret = found.ok_or_else(|| NoKeys::NoSecret(name.to_owned()))?;
     let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
     Ok(Keys { secret, version })
 }

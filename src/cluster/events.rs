@@ -49,6 +49,8 @@ pub enum Occurrence {
     Replicated,
     /// A copy could not be made.
     CopyFailed,
+    /// The object cannot be read as its kind.
+    Unreadable,
 }
 
 impl Occurrence {
@@ -58,7 +60,7 @@ impl Occurrence {
             Self::Adopted => "Adopt",
             Self::Revoked => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected => "Verify",
+            Self::CredentialsRejected | Self::Unreadable => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -83,7 +85,8 @@ impl Occurrence {
             | Self::CredentialsRejected
             | Self::ImageDeleted
             | Self::RevokedByOwner
-            | Self::CopyFailed => EventType::Warning,
+            | Self::CopyFailed
+            | Self::Unreadable => EventType::Warning,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod events;
 pub mod finalizers;
 pub mod guard;
 pub mod lease;
+pub mod lookup;
 mod pruned;
 pub mod scope;
 pub mod status;

@@ -6,7 +6,7 @@ use kube::runtime::reflector::Store;
 
 use super::context::Stores;
 use crate::api::cloud_image::GrantState;
-use crate::api::conditions::{READY, find};
+use crate::api::conditions::{READY, Reason, find};
 use crate::api::shared_image::SharedImageState;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
@@ -52,10 +52,11 @@ fn ready<K: kube::Resource<DynamicType = ()>>(
     Guarded<K>: Clone,
 {
     for object in store.state() {
-        let ready = object.readable().and_then(&conditions).and_then(|all| find(all, READY));
-        let (ready, reason) = match ready {
-            Some(condition) => (condition.status.clone(), condition.reason.clone()),
-            None => ("Unknown".to_owned(), String::new()),
+        let (ready, reason) = match object.readable().map(|object| conditions(object).and_then(|all| find(all, READY)))
+        {
+            Some(Some(condition)) => (condition.status.clone(), condition.reason.clone()),
+            Some(None) => ("Unknown".to_owned(), String::new()),
+            None => ("False".to_owned(), Reason::Unreadable.as_str()),
         };
         *census.objects.entry(Counted { kind, ready, reason }).or_default() += 1;
     }

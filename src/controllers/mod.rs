@@ -22,6 +22,7 @@ pub mod memory;
 mod opening;
 mod rhythm;
 mod status_writer;
+mod unreadable;
 pub mod watching;
 
 /// How a look at one object ended.

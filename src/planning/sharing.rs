@@ -337,7 +337,7 @@ fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Serv
             (share.uid.clone(), served)
         })
         .collect();
-    if scene.wishes.blind || settled.revoking().next().is_some() {
+    if settled.revoking().next().is_some() {
         for (uid, share) in &scene.ledger.shares {
             shares.entry(uid.clone()).or_insert_with(|| share.clone());
         }
@@ -357,7 +357,7 @@ pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Time
     let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {
         entry.state != GrantState::Retained && !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient)
     });
-    if !wishes.blind && !unwanted_left {
+    if !unwanted_left {
         let serving: Vec<&str> = served(shares, now).into_iter().map(|share| share.uid.as_str()).collect();
         settled.shares.retain(|uid, _| serving.contains(&uid.as_str()));
     }

@@ -5,7 +5,9 @@
 
 mod expiry;
 mod frozen;
+mod loosened;
 mod newcomer;
+mod older;
 mod orders;
 mod pages;
 mod stale;

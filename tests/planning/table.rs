@@ -49,6 +49,7 @@ pub fn share(n: usize, recipients: &[usize]) -> Share {
         finalizer: Finalizer::Carried,
         expires: None,
         retain: false,
+        requested: None,
         consent: Consent::Given,
         recipients: recipients.iter().copied().map(asked).collect(),
     }
@@ -77,7 +78,6 @@ pub struct Table {
     pub deleting: bool,
     pub image: ImageFacts,
     pub shares: Vec<Share>,
-    pub blind: bool,
     pub cloud: BTreeSet<Recipient>,
     pub ledger: Ledger,
     pub revoked: Vec<Recipient>,
@@ -95,7 +95,6 @@ impl Table {
             deleting: false,
             image: image(),
             shares,
-            blind: false,
             cloud: BTreeSet::new(),
             ledger: Ledger::default(),
             revoked: Vec::new(),
@@ -116,7 +115,7 @@ impl Table {
     }
 
     pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, self.blind, self.now)
+        Wishes::gather(&self.terms(), &self.shares, self.now)
     }
 
     pub fn plan(&self) -> Plan {

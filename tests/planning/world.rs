@@ -130,7 +130,7 @@ impl World {
     }
 
     pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, false, self.now)
+        Wishes::gather(&self.terms(), &self.shares, self.now)
     }
 
     fn shape(&self) -> CallShape {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
 
 use super::connections::Connection;
 use super::context::Context;
 use super::convert::requested_at;
 use super::image_replica::accounts_named;
-use super::{Look, Outcome, ReconcileError};
+use super::{Look, Outcome, ReconcileError, unreadable};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
@@ -24,6 +24,7 @@ use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
 use crate::planning::trouble::{Trouble, name_some};
+use crate::planning::unreadable::names_account;
 use inventory::Listing;
 
 /// How soon to look again after a write that somebody else's write overtook.
@@ -31,9 +32,16 @@ const SOON: Duration = Duration::from_millis(200);
 
 /// One look at one account.
 pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
-    let Some(account) = guarded.readable() else {
-        tracing::warn!(object.name = %guarded.name_any(), "a CloudAccount cannot be read and is left alone");
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+    let account = match guarded.as_ref() {
+        Guarded::Readable(account) => account.as_ref(),
+        Guarded::Unreadable(left) => {
+            let users = users(guarded.as_ref(), &ctx);
+            if left.metadata.deletion_timestamp.is_some() && users.is_empty() {
+                ctx.connections.forget(&guarded.uid().unwrap_or_default());
+            }
+            let kept_by = (!users.is_empty()).then(|| format!("these objects still refer to it: {}", name_some(users)));
+            return unreadable::reconcile(&ctx, &guarded, left, kept_by.as_deref()).await;
+        }
     };
     match look(account, &ctx).await {
         Ok(look) => Ok(look),
@@ -98,16 +106,16 @@ fn kept(old: &CloudAccountStatus) -> Option<Decision> {
 }
 
 /// Images, acceptances and replicas of the same namespace that name this account.
-fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
+fn users(account: &impl Resource, ctx: &Context) -> Vec<String> {
     let (namespace, name) = (account.namespace(), account.name_any());
     let images = ctx.stores.images.state_filter(|image| {
-        image.namespace() == namespace && image.readable().is_none_or(|image| image.spec.account_ref.name == name)
+        image.namespace() == namespace && refers(image, &name, |image| image.spec.account_ref.name == name)
     });
     let acceptances = ctx.stores.acceptances.state_filter(|acceptance| {
-        acceptance.namespace() == namespace && acceptance.readable().is_none_or(|a| a.spec.account_ref.name == name)
+        acceptance.namespace() == namespace && refers(acceptance, &name, |found| found.spec.account_ref.name == name)
     });
     let replicas = ctx.stores.replicas.state_filter(|replica| {
-        replica.namespace() == namespace && replica.readable().is_none_or(|r| accounts_named(r, None).contains(&name))
+        replica.namespace() == namespace && refers(replica, &name, |found| accounts_named(found, None).contains(&name))
     });
     let replicas = replicas.iter().map(|replica| format!("ImageReplica {}", replica.name_any()));
     let images = images.iter().map(|image| format!("CloudImage {}", image.name_any()));
@@ -115,6 +123,14 @@ fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
     let mut users: Vec<String> = images.chain(acceptances).chain(replicas).collect();
     users.sort();
     users
+}
+
+/// Whether an object of the account's namespace names the account, as far as it can be read.
+fn refers<K>(object: &Guarded<K>, account: &str, readable: impl Fn(&K) -> bool) -> bool {
+    match object {
+        Guarded::Readable(object) => readable(object),
+        Guarded::Unreadable(left) => names_account(&left.spec, &left.status, account),
+    }
 }
 
 fn pause(trouble: Option<&Trouble>, ctx: &Context) -> Duration {

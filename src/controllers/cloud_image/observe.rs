@@ -34,20 +34,11 @@ pub(super) struct Desired {
     /// The older object for the same image, which acts instead.
     pub(super) elder: Option<String>,
     pub(super) shares: Vec<Share>,
-    /// Shares that name this image and cannot be read.
-    pub(super) unreadable: Vec<String>,
     /// The copy's `ImageReplica` that is to remove the image when it goes.
     pub(super) replica: Option<String>,
     pub(super) inputs: Inputs,
     /// The account, or a share that names the image, is looked at for the first time.
     pub(super) expecting: bool,
-}
-
-impl Desired {
-    /// Whether a share may want anybody, since it cannot be read.
-    pub(super) fn blind(&self) -> bool {
-        !self.unreadable.is_empty()
-    }
 }
 
 /// What the cloud says of an image.
@@ -71,7 +62,7 @@ pub(super) struct Site {
 pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let account = account_of(ctx, &image.namespace().unwrap_or_default(), &image.spec.account_ref.name);
     let named = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), &ctx.stores);
-    let (shares, unreadable) = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
+    let shares = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
     let mut inputs = vec![format!(
         "image {:?} {} {:?}",
         image.metadata.generation,
@@ -88,9 +79,9 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let stores = (&ctx.stores.images_by_identity, &ctx.stores.images);
     let elder = elder(ctx, (image, account.as_ref()), stores, identity_key, |image| &image.spec.account_ref);
     let replica = kept_for(ctx, image);
-    inputs.push(format!("unreadable {unreadable:?} elder {elder:?} replica {replica:?}"));
+    inputs.push(format!("elder {elder:?} replica {replica:?}"));
     let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::is_newcomer);
-    Desired { account, elder, shares, unreadable, replica, inputs: Inputs(inputs), expecting }
+    Desired { account, elder, shares, replica, inputs: Inputs(inputs), expecting }
 }
 
 /// Whether a share names somebody in the ledger: a newcomer gets nothing, and matters only to those it keeps.
@@ -181,7 +172,7 @@ pub(super) async fn list_shares_afresh(
     ctx: &Context,
     image: &CloudImage,
     version: &str,
-) -> Result<(Vec<Share>, Vec<String>), ClusterError> {
+) -> Result<Vec<Share>, ClusterError> {
     let images: Api<Guarded<CloudImage>> = Api::namespaced(ctx.client.clone(), &image.namespace().unwrap_or_default());
     let name = image.name_any();
     let selector = ListParams::default().fields(&format!("spec.imageRef.name={name}"));
