@@ -21,7 +21,7 @@ use support::behind::Behind;
 use support::{QUICK, world_of};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-const PLAYERS: u32 = 70;
+const PLAYERS: u32 = 80;
 const RECIPIENTS: u32 = 10;
 
 /// The stage of tests that play side by side.
