@@ -67,6 +67,9 @@ pub struct RunArguments {
     /// How long credentials last known good may finish deletions after their Secret vanished.
     #[arg(long, default_value = "1h", value_parser = duration)]
     last_known_good: Duration,
+    /// How long a `CloudAccount`'s credentials may be refused or missing before another object for the same image takes over.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    takeover_after: Duration,
     /// An absence at the cloud counts only if read this long after the last call that may have added the recipient.
     #[arg(long, default_value = "5s", value_parser = duration)]
     absence_window: Duration,
@@ -171,6 +174,7 @@ impl RunArguments {
             credentials_interval: self.credentials_interval,
             inventory_interval: self.inventory_interval,
             last_known_good: self.last_known_good,
+            takeover_after: self.takeover_after,
         }
     }
 

@@ -1,6 +1,6 @@
 //! `CloudAccount`: one account at one cloud.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -300,6 +300,14 @@ pub struct CloudAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub account: Option<String>,
+    /// Whose images they are, with the endpoint, as the credentials proved. Gone once they were refused for so long that another
+    /// object for the same image may take over (`--takeover-after`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 600))]
+    pub identity: Option<String>,
+    /// Since when the credentials are refused or missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Time>,
     /// Regions open to the account, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(max = 63)))]

@@ -23,6 +23,10 @@ pub enum Occurrence {
     Adopted,
     /// Recipients may not use the image any more.
     Revoked,
+    /// Recipients keep the image without an `ImageShare`.
+    Retained,
+    /// The cloud refuses to end the access of recipients.
+    RevokeRefused,
     /// Recipients nobody here asked for were found.
     UnmanagedFound,
     /// Recipients had lost the image without us.
@@ -58,7 +62,7 @@ impl Occurrence {
         match self {
             Self::Granted | Self::RecipientLimit => "Grant",
             Self::Adopted => "Adopt",
-            Self::Revoked => "Revoke",
+            Self::Revoked | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
             Self::CredentialsRejected | Self::Unreadable => "Verify",
             Self::Accepted => "Accept",
@@ -78,6 +82,8 @@ impl Occurrence {
             | Self::CopyStarted
             | Self::Replicated => EventType::Normal,
             Self::Revoked
+            | Self::Retained
+            | Self::RevokeRefused
             | Self::UnmanagedFound
             | Self::DriftFound
             | Self::RecipientLimit

@@ -69,7 +69,8 @@ fn count_image(census: &mut Census, image: &CloudImage) {
         match grant.state {
             GrantState::Granted => census.grants.granted += 1,
             GrantState::Intended | GrantState::Revoking => census.grants.pending += 1,
-            GrantState::Retained => {}
+            GrantState::Retained => census.grants.retained += 1,
+            GrantState::ImageGone => {}
         }
     }
     let Some(places) = status.recipients.as_deref() else { return };

@@ -39,6 +39,8 @@ pub struct Settings {
     pub inventory_interval: Duration,
     /// How long credentials last known good may finish deletions after their Secret vanished.
     pub last_known_good: Duration,
+    /// How long credentials may be refused before another object for the same image takes over.
+    pub takeover_after: Duration,
 }
 
 /// The caches every controller reads.

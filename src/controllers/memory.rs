@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::cloud_account::Listing;
 use crate::domain::image::ImageFacts;
 use crate::planning::schedule::{Gathering, still_gathering};
 
@@ -29,6 +30,8 @@ struct Memory {
     suspects: usize,
     /// Which generation of an account's inventory was listed last, and when the next listing is due.
     listing: Option<(Option<i64>, Timestamp)>,
+    /// What that listing brought, until it is in the account's status.
+    untold: Option<Box<Listing>>,
     /// Since when nothing of a copy is found that may be there.
     missing_since: Option<Timestamp>,
 }
@@ -167,6 +170,21 @@ impl Memories {
     /// An account's inventory was listed.
     pub fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp) {
         self.with(uid, |memory| memory.listing = Some((generation, next)));
+    }
+
+    /// Keeps what a listing brought until it is told.
+    pub(super) fn keep_listing(&self, uid: &str, listing: Listing) {
+        self.with(uid, |memory| memory.untold = Some(Box::new(listing)));
+    }
+
+    /// What the last listing brought, if that is not told yet.
+    pub(super) fn untold_listing(&self, uid: &str) -> Option<Listing> {
+        self.with(uid, |memory| memory.untold.as_deref().cloned())
+    }
+
+    /// What the last listing brought is in the account's status.
+    pub fn listing_is_told(&self, uid: &str) {
+        self.with(uid, |memory| memory.untold = None);
     }
 
     /// The generation of the account at its last listing; `None` before the first.

@@ -12,6 +12,7 @@ pub mod connections;
 pub mod context;
 pub mod convert;
 pub mod counting;
+mod duplicates;
 pub mod execute;
 pub mod image_replica;
 pub mod image_share;

@@ -3,7 +3,9 @@
 
 pub mod acceptance;
 pub mod aftermath;
+pub mod attempts;
 pub mod deletion;
+pub mod duplicates;
 pub mod exchange;
 mod guests;
 pub mod inventory;
@@ -16,4 +18,5 @@ pub mod schedule;
 pub mod sharing;
 pub mod trouble;
 pub mod unreadable;
+pub mod unseen;
 pub mod wishes;

@@ -22,6 +22,8 @@ pub struct Grants {
     pub granted: u64,
     /// Asked for, or being revoked.
     pub pending: u64,
+    /// Left at the cloud without an `ImageShare`.
+    pub retained: u64,
     /// There without anybody here having asked for them.
     pub unmanaged: u64,
 }

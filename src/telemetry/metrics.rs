@@ -208,6 +208,7 @@ impl Collector for Counted {
             ("wanted", grants.wanted),
             ("granted", grants.granted),
             ("pending", grants.pending),
+            ("retained", grants.retained),
             ("unmanaged", grants.unmanaged),
         ];
         let states = states.into_iter().map(|(state, number)| ([("state", state.to_owned())], number));

@@ -5,6 +5,7 @@
 
 mod expiry;
 mod frozen;
+mod half_status;
 mod loosened;
 mod newcomer;
 mod older;

@@ -6,11 +6,11 @@ mod report;
 
 use std::sync::Arc;
 
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::context::Context;
-use super::{Look, Outcome, ReconcileError};
-use super::{rhythm, unreadable};
+use super::{Look, Outcome, ReconcileError, rhythm, unreadable};
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
 use crate::cluster::finalizers;
@@ -36,7 +36,8 @@ pub async fn reconcile(
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
         finalizers::release(&ctx.client, acceptance).await?;
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+        ctx.memories.forget(&acceptance.uid().unwrap_or_default());
+        return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
     let changed = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {

@@ -24,13 +24,14 @@ pub(super) async fn run(
     desired: Desired,
     changed: bool,
 ) -> Result<Passed, ClusterError> {
-    let mut reporter = Reporter::new(ctx, acceptance, desired.account.as_ref());
+    let mut reporter = Reporter::new(ctx, acceptance, &desired.duplicates);
     reporter.announce().await?;
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     let site = match observe_site(ctx, acceptance, &desired).await {
         Ok(site) => site,
-        // The elder answers the offer, or nothing is left to answer through: this one's going touches no cloud.
+        // The active one answers the offer, or nothing is left to answer through: this one's going touches no cloud.
         Err(trouble) if leaving && NOTHING_TO_REJECT.contains(&trouble.reason) => return leave(ctx, acceptance).await,
+        Err(trouble) if leaving && trouble.closes_the_way() => return reporter.trouble(trouble.or(RETAIN)).await,
         Err(trouble) => return reporter.trouble(trouble).await,
     };
     let lane = lane(acceptance, changed || leaving);
@@ -52,6 +53,9 @@ pub(super) async fn run(
         }
         Err(fault) => return pass.unseen(&mut reporter, fault).await,
     };
+    if received.is_some() && desired.duplicates.must_claim() {
+        return reporter.claim().await;
+    }
     let opinion = pass.opinion(acceptance, received.as_ref(), reporter.known());
     match (&opinion.reply, failed) {
         (Some(_), Some(fault)) => reporter.finish(received.as_ref(), opinion, Some(Trouble::from(&fault))).await,
@@ -66,6 +70,9 @@ pub(super) async fn run(
 
 /// Reasons for which a leaving acceptance rejects nothing.
 const NOTHING_TO_REJECT: [Reason; 3] = [Reason::DuplicateAcceptance, Reason::AccountNotFound, Reason::AccountChanged];
+
+/// What else lets a leaving acceptance go.
+const RETAIN: &str = "set deletionPolicy: Retain to leave the answer as it is and let this object go";
 
 async fn leave(ctx: &Context, acceptance: &SharedImageAcceptance) -> Result<Passed, ClusterError> {
     finalizers::release(&ctx.client, acceptance).await?;
@@ -111,7 +118,8 @@ impl Pass<'_> {
 
     async fn unseen(&self, reporter: &mut Reporter<'_>, fault: Fault) -> Result<Passed, ClusterError> {
         self.note(&fault).await;
-        reporter.trouble(Trouble::from(&fault)).await
+        let trouble = Trouble::from(&fault);
+        reporter.trouble(if self.leaving && trouble.closes_the_way() { trouble.or(RETAIN) } else { trouble }).await
     }
 
     /// Answers, and looks at what came of it; where a job carries the answer out, the next looks do.

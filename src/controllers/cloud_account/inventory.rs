@@ -37,15 +37,15 @@ const REGION_CHARS_MAX: usize = 63;
 const LANE: Lane = Lane::Acceptance;
 
 /// What taking stock brought.
-#[derive(Default)]
-pub(super) struct Listing {
+#[derive(Debug, Clone, Default)]
+pub(in crate::controllers) struct Listing {
     /// How many images are received of how many that may be, and how many wait for an answer; `None` if not all regions
     /// were listed.
-    pub(super) counts: Option<(String, u32)>,
+    pub(in crate::controllers) counts: Option<(String, u32)>,
     /// What the `Listed` condition says; `None` if nothing was listed now.
-    pub(super) decision: Option<Decision>,
+    pub(in crate::controllers) decision: Option<Decision>,
     /// When the next listing is due.
-    pub(super) next_look: Option<Duration>,
+    pub(in crate::controllers) next_look: Option<Duration>,
 }
 
 /// Lists what others share with the account if that is due, and brings its `SharedImage`s into step.
@@ -55,7 +55,9 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let generation = account.metadata.generation;
     let edited = asked || ctx.memories.listed_generation(&uid) != Some(generation);
     if let Some(at) = ctx.memories.next_listing(&uid).filter(|at| !edited && *at > now) {
-        return Listing { next_look: Some(at.duration_since(now).unsigned_abs()), ..Listing::default() };
+        // What the last listing brought is told now if somebody else's write of the object kept it from being told.
+        let untold = ctx.memories.untold_listing(&uid).unwrap_or_default();
+        return Listing { next_look: Some(at.duration_since(now).unsigned_abs()), ..untold };
     }
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
@@ -75,11 +77,13 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     if let Err(error) = written {
         tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
     }
-    Listing {
+    let listing = Listing {
         counts: (!failed).then(|| (figure(account, changes.received), changes.pending)),
         decision: Some(decision(fault.as_ref(), &odd_regions(account), &changes)),
         next_look: Some(wait),
-    }
+    };
+    ctx.memories.keep_listing(&uid, listing.clone());
+    listing
 }
 
 fn existing(ctx: &Context, account: &CloudAccount) -> BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)> {

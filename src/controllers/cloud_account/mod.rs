@@ -6,13 +6,14 @@ mod inventory;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
 use super::connections::Connection;
 use super::context::Context;
-use super::convert::requested_at;
+use super::convert::{owner, requested_at};
 use super::image_replica::accounts_named;
 use super::{Look, Outcome, ReconcileError, unreadable};
 use crate::api::CloudAccount;
@@ -23,9 +24,10 @@ use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
+use crate::planning::duplicates::doubt;
 use crate::planning::trouble::{Trouble, name_some};
 use crate::planning::unreadable::names_account;
-use inventory::Listing;
+pub(super) use inventory::Listing;
 
 /// How soon to look again after a write that somebody else's write overtook.
 const SOON: Duration = Duration::from_millis(200);
@@ -75,22 +77,50 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
         _ => Listing::default(),
     };
     decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
-    let status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
+    let mut status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
+    prove(account, connection.map(|_| ()), &mut status, ctx);
     if account.status.as_ref() != Some(&status) {
         apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
     }
+    ctx.memories.listing_is_told(&account.uid().unwrap_or_default());
     let rejected = connection.err().filter(|trouble| trouble.reason == Reason::CredentialsRejected);
     let was = find(&old.conditions, READY).is_some_and(|ready| ready.reason == "CredentialsRejected");
     if let Some(trouble) = rejected.filter(|_| !was) {
         ctx.events.publish(account, Occurrence::CredentialsRejected, trouble.message.clone()).await;
     }
-    let wait = pause(connection.err(), ctx);
+    let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
     let outcome = match connection.err().map(|trouble| trouble.recovery) {
         None => Outcome::Settled,
         Some(Recovery::Blocked) => Outcome::Blocked,
         Some(Recovery::Retry { .. }) => Outcome::Retrying,
     };
     Ok(Look::new(outcome, Action::requeue(listing.next_look.map_or(wait, |next| next.min(wait)))))
+}
+
+/// Whether the credentials are proven: what others for the same images go by. A proof of other credentials than the spec asks
+/// for now is none.
+fn prove(account: &CloudAccount, connection: Result<(), &Trouble>, status: &mut CloudAccountStatus, ctx: &Context) {
+    let claimed = owner(account);
+    let Err(trouble) = connection else {
+        (status.identity, status.refused_since) = (Some(claimed), None);
+        return;
+    };
+    let refused = trouble.truth() == Truth::False;
+    let since = status.refused_since.as_ref().map(|since| since.0);
+    let (since, counts) = doubt(refused, since, takeover_after(ctx), ctx.clock.now());
+    status.refused_since = since.map(Time);
+    status.identity = status.identity.take().filter(|identity| counts && *identity == claimed);
+}
+
+fn takeover_after(ctx: &Context) -> SignedDuration {
+    SignedDuration::try_from(ctx.settings.takeover_after).unwrap_or(SignedDuration::MAX)
+}
+
+/// How long the credentials still count as proven while they are refused.
+fn until_doubted(status: &CloudAccountStatus, ctx: &Context) -> Duration {
+    let (Some(since), Some(_)) = (&status.refused_since, &status.identity) else { return Duration::MAX };
+    let over = since.0.saturating_add(takeover_after(ctx)).unwrap_or(Timestamp::MAX);
+    over.duration_since(ctx.clock.now()).max(SignedDuration::from_millis(50)).unsigned_abs()
 }
 
 /// What was told of the inventory when it was last listed, where it was not listed now.

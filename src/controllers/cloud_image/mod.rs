@@ -39,6 +39,6 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, image, desired, changed).await;
+    let passed = Box::pin(pass::run(&ctx, image, desired, changed)).await;
     Ok(rhythm::after(&ctx, image, inputs, passed))
 }

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
 use super::report::{Report, Reporter};
 use crate::api::CloudImage;
-use crate::api::cloud_image::ImageDeletionPolicy;
+use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
@@ -18,12 +18,14 @@ use crate::controllers::rhythm::{Passed, later};
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
-use crate::planning::deletion::{Departure, Sight, plan_departure};
+use crate::planning::deletion::{Departure, Sight, ask_again, deletion_asked, plan_departure};
+use crate::planning::duplicates::hand_over;
 use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::{Verdict, next_job_look};
-use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_unseen};
+use crate::planning::sharing::{Plan, Scene, confirm, plan};
 use crate::planning::trouble::Trouble;
+use crate::planning::unseen::{plan_absent, plan_unseen};
 use crate::planning::wishes::Wishes;
 
 /// Runs one pass. `changed`: somebody changed a wish, so the calls are an edit and not a look around.
@@ -34,13 +36,9 @@ pub(super) async fn run(
     changed: bool,
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
-    reporter.through(desired.account.as_ref());
     let ledger = match Ledger::parse(image.status.as_ref()) {
         Ok(ledger) => ledger,
-        Err(error) => {
-            let message = format!("status cannot be read ({error}): nothing is concluded from half a ledger");
-            return reporter.trouble(&Ledger::default(), Trouble::blocked(Reason::Unreadable, message), true).await;
-        }
+        Err(error) => return reporter.unreadable_ledger(&error).await,
     };
     reporter.announce().await?;
     let deleting = image.metadata.deletion_timestamp.is_some();
@@ -49,13 +47,13 @@ pub(super) async fn run(
     }
     let site = match observe_site(ctx, image, &desired).await {
         Ok(site) => site,
-        // The elder acts for the image; this one's going touches no cloud.
+        // The active one acts for the image; this one's going touches no cloud.
         Err(trouble)
             if deleting
                 && trouble.reason == Reason::DuplicateImage
                 && blockers(&desired.shares, &ledger).is_empty() =>
         {
-            return leave(ctx, image, &mut reporter).await;
+            return leave(ctx, image, &mut reporter, false).await;
         }
         Err(trouble) => return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await,
     };
@@ -87,7 +85,11 @@ pub(super) async fn run(
             return unseen(ctx, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
         }
     };
-    let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting };
+    if seen.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) && desired.duplicates.must_claim() {
+        return reporter.claim().await;
+    }
+    let requested = is_requested(image);
+    let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting, requested };
     let (ledger, trouble) = pass.learn(ledger, failed.as_ref(), &seen);
     let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
@@ -118,13 +120,19 @@ async fn leave_unseen(
     if desired.replica.is_some() || !blockers(&desired.shares, ledger).is_empty() {
         return Ok(None);
     }
-    leave(ctx, image, reporter).await.map(Some)
+    leave(ctx, image, reporter, false).await.map(Some)
 }
 
-/// Lets the object go, if the API server itself knows of no share that names it.
-async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
+/// Lets the object go, if the API server itself knows of no share that names it. `image_gone`: the image was proven to be gone
+/// at the cloud, so that nobody has it, whatever the ledger says.
+async fn leave(
+    ctx: &Context,
+    image: &CloudImage,
+    reporter: &mut Reporter<'_>,
+    image_gone: bool,
+) -> Result<Passed, ClusterError> {
     let fresh = list_shares_afresh(ctx, image, reporter.version()).await?;
-    let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
+    let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| image_gone || !ledger.holds_anything());
     let wanted_by_nobody = blockers(&fresh, &Ledger::default()).is_empty();
     if !(holds_nothing && wanted_by_nobody) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
@@ -150,7 +158,7 @@ async fn unseen(
     trouble: Trouble,
 ) -> Result<Passed, ClusterError> {
     let now = ctx.clock.now();
-    let wishes = Wishes::gather_unjudged(&desired.shares, now);
+    let wishes = Wishes::gather_unjudged(&desired.shares, ledger, now);
     let settled = plan_unseen(ledger, &wishes, &desired.shares, now);
     let known = trouble.reason != Reason::DuplicateImage;
     reporter.trouble(&settled, trouble, known).await
@@ -180,9 +188,8 @@ fn lane(ctx: &Context, image: &CloudImage, shares: &[Share], ledger: &Ledger, ch
     // What changed for an image that is not as asked, such as its account's credentials, is somebody's act too: it must
     // not starve behind looks around.
     let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
-    let edited = !ready
-        || status.and_then(|s| s.observed_generation) != image.metadata.generation
-        || requested_at(image).is_some_and(|at| status.and_then(|s| s.last_handled_reconcile_at.as_ref()) != Some(&at));
+    let edited =
+        !ready || status.and_then(|s| s.observed_generation) != image.metadata.generation || is_requested(image);
     if image.metadata.deletion_timestamp.is_some() || ledger.revoking().next().is_some() || shares.iter().any(ended) {
         Lane::Revoke
     } else if ledger.job.is_some() || (changed && (edited || shares.iter().any(unserved))) {
@@ -193,6 +200,12 @@ fn lane(ctx: &Context, image: &CloudImage, shares: &[Share], ledger: &Ledger, ch
     }
 }
 
+/// Whether somebody asked for a reconcile of the image that was not answered yet.
+fn is_requested(image: &CloudImage) -> bool {
+    let handled = image.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    requested_at(image).is_some_and(|at| handled != Some(&at))
+}
+
 struct Pass<'a> {
     ctx: &'a Context,
     image: &'a CloudImage,
@@ -200,6 +213,8 @@ struct Pass<'a> {
     site: &'a Site,
     lane: Lane,
     deleting: bool,
+    /// Somebody asked for this reconcile.
+    requested: bool,
 }
 
 impl Pass<'_> {
@@ -232,15 +247,21 @@ impl Pass<'_> {
     /// What the shares wish is told as of the look: one may have ended by itself since the pass began.
     fn plan(&self, ledger: &Ledger, seen: &Seen) -> Option<Plan> {
         let shares = &self.desired.shares;
-        let wishes = Wishes::gather(&self.site.terms, shares, seen.at);
+        let wishes = Wishes::gather(&self.site.terms, shares, ledger, seen.at);
+        let duplicates = &self.desired.duplicates;
+        let ledger = &hand_over(ledger, &wishes, &duplicates.granted_by_active());
+        // Whom duplicates granted the image was asked for, though not here.
+        let asked_for_elsewhere = duplicates.others_granted();
+        let unmanaged = self.image.spec.unmanaged_recipients;
         let scene = Scene {
             now: seen.at,
             timing: self.ctx.settings.timing,
             others_until: self.ctx.others_until(),
             terms: &self.site.terms,
-            unmanaged: self.image.spec.unmanaged_recipients,
+            unmanaged: if asked_for_elsewhere { UnmanagedRecipients::Report } else { unmanaged },
             visibility_change: self.image.spec.visibility_change,
             deleting: self.deleting || self.site.only_to_end.is_some(),
+            requested: self.requested,
             shares,
             wishes: &wishes,
             ledger,
@@ -273,7 +294,7 @@ impl Pass<'_> {
         }
         reporter.intend(&intended).await?;
         let fresh = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
-        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, self.ctx.clock.now());
+        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, ledger, self.ctx.clock.now());
         confirm(&mut first, ledger, &fresh_wishes);
         if !first.acts() {
             // The cache lags behind the API server: what it will show starts the next pass.
@@ -309,7 +330,10 @@ impl Pass<'_> {
         let cloud = self.site.connection.cloud.as_ref();
         let (mut add, remove) = (first.add.clone(), first.remove.clone());
         add.truncate(most_at_once(self.ctx.memories.suspects(&self.uid())));
-        let exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape());
+        let mut exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape());
+        if intended.image_refusal.is_some() {
+            exchange = exchange.of_refused_image();
+        }
         // What was found by a look around is still worth a call that waits for its turn.
         let lane = if first.remove.is_empty() { self.lane.max(Lane::Edit) } else { Lane::Revoke };
         let ending = execute(cloud, &self.site.at, exchange, lane).await;
@@ -356,40 +380,47 @@ impl Pass<'_> {
             (None, Some(since)) => Sight::Absent { since },
             (None, None) => Sight::Unseen,
         };
-        let policy = self.image.spec.deletion_policy;
+        let is_active = self.desired.duplicates.obstacle().is_none();
+        let policy = if is_active { self.image.spec.deletion_policy } else { ImageDeletionPolicy::Retain };
         match plan_departure(&blockers, self.desired.replica.as_deref(), &report.ledger, policy, sight, window, now) {
             Departure::Held(trouble) => reporter.finish(report, &blockers, Some(trouble)).await,
             Departure::Await(until) => {
                 report.look_again = until.or(report.look_again);
                 reporter.finish(report, &blockers, None).await
             }
+            Departure::Asked(until) => {
+                report.look_again = Some(until);
+                reporter.finish(report, &blockers, Some(deletion_asked())).await
+            }
             Departure::Release => {
+                let image_gone = matches!(sight, Sight::Absent { .. });
                 reporter.finish(report, &blockers, None).await?;
-                leave(self.ctx, self.image, reporter).await
+                leave(self.ctx, self.image, reporter, image_gone).await
             }
             Departure::Delete => self.delete(reporter, report, &blockers).await,
         }
     }
 
-    /// Deletes the image at the cloud. That it is gone is told by the next looks, not by the answer.
+    /// Asks the cloud to delete the image, once that is written down. Whether it is gone is told by later reads, not by the
+    /// answer.
     async fn delete(
         &self,
         reporter: &mut Reporter<'_>,
         mut report: Report,
         blockers: &[String],
     ) -> Result<Passed, ClusterError> {
-        reporter.intend(&report.ledger).await?;
+        let asked = ask_again(&report.ledger, self.ctx.clock.now());
+        reporter.intend(&asked).await?;
         let fresh = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
         if !self::blockers(&fresh, &report.ledger).is_empty() {
             return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
         }
         match self.site.connection.cloud.delete_image(&self.site.at).await {
             Ok(()) | Err(Fault::NotFound(Missing::Image)) => {
-                tracing::info!(image.id = %self.site.at.image, "deleted the image at the cloud");
-                reporter.image_deleted().await;
-                report.facts = None;
+                tracing::info!(image.id = %self.site.at.image, "asked the cloud to delete the image");
+                report.ledger = asked;
                 report.look_again = Some(self.ctx.clock.now());
-                reporter.finish(report, blockers, None).await
+                reporter.finish(report, blockers, Some(deletion_asked())).await
             }
             Err(fault) => {
                 note_fault(self.ctx, self.desired, &fault).await;

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::context::Context;
-use super::{Look, ReconcileError};
-use super::{rhythm, unreadable};
+use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::ImageReplica;
 use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
@@ -42,6 +41,6 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -
         return Ok(instead);
     }
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, replica, desired).await;
+    let passed = Box::pin(pass::run(&ctx, replica, desired)).await;
     Ok(rhythm::after(&ctx, replica, inputs, passed))
 }
