@@ -312,6 +312,10 @@ pub struct CloudAccountStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(max = 63)))]
     pub regions: Vec<String>,
+    /// Secrets that are kept from going for this account, by the finalizer `imageshare.dev/credentials`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    pub held_secrets: Vec<String>,
     /// Images others share with this account in the regions of `spec.inventory`, and how many it may receive, as `12/30`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

@@ -155,6 +155,10 @@ pub enum Reason {
     EndpointNotAllowed,
     /// The Secret, or a key in it, is missing.
     SecretNotFound,
+    /// The Secret is being deleted, and its key only ends access.
+    SecretDeleting,
+    /// The operator may not read the Secret.
+    SecretForbidden,
     /// The cloud refuses the credentials, or they belong to another account.
     CredentialsRejected,
     /// The clocks differ too much for a signature.
@@ -173,6 +177,8 @@ pub enum Reason {
     Unreadable,
     /// Other objects still refer to this account.
     StillReferenced,
+    /// The API server serves older definitions than this operator needs, and hides fields.
+    DefinitionsOutdated,
 }
 
 impl Reason {

@@ -37,6 +37,8 @@ pub enum Occurrence {
     DeletionBlocked,
     /// The cloud does not take the account's credentials.
     CredentialsRejected,
+    /// The Secret of the account is being deleted.
+    SecretDeleting,
     /// The image was deleted at the cloud.
     ImageDeleted,
     /// Somebody offers this account an image.
@@ -55,6 +57,8 @@ pub enum Occurrence {
     CopyFailed,
     /// The object cannot be read as its kind.
     Unreadable,
+    /// The API server hides fields of the object, and nothing is done for it.
+    DefinitionsOutdated,
 }
 
 impl Occurrence {
@@ -64,7 +68,7 @@ impl Occurrence {
             Self::Adopted => "Adopt",
             Self::Revoked | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected | Self::Unreadable => "Verify",
+            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated | Self::Unreadable => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -89,9 +93,11 @@ impl Occurrence {
             | Self::RecipientLimit
             | Self::DeletionBlocked
             | Self::CredentialsRejected
+            | Self::SecretDeleting
             | Self::ImageDeleted
             | Self::RevokedByOwner
             | Self::CopyFailed
+            | Self::DefinitionsOutdated
             | Self::Unreadable => EventType::Warning,
         }
     }

@@ -18,7 +18,7 @@ pub struct Access {
     pub connection: Connection,
     /// Whose the region's images are.
     pub owner: Owner,
-    /// The Secret is gone: only endings are still carried out.
+    /// The Secret is going or gone: only endings are still carried out.
     pub only_to_end: Option<Trouble>,
 }
 
@@ -67,10 +67,12 @@ pub async fn connect(
     (region, field): (&RegionId, &str),
     recorded: Option<&String>,
 ) -> Result<Access, Trouble> {
-    let Standing { connection, last_known_good } = ctx.connections.standing(account, false).await;
+    let Standing { connection, last_known_good, .. } = ctx.connections.standing(account, false).await;
     let (connection, only_to_end) = match (connection, last_known_good) {
         (Ok(connection), _) => (connection, None),
-        (Err(trouble), Some(good)) if trouble.reason == Reason::SecretNotFound => (good, Some(trouble)),
+        (Err(trouble), Some(good)) if matches!(trouble.reason, Reason::SecretNotFound | Reason::SecretDeleting) => {
+            (good, Some(trouble))
+        }
         (Err(trouble), _) => return Err(trouble),
     };
     if !connection.regions.contains(region) {

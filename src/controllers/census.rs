@@ -1,19 +1,24 @@
 //! What there is, counted in the caches when somebody asks.
 
+use std::collections::HashSet;
+
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 
-use super::context::Stores;
+use super::context::{ImageMetrics, Stores};
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{READY, Reason, find};
+use crate::api::expiration::Expiration;
 use crate::api::shared_image::SharedImageState;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
-use crate::telemetry::census::{Census, Counted, Image, TakeCensus};
+use crate::telemetry::census::{Census, Counted, Image};
 
-impl TakeCensus for Stores {
-    fn take(&self) -> Census {
+impl Stores {
+    /// Counts everything, as of now.
+    pub(super) fn census(&self, metrics: ImageMetrics, now: Timestamp) -> Census {
         let mut census = Census::default();
         ready::<CloudAccount>(&mut census, "CloudAccount", &self.accounts, |o| Some(&o.status.as_ref()?.conditions));
         ready::<CloudImage>(&mut census, "CloudImage", &self.images, |o| Some(&o.status.as_ref()?.conditions));
@@ -21,12 +26,10 @@ impl TakeCensus for Stores {
         let answers = (&self.acceptances, "SharedImageAcceptance");
         ready::<SharedImageAcceptance>(&mut census, answers.1, answers.0, |o| Some(&o.status.as_ref()?.conditions));
         ready::<ImageReplica>(&mut census, "ImageReplica", &self.replicas, |o| Some(&o.status.as_ref()?.conditions));
-        for share in self.shares.state() {
-            let wanted = share.readable().filter(|share| share.metadata.deletion_timestamp.is_none());
-            census.grants.wanted += wanted.map_or(0, |share| number(share.spec.recipients.len()));
-        }
+        let shares = self.shares.state();
+        census.grants.wanted = wanted(shares.iter().filter_map(|share| share.readable()), now);
         for image in self.images.state() {
-            image.readable().into_iter().for_each(|image| count_image(&mut census, image));
+            image.readable().into_iter().for_each(|image| count_image(&mut census, image, metrics));
         }
         for offered in self.shared_images.state() {
             let Some(offered) = offered.readable() else { continue };
@@ -37,6 +40,23 @@ impl TakeCensus for Stores {
         }
         census
     }
+}
+
+/// How many recipients shares in force name, each once for an image.
+fn wanted<'a>(shares: impl Iterator<Item = &'a ImageShare>, now: Timestamp) -> u64 {
+    let in_force = shares.filter(|share| {
+        let expiration = share.spec.expiration_time.as_ref();
+        let expired = expiration.and_then(Expiration::at).is_some_and(|end| end <= now);
+        share.metadata.deletion_timestamp.is_none() && !share.spec.suspend && !expired
+    });
+    let mut all = HashSet::new();
+    for share in in_force {
+        let namespace = share.spec.image_ref.namespace.clone().or_else(|| share.namespace());
+        for recipient in &share.spec.recipients {
+            all.insert((namespace.clone(), &share.spec.image_ref.name, recipient.kind, &recipient.id));
+        }
+    }
+    number(all.len())
 }
 
 fn number(length: usize) -> u64 {
@@ -62,12 +82,13 @@ fn ready<K: kube::Resource<DynamicType = ()>>(
     }
 }
 
-fn count_image(census: &mut Census, image: &CloudImage) {
+fn count_image(census: &mut Census, image: &CloudImage, metrics: ImageMetrics) {
     let Some(status) = &image.status else { return };
     census.grants.unmanaged += number(status.unmanaged.len());
     for grant in &status.grants {
         match grant.state {
             GrantState::Granted => census.grants.granted += 1,
+            GrantState::Intended if grant.refusal.is_some() => census.grants.refused += 1,
             GrantState::Intended | GrantState::Revoking => census.grants.pending += 1,
             GrantState::Retained => census.grants.retained += 1,
             GrantState::ImageGone => {}
@@ -75,7 +96,79 @@ fn count_image(census: &mut Census, image: &CloudImage) {
     }
     let Some(places) = status.recipients.as_deref() else { return };
     let (used, limit) = places.split_once('/').map_or((places, None), |(used, limit)| (used, Some(limit)));
-    let Ok(recipients) = used.parse() else { return };
-    let (namespace, name) = (image.namespace().unwrap_or_default(), image.name_any());
-    census.images.push(Image { namespace, name, recipients, limit: limit.and_then(|limit| limit.parse().ok()) });
+    let Ok(recipients) = used.parse::<u64>() else { return };
+    let limit = limit.and_then(|limit| limit.parse::<u64>().ok());
+    let near = limit.is_some_and(|limit| recipients.saturating_mul(5) >= limit.saturating_mul(4));
+    if metrics == ImageMetrics::All || (metrics == ImageMetrics::NearLimit && near) {
+        let (namespace, name) = (image.namespace().unwrap_or_default(), image.name_any());
+        census.images.push(Image { namespace, name, recipients, limit });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn share(name: &str, recipients: &[&str], change: &Value) -> ImageShare {
+        let recipients: Vec<Value> = recipients.iter().map(|id| json!({"type": "Account", "id": id})).collect();
+        let mut share = json!({"metadata": {"name": name, "namespace": "team"},
+            "spec": {"imageRef": {"name": "golden"}, "recipients": recipients}});
+        for (pointer, value) in change.as_object().unwrap() {
+            let (parent, field) = pointer.rsplit_once('/').unwrap();
+            share.pointer_mut(parent).unwrap()[field] = value.clone();
+        }
+        serde_json::from_value(share).unwrap()
+    }
+
+    #[test]
+    fn wanted_is_who_is_named_by_a_share_in_force_and_once_for_an_image() {
+        let then = "2026-01-01T00:00:00Z";
+        let shares = [
+            share("one", &["10001", "10002"], &json!({})),
+            share("same", &["10002", "10003"], &json!({})),
+            share("other-image", &["10001"], &json!({"/spec/imageRef": {"name": "silver"}})),
+            share("named-in-full", &["10001"], &json!({"/spec/imageRef": {"name": "golden", "namespace": "team"}})),
+            share("suspended", &["10004"], &json!({"/spec/suspend": true})),
+            share("expired", &["10005"], &json!({"/spec/expirationTime": then})),
+            share("leaving", &["10006"], &json!({"/metadata/deletionTimestamp": then})),
+        ];
+        assert_eq!(wanted(shares.iter(), "2026-06-01T00:00:00Z".parse().unwrap()), 4);
+        assert_eq!(wanted(shares.iter(), "2025-06-01T00:00:00Z".parse().unwrap()), 5, "not expired yet");
+    }
+
+    fn image(recipients: &str, grants: &Value) -> CloudImage {
+        serde_json::from_value(json!({"metadata": {"name": "golden", "namespace": "team"},
+            "spec": {"accountRef": {"name": "owner"}, "region": "here", "imageID": "m-1"},
+            "status": {"recipients": recipients, "grants": grants}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn who_was_refused_does_not_wait() {
+        let grant = |id: &str, state: &str| json!({"type": "Account", "id": id, "state": state, "since": "2026-01-01T00:00:00Z"});
+        let mut refused = grant("10003", "Intended");
+        refused["refusal"] = json!("InvalidRecipient");
+        let all = json!([grant("10001", "Granted"), grant("10002", "Intended"), refused, grant("10004", "Revoking")]);
+        let mut census = Census::default();
+        count_image(&mut census, &image("1/50", &all), ImageMetrics::All);
+        let grants = census.grants;
+        assert_eq!((grants.granted, grants.pending, grants.refused), (1, 2, 1));
+    }
+
+    #[test]
+    fn there_are_metrics_of_the_images_that_were_chosen() {
+        let counted = |recipients: &str, metrics| {
+            let mut census = Census::default();
+            count_image(&mut census, &image(recipients, &json!([])), metrics);
+            census.images.len()
+        };
+        let chosen = |recipients| {
+            [ImageMetrics::All, ImageMetrics::NearLimit, ImageMetrics::Off].map(|m| counted(recipients, m))
+        };
+        assert_eq!(chosen("39/50"), [1, 0, 0]);
+        assert_eq!(chosen("40/50"), [1, 1, 0]);
+        assert_eq!(chosen("40"), [1, 0, 0], "without a limit");
+    }
 }

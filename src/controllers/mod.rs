@@ -21,6 +21,7 @@ mod jobs;
 pub mod leadership;
 pub mod memory;
 mod opening;
+pub mod outdated;
 mod rhythm;
 mod status_writer;
 mod unreadable;

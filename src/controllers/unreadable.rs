@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::convert::requested_at;
-use super::rhythm::SOON;
+use super::rhythm::{overtaken, release, wait_for_newer};
 use super::{Look, Outcome, ReconcileError};
 use crate::api::conditions::{READY, conditions, find};
+use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::cluster::guard::{Guarded, Unreadable};
 use crate::cluster::status::apply_status;
-use crate::cluster::{ClusterError, finalizers};
 use crate::planning::unreadable::decisions;
 
 /// Reconciles an object that cannot be read. `kept_by`: what keeps it while it is being deleted.
@@ -29,19 +29,19 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let uid = object.uid().unwrap_or_default();
-    if ctx.memories.is_stale(&uid, &object.resource_version().unwrap_or_default(), ctx.clock.now()) {
-        return Ok(Look::new(Outcome::Idle, Action::requeue(SOON)));
+    if let Some(instead) = wait_for_newer(ctx, object).await? {
+        return Ok(instead);
     }
     let deleting = object.meta().deletion_timestamp.is_some();
     let passed = if deleting && kept_by.is_none() {
-        finalizers::release(&ctx.client, object).await.map(|()| ctx.memories.forget(&uid))
+        release(ctx, object).await.map(|()| ctx.memories.forget(&uid))
     } else {
         say_so(ctx, object, left, kept_by.filter(|_| deleting)).await
     };
     match passed {
         Ok(()) if deleting && kept_by.is_none() => Ok(Look::new(Outcome::Gone, Action::await_change())),
         Ok(()) => Ok(Look::new(Outcome::Blocked, Action::requeue(ctx.settings.pace.drift))),
-        Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
+        Err(error) if error.is_conflict() => Ok(overtaken(ctx, object)),
         Err(error) => Err(error.into()),
     }
 }

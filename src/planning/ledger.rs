@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::attempts::{Attempt, ImageRefusal};
@@ -86,6 +86,23 @@ pub struct Ledger {
     pub job: Option<Job>,
     /// When the image was first read as absent.
     pub absent_since: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// The same, with no time in it later than `now`: where the clock was set back since, everything counts from now. Times are
+    /// written in whole seconds, rounded up.
+    #[must_use]
+    pub fn not_after(mut self, now: Timestamp) -> Self {
+        let latest = now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+        let times = self.grants.values_mut().map(|entry| &mut entry.since);
+        let times = times.chain(self.unmanaged.values_mut().flatten()).chain(self.absent_since.as_mut());
+        for time in times.chain(self.job.as_mut().map(|job| &mut job.since)) {
+            if *time > latest {
+                *time = now;
+            }
+        }
+        self
+    }
 }
 
 /// Kubernetes keeps whole seconds and cuts the rest off: rounded up, so that no wait counted from here ends early.

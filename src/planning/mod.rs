@@ -15,6 +15,7 @@ mod places;
 pub mod projection;
 pub mod replica;
 pub mod schedule;
+pub mod secret;
 pub mod sharing;
 pub mod trouble;
 pub mod unreadable;

@@ -11,6 +11,8 @@ mod newcomer;
 mod older;
 mod orders;
 mod pages;
+mod refused;
+mod restored;
 mod stale;
 #[path = "../support/mod.rs"]
 mod support;

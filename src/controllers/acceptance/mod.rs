@@ -13,7 +13,6 @@ use super::context::Context;
 use super::{Look, Outcome, ReconcileError, rhythm, unreadable};
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
-use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
 use crate::planning::unreadable::acceptance_leaves_behind;
 use observe::observe_desired;
@@ -35,7 +34,7 @@ pub async fn reconcile(
     }
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
-        finalizers::release(&ctx.client, acceptance).await?;
+        rhythm::release(&ctx, acceptance).await?;
         ctx.memories.forget(&acceptance.uid().unwrap_or_default());
         return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }

@@ -8,10 +8,10 @@ use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDecision;
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::{Fault, Lane, Submitted};
-use crate::cluster::{ClusterError, finalizers};
+use crate::cluster::ClusterError;
 use crate::controllers::context::Context;
 use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Passed, later};
+use crate::controllers::rhythm::{Passed, later, release};
 use crate::domain::image::{ReceivedImage, Reply};
 use crate::planning::acceptance::{Offer, Opinion, plan_acceptance};
 use crate::planning::schedule::Verdict;
@@ -75,7 +75,7 @@ const NOTHING_TO_REJECT: [Reason; 3] = [Reason::DuplicateAcceptance, Reason::Acc
 const RETAIN: &str = "set deletionPolicy: Retain to leave the answer as it is and let this object go";
 
 async fn leave(ctx: &Context, acceptance: &SharedImageAcceptance) -> Result<Passed, ClusterError> {
-    finalizers::release(&ctx.client, acceptance).await?;
+    release(ctx, acceptance).await?;
     Ok(Passed::Gone)
 }
 

@@ -54,15 +54,15 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let now = ctx.clock.now();
     let generation = account.metadata.generation;
     let edited = asked || ctx.memories.listed_generation(&uid) != Some(generation);
-    if let Some(at) = ctx.memories.next_listing(&uid).filter(|at| !edited && *at > now) {
+    if let Some(wait) = ctx.memories.next_listing(&uid, now).filter(|_| !edited) {
         // What the last listing brought is told now if somebody else's write of the object kept it from being told.
         let untold = ctx.memories.untold_listing(&uid).unwrap_or_default();
-        return Listing { next_look: Some(at.duration_since(now).unsigned_abs()), ..untold };
+        return Listing { next_look: Some(wait), ..untold };
     }
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
         let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);
-        ctx.memories.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX));
+        ctx.memories.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX), now);
         return Listing::default();
     }
     let (listed, fault) = list(ctx, account, connection).await;
@@ -73,7 +73,7 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let spread = 0.9 + 0.2 * ctx.chance();
     let wait = if failed { ctx.settings.pace.blocked.min(interval) } else { interval }.mul_f64(spread);
     let next = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX));
-    ctx.memories.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX));
+    ctx.memories.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX), now);
     if let Err(error) = written {
         tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
     }

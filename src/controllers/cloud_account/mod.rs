@@ -2,6 +2,7 @@
 //! anything refers to it.
 
 mod inventory;
+mod secret;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::connections::Connection;
 use super::context::Context;
 use super::convert::{owner, requested_at};
 use super::image_replica::accounts_named;
+use super::rhythm::{overtaken, release, wait_for_newer};
 use super::{Look, Outcome, ReconcileError, unreadable};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
@@ -29,9 +31,6 @@ use crate::planning::trouble::{Trouble, name_some};
 use crate::planning::unreadable::names_account;
 pub(super) use inventory::Listing;
 
-/// How soon to look again after a write that somebody else's write overtook.
-const SOON: Duration = Duration::from_millis(200);
-
 /// One look at one account.
 pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
     let account = match guarded.as_ref() {
@@ -39,6 +38,9 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -
         Guarded::Unreadable(left) => {
             let users = users(guarded.as_ref(), &ctx);
             if left.metadata.deletion_timestamp.is_some() && users.is_empty() {
+                let written =
+                    left.status.get("heldSecrets").and_then(serde_json::Value::as_array).into_iter().flatten();
+                secret::let_go_of_all(&ctx, guarded.as_ref(), written.filter_map(serde_json::Value::as_str)).await?;
                 ctx.connections.forget(&guarded.uid().unwrap_or_default());
             }
             let kept_by = (!users.is_empty()).then(|| format!("these objects still refer to it: {}", name_some(users)));
@@ -47,12 +49,15 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -
     };
     match look(account, &ctx).await {
         Ok(look) => Ok(look),
-        Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
+        Err(error) if error.is_conflict() => Ok(overtaken(&ctx, account)),
         Err(error) => Err(error.into()),
     }
 }
 
 async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterError> {
+    if let Some(instead) = wait_for_newer(ctx, account).await? {
+        return Ok(instead);
+    }
     let leaving = account.metadata.deletion_timestamp.is_some();
     if !finalizers::is_held(account) {
         if !leaving {
@@ -62,7 +67,9 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     }
     let users = if leaving { users(account, ctx) } else { Vec::new() };
     if leaving && users.is_empty() {
-        finalizers::release(&ctx.client, account).await?;
+        let written = account.status.iter().flat_map(|status| &status.held_secrets);
+        secret::let_go_of_all(ctx, account, written.map(String::as_str)).await?;
+        release(ctx, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
         ctx.memories.forget(&account.uid().unwrap_or_default());
         return Ok(Look::new(Outcome::Gone, Action::await_change()));
@@ -71,6 +78,7 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
     let standing = ctx.connections.standing(account, asked.is_some()).await;
     let connection = standing.connection.as_ref();
+    let held = secret::tend(ctx, account, &old.held_secrets, standing.secret).await?;
     let mut decisions = decisions(connection.map(|_| ()), leaving.then_some(users.as_slice()));
     let listing = match connection {
         Ok(connection) if !leaving => inventory::take_stock(ctx, account, connection, asked.is_some()).await,
@@ -78,23 +86,35 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     };
     decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
     let mut status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
+    status.held_secrets.clone_from(&held.names);
     prove(account, connection.map(|_| ()), &mut status, ctx);
     if account.status.as_ref() != Some(&status) {
         apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
     }
     ctx.memories.listing_is_told(&account.uid().unwrap_or_default());
-    let rejected = connection.err().filter(|trouble| trouble.reason == Reason::CredentialsRejected);
-    let was = find(&old.conditions, READY).is_some_and(|ready| ready.reason == "CredentialsRejected");
-    if let Some(trouble) = rejected.filter(|_| !was) {
-        ctx.events.publish(account, Occurrence::CredentialsRejected, trouble.message.clone()).await;
-    }
+    held.put_on(ctx, account).await?;
+    tell(ctx, account, &old, connection.err()).await;
     let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
     let outcome = match connection.err().map(|trouble| trouble.recovery) {
         None => Outcome::Settled,
         Some(Recovery::Blocked) => Outcome::Blocked,
         Some(Recovery::Retry { .. }) => Outcome::Retrying,
     };
-    Ok(Look::new(outcome, Action::requeue(listing.next_look.map_or(wait, |next| next.min(wait)))))
+    let wait = [listing.next_look, held.next_look].into_iter().flatten().fold(wait, Duration::min);
+    Ok(Look::new(outcome, Action::requeue(wait)))
+}
+
+/// Tells once that the account's key is refused, or goes.
+async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, trouble: Option<&Trouble>) {
+    let Some(trouble) = trouble else { return };
+    let occurrence = match trouble.reason {
+        Reason::CredentialsRejected => Occurrence::CredentialsRejected,
+        Reason::SecretDeleting => Occurrence::SecretDeleting,
+        _ => return,
+    };
+    if find(&old.conditions, READY).is_none_or(|ready| ready.reason != trouble.reason.as_str()) {
+        ctx.events.publish(account, occurrence, trouble.message.clone()).await;
+    }
 }
 
 /// Whether the credentials are proven: what others for the same images go by. A proof of other credentials than the spec asks

@@ -9,12 +9,12 @@ use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
-use crate::cluster::{ClusterError, finalizers};
+use crate::cluster::ClusterError;
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
 use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Passed, later};
+use crate::controllers::rhythm::{Passed, later, release};
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
@@ -37,7 +37,7 @@ pub(super) async fn run(
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
     let ledger = match Ledger::parse(image.status.as_ref()) {
-        Ok(ledger) => ledger,
+        Ok(ledger) => ledger.not_after(ctx.clock.now()),
         Err(error) => return reporter.unreadable_ledger(&error).await,
     };
     reporter.announce().await?;
@@ -137,7 +137,7 @@ async fn leave(
     if !(holds_nothing && wanted_by_nobody) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
-    finalizers::release(&ctx.client, &reporter.current()).await?;
+    release(ctx, &reporter.current()).await?;
     Ok(Passed::Gone)
 }
 

@@ -12,11 +12,11 @@ use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, ImageReplica};
 use crate::clouds::fault::{Conflict, Recovery};
 use crate::clouds::{CopyOrder, CopyProgress, Copying, Fault, Lane};
+use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
-use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
-use crate::controllers::rhythm::Passed;
+use crate::controllers::rhythm::{Passed, release};
 use crate::domain::identifiers::ImageId;
 use crate::domain::provider::CopyMeans;
 use crate::planning::replica::{
@@ -101,7 +101,7 @@ pub(super) async fn run(ctx: &Context, replica: &ImageReplica, desired: Desired)
 async fn leave(ctx: &Context, reporter: &Reporter<'_>) -> Result<Passed, ClusterError> {
     let current = reporter.current();
     ctx.transfers.stop(&current.uid().unwrap_or_default());
-    finalizers::release(&ctx.client, &current).await?;
+    release(ctx, &current).await?;
     Ok(Passed::Gone)
 }
 

@@ -10,6 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Context;
 use super::convert::{consent, image_named_by, selector_trouble};
+use super::rhythm::{overtaken, release, wait_for_newer};
 use super::{Look, Outcome, ReconcileError, unreadable};
 use crate::api::cloud_image::CloudImage;
 use crate::api::conditions::{READY, STALLED, Truth, conditions};
@@ -23,9 +24,6 @@ use crate::cluster::status::apply_status;
 use crate::domain::share::Consent;
 use crate::planning::projection::{Projection, Reference, project};
 use crate::planning::unreadable::serves;
-
-/// How soon to look again after a write that somebody else's write overtook.
-const SOON: Duration = Duration::from_millis(200);
 
 /// Why a share that cannot be read is not let go.
 const KEPT: &str = "its access must be ended at the cloud first, for which its CloudImage must be in order";
@@ -42,7 +40,7 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> 
     };
     match look(share, &guarded, &ctx).await {
         Ok(look) => Ok(look),
-        Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
+        Err(error) if error.is_conflict() => Ok(overtaken(&ctx, share)),
         Err(error) => Err(error.into()),
     }
 }
@@ -51,8 +49,8 @@ async fn look(share: &ImageShare, guarded: &Guarded<ImageShare>, ctx: &Context) 
     let leaving = share.metadata.deletion_timestamp.is_some();
     let uid = share.uid().unwrap_or_default();
     // The cache lags behind our own writes, and what is written upon an old version is refused.
-    if ctx.memories.is_stale(&uid, &share.resource_version().unwrap_or_default(), ctx.clock.now()) {
-        return Ok(Look::new(Outcome::Idle, Action::requeue(SOON)));
+    if let Some(instead) = wait_for_newer(ctx, share).await? {
+        return Ok(instead);
     }
     if !finalizers::is_held(share) {
         if leaving {
@@ -65,7 +63,7 @@ async fn look(share: &ImageShare, guarded: &Guarded<ImageShare>, ctx: &Context) 
     if leaving {
         ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
         if is_released(guarded, ctx).await? {
-            finalizers::release(&ctx.client, share).await?;
+            release(ctx, share).await?;
             ctx.memories.forget(&uid);
             ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
             return Ok(Look::new(Outcome::Gone, Action::await_change()));

@@ -9,6 +9,9 @@ mod answers;
 mod conduct;
 mod copies;
 mod foreign;
+mod promptness;
+mod proof;
+mod requests;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -24,9 +27,11 @@ use serde_json::Value;
 use crate::history::Version;
 use crate::proxy::{Call, Upstream};
 use conduct::Request;
+use requests::Asked;
 use witness::{Act, Proof, Witnessed};
 
 pub use conduct::Pace;
+pub use promptness::{Excuse, Promptness, Scope};
 
 /// How late the watch tells a version, at most, unless said otherwise.
 const LAG: SignedDuration = SignedDuration::from_millis(500);
@@ -78,6 +83,16 @@ pub enum Invariant {
     StatusOfItsGeneration,
     /// A share that is said to be shared speaks of recipients who were given the image.
     StatusTruth,
+    /// A ledger entry ends only after a complete read at the cloud that lacks its recipient.
+    NoEntryWithoutProof,
+    /// A recipient is retained only for a share that the image admits and that may retain.
+    RetainNeedsConsent,
+    /// An object whose deletion was asked for goes within a bound after what holds it has gone.
+    EndsInTime,
+    /// Whoever is named by an admitted share has the image within a bound, whatever strangers do.
+    ServedInTime,
+    /// No call is repeated over and over with the same outcome.
+    NoCallInVain,
 }
 
 /// A broken invariant.
@@ -112,12 +127,16 @@ pub struct Auditor {
     domains: BTreeMap<String, String>,
     /// Every request that reached a cloud.
     requests: Vec<Request>,
+    /// The same requests with what they asked for.
+    asked: Vec<Asked>,
     /// What the proxy carried to the clouds.
     carried: Vec<Call>,
     /// `CloudImages` whose deletion was asked for through the proxy.
     deletions: Vec<Call>,
     pace: Option<Pace>,
     grace: Option<SignedDuration>,
+    promptness: Option<Promptness>,
+    repetitions: Option<usize>,
 }
 
 impl Auditor {
@@ -128,9 +147,24 @@ impl Auditor {
         let owners = copies.map(|copy| (copy.image.clone(), copy.owner.clone())).collect();
         let (members, domains) = (BTreeMap::new(), BTreeMap::new());
         let requests = journal.iter().filter_map(Request::read).collect();
+        let asked = journal.iter().filter_map(Asked::read).collect();
         let (witnessed, carried, deletions) = (Witnessed::new(versions, LAG), Vec::new(), Vec::new());
-        let (pace, grace) = (None, None);
-        Self { acts, witnessed, owners, members, domains, requests, carried, deletions, pace, grace }
+        let (pace, grace, promptness, repetitions) = (None, None, None, None);
+        Self {
+            acts,
+            witnessed,
+            owners,
+            members,
+            domains,
+            requests,
+            asked,
+            carried,
+            deletions,
+            pace,
+            grace,
+            promptness,
+            repetitions,
+        }
     }
 
     /// Takes from a world file or dump who owns and has which image, and whose the projects are; without it,
@@ -212,6 +246,11 @@ impl Auditor {
         self.judge_calls_in_flight(&mut found);
         self.judge_generations(&mut found);
         self.judge_truth(&mut found);
+        self.judge_ledgers(&mut found);
+        self.judge_retention(&mut found);
+        self.judge_ends(&mut found);
+        self.judge_service(&mut found);
+        self.judge_repetitions(&mut found);
         found.sort_by_key(|violation| (violation.at, violation.invariant));
         found
     }

@@ -33,7 +33,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    fn ended_between(&self, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+    pub(super) fn ended_between(&self, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
         self.ended.iter().copied().find(|ended| from < *ended && *ended <= to)
     }
 }
@@ -103,7 +103,11 @@ impl Auditor {
     }
 
     fn limit_of(&self, act: &Act) -> Option<usize> {
-        let image = self.witnessed.standing_for(&act.region, &act.image).find_map(|life| life.first())?;
+        let mut images = self.witnessed.standing_for(&act.region, &act.image).filter_map(|life| life.first());
+        images.find_map(|image| self.limit_of_image(image))
+    }
+
+    pub(super) fn limit_of_image(&self, image: &Version) -> Option<usize> {
         let named = |account: &&Version| {
             account.namespace() == image.namespace() && account.name() == image.text("/spec/accountRef/name")
         };

@@ -172,9 +172,12 @@ impl Auditor {
         }
         let standing: Vec<&Life> = self.witnessed.standing_for(&act.region, &act.image).collect();
         let goes_along = |version: &Version| is_deleting(version) && version.text("/spec/deletionPolicy") == "Delete";
-        let along = standing.iter().any(|life| {
-            let mut newest = self.witnessed.newest_at(life, act.time);
-            newest.any(|v| goes_along(v) || goes_along(self.witnessed.last_written(life, v, act.time)))
+        // When it was asked for, or when a job carried it out.
+        let along = [act.asked, act.time].into_iter().any(|at| {
+            standing.iter().any(|life| {
+                let mut newest = self.witnessed.newest_at(life, at);
+                newest.any(|v| goes_along(v) || goes_along(self.witnessed.last_written(life, v, at)))
+            })
         });
         let certainly = |life: &&Life| {
             let came = life.first().is_some_and(|first| self.witnessed.latest(first) <= act.time);

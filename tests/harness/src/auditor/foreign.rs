@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::rules::{consents, entry_of, is_deleting, line, title};
+use super::rules::{consents, entry_of, is_deleting, line, may_retain, title};
 use super::witness::{Act, Life, alive, ledger_state, names, recipients};
 use super::{Auditor, Invariant, Violation};
 use crate::history::{Change, Version};
@@ -15,7 +15,13 @@ impl Auditor {
         }
         for recipient in act.removed.iter().filter(|recipient| !act.added.contains(recipient)) {
             let mut images = self.witnessed.standing_for(&act.region, &act.image);
-            let leaving = images.find_map(|image| self.leaves_behind(image, recipient, act.asked));
+            // Who lets a share retain no more when the call is made may take back what it would have left behind.
+            let retains = |share: &&Version| {
+                let newest = self.witnessed.standing_for(&act.region, &act.image);
+                let mut newest = newest.flat_map(|image| self.witnessed.newest_at(image, act.asked));
+                newest.any(|image| names(share, image) && consents(share, image) && may_retain(share, image))
+            };
+            let leaving = images.find_map(|image| self.leaves_behind(image, recipient, act.asked).filter(retains));
             if let Some(share) = leaving {
                 let what = format!("{recipient} lost {} though {} leaves it behind", act.image, title(share));
                 let evidence = vec![act.line(), line(share)];
@@ -36,7 +42,7 @@ impl Auditor {
             let wished = self.witnessed.as_wished(share);
             let asks = recipients(wished).any(|id| id == recipient) && wished.text("/spec/expirationTime").is_empty();
             let granted = |version: &Version| {
-                let consented = names(share, version) && consents(share, version);
+                let consented = names(share, version) && consents(share, version) && may_retain(share, version);
                 consented && counts(version, wished) && ledger_state(version, recipient) == Some("Granted")
             };
             // The ledger as it was when the share began to go.

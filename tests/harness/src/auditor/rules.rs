@@ -196,9 +196,13 @@ impl Auditor {
         (act.by_an_account() || adopted).then_some(act)
     }
 
-    /// An image leaves last. One that went before anybody had looked at it was nobody's to hold.
+    /// An image leaves last. One that went before anybody had looked at it was nobody's to hold, nor one that the API server
+    /// let go while a finalizer was put on it.
     pub(super) fn judge_image_left(&self, image: &Version, found: &mut Vec<Violation>) {
-        let touched = ["/status", "/metadata/finalizers"];
+        if !is_deleting(image) && is_held(image) {
+            return;
+        }
+        let touched = ["/status/conditions", "/status/grants", "/metadata/finalizers"];
         let life = self.witnessed.life_of(image);
         if !life.is_some_and(|life| life.iter().any(|v| touched.iter().any(|at| v.object.pointer(at).is_some()))) {
             return;
@@ -315,9 +319,9 @@ fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
     }
 }
 
-/// Whether a share carries the finalizer.
-fn is_held(share: &Version) -> bool {
-    share.object.pointer("/metadata/finalizers").is_some()
+/// Whether an object carries the finalizer.
+fn is_held(object: &Version) -> bool {
+    object.object.pointer("/metadata/finalizers").is_some()
 }
 
 /// Whether the image's owner certainly lets the share use it.
@@ -330,12 +334,19 @@ pub(super) fn is_deleting(object: &Version) -> bool {
 }
 
 /// Whether the image's owner lets the share use it; `None` where only a namespace's labels tell.
-fn consent(share: &Version, image: &Version) -> Option<bool> {
+pub(super) fn consent(share: &Version, image: &Version) -> Option<bool> {
     match image.text("/spec/shareableFrom/namespaces/from") {
         "All" => Some(true),
         "Selector" => None,
         _ => Some(share.namespace() == image.namespace()),
     }
+}
+
+/// Whether a share that goes with `Retain` may leave its recipients behind: the image consents, and, where the share is of
+/// another namespace, says that such shares may retain. Where only a namespace's labels tell, it may.
+pub(super) fn may_retain(share: &Version, image: &Version) -> bool {
+    let own = share.namespace() == image.namespace();
+    consent(share, image) != Some(false) && (own || image.text("/spec/shareableFrom/retain") == "Allow")
 }
 
 pub(super) fn title(object: &Version) -> String {

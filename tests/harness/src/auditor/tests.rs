@@ -233,7 +233,12 @@ fn what_another_share_wishes_or_policy_retains_may_stay() {
     assert_eq!(shared().share("t", &[ANNE]).share_deleting("s", &[ANNE]).share_gone("s", &[ANNE]).found(), []);
     let retain = |share: &mut Value| share["spec"]["deletionPolicy"] = json!("Retain");
     assert_eq!(shared().share_with(Change::Deleted, "s", &[ANNE], retain).found(), []);
-    assert_eq!(ended().ledger(&[(ANNE, "Retained")]).share_gone("s", &[ANNE]).found(), []);
+    let leaving = |share: &mut Value| {
+        retain(share);
+        share["metadata"]["deletionTimestamp"] = json!("x");
+    };
+    let kept = shared().share_with(Change::Added, "t", &[ANNE], leaving).ledger(&[(ANNE, "Retained")]);
+    assert_eq!(kept.share_deleting("s", &[ANNE]).share_gone("s", &[ANNE]).found(), []);
 }
 
 #[test]
@@ -311,4 +316,6 @@ mod conduct;
 mod copies;
 mod foreign;
 mod huawei;
+mod promptness;
+mod proof;
 mod truth;

@@ -1,6 +1,6 @@
 //! What the witnesses say: acts at the cloud, versions in etcd, and when each was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -104,9 +104,7 @@ impl Act {
     }
 
     pub(super) fn changes(&self) -> bool {
-        !["Describe", "Get", "List", "Show", "GlanceList", "GlanceShow", "Keystone"]
-            .iter()
-            .any(|verb| self.action.starts_with(verb))
+        !reads(&self.action)
     }
 
     /// Whether by it an image was gone.
@@ -117,6 +115,13 @@ impl Act {
     pub(super) fn line(&self) -> String {
         self.line.clone()
     }
+}
+
+/// Whether a call of this name only reads.
+pub(super) fn reads(action: &str) -> bool {
+    ["Describe", "Get", "List", "Show", "GlanceList", "GlanceShow", "Keystone"]
+        .iter()
+        .any(|verb| action.starts_with(verb))
 }
 
 /// That a write was asked for and answered, and which version it led to.
@@ -260,6 +265,12 @@ pub(super) fn ledger_state<'a>(image: &'a Version, recipient: &str) -> Option<&'
     let grants = image.object.pointer("/status/grants")?.as_array()?;
     let grant = grants.iter().find(|grant| grant.get("id").and_then(Value::as_str) == Some(recipient))?;
     grant.get("state")?.as_str()
+}
+
+/// The ids of all recipients in a `CloudImage`'s ledger.
+pub(super) fn ids_in_ledger(image: &Version) -> BTreeSet<&str> {
+    let grants = image.object.pointer("/status/grants").and_then(Value::as_array);
+    grants.into_iter().flatten().filter_map(|grant| grant.get("id").and_then(Value::as_str)).collect()
 }
 
 /// The recipients a share names.

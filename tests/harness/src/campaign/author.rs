@@ -1,17 +1,21 @@
 //! Who writes the wishes of a plan: from dice, and from what stands so far, so that each wish is one that can be made and
 //! its end be told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use super::attempt::Attempt;
 use super::clouds::{Cloud, IMAGES, OWNERS, RECEIVERS, RECIPIENTS, Seat};
-use super::fault::{Fault, Trouble};
+use super::fault::Fault;
 use super::lean::{Ask, Corner, Lean, one_of};
+use super::mistakes::SECOND;
+use super::outages::{HELD, SETTLED};
 use super::plan::{Deed, Step};
+use super::tenants::Tenant;
 use super::wish::{Kind, Object, Standing, Wish, flag, text};
 
 /// Where the shares live that come from another namespace than their image.
@@ -28,10 +32,10 @@ const SHARE_NAMES: u32 = 7;
 pub(super) struct Team {
     pub(super) seat: Seat,
     /// Counts its namespaces.
-    generation: u32,
+    pub(super) generation: u32,
     next_image: u32,
     pub(super) next_copy: u32,
-    key: usize,
+    pub(super) key: usize,
 }
 
 impl Team {
@@ -39,7 +43,11 @@ impl Team {
         format!("{}-{}", self.seat.name(), self.generation)
     }
 
-    fn account(&self) -> Object {
+    pub(super) fn next_image(&self) -> u32 {
+        self.next_image
+    }
+
+    pub(super) fn account(&self) -> Object {
         Object::new(Kind::CloudAccount, &self.namespace(), &self.seat.name())
     }
 }
@@ -67,6 +75,13 @@ pub(super) struct Author {
     pub(super) lied: BTreeSet<(&'static str, String)>,
     /// Images that are to go and got a stranger.
     pub(super) strangers: BTreeSet<Object>,
+    /// A tenant who means harm.
+    pub(super) tenant: Tenant,
+    /// Accounts about which their owner errs, and until when.
+    pub(super) erring: BTreeMap<Object, u64>,
+    /// Images about which a call is refused, and teams whose lists are empty: each once.
+    pub(super) refused: BTreeSet<Object>,
+    pub(super) emptied: BTreeSet<usize>,
 }
 
 impl Author {
@@ -84,6 +99,10 @@ impl Author {
             later: Vec::new(),
             lied: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            tenant: Tenant::default(),
+            erring: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            emptied: BTreeSet::new(),
         }
     }
 
@@ -121,6 +140,11 @@ impl Author {
     /// Whether there is so much time left.
     pub(super) fn has_time(&self, millis: u64) -> bool {
         self.at + millis <= self.length
+    }
+
+    /// How much time is left.
+    pub(super) fn left(&self) -> u64 {
+        self.length.saturating_sub(self.at)
     }
 
     pub(super) fn later(&mut self, millis: u64, later: Later) {
@@ -161,8 +185,16 @@ impl Author {
             let object = Object::new(Kind::CloudAccount, ANSWERS, &seat.name());
             self.wish(Wish::Create { object, spec: seat.account() });
         }
+        if self.lean.corner.is_adversarial() {
+            self.let_in();
+        }
         for team in 0..self.teams.len() {
             self.settle_in(team);
+            match self.lean.corner {
+                Corner::Outages => self.settle_laggards(team),
+                Corner::Floods if team % 2 == 0 => self.hold_deletions(team),
+                _ => {}
+            }
         }
     }
 
@@ -194,6 +226,10 @@ impl Author {
         let shares: Vec<Object> = self.suspended(Kind::ImageShare);
         for object in accounts.into_iter().chain(shares) {
             self.wish(Wish::Edit { object, change: json!({"suspend": false}) });
+        }
+        // The pause before a refused call is made again is as long as it was refused: their owners do not wait for it.
+        for object in std::mem::take(&mut self.refused) {
+            self.attempt(Attempt::Annotate { object, times: 1 });
         }
     }
 
@@ -231,13 +267,20 @@ impl Author {
             Ask::MissingRows => self.end_under_missing_rows(team),
             Ask::RefusedRemoval => self.end_under_a_refused_removal(team),
             Ask::LostJob => self.lose_a_job(team),
+            Ask::Harm(harm) => self.harm(team, harm),
+            Ask::Slip(slip) => self.err(team, slip),
+            Ask::Hardship(hardship) => self.suffer(team, hardship),
         }
     }
 
-    /// What stands of a kind in a team's namespace.
+    /// What stands of a kind in a team's namespace, but for what nothing else is asked about.
     pub(super) fn own(&self, team: usize, kind: Kind) -> Vec<(Object, Value)> {
         let namespace = self.team(team, Team::namespace).unwrap_or_default();
-        let own = self.standing.of(kind).filter(|(object, _)| object.namespace == namespace);
+        let own = |object: &Object| {
+            let aside = [SECOND, SETTLED].iter().any(|prefix| object.name.starts_with(prefix));
+            object.namespace == namespace && !aside
+        };
+        let own = self.standing.of(kind).filter(|(object, _)| own(object));
         own.map(|(object, spec)| (object.clone(), spec.clone())).collect()
     }
 
@@ -335,9 +378,14 @@ impl Author {
     pub(super) fn create_image(&mut self, team: usize) {
         let standing = self.own(team, Kind::CloudImage).len();
         let chance = self.dice.random::<f64>();
-        let goes = if self.lean.corner == Corner::Ends { 0.65 } else { 0.3 };
+        let (goes, open) = match self.lean.corner {
+            Corner::Ends => (0.65, 0.6),
+            Corner::Tenants => (0.15, 0.7),
+            _ => (0.3, 0.6),
+        };
+        let last = if self.lean.corner == Corner::Floods { IMAGES - HELD } else { IMAGES };
         let Some(team) = self.teams.get_mut(team) else { return };
-        if standing >= IMAGES_AT_ONCE || team.next_image >= IMAGES {
+        if standing >= IMAGES_AT_ONCE || team.next_image >= last {
             return;
         }
         let (seat, number) = (team.seat, team.next_image);
@@ -348,8 +396,10 @@ impl Author {
         });
         if chance < goes {
             insert(&mut spec, "deletionPolicy", json!("Delete"));
-        } else if chance < 0.6 {
-            insert(&mut spec, "shareableFrom", json!({"namespaces": {"from": "All"}}));
+        } else if chance < open {
+            // Some let shares from elsewhere leave their recipients behind.
+            let retain = if number % 3 == 0 { "Allow" } else { "Forbid" };
+            insert(&mut spec, "shareableFrom", json!({"namespaces": {"from": "All"}, "retain": retain}));
         }
         let revokes = if self.lean.corner == Corner::Places { 0.3..0.8 } else { 0.5..0.7 };
         if revokes.contains(&chance) {
@@ -398,7 +448,12 @@ impl Author {
         let images = self.own(team, Kind::CloudImage);
         if let Some((object, spec)) = self.some(&images) {
             let from = if text(&spec, "/shareableFrom/namespaces/from") == "All" { "Same" } else { "All" };
-            self.wish(Wish::Edit { object, change: json!({"shareableFrom": {"namespaces": {"from": from}}}) });
+            let mut namespaces = json!({"from": from});
+            if self.lean.corner == Corner::Mistakes {
+                // There may be a misspelt one.
+                insert(&mut namespaces, "selector", Value::Null);
+            }
+            self.wish(Wish::Edit { object, change: json!({"shareableFrom": {"namespaces": namespaces}}) });
         }
     }
 
@@ -408,25 +463,6 @@ impl Author {
             let change = json!({"suspend": !flag(&spec, "/suspend")});
             self.wish(Wish::Edit { object, change });
         }
-    }
-
-    fn rotate(&mut self, team: usize) {
-        let overlap = if self.dice.random_bool(0.3) { None } else { Some(self.lean.overlap()) };
-        let Some(team) = self.teams.get_mut(team) else { return };
-        // The Secret of a namespace that goes is not changed any more: its key stays good.
-        if team.generation > 0 {
-            return;
-        }
-        team.key = 1 - team.key;
-        let (namespace, seat, to) = (team.namespace(), team.seat, team.key);
-        let rotation = Wish::Rotate { namespace, seat, to, overlap };
-        if self.lean.corner == Corner::OldNews && self.has_time(3_000) {
-            // Between two reads of one key there is time for the other one.
-            let trouble = Trouble::Late(self.dice.random_range(400..900));
-            self.befall(0, Fault::Kubernetes { trouble, about: "/secrets/", writes: false, times: 30, millis: 3_000 });
-            return self.later(1_800, Later::Deed(Deed::Wish(rotation)));
-        }
-        self.wish(rotation);
     }
 
     /// The namespace goes with all that is in it, and another one comes.

@@ -26,6 +26,11 @@ const LIMITED: u32 = 1;
 const LIMIT: u32 = 6;
 /// Those that nobody ever wishes.
 pub(super) const STRANGERS: u32 = 3;
+/// Those to whom a tenant who means harm wants to give an owner's images.
+pub(super) const ACCOMPLICES: u32 = 3;
+/// Images of each owner, after [`IMAGES`], that the first recipients have from the beginning, and how many those are.
+pub(super) const SETTLED_IMAGES: u32 = 2;
+pub(super) const SETTLED_RECIPIENTS: u32 = 3;
 /// Recipients that answer, at Huawei Cloud.
 pub(super) const RECEIVERS: u32 = 2;
 /// Keys of each account that has any.
@@ -33,6 +38,9 @@ pub(super) const KEYS: usize = 2;
 
 /// Number of the first stranger among an owner's circle.
 const FIRST_STRANGER: u32 = 50;
+
+/// Number of the first accomplice there.
+const FIRST_ACCOMPLICE: u32 = 70;
 
 /// An account at a cloud: an owner, or one of the circle it shares with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +64,10 @@ impl Seat {
         Self { party: FIRST_STRANGER + n, ..self }
     }
 
+    pub(super) fn accomplice(self, n: u32) -> Self {
+        Self { party: FIRST_ACCOMPLICE + n, ..self }
+    }
+
     /// As whom it owns and receives images: an account, a project.
     pub(super) fn id(self) -> String {
         let Self { owner, party, .. } = self;
@@ -70,6 +82,11 @@ impl Seat {
         format!("d{:011x}{:020x}", self.owner, self.party)
     }
 
+    /// Another project of its, in the same region, without any images.
+    pub(super) fn other_project(self) -> String {
+        format!("e{:011x}{:020x}", self.owner, self.party)
+    }
+
     fn far_project(self) -> String {
         format!("c{:011x}{:020x}", self.owner, self.party)
     }
@@ -77,6 +94,11 @@ impl Seat {
     /// Name of its `CloudAccount` and of its Secret.
     pub(super) fn name(self) -> String {
         format!("{}-{}-{}", self.cloud.word(), self.owner, self.party)
+    }
+
+    /// The owner of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Cloud::ALL.into_iter().flat_map(Cloud::owners).find(|seat| seat.name() == name)
     }
 
     pub(super) fn key(self, n: usize) -> (String, String) {
@@ -131,7 +153,8 @@ impl Seat {
     /// The owner and everybody around it.
     fn circle(self) -> impl Iterator<Item = Self> {
         let strangers = (0..STRANGERS).map(move |n| self.stranger(n));
-        [self].into_iter().chain((0..RECIPIENTS).map(move |n| self.recipient(n))).chain(strangers)
+        let accomplices = (0..ACCOMPLICES).map(move |n| self.accomplice(n));
+        [self].into_iter().chain((0..RECIPIENTS).map(move |n| self.recipient(n))).chain(strangers).chain(accomplices)
     }
 }
 
@@ -160,6 +183,30 @@ impl Cloud {
         }
     }
 
+    /// The read that lists images.
+    pub(super) fn listing_images(self) -> &'static str {
+        match self {
+            Self::Alibaba => "DescribeImages",
+            Self::Huawei => "ListImages",
+        }
+    }
+
+    /// The write by which somebody gets an image.
+    pub(super) fn adding(self) -> &'static str {
+        match self {
+            Self::Alibaba => "ModifyImageSharePermission",
+            Self::Huawei => "BatchAddMembers",
+        }
+    }
+
+    /// The write by which somebody loses an image.
+    pub(super) fn removing(self) -> &'static str {
+        match self {
+            Self::Alibaba => "ModifyImageSharePermission",
+            Self::Huawei => "BatchDeleteMembers",
+        }
+    }
+
     /// The write by which an image is copied elsewhere.
     pub(super) fn copying(self) -> &'static str {
         match self {
@@ -184,9 +231,18 @@ impl Cloud {
         }
     }
 
-    fn owners(self) -> impl Iterator<Item = Seat> {
+    pub(super) fn owners(self) -> impl Iterator<Item = Seat> {
         (0..OWNERS).map(move |owner| Seat::owner(self, owner))
     }
+}
+
+fn projects(seat: Seat) -> Value {
+    let (here, elsewhere) = (Cloud::Huawei.region(), Cloud::Huawei.elsewhere());
+    let other = json!({"id": seat.other_project(), "region": here});
+    let mut projects =
+        vec![json!({"id": seat.id(), "region": here}), json!({"id": seat.far_project(), "region": elsewhere})];
+    projects.extend((seat.party == 0).then_some(other));
+    Value::Array(projects)
 }
 
 /// Both clouds as a world file.
@@ -196,20 +252,24 @@ pub(super) fn world() -> Value {
         let keys = seat.keys().into_iter().map(|(id, secret)| json!({"id": id, "secret": secret}));
         json!({"id": seat.id(), "site": "International", "keys": keys.collect::<Vec<_>>()})
     });
-    let images = alibaba.owners().flat_map(|owner| (0..IMAGES).map(move |n| (owner, n))).map(
-        |(owner, n)| json!({"id": owner.image(n), "region": alibaba.region(), "owner": owner.id(), "name": HOSTILE}),
-    );
+    let all = |cloud: Cloud| cloud.owners().flat_map(|owner| (0..IMAGES + SETTLED_IMAGES).map(move |n| (owner, n)));
+    let settled = |owner: Seat, n: u32| {
+        (0..SETTLED_RECIPIENTS).filter(move |_| n >= IMAGES).map(move |n| owner.recipient(n).id())
+    };
+    let images = all(alibaba).map(|(owner, n)| {
+        json!({"id": owner.image(n), "region": alibaba.region(), "owner": owner.id(), "name": HOSTILE,
+            "sharedWith": settled(owner, n).collect::<Vec<_>>()})
+    });
     let domains = huawei.owners().flat_map(Seat::circle).map(|seat| {
         let keys = seat.keys().into_iter().map(|(ak, sk)| json!({"ak": ak, "sk": sk}));
         json!({"id": seat.domain(), "name": seat.name(), "site": "China", "keys": keys.collect::<Vec<_>>(),
             "agencies": [{"name": "copies", "projects": [seat.far_project()]}],
-            "projects": [{"id": seat.id(), "region": huawei.region()},
-                {"id": seat.far_project(), "region": huawei.elsewhere()}]})
+            "projects": projects(seat)})
     });
-    let offered = huawei
-        .owners()
-        .flat_map(|owner| (0..IMAGES).map(move |n| (owner, n)))
-        .map(|(owner, n)| json!({"id": owner.image(n), "project": owner.id(), "name": HOSTILE}));
+    let offered = all(huawei).map(|(owner, n)| {
+        let members = settled(owner, n).map(|id| json!({"type": "project", "id": id}));
+        json!({"id": owner.image(n), "project": owner.id(), "name": HOSTILE, "members": members.collect::<Vec<_>>()})
+    });
     // A copy whose answer was lost is listed only at its end, and long before it is asked for again.
     let rules = json!({"jobMillis": 400, "copySeconds": 1.5, "copyShownLate": true});
     json!({

@@ -1,11 +1,11 @@
-//! What a team wishes beside shares: copies, the answers of its receivers; and what somebody changes by hand.
+//! What a team wishes beside shares: other keys, copies, the answers of its receivers; and what somebody changes by hand.
 
 use rand::RngExt as _;
 use serde_json::json;
 
 use super::author::{ANSWERS, Author, Later, insert};
 use super::clouds::{Cloud, RECEIVERS, RECIPIENTS, STRANGERS};
-use super::fault::Fault;
+use super::fault::{Fault, Trouble};
 use super::lean::Corner;
 use super::plan::{ByHand, Deed};
 use super::wish::{Kind, Object, Wish, text};
@@ -31,6 +31,25 @@ impl Author {
         let huawei = seat.cloud == Cloud::Huawei;
         let change = ByHand { huawei, image: text(&spec, "/imageID").to_owned(), add, remove };
         self.later(0, Later::Deed(Deed::ByHand(change)));
+    }
+
+    pub(super) fn rotate(&mut self, team: usize) {
+        let overlap = if self.dice.random_bool(0.3) { None } else { Some(self.lean.overlap()) };
+        let Some(team) = self.teams.get_mut(team) else { return };
+        // The Secret of a namespace that goes is not changed any more: its key stays good.
+        if team.generation > 0 {
+            return;
+        }
+        team.key = 1 - team.key;
+        let (namespace, seat, to) = (team.namespace(), team.seat, team.key);
+        let rotation = Wish::Rotate { namespace, seat, to, overlap };
+        if self.lean.corner == Corner::OldNews && self.has_time(3_000) {
+            // Between two reads of one key there is time for the other one.
+            let trouble = Trouble::Late(self.dice.random_range(400..900));
+            self.befall(0, Fault::Kubernetes { trouble, about: "/secrets/", writes: false, times: 30, millis: 3_000 });
+            return self.later(1_800, Later::Deed(Deed::Wish(rotation)));
+        }
+        self.wish(rotation);
     }
 
     pub(super) fn create_copy(&mut self, team: usize) {

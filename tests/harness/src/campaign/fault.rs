@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::clouds::{Cloud, HOSTILE};
 use super::lean::{Blow, Corner, Lean};
 use super::plan::{Deed, Step};
+use crate::auditor::Scope;
 
 /// What befalls requests to the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(super) enum Fault {
     Weather { climate: Value, millis: u64 },
     /// A scripted fault at the clouds, until it is used up or for a while.
     Cloud { fault: Value, millis: u64 },
+    /// A scripted fault at the clouds for so long, and for whom.
+    Outage { fault: Value, millis: u64, scope: Scope },
 }
 
 impl Fault {
@@ -91,7 +94,7 @@ pub(super) fn draw(seed: u64, length: u64) -> Vec<Step> {
     // The first wishes find everybody well: there is something to lose then.
     let mut at = 2_500;
     loop {
-        at += dice.random_range(200..1_800);
+        at += dice.random_range(lean.between_faults());
         let Some(left) = length.checked_sub(at).filter(|left| *left > 600) else { return steps };
         steps.push(Step { at, deed: Deed::Fault(one(&lean, &mut dice, left.min(LONGEST))) });
     }

@@ -32,6 +32,8 @@ pub(super) struct Victims {
     /// The way to Huawei Cloud.
     pub(super) huawei: FaultProxy,
     pub(super) weather: Mutex<()>,
+    /// Scripted faults that last for a time of their own.
+    pub(super) standing: Mutex<Vec<Value>>,
 }
 
 /// A time without the operator.
@@ -110,7 +112,22 @@ impl Victims {
                 sleep(Duration::from_millis(*millis)).await;
                 Ok(())
             }
+            Fault::Outage { fault, millis, .. } => self.suffer(fault, *millis, cloud).await,
         }
+    }
+
+    /// Scripted faults end all together: those that last are injected anew.
+    async fn suffer(&self, fault: &Value, millis: u64, cloud: &Simulator) -> Result<()> {
+        cloud.post_fault(fault).await?;
+        self.standing.lock().await.push(fault.clone());
+        sleep(Duration::from_millis(millis)).await;
+        let mut standing = self.standing.lock().await;
+        standing.retain(|other| other != fault);
+        cloud.clear_faults().await?;
+        for other in standing.iter() {
+            cloud.post_fault(other).await?;
+        }
+        Ok(())
     }
 
     async fn kill(&self, down: u64) -> Result<()> {

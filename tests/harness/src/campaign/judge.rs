@@ -13,7 +13,8 @@ use super::outcome::{Outcome, Sight};
 use super::plan::Plan;
 use super::stage::{GRACE, Stage};
 use super::texts;
-use crate::auditor::{Auditor, Pace, Violation};
+use super::wish::Wish;
+use crate::auditor::{Auditor, Pace, Promptness, Violation};
 use crate::history::Version;
 use crate::proxy::Call;
 
@@ -29,6 +30,9 @@ const REST: Duration = Duration::from_secs(6);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How long anybody waits at most, whatever strangers do.
+const BOUND: SignedDuration = SignedDuration::from_secs(30);
+
 /// What the watch of the history lags behind at least.
 const LAG: SignedDuration = SignedDuration::from_millis(500);
 
@@ -41,20 +45,20 @@ impl Stage {
         let outcome = Outcome::of(plan);
         let late = self.converge(&outcome).await?;
         let restless = if late.is_empty() { self.rest(&outcome).await? } else { Vec::new() };
-        let mut findings = self.audit().await?;
+        let mut findings = self.audit(plan).await?;
         findings.extend(self.processes());
         findings.extend(texts::judge(self).await?);
         findings.extend(late);
         findings.extend(restless);
-        findings.truncate(TOLD);
         if !findings.is_empty() {
-            self.keep_evidence(plan).await?;
+            self.keep_evidence(plan, &findings).await?;
         }
+        findings.truncate(TOLD);
         Ok(findings)
     }
 
     /// What the witnesses said goes beside the logs.
-    async fn keep_evidence(&self, plan: &Plan) -> Result<()> {
+    async fn keep_evidence(&self, plan: &Plan, findings: &[Finding]) -> Result<()> {
         let lines = |values: Vec<String>| values.join("\n") + "\n";
         let journal = self.people.cloud.journal(0).await?.iter().map(ToString::to_string).collect();
         let told = |v: &Version| format!("{:?} {} {} {}", v.change, v.revision, v.seen_at, v.object);
@@ -62,7 +66,9 @@ impl Stage {
         let called = |call: &Call| format!("{} {:?} {}", call.asked_at, call.answered_at, call.line());
         let calls = self.calls().iter().map(called).collect();
         let steps = plan.lines().collect();
-        for (name, kept) in [("journal", journal), ("history", versions), ("calls", calls), ("plan", steps)] {
+        let found = findings.iter().map(ToString::to_string).collect();
+        let all = [("journal", journal), ("history", versions), ("calls", calls), ("plan", steps), ("found", found)];
+        for (name, kept) in all {
             let path = self.run.join(format!("{name}.txt"));
             std::fs::write(&path, lines(kept)).with_context(|| format!("writing {}", path.display()))?;
         }
@@ -103,7 +109,7 @@ impl Stage {
         Ok(asked.into_iter().chain(amiss.into_iter().map(finding)).collect())
     }
 
-    async fn audit(&self) -> Result<Vec<Finding>> {
+    async fn audit(&self, plan: &Plan) -> Result<Vec<Finding>> {
         let journal = self.people.cloud.journal(0).await?;
         let (versions, calls) = (self.history.versions().await?, self.calls());
         let lived = versions.iter().any(|version| version.object.get("status").is_some());
@@ -113,6 +119,9 @@ impl Stage {
         let pace = Pace { per_second, burst, ended: self.victims.kills() };
         let auditor =
             Auditor::new(&journal, versions).owners_of(&world()).carried(&calls).lag(lag).paced(pace).graced(GRACE);
+        let lean = plan.lean();
+        let auditor = if lean.corner.is_adversarial() { auditor.prompt(self.promptness(plan)) } else { auditor };
+        let auditor = lean.repetitions().into_iter().fold(auditor, Auditor::patient);
         let found = auditor.audit();
         let finding = |violation: &Violation| {
             let text = violation.to_string();
@@ -120,6 +129,16 @@ impl Stage {
             Finding { check: format!("{:?}", violation.invariant), what }
         };
         Ok(found.iter().map(finding).collect())
+    }
+
+    /// Whatever strangers do: how soon owners are served.
+    fn promptness(&self, plan: &Plan) -> Promptness {
+        let owners = plan.wishes().filter_map(|wish| match wish {
+            Wish::Namespace { name, seats } if !seats.is_empty() => Some(name.clone()),
+            _ => None,
+        });
+        let (excuses, owners) = (plan.excuses(self.began()), owners.collect());
+        Promptness { bound: BOUND, excuses, owners, until: Timestamp::now() }
     }
 
     /// Nothing ends the operator but whoever kills it.

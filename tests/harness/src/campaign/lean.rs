@@ -1,10 +1,15 @@
 //! What a seed leans on. Each plan draws from all kinds of wishes and faults, but not evenly: it goes deep in one corner,
 //! and leaves some kinds out, so that what hides behind what is common comes to light at some seed (swarm testing).
 
+use std::ops::Range;
+
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::clouds::{Cloud, Seat};
+use super::mistakes::Slip;
+use super::outages::Hardship;
+use super::tenants::Harm;
 
 /// Where a plan goes deep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,15 @@ pub(super) enum Corner {
     Places,
     /// Caches and requests that are late, while people change their minds.
     OldNews,
+    /// Tenants without consent who mean harm. This profile and those below are adversarial: few faults, but people and
+    /// clouds at their worst, and the time that others wait is measured.
+    Tenants,
+    /// Owners who err, and undo it a few seconds later.
+    Mistakes,
+    /// Clouds that refuse one call for long, lag by half a minute, or answer empty lists for a whole account.
+    Outages,
+    /// Everything at once: deletions that are held, floods of annotations, and few calls to spare.
+    Floods,
 }
 
 /// What may be asked for.
@@ -59,6 +73,12 @@ pub(super) enum Ask {
     RefusedRemoval,
     /// A share goes while the job that nobody heard of adds its recipients.
     LostJob,
+    /// A tenant without consent does this to the team.
+    Harm(Harm),
+    /// The owner errs so.
+    Slip(Slip),
+    /// The team's cloud does this.
+    Hardship(Hardship),
 }
 
 /// What may go wrong by itself.
@@ -116,6 +136,20 @@ const BLOWS: [(Blow, u32); 9] = [
     (Blow::Cloud, 20),
 ];
 
+/// What people of good will ask for in an adversarial profile.
+const PLAIN_ASKS: [(Ask, u32); 6] = [
+    (Ask::CreateShare, 14),
+    (Ask::EditShare, 14),
+    (Ask::DeleteShare, 8),
+    (Ask::CreateImage, 8),
+    (Ask::DeleteImage, 4),
+    (Ask::EditImage, 3),
+];
+
+/// What goes wrong by itself there: clouds answer as they should.
+const PLAIN_BLOWS: [(Blow, u32); 5] =
+    [(Blow::Kill, 6), (Blow::KillAtWrite, 6), (Blow::WatchCut, 4), (Blow::StaleWatches, 4), (Blow::Kubernetes, 6)];
+
 /// Without these there is nothing to lose.
 const ALWAYS: [Ask; 4] = [Ask::CreateShare, Ask::EditShare, Ask::DeleteShare, Ask::CreateImage];
 
@@ -123,7 +157,66 @@ const ALWAYS: [Ask; 4] = [Ask::CreateShare, Ask::EditShare, Ask::DeleteShare, As
 const LEFT_OUT: u32 = 6;
 
 impl Corner {
-    const ALL: [Self; 6] = [Self::Lies, Self::Ends, Self::Copies, Self::Answers, Self::Places, Self::OldNews];
+    const ALL: [Self; 10] = [
+        Self::Lies,
+        Self::Ends,
+        Self::Copies,
+        Self::Answers,
+        Self::Places,
+        Self::OldNews,
+        Self::Tenants,
+        Self::Mistakes,
+        Self::Outages,
+        Self::Floods,
+    ];
+
+    /// Whether people and clouds are at their worst, and the time is measured that others wait.
+    pub(super) fn is_adversarial(self) -> bool {
+        matches!(self, Self::Tenants | Self::Mistakes | Self::Outages | Self::Floods)
+    }
+
+    /// All that an adversarial profile asks for: what people of good will ask for beside it is plain, so that it is clear
+    /// what they may expect and when.
+    /// `round`: how often the seeds went through all corners before.
+    fn adversarial_asks(self, round: u64) -> &'static [(Ask, u32)] {
+        match self {
+            Self::Tenants => &[
+                (Ask::Harm(Harm::Squat), 10),
+                (Ask::Harm(Harm::KeepByRetain), 10),
+                (Ask::Harm(Harm::KeepAfterConsent), 10),
+                (Ask::Harm(Harm::Guest), 6),
+                (Ask::Harm(Harm::OddDate), 8),
+                (Ask::Harm(Harm::OddString), 14),
+                (Ask::Harm(Harm::Flood), 3),
+                (Ask::Harm(Harm::Drop), 14),
+                (Ask::Harm(Harm::DropAll), 2),
+            ],
+            Self::Mistakes => &[
+                (Ask::Slip(Slip::OtherProject), 12),
+                (Ask::Slip(Slip::OtherKey), 6),
+                (Ask::Slip(Slip::RestoredStatus), 10),
+                (Ask::Slip(Slip::OddEntry), 10),
+                (Ask::Slip(Slip::SecondImage), 6),
+                (Ask::Slip(Slip::MisspeltSelector), 6),
+            ],
+            Self::Outages if round % 2 == 0 => &[
+                (Ask::Hardship(Hardship::RefusedRemoval), 12),
+                (Ask::Hardship(Hardship::RefusedAddition), 4),
+                (Ask::Hardship(Hardship::SlowDeletion), 8),
+            ],
+            Self::Outages => {
+                &[(Ask::Hardship(Hardship::EmptyAccount), 12), (Ask::Hardship(Hardship::RefusedRemoval), 4)]
+            }
+            Self::Floods => &[
+                (Ask::Harm(Harm::Flood), 16),
+                (Ask::Harm(Harm::Squat), 6),
+                (Ask::Harm(Harm::Guest), 6),
+                (Ask::Harm(Harm::Drop), 8),
+                (Ask::Harm(Harm::DropAll), 4),
+            ],
+            _ => &[],
+        }
+    }
 
     /// What weighs more, and by how much.
     fn asks(self) -> &'static [(Ask, u32)] {
@@ -154,6 +247,7 @@ impl Corner {
             Self::OldNews => {
                 &[(Ask::CreateShare, 8), (Ask::Waver, 24), (Ask::Fleeting, 6), (Ask::Unheard, 12), (Ask::Rotate, 10)]
             }
+            Self::Tenants | Self::Mistakes | Self::Outages | Self::Floods => &[],
         }
     }
 
@@ -165,6 +259,7 @@ impl Corner {
             Self::Answers => &[(Blow::KillAtWrite, 16), (Blow::Weather, 12)],
             Self::Places => &[(Blow::KillAtWrite, 6)],
             Self::OldNews => &[(Blow::StaleWatches, 12), (Blow::Kubernetes, 40), (Blow::WatchCut, 4)],
+            Self::Tenants | Self::Mistakes | Self::Outages | Self::Floods => &[],
         }
     }
 }
@@ -180,8 +275,12 @@ pub(super) struct Lean {
 impl Lean {
     /// Seeds in a row go through all corners.
     pub(super) fn of(seed: u64) -> Self {
-        let corners = Corner::ALL.iter().cycle().skip(usize::try_from(seed.wrapping_sub(1) % 6).unwrap_or_default());
-        let corner = corners.copied().next().unwrap_or(Corner::Lies);
+        let number = usize::try_from(seed.wrapping_sub(1) % 10).unwrap_or_default();
+        let corner = Corner::ALL.get(number).copied().unwrap_or(Corner::Lies);
+        if corner.is_adversarial() {
+            let asks = PLAIN_ASKS.iter().chain(corner.adversarial_asks(seed.wrapping_sub(1) / 10)).copied().collect();
+            return Self { corner, asks, blows: PLAIN_BLOWS.to_vec() };
+        }
         let mut dice = StdRng::seed_from_u64(seed ^ 0x1EA4);
         let asks = weigh(&ASKS, corner.asks(), &ALWAYS, &mut dice);
         let blows = weigh(&BLOWS, corner.blows(), &[], &mut dice);
@@ -219,9 +318,28 @@ impl Lean {
     /// How many calls a second an account may be asked in a region, and how many at once.
     pub(super) fn budget(&self) -> (u32, u32) {
         match self.corner {
-            Corner::Places => (6, 6),
+            Corner::Places | Corner::Outages | Corner::Floods => (6, 6),
             _ => (20, 20),
         }
+    }
+
+    /// The pauses between two faults, in milliseconds.
+    pub(super) fn between_faults(&self) -> Range<u64> {
+        if self.corner.is_adversarial() { 6_000..12_000 } else { 200..1_800 }
+    }
+
+    /// How long the operator waits before it tries again what failed, what the cloud refused, and what only a person can
+    /// mend: in seconds. Where repetitions are counted it is given more time.
+    pub(super) fn pauses(&self) -> [u64; 3] {
+        match self.corner {
+            Corner::Tenants | Corner::Mistakes | Corner::Outages => [15, 20, 15],
+            _ => [3, 4, 2],
+        }
+    }
+
+    /// How often a call may be repeated within a minute with the same outcome; `None` where pauses are too short to say.
+    pub(super) fn repetitions(&self) -> Option<usize> {
+        matches!(self.corner, Corner::Tenants | Corner::Mistakes | Corner::Outages).then_some(5)
     }
 }
 
@@ -258,9 +376,9 @@ mod tests {
     }
 
     #[test]
-    fn six_seeds_in_a_row_go_through_all_corners_and_each_again_to_its_own() {
+    fn ten_seeds_in_a_row_go_through_all_corners_and_each_again_to_its_own() {
         for corner in Corner::ALL {
-            assert_eq!((7..13).filter(|seed| Lean::of(*seed).corner == corner).count(), 1, "{corner:?}");
+            assert_eq!((7..17).filter(|seed| Lean::of(*seed).corner == corner).count(), 1, "{corner:?}");
         }
         assert_eq!(Lean::of(1).corner, Corner::Lies);
         assert_eq!(format!("{:?}", Lean::of(5)), format!("{:?}", Lean::of(5)));
@@ -268,10 +386,10 @@ mod tests {
 
     #[test]
     fn seeds_of_one_corner_differ_in_what_they_leave_out_and_never_leave_out_what_they_lean_on() {
-        let leans: Vec<Lean> = (0..20).map(|n| Lean::of(2 + 6 * n)).collect();
+        let leans: Vec<Lean> = (0..40).map(|n| Lean::of(2 + 10 * n)).collect();
         assert!(leans.iter().all(|lean| weight(lean, Ask::Stranger) == 21 && weight(lean, Ask::CreateShare) == 32));
         let rotates = leans.iter().filter(|lean| weight(lean, Ask::Rotate) > 0).count();
-        assert!((1..20).contains(&rotates), "{rotates}");
+        assert!((1..40).contains(&rotates), "{rotates}");
     }
 
     #[test]

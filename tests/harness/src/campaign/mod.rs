@@ -5,16 +5,21 @@
 //! [`plan`] is data and a pure function of the seed, which first draws what it leans on ([`lean`]). [`outcome`] says from the wishes alone what must be so in the end. [`stage`]
 //! starts the servers, [`wishing`] and [`faults`] carry the plan out, [`judge`] asks the witnesses.
 
+mod attempt;
 mod author;
 mod clouds;
 mod errands;
+mod excuses;
 mod fault;
 mod faults;
 mod judge;
 mod lean;
+mod mistakes;
+mod outages;
 mod outcome;
 mod plan;
 mod stage;
+mod tenants;
 mod texts;
 mod traps;
 mod wish;
@@ -74,7 +79,7 @@ impl Campaign {
     pub async fn run(&self) -> Result<Verdict> {
         let run = run::folder("chaos")?;
         let plan = Plan::of(self.seed, self.length);
-        let stage = Stage::start(&run, self.operator.as_deref(), Lean::of(self.seed).budget()).await?;
+        let stage = Stage::start(&run, self.operator.as_deref(), &Lean::of(self.seed)).await?;
         stage.play(&plan).await?;
         let findings = stage.judge(&plan).await?;
         let summary = format!("{}; {}", plan.title(), stage.told().await?);

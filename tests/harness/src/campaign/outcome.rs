@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::clouds::{ACCOMPLICES, Cloud};
+use super::mistakes::SECOND;
 use super::plan::Plan;
 use super::wish::{Kind, Object, Standing, flag, text};
 
@@ -45,7 +47,9 @@ impl Outcome {
     pub(super) fn of(plan: &Plan) -> Self {
         let standing = plan.standing();
         let mut images = BTreeMap::new();
-        for (object, spec) in standing.ever(Kind::CloudImage) {
+        // One that is created by mistake for an image that has one already is not served.
+        let served = standing.ever(Kind::CloudImage).filter(|(object, _)| !object.name.starts_with(SECOND));
+        for (object, spec) in served {
             let recipients = recipients(&standing, plan, object, spec);
             images.insert(text(spec, "/imageID").to_owned(), recipients);
         }
@@ -91,16 +95,28 @@ impl Outcome {
                 amiss.push(format!("{} is gone", title(object)));
                 continue;
             };
-            if self.is_to_be_ready(object, spec) && !is_ready(found) {
+            if self.is_to_be_ready(object, spec) && (!is_ready(found) || is_stalled(found)) {
                 amiss.push(format!("{} is not ready: {}", title(object), status(found)));
             }
         }
         let copied = |object: &Object| object.kind == Kind::CloudImage && object.name.starts_with("copy-");
         let ended = |object: &Object| self.standing.ended.contains(&object.namespace);
         let others = sight.objects.iter().filter(|(object, _)| !self.standing.objects.contains_key(object));
+        let others = others.filter(|(object, _)| !self.standing.attempted.contains(object) && !self.is_held(object));
         for (object, found) in others.filter(|(object, _)| !copied(object) || ended(object)) {
             amiss.push(format!("{} is still there: {}", title(object), status(found)));
         }
+    }
+
+    /// Whether an image that is to go stays, for shares with consent still name it.
+    fn is_held(&self, object: &Object) -> bool {
+        let mut deleted = self.standing.deleted.iter().rev();
+        let Some((image, spec)) = deleted.find(|(deleted, _)| deleted == object) else { return false };
+        let mut shares = self.standing.of(Kind::ImageShare);
+        image.kind == Kind::CloudImage
+            && shares.any(|(share, share_spec)| {
+                names(share, share_spec, image) && self.standing.consents(share, image, spec)
+            })
     }
 
     fn is_to_be_ready(&self, object: &Object, spec: &Value) -> bool {
@@ -177,10 +193,16 @@ impl Standing {
         self.objects.get_key_value(&image)
     }
 
+    fn consents(&self, share: &Object, image: &Object, spec: &Value) -> bool {
+        share.namespace == image.namespace || text(spec, "/shareableFrom/namespaces/from") == "All"
+    }
+
     /// Whether a share of this image wants its recipients to have it.
     fn wishes(&self, share: &Object, spec: &Value, image: &Object, image_spec: &Value) -> bool {
-        let consent = share.namespace == image.namespace || text(image_spec, "/shareableFrom/namespaces/from") == "All";
-        consent && !flag(spec, "/suspend") && !self.expired.contains(share) && !self.is_suspended(image, image_spec)
+        self.consents(share, image, image_spec)
+            && !flag(spec, "/suspend")
+            && !self.expired.contains(share)
+            && !self.is_suspended(image, image_spec)
     }
 
     fn account_of(&self, image: &Object, spec: &Value) -> Option<&Value> {
@@ -225,10 +247,26 @@ fn recipients(standing: &Standing, plan: &Plan, image: &Object, spec: &Value) ->
             wanted.may.extend(past.flat_map(|(_, spec)| ids(spec)).chain(ids(share_spec)));
         }
     }
+    let image_spec = spec;
     let retained = standing.deleted.iter().filter(|(share, spec)| {
-        share.kind == Kind::ImageShare && names(share, spec, image) && text(spec, "/deletionPolicy") == "Retain"
+        let admitted = share.namespace == image.namespace || text(image_spec, "/shareableFrom/retain") == "Allow";
+        share.kind == Kind::ImageShare
+            && names(share, spec, image)
+            && text(spec, "/deletionPolicy") == "Retain"
+            && admitted
     });
     wanted.may.extend(retained.flat_map(|(_, spec)| ids(spec)));
+    if !stands {
+        // It stays for those who hold it, or is gone.
+        let held = shares().filter(|(share, _)| standing.consents(share, image, spec));
+        wanted.may.extend(held.flat_map(|(_, spec)| ids(spec)));
+    }
+    if text(spec, "/shareableFrom/namespaces/from") == "All" {
+        // Whom tenants with consent name is theirs.
+        let seats = Cloud::ALL.into_iter().flat_map(Cloud::owners);
+        let accomplices = seats.flat_map(|seat| (0..ACCOMPLICES).map(move |n| seat.accomplice(n).id()));
+        wanted.may.extend(accomplices);
+    }
     by_hand(standing, plan, (image, spec), &mut wanted);
     wanted
 }
@@ -280,12 +318,20 @@ fn shared(clouds: &Value) -> BTreeMap<String, BTreeMap<String, String>> {
 
 /// `Ready=True` of the newest generation.
 pub(super) fn is_ready(object: &Value) -> bool {
+    is_true(object, "Ready", |condition| condition.get("observedGeneration") == object.pointer("/metadata/generation"))
+}
+
+/// `Stalled=True`, of whatever generation: whoever waits for an object gives it up.
+fn is_stalled(object: &Value) -> bool {
+    is_true(object, "Stalled", |_| true)
+}
+
+fn is_true(object: &Value, kind: &str, so: impl Fn(&Value) -> bool) -> bool {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        text(condition, "/type") == "Ready"
-            && text(condition, "/status") == "True"
-            && condition.get("observedGeneration") == object.pointer("/metadata/generation")
-    })
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| text(condition, "/type") == kind && text(condition, "/status") == "True" && so(condition))
 }
 
 fn status(object: &Value) -> String {

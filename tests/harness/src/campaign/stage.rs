@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clouds::{self, Cloud};
 use super::faults::{self, Shared, Victims};
+use super::lean::Lean;
 use super::plan::{Deed, Plan};
 use super::wishing::{Api, Lanes, People};
 use crate::control_plane::ControlPlane;
@@ -28,23 +29,17 @@ use crate::{assets, proxy};
 
 /// Waits are short and looks frequent: a campaign has minutes for what a cluster has days for. The window within which an
 /// absence proves nothing is longer than any read of the simulator may lag.
-const QUICK: [&str; 20] = [
+const QUICK: [&str; 14] = [
     "--absence-window",
     "2s",
     "--lost-job-window",
     "6s",
-    "--blocked-interval",
-    "2s",
-    "--longest-retry",
-    "3s",
     "--credentials-interval",
     "2s",
     "--drift-interval",
     "4s",
     "--inventory-interval",
     "3s",
-    "--refusal-retry",
-    "4s",
     "--last-known-good",
     "1h",
     "--log",
@@ -65,11 +60,14 @@ pub(super) struct Stage {
     /// Calls a second of each account in each region, and at once.
     pub(super) pace: (u32, u32),
     pub(super) run: PathBuf,
+    /// When the plan began.
+    began: OnceLock<Timestamp>,
 }
 
 impl Stage {
-    /// Accounts may be called so often a second in each region, and so often at once.
-    pub(super) async fn start(run: &Path, operator: Option<&Path>, pace: (u32, u32)) -> Result<Self> {
+    /// What it leans on says how often accounts may be called in each region, and how long the operator's pauses are.
+    pub(super) async fn start(run: &Path, operator: Option<&Path>, lean: &Lean) -> Result<Self> {
+        let pace = lean.budget();
         let control_plane = ControlPlane::start(run).await?;
         control_plane.install(&assets::workspace().join("crds")).await?;
         let control_plane = control_plane.with_controller_manager().await?;
@@ -84,17 +82,23 @@ impl Stage {
         let launch = launch.arguments(["--unmanaged-grace".to_owned(), format!("{}s", GRACE.as_secs())]);
         let budget = [("--calls-per-second", pace.0), ("--calls-burst", pace.1)];
         let launch = budget.iter().fold(launch, |launch, (flag, calls)| launch.arguments([format!("{flag}={calls}")]));
+        let [retry, refusal, blocked] = lean.pauses();
+        let pauses = [("--longest-retry", retry), ("--refusal-retry", refusal), ("--blocked-interval", blocked)];
+        let launch = pauses.iter().fold(launch, |launch, (flag, pause)| launch.arguments([format!("{flag}={pause}s")]));
         let launch = doors.values().fold(launch, |launch, door| launch.arguments(["--allowed-endpoint", door]));
         let operator = Mutex::new(Operator::start(launch, run)?);
         let people = Arc::new(People::new(Api(control_plane.client().await?), cloud, doors));
         let (outages, restarting, weather) = (std::sync::Mutex::default(), Mutex::default(), Mutex::default());
-        let victims = Arc::new(Victims { operator, outages, control_plane, restarting, proxy, huawei, weather });
-        Ok(Self { people, victims, history, pace, run: run.to_path_buf() })
+        let standing = Mutex::default();
+        let victims =
+            Arc::new(Victims { operator, outages, control_plane, restarting, proxy, huawei, weather, standing });
+        Ok(Self { people, victims, history, pace, run: run.to_path_buf(), began: OnceLock::new() })
     }
 
     /// Carries a plan out to its end: all wishes were taken, all faults are over, and the operator runs.
     pub(super) async fn play(&self, plan: &Plan) -> Result<()> {
         let began = Instant::now();
+        self.began.get_or_init(Timestamp::now);
         let mut lanes =
             Lanes::until(began + plan.steps.last().map_or(Duration::ZERO, |last| Duration::from_millis(last.at)));
         let mut befalling: FuturesUnordered<LocalBoxFuture<'_, Result<()>>> = FuturesUnordered::new();
@@ -121,6 +125,11 @@ impl Stage {
         lanes.end().await.context("a wish could not be made")?;
         watching.abort();
         self.victims.revive().await
+    }
+
+    /// When the plan began.
+    pub(super) fn began(&self) -> Timestamp {
+        self.began.get().copied().unwrap_or(Timestamp::MAX)
     }
 
     /// What happened, for the summary.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::attempt::Attempt;
 use super::clouds::Seat;
 
 /// A kind of object that wishes are about.
@@ -69,6 +70,8 @@ pub(super) enum Wish {
     /// Another key of an account, in the Secret of this namespace; the old one is withdrawn so many milliseconds later, or
     /// before.
     Rotate { namespace: String, seat: Seat, to: usize, overlap: Option<u64> },
+    /// What may be refused.
+    Attempt(Attempt),
 }
 
 /// Everything that stands, and what once stood.
@@ -84,6 +87,8 @@ pub(super) struct Standing {
     pub(super) ended: BTreeSet<String>,
     /// Shares that end, or have ended, by themselves.
     pub(super) expired: BTreeSet<Object>,
+    /// What tenants who mean harm created and did not delete: it may be there, in whatever state.
+    pub(super) attempted: BTreeSet<Object>,
 }
 
 impl Standing {
@@ -110,12 +115,15 @@ impl Standing {
             Wish::Delete { object } => self.delete(object),
             Wish::EndNamespace { name } => {
                 self.ended.insert(name.clone());
+                self.attempted.retain(|object| object.namespace != *name);
                 let inside: Vec<Object> = self.objects.keys().filter(|o| o.namespace == *name).cloned().collect();
                 for object in &inside {
                     self.delete(object);
                 }
             }
-            Wish::Namespace { .. } | Wish::Look { .. } | Wish::Rotate { .. } => {}
+            Wish::Attempt(Attempt::Create { object, .. }) => drop(self.attempted.insert(object.clone())),
+            Wish::Attempt(Attempt::Delete { object }) => drop(self.attempted.remove(object)),
+            Wish::Namespace { .. } | Wish::Look { .. } | Wish::Rotate { .. } | Wish::Attempt(_) => {}
         }
     }
 

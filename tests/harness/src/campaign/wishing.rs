@@ -27,11 +27,14 @@ const CALL: Duration = Duration::from_secs(5);
 /// Keeps a Secret until nothing needs it any more.
 const HELD: &str = "campaign.test/held";
 
+/// Who the operator is as a writer.
+pub(super) const FIELD_MANAGER: &str = "imageshare-operator";
+
 /// Asks for a look.
-const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at";
+pub(super) const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at";
 
 /// What the API server said.
-enum Answer {
+pub(super) enum Answer {
     Done(Value),
     Refused(u16, String),
 }
@@ -41,8 +44,17 @@ enum Answer {
 pub(super) struct Api(pub(super) kube::Client);
 
 impl Api {
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
         let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        self.send(method, path, kind, body).await
+    }
+
+    /// Server-side apply.
+    pub(super) async fn apply(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(Method::PATCH, path, "application/apply-patch+yaml", Some(body)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, kind: &str, body: Option<&Value>) -> Result<Answer> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
         match timeout(CALL, self.0.request::<Value>(request.body(body.into_bytes())?)).await? {
@@ -76,11 +88,11 @@ impl Api {
 
 const GROUP: &str = "/apis/imageshare.dev/v1alpha1";
 
-fn collection(object: &Object) -> String {
+pub(super) fn collection(object: &Object) -> String {
     format!("{GROUP}/namespaces/{}/{}", object.namespace, object.kind.plural())
 }
 
-fn path(object: &Object) -> String {
+pub(super) fn path(object: &Object) -> String {
     format!("{}/{}", collection(object), object.name)
 }
 
@@ -137,11 +149,12 @@ impl People {
             }
             Wish::Delete { object } => self.delete(&path(object)).await?,
             Wish::Rotate { namespace, seat, to, overlap } => self.rotate(namespace, *seat, *to, *overlap).await?,
+            Wish::Attempt(attempt) => self.attempt(attempt).await?,
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    fn with_endpoint(&self, mut spec: Value) -> Value {
+    pub(super) fn with_endpoint(&self, mut spec: Value) -> Value {
         for (cloud, door) in &self.doors {
             if let Some(account) = spec.get_mut(cloud.word()).and_then(Value::as_object_mut) {
                 account.insert("endpoint".to_owned(), json!(door));
@@ -199,6 +212,17 @@ impl People {
         match self.api.call(Method::PATCH, &path, Some(&json!({"stringData": data}))).await? {
             Answer::Done(_) => Ok(()),
             Answer::Refused(404, _) if self.has_ended(namespace) => Ok(()),
+            Answer::Refused(code, why) => bail!("the Secret of {}: {code} {why}", seat.name()),
+        }
+    }
+
+    /// Puts a key into an account's Secret: its own, or another one's.
+    pub(super) async fn put_key(&self, namespace: &str, seat: Seat, of: Seat) -> Result<()> {
+        let (id, secret) = of.key(self.key_of(of));
+        let data = json!({"accessKeyID": id, "accessKeySecret": secret});
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{}", seat.name());
+        match self.api.call(Method::PATCH, &path, Some(&json!({"stringData": data}))).await? {
+            Answer::Done(_) => Ok(()),
             Answer::Refused(code, why) => bail!("the Secret of {}: {code} {why}", seat.name()),
         }
     }
@@ -306,6 +330,7 @@ fn about(wish: &Wish) -> String {
         | Wish::Look { object }
         | Wish::Expire { object, .. }
         | Wish::Delete { object } => path(object),
+        Wish::Attempt(attempt) => attempt.about(),
     }
 }
 
