@@ -151,6 +151,12 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
+/// How many reconciles of an account may call at the same time: each makes one call after the other, so that these use the
+/// whole rate where a call takes up to a second.
+fn seats(calls_per_second: NonZeroU32) -> usize {
+    usize::try_from(calls_per_second.get()).unwrap_or(usize::MAX).clamp(2, 64)
+}
+
 impl RunArguments {
     fn settings(&self) -> Settings {
         Settings {
@@ -171,6 +177,7 @@ impl RunArguments {
             credentials_interval: self.credentials_interval,
             inventory_interval: self.inventory_interval,
             last_known_good: self.last_known_good,
+            seats: seats(self.calls_per_second),
         }
     }
 
@@ -210,7 +217,9 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     };
     let clock = Arc::new(SystemClock);
     let (leading, leadership) = arguments.leadership(&client, &clock);
-    let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?.behind(leading.gate.clone());
+    let stop = stop_on_signal()?;
+    let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?;
+    let edge = edge.behind(leading.gate.clone()).until(stop.clone());
     let metrics = Metrics::default();
     let edge = edge.told_to(Arc::new(metrics.clone()));
     let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
@@ -239,7 +248,6 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         leading,
         settings,
     });
-    let stop = stop_on_signal()?;
     if let Some(at) = arguments.listen {
         let registry = Arc::new(metrics.registry(Arc::new(context.stores.clone())));
         serve(at, Told { registry, ready: context.filled.clone() }).await.map_err(RunError::Listen)?;

@@ -39,6 +39,8 @@ pub struct Settings {
     pub inventory_interval: Duration,
     /// How long credentials last known good may finish deletions after their Secret vanished.
     pub last_known_good: Duration,
+    /// How many reconciles of one account, region and lane may call at the same time.
+    pub seats: usize,
 }
 
 /// The caches every controller reads.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
+use kube::runtime::reflector::ObjectRef;
 
 use super::context::Stores;
 use crate::api::cloud_account::Tenancy;
@@ -136,7 +137,7 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
         (NamespacesFrom::Selector, None) => Consent::Unknown,
         (NamespacesFrom::Selector, Some(selector)) => {
             let Ok(selector) = Selector::try_from(selector.clone()) else { return Consent::Unknown };
-            match stores.namespaces.find(|n| n.metadata.name.as_deref() == Some(namespace)) {
+            match stores.namespaces.get(&ObjectRef::new(namespace)) {
                 Some(found) if selector.matches(&found.metadata.labels.clone().unwrap_or_default()) => Consent::Given,
                 Some(_) => Consent::Withheld,
                 None => Consent::Unknown,

@@ -3,6 +3,7 @@
 
 pub mod acceptance;
 pub mod access;
+pub mod admission;
 mod census;
 mod clients;
 pub mod cloud_account;
@@ -31,6 +32,8 @@ pub enum Outcome {
     Idle,
     /// All is as wished.
     Settled,
+    /// Its turn to call the cloud comes later.
+    Queued,
     /// Something is waited for.
     Waiting,
     /// A person must act.
@@ -48,6 +51,7 @@ impl Outcome {
         match self {
             Self::Idle => "idle",
             Self::Settled => "settled",
+            Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::Blocked => "blocked",
             Self::Retrying => "retrying",

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
+use super::admission::Worker;
 use super::context::Context;
 use super::rhythm;
 use super::{Look, Outcome, ReconcileError};
@@ -22,6 +23,7 @@ use observe::observe_desired;
 pub async fn reconcile(
     guarded: Arc<Guarded<SharedImageAcceptance>>,
     ctx: Arc<Context>,
+    worker: Worker<Guarded<SharedImageAcceptance>>,
 ) -> Result<Look, ReconcileError> {
     let Some(acceptance) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "a SharedImageAcceptance cannot be read and is left alone");
@@ -36,11 +38,11 @@ pub async fn reconcile(
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
-    let changed = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
-        Ok(changed) => changed,
+    let asked = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
+        Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, acceptance, desired, changed).await;
+    let passed = pass::run(&ctx, acceptance, desired, (asked, worker)).await;
     Ok(rhythm::after(&ctx, acceptance, inputs, passed))
 }

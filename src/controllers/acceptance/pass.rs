@@ -8,24 +8,40 @@ use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDecision;
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::{Fault, Lane, Submitted};
+use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, finalizers};
+use crate::controllers::admission::Worker;
 use crate::controllers::context::Context;
 use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Passed, later};
+use crate::controllers::rhythm::{Asked, Passed, later};
 use crate::domain::image::{ReceivedImage, Reply};
 use crate::planning::acceptance::{Offer, Opinion, plan_acceptance};
 use crate::planning::schedule::Verdict;
 use crate::planning::trouble::Trouble;
 
-/// Runs one pass. `changed`: somebody changed what is asked, so the calls are not just a look around.
+/// Runs one pass, once its turn to call the cloud has come.
 pub(super) async fn run(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,
     desired: Desired,
-    changed: bool,
+    (asked, worker): (Asked, Worker<Guarded<SharedImageAcceptance>>),
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, acceptance, desired.account.as_ref());
     reporter.announce().await?;
+    let lane = lane(acceptance, asked.changed() || acceptance.metadata.deletion_timestamp.is_some());
+    let (account, region) = (&acceptance.spec.account_ref.name, &acceptance.spec.region);
+    let Some(seat) = worker.begin(account, region, asked.with(lane)) else { return Ok(Passed::Queued) };
+    seat.call(Box::pin(act(ctx, acceptance, reporter, desired, lane))).await
+}
+
+/// The part of a pass that may call the cloud.
+async fn act(
+    ctx: &Context,
+    acceptance: &SharedImageAcceptance,
+    mut reporter: Reporter<'_>,
+    desired: Desired,
+    lane: Lane,
+) -> Result<Passed, ClusterError> {
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     let site = match observe_site(ctx, acceptance, &desired).await {
         Ok(site) => site,
@@ -33,7 +49,6 @@ pub(super) async fn run(
         Err(trouble) if leaving && NOTHING_TO_REJECT.contains(&trouble.reason) => return leave(ctx, acceptance).await,
         Err(trouble) => return reporter.trouble(trouble).await,
     };
-    let lane = lane(acceptance, changed || leaving);
     let pass = Pass { ctx, desired: &desired, site: &site, leaving, lane };
     let mut failed = None;
     if let Some(job) = reporter.job() {
@@ -50,6 +65,8 @@ pub(super) async fn run(
         Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
             return Ok(Passed::LookAgain(Verdict::Waiting(later(ctx, retry_after))));
         }
+        // A process that stops tells nothing: the next one looks.
+        Err(Fault::NotLeading) => return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None })),
         Err(fault) => return pass.unseen(&mut reporter, fault).await,
     };
     let opinion = pass.opinion(acceptance, received.as_ref(), reporter.known());

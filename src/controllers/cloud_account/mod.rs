@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
+use super::admission::Worker;
 use super::connections::Connection;
 use super::context::Context;
 use super::convert::requested_at;
@@ -30,19 +31,27 @@ use inventory::Listing;
 const SOON: Duration = Duration::from_millis(200);
 
 /// One look at one account.
-pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<CloudAccount>>,
+    ctx: Arc<Context>,
+    worker: Worker<Guarded<CloudAccount>>,
+) -> Result<Look, ReconcileError> {
     let Some(account) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "a CloudAccount cannot be read and is left alone");
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
     };
-    match look(account, &ctx).await {
+    match look(account, &ctx, worker).await {
         Ok(look) => Ok(look),
         Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterError> {
+async fn look(
+    account: &CloudAccount,
+    ctx: &Context,
+    worker: Worker<Guarded<CloudAccount>>,
+) -> Result<Look, ClusterError> {
     let leaving = account.metadata.deletion_timestamp.is_some();
     if !finalizers::is_held(account) {
         if !leaving {
@@ -59,6 +68,8 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     }
     let old = account.status.clone().unwrap_or_default();
     let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
+    // One reconcile an account calls its cloud, and no other one waits for it.
+    drop(worker);
     let standing = ctx.connections.standing(account, asked.is_some()).await;
     let connection = standing.connection.as_ref();
     let mut decisions = decisions(connection.map(|_| ()), leaving.then_some(users.as_slice()));

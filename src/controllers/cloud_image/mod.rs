@@ -11,6 +11,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
+use super::admission::Worker;
 use super::context::Context;
 use super::rhythm;
 use super::{Look, Outcome, ReconcileError};
@@ -19,7 +20,11 @@ use crate::cluster::guard::Guarded;
 use observe::observe_desired;
 
 /// One look at one image.
-pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<CloudImage>>,
+    ctx: Arc<Context>,
+    worker: Worker<Guarded<CloudImage>>,
+) -> Result<Look, ReconcileError> {
     let Some(image) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "a CloudImage cannot be read and is left alone");
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
@@ -32,11 +37,11 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
     if ctx.memories.is_unseen(&uid) && pass::asks_for_nothing(&ctx, image, &desired) {
         rhythm::let_others_go_first(&ctx, &uid, desired.inputs.clone());
     }
-    let changed = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
-        Ok(changed) => changed,
+    let asked = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
+        Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, image, desired, changed).await;
+    let passed = pass::run(&ctx, image, desired, (asked, worker)).await;
     Ok(rhythm::after(&ctx, image, inputs, passed))
 }

@@ -9,16 +9,18 @@ use crate::api::cloud_image::ImageDeletionPolicy;
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
+use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, finalizers};
+use crate::controllers::admission::Worker;
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
 use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Passed, later};
+use crate::controllers::rhythm::{Asked, Passed, later};
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share, Standing};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
-use crate::planning::deletion::{Departure, Sight, plan_departure};
+use crate::planning::deletion::{Departure, Sight, held_by_replica, held_by_shares, plan_departure};
 use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::{Verdict, next_job_look};
@@ -26,12 +28,12 @@ use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_uns
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Wishes;
 
-/// Runs one pass. `changed`: somebody changed a wish, so the calls are an edit and not a look around.
+/// Runs one pass, once its turn to call the cloud has come.
 pub(super) async fn run(
     ctx: &Context,
     image: &CloudImage,
     desired: Desired,
-    changed: bool,
+    (asked, worker): (Asked, Worker<Guarded<CloudImage>>),
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
     reporter.through(desired.account.as_ref());
@@ -43,11 +45,33 @@ pub(super) async fn run(
         }
     };
     reporter.announce().await?;
-    let deleting = image.metadata.deletion_timestamp.is_some();
-    if deleting && let Some(passed) = leave_unseen(ctx, image, &mut reporter, &desired, &ledger).await? {
-        return Ok(passed);
+    if image.metadata.deletion_timestamp.is_some() {
+        if let Some(passed) = leave_unseen(ctx, image, &mut reporter, &desired, &ledger).await? {
+            return Ok(passed);
+        }
+        if asked.changed()
+            && let Some(kept) = kept_by_others(ctx, image, &desired, &ledger)
+        {
+            let report = Report { seen: false, ..Report::seen(ledger.clone(), None, None) };
+            return reporter.finish(report, &blockers(&desired.shares, &ledger), Some(kept)).await;
+        }
     }
-    let site = match observe_site(ctx, image, &desired).await {
+    let lane = lane(ctx, image, &desired, &ledger, asked.changed());
+    let (account, region) = (&image.spec.account_ref.name, &image.spec.region);
+    let Some(seat) = worker.begin(account, region, asked.with(lane)) else { return Ok(Passed::Queued) };
+    seat.call(Box::pin(act(ctx, image, &mut reporter, (&desired, ledger), lane))).await
+}
+
+/// The part of a pass that may call the cloud.
+async fn act(
+    ctx: &Context,
+    image: &CloudImage,
+    reporter: &mut Reporter<'_>,
+    (desired, ledger): (&Desired, Ledger),
+    lane: Lane,
+) -> Result<Passed, ClusterError> {
+    let deleting = image.metadata.deletion_timestamp.is_some();
+    let site = match observe_site(ctx, image, desired).await {
         Ok(site) => site,
         // The elder acts for the image; this one's going touches no cloud.
         Err(trouble)
@@ -55,13 +79,12 @@ pub(super) async fn run(
                 && trouble.reason == Reason::DuplicateImage
                 && blockers(&desired.shares, &ledger).is_empty() =>
         {
-            return leave(ctx, image, &mut reporter).await;
+            return leave(ctx, image, reporter).await;
         }
-        Err(trouble) => return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await,
+        Err(trouble) => return unseen(ctx, reporter, desired, &ledger, trouble).await,
     };
-    let lane = lane(ctx, image, &desired.shares, &ledger, changed);
-    if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke) {
-        return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await;
+    if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke && !deleting) {
+        return unseen(ctx, reporter, desired, &ledger, trouble).await;
     }
     let followed = match &ledger.job {
         Some(job) => {
@@ -82,20 +105,22 @@ pub(super) async fn run(
         Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
             return Ok(Passed::LookAgain(Verdict::Waiting(later(ctx, retry_after))));
         }
+        // So does one of a process that stops: the next one makes it.
+        Err(Fault::NotLeading) => return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None })),
         Err(fault) => {
-            note_fault(ctx, &desired, &fault).await;
-            return unseen(ctx, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
+            note_fault(ctx, desired, &fault).await;
+            return unseen(ctx, reporter, desired, &ledger, Trouble::from(&fault)).await;
         }
     };
-    let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting };
+    let pass = Pass { ctx, image, desired, site: &site, lane, deleting };
     let (ledger, trouble) = pass.learn(ledger, failed.as_ref(), &seen);
     let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
         Some(facts) if facts.ownership != Ownership::Own => Report::seen(ledger.clone(), None, Some(facts.clone())),
-        Some(_) => pass.share(&mut reporter, &ledger, seen, trouble.is_some()).await?,
+        Some(_) => pass.share(reporter, &ledger, seen, trouble.is_some()).await?,
     };
     report.trouble = report.trouble.or(trouble);
-    pass.depart(&mut reporter, report).await
+    pass.depart(reporter, report).await
 }
 
 /// What this pass sees of the image; what was read before a job still counts in the pass after it.
@@ -165,32 +190,58 @@ async fn note_fault(ctx: &Context, desired: &Desired, fault: &Fault) {
 /// Whether the ledger shows everything as served: a look would only tell what others changed at the cloud.
 pub(super) fn asks_for_nothing(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
     let ledger = Ledger::parse(image.status.as_ref());
-    ledger.is_ok_and(|ledger| lane(ctx, image, &desired.shares, &ledger, true) == Lane::Resync) && !desired.blind()
+    ledger.is_ok_and(|ledger| lane(ctx, image, desired, &ledger, true) == Lane::Resync) && !desired.blind()
 }
 
 /// In which lane a look travels. After a restart everything looks changed; what the ledger shows as served is not.
-fn lane(ctx: &Context, image: &CloudImage, shares: &[Share], ledger: &Ledger, changed: bool) -> Lane {
-    let now = ctx.clock.now();
-    let ended = |share: &Share| share.standing(now) == Standing::Ended && ledger.shares.contains_key(&share.uid);
-    let unserved = |share: &Share| {
-        let served = ledger.shares.get(&share.uid).map(|served| served.generation);
-        share.standing(now) == Standing::Wishing && served != Some(share.generation)
-    };
-    let status = image.status.as_ref();
-    // What changed for an image that is not as asked, such as its account's credentials, is somebody's act too: it must
-    // not starve behind looks around.
-    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
-    let edited = !ready
-        || status.and_then(|s| s.observed_generation) != image.metadata.generation
-        || requested_at(image).is_some_and(|at| status.and_then(|s| s.last_handled_reconcile_at.as_ref()) != Some(&at));
-    if image.metadata.deletion_timestamp.is_some() || ledger.revoking().next().is_some() || shares.iter().any(ended) {
+fn lane(ctx: &Context, image: &CloudImage, desired: &Desired, ledger: &Ledger, changed: bool) -> Lane {
+    let edited =
+        is_amiss(image) || image.status.as_ref().and_then(|s| s.observed_generation) != image.metadata.generation;
+    if ends_access(ctx, image, desired, ledger) {
         Lane::Revoke
-    } else if ledger.job.is_some() || (changed && (edited || shares.iter().any(unserved))) {
+    } else if ledger.job.is_some() || (changed && (edited || is_unserved(ctx, desired, ledger))) {
         // A job is asked for until its end can be read: what it did is not known before.
         Lane::Edit
     } else {
         Lane::Resync
     }
+}
+
+/// Whether somebody's access is to end and may: nothing goes before that. An image that is being deleted ends nobody's
+/// while others keep it, and nobody's ends while a share cannot be read.
+fn ends_access(ctx: &Context, image: &CloudImage, desired: &Desired, ledger: &Ledger) -> bool {
+    let now = ctx.clock.now();
+    let ended = |share: &Share| share.standing(now) == Standing::Ended && ledger.shares.contains_key(&share.uid);
+    let last = image.metadata.deletion_timestamp.is_some() && blockers(&desired.shares, ledger).is_empty();
+    let ends = ledger.revoking().next().is_some() || desired.shares.iter().any(ended);
+    !desired.blind() && (ends || (last && ledger.holds_anything()))
+}
+
+/// Whether a share wishes something that was not decided about yet.
+fn is_unserved(ctx: &Context, desired: &Desired, ledger: &Ledger) -> bool {
+    let now = ctx.clock.now();
+    desired.shares.iter().any(|share| {
+        let served = ledger.shares.get(&share.uid).map(|served| served.generation);
+        share.standing(now) == Standing::Wishing && served != Some(share.generation)
+    })
+}
+
+/// What changed for an image that is not as asked, such as its account's credentials, is somebody's act too: it must not
+/// starve behind looks around. So is a request to look now.
+fn is_amiss(image: &CloudImage) -> bool {
+    let status = image.status.as_ref();
+    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
+    !ready
+        || requested_at(image).is_some_and(|at| status.and_then(|s| s.last_handled_reconcile_at.as_ref()) != Some(&at))
+}
+
+/// Who keeps a deleting image that is as asked otherwise: the cloud could say nothing about it that matters now.
+fn kept_by_others(ctx: &Context, image: &CloudImage, desired: &Desired, ledger: &Ledger) -> Option<Trouble> {
+    let asks = ledger.job.is_some() || ends_access(ctx, image, desired, ledger) || is_unserved(ctx, desired, ledger);
+    let replica = held_by_replica(desired.replica.as_deref());
+    let replica = replica.filter(|_| image.spec.deletion_policy == ImageDeletionPolicy::Retain);
+    let keeps = held_by_shares(&blockers(&desired.shares, ledger)).or(replica);
+    keeps.filter(|_| !asks && !is_amiss(image))
 }
 
 struct Pass<'a> {

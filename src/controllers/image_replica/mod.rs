@@ -11,6 +11,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
+use super::admission::Worker;
 use super::context::Context;
 use super::rhythm;
 use super::{Look, Outcome, ReconcileError};
@@ -22,7 +23,11 @@ use observe::observe_desired;
 pub use transfers::Transfers;
 
 /// One look at one copy.
-pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<ImageReplica>>,
+    ctx: Arc<Context>,
+    worker: Worker<Guarded<ImageReplica>>,
+) -> Result<Look, ReconcileError> {
     let Some(replica) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "an ImageReplica cannot be read and is left alone");
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
@@ -35,10 +40,11 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -
         return Ok(instead);
     }
     let desired = observe_desired(&ctx, replica);
-    if let Err(instead) = rhythm::due(&ctx, replica, &desired.inputs, false) {
-        return Ok(instead);
-    }
+    let asked = match rhythm::due(&ctx, replica, &desired.inputs, false) {
+        Ok(asked) => asked,
+        Err(instead) => return Ok(instead),
+    };
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, replica, desired).await;
+    let passed = pass::run(&ctx, replica, desired, (asked, worker)).await;
     Ok(rhythm::after(&ctx, replica, inputs, passed))
 }

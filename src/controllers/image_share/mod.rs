@@ -8,6 +8,7 @@ use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use super::access::image_of;
+use super::admission::Worker;
 use super::context::Context;
 use super::convert::consent;
 use super::{Look, Outcome, ReconcileError};
@@ -24,7 +25,11 @@ use crate::planning::projection::{Projection, Reference, project};
 const SOON: Duration = Duration::from_millis(200);
 
 /// One look at one share.
-pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<ImageShare>>,
+    ctx: Arc<Context>,
+    _worker: Worker<Guarded<ImageShare>>,
+) -> Result<Look, ReconcileError> {
     let Some(share) = guarded.readable() else {
         tracing::warn!(object.name = %guarded.name_any(), "an ImageShare cannot be read; what it holds stays");
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
@@ -39,6 +44,7 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> 
 async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
     let leaving = share.metadata.deletion_timestamp.is_some();
     let uid = share.uid().unwrap_or_default();
+    let (namespace, name) = image_key(share);
     // The cache lags behind our own writes, and what is written upon an old version is refused.
     if ctx.memories.is_stale(&uid, &share.resource_version().unwrap_or_default(), ctx.clock.now()) {
         return Ok(Look::new(Outcome::Idle, Action::requeue(SOON)));
@@ -51,9 +57,10 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
         }
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
+    let image = image_of(ctx, &namespace, &name);
     if leaving {
         ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
-        if is_released(share, ctx).await? {
+        if !is_served(share, image.as_ref()) && is_released(share, ctx).await? {
             finalizers::release(&ctx.client, share).await?;
             ctx.memories.forget(&uid);
             ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
@@ -61,8 +68,6 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
         }
     }
     let now = ctx.clock.now();
-    let (namespace, name) = image_key(share);
-    let image = image_of(ctx, &namespace, &name);
     let admitted = image.as_ref().map(|image| consent(image, &share.namespace().unwrap_or_default(), &ctx.stores));
     let reference = match (&image, admitted) {
         (Some(image), Some(Consent::Given)) => Reference::Found(image),
@@ -116,10 +121,15 @@ async fn is_released(share: &ImageShare, ctx: &Context) -> Result<bool, ClusterE
         return Ok(true);
     }
     let images: Api<CloudImage> = Api::namespaced(ctx.client.clone(), &namespace);
-    let uid = share.uid().unwrap_or_default();
     let image = within_deadline(images.get_opt(&name)).await?;
-    let serves = |image: &CloudImage| image.status.as_ref().is_some_and(|s| s.shares.iter().any(|s| s.uid == uid));
-    Ok(!image.as_ref().is_some_and(serves))
+    Ok(!is_served(share, image.as_ref()))
+}
+
+/// Whether the image's ledger lists this share. The API server is asked only where the cache does not: five hundred shares
+/// of one image that go at once see each other's ends, and hold on all the same.
+fn is_served(share: &ImageShare, image: Option<&CloudImage>) -> bool {
+    let status = image.and_then(|image| image.status.as_ref());
+    status.is_some_and(|status| status.shares.iter().any(|served| Some(&served.uid) == share.metadata.uid.as_ref()))
 }
 
 async fn report(
