@@ -50,7 +50,7 @@
 //! |---|---|
 //! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares. Pure |
 //! | [`api`] | the kinds, their schema and rules, conditions and reasons |
-//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, projection, acceptance, replica, inventory, admission, schedule, lease |
+//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, duplicates, projection, acceptance, replica, inventory, admission, schedule, lease |
 //! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba`, `huawei`, `openstack` |
 //! | [`cluster`] | the edge towards Kubernetes: watches within its scope, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`controllers`] | one folder a kind; the only place that sees both edges |
@@ -100,8 +100,9 @@
 //!     vendor's hosts or to endpoints that the operator was started to allow; no redirect is followed. A refused key opens
 //!     one circuit for its account. [`cluster::credentials`], [`clouds::endpoint_rule`], [`clouds::transport`],
 //!     [`controllers::connections`].
-//! 11. **Namespaces are walls.** References stay in their namespace; only `imageRef` may leave it, where the image consents.
-//!     [`controllers::convert`].
+//! 11. **Namespaces are walls, and a name is not a proof.** References stay in their namespace; only `imageRef` may leave it,
+//!     where the image consents. Of several objects for one image, only those count that saw it as their own through proven
+//!     credentials; those of other namespaces are not named. [`controllers::convert`], [`planning::duplicates`].
 //! 12. **Ends can be reached.** A `CloudAccount` stays while images, acceptances or replicas refer to it; credentials last
 //!     known good may finish deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`controllers::connections`].
 //! 13. **No panic reachable from input.** An object that cannot be read keeps its metadata and stops nobody else; lints

@@ -17,18 +17,21 @@ use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
 use crate::cluster::connect::connect;
+use crate::cluster::definitions::{Definitions, Served};
 use crate::cluster::events::Events;
 use crate::cluster::lease::LeaseRecord;
 use crate::cluster::scope::Scope;
 use crate::controllers::connections::Connections;
-use crate::controllers::context::{Context, Settings};
+use crate::controllers::context::{Context, ImageMetrics, Settings};
 use crate::controllers::counting::Stopwatches;
 use crate::controllers::image_replica::Transfers;
 use crate::controllers::leadership::{Leadership, Leading, LeaseLost};
 use crate::controllers::memory::Memories;
+use crate::controllers::outdated::Acting;
 use crate::controllers::watching;
 use crate::planning::lease;
 use crate::planning::schedule::{Gathering, Pace};
+use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
 use crate::telemetry::logging::{LogFormat, LoggingError, start};
 use crate::telemetry::metrics::Metrics;
@@ -67,6 +70,13 @@ pub struct RunArguments {
     /// How long credentials last known good may finish deletions after their Secret vanished.
     #[arg(long, default_value = "1h", value_parser = duration)]
     last_known_good: Duration,
+    /// How long a `CloudAccount`'s credentials may be refused or missing before another object for the same image takes over.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    takeover_after: Duration,
+    /// Whether the Secrets that `CloudAccounts` name are kept from going while access is to be ended with their keys. Needs
+    /// the right to patch Secrets; run it with `release` before that right is taken away.
+    #[arg(long, value_enum, default_value = "hold")]
+    secret_finalizer: SecretFinalizer,
     /// An absence at the cloud counts only if read this long after the last call that may have added the recipient.
     #[arg(long, default_value = "5s", value_parser = duration)]
     absence_window: Duration,
@@ -95,12 +105,26 @@ pub struct RunArguments {
     /// Where to serve `/metrics`, `/livez` and `/readyz`, as `0.0.0.0:8080`; without it they are not served.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Of which images there are metrics: each has two.
+    #[arg(long, value_enum, default_value = "all")]
+    image_metrics: ImageMetrics,
     /// What is logged, as `info` or `info,imageshare_operator=debug`.
     #[arg(long, default_value = "info", env = "IMAGESHARE_LOG")]
     log: String,
     /// How log lines look.
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+}
+
+/// What is done about the Secrets of accounts.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SecretFinalizer {
+    /// They get a finalizer.
+    Hold,
+    /// It is taken off again.
+    Release,
+    /// They are never written.
+    Off,
 }
 
 /// Why the operator cannot run.
@@ -178,7 +202,24 @@ impl RunArguments {
             inventory_interval: self.inventory_interval,
             last_known_good: self.last_known_good,
             seats: seats(self.calls_per_second),
+            takeover_after: self.takeover_after,
+            secrets: match self.secret_finalizer {
+                SecretFinalizer::Hold => SecretRule::Hold,
+                SecretFinalizer::Release => SecretRule::Release,
+                SecretFinalizer::Off => SecretRule::Off,
+            },
+            image_metrics: self.image_metrics,
         }
+    }
+
+    /// What all clients of clouds share.
+    fn edge(&self, clock: Arc<SystemClock>) -> Result<Edge, TransportUnusable> {
+        let (per_second, burst) = (self.calls_per_second, self.calls_burst);
+        Edge::new(
+            TransportSettings::default(),
+            BudgetSettings { per_second, burst, ..BudgetSettings::default() },
+            clock,
+        )
     }
 
     /// What this process needs to lead, and who tends its lease, if it is one of several.
@@ -210,62 +251,66 @@ impl RunArguments {
 pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let _logging = start(&arguments.log, arguments.log_format)?;
     let client = arguments.client().await?;
-    let budgets = BudgetSettings {
-        per_second: arguments.calls_per_second,
-        burst: arguments.calls_burst,
-        ..BudgetSettings::default()
-    };
     let clock = Arc::new(SystemClock);
     let (leading, leadership) = arguments.leadership(&client, &clock);
-    let stop = stop_on_signal()?;
-    let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?;
-    let edge = edge.behind(leading.gate.clone()).until(stop.clone());
-    let metrics = Metrics::default();
+    let (stop, metrics) = (stop_on_signal()?, Metrics::default());
+    let edge = arguments.edge(clock.clone())?.behind(leading.gate.clone()).until(stop.clone());
     let edge = edge.told_to(Arc::new(metrics.clone()));
     let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
     let settings = arguments.settings();
-    let (stores, writers) = watching::stores();
+    let definitions = Arc::new(Definitions::new(client.clone()));
+    let keeping = Arc::clone(&definitions);
+    tokio::spawn(async move { keeping.keep().await });
     let reporter = Reporter { controller: "imageshare.dev/operator".into(), instance: std::env::var("HOSTNAME").ok() };
-    let context = Arc::new(Context {
-        connections: Connections::new(
+    let acting = Acting::new(Context {
+        connections: Arc::new(Connections::new(
             client.clone(),
             edge,
             allowed,
             settings.credentials_interval,
             settings.last_known_good,
-        ),
-        events: Events::new(client.clone(), reporter),
+        )),
+        events: Arc::new(Events::new(client.clone(), reporter)),
         client,
-        stores,
+        stores: watching::stores().0,
         begun_at: clock.now(),
         clock,
-        memories: Memories::default(),
-        stopwatches: Stopwatches::default(),
+        memories: Arc::<Memories>::default(),
+        stopwatches: Arc::<Stopwatches>::default(),
         metrics: metrics.clone(),
-        transfers: Transfers::default(),
+        transfers: Arc::<Transfers>::default(),
         scope: Scope::of(&arguments.namespaces),
         filled: CancellationToken::new(),
-        leading,
+        definitions: Arc::clone(&definitions),
+        leading: leading.clone(),
         settings,
     });
     if let Some(at) = arguments.listen {
-        let registry = Arc::new(metrics.registry(Arc::new(context.stores.clone())));
-        serve(at, Told { registry, ready: context.filled.clone() }).await.map_err(RunError::Listen)?;
+        let (counted, told) = (acting.clone(), acting.clone());
+        let registry = Arc::new(metrics.registry(Arc::new(counted)));
+        let obstacle = Arc::new(move || told.obstacle());
+        serve(at, Told { registry, obstacle }).await.map_err(RunError::Listen)?;
     }
-    let leads = context.leading.begun.clone();
+    let leads = leading.begun.clone();
     tokio::spawn(async move {
         leads.cancelled().await;
         metrics.leads(true);
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
-    let mut acting = Box::pin(watching::run(context, writers, stop));
-    let Some(mut leadership) = leadership else {
+    let mut acting = Box::pin(acting.run(stop));
+    let Some(leadership) = leadership else {
         acting.await;
         return Ok(());
     };
+    let able = Arc::clone(&definitions);
+    let mut leadership = leadership.while_able(move || able.served() == Served::Whole);
+    let leads = async {
+        definitions.until_known().await;
+        leadership.keep().await
+    };
     tokio::select! {
         // What is under way is dropped: somebody else does it now.
-        lost = leadership.keep() => return Err(lost.into()),
+        lost = leads => return Err(lost.into()),
         () = &mut acting => {}
     }
     leadership.give_back().await;

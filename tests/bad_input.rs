@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "bad_input/duplicates.rs"]
+mod duplicates;
 #[path = "bad_input/images.rs"]
 mod images;
 #[path = "bad_input/places.rs"]

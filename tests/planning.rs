@@ -10,10 +10,14 @@
     unreachable_pub
 )]
 
+#[path = "planning/absence.rs"]
+mod absence;
 #[path = "planning/acceptance.rs"]
 mod acceptance;
 #[path = "planning/answers.rs"]
 mod answers;
+#[path = "planning/bounds.rs"]
+mod bounds;
 #[path = "planning/handover.rs"]
 mod handover;
 #[path = "planning/inventory.rs"]
@@ -26,8 +30,14 @@ mod lost_jobs;
 mod places;
 #[path = "planning/private.rs"]
 mod private;
+#[path = "planning/refusals.rs"]
+mod refusals;
 #[path = "planning/replica.rs"]
 mod replica;
+#[path = "planning/retaining.rs"]
+mod retaining;
+#[path = "planning/slots.rs"]
+mod slots;
 #[path = "planning/stories.rs"]
 mod stories;
 #[path = "planning/table.rs"]
@@ -49,10 +59,11 @@ use imageshare_operator::domain::provider::Site;
 use imageshare_operator::domain::share::{AskedRecipient, Consent};
 use imageshare_operator::planning::aftermath::record;
 use imageshare_operator::planning::exchange::Ending;
-use imageshare_operator::planning::sharing::{confirm, plan_absent, plan_unseen};
+use imageshare_operator::planning::sharing::confirm;
+use imageshare_operator::planning::unseen::plan_unseen;
 use jiff::SignedDuration;
 use proptest::prelude::*;
-use table::{TIMING, Table, asked, recipient, share};
+use table::{Table, asked, recipient, share};
 
 #[test]
 fn a_wish_is_written_down_before_it_is_granted() {
@@ -322,17 +333,6 @@ fn a_step_the_fresh_list_does_not_ask_for_is_dropped_and_its_intent_taken_back()
     confirm(&mut plan, &table.ledger, &table.wishes());
     assert!(!plan.acts());
     assert!(record(&intended, &table.ledger, &Ending::default(), table.now).grants.is_empty());
-}
-
-#[test]
-fn an_image_is_taken_as_gone_only_after_two_reads_a_window_apart() {
-    let mut table = Table::new(vec![share(1, &[1])]);
-    table.pass();
-    let (once, look) = plan_absent(&table.ledger, &table.shares, TIMING.absence_window, table.now);
-    assert_eq!((once.grants.len(), look.is_some()), (1, true));
-    table.later(5);
-    let (twice, look) = plan_absent(&once, &table.shares, TIMING.absence_window, table.now);
-    assert_eq!((twice.grants.len(), look), (0, None));
 }
 
 #[test]

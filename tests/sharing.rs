@@ -14,6 +14,10 @@ mod leaving;
 mod overlap;
 #[path = "sharing/places.rs"]
 mod places;
+#[path = "sharing/refused.rs"]
+mod refused;
+#[path = "sharing/retaining.rs"]
+mod retaining;
 mod support;
 #[path = "sharing/unknown.rs"]
 mod unknown;

@@ -1,6 +1,6 @@
 //! `CloudAccount`: one account at one cloud.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -299,10 +299,22 @@ pub struct CloudAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub account: Option<String>,
+    /// Whose images they are, with the endpoint, as the credentials proved. Gone once they were refused for so long that another
+    /// object for the same image may take over (`--takeover-after`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 600))]
+    pub identity: Option<String>,
+    /// Since when the credentials are refused or missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Time>,
     /// Regions open to the account, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(max = 63)))]
     pub regions: Vec<String>,
+    /// Secrets that are kept from going for this account, by the finalizer `imageshare.dev/credentials`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    pub held_secrets: Vec<String>,
     /// Images others share with this account in the regions of `spec.inventory`, and how many it may receive, as `12/30`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

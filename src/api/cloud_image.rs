@@ -27,6 +27,7 @@ use crate::domain::image::Answer;
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.recipients"),
+    printcolumn(name = "Retained", type_ = "integer", json_path = ".status.retained", priority = 1),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -73,6 +74,20 @@ pub struct ShareableFrom {
     /// The namespaces.
     #[serde(default)]
     pub namespaces: ShareableNamespaces,
+    /// Whether an `ImageShare` of another namespace may leave its access at the cloud when it is deleted
+    /// (`deletionPolicy: Retain`): Forbid (default) revokes it with the `ImageShare`, Allow leaves it.
+    #[serde(default)]
+    pub retain: RetainPolicy,
+}
+
+/// Whether `ImageShares` of other namespaces may leave access at the cloud.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum RetainPolicy {
+    /// Their access is revoked with them, whatever their `deletionPolicy` says.
+    #[default]
+    Forbid,
+    /// Their `deletionPolicy` counts.
+    Allow,
 }
 
 /// The consenting shape of Gateway API's `allowedRoutes`.
@@ -158,6 +173,9 @@ pub struct CloudImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub recipients: Option<String>,
+    /// How many recipients keep the image though their `ImageShare` is gone (`deletionPolicy: Retain`); absent for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retained: Option<i32>,
     /// Everybody this operator granted the image, is granting it to, or is revoking it from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5000))]
@@ -180,6 +198,34 @@ pub struct CloudImageStatus {
     /// When the image was first read as absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,
+    /// Set while the cloud refuses to share this image with anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ImageRefusal>,
+    /// Calls that asked the cloud to delete the image, which it still shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Attempt>,
+}
+
+/// A row of calls that had no visible effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Attempt {
+    /// The first call of the row.
+    pub since: Time,
+    /// The last call.
+    pub last: Time,
+    /// The vendor's code, where the cloud refused the last call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub code: Option<String>,
+}
+
+/// The cloud refuses to share the image with anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ImageRefusal {
+    /// Why.
+    pub reason: Reason,
+    /// The calls that were refused.
+    pub attempt: Attempt,
 }
 
 /// A job at the cloud.
@@ -203,6 +249,8 @@ pub enum GrantState {
     Revoking,
     /// Left at the cloud by `deletionPolicy: Retain`; no policy touches it.
     Retained,
+    /// The cloud does not show the image any more. If the image comes back, the grant is judged anew.
+    ImageGone,
 }
 
 /// One entry of the ledger.
@@ -228,6 +276,13 @@ pub struct Grant {
     /// Where no share asks for it: whether it was removed, or read as absent, so that its absence counts from `since`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
+    /// Which `ImageShares` the grant is held for, as positions in `shares`: at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub shares: Vec<i32>,
+    /// Calls that were to add or remove the recipient, whose effect the cloud does not show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
 }
 
 /// A wished recipient that was not asked for at the cloud.

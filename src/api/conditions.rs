@@ -17,8 +17,12 @@ pub const ACCEPTED: &str = "Accepted";
 pub const LISTED: &str = "Listed";
 /// The copy that an `ImageReplica` asks for is made.
 pub const REPLICATED: &str = "Replicated";
+/// Of several objects for one image, whether this one acts; absent where there is no other.
+pub const ACTIVE: &str = "Active";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
 pub const DELETABLE: &str = "Deletable";
+/// Recipients keep the image of a `CloudImage` though their `ImageShare` is gone.
+pub const RETAINED: &str = "Retained";
 
 /// Why a condition has its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -79,12 +83,14 @@ pub enum Reason {
     Revoked,
     /// The image comes from another owner than the one that is trusted.
     UntrustedOwner,
-    /// An older `SharedImageAcceptance` answers the same offer.
+    /// Another `SharedImageAcceptance` answers the same offer and is the active one.
     DuplicateAcceptance,
     /// Under way.
     Pending,
     /// Access is being ended.
     Revoking,
+    /// Access was left at the cloud by `deletionPolicy: Retain`.
+    Retained,
     /// Suspended by its spec or its account's.
     Suspended,
     /// Past its `expirationTime`.
@@ -93,10 +99,14 @@ pub enum Reason {
     ImageRefUnresolved,
     /// The named `CloudAccount` does not exist.
     AccountNotFound,
-    /// Another account owns this image now than at the first contact.
+    /// Another account, or another project of it, is called now than the one that was recorded.
     AccountChanged,
-    /// An older `CloudImage` names the same image of the cloud and acts for it.
+    /// Another `CloudImage` names the same image of the cloud and is the active one.
     DuplicateImage,
+    /// Other objects for the same image stand back for this one.
+    HasDuplicates,
+    /// The `CloudAccount` of another object for the same image can no longer be used; this one acts.
+    TookOver,
     /// The cloud does not know the image in this account and region.
     ImageNotFound,
     /// Consent by labels of namespaces, which an operator that acts in some namespaces only cannot read.
@@ -143,6 +153,10 @@ pub enum Reason {
     EndpointNotAllowed,
     /// The Secret, or a key in it, is missing.
     SecretNotFound,
+    /// The Secret is being deleted, and its key only ends access.
+    SecretDeleting,
+    /// The operator may not read the Secret.
+    SecretForbidden,
     /// The cloud refuses the credentials, or they belong to another account.
     CredentialsRejected,
     /// The clocks differ too much for a signature.
@@ -161,6 +175,8 @@ pub enum Reason {
     Unreadable,
     /// Other objects still refer to this account.
     StillReferenced,
+    /// The API server serves older definitions than this operator needs, and hides fields.
+    DefinitionsOutdated,
 }
 
 impl Reason {

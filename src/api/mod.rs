@@ -10,6 +10,7 @@ pub mod acceptance;
 pub mod cloud_account;
 pub mod cloud_image;
 pub mod conditions;
+pub mod definitions;
 pub mod image_replica;
 pub mod image_share;
 pub mod limits;
@@ -31,8 +32,14 @@ pub use shared_image::SharedImage;
 /// The API group of every kind here.
 pub const GROUP: &str = "imageshare.dev";
 
+/// The version of every kind here.
+pub const VERSION: &str = "v1alpha1";
+
 /// The finalizer this operator adds to the objects it must clean up after.
 pub const FINALIZER: &str = "imageshare.dev/operator";
+
+/// The finalizer on the Secret of an account: its key is needed as long as access is to be ended with it.
+pub const SECRET_FINALIZER: &str = "imageshare.dev/credentials";
 
 /// Asks for an immediate look; its value is echoed in `status.lastHandledReconcileAt`.
 pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at";

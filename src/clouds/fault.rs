@@ -174,6 +174,14 @@ impl Fault {
         }
     }
 
+    /// The vendor's code, where the cloud gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Unauthenticated { code } | Self::Forbidden { code } | Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
     /// What to do next. Exhaustive on purpose: a new fault must say what it asks for.
     pub fn recovery(&self) -> Recovery {
         match self {
@@ -219,6 +227,11 @@ impl Fault {
     /// Whether the account's credentials or signatures are refused: any further call would be, too.
     pub fn closes_the_account(&self) -> bool {
         matches!(self, Self::Unauthenticated { .. } | Self::ClockSkew)
+    }
+
+    /// Whether the cloud refused for a reason that this operator does not know.
+    pub fn is_unknown_refusal(&self) -> bool {
+        matches!(self, Self::Refused { refusal: Refusal::Unknown, .. } | Self::QuotaExceeded { quota: Quota::Other })
     }
 
     /// Whether a call that named several recipients may have failed because of one of them.

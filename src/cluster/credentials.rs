@@ -1,13 +1,17 @@
 //! Reading one account's credentials from its Secret: by name, in one read, into types that do not print. No list, no
-//! watch, no path or command is ever taken from a Secret.
+//! watch, no path or command is ever taken from a Secret. Nothing of it is written but one finalizer.
 
 use std::fmt;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 
-use super::{ClusterError, within_deadline};
+use super::{ClusterError, finalizers, within_deadline};
+use crate::api::SECRET_FINALIZER;
 
 /// Longest value accepted, in bytes.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
@@ -17,6 +21,10 @@ pub struct Keys {
     secret: Secret,
     /// Tells one content of the Secret from another.
     pub version: String,
+    /// Our finalizer is on the Secret.
+    pub held: bool,
+    /// The Secret is being deleted, and still there.
+    pub deleting: bool,
 }
 
 impl fmt::Debug for Keys {
@@ -60,6 +68,9 @@ pub enum NoKeys {
         /// The key that is missing.
         key: &'static str,
     },
+    /// The operator's rights do not hold the Secret.
+    #[error("the operator may not read Secret {0:?}")]
+    Forbidden(String),
     /// The Secret could not be read.
     #[error("the Secret cannot be read: {0}")]
     Unread(#[from] ClusterError),
@@ -68,16 +79,63 @@ pub enum NoKeys {
 /// Reads one Secret.
 pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<Keys, NoKeys> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = within_deadline(api.get_opt(name)).await?.ok_or_else(|| NoKeys::NoSecret(name.to_owned()))?;
-    let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
-    Ok(Keys { secret, version })
+    let secret = match within_deadline(api.get_opt(name)).await {
+        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_forbidden() => {
+            return Err(NoKeys::Forbidden(name.to_owned()));
+        }
+        read => read?.ok_or_else(|| NoKeys::NoSecret(name.to_owned()))?,
+    };
+    Ok(Keys {
+        version: content(&secret),
+        held: secret.finalizers().iter().any(|finalizer| finalizer == SECRET_FINALIZER),
+        deleting: secret.metadata.deletion_timestamp.is_some(),
+        secret,
+    })
+}
+
+/// The same for the same keys: finalizers and labels come and go without a new key.
+fn content(secret: &Secret) -> String {
+    let mut hash = Sha256::new();
+    hash.update(secret.uid().unwrap_or_default());
+    for (key, ByteString(value)) in secret.data.iter().flatten() {
+        for part in [key.as_bytes(), value] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hex::encode(hash.finalize())
+}
+
+/// Keeps a Secret from going. `None` if there is none, or it is being deleted.
+pub async fn hold_secret(client: &Client, namespace: &str, name: &str) -> Result<Option<String>, ClusterError> {
+    let Some(secret) = metadata(client, namespace, name).await? else { return Ok(None) };
+    if secret.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
+    }
+    finalizers::add(client, &secret, SECRET_FINALIZER).await
+}
+
+/// Lets a Secret go, if it is there and held.
+pub async fn let_go_of_secret(client: &Client, namespace: &str, name: &str) -> Result<(), ClusterError> {
+    match metadata(client, namespace, name).await? {
+        Some(secret) => finalizers::remove(client, &secret, SECRET_FINALIZER).await,
+        None => Ok(()),
+    }
+}
+
+async fn metadata(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<PartialObjectMeta<Secret>>, ClusterError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    within_deadline(api.get_metadata_opt(name)).await
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use k8s_openapi::ByteString;
     use kube::api::ObjectMeta;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -88,7 +146,8 @@ mod tests {
     fn keys(value: Vec<u8>) -> Keys {
         let metadata = ObjectMeta { name: Some("golden".to_owned()), ..ObjectMeta::default() };
         let data = Some(BTreeMap::from([("accessKeySecret".to_owned(), ByteString(value))]));
-        Keys { secret: Secret { metadata, data, ..Secret::default() }, version: "u/1".to_owned() }
+        let secret = Secret { metadata, data, ..Secret::default() };
+        Keys { secret, version: "u/1".to_owned(), held: false, deleting: false }
     }
 
     proptest! {

@@ -23,6 +23,10 @@ pub enum Occurrence {
     Adopted,
     /// Recipients may not use the image any more.
     Revoked,
+    /// Recipients keep the image without an `ImageShare`.
+    Retained,
+    /// The cloud refuses to end the access of recipients.
+    RevokeRefused,
     /// Recipients nobody here asked for were found.
     UnmanagedFound,
     /// Recipients had lost the image without us.
@@ -33,6 +37,8 @@ pub enum Occurrence {
     DeletionBlocked,
     /// The cloud does not take the account's credentials.
     CredentialsRejected,
+    /// The Secret of the account is being deleted.
+    SecretDeleting,
     /// The image was deleted at the cloud.
     ImageDeleted,
     /// Somebody offers this account an image.
@@ -49,6 +55,8 @@ pub enum Occurrence {
     Replicated,
     /// A copy could not be made.
     CopyFailed,
+    /// The API server hides fields of the object, and nothing is done for it.
+    DefinitionsOutdated,
 }
 
 impl Occurrence {
@@ -56,9 +64,9 @@ impl Occurrence {
         match self {
             Self::Granted | Self::RecipientLimit => "Grant",
             Self::Adopted => "Adopt",
-            Self::Revoked => "Revoke",
+            Self::Revoked | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected => "Verify",
+            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -76,14 +84,18 @@ impl Occurrence {
             | Self::CopyStarted
             | Self::Replicated => EventType::Normal,
             Self::Revoked
+            | Self::Retained
+            | Self::RevokeRefused
             | Self::UnmanagedFound
             | Self::DriftFound
             | Self::RecipientLimit
             | Self::DeletionBlocked
             | Self::CredentialsRejected
+            | Self::SecretDeleting
             | Self::ImageDeleted
             | Self::RevokedByOwner
-            | Self::CopyFailed => EventType::Warning,
+            | Self::CopyFailed
+            | Self::DefinitionsOutdated => EventType::Warning,
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Adding and removing our finalizer by name, each pinned to what was read, with no hidden control flow.
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::written::Written;
-use super::{ClusterError, within_deadline};
+use super::{ClusterError, json_patch};
 use crate::api::FINALIZER;
 
 /// Whether our finalizer is on the object.
@@ -20,13 +19,7 @@ pub async fn hold<K>(client: &Client, object: &K) -> Result<Option<String>, Clus
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let version = json!({"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version()});
-    let add = if object.finalizers().is_empty() {
-        json!({"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]})
-    } else {
-        json!({"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER})
-    };
-    patch(client, object, json!([version, add])).await
+    add(client, object, FINALIZER).await
 }
 
 /// Removes our finalizer, and only ours.
@@ -34,11 +27,38 @@ pub async fn release<K>(client: &Client, object: &K) -> Result<(), ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let Some(index) = object.finalizers().iter().position(|f| f == FINALIZER) else { return Ok(()) };
+    remove(client, object, FINALIZER).await
+}
+
+/// Adds a finalizer, if it is not there.
+pub(super) async fn add<K>(client: &Client, object: &K, finalizer: &str) -> Result<Option<String>, ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    if object.finalizers().iter().any(|f| f == finalizer) {
+        return Ok(object.resource_version());
+    }
+    let add = if object.finalizers().is_empty() {
+        json!({"op": "add", "path": "/metadata/finalizers", "value": [finalizer]})
+    } else {
+        json!({"op": "add", "path": "/metadata/finalizers/-", "value": finalizer})
+    };
+    patch(client, object, json!([version(object), add])).await
+}
+
+/// Removes a finalizer, if it is there.
+pub(super) async fn remove<K>(client: &Client, object: &K, finalizer: &str) -> Result<(), ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let Some(index) = object.finalizers().iter().position(|f| f == finalizer) else { return Ok(()) };
     let path = format!("/metadata/finalizers/{index}");
-    let ours = json!({"op": "test", "path": path, "value": FINALIZER});
-    let version = json!({"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version()});
-    patch(client, object, json!([version, ours, {"op": "remove", "path": path}])).await.map(drop)
+    let ours = json_patch::test(&path, finalizer);
+    patch(client, object, json!([version(object), ours, {"op": "remove", "path": path}])).await.map(drop)
+}
+
+fn version<K: Resource>(object: &K) -> serde_json::Value {
+    json_patch::test("/metadata/resourceVersion", object.resource_version())
 }
 
 async fn patch<K>(client: &Client, object: &K, operations: serde_json::Value) -> Result<Option<String>, ClusterError>
@@ -46,13 +66,6 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let api: Api<Written<K>> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
-    let patch = serde_json::from_value(operations).map_err(kube::Error::SerdeError)?;
-    let (name, params, patch) = (object.name_any(), PatchParams::default(), Patch::<()>::Json(patch));
-    match within_deadline(api.patch(&name, &params, &patch)).await {
-        Ok(written) => Ok(written.resource_version()),
-        // A failed test of these patches is answered as an invalid request; nothing else in them can be invalid.
-        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_invalid() => Err(ClusterError::Conflict),
-        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+    let written = json_patch::patch(&api, &object.name_any(), None, operations).await?;
+    Ok(written.and_then(|written| written.resource_version()))
 }

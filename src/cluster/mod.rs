@@ -1,14 +1,17 @@
-//! The edge towards Kubernetes: watching, guarded reading, status, finalizers, events and credentials. Knows `api`; knows nothing of
+//! The edge towards Kubernetes: watching, guarded reading, status, finalizers, events, credentials and definitions. Knows `api`; knows nothing of
 //! clouds or of planning.
 
 pub mod changes;
 pub mod connect;
 pub mod credentials;
+pub mod definitions;
 pub mod deletion;
 pub mod events;
 pub mod finalizers;
 pub mod guard;
+mod json_patch;
 pub mod lease;
+pub mod newest;
 mod pruned;
 pub mod scope;
 pub mod status;
@@ -35,6 +38,9 @@ pub enum ClusterError {
     /// from it, so that waiting for one would be in vain.
     #[error("another object changed meanwhile")]
     ConflictElsewhere,
+    /// The API server hides fields: what it shows is not all there is.
+    #[error("{0}")]
+    Definitions(String),
 }
 
 impl ClusterError {

@@ -1,32 +1,125 @@
-//! Writing status: one apply, pinned to the version the decision was made on, so that a stale writer is refused.
+//! Writing status: one apply, pinned to the version the decision was made on, so that a stale writer is refused. What the
+//! API server stored is compared with what was applied: somebody else's fields are taken over, and hidden ones are told.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::written::Written;
-use super::{ClusterError, within_deadline};
+use super::{ClusterError, json_patch, within_deadline};
 
 /// Field manager of every status write.
 pub const FIELD_MANAGER: &str = "imageshare-operator";
 
 /// Applies `status` to `object` at exactly `version`; `Conflict` if the object is newer. Returns the new version.
+///
+/// An apply leaves what others wrote where it says nothing about it, and a restored backup is such a write: what is not in
+/// `status` is then removed by a second write.
 pub async fn apply_status<K, S>(client: &Client, object: &K, version: &str, status: &S) -> Result<String, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
     S: Serialize,
 {
     let api: Api<Written<K>> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
-    let body = serde_json::json!({
+    let (name, status) = (object.name_any(), serde_json::to_value(status).map_err(kube::Error::SerdeError)?);
+    let body = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
-        "metadata": {"name": object.name_any(), "resourceVersion": version, "uid": object.uid()},
+        "metadata": {"name": name, "resourceVersion": version, "uid": object.uid()},
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written =
-        within_deadline(api.patch_subresource("status", &object.name_any(), &params, &Patch::Apply(body))).await?;
+    let written = within_deadline(api.patch_subresource("status", &name, &params, &Patch::Apply(body))).await?;
+    let stored = written.status();
+    if !covers(&stored, &status) {
+        let why = format!("the API server does not keep all of the status of {} {name}", K::kind(&()));
+        return Err(ClusterError::Definitions(why));
+    }
+    let written = if covers(&status, &stored) { written } else { take_over(&api, &name, &written, &status).await? };
     Ok(written.resource_version().unwrap_or_default())
+}
+
+/// Makes the status exactly this, and nobody else's: a field that another manager owns too would stay when we leave it out.
+async fn take_over<K>(
+    api: &Api<Written<K>>,
+    name: &str,
+    written: &Written<K>,
+    status: &Value,
+) -> Result<Written<K>, ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut operations = vec![
+        json_patch::test("/metadata/resourceVersion", written.resource_version()),
+        json!({"op": "replace", "path": "/status", "value": status}),
+    ];
+    // From the last to the first, so that the places of the others stay.
+    for (place, entry) in written.managed_fields().iter().enumerate().rev() {
+        let ours =
+            entry.get("manager") == Some(&json!(FIELD_MANAGER)) && entry.get("operation") == Some(&json!("Apply"));
+        if !ours && entry.get("subresource") == Some(&json!("status")) {
+            operations.push(json!({"op": "remove", "path": format!("/metadata/managedFields/{place}")}));
+        }
+    }
+    tracing::info!(object.kind = %K::kind(&()), object.name = name, "taking over a status that somebody else wrote");
+    json_patch::patch(api, name, Some("status"), json!(operations)).await?.ok_or(ClusterError::Conflict)
+}
+
+/// Whether everything in `part` is in `whole` too. Lists are compared without their order, in which an API server may
+/// merge them; what is empty need not be there.
+fn covers(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (_, Value::Null) => true,
+        (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, value)| match whole.get(key) {
+            Some(found) => covers(found, value),
+            None => is_empty(value),
+        }),
+        (Value::Array(whole), Value::Array(part)) => {
+            let in_order =
+                || whole.len() >= part.len() && whole.iter().zip(part).all(|(one, other)| covers(one, other));
+            in_order() || part.iter().all(|value| whole.iter().any(|found| covers(found, value)))
+        }
+        (whole, part) => whole == part,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Array(entries) => entries.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_covers_what_was_applied_in_any_order_and_with_more_besides() {
+        let grant = |id: &str, state: &str| json!({"id": id, "state": state});
+        let applied = json!({"grants": [grant("1", "Granted"), grant("2", "Granted")], "owner": null, "shares": []});
+        let other_order = json!({"grants": [grant("2", "Granted"), grant("1", "Granted")]});
+        assert!(covers(&other_order, &applied) && covers(&applied, &other_order));
+        let more = json!({"grants": [grant("1", "Granted"), grant("3", "Granted"), grant("2", "Granted")], "new": 1});
+        assert!(covers(&more, &applied) && !covers(&applied, &more));
+    }
+
+    #[test]
+    fn a_field_that_is_missing_anywhere_is_not_covered() {
+        let applied = json!({"grants": [{"id": "1", "absent": true}], "observedGeneration": 1});
+        for stored in [
+            json!({"grants": [{"id": "1"}], "observedGeneration": 1}),
+            json!({"observedGeneration": 1}),
+            json!({"grants": [], "observedGeneration": 1}),
+            json!({"grants": [{"id": "1", "absent": true}], "observedGeneration": 2}),
+            json!(null),
+        ] {
+            assert!(!covers(&stored, &applied), "{stored}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Whom a change concerns: which objects of other kinds are looked at when one comes, changes or goes; and by which keys it is
 //! found.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -9,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::context::Stores;
 use super::convert::{identity_key, image_key, image_named_by, offer_key, place_key, replica_keys, shares_naming};
+use super::duplicates::{Duplicable, duplicates_of};
 use super::image_replica::accounts_named;
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
@@ -94,21 +97,20 @@ pub(super) const NAMESPACE: Concern<PartialObjectMeta<Namespace>> =
 
 impl Bells {
     fn account(&self, stores: &Stores, account: &Guarded<CloudAccount>, _gone: bool) {
-        send_all(&self.images, naming(account, &stores.images, |image, name| image.spec.account_ref.name == name));
-        let acceptances = naming(account, &stores.acceptances, |found, name| found.spec.account_ref.name == name);
-        send_all(&self.acceptances, acceptances);
+        send_all(&self.images, through(account, &stores.images, stores));
+        send_all(&self.acceptances, through(account, &stores.acceptances, stores));
         let replicas = naming(account, &stores.replicas, |replica, name| {
             accounts_named(replica, None).iter().any(|named| named == name) || replica.spec.source.image_ref.is_some()
         });
-        send_all(&self.replicas, replicas);
+        send_all(&self.replicas, references(&replicas));
     }
 
     fn image(&self, stores: &Stores, image: &Guarded<CloudImage>, gone: bool) {
         send_all(&self.shares, shares_of(image, stores));
         let here = (image.namespace().unwrap_or_default(), image.name_any());
         send_all(&self.replicas, replicas_of(&image_key(&here), stores));
+        send_all(&self.images, duplicates_of(image, stores));
         if gone {
-            send_all(&self.images, namesakes(image, stores));
             send_all(&self.accounts, account_named(image, |image| &image.spec.account_ref.name));
         }
     }
@@ -121,8 +123,8 @@ impl Bells {
     fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, gone: bool) {
         let Some(readable) = acceptance.readable() else { return };
         send_all(&self.replicas, replicas_of(&offer_key(readable), stores));
+        send_all(&self.acceptances, duplicates_of(acceptance, stores));
         if gone {
-            send_all(&self.acceptances, same_offer(&offer_key(readable), stores));
             send_all(&self.accounts, account_named(acceptance, |acceptance| &acceptance.spec.account_ref.name));
         }
     }
@@ -160,12 +162,27 @@ pub(super) fn send_all<K: Resource<DynamicType = ()>>(
     }
 }
 
+/// Objects that go through an account, and the other objects for their images: whether an account is proven decides which of
+/// them is the active one.
+fn through<K: Duplicable>(
+    account: &Guarded<CloudAccount>,
+    store: &Store<Guarded<K>>,
+    stores: &Stores,
+) -> Vec<ObjectRef<Guarded<K>>>
+where
+    Guarded<K>: Clone,
+{
+    let objects = naming(account, store, |object, name| object.account_name() == name);
+    let duplicates = objects.iter().flat_map(|object| duplicates_of(object, stores));
+    references(&objects).into_iter().chain(duplicates).collect()
+}
+
 /// Objects of an account's namespace that name it.
 fn naming<K: Resource<DynamicType = ()>>(
     account: &Guarded<CloudAccount>,
     store: &Store<Guarded<K>>,
     names: impl Fn(&K, &str) -> bool,
-) -> Vec<ObjectRef<Guarded<K>>>
+) -> Vec<Arc<Guarded<K>>>
 where
     Guarded<K>: Clone,
 {
@@ -173,28 +190,26 @@ where
     let here = |object: &Guarded<K>| {
         object.namespace() == namespace && object.readable().is_some_and(|object| names(object, &name))
     };
-    store.state_filter(here).iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
+    store.state_filter(here)
+}
+
+fn references<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> {
+    objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
 fn shares_of(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
     let naming = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), stores);
-    naming.iter().map(|share| ObjectRef::from_obj(share.as_ref())).collect()
-}
-
-fn namesakes(gone: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
-    let Some(gone) = gone.readable() else { return Vec::new() };
-    let same = stores.images_by_identity.find(&identity_key(gone), &stores.images);
-    same.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+    references(&naming)
 }
 
 fn replicas_of(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageReplica>>> {
     let concerned = stores.replicas_by_image.find(key, &stores.replicas);
-    concerned.iter().map(|replica| ObjectRef::from_obj(replica.as_ref())).collect()
+    references(&concerned)
 }
 
 fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAcceptance>>> {
     let same = stores.acceptances_by_identity.find(key, &stores.acceptances);
-    same.iter().map(|acceptance| ObjectRef::from_obj(acceptance.as_ref())).collect()
+    references(&same)
 }
 
 /// The account that an object of the same namespace names.
@@ -209,5 +224,5 @@ fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>>
     let choosy = stores.images.state_filter(|image| {
         image.readable().is_some_and(|i| i.spec.shareable_from.namespaces.from == NamespacesFrom::Selector)
     });
-    choosy.iter().map(|image| ObjectRef::from_obj(image.as_ref())).collect()
+    references(&choosy)
 }

@@ -25,6 +25,10 @@ use crate::planning::trouble::Trouble;
 /// How often a Secret that is not there is looked for: it costs the cloud nothing.
 const MISSING_SECRET_LOOK: SignedDuration = SignedDuration::from_secs(4);
 
+/// What an account says while its Secret is being deleted.
+const SECRET_DELETING: &str = "the account's Secret is being deleted: its key only ends access now; once it is gone, make it \
+                               again with a valid key, or delete the CloudAccount";
+
 /// How long a cloud is left alone that locks a key after a few wrong signatures in a row, once two were refused. Huawei:
 /// more than 5 lock it for 5 minutes (API gateway FAQ).
 const LOCKING_PAUSE: SignedDuration = SignedDuration::from_mins(15);
@@ -43,8 +47,19 @@ pub struct Connection {
 pub struct Standing {
     /// The connection, or why there is none.
     pub connection: Result<Connection, Trouble>,
-    /// Credentials last known good, usable only to finish deletions while the Secret is gone.
+    /// Credentials last known good, usable only to finish deletions while the Secret is going or gone.
     pub last_known_good: Option<Connection>,
+    /// The Secret as last seen; `None` where it was not read.
+    pub secret: Option<SecretSeen>,
+}
+
+/// What was seen of a Secret besides its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretSeen {
+    /// Our finalizer is on it.
+    pub held: bool,
+    /// Since when it is seen being deleted.
+    pub deleting_since: Option<Timestamp>,
 }
 
 /// All connections of the process.
@@ -68,18 +83,21 @@ struct Slot {
     /// Until when the cloud is left alone with credentials it refused.
     open_until: Option<Timestamp>,
     vanished: Option<Timestamp>,
+    secret: Option<SecretSeen>,
     failures: u32,
 }
 
 impl Slot {
     fn standing(&self, keep: SignedDuration, now: Timestamp) -> Standing {
-        let fresh = self.vanished.is_some_and(|since| now.duration_since(since) < keep);
+        let going = self.secret.is_some_and(|secret| secret.deleting_since.is_some()) && self.trouble.is_none();
+        let fresh = going || self.vanished.is_some_and(|since| now.duration_since(since) < keep);
         let connection = match (&self.trouble, &self.good) {
+            (None, Some(_)) if going => Err(Trouble::blocked(Reason::SecretDeleting, SECRET_DELETING)),
             (None, Some(good)) => Ok(good.clone()),
             (Some(trouble), _) => Err(trouble.clone()),
             (None, None) => Err(Trouble::passing(Reason::Pending, "the account was not looked at yet")),
         };
-        Standing { connection, last_known_good: self.good.clone().filter(|_| fresh) }
+        Standing { connection, last_known_good: self.good.clone().filter(|_| fresh), secret: self.secret }
     }
 
     fn fail(&mut self, trouble: Trouble, pause: SignedDuration, now: Timestamp) {
@@ -149,6 +167,11 @@ impl Connections {
         }
     }
 
+    /// The account's Secret was written here: it is looked at anew.
+    pub async fn secret_changed(&self, account: &CloudAccount) {
+        self.slot(account).lock().await.look_at = None;
+    }
+
     /// Forgets an account that is gone.
     pub fn forget(&self, uid: &str) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
@@ -176,6 +199,8 @@ impl Connections {
             Err(error) => return self.without_key(slot, account, &error, now),
         };
         slot.vanished = None;
+        let since = slot.secret.and_then(|seen| seen.deleting_since).unwrap_or(now);
+        slot.secret = Some(SecretSeen { held: keys.held, deleting_since: keys.deleting.then_some(since) });
         let open = slot.open_until.is_some_and(|until| now < until);
         if slot.version.as_deref() == Some(&keys.version) && (slot.trouble.is_none() || open) {
             return;
@@ -205,12 +230,20 @@ impl Connections {
                 Some(tenancy) => missing_key(&name, tenancy, error),
                 None => Trouble::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
             },
+            NoKeys::Forbidden(secret) => {
+                // Whoever takes the right away wants the key used no more, not even to end access.
+                slot.good = None;
+                let message = format!(
+                    "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
+                );
+                Trouble::blocked(Reason::SecretForbidden, message)
+            }
             NoKeys::Unread(_) => {
                 Trouble::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
             }
         };
         slot.vanished.get_or_insert(now);
-        slot.version = None;
+        (slot.version, slot.secret) = (None, None);
         slot.look_at = now.checked_add(self.interval.min(MISSING_SECRET_LOOK)).ok();
         slot.fail(trouble, SignedDuration::ZERO, now);
     }

@@ -1,7 +1,7 @@
 //! What a reconcile may use: handles and settings, nothing that decides.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,10 +17,12 @@ use super::leadership::Leading;
 use super::memory::Memories;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::clouds::clock::Clock;
+use crate::cluster::definitions::Definitions;
 use crate::cluster::events::Events;
 use crate::cluster::guard::Guarded;
 use crate::cluster::scope::Scope;
 use crate::planning::schedule::{Gathering, Pace};
+use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
 use crate::telemetry::metrics::Metrics;
 
@@ -41,6 +43,23 @@ pub struct Settings {
     pub last_known_good: Duration,
     /// How many reconciles of one account, region and lane may call at the same time.
     pub seats: usize,
+    /// How long credentials may be refused before another object for the same image takes over.
+    pub takeover_after: Duration,
+    /// Whether Secrets are kept from going.
+    pub secrets: SecretRule,
+    /// Of which images there are metrics.
+    pub image_metrics: ImageMetrics,
+}
+
+/// Of which images there are metrics: two for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImageMetrics {
+    /// Of all.
+    All,
+    /// Of those at which four of five places are taken.
+    NearLimit,
+    /// Of none.
+    Off,
 }
 
 /// The caches every controller reads.
@@ -70,29 +89,32 @@ pub struct Stores {
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
 
-/// What a reconcile may use.
+/// What a reconcile may use; cheap to clone.
+#[derive(Clone)]
 pub struct Context {
     /// The API server.
     pub client: kube::Client,
     /// The caches.
     pub stores: Stores,
     /// The clouds, by account.
-    pub connections: Connections,
+    pub connections: Arc<Connections>,
     /// What was done, for people.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// What is known of each image between passes; lost at a restart without harm.
-    pub memories: Memories,
+    pub memories: Arc<Memories>,
     /// How long shares have been waited for.
-    pub stopwatches: Stopwatches,
+    pub stopwatches: Arc<Stopwatches>,
     /// What is counted.
     pub metrics: Metrics,
     /// Content on its way between clouds.
-    pub transfers: Transfers,
+    pub transfers: Arc<Transfers>,
     /// Where it acts.
     pub scope: Scope,
-    /// When this process began.
+    /// Whether the API server serves every field that is needed.
+    pub definitions: Arc<Definitions>,
+    /// When this process began to act.
     pub begun_at: Timestamp,
     /// Cancelled when every cache has been filled once.
     pub filled: CancellationToken,
@@ -103,9 +125,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// The same for a process that knows of no object yet.
+    pub(super) fn without_memory(mut self) -> Self {
+        (self.memories, self.stopwatches, self.filled) = (Arc::default(), Arc::default(), CancellationToken::new());
+        self
+    }
+
     /// Until when calls of a former leader may still take effect; long past where there was none.
     pub fn others_until(&self) -> Timestamp {
-        self.leading.others_until.get().copied().unwrap_or(Timestamp::UNIX_EPOCH)
+        let left = self.leading.others_until.get().and_then(|until| until.checked_duration_since(Instant::now()));
+        let until = left.and_then(|left| self.clock.now().checked_add(left).ok());
+        until.unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// A random number in 0..1, to spread looks apart.

@@ -11,7 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::context::Stores;
 use crate::api::cloud_account::Tenancy;
-use crate::api::cloud_image::{CloudImage, NamespacesFrom};
+use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
 use crate::api::{CloudAccount, ImageReplica, SharedImageAcceptance};
@@ -61,7 +61,19 @@ fn ready_of(account: &CloudAccount) -> Option<&Condition> {
     find(&account.status.as_ref()?.conditions, READY)
 }
 
-/// Who owns the images of an account, wherever it is called: the first part of a cloud object's identity.
+/// Whether the account's credentials were proven, and not refused for so long since that somebody else may take over. An older
+/// version told it by the conditions alone.
+pub fn is_proven(account: &CloudAccount) -> bool {
+    let Some(status) = &account.status else { return false };
+    let verified = || {
+        let id = account.spec.tenancy().map(|tenancy| tenancy.account_id().to_owned());
+        let of_this = status.account == id && status.observed_generation == account.metadata.generation;
+        of_this && status.refused_since.is_none() && ready_of(account).is_some_and(|ready| ready.status == "True")
+    };
+    status.identity.as_ref().map_or_else(verified, |identity| *identity == owner(account))
+}
+
+/// Who owns the images of an account, but for the project that a region's images may belong to.
 pub fn owner(account: &CloudAccount) -> String {
     match account.spec.tenancy() {
         Some(tenancy) => {
@@ -178,6 +190,11 @@ pub fn shares_of<'a>(
     (shares, unreadable)
 }
 
+/// Whether the image's owner lets a share leave its access at the cloud.
+pub fn may_retain(image: &CloudImage, share: &ImageShare) -> bool {
+    image.namespace() == share.namespace() || image.spec.shareable_from.retain == RetainPolicy::Allow
+}
+
 fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
     let namespace = share.namespace().unwrap_or_default();
     Share {
@@ -191,7 +208,7 @@ fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
         suspended: share.spec.suspend,
         finalizer: if is_held(share) { Finalizer::Carried } else { Finalizer::Missing },
         expires: share.spec.expiration_time.as_ref().map(|t| t.0),
-        retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain,
+        retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain && may_retain(image, share),
         recipients: share
             .spec
             .recipients

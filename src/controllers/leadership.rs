@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream;
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +16,7 @@ use crate::cluster::lease::{Held, LeaseRecord};
 use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, observe};
 
 /// How long a call of a former leader may still be on its way when its lease has run out: the deadline of one call.
-pub const CALLS_OF_OTHERS: SignedDuration = SignedDuration::from_secs(10);
+pub const CALLS_OF_OTHERS: Duration = Duration::from_secs(10);
 
 /// How soon to try again after a write that somebody else's overtook, or a call that failed.
 const SOON: Duration = Duration::from_millis(250);
@@ -34,8 +33,9 @@ pub struct Leading {
     pub gate: Gate,
     /// Cancelled once this process leads.
     pub begun: CancellationToken,
-    /// Until when calls of a former leader may still take effect; unset where there was none, or it left in order.
-    pub others_until: Arc<OnceLock<Timestamp>>,
+    /// Until when calls of a former leader may still take effect, by a clock that nobody sets; unset where there was none, or
+    /// it left in order.
+    pub others_until: Arc<OnceLock<Instant>>,
 }
 
 impl Leading {
@@ -60,12 +60,34 @@ pub struct Leadership {
     clock: Arc<dyn Clock>,
     start: Instant,
     memory: Memory,
+    /// Whether this process can act.
+    able: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Since when the lease is free, for a candidate that cannot act.
+    left_since: Option<Duration>,
 }
 
 impl Leadership {
     /// Nothing is asked for yet.
     pub fn new(record: LeaseRecord, terms: Terms, leading: Leading, clock: Arc<dyn Clock>) -> Self {
-        Self { record, terms, leading, clock, start: Instant::now(), memory: Memory::default() }
+        let (start, memory) = (Instant::now(), Memory::default());
+        Self { record, terms, leading, clock, start, memory, able: Box::new(|| true), left_since: None }
+    }
+
+    /// The same for a process that leaves the lease to others while it cannot act.
+    #[must_use]
+    pub fn while_able(self, able: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { able: Box::new(able), ..self }
+    }
+
+    /// Whoever cannot act takes the lease only if it is free for all its time and nobody else does: then somebody must
+    /// say why nothing is done.
+    fn leaves_it_to_others(&mut self, next: Move, now: Duration) -> bool {
+        let takes = matches!(next, Move::Create | Move::Take { .. });
+        if !takes || (self.able)() {
+            self.left_since = None;
+            return false;
+        }
+        now.saturating_sub(*self.left_since.get_or_insert(now)) < self.terms.duration
     }
 
     /// Takes the lease when it is free and renews it, until it is lost. Whoever waits for it hears at once when it is given
@@ -108,6 +130,9 @@ impl Leadership {
         let now = self.start.elapsed();
         observe(&mut self.memory, record.as_ref(), now);
         let next = decide(self.record.me(), &self.memory, record.as_ref(), self.terms, now);
+        if self.leaves_it_to_others(next, now) {
+            return Ok(self.terms.period);
+        }
         // What is ours counts from before the request: others count from after the API server had it.
         let written = match (next, &read) {
             (Move::Lost, _) => return Err(LeaseLost),
@@ -117,7 +142,8 @@ impl Leadership {
         };
         match written {
             Ok(()) => {
-                self.hold(now, next == Move::Take { vacant: false });
+                // Where there is none, somebody may have deleted it a moment ago.
+                self.hold(now, next != Move::Take { vacant: true });
                 Ok(self.terms.period)
             }
             Err(error) => self.failed(&error),
@@ -131,8 +157,7 @@ impl Leadership {
             return;
         }
         if taken_over {
-            let until = self.clock.now().saturating_add(CALLS_OF_OTHERS).unwrap_or(Timestamp::MAX);
-            self.leading.others_until.get_or_init(|| until);
+            self.leading.others_until.get_or_init(|| Instant::now() + CALLS_OF_OTHERS);
         }
         tracing::info!(lease.holder = self.record.me(), taken_over, "leading");
         self.leading.begun.cancel();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::cloud_account::Listing;
 use crate::domain::image::ImageFacts;
 use crate::planning::schedule::{Gathering, still_gathering};
 
@@ -18,19 +19,52 @@ pub struct Inputs(pub Vec<String>);
 struct Memory {
     done: Option<Inputs>,
     gathering: Option<(Inputs, Timestamp, Timestamp)>,
-    next_look: Option<Timestamp>,
+    next_look: Option<Wait>,
     failures: u32,
     written: Option<u64>,
+    /// Since when only versions older than the one we wrote are seen, or since the API server was asked about it.
+    stale_since: Option<Timestamp>,
     /// A version that was refused as too old, and until when a newer one is waited for.
-    overtaken: Option<(u64, Timestamp)>,
+    overtaken: Option<(u64, Wait)>,
     /// The image as read before a job, for the pass that looks at what the job did. Few are carried at a time.
     carried: Option<Box<(ImageFacts, Timestamp)>>,
     /// How many recipients a failed job is blamed on.
     suspects: usize,
     /// Which generation of an account's inventory was listed last, and when the next listing is due.
-    listing: Option<(Option<i64>, Timestamp)>,
+    listing: Option<(Option<i64>, Wait)>,
+    /// What that listing brought, until it is in the account's status.
+    untold: Option<Box<Listing>>,
     /// Since when nothing of a copy is found that may be there.
     missing_since: Option<Timestamp>,
+}
+
+/// A time that is waited for, and when that began: by a clock that somebody may set back meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    begun: Timestamp,
+    until: Timestamp,
+}
+
+impl Wait {
+    /// How much of it is left; nothing where the clock shows a time before its beginning.
+    fn left(self, now: Timestamp) -> Option<Duration> {
+        (self.begun <= now && now < self.until).then(|| self.until.duration_since(now).unsigned_abs())
+    }
+}
+
+/// How long older versions than the one we wrote are seen before the API server is asked which is the newest. A cache may lag
+/// for long; but where etcd was restored from a backup, ours never comes.
+const DOUBTED_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+/// What is known of a version of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// None is known to be newer.
+    Newest,
+    /// There is a newer one, by a write of ours or of somebody else.
+    Stale,
+    /// The same, but for so long that the API server should be asked.
+    Doubtful,
 }
 
 /// How long an image read before a job counts as read in the pass that follows it.
@@ -79,15 +113,13 @@ impl Memories {
         self.with(uid, |memory| {
             if memory.done.as_ref() == Some(inputs) {
                 memory.gathering = None;
-                return match memory.next_look.unwrap_or(now) {
-                    at if at > now => Due::In(at.duration_since(now).unsigned_abs()),
-                    since => Due::Time { since },
-                };
+                let Some(wait) = memory.next_look else { return Due::Time { since: now } };
+                return wait.left(now).map_or(Due::Time { since: wait.until.min(now) }, Due::In);
             }
             let (first, last) = match &memory.gathering {
-                Some((gathered, first, last)) if gathered == inputs => (*first, *last),
-                Some((_, first, _)) => (*first, now),
-                None => (now, now),
+                Some((gathered, first, last)) if gathered == inputs && *last <= now => (*first, *last),
+                Some((_, first, _)) if *first <= now => (*first, now),
+                Some(_) | None => (now, now),
             };
             memory.gathering = Some((inputs.clone(), first, last));
             still_gathering(rule, first, last, now).map_or(Due::Changed { first, last }, Due::In)
@@ -105,8 +137,8 @@ impl Memories {
     }
 
     /// When the next look is due.
-    pub fn look_at(&self, uid: &str, at: Timestamp) {
-        self.with(uid, |memory| memory.next_look = Some(at));
+    pub fn look_at(&self, uid: &str, at: Timestamp, now: Timestamp) {
+        self.with(uid, |memory| memory.next_look = Some(Wait { begun: now, until: at }));
     }
 
     /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that.
@@ -114,7 +146,7 @@ impl Memories {
         self.with(uid, |memory| {
             memory.done = None;
             let until = now.saturating_add(OVERTAKEN_FOR).unwrap_or(Timestamp::MAX);
-            memory.overtaken = version.parse().ok().map(|version| (version, until));
+            memory.overtaken = version.parse().ok().map(|version| (version, Wait { begun: now, until }));
         });
     }
 
@@ -129,16 +161,38 @@ impl Memories {
 
     /// We wrote this version of the object.
     pub fn wrote(&self, uid: &str, version: &str) {
-        self.with(uid, |memory| memory.written = version.parse().ok().or(memory.written));
+        self.with(uid, |memory| {
+            memory.written = version.parse().ok().or(memory.written);
+            memory.stale_since = None;
+        });
     }
 
-    /// Whether a version is known not to be the newest, by a write of ours or of somebody else: too old to act upon.
-    pub fn is_stale(&self, uid: &str, version: &str, now: Timestamp) -> bool {
-        let Ok(seen) = version.parse::<u64>() else { return false };
+    /// Whether a version is the newest that is known of; an older one is too old to act upon.
+    pub fn freshness(&self, uid: &str, version: &str, now: Timestamp) -> Freshness {
+        let Ok(seen) = version.parse::<u64>() else { return Freshness::Newest };
         self.with(uid, |memory| {
-            let ours = memory.written.is_some_and(|written| seen < written);
-            ours || memory.overtaken.is_some_and(|(refused, until)| seen <= refused && now < until)
+            if memory.written.is_some_and(|written| seen < written) {
+                let since = *memory.stale_since.get_or_insert(now);
+                if (SignedDuration::ZERO..DOUBTED_AFTER).contains(&now.duration_since(since)) {
+                    return Freshness::Stale;
+                }
+                memory.stale_since = Some(now);
+                return Freshness::Doubtful;
+            }
+            memory.stale_since = None;
+            let overtaken = memory.overtaken.is_some_and(|(refused, wait)| seen <= refused && wait.left(now).is_some());
+            if overtaken { Freshness::Stale } else { Freshness::Newest }
         })
+    }
+
+    /// The API server itself says that this version is the newest, though we wrote a later one: that was lost.
+    pub fn is_newest(&self, uid: &str, version: &str) {
+        self.with(uid, |memory| {
+            let known: Option<u64> = version.parse().ok();
+            if memory.written > known {
+                memory.written = known;
+            }
+        });
     }
 
     /// Keeps the image as read, across the job that was just asked for.
@@ -149,7 +203,9 @@ impl Memories {
     /// The image as read before the job, if that is not too long ago. Given once.
     pub fn take_carried(&self, uid: &str, now: Timestamp) -> Option<ImageFacts> {
         let carried = self.with(uid, |memory| memory.carried.take());
-        carried.filter(|carried| now.duration_since(carried.1) < CARRIED_FOR).map(|carried| carried.0)
+        carried
+            .filter(|carried| (SignedDuration::ZERO..CARRIED_FOR).contains(&now.duration_since(carried.1)))
+            .map(|carried| carried.0)
     }
 
     /// How many recipients are suspected after what the last job taught.
@@ -164,7 +220,10 @@ impl Memories {
 
     /// Since when nothing of an object's copy is found; from now, the first time.
     pub fn missing_since(&self, uid: &str, now: Timestamp) -> Timestamp {
-        self.with(uid, |memory| *memory.missing_since.get_or_insert(now))
+        self.with(uid, |memory| {
+            let since = memory.missing_since.filter(|since| *since <= now).unwrap_or(now);
+            *memory.missing_since.insert(since)
+        })
     }
 
     /// A look at an object's copy showed something, or nothing that counts.
@@ -173,8 +232,23 @@ impl Memories {
     }
 
     /// An account's inventory was listed.
-    pub fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp) {
-        self.with(uid, |memory| memory.listing = Some((generation, next)));
+    pub fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp, now: Timestamp) {
+        self.with(uid, |memory| memory.listing = Some((generation, Wait { begun: now, until: next })));
+    }
+
+    /// Keeps what a listing brought until it is told.
+    pub(super) fn keep_listing(&self, uid: &str, listing: Listing) {
+        self.with(uid, |memory| memory.untold = Some(Box::new(listing)));
+    }
+
+    /// What the last listing brought, if that is not told yet.
+    pub(super) fn untold_listing(&self, uid: &str) -> Option<Listing> {
+        self.with(uid, |memory| memory.untold.as_deref().cloned())
+    }
+
+    /// What the last listing brought is in the account's status.
+    pub fn listing_is_told(&self, uid: &str) {
+        self.with(uid, |memory| memory.untold = None);
     }
 
     /// The generation of the account at its last listing; `None` before the first.
@@ -182,9 +256,9 @@ impl Memories {
         self.with(uid, |memory| memory.listing.map(|(generation, _)| generation))
     }
 
-    /// When the account's inventory is to be listed again.
-    pub fn next_listing(&self, uid: &str) -> Option<Timestamp> {
-        self.with(uid, |memory| memory.listing.map(|(_, next)| next))
+    /// How long the account's inventory need not be listed again.
+    pub fn next_listing(&self, uid: &str, now: Timestamp) -> Option<Duration> {
+        self.with(uid, |memory| memory.listing.and_then(|(_, next)| next.left(now)))
     }
 
     /// Forgets an object that is gone.
@@ -208,7 +282,7 @@ mod tests {
         let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
         assert!(memories.is_unseen("uid"));
         memories.passed("uid", inputs("as it was"), false);
-        memories.look_at("uid", at(1));
+        memories.look_at("uid", at(1), at(0));
         assert!(!memories.is_unseen("uid"));
         assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
         assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(3)), Due::Time { since: at(1) });
@@ -232,23 +306,57 @@ mod tests {
     fn after_a_conflict_the_next_pass_is_over_a_newer_version() {
         let memories = Memories::default();
         memories.overtaken("uid", "7", at(0));
-        assert!(memories.is_stale("uid", "7", at(1)) && memories.is_stale("uid", "6", at(1)));
-        assert!(!memories.is_stale("uid", "8", at(1)));
+        assert_eq!(memories.freshness("uid", "7", at(1)), Freshness::Stale);
+        assert_eq!(memories.freshness("uid", "6", at(1)), Freshness::Stale);
+        assert_eq!(memories.freshness("uid", "8", at(1)), Freshness::Newest);
     }
 
     #[test]
     fn a_conflict_that_no_newer_version_explains_stops_nobody_for_long() {
         let memories = Memories::default();
         memories.overtaken("uid", "7", at(0));
-        assert!(memories.is_stale("uid", "7", at(4)));
-        assert!(!memories.is_stale("uid", "7", at(5)));
+        assert_eq!(memories.freshness("uid", "7", at(4)), Freshness::Stale);
+        assert_eq!(memories.freshness("uid", "7", at(5)), Freshness::Newest);
+    }
+
+    #[test]
+    fn no_wait_outlasts_a_clock_that_is_set_back() {
+        let hour = |n: i64| at(3_600 * n);
+        let rule = Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
+        let (memories, inputs) = (Memories::default(), |wish: &str| Inputs(vec![wish.to_owned()]));
+        memories.passed("uid", inputs("a"), false);
+        memories.look_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
+        assert_eq!(memories.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));
+        assert_eq!(memories.due("uid", &inputs("a"), rule, hour(1)), Due::Time { since: hour(1) });
+        assert_eq!(memories.due("uid", &inputs("b"), rule, hour(9)), Due::In(Duration::from_millis(100)));
+        assert_eq!(memories.due("uid", &inputs("b"), rule, hour(1)), Due::In(Duration::from_millis(100)));
+        memories.overtaken("uid", "7", hour(9));
+        assert_eq!(memories.freshness("uid", "7", hour(1)), Freshness::Newest);
+        memories.listed("uid", None, hour(10), hour(9));
+        assert_eq!(memories.next_listing("uid", hour(1)), None);
+        memories.missing_since("uid", hour(9));
+        assert_eq!(memories.missing_since("uid", hour(1)), hour(1));
+    }
+
+    #[test]
+    fn a_version_that_was_lost_with_a_backup_is_not_waited_for_once_the_api_server_was_asked() {
+        let memories = Memories::default();
+        memories.wrote("uid", "900");
+        assert_eq!(memories.freshness("uid", "8", at(0)), Freshness::Stale);
+        assert_eq!(memories.freshness("uid", "8", at(9)), Freshness::Stale);
+        assert_eq!(memories.freshness("uid", "8", at(10)), Freshness::Doubtful);
+        assert_eq!(memories.freshness("uid", "8", at(11)), Freshness::Stale, "asked once in a while");
+        memories.is_newest("uid", "8");
+        assert_eq!(memories.freshness("uid", "8", at(12)), Freshness::Newest);
     }
 
     #[test]
     fn what_we_wrote_is_waited_for_however_long_the_cache_lags() {
         let memories = Memories::default();
         memories.wrote("uid", "9");
-        assert!(memories.is_stale("uid", "8", at(1_000)));
-        assert!(!memories.is_stale("uid", "9", at(1_000)));
+        assert_ne!(memories.freshness("uid", "8", at(1_000)), Freshness::Newest);
+        memories.is_newest("uid", "9");
+        assert_ne!(memories.freshness("uid", "8", at(2_000)), Freshness::Newest, "the API server confirmed it");
+        assert_eq!(memories.freshness("uid", "9", at(2_000)), Freshness::Newest);
     }
 }

@@ -9,9 +9,10 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
-use super::memory::{Due, Inputs};
+use super::memory::{Due, Freshness, Inputs};
 use super::{Look, Outcome};
 use crate::clouds::Lane;
+use crate::cluster::newest::newest_version;
 use crate::cluster::{ClusterError, finalizers};
 use crate::planning::admission::Ask;
 use crate::planning::schedule::{Verdict, pause};
@@ -39,8 +40,8 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let uid = object.uid().unwrap_or_default();
-    if ctx.memories.is_stale(&uid, &object.resource_version().unwrap_or_default(), ctx.clock.now()) {
-        return Ok(Some(Look::new(Outcome::Idle, Action::requeue(SOON))));
+    if let Some(instead) = wait_for_newer(ctx, object).await? {
+        return Ok(Some(instead));
     }
     if finalizers::is_held(object) {
         return Ok(None);
@@ -52,6 +53,40 @@ where
         ctx.memories.wrote(&uid, &version);
     }
     Ok(Some(Look::new(Outcome::Idle, Action::await_change())))
+}
+
+/// Where a version is known not to be the newest, what to do instead of acting upon it.
+pub(super) async fn wait_for_newer<K>(ctx: &Context, object: &K) -> Result<Option<Look>, ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+    match ctx.memories.freshness(&uid, &version, ctx.clock.now()) {
+        Freshness::Newest => return Ok(None),
+        Freshness::Stale => {}
+        Freshness::Doubtful => {
+            if let Some(newest) = newest_version(&ctx.client, object).await? {
+                ctx.memories.is_newest(&uid, &newest);
+            }
+        }
+    }
+    Ok(Some(Look::new(Outcome::Idle, Action::requeue(SOON))))
+}
+
+/// What follows a write that was refused: the next pass is over a newer version, or comes after a while.
+pub(super) fn overtaken<K: Resource>(ctx: &Context, object: &K) -> Look {
+    let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+    ctx.memories.overtaken(&uid, &version, ctx.clock.now());
+    Look::new(Outcome::Retrying, Action::requeue(SOON))
+}
+
+/// Lets an object go: removes our finalizer, once it is certain that the API server hid nothing of what was read before.
+pub(super) async fn release<K>(ctx: &Context, object: &K) -> Result<(), ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    ctx.definitions.check().await?;
+    finalizers::release(&ctx.client, object).await
 }
 
 /// Since when a reconcile is due.
@@ -97,7 +132,8 @@ pub(super) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expec
 /// Puts off the first look of this process at an object that asks for nothing, as if a pass had ended.
 pub(super) fn let_others_go_first(ctx: &Context, uid: &str, inputs: Inputs) {
     ctx.memories.passed(uid, inputs, false);
-    ctx.memories.look_at(uid, moment_after(ctx.clock.now(), CALM_AFTER.mul_f64(ctx.chance())));
+    let now = ctx.clock.now();
+    ctx.memories.look_at(uid, moment_after(now, CALM_AFTER.mul_f64(ctx.chance())), now);
 }
 
 /// What follows a pass over an object, as it was when the pass began.
@@ -116,10 +152,7 @@ pub(super) fn after<K: Resource>(
         // It is called; the slow look is for the case that a mistake of ours loses the call.
         Ok(Passed::Queued) => Look::new(Outcome::Queued, Action::requeue(ctx.settings.pace.drift)),
         Ok(Passed::LookAgain(verdict)) => next_look(ctx, &uid, inputs, &verdict),
-        Err(error) if error.is_conflict() => {
-            ctx.memories.overtaken(&uid, &object.resource_version().unwrap_or_default(), ctx.clock.now());
-            Look::new(Outcome::Retrying, Action::requeue(SOON))
-        }
+        Err(error) if error.is_conflict() => overtaken(ctx, object),
         // Each try looks at the cloud too: while the API server is away, the tries grow rare.
         Err(error) => {
             tracing::warn!(object.name = %object.name_any(), %error, "the pass broke off and is tried again");
@@ -135,7 +168,7 @@ fn next_look(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Verdict) -> Loo
     let failures = ctx.memories.passed(uid, inputs, matches!(verdict, Verdict::Retrying { .. }));
     let now = ctx.clock.now();
     let wait = pause(verdict, ctx.settings.pace, failures, ctx.chance(), now);
-    ctx.memories.look_at(uid, moment_after(now, wait));
+    ctx.memories.look_at(uid, moment_after(now, wait), now);
     let outcome = match verdict {
         Verdict::Settled => Outcome::Settled,
         Verdict::Waiting(_) => Outcome::Waiting,

@@ -48,7 +48,11 @@ where
 
     /// Writes, even what changes nothing: that proves that the object is the newest.
     pub(super) async fn write(&mut self, status: S) -> Result<(), ClusterError> {
-        self.version = apply_status(&self.ctx.client, self.object, &self.version, &status).await?;
+        let applied = apply_status(&self.ctx.client, self.object, &self.version, &status).await;
+        if matches!(applied, Err(ClusterError::Definitions(_))) {
+            drop(self.ctx.definitions.check().await);
+        }
+        self.version = applied?;
         self.ctx.memories.wrote(&self.object.uid().unwrap_or_default(), &self.version);
         self.written = status;
         Ok(())

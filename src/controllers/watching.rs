@@ -32,6 +32,7 @@ use super::opening::tell_of_everything;
 use super::{Look, Outcome, ReconcileError, acceptance, cloud_account, cloud_image, image_replica, image_share};
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::changes::{WatchBackoff, changes, watch};
+use crate::cluster::definitions::Definitions;
 use crate::cluster::guard::Guarded;
 use crate::planning::schedule::{Verdict, pause};
 
@@ -139,6 +140,24 @@ async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: 
     }
 }
 
+/// The same changes, but no list enters a cache before it is certain that the API server hid nothing of it. Where it did,
+/// whoever reads the cache is about to be dropped.
+fn believed<K: Send + 'static>(
+    changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
+    definitions: Arc<Definitions>,
+) -> BoxStream<'static, Result<watcher::Event<K>, watcher::Error>> {
+    let believe = move |change| {
+        let definitions = Arc::clone(&definitions);
+        async move {
+            if matches!(change, Ok(watcher::Event::InitDone)) && definitions.check_at_last().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            change
+        }
+    };
+    changes.then(believe).boxed()
+}
+
 /// What the watches are begun with.
 struct Watches<'a> {
     ctx: &'a Context,
@@ -160,6 +179,7 @@ impl Watches<'_> {
         K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader());
+        let changes = believed(changes, Arc::clone(&self.ctx.definitions));
         self.fill(changes, writer, tell, concern)
     }
 

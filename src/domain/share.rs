@@ -68,7 +68,7 @@ pub struct Share {
     pub finalizer: Finalizer,
     /// When its wish ends by itself.
     pub expires: Option<Timestamp>,
-    /// Deleting it leaves its grants at the cloud.
+    /// Deleting it leaves its grants at the cloud: it says so, and the image's owner lets its namespace.
     pub retain: bool,
     /// The image owner's consent.
     pub consent: Consent,
@@ -77,10 +77,11 @@ pub struct Share {
 }
 
 impl Share {
-    /// What its wish means now. Deleting wins over everything; withdrawn consent over suspension, since it is the owner's
-    /// word; suspension over expiry, since a suspended share revokes nothing; and so does a newcomer.
+    /// What its wish means now. Withdrawn consent wins over everything, since it is the owner's word; deleting over
+    /// suspension; suspension over expiry, since a suspended share revokes nothing; and so does a newcomer. A share that is
+    /// to leave its grants behind waits until it is known whether it may.
     pub fn standing(&self, now: Timestamp) -> Standing {
-        if self.deleting || self.consent == Consent::Withheld {
+        if self.consent == Consent::Withheld || (self.deleting && !(self.retain && self.consent == Consent::Unknown)) {
             Standing::Ended
         } else if self.suspended || self.is_newcomer() || self.consent == Consent::Unknown {
             Standing::Holding
@@ -95,6 +96,11 @@ impl Share {
     /// taken away.
     pub fn is_newcomer(&self) -> bool {
         self.finalizer == Finalizer::Missing
+    }
+
+    /// Whether its grants stay at the cloud without it. Only a share that the image's owner admits can leave any behind.
+    pub fn leaves_its_grants(&self) -> bool {
+        self.deleting && self.retain && self.consent == Consent::Given
     }
 
     /// Whether its time is over.

@@ -1,7 +1,10 @@
 //! What the ledger says after calls and jobs: what became of each intent, and what a failed job teaches.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
+use super::attempts::{Attempt, ImageRefusal, code_of};
 use super::exchange::{Ending, Outcome};
 use super::ledger::{Entry, Job, Ledger};
 use super::trouble::{Trouble, refusal_of};
@@ -15,6 +18,8 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &Ending, now: Timestam
     let outcomes = &ending.outcomes;
     let mut ledger = intended.clone();
     ledger.job = ending.job.clone().map(|id| Job { id, since: now });
+    ledger.image_refusal = image_refusal(intended, ending, now);
+    note_attempts(&mut ledger, outcomes, now);
     let intents: Vec<Recipient> = intended
         .grants
         .iter()
@@ -56,6 +61,35 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &Ending, now: Timestam
         entry.state != GrantState::Revoking || before.grants.contains_key(recipient) || !never_sent
     });
     ledger
+}
+
+/// Whether the cloud refuses the image, as far as the calls show it.
+fn image_refusal(intended: &Ledger, ending: &Ending, now: Timestamp) -> Option<ImageRefusal> {
+    let before = intended.image_refusal.as_ref();
+    let added = |(recipient, outcome): (&Recipient, &Outcome)| {
+        let entry = intended.grants.get(recipient);
+        *outcome == Outcome::Done && entry.is_some_and(|entry| entry.state == GrantState::Intended)
+    };
+    match &ending.image_refused {
+        Some(fault) => Some(ImageRefusal::again(before, fault, now)),
+        None if ending.outcomes.iter().any(added) => None,
+        None => before.cloned(),
+    }
+}
+
+/// Each call that may have had an effect, and each removal that the cloud refused, is one more of its row; a read that shows the
+/// effect ends the row.
+fn note_attempts(ledger: &mut Ledger, outcomes: &BTreeMap<Recipient, Outcome>, now: Timestamp) {
+    for (recipient, outcome) in outcomes {
+        let Some(entry) = ledger.grants.get(recipient) else { continue };
+        let code = match outcome {
+            Outcome::Done | Outcome::Uncertain | Outcome::UnderWay => None,
+            Outcome::Refused(fault) if entry.state == GrantState::Revoking => Some(code_of(fault)),
+            Outcome::Refused(_) | Outcome::NotSent => continue,
+        };
+        let attempt = Attempt::again(ledger.attempts.get(recipient), code, now);
+        ledger.attempts.insert(recipient.clone(), attempt);
+    }
 }
 
 /// What an ended job left behind.
@@ -103,9 +137,17 @@ pub fn learn_from_failure(
             *entry = Entry { refusal: Some(refusal_of(fault)), ..Entry::new(GrantState::Intended, now) };
         } else if entry.state == GrantState::Revoking {
             entry.absent = false;
+            if of_one
+                && present(recipient)
+                && let Some(attempt) = lesson.ledger.attempts.get_mut(recipient)
+            {
+                attempt.code = Some(code_of(fault));
+            }
         } else if is_moving(entry) && !present(recipient) {
-            // Whom the job carried and who was not sent yet are tried again together: the order of turns holds.
+            // Whom the job carried and who was not sent yet are tried again together: the order of turns holds. Fewer at a
+            // time are another call, not the same once more.
             entry.since = now;
+            lesson.ledger.attempts.remove(recipient);
         }
     }
     lesson.suspects = match failed.len() {
@@ -113,9 +155,7 @@ pub fn learn_from_failure(
         several if of_one && several > 0 => several,
         _ => suspects,
     };
-    // What was to be removed and is still there is nobody's refusal: a person must know of it.
-    let not_removed = ledger.revoking().any(present);
-    lesson.trouble = (!of_one || (failed.is_empty() && not_removed)).then(|| Trouble::from(fault));
+    lesson.trouble = (!of_one).then(|| Trouble::from(fault));
     lesson
 }
 

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::attempts::Attempt;
 use super::ledger::Ledger;
 use super::trouble::{Trouble, name_some};
 use crate::api::cloud_image::ImageDeletionPolicy;
@@ -36,6 +37,8 @@ pub enum Departure {
     Held(Trouble),
     /// Delete the image at the cloud.
     Delete,
+    /// The cloud was asked to delete the image: look at the time given whether it is gone.
+    Asked(Timestamp),
     /// Look again: at the time given, or at the next sight.
     Await(Option<Timestamp>),
     /// Nothing is left: let the object go.
@@ -75,7 +78,7 @@ pub fn held_by_replica(replica: Option<&str>) -> Option<Trouble> {
 }
 
 /// Decides about a `CloudImage` that is being deleted. `replica`: who is to take the image along; `window`: how far apart
-/// two absent reads must be.
+/// two absent reads must be. The ledger of an image that is gone does not hold the object: nobody has the image any more.
 pub fn plan_departure(
     blockers: &[String],
     replica: Option<&str>,
@@ -88,8 +91,17 @@ pub fn plan_departure(
     if let Some(trouble) = held_by_shares(blockers) {
         return Departure::Held(trouble);
     }
-    if ledger.holds_anything() {
-        let message = format!("still being revoked: {}", name_some(ledger.grants.keys()));
+    let gone_at = match sight {
+        Sight::Absent { since } => Some(since.saturating_add(window).unwrap_or(Timestamp::MAX)),
+        Sight::Unseen | Sight::Present { .. } => None,
+    };
+    if let Some(over) = gone_at.filter(|over| now < *over)
+        && (ledger.holds_anything() || policy == ImageDeletionPolicy::Delete)
+    {
+        return Departure::Await(Some(over));
+    }
+    if ledger.holds_anything() && gone_at.is_none() {
+        let message = format!("still being revoked: {}{}", name_some(ledger.grants.keys()), refused_removals(ledger));
         return Departure::Held(Trouble::passing(Reason::Revoking, message));
     }
     if policy == ImageDeletionPolicy::Retain {
@@ -97,10 +109,7 @@ pub fn plan_departure(
     }
     match sight {
         Sight::Unseen => Departure::Await(None),
-        Sight::Absent { since } => {
-            let over = since.saturating_add(window).unwrap_or(Timestamp::MAX);
-            if now >= over { Departure::Release } else { Departure::Await(Some(over)) }
-        }
+        Sight::Absent { .. } => Departure::Release,
         Sight::Present { ownership, .. } if *ownership != Ownership::Own => Departure::Held(Trouble::blocked(
             Reason::ImageNotOwned,
             "the image belongs to somebody else and is not deleted: set deletionPolicy: Retain to let this object go",
@@ -113,8 +122,33 @@ pub fn plan_departure(
             );
             Departure::Held(Trouble::blocked(Reason::UnmanagedRecipients, message))
         }
-        Sight::Present { .. } => Departure::Delete,
+        Sight::Present { .. } => match &ledger.deletion {
+            Some(asked) if now < asked.next_call(window) => {
+                Departure::Asked(asked.next_call(window).min(asked.next_read(now)))
+            }
+            _ => Departure::Delete,
+        },
     }
+}
+
+/// What the cloud answers to the calls that are to end access, for a message; empty where it refuses none.
+pub fn refused_removals(ledger: &Ledger) -> String {
+    let refused: Vec<String> =
+        ledger.refused_removals().map(|(recipient, code)| format!("{recipient} ({code})")).collect();
+    if refused.is_empty() {
+        return String::new();
+    }
+    format!("; the cloud refuses to remove these, which is tried again with growing pauses: {}", name_some(refused))
+}
+
+/// The cloud took the order to delete the image and still shows it.
+pub fn deletion_asked() -> Trouble {
+    Trouble::passing(Reason::ImageDeleting, "the cloud was asked to delete the image; waiting until it is gone")
+}
+
+/// One more call that asks the cloud to delete the image.
+pub fn ask_again(ledger: &Ledger, now: Timestamp) -> Ledger {
+    Ledger { deletion: Some(Attempt::again(ledger.deletion.as_ref(), None, now)), ..ledger.clone() }
 }
 
 #[cfg(test)]

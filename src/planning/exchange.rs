@@ -34,9 +34,14 @@ pub struct Ending {
     pub outcomes: BTreeMap<Recipient, Outcome>,
     /// The fault that ended the exchange or ended its additions, if any.
     pub fault: Option<Fault>,
+    /// The fault that shows that the cloud refuses to add anybody to the image.
+    pub image_refused: Option<Fault>,
     /// The job that carries out the last call. Nothing else is sent before it ended.
     pub job: Option<JobId>,
 }
+
+/// After so many different recipients were refused by one and the same unknown fault, it is the image that is refused.
+const REFUSED_ALIKE_MAX: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -60,7 +65,13 @@ pub struct Exchange {
     calls_left: usize,
     outcomes: BTreeMap<Recipient, Outcome>,
     stopped: Option<Fault>,
+    /// Nobody else is added, since the cloud refuses it for all.
+    no_more_adds: Option<Fault>,
     image_refused: Option<Fault>,
+    /// How many recipients were refused in a row by the same unknown fault, while nobody was added.
+    refused_alike: Option<(Fault, usize)>,
+    refused_alike_max: usize,
+    added: bool,
     job: Option<JobId>,
 }
 
@@ -80,9 +91,19 @@ impl Exchange {
             shape,
             calls_left: CALLS_PER_PASS,
             stopped: None,
+            no_more_adds: None,
             image_refused: None,
+            refused_alike: None,
+            refused_alike_max: REFUSED_ALIKE_MAX,
+            added: false,
             job: None,
         }
+    }
+
+    /// The cloud refused the image when it was asked last: one refusal shows that it still does.
+    #[must_use]
+    pub fn of_refused_image(self) -> Self {
+        Self { refused_alike_max: 1, ..self }
     }
 
     /// The next call to make, or `None` when all is done or nothing more can be.
@@ -142,6 +163,7 @@ impl Exchange {
 
     fn accept(&mut self, flight: &[Change]) {
         for (way, recipient) in flight {
+            self.added |= *way == Way::Add;
             self.outcomes.insert(recipient.clone(), Outcome::Done);
             if let Some(free) = &mut self.free_places {
                 *free = match way {
@@ -168,11 +190,25 @@ impl Exchange {
 
     fn suspect(&mut self, changes: Vec<Change>, fault: Fault) {
         match changes.as_slice() {
-            [(_, only)] => {
-                self.outcomes.insert(only.clone(), Outcome::Refused(fault));
+            [(way, only)] => {
+                self.outcomes.insert(only.clone(), Outcome::Refused(fault.clone()));
+                if *way == Way::Add && fault.is_unknown_refusal() && !self.added {
+                    self.count_refusal(fault);
+                }
             }
             _ => self.suspects = Some((changes, fault)),
         }
+    }
+
+    /// Recipients that are refused one after the other for an unknown reason, while nobody is added: it is not theirs.
+    fn count_refusal(&mut self, fault: Fault) {
+        let before = self.refused_alike.take().filter(|(earlier, _)| *earlier == fault).map_or(0, |(_, count)| count);
+        if before + 1 >= self.refused_alike_max {
+            self.adds.clear();
+            self.image_refused = Some(fault.clone());
+            self.no_more_adds = Some(fault.clone());
+        }
+        self.refused_alike = Some((fault, before + 1));
     }
 
     fn give_up_adding(&mut self, flight: Vec<Change>, fault: Fault) {
@@ -183,7 +219,12 @@ impl Exchange {
         }
         self.put_back(back);
         self.adds.clear();
-        if had_adds { self.image_refused = Some(fault) } else { self.stopped = Some(fault) }
+        if !had_adds {
+            self.stopped = Some(fault);
+            return;
+        }
+        self.image_refused = Some(fault.clone()).filter(|fault| matches!(fault, Fault::Refused { .. }));
+        self.no_more_adds = Some(fault);
     }
 
     fn put_back(&mut self, changes: Vec<Change>) {
@@ -197,7 +238,8 @@ impl Exchange {
 
     /// How the calls ended.
     pub fn finish(self) -> Ending {
-        Ending { outcomes: self.outcomes, fault: self.stopped.or(self.image_refused), job: self.job }
+        let fault = self.stopped.or(self.no_more_adds);
+        Ending { outcomes: self.outcomes, fault, image_refused: self.image_refused, job: self.job }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Memory {
     pub held_since: Option<Duration>,
     /// The version seen last, and when it was first seen.
     pub seen: Option<(String, Duration)>,
+    /// Since when the lease is gone that was seen before.
+    pub gone_since: Option<Duration>,
 }
 
 /// What to do now.
@@ -61,9 +63,12 @@ pub fn held_until(held_since: Duration, terms: Terms) -> Duration {
 /// Remembers what was seen.
 pub fn observe(memory: &mut Memory, record: Option<&Record>, now: Duration) {
     let Some(record) = record else {
-        memory.seen = None;
+        if memory.seen.take().is_some() {
+            memory.gone_since = Some(now);
+        }
         return;
     };
+    memory.gone_since = None;
     if memory.seen.as_ref().is_none_or(|(version, _)| *version != record.version) {
         memory.seen = Some((record.version.clone(), now));
     }
@@ -75,7 +80,12 @@ pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, 
     if let Some(held_since) = memory.held_since {
         return if ours && now < held_until(held_since, terms) { Move::Renew } else { Move::Lost };
     }
-    let Some(record) = record else { return Move::Create };
+    let Some(record) = record else {
+        // Somebody deleted it: whoever held it may not know yet, and is as one that left without a word.
+        let free_at =
+            memory.gone_since.map(|since| since.saturating_add(terms.duration)).filter(|free_at| now < *free_at);
+        return free_at.map_or(Move::Create, |free_at| Move::Wait(free_at.saturating_sub(now).min(terms.period)));
+    };
     if record.holder.is_none() {
         return Move::Take { vacant: true };
     }
@@ -127,8 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_that_somebody_deleted_is_made_only_when_its_holder_must_have_given_up() {
+        let mut memory = Memory::default();
+        observe(&mut memory, Some(&record(Some("other"), "1")), at(100));
+        observe(&mut memory, None, at(101));
+        assert_eq!(decide("me", &memory, None, TERMS, at(101)), Move::Wait(TERMS.period));
+        observe(&mut memory, None, at(115));
+        assert_eq!(decide("me", &memory, None, TERMS, at(115)), Move::Wait(at(1)));
+        assert_eq!(decide("me", &memory, None, TERMS, at(116)), Move::Create);
+        observe(&mut memory, Some(&record(Some("other"), "2")), at(116));
+        assert_eq!(decide("me", &memory, Some(&record(Some("other"), "2")), TERMS, at(116)), Move::Wait(TERMS.period));
+    }
+
+    #[test]
     fn a_holder_that_slept_past_its_deadline_has_lost_even_if_the_lease_still_names_it() {
-        let memory = Memory { held_since: Some(at(50)), seen: None };
+        let memory = Memory { held_since: Some(at(50)), ..Memory::default() };
         let ours = record(Some("me"), "1");
         assert_eq!(decide("me", &memory, Some(&ours), TERMS, at(59)), Move::Renew);
         assert_eq!(decide("me", &memory, Some(&ours), TERMS, at(60)), Move::Lost);
@@ -182,17 +205,28 @@ mod tests {
         }
     }
 
+    /// Somebody deletes the lease. Both have seen one: a process that starts just then finds none, and only waits for calls.
+    fn delete(candidates: [&Candidate; 2], server: &mut Option<Record>) {
+        if candidates.iter().all(|one| one.memory.seen.is_some() || one.memory.held_since.is_some()) {
+            *server = None;
+        }
+    }
+
     proptest! {
         #[test]
         fn two_candidates_never_lead_at_once(
-            steps in proptest::collection::vec((any::<bool>(), 0_u64..20_000), 1..200),
+            steps in proptest::collection::vec((0_u8..9, 0_u64..20_000), 1..200),
         ) {
             let mut server = None;
             let (mut one, mut two) = (Candidate::default(), Candidate::default());
             let mut now = Duration::ZERO;
-            for (first, pause) in steps {
+            for (what, pause) in steps {
                 now += Duration::from_millis(pause);
-                if first { step("one", &mut one, &mut server, now) } else { step("two", &mut two, &mut server, now) }
+                match what {
+                    0 => delete([&one, &two], &mut server),
+                    1..5 => step("one", &mut one, &mut server, now),
+                    _ => step("two", &mut two, &mut server, now),
+                }
                 prop_assert!(!(one.leads(now) && two.leads(now)), "{one:?} {two:?} {server:?}");
             }
         }

@@ -1,20 +1,24 @@
 //! The ledger of one image: whom it was granted, read from and written to `CloudImage.status`. It is the only memory of
 //! what is ours at a cloud that keeps no mark of ownership.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::attempts::{Attempt, ImageRefusal};
 use crate::api::cloud_image::{CloudImageStatus, Declined, Grant, GrantState, PendingJob, ServedShare, Unmanaged};
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
 use crate::domain::identifiers::{InvalidIdentifier, JobId, PartyId, Recipient};
 use crate::domain::image::Answer;
 
-/// Most entries a ledger holds, so that the object stays far below etcd's limit of 1.5 MB.
-pub const GRANTS_MAX: usize = 5000;
-const DECLINED_MAX: usize = 2000;
+/// Most entries a ledger holds, so that the longest one fits etcd's limit of 1.5 MiB (`tests/planning/bounds.rs`).
+pub const GRANTS_MAX: usize = 1000;
+/// Most refused wishes that are listed; further ones show as pending until those listed are corrected.
+pub const DECLINED_MAX: usize = 1000;
+/// Most shares that are recorded as holders of one grant, the first by uid: further ones still keep it by naming it.
+const HOLDERS_PER_GRANT_MAX: usize = 16;
 
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +72,37 @@ pub struct Ledger {
     pub declined: BTreeMap<Recipient, Reason>,
     /// By share uid.
     pub shares: BTreeMap<String, Served>,
+    /// By recipient, the uids of the shares that its grant is held for. Only what is granted and listed is written.
+    pub holders: BTreeMap<Recipient, BTreeSet<String>>,
+    /// By recipient, calls to add it (while it is intended) or to remove it (while it is being revoked) without effect so far.
+    pub attempts: BTreeMap<Recipient, Attempt>,
+    /// The cloud refuses to add anybody.
+    pub image_refusal: Option<ImageRefusal>,
+    /// Calls to delete the image, which the cloud still shows.
+    pub deletion: Option<Attempt>,
     /// Recipients nobody here asked for, and since when while a share was wishing.
     pub unmanaged: BTreeMap<Recipient, Option<Timestamp>>,
     /// A job under way: nothing is concluded and nothing else sent before it ended.
     pub job: Option<Job>,
     /// When the image was first read as absent.
     pub absent_since: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// The same, with no time in it later than `now`: where the clock was set back since, everything counts from now. Times are
+    /// written in whole seconds, rounded up.
+    #[must_use]
+    pub fn not_after(mut self, now: Timestamp) -> Self {
+        let latest = now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+        let times = self.grants.values_mut().map(|entry| &mut entry.since);
+        let times = times.chain(self.unmanaged.values_mut().flatten()).chain(self.absent_since.as_mut());
+        for time in times.chain(self.job.as_mut().map(|job| &mut job.since)) {
+            if *time > latest {
+                *time = now;
+            }
+        }
+        self
+    }
 }
 
 /// Kubernetes keeps whole seconds and cuts the rest off: rounded up, so that no wait counted from here ends early.
@@ -100,7 +129,12 @@ impl Ledger {
     /// half a ledger.
     pub fn parse(status: Option<&CloudImageStatus>) -> Result<Self, InvalidIdentifier> {
         let Some(status) = status else { return Ok(Self::default()) };
-        let mut ledger = Self { absent_since: status.absent_since.as_ref().map(|t| t.0), ..Self::default() };
+        let mut ledger = Self {
+            absent_since: status.absent_since.as_ref().map(|t| t.0),
+            image_refusal: status.refused.as_ref().map(ImageRefusal::parse),
+            deletion: status.deletion.as_ref().map(Attempt::parse),
+            ..Self::default()
+        };
         if let Some(job) = &status.job {
             ledger.job = Some(Job::parse(job)?);
         }
@@ -113,6 +147,14 @@ impl Ledger {
                 answer: grant.answer,
                 absent: grant.absent,
             };
+            let holders = grant.shares.iter().filter_map(|at| status.shares.get(usize::try_from(*at).ok()?));
+            let holders: BTreeSet<String> = holders.map(|share| share.uid.clone()).collect();
+            if let Some(attempt) = &grant.attempt {
+                ledger.attempts.insert(recipient.clone(), Attempt::parse(attempt));
+            }
+            if !holders.is_empty() {
+                ledger.holders.insert(recipient.clone(), holders);
+            }
             ledger.grants.insert(recipient, entry);
         }
         for declined in &status.declined {
@@ -135,19 +177,12 @@ impl Ledger {
     pub fn encode_into(&self, status: &mut CloudImageStatus) {
         status.absent_since = self.absent_since.map(written);
         status.job = self.job.as_ref().map(Job::encode);
-        status.grants = self
-            .grants
-            .iter()
-            .map(|(recipient, entry)| Grant {
-                kind: recipient.kind,
-                id: recipient.id.to_string(),
-                state: entry.state,
-                since: written(entry.since),
-                refusal: entry.refusal,
-                answer: entry.answer,
-                absent: entry.absent,
-            })
-            .collect();
+        status.refused = self.image_refusal.as_ref().map(ImageRefusal::encode);
+        status.deletion = self.deletion.as_ref().map(Attempt::encode);
+        let retained = self.grants.values().filter(|entry| entry.state == GrantState::Retained).count();
+        status.retained = i32::try_from(retained).ok().filter(|retained| *retained > 0);
+        let positions: BTreeMap<&str, i32> = self.shares.keys().map(String::as_str).zip(0..).collect();
+        status.grants = self.grants.iter().map(|(recipient, entry)| self.grant(recipient, entry, &positions)).collect();
         status.declined = self
             .declined
             .iter()
@@ -174,6 +209,38 @@ impl Ledger {
                 generation: share.generation,
             })
             .collect();
+    }
+
+    /// `positions`: where each share stands in `status.shares`, by uid.
+    fn grant(&self, recipient: &Recipient, entry: &Entry, positions: &BTreeMap<&str, i32>) -> Grant {
+        let holders = self.holders.get(recipient).into_iter().flatten();
+        let holders = holders.filter_map(|uid| positions.get(uid.as_str()).copied());
+        Grant {
+            kind: recipient.kind,
+            id: recipient.id.to_string(),
+            state: entry.state,
+            since: written(entry.since),
+            refusal: entry.refusal,
+            answer: entry.answer,
+            absent: entry.absent,
+            shares: holders.take(HOLDERS_PER_GRANT_MAX).collect(),
+            attempt: self.attempts.get(recipient).map(Attempt::encode),
+        }
+    }
+
+    /// The recipients whose grants are held for a share.
+    pub fn held_for(&self, uid: &str) -> impl Iterator<Item = &Recipient> {
+        self.holders.iter().filter(move |(_, holders)| holders.contains(uid)).map(|(recipient, _)| recipient)
+    }
+
+    /// Recipients that keep the image without an `ImageShare`.
+    pub fn retained(&self) -> impl Iterator<Item = &Recipient> {
+        self.grants.iter().filter(|(_, entry)| entry.state == GrantState::Retained).map(|(recipient, _)| recipient)
+    }
+
+    /// Recipients whose removal the cloud refused when it was last asked for, each with the vendor's code.
+    pub fn refused_removals(&self) -> impl Iterator<Item = (&Recipient, &str)> {
+        self.revoking().filter_map(|recipient| Some((recipient, self.attempts.get(recipient)?.code.as_deref()?)))
     }
 
     /// Whether anything of ours may still be at the cloud.

@@ -4,7 +4,9 @@
 pub mod acceptance;
 pub mod admission;
 pub mod aftermath;
+pub mod attempts;
 pub mod deletion;
+pub mod duplicates;
 pub mod exchange;
 pub mod inventory;
 pub mod lease;
@@ -13,6 +15,8 @@ mod places;
 pub mod projection;
 pub mod replica;
 pub mod schedule;
+pub mod secret;
 pub mod sharing;
 pub mod trouble;
+pub mod unseen;
 pub mod wishes;

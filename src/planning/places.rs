@@ -51,7 +51,8 @@ pub(super) fn give(scene: &Scene<'_>, mut candidates: Vec<(Turn, Recipient)>, pl
     let offers_allowed = places > 0;
     let mut room = GRANTS_MAX.saturating_sub(plan.settled.grants.len());
     let had_a_place = |recipient: &Recipient| {
-        scene.ledger.grants.get(recipient).is_some_and(|e| e.refusal.is_none() && e.state == GrantState::Granted)
+        let had = |e: &Entry| e.refusal.is_none() && matches!(e.state, GrantState::Granted | GrantState::ImageGone);
+        scene.ledger.grants.get(recipient).is_some_and(had)
     };
     candidates.sort_by(|(a, x), (b, y)| (!had_a_place(x), a).cmp(&(!had_a_place(y), b)));
     for (_, recipient) in candidates {

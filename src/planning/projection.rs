@@ -6,9 +6,12 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::trouble::name_some;
-use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState};
+use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, RetainPolicy};
 use crate::api::conditions::{ACCEPTED, DELETABLE, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
-use crate::api::image_share::{ImageShare, ImageShareStatus, RecipientAnswer, SpecRecipient, WaitingRecipient};
+use crate::api::image_share::{
+    ImageShare, ImageShareStatus, RecipientAnswer, ShareDeletionPolicy, SpecRecipient, WaitingRecipient,
+};
+use crate::api::limits::SHARES_PER_IMAGE_MAX;
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
 
@@ -152,6 +155,7 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
                 (GrantState::Granted | GrantState::Retained, _) => None,
                 (GrantState::Intended, refusal) => Some(refusal.unwrap_or(Reason::Pending)),
                 (GrantState::Revoking, _) => Some(Reason::Revoking),
+                (GrantState::ImageGone, _) => Some(Reason::ImageNotFound),
             };
             known.insert((grant.kind, &grant.id), reason);
         }
@@ -196,7 +200,7 @@ fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRec
         Reference::Found(image) => image,
     };
     if share.metadata.deletion_timestamp.is_some() {
-        return leaving(image);
+        return leaving(share, image);
     }
     if share.spec.suspend {
         let message = "spec.suspend: nothing is granted or revoked for this share; what it has stays";
@@ -211,20 +215,18 @@ fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRec
     if let Some(trouble) = image_trouble(image, waiting) {
         return trouble;
     }
-    let Some(worst) = waiting.iter().map(|w| w.reason).min_by_key(|reason| urgency(*reason)) else {
-        return if served >= share.metadata.generation {
-            Readiness::new(Truth::True, Reason::Shared, "every recipient may use the image", false)
-        } else {
-            pending()
-        };
-    };
-    if worst == Reason::Pending || worst == Reason::Revoking {
-        if served.is_none() && status.is_some_and(|s| s.shares.len() >= crate::api::limits::SHARES_PER_IMAGE_MAX) {
+    let worst = waiting.iter().map(|w| w.reason).min_by_key(|reason| urgency(*reason));
+    let worst = match worst.filter(|worst| !matches!(worst, Reason::Pending | Reason::Revoking)) {
+        Some(worst) => worst,
+        None if served.is_none() && status.is_some_and(|s| s.shares.len() >= SHARES_PER_IMAGE_MAX) => {
             let message = "more ImageShares name this image than it serves: put recipients together into fewer shares";
             return Readiness::new(Truth::False, Reason::TooManyShares, message, true);
         }
-        return pending();
-    }
+        None if waiting.is_empty() && served >= share.metadata.generation => {
+            return Readiness::new(Truth::True, Reason::Shared, shared(share, image), false);
+        }
+        None => return pending(),
+    };
     let whom = name_some(waiting.iter().filter(|w| w.reason == worst).map(|w| format!("{} {}", w.kind, w.id)));
     Readiness::new(Truth::False, worst, explain(worst, &whom, status), worst != Reason::ImageNotAvailable)
 }
@@ -233,8 +235,39 @@ fn pending() -> Readiness {
     Readiness::new(Truth::Unknown, Reason::Pending, "waiting for the image to be shared", false)
 }
 
-fn leaving(image: &CloudImage) -> Readiness {
+/// Whether deleting the share will do what its `deletionPolicy` says.
+fn shared(share: &ImageShare, image: &CloudImage) -> &'static str {
+    let retains = share.spec.deletion_policy == ShareDeletionPolicy::Retain;
+    if retains
+        && image.metadata.namespace != share.metadata.namespace
+        && image.spec.shareable_from.retain == RetainPolicy::Forbid
+    {
+        return "every recipient may use the image; spec.deletionPolicy: Retain has no effect, since the CloudImage does not \
+                allow it (shareableFrom.retain: Forbid): deleting this object revokes their access";
+    }
+    "every recipient may use the image"
+}
+
+/// What the cloud answers to the calls that are to end this share's access.
+fn refused_removals(share: &ImageShare, status: Option<&CloudImageStatus>) -> Option<String> {
+    let refused = status?.grants.iter().filter_map(|grant| {
+        let ours = share.spec.recipients.iter().any(|asked| asked.kind == grant.kind && asked.id == grant.id);
+        let code = grant.attempt.as_ref()?.code.as_ref()?;
+        (ours && grant.state == GrantState::Revoking).then(|| format!("{} {} ({code})", grant.kind, grant.id))
+    });
+    let refused: Vec<String> = refused.collect();
+    (!refused.is_empty()).then(|| name_some(refused))
+}
+
+fn leaving(share: &ImageShare, image: &CloudImage) -> Readiness {
     let status = image.status.as_ref();
+    if let Some(refused) = refused_removals(share, status) {
+        let message = format!(
+            "the cloud refuses to end access, which is tried again with growing pauses: {refused}; look the code up at the \
+             vendor, or set deletionPolicy: Retain to leave the access at the cloud and let this object go"
+        );
+        return Readiness::new(Truth::False, Reason::Revoking, message, false);
+    }
     let find = |kind| status.and_then(|s| find(&s.conditions, kind));
     let unreadable = find(DELETABLE).filter(|c| c.reason == Reason::Unreadable.as_str());
     let cause = unreadable.or_else(|| find(READY).filter(|c| c.status != "True"));

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::attempts::Attempt;
 use super::ledger::{Entry, Ledger, Served};
 use super::places;
-use super::wishes::{Terms, Turn, Wanted, Wishes, served};
+use super::wishes::{Terms, Turn, Wanted, Wishes, served, to_serve};
 use crate::api::cloud_image::{GrantState, UnmanagedRecipients, VisibilityChange};
 use crate::api::conditions::Reason;
+use crate::api::limits::SHARES_PER_IMAGE_MAX;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
@@ -50,6 +52,8 @@ pub struct Scene<'a> {
     pub visibility_change: VisibilityChange,
     /// The `CloudImage` is being deleted.
     pub deleting: bool,
+    /// Somebody asked for this reconcile: removals, and an image that the cloud refuses, are tried again without a pause.
+    pub requested: bool,
     /// The shares that name the image.
     pub shares: &'a [Share],
     /// What they want together.
@@ -106,6 +110,10 @@ impl Plan {
     pub fn acts(&self) -> bool {
         self.open || !(self.add.is_empty() && self.remove.is_empty())
     }
+
+    fn look_at(&mut self, at: Timestamp) {
+        note(&mut self.look_again, at);
+    }
 }
 
 enum Fate {
@@ -120,7 +128,11 @@ enum Fate {
 /// Decides about every recipient that is wished, in the ledger, or at the cloud.
 pub fn plan(scene: &Scene<'_>) -> Plan {
     let mut plan = Plan {
-        settled: Ledger { declined: scene.wishes.declined.clone(), ..Ledger::default() },
+        settled: Ledger {
+            declined: scene.wishes.declined.clone(),
+            deletion: scene.ledger.deletion.clone().filter(|_| scene.deleting),
+            ..Ledger::default()
+        },
         add: Vec::new(),
         remove: Vec::new(),
         open: false,
@@ -154,10 +166,72 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         }
     }
     plan.open = scene.hidden() && may_open(scene) && wants_open(scene, &plan.settled);
+    let candidates = admit(scene, candidates, &mut plan);
     places::give(scene, candidates, &mut plan);
+    if plan.settled.image_refusal.is_some() {
+        // One call shows whether the cloud still refuses.
+        plan.add.truncate(1);
+    }
     await_answers(scene, &mut plan);
     plan.settled.shares = shares_to_serve(scene, &plan.settled);
+    if plan.settled.shares.len() < SHARES_PER_IMAGE_MAX.min(to_serve(scene.shares, scene.now).count()) {
+        plan.look_at(scene.now);
+    }
+    plan.settled.attempts = attempts_that_go_on(scene, &plan.settled);
+    plan.settled.holders.clone_from(&scene.wishes.holders);
     plan
+}
+
+/// Who may be added while the cloud is known to refuse the image: nobody before the next try.
+fn admit(scene: &Scene<'_>, candidates: Vec<(Turn, Recipient)>, plan: &mut Plan) -> Vec<(Turn, Recipient)> {
+    let Some(refusal) = &scene.ledger.image_refusal else { return candidates };
+    if candidates.is_empty() {
+        return candidates;
+    }
+    plan.settled.image_refusal = Some(refusal.clone());
+    let over = refusal.attempt.next_call(SignedDuration::ZERO);
+    if scene.requested || scene.now >= over {
+        return candidates;
+    }
+    plan.look_at(over);
+    for (_, recipient) in candidates {
+        match scene.ledger.grants.get(&recipient) {
+            Some(entry) => plan.settled.grants.insert(recipient, *entry).map_or((), drop),
+            None => plan.settled.declined.insert(recipient, refusal.reason).map_or((), drop),
+        }
+    }
+    Vec::new()
+}
+
+/// A row of calls without effect goes on while they are to do the same, and the cloud does not show that they did.
+fn attempts_that_go_on(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<Recipient, Attempt> {
+    let goes_on = |recipient: &Recipient| {
+        let states = [scene.ledger, settled].map(|ledger| ledger.grants.get(recipient).map(|entry| entry.state));
+        match states {
+            [Some(GrantState::Intended), Some(GrantState::Intended)] => true,
+            [Some(GrantState::Revoking), Some(GrantState::Revoking)] => {
+                scene.hidden() || scene.recipients.recipients.contains_key(recipient)
+            }
+            _ => false,
+        }
+    };
+    let attempts = scene.ledger.attempts.iter().filter(|(recipient, _)| goes_on(recipient));
+    attempts.map(|(recipient, attempt)| (recipient.clone(), attempt.clone())).collect()
+}
+
+/// Whether the cloud may be asked again for what it was asked in vain; until then, its effect is looked for.
+fn may_ask_again(scene: &Scene<'_>, recipient: &Recipient, look: &mut Option<Timestamp>) -> bool {
+    let Some(attempt) = scene.ledger.attempts.get(recipient) else { return true };
+    let next = attempt.next_call(scene.timing.absence_window);
+    if scene.requested || scene.now >= next {
+        return true;
+    }
+    note(look, next.min(attempt.next_read(scene.now)));
+    false
+}
+
+fn note(look: &mut Option<Timestamp>, at: Timestamp) {
+    *look = Some(look.map_or(at, |earlier| earlier.min(at)));
 }
 
 /// Present, and what it said; `None` where it is not present.
@@ -175,7 +249,7 @@ fn everybody(scene: &Scene<'_>) -> BTreeMap<Recipient, Sighting> {
 fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &mut Option<Timestamp>) -> Fate {
     let entry = scene.ledger.grants.get(recipient).copied();
     if let Some(wanted) = scene.wishes.wanted.get(recipient) {
-        return decide_wanted(scene, entry, sighting, wanted, look);
+        return decide_wanted(scene, (recipient, entry), sighting, wanted, look);
     }
     let Some(entry) = entry else {
         return Fate::Foreign;
@@ -196,7 +270,9 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
     let ending = Entry { state, since, refusal: None, answer, absent: !present };
     if present {
-        let removable = !retained && waited(scene, scene.others_until, SignedDuration::ZERO, look);
+        let removable = !retained
+            && waited(scene, scene.others_until, SignedDuration::ZERO, look)
+            && (entry.state != GrantState::Revoking || may_ask_again(scene, recipient, look));
         return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };
     }
     if waited(scene, since.max(scene.others_until), absence_counts_after(scene), look) {
@@ -215,7 +291,7 @@ fn absence_counts_after(scene: &Scene<'_>) -> SignedDuration {
 
 fn decide_wanted(
     scene: &Scene<'_>,
-    entry: Option<Entry>,
+    (recipient, entry): (&Recipient, Option<Entry>),
     sighting: Sighting,
     wanted: &Wanted,
     look: &mut Option<Timestamp>,
@@ -228,10 +304,15 @@ fn decide_wanted(
         let (pause, patient) = match (entry.state, entry.refusal) {
             (_, Some(_)) => (scene.timing.refusal_retry, true),
             // The cloud may show a grant late: adding it again at once would only add noise.
-            (GrantState::Intended | GrantState::Granted, None) => (scene.timing.absence_window, true),
+            (GrantState::Intended | GrantState::Granted | GrantState::ImageGone, None) => {
+                (scene.timing.absence_window, true)
+            }
             (GrantState::Revoking | GrantState::Retained, None) => (SignedDuration::ZERO, false),
         };
         if patient && !waited(scene, entry.since, pause, look) {
+            return Fate::Keep(entry);
+        }
+        if entry.state == GrantState::Intended && entry.refusal.is_none() && !may_ask_again(scene, recipient, look) {
             return Fate::Keep(entry);
         }
     }
@@ -303,7 +384,7 @@ fn waited(scene: &Scene<'_>, since: Timestamp, pause: SignedDuration, look: &mut
     if scene.now >= over {
         return true;
     }
-    *look = Some(look.map_or(over, |earlier| earlier.min(over)));
+    note(look, over);
     false
 }
 
@@ -329,7 +410,7 @@ fn note_foreign(scene: &Scene<'_>, recipient: Recipient, plan: &mut Plan) {
 /// The shares that wish or hold, and those that ended but whose grants may not have: an ended share is let go when nothing
 /// is being revoked any more.
 fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Served> {
-    let mut shares: BTreeMap<String, Served> = served(scene.shares, scene.now)
+    let mut shares: BTreeMap<String, Served> = served(scene.shares, scene.ledger, scene.now)
         .into_iter()
         .map(|share| {
             let served =
@@ -345,25 +426,6 @@ fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Serv
     shares
 }
 
-/// What can be decided without seeing the cloud: grants a deleted share leaves behind are retained, and a share nothing is
-/// to be revoked for is let go.
-pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Timestamp) -> Ledger {
-    let mut settled = ledger.clone();
-    for (recipient, entry) in &mut settled.grants {
-        if !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient) && wishes.retained.contains(recipient) {
-            (entry.state, entry.absent) = (GrantState::Retained, false);
-        }
-    }
-    let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {
-        entry.state != GrantState::Retained && !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient)
-    });
-    if !wishes.blind && !unwanted_left {
-        let serving: Vec<&str> = served(shares, now).into_iter().map(|share| share.uid.as_str()).collect();
-        settled.shares.retain(|uid, _| serving.contains(&uid.as_str()));
-    }
-    settled
-}
-
 /// Drops the steps that the shares, listed afresh after the intent was written, no longer ask for.
 pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &Wishes) {
     plan.open &= !fresh.wanted.is_empty() || plan.settled.revoking().any(|recipient| !fresh.keeps(recipient));
@@ -375,27 +437,4 @@ pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &Wishes) {
             && !fresh.retained.contains(recipient)
             && (!foreign || fresh.anyone_wishing)
     });
-}
-
-/// What is known once the cloud read the image as absent: nobody has it any more, which counts once it was read twice, an
-/// absence window apart. Returns when to read again, if it must be.
-pub fn plan_absent(
-    ledger: &Ledger,
-    shares: &[Share],
-    window: SignedDuration,
-    now: Timestamp,
-) -> (Ledger, Option<Timestamp>) {
-    let mut settled = ledger.clone();
-    let since = ledger.absent_since.unwrap_or(now);
-    settled.absent_since = Some(since);
-    settled.job = None;
-    settled.unmanaged.clear();
-    let over = since.saturating_add(window).unwrap_or(Timestamp::MAX);
-    if now < over {
-        return (settled, Some(over));
-    }
-    settled.grants.clear();
-    let serving: Vec<&str> = served(shares, now).into_iter().map(|share| share.uid.as_str()).collect();
-    settled.shares.retain(|uid, _| serving.contains(&uid.as_str()));
-    (settled, None)
 }

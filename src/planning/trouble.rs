@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attempts::ImageRefusal;
 use crate::api::conditions::{Reason, Truth};
 use crate::api::limits::NAMES_PER_MESSAGE_MAX;
 use crate::clouds::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
@@ -27,6 +28,19 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// The cloud refuses to add anybody to the image.
+    pub fn of_refused_image(refusal: &ImageRefusal) -> Self {
+        let code = refusal.attempt.code.as_deref().unwrap_or_default();
+        let message = match refusal.reason {
+            Reason::ImageNotShareable => refused(Refusal::Image, code),
+            _ => format!(
+                "the cloud refuses to share this image with any of the recipients that were tried ({code}); one is tried \
+                 again with growing pauses: look the code up at the vendor, or ask their support"
+            ),
+        };
+        Self::blocked(refusal.reason, message)
+    }
+
     /// Somebody must act.
     pub fn blocked(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), recovery: Recovery::Blocked }
@@ -43,6 +57,25 @@ impl Trouble {
             Reason::Throttled | Reason::CloudUnavailable | Reason::AnswerUnclear | Reason::Pending => Truth::Unknown,
             _ => Truth::False,
         }
+    }
+
+    /// Whether a person must open the way to the cloud before anything can be ended there: nobody but them knows whether that
+    /// will ever be.
+    pub fn closes_the_way(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::SecretNotFound
+                | Reason::CredentialsRejected
+                | Reason::PermissionDenied
+                | Reason::RegionUnknown
+                | Reason::EndpointNotAllowed
+        )
+    }
+
+    /// The same, with what else a person may do.
+    #[must_use]
+    pub fn or(self, instead: &str) -> Self {
+        Self { message: format!("{}; or {instead}", self.message), ..self }
     }
 
     /// The least time to wait before the next try, where the cloud said so.

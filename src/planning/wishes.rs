@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::ledger::Ledger;
 use crate::api::conditions::Reason;
 use crate::api::limits::SHARES_PER_IMAGE_MAX;
 use crate::domain::identifiers::{PartyId, Recipient, RegionId};
@@ -81,6 +82,8 @@ pub struct Wishes {
     pub held: BTreeSet<Recipient>,
     /// Recipients that a share being deleted leaves behind.
     pub retained: BTreeSet<Recipient>,
+    /// By recipient, the uids of the shares that its grant is held for.
+    pub holders: BTreeMap<Recipient, BTreeSet<String>>,
     /// Wishes that cannot be fulfilled as written.
     pub declined: BTreeMap<Recipient, Reason>,
     /// Nothing may be revoked, since a share cannot be read and may want anybody.
@@ -91,34 +94,57 @@ pub struct Wishes {
 
 impl Wishes {
     /// Adds the shares up. `blind`: at least one share that names this image cannot be read.
-    pub fn gather(terms: &Terms, shares: &[Share], blind: bool, now: Timestamp) -> Self {
-        Self::gather_under(Some(terms), shares, blind, now)
+    pub fn gather(terms: &Terms, shares: &[Share], ledger: &Ledger, blind: bool, now: Timestamp) -> Self {
+        Self::gather_under(Some(terms), shares, ledger, blind, now)
     }
 
     /// Adds the shares up without judging them: for when the account, and so its terms, cannot be known.
-    pub fn gather_unjudged(shares: &[Share], blind: bool, now: Timestamp) -> Self {
-        Self::gather_under(None, shares, blind, now)
+    pub fn gather_unjudged(shares: &[Share], ledger: &Ledger, blind: bool, now: Timestamp) -> Self {
+        Self::gather_under(None, shares, ledger, blind, now)
     }
 
-    fn gather_under(terms: Option<&Terms>, shares: &[Share], blind: bool, now: Timestamp) -> Self {
+    fn gather_under(terms: Option<&Terms>, shares: &[Share], ledger: &Ledger, blind: bool, now: Timestamp) -> Self {
         let mut wishes = Self { blind, ..Self::default() };
+        let served: BTreeSet<&str> = served(shares, ledger, now).into_iter().map(|share| share.uid.as_str()).collect();
         let mut in_turn: Vec<&Share> = shares.iter().collect();
         in_turn.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
-        let mut places = SHARES_PER_IMAGE_MAX;
         for share in in_turn {
             match share.standing(now) {
-                Standing::Ended if share.deleting && share.retain => wishes.retained.extend(named(share)),
-                Standing::Ended => {}
-                Standing::Wishing if places > 0 => {
-                    places -= 1;
-                    wishes.add_wishing(terms, share);
-                }
+                Standing::Ended => wishes.add_ended(share, ledger),
+                Standing::Wishing if served.contains(share.uid.as_str()) => wishes.add_wishing(terms, share),
                 // Beyond the bound a wishing share waits, but loses nothing it may have had.
-                Standing::Wishing | Standing::Holding => wishes.held.extend(named(share)),
+                Standing::Wishing | Standing::Holding => wishes.add_holding(share, ledger),
             }
         }
         wishes.declined.retain(|recipient, _| !wishes.wanted.contains_key(recipient));
         wishes
+    }
+
+    fn hold(&mut self, recipient: &Recipient, share: &Share) {
+        self.holders.entry(recipient.clone()).or_default().insert(share.uid.clone());
+    }
+
+    /// A paused share keeps whom it names and what it holds: a recipient that was taken out of its list meanwhile too.
+    fn add_holding(&mut self, share: &Share, ledger: &Ledger) {
+        for recipient in named(share).chain(ledger.held_for(&share.uid).cloned()) {
+            self.hold(&recipient, share);
+            self.held.insert(recipient);
+        }
+    }
+
+    /// What an ended share holds stays recorded as its own until its access has ended: `deletionPolicy: Retain` may still
+    /// be set while that waits. A share leaves behind what is held for it, not whatever it names.
+    fn add_ended(&mut self, share: &Share, ledger: &Ledger) {
+        for recipient in ledger.held_for(&share.uid) {
+            self.hold(recipient, share);
+        }
+        if share.leaves_its_grants() {
+            let of_another = |recipient: &Recipient| {
+                ledger.holders.get(recipient).is_some_and(|holders| !holders.contains(&share.uid))
+            };
+            let named = named(share).filter(|recipient| !of_another(recipient));
+            self.retained.extend(named.chain(ledger.held_for(&share.uid).cloned()));
+        }
     }
 
     fn add_wishing(&mut self, terms: Option<&Terms>, share: &Share) {
@@ -129,6 +155,7 @@ impl Wishes {
                     let turn = Turn { created: share.created, uid: share.uid.clone(), index };
                     let across_sites =
                         asked.site.is_some_and(|site| terms.is_some_and(|terms| terms.site != Some(site)));
+                    self.hold(&recipient, share);
                     let wanted = self.wanted.entry(recipient).or_insert(Wanted { turn, across_sites });
                     wanted.across_sites |= across_sites;
                 }
@@ -164,11 +191,18 @@ fn named(share: &Share) -> impl Iterator<Item = Recipient> {
     share.recipients.iter().filter_map(as_written)
 }
 
-/// The shares to serve, in order of turn: those that wish or hold, up to the bound. Newcomers are served when they are held.
-pub fn served(shares: &[Share], now: Timestamp) -> Vec<&Share> {
-    let mut served: Vec<&Share> =
-        shares.iter().filter(|share| share.standing(now) != Standing::Ended && !share.is_newcomer()).collect();
-    served.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
-    served.truncate(SHARES_PER_IMAGE_MAX);
+/// The shares to serve: those that wish or hold, up to the bound; the others wait. Whoever is served stays so, then age and uid
+/// decide. Ended shares that the ledger still lists use slots too. Newcomers are served when they carry our finalizer.
+pub fn served<'a>(shares: &'a [Share], ledger: &Ledger, now: Timestamp) -> Vec<&'a Share> {
+    let listed = |share: &Share| ledger.shares.contains_key(&share.uid);
+    let mut served: Vec<&Share> = to_serve(shares, now).collect();
+    let still_listed = ledger.shares.len().saturating_sub(served.iter().filter(|share| listed(share)).count());
+    served.sort_by(|a, b| (!listed(a), a.created, &a.uid).cmp(&(!listed(b), b.created, &b.uid)));
+    served.truncate(SHARES_PER_IMAGE_MAX.saturating_sub(still_listed));
     served
+}
+
+/// The shares that would be served if there were no bound.
+pub fn to_serve(shares: &[Share], now: Timestamp) -> impl Iterator<Item = &Share> {
+    shares.iter().filter(move |share| share.standing(now) != Standing::Ended && !share.is_newcomer())
 }

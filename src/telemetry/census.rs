@@ -16,12 +16,16 @@ pub struct Counted {
 /// Recipients of all images, by how far they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Named by shares.
+    /// Named by shares in force, each once for an image.
     pub wanted: u64,
     /// Read at the cloud as having the image.
     pub granted: u64,
     /// Asked for, or being revoked.
     pub pending: u64,
+    /// Left at the cloud without an `ImageShare`.
+    pub retained: u64,
+    /// Asked for, and refused by the cloud.
+    pub refused: u64,
     /// There without anybody here having asked for them.
     pub unmanaged: u64,
 }
@@ -48,6 +52,8 @@ pub struct Census {
     pub grants: Grants,
     /// Places of images.
     pub images: Vec<Image>,
+    /// Fields that the API server's definitions lack, by kind.
+    pub missing_fields: BTreeMap<String, u64>,
     /// Offers nobody answered, by namespace and account.
     pub offers: BTreeMap<(String, String), u64>,
 }

@@ -198,7 +198,7 @@ impl fmt::Debug for Counted {
 
 impl Collector for Counted {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Census { objects, grants, images, offers } = self.0.take();
+        let Census { objects, grants, images, missing_fields, offers } = self.0.take();
         let objects = objects.into_iter().map(|(counted, number)| {
             let labels = [("kind", counted.kind.to_owned()), ("ready", counted.ready), ("reason", counted.reason)];
             (labels, number)
@@ -208,6 +208,8 @@ impl Collector for Counted {
             ("wanted", grants.wanted),
             ("granted", grants.granted),
             ("pending", grants.pending),
+            ("retained", grants.retained),
+            ("refused", grants.refused),
             ("unmanaged", grants.unmanaged),
         ];
         let states = states.into_iter().map(|(state, number)| ([("state", state.to_owned())], number));
@@ -217,6 +219,9 @@ impl Collector for Counted {
         gauges(&mut to, "image_recipients", "Places that recipients take at an image", used)?;
         let limits = images.iter().filter_map(|image| Some((of(image), image.limit?)));
         gauges(&mut to, "image_recipients_limit", "Places that an image has", limits)?;
+        let missing = missing_fields.into_iter().map(|(kind, number)| ([("kind", kind)], number));
+        let help = "Fields that the API server's definitions lack; nobody acts while there are any";
+        gauges(&mut to, "definition_missing_fields", help, missing)?;
         let offers = offers
             .into_iter()
             .map(|((namespace, account), number)| ([("namespace", namespace), ("account", account)], number));

@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::metrics::{MEDIA_TYPE, text};
 
@@ -21,8 +20,8 @@ use super::metrics::{MEDIA_TYPE, text};
 pub struct Told {
     /// Metrics.
     pub registry: Arc<Registry>,
-    /// Cancelled when the process is ready.
-    pub ready: CancellationToken,
+    /// Why the process is not ready; nothing if it is.
+    pub obstacle: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 /// Listens there, and answers until the process ends. Errors: the address cannot be listened at.
@@ -50,10 +49,9 @@ async fn metrics(State(told): State<Told>) -> Response {
     }
 }
 
-async fn ready(State(told): State<Told>) -> (StatusCode, &'static str) {
-    if told.ready.is_cancelled() {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the caches are not filled yet: is the API server there, and are the CRDs?")
+async fn ready(State(told): State<Told>) -> (StatusCode, String) {
+    match (told.obstacle)() {
+        None => (StatusCode::OK, "ok".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }

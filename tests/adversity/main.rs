@@ -5,9 +5,11 @@
 
 mod expiry;
 mod frozen;
+mod half_status;
 mod newcomer;
 mod orders;
 mod pages;
+mod restored;
 mod stale;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,11 +1,9 @@
-//! References that dangle, cross a namespace without consent, name one image twice, or lead to another account than once.
+//! References that dangle, cross a namespace without consent, or lead to another account than once.
 
 use anyhow::{Result, ensure};
 use imageshare_harness::eventually;
-use imageshare_operator::api::cloud_image::ImageDeletionPolicy;
 use imageshare_operator::api::image_share::ImageShareSpec;
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, Player, key, message, owner_id, says};
@@ -52,73 +50,6 @@ async fn an_image_without_an_account_says_which_it_misses_and_goes_on_when_it_co
     player.account(|_| {}).await?;
     player.ready::<ImageShare>("team").await?;
     player.until_shared_with(1, 1..=1).await
-}
-
-/// Waits until the clock shows a later second than the one an image was created in: ages count in seconds.
-async fn a_second_after(player: &Player, name: &str) -> Result<()> {
-    let created = player.api::<CloudImage>().get(name).await?.metadata.creation_timestamp.unwrap().0;
-    eventually(PATIENCE, "the next second", async || {
-        Ok((Timestamp::now().as_second() > created.as_second() + 1).then_some(()))
-    })
-    .await
-}
-
-/// Demands that an image is a stalled duplicate of the one named, and that looking at it makes no call.
-async fn stands_back(player: &Player, name: &str, image: &str, elder: &str) -> Result<()> {
-    let younger = player.until::<CloudImage>(name, "False", "DuplicateImage").await?;
-    says(&younger, "Ready", &[elder, "older", "delete one"]);
-    says(&younger, "Stalled", &[elder]);
-    let before = player.about(image).await?;
-    player.looked::<CloudImage>(name).await?;
-    player.looked::<CloudImage>(name).await?;
-    assert_eq!(player.about(image).await?, before, "a duplicate makes no call");
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_younger_of_two_objects_for_one_image_stands_back_until_the_elder_goes() -> Result<()> {
-    let player = Player::with_image().await?;
-    a_second_after(&player, "golden").await?;
-    let image = player.image_id(1);
-    player.share("team", 1..=2).await?;
-    player.ready::<ImageShare>("team").await?;
-    player.image("younger", |_| {}).await?;
-    let of_younger = |spec: &mut ImageShareSpec| "younger".clone_into(&mut spec.image_ref.name);
-    player.share_with("later", &[player.recipient(3)], of_younger).await?;
-    let elder = format!("{}/golden", player.namespace.name());
-    stands_back(&player, "younger", &image, &elder).await?;
-    let share = player.until::<ImageShare>("later", "False", "DuplicateImage").await?;
-    says(&share, "Ready", &[&elder]);
-    // A third one goes again: its going touches no cloud.
-    player.image("youngest", |spec| spec.deletion_policy = ImageDeletionPolicy::Delete).await?;
-    stands_back(&player, "youngest", &image, &elder).await?;
-    player.delete::<CloudImage>("youngest").await?;
-    player.gone::<CloudImage>("youngest").await?;
-    assert_eq!(player.calls("DeleteImage").await?, Vec::<Value>::new());
-    player.until_shared_with(1, 1..=2).await?;
-
-    player.delete::<ImageShare>("team").await?;
-    player.gone::<ImageShare>("team").await?;
-    player.delete::<CloudImage>("golden").await?;
-    player.gone::<CloudImage>("golden").await?;
-    player.ready::<ImageShare>("later").await?;
-    player.until_shared_with(1, 3..=3).await
-}
-
-#[tokio::test]
-async fn two_namespaces_with_one_account_do_not_act_on_one_image_both() -> Result<()> {
-    let (host, guest) = (Player::with_image().await?, Player::enter().await?);
-    a_second_after(&host, "golden").await?;
-    guest.account(|spec| spec.alibaba.as_mut().unwrap().account_id = host.owner()).await?;
-    guest.secret(&key(host.number)).await?;
-    guest.ready::<CloudAccount>("golden").await?;
-    let image = host.image_id(1);
-    guest.image("golden", |spec| image.clone_into(&mut spec.image_id)).await?;
-    stands_back(&guest, "golden", &image, &format!("{}/golden", host.namespace.name())).await?;
-    host.delete::<CloudImage>("golden").await?;
-    host.gone::<CloudImage>("golden").await?;
-    guest.ready::<CloudImage>("golden").await?;
-    Ok(())
 }
 
 #[tokio::test]

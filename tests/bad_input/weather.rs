@@ -1,12 +1,13 @@
 //! Trouble that passes: whatever the cloud does to an answer, nobody wanted is revoked, nothing is let go that is not
 //! ended, the conditions say that nothing is known, and it goes on by itself.
 
-use anyhow::Result;
-use imageshare_operator::api::{CloudImage, ImageShare};
+use anyhow::{Result, ensure};
+use imageshare_harness::eventually;
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::Player;
+use crate::support::{PATIENCE, Player, REGION};
 
 const READ_IMAGE: &str = "DescribeImages";
 const READ_RECIPIENTS: &str = "DescribeImageSharePermission";
@@ -164,4 +165,24 @@ async fn a_throttled_read_is_not_tried_before_the_hint_in_milliseconds_is_over()
 #[tokio::test]
 async fn a_throttled_change_is_not_tried_before_the_hint_in_milliseconds_is_over() -> Result<()> {
     heeds_the_hint(CHANGE).await
+}
+
+/// The next listing is minutes away: what this one brought must be told now.
+#[tokio::test]
+async fn what_a_slow_listing_brought_is_told_though_the_account_changed_meanwhile() -> Result<()> {
+    let player = Player::enter().await?;
+    player.account(|_| {}).await?;
+    player.ready::<CloudAccount>("golden").await?;
+    player.fault(json!({"action": READ_IMAGE}), 1, json!({"kind": "slow", "millis": 3000})).await?;
+    player.edit::<CloudAccount>("golden", json!({"spec": {"inventory": {"regions": [REGION]}}})).await?;
+    eventually(PATIENCE, "the listing to begin", async || {
+        ensure!(!player.calls(READ_IMAGE).await?.is_empty());
+        Ok(Some(()))
+    })
+    .await?;
+    player.edit::<CloudAccount>("golden", json!({"metadata": {"labels": {"edited": "meanwhile"}}})).await?;
+    let listed = player.until_condition::<CloudAccount>("golden", "Listed", "True", "Listed").await?;
+    ensure!(listed["status"]["received"] == "0/30", "{}", listed["status"]);
+    ensure!(listed["metadata"]["labels"]["edited"] == "meanwhile" && player.calls(READ_IMAGE).await?.len() == 1);
+    Ok(())
 }

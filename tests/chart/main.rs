@@ -6,6 +6,7 @@
 mod applying;
 mod guarding;
 mod rendering;
+mod secrets;
 mod values;
 
 use anyhow::{Context as _, Result};

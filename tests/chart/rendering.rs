@@ -44,15 +44,17 @@ async fn each_kind_is_behind_its_value() -> Result<()> {
     let bare =
         ["crds.enabled=false", "rbac.create=false", "serviceAccount.create=false", "podDisruptionBudget.enabled=false"];
     ensure!(kinds(&rendered(&bare).await?) == ["Deployment", "Service"]);
+    let policy = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
     for (value, wanted) in [
-        ("rbac.create=true", vec!["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+        ("rbac.create=true", [&["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"][..], &policy].concat()),
+        ("rbac.create=true,secrets.guard=false", vec!["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
         ("serviceAccount.create=true", vec!["ServiceAccount"]),
         ("podDisruptionBudget.enabled=true", vec!["PodDisruptionBudget"]),
         ("networkPolicy.enabled=true", vec!["NetworkPolicy"]),
         ("serviceMonitor.enabled=true", vec!["ServiceMonitor"]),
         ("prometheusRule.enabled=true", vec!["PrometheusRule"]),
         ("dashboard.enabled=true", vec!["ConfigMap"]),
-        ("deletionGuard.enabled=true", vec!["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]),
+        ("deletionGuard.enabled=true", policy.to_vec()),
         ("simulator.enabled=true", vec!["ConfigMap", "Deployment", "Service"]),
     ] {
         let mut wanted = [vec!["Deployment", "Service"], wanted].concat();

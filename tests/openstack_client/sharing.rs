@@ -53,6 +53,29 @@ async fn a_doubled_member_loses_its_access() {
 }
 
 #[tokio::test]
+async fn what_a_token_may_not_see_is_not_absent() {
+    let openstack = servers().await;
+    let owner = openstack.create_project("owner").await.unwrap();
+    let member = openstack.create_project("member").await.unwrap();
+    let image = openstack.create_image(&owner, "golden", NewImage::default()).await.unwrap();
+    let cloud = client_with(&owner, Credentials::password(&owner.user, &owner.password, "Default").unwrap(), openstack);
+    share(&cloud, &image, &member.id).await.unwrap();
+
+    openstack.let_use(&owner, false).await.unwrap();
+    let denied = Fault::Forbidden { code: "get_images".to_owned() };
+    assert_eq!(cloud.observe_image(&at(&image), Lane::Edit).await, Err(denied.clone()));
+    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await, Err(denied.clone()));
+    assert_eq!(unshare(&cloud, &image, &member.id).await, Err(denied.clone()));
+    assert_eq!(cloud.delete_image(&at(&image)).await, Err(denied));
+
+    openstack.let_use(&owner, true).await.unwrap();
+    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await.unwrap().recipients.len(), 1);
+    assert_eq!(unshare(&cloud, &image, &member.id).await, Ok(Submitted::Done));
+    assert_eq!(cloud.delete_image(&at(&image)).await, Ok(()));
+    assert_eq!(cloud.observe_image(&at(&image), Lane::Edit).await, Ok(None));
+}
+
+#[tokio::test]
 async fn a_full_image_takes_no_one_more() {
     let openstack = servers().await;
     let owner = openstack.create_project("owner").await.unwrap();

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients, VisibilityChange};
-use imageshare_operator::clouds::{CallShape, Submitted};
+use imageshare_operator::api::cloud_image::{CloudImageStatus, GrantState, UnmanagedRecipients, VisibilityChange};
+use imageshare_operator::clouds::{CallShape, Fault, Submitted};
 use imageshare_operator::domain::identifiers::{PartyId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use imageshare_operator::domain::provider::{Provider, Site};
@@ -78,10 +78,16 @@ pub struct Table {
     pub image: ImageFacts,
     pub shares: Vec<Share>,
     pub blind: bool,
+    pub requested: bool,
     pub cloud: BTreeSet<Recipient>,
     pub ledger: Ledger,
     pub revoked: Vec<Recipient>,
     pub calls: usize,
+    /// A call that names one of these is refused with this.
+    pub refuse: Option<(Vec<Recipient>, Fault)>,
+    /// Calls have no visible effect yet.
+    pub lag: bool,
+    late: BTreeSet<Recipient>,
 }
 
 impl Table {
@@ -96,10 +102,14 @@ impl Table {
             image: image(),
             shares,
             blind: false,
+            requested: false,
             cloud: BTreeSet::new(),
             ledger: Ledger::default(),
             revoked: Vec::new(),
             calls: 0,
+            refuse: None,
+            lag: false,
+            late: BTreeSet::new(),
         }
     }
 
@@ -116,13 +126,13 @@ impl Table {
     }
 
     pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, self.blind, self.now)
+        Wishes::gather(&self.terms(), &self.shares, &self.ledger, self.blind, self.now)
     }
 
     pub fn plan(&self) -> Plan {
         let wishes = self.wishes();
         let recipients =
-            RecipientList { recipients: self.cloud.iter().map(|r| (r.clone(), None)).collect(), complete: true };
+            RecipientList { recipients: self.seen().iter().map(|r| (r.clone(), None)).collect(), complete: true };
         plan(&Scene {
             others_until: self.others_until,
             now: self.now,
@@ -131,6 +141,7 @@ impl Table {
             unmanaged: self.policy,
             visibility_change: VisibilityChange::Forbid,
             deleting: self.deleting,
+            requested: self.requested,
             shares: &self.shares,
             wishes: &wishes,
             ledger: &self.ledger,
@@ -147,12 +158,22 @@ impl Table {
             let before = self.ledger.clone();
             confirm(&mut first, &before, &self.wishes());
             let mut exchange = Exchange::new(first.add.clone(), first.remove.clone(), first.free_places, ALIBABA);
+            if before.image_refusal.is_some() {
+                exchange = exchange.of_refused_image();
+            }
             while let Some(call) = exchange.next_call() {
                 self.calls += 1;
                 assert!(
                     self.limit == 0 || self.cloud.len() + call.add.len() <= self.limit as usize || call.add.is_empty(),
                     "a call that had to fail was sent"
                 );
+                let mut named = call.add.iter().chain(&call.remove);
+                if let Some((refused, fault)) = &self.refuse
+                    && named.any(|recipient| refused.contains(recipient))
+                {
+                    exchange.record(Err(fault.clone()));
+                    continue;
+                }
                 self.cloud.extend(call.add);
                 self.cloud.retain(|r| !call.remove.contains(r));
                 self.revoked.extend(call.remove);
@@ -162,7 +183,22 @@ impl Table {
         }
         let second = self.plan();
         self.ledger = second.settled.clone();
+        if !self.lag {
+            self.late.clone_from(&self.cloud);
+        }
         second
+    }
+
+    /// Whom a read shows: what was there before, while calls show their effect late.
+    fn seen(&self) -> &BTreeSet<Recipient> {
+        if self.lag { &self.late } else { &self.cloud }
+    }
+
+    /// Through status and back, as every reconcile reads it.
+    pub fn write_and_read(&mut self) {
+        let mut status = CloudImageStatus::default();
+        self.ledger.encode_into(&mut status);
+        self.ledger = Ledger::parse(Some(&status)).unwrap();
     }
 
     pub fn later(&mut self, seconds: i64) {

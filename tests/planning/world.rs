@@ -130,7 +130,7 @@ impl World {
     }
 
     pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, false, self.now)
+        Wishes::gather(&self.terms(), &self.shares, &self.ledger, false, self.now)
     }
 
     fn shape(&self) -> CallShape {
@@ -159,6 +159,7 @@ impl World {
             unmanaged: self.policy,
             visibility_change: self.change,
             deleting: self.deleting,
+            requested: false,
             shares: &self.shares,
             wishes: &self.wishes(),
             ledger: &self.ledger,

@@ -20,6 +20,7 @@ over_both_clouds!(
     a_namespace_goes_with_everything_in_it,
     an_account_stays_while_a_replica_names_it,
     without_a_way_to_the_cloud_a_replica_goes_only_if_it_may_leave_the_copy_there,
+    with_refused_credentials_a_replica_says_how_it_may_go,
 );
 
 /// One copy is made and shared, one is retained, one is under way, one waits for its source. The Secret goes with them: only
@@ -97,4 +98,23 @@ async fn without_a_way_to_the_cloud_a_replica_goes_only_if_it_may_leave_the_copy
         Ok((party.left().await?.len() == 1).then_some(()))
     })
     .await
+}
+
+/// An account that was closed will never end the copy under way.
+async fn with_refused_credentials_a_replica_says_how_it_may_go(cloud: Cloud) -> Result<()> {
+    let (party, source) = Party::with_image(cloud, json!({})).await?;
+    party.patch(&source, json!({"copySeconds": 30})).await?;
+    party.replicate("moving", json!({"deletionPolicy": "Delete"})).await?;
+    party.copying("moving").await?;
+    party.place.edit::<Secret>("golden", json!({"stringData": {"accessKeySecret": "Wrong"}})).await?;
+    party.place.until::<CloudAccount>("golden", "False", "CredentialsRejected").await?;
+    party.place.delete::<ImageReplica>("moving").await?;
+    let kept = party.place.until::<ImageReplica>("moving", "False", "CredentialsRejected").await?;
+    ensure!(
+        condition(&kept, "Ready").is_some_and(|ready| ready.message.contains("or set deletionPolicy: Retain")),
+        "{}",
+        kept["status"]
+    );
+    party.place.edit::<ImageReplica>("moving", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+    party.place.gone::<ImageReplica>("moving").await
 }

@@ -107,7 +107,9 @@ pub fn world_of(players: u32, recipients: u32) -> Value {
 }
 
 /// Arguments of the operator that make waits short.
-pub const QUICK: [&str; 16] = [
+pub const QUICK: [&str; 18] = [
+    "--takeover-after",
+    "6s",
     "--absence-window",
     "1s",
     "--lost-job-window",

@@ -27,10 +27,10 @@ was seen to do.
 - apiGroups: [imageshare.dev]
   resources: [sharedimages]
   verbs: [create, delete]
-# Keys, by the name that a CloudAccount says.
+# Keys, by the name that a CloudAccount says; patched for one finalizer.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get]
+  verbs: [get{{ if ne .Values.secrets.finalizer "off" }}, patch{{ end }}]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -147,12 +147,35 @@ impl OpenStackCloud {
         Ok(Request { method: question.method.clone(), url, headers, body })
     }
 
-    async fn read_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageSeen>, Fault> {
-        match self.call(&at.region, Question::read([at.image.as_str()]), lane).await {
-            Ok(body) => wire::read_image(&body, &at.image, &self.project),
-            Err(Fault::NotFound(Missing::Image)) => Ok(None),
+    /// One image as Glance shows it; `None` where it is proven absent.
+    async fn show(&self, region: &RegionId, image: &ImageId, lane: Lane) -> Result<Option<Vec<u8>>, Fault> {
+        match self.call(region, Question::read([image.as_str()]), lane).await {
+            Ok(body) => Ok(Some(body)),
+            Err(Fault::NotFound(Missing::Image)) => {
+                self.prove_absence(region, image, lane.onwards()).await.map(|()| None)
+            }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Glance answers 404 also where its policy denies `get_image` (33, `ImageAPIPolicy`): then the image may well be there. A
+    /// denied list is an honest 403, so the token must be able to list, and the list must lack the image.
+    async fn prove_absence(&self, region: &RegionId, image: &ImageId, lane: Lane) -> Result<(), Fault> {
+        let filter = format!("in:{image}");
+        let query = [("id", filter.as_str()), ("limit", "1")];
+        let body = match self.call(region, Question { query: &query, ..Question::read([]) }, lane).await {
+            Ok(body) => body,
+            Err(Fault::Forbidden { .. }) => return Err(Fault::Forbidden { code: "get_images".to_owned() }),
+            Err(Fault::NotFound(_)) => return Err(Fault::Unintelligible),
+            Err(fault) => return Err(fault),
+        };
+        let listed = wire::read_images(&body, &self.project)?.rows;
+        if listed.iter().any(|row| row.id == *image) { Err(Fault::Unintelligible) } else { Ok(()) }
+    }
+
+    async fn read_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageSeen>, Fault> {
+        let body = self.show(&at.region, &at.image, lane).await?;
+        body.map_or(Ok(None), |body| wire::read_image(&body, &at.image, &self.project))
     }
 
     /// Why members are neither shown nor changed: Glance says the same of rights and of the image's visibility.
@@ -362,16 +385,17 @@ impl Cloud for OpenStackCloud {
             ..Question::read([at.image.as_str()])
         };
         let Err(fault) = self.call(&at.region, question, Lane::Edit).await else { return Ok(()) };
-        if !matches!(fault, Fault::Forbidden { .. }) {
+        if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
             return Err(fault);
         }
-        // Glance says the same of a protected image and of one that is not ours.
-        Err(match self.read_image(at, Lane::Edit).await? {
-            Some(seen) if seen.protected && seen.facts.ownership == Ownership::Own => {
+        // Glance says the same of a protected image and of one that is not ours, and of one that is gone or not shown.
+        Err(match (self.read_image(at, Lane::Edit).await?, fault) {
+            (Some(seen), _) if seen.protected && seen.facts.ownership == Ownership::Own => {
                 Fault::Conflict(Conflict::ImageProtected)
             }
-            Some(_) => fault,
-            None => Fault::NotFound(Missing::Image),
+            (Some(_), Fault::NotFound(_)) => Fault::Unintelligible,
+            (Some(_), fault) => fault,
+            (None, _) => Fault::NotFound(Missing::Image),
         })
     }
 

@@ -15,7 +15,6 @@ use super::rhythm;
 use super::{Look, Outcome, ReconcileError};
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
-use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
 use observe::observe_desired;
 
@@ -34,8 +33,9 @@ pub async fn reconcile(
     }
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
-        finalizers::release(&ctx.client, acceptance).await?;
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+        rhythm::release(&ctx, acceptance).await?;
+        ctx.memories.forget(&acceptance.uid().unwrap_or_default());
+        return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
     let asked = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {

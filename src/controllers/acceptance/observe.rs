@@ -7,9 +7,10 @@ use crate::api::conditions::Reason;
 use crate::api::{CloudAccount, SharedImage, SharedImageAcceptance};
 use crate::clouds::ImageRef;
 use crate::cluster::guard::Guarded;
-use crate::controllers::access::{Access, account_of, check_account, connect, elder, no_account};
+use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
 use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, is_unseen, offer_key, requested_at};
+use crate::controllers::convert::{account_input, is_unseen, requested_at};
+use crate::controllers::duplicates::Duplicates;
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
 use crate::domain::provider::Provider;
@@ -19,8 +20,8 @@ use crate::planning::trouble::Trouble;
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {
     pub(super) account: Option<CloudAccount>,
-    /// The older acceptance of the same offer, which acts instead.
-    pub(super) elder: Option<String>,
+    /// The other acceptances of the same offer, one of which may act instead.
+    pub(super) duplicates: Duplicates,
     pub(super) inputs: Inputs,
     /// The account is looked at for the first time.
     pub(super) expecting: bool,
@@ -45,11 +46,10 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
         requested_at(acceptance)
     )];
     inputs.extend(account.as_ref().map(account_input));
-    let stores = (&ctx.stores.acceptances_by_identity, &ctx.stores.acceptances);
-    let elder = elder(ctx, (acceptance, account.as_ref()), stores, offer_key, |found| &found.spec.account_ref);
-    inputs.push(format!("elder {elder:?} listed {:?}", listed(ctx, acceptance)));
+    let duplicates = Duplicates::observe(ctx, acceptance);
+    inputs.push(format!("duplicates {} listed {:?}", duplicates.input(), listed(ctx, acceptance)));
     let expecting = account.as_ref().is_some_and(is_unseen);
-    Desired { account, elder, inputs: Inputs(inputs), expecting }
+    Desired { account, duplicates, inputs: Inputs(inputs), expecting }
 }
 
 /// What the inventory says of the offer, if the account has one: its changes are worth a look.
@@ -72,11 +72,8 @@ pub(super) async fn observe_site(
 ) -> Result<Site, Trouble> {
     let spec = &acceptance.spec;
     let account = desired.account.as_ref().ok_or_else(|| no_account("spec.accountRef", &spec.account_ref.name))?;
-    if let Some(elder) = &desired.elder {
-        let message = format!("SharedImageAcceptance {elder} is older and answers the same offer: delete one");
-        return Err(Trouble::blocked(Reason::DuplicateAcceptance, message));
-    }
-    check_account(account, acceptance.status.as_ref().and_then(|status| status.account.as_ref()))?;
+    let recorded = acceptance.status.as_ref().and_then(|status| status.account.as_ref());
+    check_account(account, recorded)?;
     if spec.suspend {
         return Err(Trouble::blocked(Reason::Suspended, "spec.suspend: nothing is answered"));
     }
@@ -93,6 +90,8 @@ pub(super) async fn observe_site(
     };
     let trusted = provider.parse_party(&spec.owner).map_err(|e| unreadable("spec.owner", e))?;
     let vault = spec.vault_id.as_deref().map(VaultId::parse).transpose().map_err(|e| unreadable("spec.vaultID", e))?;
-    let access = connect(ctx, account, &at.region, "spec.region").await?;
+    let access = connect(ctx, account, (&at.region, "spec.region"), recorded).await?;
+    desired.duplicates.connected(&access.owner);
+    desired.duplicates.obstacle().map_or(Ok(()), Err)?;
     Ok(Site { provider, at, trusted, vault, access })
 }

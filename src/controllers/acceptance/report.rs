@@ -1,14 +1,15 @@
 //! What a pass over one offer tells: its status, its events, and when to look again.
 
+use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
-use crate::api::{CloudAccount, SharedImageAcceptance};
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{owner, requested_at};
-use crate::controllers::rhythm::Passed;
+use crate::controllers::convert::requested_at;
+use crate::controllers::duplicates::Duplicates;
+use crate::controllers::rhythm::{Passed, SOON, later};
 use crate::controllers::status_writer::StatusWriter;
 use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::JobId;
@@ -22,18 +23,13 @@ use crate::planning::trouble::Trouble;
 pub(super) struct Reporter<'a> {
     ctx: &'a Context,
     acceptance: &'a SharedImageAcceptance,
-    account: Option<String>,
+    duplicates: &'a Duplicates,
     status: StatusWriter<'a, SharedImageAcceptance, SharedImageAcceptanceStatus>,
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(ctx: &'a Context, acceptance: &'a SharedImageAcceptance, account: Option<&CloudAccount>) -> Self {
-        Self {
-            ctx,
-            acceptance,
-            account: account.map(owner),
-            status: StatusWriter::new(ctx, acceptance, acceptance.status.as_ref()),
-        }
+    pub(super) fn new(ctx: &'a Context, acceptance: &'a SharedImageAcceptance, duplicates: &'a Duplicates) -> Self {
+        Self { ctx, acceptance, duplicates, status: StatusWriter::new(ctx, acceptance, acceptance.status.as_ref()) }
     }
 
     /// The object at the version last written.
@@ -66,10 +62,16 @@ impl<'a> Reporter<'a> {
     pub(super) async fn intend(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
         let mut status = self.status.written().clone();
         status.answering = Some(decision);
-        if status.account.is_none() {
-            status.account.clone_from(&self.account);
-        }
+        status.account = self.duplicates.owner().or(status.account);
         self.status.write(status).await
+    }
+
+    /// Records the account before anything is answered: others for the same offer may do so at the same time.
+    pub(super) async fn claim(&mut self) -> Result<Passed, ClusterError> {
+        let mut status = self.status.written().clone();
+        status.account = self.duplicates.owner();
+        self.status.write(status).await?;
+        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, SOON))))
     }
 
     /// A job carries the answer out.
@@ -109,6 +111,7 @@ impl<'a> Reporter<'a> {
         status.job = None;
         status.state = Some(opinion.state);
         if let Some(received) = received {
+            status.account = self.duplicates.owner().or(status.account);
             status.owner = received.owner.as_ref().map(ToString::to_string);
             status.image_name = image_name(&received.name);
             let via = received.via.iter().take(50);
@@ -127,9 +130,6 @@ impl<'a> Reporter<'a> {
         status.observed_generation = self.acceptance.metadata.generation;
         status.last_handled_reconcile_at =
             requested_at(self.acceptance).or_else(|| status.last_handled_reconcile_at.clone());
-        if status.account.is_none() {
-            status.account.clone_from(&self.account);
-        }
     }
 
     fn conditions(
@@ -156,7 +156,7 @@ impl<'a> Reporter<'a> {
         };
         conditions(
             &self.status.written().conditions,
-            decisions,
+            decisions.into_iter().chain(self.duplicates.decision()),
             self.acceptance.metadata.generation,
             self.ctx.clock.now(),
         )

@@ -33,15 +33,15 @@ const WRITES_AT_ONCE: usize = 8;
 const LANE: Lane = Lane::Acceptance;
 
 /// What taking stock brought.
-#[derive(Default)]
-pub(super) struct Listing {
+#[derive(Debug, Clone, Default)]
+pub(in crate::controllers) struct Listing {
     /// How many images are received of how many that may be, and how many wait for an answer; `None` if not all regions
     /// were listed.
-    pub(super) counts: Option<(String, u32)>,
+    pub(in crate::controllers) counts: Option<(String, u32)>,
     /// What the `Listed` condition says; `None` if nothing was listed now.
-    pub(super) decision: Option<Decision>,
+    pub(in crate::controllers) decision: Option<Decision>,
     /// When the next listing is due.
-    pub(super) next_look: Option<Duration>,
+    pub(in crate::controllers) next_look: Option<Duration>,
 }
 
 /// Lists what others share with the account if that is due, and brings its `SharedImage`s into step.
@@ -50,13 +50,15 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let now = ctx.clock.now();
     let generation = account.metadata.generation;
     let edited = asked || ctx.memories.listed_generation(&uid) != Some(generation);
-    if let Some(at) = ctx.memories.next_listing(&uid).filter(|at| !edited && *at > now) {
-        return Listing { next_look: Some(at.duration_since(now).unsigned_abs()), ..Listing::default() };
+    if let Some(wait) = ctx.memories.next_listing(&uid, now).filter(|_| !edited) {
+        // What the last listing brought is told now if somebody else's write of the object kept it from being told.
+        let untold = ctx.memories.untold_listing(&uid).unwrap_or_default();
+        return Listing { next_look: Some(wait), ..untold };
     }
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
         let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);
-        ctx.memories.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX));
+        ctx.memories.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX), now);
         return Listing::default();
     }
     let (listed, fault) = list(ctx, account, connection).await;
@@ -67,15 +69,17 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let spread = 0.9 + 0.2 * ctx.chance();
     let wait = if failed { ctx.settings.pace.blocked.min(interval) } else { interval }.mul_f64(spread);
     let next = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX));
-    ctx.memories.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX));
+    ctx.memories.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX), now);
     if let Err(error) = written {
         tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
     }
-    Listing {
+    let listing = Listing {
         counts: (!failed).then(|| (figure(account, changes.received), changes.pending)),
         decision: Some(decision(fault.as_ref(), &changes)),
         next_look: Some(wait),
-    }
+    };
+    ctx.memories.keep_listing(&uid, listing.clone());
+    listing
 }
 
 fn existing(ctx: &Context, account: &CloudAccount) -> BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)> {

@@ -2,19 +2,22 @@
 //! anything refers to it.
 
 mod inventory;
+mod secret;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::admission::Worker;
 use super::connections::Connection;
 use super::context::Context;
-use super::convert::requested_at;
+use super::convert::{owner, requested_at};
 use super::image_replica::accounts_named;
+use super::rhythm::{overtaken, release, wait_for_newer};
 use super::{Look, Outcome, ReconcileError};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
@@ -24,11 +27,9 @@ use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
+use crate::planning::duplicates::doubt;
 use crate::planning::trouble::{Trouble, name_some};
-use inventory::Listing;
-
-/// How soon to look again after a write that somebody else's write overtook.
-const SOON: Duration = Duration::from_millis(200);
+pub(super) use inventory::Listing;
 
 /// One look at one account.
 pub async fn reconcile(
@@ -42,7 +43,7 @@ pub async fn reconcile(
     };
     match look(account, &ctx, worker).await {
         Ok(look) => Ok(look),
-        Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
+        Err(error) if error.is_conflict() => Ok(overtaken(&ctx, account)),
         Err(error) => Err(error.into()),
     }
 }
@@ -52,6 +53,9 @@ async fn look(
     ctx: &Context,
     worker: Worker<Guarded<CloudAccount>>,
 ) -> Result<Look, ClusterError> {
+    if let Some(instead) = wait_for_newer(ctx, account).await? {
+        return Ok(instead);
+    }
     let leaving = account.metadata.deletion_timestamp.is_some();
     if !finalizers::is_held(account) {
         if !leaving {
@@ -61,7 +65,8 @@ async fn look(
     }
     let users = if leaving { users(account, ctx) } else { Vec::new() };
     if leaving && users.is_empty() {
-        finalizers::release(&ctx.client, account).await?;
+        secret::let_go_of_all(ctx, account).await?;
+        release(ctx, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
         ctx.memories.forget(&account.uid().unwrap_or_default());
         return Ok(Look::new(Outcome::Gone, Action::await_change()));
@@ -72,28 +77,69 @@ async fn look(
     drop(worker);
     let standing = ctx.connections.standing(account, asked.is_some()).await;
     let connection = standing.connection.as_ref();
+    let held = secret::tend(ctx, account, &old.held_secrets, standing.secret).await?;
     let mut decisions = decisions(connection.map(|_| ()), leaving.then_some(users.as_slice()));
     let listing = match connection {
         Ok(connection) if !leaving => inventory::take_stock(ctx, account, connection, asked.is_some()).await,
         _ => Listing::default(),
     };
     decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
-    let status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
+    let mut status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
+    status.held_secrets.clone_from(&held.names);
+    prove(account, connection.map(|_| ()), &mut status, ctx);
     if account.status.as_ref() != Some(&status) {
         apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
     }
-    let rejected = connection.err().filter(|trouble| trouble.reason == Reason::CredentialsRejected);
-    let was = find(&old.conditions, READY).is_some_and(|ready| ready.reason == "CredentialsRejected");
-    if let Some(trouble) = rejected.filter(|_| !was) {
-        ctx.events.publish(account, Occurrence::CredentialsRejected, trouble.message.clone()).await;
-    }
-    let wait = pause(connection.err(), ctx);
+    ctx.memories.listing_is_told(&account.uid().unwrap_or_default());
+    held.put_on(ctx, account).await?;
+    tell(ctx, account, &old, connection.err()).await;
+    let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
     let outcome = match connection.err().map(|trouble| trouble.recovery) {
         None => Outcome::Settled,
         Some(Recovery::Blocked) => Outcome::Blocked,
         Some(Recovery::Retry { .. }) => Outcome::Retrying,
     };
-    Ok(Look::new(outcome, Action::requeue(listing.next_look.map_or(wait, |next| next.min(wait)))))
+    let wait = [listing.next_look, held.next_look].into_iter().flatten().fold(wait, Duration::min);
+    Ok(Look::new(outcome, Action::requeue(wait)))
+}
+
+/// Tells once that the account's key is refused, or goes.
+async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, trouble: Option<&Trouble>) {
+    let Some(trouble) = trouble else { return };
+    let occurrence = match trouble.reason {
+        Reason::CredentialsRejected => Occurrence::CredentialsRejected,
+        Reason::SecretDeleting => Occurrence::SecretDeleting,
+        _ => return,
+    };
+    if find(&old.conditions, READY).is_none_or(|ready| ready.reason != trouble.reason.as_str()) {
+        ctx.events.publish(account, occurrence, trouble.message.clone()).await;
+    }
+}
+
+/// Whether the credentials are proven: what others for the same images go by. A proof of other credentials than the spec asks
+/// for now is none.
+fn prove(account: &CloudAccount, connection: Result<(), &Trouble>, status: &mut CloudAccountStatus, ctx: &Context) {
+    let claimed = owner(account);
+    let Err(trouble) = connection else {
+        (status.identity, status.refused_since) = (Some(claimed), None);
+        return;
+    };
+    let refused = trouble.truth() == Truth::False;
+    let since = status.refused_since.as_ref().map(|since| since.0);
+    let (since, counts) = doubt(refused, since, takeover_after(ctx), ctx.clock.now());
+    status.refused_since = since.map(Time);
+    status.identity = status.identity.take().filter(|identity| counts && *identity == claimed);
+}
+
+fn takeover_after(ctx: &Context) -> SignedDuration {
+    SignedDuration::try_from(ctx.settings.takeover_after).unwrap_or(SignedDuration::MAX)
+}
+
+/// How long the credentials still count as proven while they are refused.
+fn until_doubted(status: &CloudAccountStatus, ctx: &Context) -> Duration {
+    let (Some(since), Some(_)) = (&status.refused_since, &status.identity) else { return Duration::MAX };
+    let over = since.0.saturating_add(takeover_after(ctx)).unwrap_or(Timestamp::MAX);
+    over.duration_since(ctx.clock.now()).max(SignedDuration::from_millis(50)).unsigned_abs()
 }
 
 /// What was told of the inventory when it was last listed, where it was not listed now.

@@ -5,6 +5,7 @@ mod observe;
 mod occurrences;
 mod pass;
 mod report;
+mod urgency;
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub async fn reconcile(
     }
     let uid = image.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, image);
-    if ctx.memories.is_unseen(&uid) && pass::asks_for_nothing(&ctx, image, &desired) {
+    if ctx.memories.is_unseen(&uid) && urgency::asks_for_nothing(&ctx, image, &desired) {
         rhythm::let_others_go_first(&ctx, &uid, desired.inputs.clone());
     }
     let asked = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
@@ -42,6 +43,6 @@ pub async fn reconcile(
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, image, desired, (asked, worker)).await;
+    let passed = Box::pin(pass::run(&ctx, image, desired, (asked, worker))).await;
     Ok(rhythm::after(&ctx, image, inputs, passed))
 }

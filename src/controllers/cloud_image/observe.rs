@@ -1,4 +1,4 @@
-//! What a pass over one image sees: its account, its shares, its namesakes, and the image at the cloud. Observing never
+//! What a pass over one image sees: its account, its shares, its duplicates, and the image at the cloud. Observing never
 //! fails: each fact is there, or the trouble that hides it is.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,12 +16,11 @@ use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
-use crate::controllers::access::{Access, account_of, check_account, connect, elder, no_account};
+use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
 use crate::controllers::connections::Connection;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{
-    account_input, identity_key, is_unseen, requested_at, shares_naming, shares_of, terms,
-};
+use crate::controllers::convert::{account_input, is_unseen, requested_at, shares_naming, shares_of, terms};
+use crate::controllers::duplicates::Duplicates;
 use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{ImageId, RecipientKind};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
@@ -32,8 +31,8 @@ use crate::planning::wishes::Terms;
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {
     pub(super) account: Option<CloudAccount>,
-    /// The older object for the same image, which acts instead.
-    pub(super) elder: Option<String>,
+    /// The other objects for the same image, one of which may act instead.
+    pub(super) duplicates: Duplicates,
     pub(super) shares: Vec<Share>,
     /// Shares that name this image and cannot be read.
     pub(super) unreadable: Vec<String>,
@@ -65,7 +64,7 @@ pub(super) struct Site {
     pub(super) at: ImageRef,
     pub(super) terms: Terms,
     pub(super) connection: Connection,
-    /// The Secret is gone: only endings are still carried out.
+    /// The Secret is gone, or another object is the active one: only endings are still carried out.
     pub(super) only_to_end: Option<Trouble>,
 }
 
@@ -86,12 +85,11 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
         inputs.push(format!("{} {} {} {standing:?}", share.uid, share.generation, share.deleting));
     }
     inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
-    let stores = (&ctx.stores.images_by_identity, &ctx.stores.images);
-    let elder = elder(ctx, (image, account.as_ref()), stores, identity_key, |image| &image.spec.account_ref);
+    let duplicates = Duplicates::observe(ctx, image);
     let replica = kept_for(ctx, image);
-    inputs.push(format!("unreadable {unreadable:?} elder {elder:?} replica {replica:?}"));
+    inputs.push(format!("unreadable {unreadable:?} duplicates {} replica {replica:?}", duplicates.input()));
     let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::is_newcomer);
-    Desired { account, elder, shares, unreadable, replica, inputs: Inputs(inputs), expecting }
+    Desired { account, duplicates, shares, unreadable, replica, inputs: Inputs(inputs), expecting }
 }
 
 /// Whether a share names somebody in the ledger: a newcomer gets nothing, and matters only to those it keeps.
@@ -114,12 +112,8 @@ fn kept_for(ctx: &Context, image: &CloudImage) -> Option<String> {
 pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Trouble> {
     let account =
         desired.account.as_ref().ok_or_else(|| no_account("spec.accountRef", &image.spec.account_ref.name))?;
-    if let Some(elder) = &desired.elder {
-        let message =
-            format!("CloudImage {elder} is older, names the same image of the cloud and acts for it: delete one");
-        return Err(Trouble::blocked(Reason::DuplicateImage, message));
-    }
-    check_account(account, image.status.as_ref().and_then(|s| s.owner.as_ref()))?;
+    let recorded = image.status.as_ref().and_then(|s| s.owner.as_ref());
+    check_account(account, recorded)?;
     let mut terms = terms(account, &image.spec.region)?;
     if let Some(site) = terms.site.filter(|site| !terms.sold_on(*site)) {
         let message = format!("spec.region: {} is not sold on the {site} site", terms.region);
@@ -130,9 +124,21 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
         image: ImageId::parse(&image.spec.image_id)
             .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.imageID: {e}")))?,
     };
-    let Access { connection, only_to_end } = connect(ctx, account, &at.region, "spec.region").await?;
+    let Access { connection, owner, only_to_end } =
+        connect(ctx, account, (&at.region, "spec.region"), recorded).await?;
+    desired.duplicates.connected(&owner);
+    let only_to_end = match desired.duplicates.obstacle() {
+        // What a duplicate granted is still its own to end.
+        Some(obstacle) if obstacle.reason == Reason::DuplicateImage && has_grants(image) => Some(obstacle),
+        Some(obstacle) => return Err(obstacle),
+        None => only_to_end,
+    };
     terms.ourselves.extend(connection.cloud.party(&at.region));
     Ok(Site { at, terms, connection, only_to_end })
+}
+
+fn has_grants(image: &CloudImage) -> bool {
+    image.status.as_ref().is_some_and(|status| !status.grants.is_empty())
 }
 
 /// Reads the image, unless it was carried over from before a job, and then its recipients, unless its visibility hides

@@ -2,19 +2,26 @@
 
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
+use crate::api::limits::UNMANAGED_LISTED_MAX;
 use crate::cluster::events::Occurrence;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
+use crate::planning::deletion::refused_removals;
 use crate::planning::ledger::Ledger;
 use crate::planning::trouble::name_some;
 use crate::telemetry::metrics::Drift;
 
 /// What breaks on the other side, told with every end of access.
-pub(super) const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
+const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
                            and no new servers can be made";
 
 /// What happened between two ledgers, for people. `intended`: the ledger before the calls, where there were any.
-pub(super) fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> Vec<(Occurrence, String)> {
+pub(super) fn occurrences(
+    image_id: &str,
+    before: &Ledger,
+    intended: Option<&Ledger>,
+    after: &Ledger,
+) -> Vec<(Occurrence, String)> {
     let had =
         |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
     let now_granted: Vec<&Recipient> = after
@@ -27,7 +34,6 @@ pub(super) fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Le
         |r: &Recipient| intended.and_then(|l| l.grants.get(r)).is_some_and(|e| matches!(e.state, GrantState::Intended));
     let adopted = |r: &&Recipient| !before.grants.contains_key(*r) && !asked_for(r);
     let (adopted, granted): (Vec<&Recipient>, Vec<&Recipient>) = now_granted.into_iter().partition(adopted);
-    let revoked = revoked(before, after);
     let (foreign, lost) = (strangers(before, after), lost(before, intended));
     let full = |ledger: &Ledger, recipient: &Recipient| ledger.declined.get(recipient) == Some(&Reason::RecipientLimit);
     let without_room: Vec<&Recipient> =
@@ -62,7 +68,6 @@ pub(super) fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Le
         &rejected,
         format!("rejected the image, which stays shared with them: {}", name_some(&rejected)),
     );
-    tell(Occurrence::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
     tell(
         Occurrence::UnmanagedFound,
         &foreign,
@@ -78,6 +83,45 @@ pub(super) fn occurrences(before: &Ledger, intended: Option<&Ledger>, after: &Le
         &without_room,
         format!("the image has as many recipients as it may have; waiting for room: {}", name_some(&without_room)),
     );
+    told.extend(endings(image_id, before, after));
+    told
+}
+
+/// What ended between two ledgers, and what did not.
+fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(Occurrence, String)> {
+    let revoked = revoked(before, after);
+    let newly_retained =
+        |recipient: &&Recipient| before.grants.get(*recipient).is_none_or(|e| e.state != GrantState::Retained);
+    let retained: Vec<&Recipient> = after.retained().filter(newly_retained).collect();
+    let refused_before: Vec<(&Recipient, &str)> = before.refused_removals().collect();
+    let refused: Vec<&Recipient> =
+        after.refused_removals().filter(|refused| !refused_before.contains(refused)).map(|(who, _)| who).collect();
+    let mut told = Vec::new();
+    let mut tell = |what, recipients: &[&Recipient], text: String| {
+        if !recipients.is_empty() {
+            told.push((what, text));
+        }
+    };
+    tell(Occurrence::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
+    tell(
+        Occurrence::Retained,
+        &retained,
+        format!(
+            "left at the cloud (deletionPolicy: Retain), though no ImageShare names them: {}",
+            name_some(&retained)
+        ),
+    );
+    tell(
+        Occurrence::RevokeRefused,
+        &refused,
+        format!("access of {} is not ended yet{}", name_some(&refused), refused_removals(after)),
+    );
+    if after.deletion.is_some() && after.absent_since.is_some() && before.absent_since.is_none() {
+        told.push((
+            Occurrence::ImageDeleted,
+            format!("deleted image {image_id} at the cloud; whoever still had it: {WHAT_BREAKS}"),
+        ));
+    }
     told
 }
 
@@ -109,5 +153,6 @@ fn lost<'a>(before: &Ledger, intended: Option<&'a Ledger>) -> Vec<&'a Recipient>
 
 /// Recipients nobody here asked for that were not known before.
 fn strangers<'a>(before: &Ledger, after: &'a Ledger) -> Vec<&'a Recipient> {
-    after.unmanaged.keys().filter(|recipient| !before.unmanaged.contains_key(*recipient)).collect()
+    let listed = after.unmanaged.keys().take(UNMANAGED_LISTED_MAX);
+    listed.filter(|recipient| !before.unmanaged.contains_key(*recipient)).collect()
 }

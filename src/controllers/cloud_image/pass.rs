@@ -4,28 +4,30 @@ use kube::ResourceExt;
 
 use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
 use super::report::{Report, Reporter};
+use super::urgency::{is_requested, kept_by_others, lane};
 use crate::api::CloudImage;
-use crate::api::cloud_image::ImageDeletionPolicy;
-use crate::api::conditions::{READY, Reason, find};
+use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
+use crate::api::conditions::Reason;
 use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
+use crate::cluster::ClusterError;
 use crate::cluster::guard::Guarded;
-use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::admission::Worker;
 use crate::controllers::context::Context;
-use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
 use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Asked, Passed, later};
+use crate::controllers::rhythm::{Asked, Passed, later, release};
 use crate::domain::image::Ownership;
-use crate::domain::share::{Consent, Share, Standing};
+use crate::domain::share::{Consent, Share};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
-use crate::planning::deletion::{Departure, Sight, held_by_replica, held_by_shares, plan_departure};
+use crate::planning::deletion::{Departure, Sight, ask_again, deletion_asked, plan_departure};
+use crate::planning::duplicates::hand_over;
 use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::{Verdict, next_job_look};
-use crate::planning::sharing::{Plan, Scene, confirm, plan, plan_absent, plan_unseen};
+use crate::planning::sharing::{Plan, Scene, confirm, plan};
 use crate::planning::trouble::Trouble;
+use crate::planning::unseen::{plan_absent, plan_unseen};
 use crate::planning::wishes::Wishes;
 
 /// Runs one pass, once its turn to call the cloud has come.
@@ -36,13 +38,9 @@ pub(super) async fn run(
     (asked, worker): (Asked, Worker<Guarded<CloudImage>>),
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
-    reporter.through(desired.account.as_ref());
     let ledger = match Ledger::parse(image.status.as_ref()) {
-        Ok(ledger) => ledger,
-        Err(error) => {
-            let message = format!("status cannot be read ({error}): nothing is concluded from half a ledger");
-            return reporter.trouble(&Ledger::default(), Trouble::blocked(Reason::Unreadable, message), true).await;
-        }
+        Ok(ledger) => ledger.not_after(ctx.clock.now()),
+        Err(error) => return reporter.unreadable_ledger(&error).await,
     };
     reporter.announce().await?;
     if image.metadata.deletion_timestamp.is_some() {
@@ -73,13 +71,13 @@ async fn act(
     let deleting = image.metadata.deletion_timestamp.is_some();
     let site = match observe_site(ctx, image, desired).await {
         Ok(site) => site,
-        // The elder acts for the image; this one's going touches no cloud.
+        // The active one acts for the image; this one's going touches no cloud.
         Err(trouble)
             if deleting
                 && trouble.reason == Reason::DuplicateImage
                 && blockers(&desired.shares, &ledger).is_empty() =>
         {
-            return leave(ctx, image, reporter).await;
+            return leave(ctx, image, reporter, false).await;
         }
         Err(trouble) => return unseen(ctx, reporter, desired, &ledger, trouble).await,
     };
@@ -112,7 +110,11 @@ async fn act(
             return unseen(ctx, reporter, desired, &ledger, Trouble::from(&fault)).await;
         }
     };
-    let pass = Pass { ctx, image, desired, site: &site, lane, deleting };
+    if seen.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) && desired.duplicates.must_claim() {
+        return reporter.claim().await;
+    }
+    let requested = is_requested(image);
+    let pass = Pass { ctx, image, desired, site: &site, lane, deleting, requested };
     let (ledger, trouble) = pass.learn(ledger, failed.as_ref(), &seen);
     let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
@@ -143,18 +145,24 @@ async fn leave_unseen(
     if desired.replica.is_some() || !blockers(&desired.shares, ledger).is_empty() {
         return Ok(None);
     }
-    leave(ctx, image, reporter).await.map(Some)
+    leave(ctx, image, reporter, false).await.map(Some)
 }
 
-/// Lets the object go, if the API server itself knows of no share that names it.
-async fn leave(ctx: &Context, image: &CloudImage, reporter: &mut Reporter<'_>) -> Result<Passed, ClusterError> {
+/// Lets the object go, if the API server itself knows of no share that names it. `image_gone`: the image was proven to be gone
+/// at the cloud, so that nobody has it, whatever the ledger says.
+async fn leave(
+    ctx: &Context,
+    image: &CloudImage,
+    reporter: &mut Reporter<'_>,
+    image_gone: bool,
+) -> Result<Passed, ClusterError> {
     let (fresh, unreadable) = list_shares_afresh(ctx, image, reporter.version()).await?;
-    let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| !ledger.holds_anything());
+    let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| image_gone || !ledger.holds_anything());
     let wanted_by_nobody = unreadable.is_empty() && blockers(&fresh, &Ledger::default()).is_empty();
     if !(holds_nothing && wanted_by_nobody) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
-    finalizers::release(&ctx.client, &reporter.current()).await?;
+    release(ctx, &reporter.current()).await?;
     Ok(Passed::Gone)
 }
 
@@ -175,7 +183,7 @@ async fn unseen(
     trouble: Trouble,
 ) -> Result<Passed, ClusterError> {
     let now = ctx.clock.now();
-    let wishes = Wishes::gather_unjudged(&desired.shares, desired.blind(), now);
+    let wishes = Wishes::gather_unjudged(&desired.shares, ledger, desired.blind(), now);
     let settled = plan_unseen(ledger, &wishes, &desired.shares, now);
     let known = trouble.reason != Reason::DuplicateImage;
     reporter.trouble(&settled, trouble, known).await
@@ -187,63 +195,6 @@ async fn note_fault(ctx: &Context, desired: &Desired, fault: &Fault) {
     }
 }
 
-/// Whether the ledger shows everything as served: a look would only tell what others changed at the cloud.
-pub(super) fn asks_for_nothing(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
-    let ledger = Ledger::parse(image.status.as_ref());
-    ledger.is_ok_and(|ledger| lane(ctx, image, desired, &ledger, true) == Lane::Resync) && !desired.blind()
-}
-
-/// In which lane a look travels. After a restart everything looks changed; what the ledger shows as served is not.
-fn lane(ctx: &Context, image: &CloudImage, desired: &Desired, ledger: &Ledger, changed: bool) -> Lane {
-    let edited =
-        is_amiss(image) || image.status.as_ref().and_then(|s| s.observed_generation) != image.metadata.generation;
-    if ends_access(ctx, image, desired, ledger) {
-        Lane::Revoke
-    } else if ledger.job.is_some() || (changed && (edited || is_unserved(ctx, desired, ledger))) {
-        // A job is asked for until its end can be read: what it did is not known before.
-        Lane::Edit
-    } else {
-        Lane::Resync
-    }
-}
-
-/// Whether somebody's access is to end and may: nothing goes before that. An image that is being deleted ends nobody's
-/// while others keep it, and nobody's ends while a share cannot be read.
-fn ends_access(ctx: &Context, image: &CloudImage, desired: &Desired, ledger: &Ledger) -> bool {
-    let now = ctx.clock.now();
-    let ended = |share: &Share| share.standing(now) == Standing::Ended && ledger.shares.contains_key(&share.uid);
-    let last = image.metadata.deletion_timestamp.is_some() && blockers(&desired.shares, ledger).is_empty();
-    let ends = ledger.revoking().next().is_some() || desired.shares.iter().any(ended);
-    !desired.blind() && (ends || (last && ledger.holds_anything()))
-}
-
-/// Whether a share wishes something that was not decided about yet.
-fn is_unserved(ctx: &Context, desired: &Desired, ledger: &Ledger) -> bool {
-    let now = ctx.clock.now();
-    desired.shares.iter().any(|share| {
-        let served = ledger.shares.get(&share.uid).map(|served| served.generation);
-        share.standing(now) == Standing::Wishing && served != Some(share.generation)
-    })
-}
-
-/// What changed for an image that is not as asked, such as its account's credentials, is somebody's act too: it must not
-/// starve behind looks around. So is a request to look now.
-fn is_amiss(image: &CloudImage) -> bool {
-    let status = image.status.as_ref();
-    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
-    !ready
-        || requested_at(image).is_some_and(|at| status.and_then(|s| s.last_handled_reconcile_at.as_ref()) != Some(&at))
-}
-
-/// Who keeps a deleting image that is as asked otherwise: the cloud could say nothing about it that matters now.
-fn kept_by_others(ctx: &Context, image: &CloudImage, desired: &Desired, ledger: &Ledger) -> Option<Trouble> {
-    let asks = ledger.job.is_some() || ends_access(ctx, image, desired, ledger) || is_unserved(ctx, desired, ledger);
-    let replica = held_by_replica(desired.replica.as_deref());
-    let replica = replica.filter(|_| image.spec.deletion_policy == ImageDeletionPolicy::Retain);
-    let keeps = held_by_shares(&blockers(&desired.shares, ledger)).or(replica);
-    keeps.filter(|_| !asks && !is_amiss(image))
-}
-
 struct Pass<'a> {
     ctx: &'a Context,
     image: &'a CloudImage,
@@ -251,6 +202,8 @@ struct Pass<'a> {
     site: &'a Site,
     lane: Lane,
     deleting: bool,
+    /// Somebody asked for this reconcile.
+    requested: bool,
 }
 
 impl Pass<'_> {
@@ -283,15 +236,21 @@ impl Pass<'_> {
     /// What the shares wish is told as of the look: one may have ended by itself since the pass began.
     fn plan(&self, ledger: &Ledger, seen: &Seen) -> Option<Plan> {
         let shares = &self.desired.shares;
-        let wishes = Wishes::gather(&self.site.terms, shares, self.desired.blind(), seen.at);
+        let wishes = Wishes::gather(&self.site.terms, shares, ledger, self.desired.blind(), seen.at);
+        let duplicates = &self.desired.duplicates;
+        let ledger = &hand_over(ledger, &wishes, &duplicates.granted_by_active());
+        // Whom duplicates granted the image was asked for, though not here.
+        let asked_for_elsewhere = duplicates.others_granted();
+        let unmanaged = self.image.spec.unmanaged_recipients;
         let scene = Scene {
             now: seen.at,
             timing: self.ctx.settings.timing,
             others_until: self.ctx.others_until(),
             terms: &self.site.terms,
-            unmanaged: self.image.spec.unmanaged_recipients,
+            unmanaged: if asked_for_elsewhere { UnmanagedRecipients::Report } else { unmanaged },
             visibility_change: self.image.spec.visibility_change,
             deleting: self.deleting || self.site.only_to_end.is_some(),
+            requested: self.requested,
             shares,
             wishes: &wishes,
             ledger,
@@ -325,7 +284,7 @@ impl Pass<'_> {
         reporter.intend(&intended).await?;
         let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
         let blind = !unreadable.is_empty();
-        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, blind, self.ctx.clock.now());
+        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, ledger, blind, self.ctx.clock.now());
         confirm(&mut first, ledger, &fresh_wishes);
         if !first.acts() {
             // The cache lags behind the API server: what it will show starts the next pass.
@@ -361,7 +320,10 @@ impl Pass<'_> {
         let cloud = self.site.connection.cloud.as_ref();
         let (mut add, remove) = (first.add.clone(), first.remove.clone());
         add.truncate(most_at_once(self.ctx.memories.suspects(&self.uid())));
-        let exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape());
+        let mut exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape());
+        if intended.image_refusal.is_some() {
+            exchange = exchange.of_refused_image();
+        }
         // What was found by a look around is still worth a call that waits for its turn.
         let lane = if first.remove.is_empty() { self.lane.max(Lane::Edit) } else { Lane::Revoke };
         let ending = execute(cloud, &self.site.at, exchange, lane).await;
@@ -408,40 +370,47 @@ impl Pass<'_> {
             (None, Some(since)) => Sight::Absent { since },
             (None, None) => Sight::Unseen,
         };
-        let policy = self.image.spec.deletion_policy;
+        let is_active = self.desired.duplicates.obstacle().is_none();
+        let policy = if is_active { self.image.spec.deletion_policy } else { ImageDeletionPolicy::Retain };
         match plan_departure(&blockers, self.desired.replica.as_deref(), &report.ledger, policy, sight, window, now) {
             Departure::Held(trouble) => reporter.finish(report, &blockers, Some(trouble)).await,
             Departure::Await(until) => {
                 report.look_again = until.or(report.look_again);
                 reporter.finish(report, &blockers, None).await
             }
+            Departure::Asked(until) => {
+                report.look_again = Some(until);
+                reporter.finish(report, &blockers, Some(deletion_asked())).await
+            }
             Departure::Release => {
+                let image_gone = matches!(sight, Sight::Absent { .. });
                 reporter.finish(report, &blockers, None).await?;
-                leave(self.ctx, self.image, reporter).await
+                leave(self.ctx, self.image, reporter, image_gone).await
             }
             Departure::Delete => self.delete(reporter, report, &blockers).await,
         }
     }
 
-    /// Deletes the image at the cloud. That it is gone is told by the next looks, not by the answer.
+    /// Asks the cloud to delete the image, once that is written down. Whether it is gone is told by later reads, not by the
+    /// answer.
     async fn delete(
         &self,
         reporter: &mut Reporter<'_>,
         mut report: Report,
         blockers: &[String],
     ) -> Result<Passed, ClusterError> {
-        reporter.intend(&report.ledger).await?;
+        let asked = ask_again(&report.ledger, self.ctx.clock.now());
+        reporter.intend(&asked).await?;
         let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
         if !unreadable.is_empty() || !self::blockers(&fresh, &report.ledger).is_empty() {
             return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
         }
         match self.site.connection.cloud.delete_image(&self.site.at).await {
             Ok(()) | Err(Fault::NotFound(Missing::Image)) => {
-                tracing::info!(image.id = %self.site.at.image, "deleted the image at the cloud");
-                reporter.image_deleted().await;
-                report.facts = None;
+                tracing::info!(image.id = %self.site.at.image, "asked the cloud to delete the image");
+                report.ledger = asked;
                 report.look_again = Some(self.ctx.clock.now());
-                reporter.finish(report, blockers, None).await
+                reporter.finish(report, blockers, Some(deletion_asked())).await
             }
             Err(fault) => {
                 note_fault(self.ctx, self.desired, &fault).await;

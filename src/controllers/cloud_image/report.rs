@@ -2,22 +2,25 @@
 //! conditions hold is a plain function of what was seen.
 
 use super::observe::Desired;
-use super::occurrences::{WHAT_BREAKS, found_amiss, occurrences};
+use super::occurrences::{found_amiss, occurrences};
 use super::pass::blockers;
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, VisibilityChange};
-use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
+use crate::api::conditions::{
+    DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, conditions, find,
+};
 use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{owner, requested_at};
-use crate::controllers::rhythm::Passed;
+use crate::controllers::convert::requested_at;
+use crate::controllers::duplicates::Duplicates;
+use crate::controllers::rhythm::{Passed, SOON, later};
 use crate::controllers::status_writer::StatusWriter;
-use crate::domain::identifiers::Recipient;
+use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
-use crate::planning::deletion::{held_by_shares, held_by_unreadable};
+use crate::planning::deletion::{held_by_shares, held_by_unreadable, refused_removals};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::Verdict;
 use crate::planning::sharing::Plan;
@@ -52,6 +55,10 @@ impl Report {
     fn obstacle(&self) -> Option<Trouble> {
         if let Some(trouble) = self.trouble.clone().or_else(|| self.only_to_end.clone()) {
             return Some(trouble);
+        }
+        let refused = self.ledger.image_refusal.as_ref().filter(|_| self.facts.is_some());
+        if let Some(refusal) = refused {
+            return Some(Trouble::of_refused_image(refusal));
         }
         let Some(facts) = &self.facts else {
             return self.seen.then(|| {
@@ -117,7 +124,7 @@ pub(super) struct Reporter<'a> {
     image: &'a CloudImage,
     shares: &'a [Share],
     unreadable: &'a [String],
-    owner: Option<String>,
+    duplicates: &'a Duplicates,
     status: StatusWriter<'a, CloudImage, CloudImageStatus>,
     /// The ledger before this pass's calls.
     intended: Option<Ledger>,
@@ -130,15 +137,10 @@ impl<'a> Reporter<'a> {
             image,
             shares: &desired.shares,
             unreadable: &desired.unreadable,
-            owner: None,
+            duplicates: &desired.duplicates,
             status: StatusWriter::new(ctx, image, image.status.as_ref()),
             intended: None,
         }
-    }
-
-    /// The account the image is seen through; recorded at the first contact.
-    pub(super) fn through(&mut self, account: Option<&crate::api::CloudAccount>) {
-        self.owner = account.map(owner);
     }
 
     /// The version the next write is pinned to.
@@ -170,10 +172,16 @@ impl<'a> Reporter<'a> {
         self.intended = Some(intended.clone());
         let mut status = self.status.written().clone();
         intended.encode_into(&mut status);
-        if status.owner.is_none() {
-            status.owner.clone_from(&self.owner);
-        }
+        status.owner = self.duplicates.owner().or(status.owner);
         self.status.write(status).await
+    }
+
+    /// Records the owner before anything is done: others for the same image may do so at the same time.
+    pub(super) async fn claim(&mut self) -> Result<Passed, ClusterError> {
+        let mut status = self.status.written().clone();
+        status.owner = self.duplicates.owner();
+        self.status.write(status).await?;
+        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, SOON))))
     }
 
     /// Reports a pass that could not see the cloud.
@@ -188,6 +196,22 @@ impl<'a> Reporter<'a> {
         report.trouble = Some(trouble);
         let names = if known { blockers(self.shares, ledger) } else { Vec::new() };
         self.finish(report, &names, None).await
+    }
+
+    /// Reports a ledger that does not parse: nothing is concluded from it, and nothing of it is written.
+    pub(super) async fn unreadable_ledger(&mut self, error: &InvalidIdentifier) -> Result<Passed, ClusterError> {
+        let message = format!(
+            "status.grants cannot be read ({error}): no cloud API calls are made for this image; run the version of the \
+             operator that wrote it, or correct the entry"
+        );
+        let trouble = Trouble::blocked(Reason::Unreadable, message);
+        let mut status = self.status.written().clone();
+        status.observed_generation = self.image.metadata.generation;
+        let decisions = decisions(&Ledger::default(), Some(&trouble), Some(&trouble));
+        status.conditions =
+            conditions(&status.conditions, decisions, self.image.metadata.generation, self.ctx.clock.now());
+        self.status.write_if_new(status).await?;
+        Ok(Passed::LookAgain(Verdict::from(&trouble)))
     }
 
     /// Writes the result if it says anything new, and decides when to look again. `held`: what keeps a deleting object.
@@ -210,13 +234,6 @@ impl<'a> Reporter<'a> {
         Ok(Passed::LookAgain(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
     }
 
-    /// Tells that the image was deleted at the cloud.
-    pub(super) async fn image_deleted(&self) {
-        let note =
-            format!("deleted image {} at the cloud; whoever still had it: {WHAT_BREAKS}", self.image.spec.image_id);
-        self.ctx.events.publish(self.image, Occurrence::ImageDeleted, note).await;
-    }
-
     fn status(
         &self,
         report: &Report,
@@ -230,8 +247,9 @@ impl<'a> Reporter<'a> {
         status.observed_generation = self.image.metadata.generation;
         status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
         if report.seen {
-            if status.owner.is_none() {
-                status.owner.clone_from(&self.owner);
+            // An image that was never seen as an own one may be looked for elsewhere: nothing was done to it.
+            if report.facts.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) {
+                status.owner = self.duplicates.owner().or(status.owner);
             }
             status.state = report.facts.as_ref().map(|facts| format!("{:?}", facts.state));
         }
@@ -240,7 +258,8 @@ impl<'a> Reporter<'a> {
             status.recipients = Some(format!("{}{limit}", plan.places_taken));
         }
         let held = held.cloned().or_else(|| held_by_unreadable(self.unreadable)).or_else(|| held_by_shares(blockers));
-        let decisions = decisions(&report.ledger, obstacle, held.as_ref());
+        let mut decisions = decisions(&report.ledger, obstacle, held.as_ref());
+        decisions.extend(self.duplicates.decision());
         status.conditions =
             conditions(&self.status.written().conditions, decisions, self.image.metadata.generation, now);
         status
@@ -282,7 +301,7 @@ impl<'a> Reporter<'a> {
         for (drift, recipients) in found_amiss(before, self.intended.as_ref(), after) {
             self.ctx.metrics.drifted(drift, recipients);
         }
-        for (what, note) in occurrences(before, self.intended.as_ref(), after) {
+        for (what, note) in occurrences(&self.image.spec.image_id, before, self.intended.as_ref(), after) {
             self.ctx.events.publish(self.image, what, note).await;
         }
     }
@@ -300,11 +319,21 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>
     decisions.push(match held {
         Some(trouble) => decide(DELETABLE, Truth::False, trouble.reason, &trouble.message),
         None if ledger.holds_anything() => {
-            let message = format!("still shared by this operator with: {}", name_some(ledger.grants.keys()));
+            let shared = name_some(ledger.grants.keys());
+            let message = format!("still shared by this operator with: {shared}{}", refused_removals(ledger));
             decide(DELETABLE, Truth::False, Reason::Revoking, &message)
         }
         None => decide(DELETABLE, Truth::True, Reason::NotShared, "no ImageShare names the image"),
     });
+    let retained: Vec<&Recipient> = ledger.retained().collect();
+    if !retained.is_empty() {
+        let message = format!(
+            "these keep the image though no ImageShare names them (deletionPolicy: Retain); to end their access, name them \
+             in an ImageShare of this namespace and delete it with deletionPolicy: Revoke: {}",
+            name_some(retained)
+        );
+        decisions.push(decide(RETAINED, Truth::True, Reason::Retained, &message));
+    }
     let stalled = obstacle
         .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
         .or(held.filter(|t| t.recovery == Recovery::Blocked && !NOBODYS_FAULT.contains(&t.reason)));
@@ -315,8 +344,13 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>
     if let Some(trouble) = stalled {
         decisions.push(decide(STALLED, Truth::True, trouble.reason, &trouble.message));
     } else if moving || obstacle.is_some_and(|t| t.recovery != Recovery::Blocked) {
-        let reason = obstacle.map_or(Reason::Pending, |t| t.reason);
-        decisions.push(decide(RECONCILING, Truth::True, reason, "grants are being changed or looked at again"));
+        let refused = refused_removals(ledger);
+        let reason = match obstacle {
+            Some(trouble) => trouble.reason,
+            None if refused.is_empty() => Reason::Pending,
+            None => Reason::Revoking,
+        };
+        decisions.push(decide(RECONCILING, Truth::True, reason, &format!("access is being granted or ended{refused}")));
     }
     decisions
 }

@@ -45,6 +45,6 @@ pub async fn reconcile(
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, replica, desired, (asked, worker)).await;
+    let passed = Box::pin(pass::run(&ctx, replica, desired, (asked, worker))).await;
     Ok(rhythm::after(&ctx, replica, inputs, passed))
 }

@@ -161,8 +161,10 @@ pub(super) async fn observe_site(
     let to = if spec.destination.account_ref.is_some() { "spec.destination.accountRef" } else { by };
     let destination = spec.destination.account_ref.as_ref().map_or(&source.account, |account| &account.name);
     let to_account = account_of(ctx, &namespace, destination).ok_or_else(|| no_account(to, destination))?;
-    check_account(&from_account, status.and_then(|status| status.source_account.as_ref()))?;
-    check_account(&to_account, status.and_then(|status| status.account.as_ref()))?;
+    let from_recorded = status.and_then(|status| status.source_account.as_ref());
+    let to_recorded = status.and_then(|status| status.account.as_ref());
+    check_account(&from_account, from_recorded)?;
+    check_account(&to_account, to_recorded)?;
     let (provider, to_provider) = (provider_of(&from_account)?, provider_of(&to_account)?);
     let order = parse_order(replica, &source, provider, under_way.map_or(1, |attempt| attempt.number))?;
     let trusted = spec.source.received.as_ref().and_then(|received| received.owner.as_deref());
@@ -180,8 +182,8 @@ pub(super) async fn observe_site(
         given: given(&spec.destination),
     };
     judge_route(&way.route(&order))?;
-    let from = connect(ctx, &from_account, &order.source.region, "spec.source").await?;
-    let to = connect(ctx, &to_account, &order.region, "spec.destination.region").await?;
+    let from = connect(ctx, &from_account, (&order.source.region, "spec.source"), from_recorded).await?;
+    let to = connect(ctx, &to_account, (&order.region, "spec.destination.region"), to_recorded).await?;
     Ok(Site { order, way, source, from, to, from_account, to_account })
 }
 

@@ -12,13 +12,13 @@ use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, ImageReplica};
 use crate::clouds::fault::{Conflict, Recovery};
 use crate::clouds::{CopyOrder, CopyProgress, Copying, Fault, Lane};
+use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
-use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::admission::Worker;
 use crate::controllers::context::Context;
-use crate::controllers::convert::{owner, requested_at};
-use crate::controllers::rhythm::{Asked, Passed};
+use crate::controllers::convert::requested_at;
+use crate::controllers::rhythm::{Asked, Passed, release};
 use crate::domain::identifiers::ImageId;
 use crate::domain::provider::CopyMeans;
 use crate::planning::replica::{
@@ -38,9 +38,28 @@ const LANE: Lane = Lane::Acceptance;
 fn nothing_to_end(replica: &ImageReplica, trouble: &Trouble) -> bool {
     match trouble.reason {
         Reason::AccountNotFound | Reason::AccountChanged => true,
-        Reason::SecretNotFound => replica.spec.deletion_policy == ReplicaDeletionPolicy::Retain,
-        _ => false,
+        _ => trouble.closes_the_way() && replica.spec.deletion_policy == ReplicaDeletionPolicy::Retain,
     }
+}
+
+/// What else lets a leaving replica go.
+const RETAIN: &str =
+    "set deletionPolicy: Retain to leave at the cloud what there is of the copy and let this object go";
+
+/// Reports what keeps a replica, which may let go where it is leaving.
+async fn kept(
+    ctx: &Context,
+    replica: &ImageReplica,
+    reporter: &mut Reporter<'_>,
+    trouble: Trouble,
+) -> Result<Passed, ClusterError> {
+    if replica.metadata.deletion_timestamp.is_none() {
+        return reporter.trouble(trouble).await;
+    }
+    if nothing_to_end(replica, &trouble) {
+        return leave(ctx, reporter).await;
+    }
+    reporter.trouble(if trouble.closes_the_way() { trouble.or(RETAIN) } else { trouble }).await
 }
 
 /// Runs one pass, once its turn to call the clouds has come.
@@ -87,10 +106,9 @@ async fn act(
     let under_way = last.as_ref().filter(|attempt| attempt.stage != Stage::Failed);
     let site = match observe_site(ctx, replica, &desired, under_way).await {
         Ok(site) => site,
-        Err(trouble) if leaving && nothing_to_end(replica, &trouble) => return leave(ctx, &reporter).await,
-        Err(trouble) => return reporter.trouble(trouble).await,
+        Err(trouble) => return kept(ctx, replica, &mut reporter, trouble).await,
     };
-    reporter.note_accounts(owner(&site.from_account), owner(&site.to_account));
+    reporter.note_accounts(site.from.owner.to_string(), site.to.owner.to_string());
     let only_to_end = site.from.only_to_end.clone().or_else(|| site.to.only_to_end.clone());
     if let Some(trouble) = only_to_end.filter(|_| !leaving) {
         return reporter.trouble(trouble).await;
@@ -105,7 +123,7 @@ async fn act(
 async fn leave(ctx: &Context, reporter: &Reporter<'_>) -> Result<Passed, ClusterError> {
     let current = reporter.current();
     ctx.transfers.stop(&current.uid().unwrap_or_default());
-    finalizers::release(&ctx.client, &current).await?;
+    release(ctx, &current).await?;
     Ok(Passed::Gone)
 }
 
@@ -161,7 +179,7 @@ impl Pass<'_> {
         fault: Fault,
     ) -> Result<Passed, ClusterError> {
         self.ctx.connections.note(account, &fault).await;
-        reporter.trouble(Trouble::from(&fault)).await
+        kept(self.ctx, self.replica, reporter, Trouble::from(&fault)).await
     }
 
     /// Begins a try, if the source can be copied and nothing has the name.

@@ -56,7 +56,7 @@ impl<'a> Reporter<'a> {
         self.status.write_if_new(status).await
     }
 
-    /// The accounts the copy goes by: the first ones stay written.
+    /// The accounts the copy goes by: written with its first try.
     pub(super) fn note_accounts(&mut self, from: String, to: String) {
         self.accounts = Some((from, to));
     }
@@ -115,9 +115,9 @@ impl<'a> Reporter<'a> {
         status.observed_generation = self.replica.metadata.generation;
         status.last_handled_reconcile_at =
             requested_at(self.replica).or_else(|| status.last_handled_reconcile_at.clone());
-        if let Some((from, to)) = &self.accounts {
-            status.source_account.get_or_insert_with(|| from.clone());
-            status.account.get_or_insert_with(|| to.clone());
+        // Before anything was asked of a cloud, another account or project may be called.
+        if let Some((from, to)) = self.accounts.as_ref().filter(|_| status.copy.is_some()) {
+            (status.source_account, status.account) = (Some(from.clone()), Some(to.clone()));
         }
         match says {
             Says::Same => {}

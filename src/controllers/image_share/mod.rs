@@ -11,6 +11,7 @@ use super::access::image_of;
 use super::admission::Worker;
 use super::context::Context;
 use super::convert::consent;
+use super::rhythm::{overtaken, release, wait_for_newer};
 use super::{Look, Outcome, ReconcileError};
 use crate::api::cloud_image::CloudImage;
 use crate::api::conditions::{READY, STALLED, Truth, conditions};
@@ -20,9 +21,6 @@ use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers, within_deadline};
 use crate::domain::share::Consent;
 use crate::planning::projection::{Projection, Reference, project};
-
-/// How soon to look again after a write that somebody else's write overtook.
-const SOON: Duration = Duration::from_millis(200);
 
 /// One look at one share.
 pub async fn reconcile(
@@ -36,7 +34,7 @@ pub async fn reconcile(
     };
     match look(share, &ctx).await {
         Ok(look) => Ok(look),
-        Err(error) if error.is_conflict() => Ok(Look::new(Outcome::Retrying, Action::requeue(SOON))),
+        Err(error) if error.is_conflict() => Ok(overtaken(&ctx, share)),
         Err(error) => Err(error.into()),
     }
 }
@@ -46,8 +44,8 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
     let uid = share.uid().unwrap_or_default();
     let (namespace, name) = image_key(share);
     // The cache lags behind our own writes, and what is written upon an old version is refused.
-    if ctx.memories.is_stale(&uid, &share.resource_version().unwrap_or_default(), ctx.clock.now()) {
-        return Ok(Look::new(Outcome::Idle, Action::requeue(SOON)));
+    if let Some(instead) = wait_for_newer(ctx, share).await? {
+        return Ok(instead);
     }
     if !finalizers::is_held(share) {
         if leaving {
@@ -61,7 +59,7 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
     if leaving {
         ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
         if !is_served(share, image.as_ref()) && is_released(share, ctx).await? {
-            finalizers::release(&ctx.client, share).await?;
+            release(ctx, share).await?;
             ctx.memories.forget(&uid);
             ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
             return Ok(Look::new(Outcome::Gone, Action::await_change()));
@@ -107,7 +105,8 @@ fn outcome_of(projection: &Projection) -> Outcome {
     }
 }
 
-fn image_key(share: &ImageShare) -> (String, String) {
+/// Namespace and name of the image that a share names.
+pub(super) fn image_key(share: &ImageShare) -> (String, String) {
     let reference = &share.spec.image_ref;
     (reference.namespace.clone().or_else(|| share.namespace()).unwrap_or_default(), reference.name.clone())
 }

@@ -8,6 +8,7 @@ mod grants;
 mod inventory;
 mod jobs;
 mod limits;
+mod projects;
 
 use std::collections::BTreeMap;
 
@@ -111,6 +112,12 @@ impl Ground {
     async fn calls(&self, action: &str, image: &str) -> Result<Vec<Value>> {
         let all = self.by(&self.project(0)).await?;
         Ok(all.into_iter().filter(|entry| entry["action"] == action && entry["image"] == image).collect())
+    }
+
+    /// How often somebody asked so about an image.
+    async fn calls_by(&self, who: &str, action: &str, image: &str) -> Result<usize> {
+        let all = self.by(who).await?;
+        Ok(all.iter().filter(|entry| entry["action"] == action && entry["image"] == image).count())
     }
 
     async fn until_called(&self, action: &str, image: &str, count: usize) -> Result<()> {

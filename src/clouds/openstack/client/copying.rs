@@ -68,11 +68,9 @@ fn refused(refusal: Refusal, code: &str) -> Fault {
 impl OpenStackCloud {
     /// How far the copy of this order is, if this is it.
     async fn read_copy(&self, order: &CopyOrder, image: &ImageId, lane: Lane) -> Result<CopyProgress, Fault> {
-        match self.call(&order.region, Question::read([image.as_str()]), lane).await {
-            Ok(body) => read_copy(&body, image, &self.project, &order.mark.description()),
-            Err(Fault::NotFound(Missing::Image)) => Ok(CopyProgress::Gone),
-            Err(fault) => Err(fault),
-        }
+        let body = self.show(&order.region, image, lane).await?;
+        let read = |body: Vec<u8>| read_copy(&body, image, &self.project, &order.mark.description());
+        body.map_or(Ok(CopyProgress::Gone), read)
     }
 }
 

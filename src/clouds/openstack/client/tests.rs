@@ -45,6 +45,11 @@ fn error(status: u16) -> Scripted {
     says(status, json!({"message": "text<br />", "code": format!("{status} Word"), "title": "Word"}).to_string())
 }
 
+/// A list of images.
+fn lists(rows: &[Value]) -> Scripted {
+    says(200, json!({"images": rows}).to_string())
+}
+
 fn image(owner: &str, visibility: &str, protected: bool) -> Scripted {
     says(200, row(IMAGE, owner, visibility, protected).to_string())
 }

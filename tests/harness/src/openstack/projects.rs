@@ -45,13 +45,27 @@ impl OpenStack {
         let password = format!("{:032x}", rand::random::<u128>());
         let user = json!({"user": {"name": name, "domain_id": "default", "password": password}});
         let user_id = text(&self.identity(&admin, Method::POST, "/users", &user).await?, "/user/id")?;
-        let roles = self.identity(&admin, Method::GET, "/roles?name=member", &Value::Null).await?;
-        let grant = format!("/projects/{id}/users/{user_id}/roles/{}", text(&roles, "/roles/0/id")?);
-        self.identity(&admin, Method::PUT, &grant, &Value::Null).await?;
         let (credential_id, credential_secret) = (String::new(), String::new());
         let mut project = Project { id, user: name, user_id, password, credential_id, credential_secret };
+        self.let_use(&project, true).await?;
         (project.credential_id, project.credential_secret) = self.create_credential(&project).await?;
         Ok(project)
+    }
+
+    /// Makes a project's user a member of it, or no member any more. Who is none still gets tokens, by a role that no policy knows,
+    /// but has no application credential.
+    pub async fn let_use(&self, project: &Project, member: bool) -> Result<()> {
+        let admin = self.admin().await?;
+        let roles = self.identity(&admin, Method::GET, "/roles?name=member", &Value::Null).await?;
+        let of = |role: &str| format!("/projects/{}/users/{}/roles/{role}", project.id, project.user_id);
+        let is_member = of(&text(&roles, "/roles/0/id")?);
+        if member {
+            return self.identity(&admin, Method::PUT, &is_member, &Value::Null).await.map(drop);
+        }
+        let role = json!({"role": {"name": format!("guest-{:08x}", rand::random::<u32>())}});
+        let role = text(&self.identity(&admin, Method::POST, "/roles", &role).await?, "/role/id")?;
+        self.identity(&admin, Method::PUT, &of(&role), &Value::Null).await?;
+        self.identity(&admin, Method::DELETE, &is_member, &Value::Null).await.map(drop)
     }
 
     /// Makes another application credential of a project's user: its id and its secret.

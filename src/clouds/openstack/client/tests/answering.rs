@@ -31,7 +31,7 @@ async fn what_is_own_public_or_gone_is_not_received() {
         vec![image(PROJECT, "shared", false)],
         vec![image(OTHER, "public", false)],
         vec![image(OTHER, "community", false)],
-        vec![error(404)],
+        vec![error(404), lists(&[])],
         vec![image(OTHER, "shared", false), error(404)],
     ] {
         let setting = Setting::new(answers.clone()).await;

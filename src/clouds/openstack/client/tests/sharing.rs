@@ -48,13 +48,14 @@ async fn a_refused_addition_is_explained_by_the_image() {
         (image(PROJECT, "public", false), not_shared()),
         (image(PROJECT, "shared", false), forbidden()),
         (image(OTHER, "shared", false), forbidden()),
-        (error(404), Fault::NotFound(Missing::Image)),
         (says(502, ""), Fault::Unavailable),
     ] {
         let setting = Setting::new([error(403), image]).await;
         assert_eq!(setting.add(OTHER).await, Err(wanted));
         assert_eq!(setting.calls(), ["POST /members", "GET "]);
     }
+    let setting = Setting::new([error(403), error(404), lists(&[])]).await;
+    assert_eq!(setting.add(OTHER).await, Err(Fault::NotFound(Missing::Image)));
 }
 
 #[tokio::test]
@@ -93,8 +94,14 @@ async fn a_member_that_cannot_be_removed_ends_the_tries() {
 async fn a_removal_that_no_list_confirms_failed() {
     let setting = Setting::new([says(204, ""), says(500, "")]).await;
     assert_eq!(setting.remove(OTHER).await, Err(Fault::Unavailable));
-    let setting = Setting::new([error(404), error(404), error(404)]).await;
-    assert_eq!(setting.remove(OTHER).await, Err(Fault::NotFound(Missing::Image)));
+    for (list, wanted) in [
+        (lists(&[]), Fault::NotFound(Missing::Image)),
+        // Nothing is shown to this token any more: its member may well be there.
+        (error(403), denied()),
+    ] {
+        let setting = Setting::new([error(404), error(404), error(404), list]).await;
+        assert_eq!(setting.remove(OTHER).await, Err(wanted));
+    }
     let setting = Setting::new([error(403), image(PROJECT, "private", false)]).await;
     assert_eq!(setting.remove(OTHER).await, Err(Fault::Conflict(Conflict::ImagePrivate)));
     let setting = Setting::new([says(404, "<html>gateway</html>")]).await;
@@ -116,23 +123,51 @@ async fn members_that_are_not_shown_are_explained_by_the_image() {
         (404, image(PROJECT, "private", false), Fault::Conflict(Conflict::ImagePrivate)),
         (404, image(PROJECT, "shared", false), Fault::Unintelligible),
         (404, image(OTHER, "community", false), Fault::Forbidden { code: "NotOwner".to_owned() }),
-        (404, error(404), Fault::NotFound(Missing::Image)),
     ] {
         let setting = Setting::new([error(said), image]).await;
         assert_eq!(setting.cloud.list_recipients(&here(), Lane::Edit).await, Err(wanted));
     }
+    for (list, wanted) in [(lists(&[]), Fault::NotFound(Missing::Image)), (error(403), denied())] {
+        let setting = Setting::new([error(404), error(404), list]).await;
+        assert_eq!(setting.cloud.list_recipients(&here(), Lane::Edit).await, Err(wanted));
+    }
+}
+
+/// What is said where the token may not list either.
+fn denied() -> Fault {
+    Fault::Forbidden { code: "get_images".to_owned() }
 }
 
 #[tokio::test]
 async fn an_image_is_absent_only_if_glance_plainly_says_so() {
-    let setting = Setting::new([image(OTHER, "shared", false), error(404), says(404, "<html>"), says(200, "{}")]).await;
+    let answers = [image(OTHER, "shared", false), says(404, "<html>"), says(200, "{}")];
+    let setting = Setting::new(answers).await;
     let mut looks = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..3 {
         looks.push(setting.cloud.observe_image(&here(), Lane::Edit).await);
     }
     let facts = looks[0].clone().unwrap().unwrap();
     assert_eq!(facts.ownership, Ownership::Received { owner: Some(PartyId::parse(OTHER).unwrap()) });
-    assert_eq!(looks[1..], [Ok(None), Err(Fault::Unintelligible), Err(Fault::Unintelligible)]);
+    assert_eq!(looks[1..], [Err(Fault::Unintelligible), Err(Fault::Unintelligible)]);
+}
+
+#[tokio::test]
+async fn an_image_is_absent_only_if_the_token_could_see_it() {
+    for (list, wanted) in [
+        (lists(&[]), Ok(None)),
+        (lists(&[row("another", PROJECT, "shared", false)]), Ok(None)),
+        (lists(&[row(IMAGE, PROJECT, "shared", false)]), Err(Fault::Unintelligible)),
+        (error(403), Err(denied())),
+        (error(404), Err(Fault::Unintelligible)),
+        (says(500, ""), Err(Fault::Unavailable)),
+    ] {
+        let setting = Setting::new([error(404), list]).await;
+        assert_eq!(setting.cloud.observe_image(&here(), Lane::Edit).await, wanted);
+        let asked: Vec<String> =
+            setting.asked().into_iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+        let list = format!("GET /image/v2/images?id=in%3A{IMAGE}&limit=1");
+        assert_eq!(asked, [format!("GET /image/v2/images/{IMAGE}"), list]);
+    }
 }
 
 #[tokio::test]
@@ -154,8 +189,10 @@ async fn a_deletion_that_is_refused_is_explained_by_the_image() {
         (vec![error(403), image(PROJECT, "shared", true)], Fault::Conflict(Conflict::ImageProtected)),
         (vec![error(403), image(PROJECT, "shared", false)], forbidden()),
         (vec![error(403), image(OTHER, "shared", true)], forbidden()),
-        (vec![error(403), error(404)], Fault::NotFound(Missing::Image)),
-        (vec![error(404)], Fault::NotFound(Missing::Image)),
+        (vec![error(403), error(404), lists(&[])], Fault::NotFound(Missing::Image)),
+        (vec![error(404), error(404), lists(&[])], Fault::NotFound(Missing::Image)),
+        (vec![error(404), error(404), error(403)], denied()),
+        (vec![error(404), image(PROJECT, "shared", false)], Fault::Unintelligible),
         (vec![error(409)], Fault::Conflict(Conflict::ImageInUse)),
     ] {
         let setting = Setting::new(answers).await;

@@ -1,0 +1,198 @@
+//! Watching the definitions that the API server serves: with older ones it hides fields, and a ledger reads as empty. Read
+//! from its own `OpenAPI` document, which every authenticated client may read, in every mode of the operator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ETAG, IF_NONE_MATCH};
+use http::{Request, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep};
+
+use super::{ClusterError, within_deadline};
+use crate::api::definitions::{Lacking, document_path, lacking};
+
+/// How often the document is read: after a change, objects are read wrongly for no longer. What would be lost by acting
+/// upon them asks on its own ([`Definitions::check`]).
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The same while something is lacking or unknown.
+const INTERVAL_WHILE_LACKING: Duration = Duration::from_millis(500);
+
+/// How long definitions must be whole after they were not: several API servers learn of a change one after the other.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// What is known of the definitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// Nothing: the document could not be read yet, and why.
+    Unknown(String),
+    /// Something this version needs is hidden.
+    Lacking(Arc<Lacking>),
+    /// Everything this version needs is there.
+    Whole,
+}
+
+impl Served {
+    /// Why nobody may act; `None` where everybody may.
+    pub fn obstacle(&self) -> Option<String> {
+        match self {
+            Self::Unknown(why) => Some(why.clone()),
+            Self::Lacking(lacking) => Some(lacking.message()),
+            Self::Whole => None,
+        }
+    }
+}
+
+/// The definitions as the API server serves them.
+pub struct Definitions {
+    client: Client,
+    read: Mutex<Read>,
+    served: watch::Sender<Served>,
+}
+
+/// The last answer.
+#[derive(Default)]
+struct Read {
+    /// When the request began that brought it.
+    begun: Option<Instant>,
+    etag: Option<http::HeaderValue>,
+    lacking: Option<Lacking>,
+    /// Since when nothing is lacking, where something was.
+    whole_since: Option<Instant>,
+}
+
+impl Definitions {
+    /// Nothing is known yet.
+    pub fn new(client: Client) -> Self {
+        let why = "the API server's definitions are not read yet: is the API server there, and are the CRDs?";
+        Self { client, read: Mutex::default(), served: watch::Sender::new(Served::Unknown(why.to_owned())) }
+    }
+
+    /// What is known now.
+    pub fn served(&self) -> Served {
+        self.served.borrow().clone()
+    }
+
+    /// Keeps what is known up to date. Never ends.
+    pub async fn keep(&self) {
+        loop {
+            let whole = self.check().await.is_ok();
+            sleep(if whole { INTERVAL } else { INTERVAL_WHILE_LACKING }).await;
+        }
+    }
+
+    /// Waits until the definitions are whole (`true`) or are not (`false`).
+    pub async fn until(&self, whole: bool) {
+        let mut served = self.served.subscribe();
+        // The sender lives as long as we do.
+        drop(served.wait_for(|served| (*served == Served::Whole) == whole).await);
+    }
+
+    /// Waits until something is known.
+    pub async fn until_known(&self) {
+        let mut served = self.served.subscribe();
+        drop(served.wait_for(|served| !matches!(served, Served::Unknown(_))).await);
+    }
+
+    /// Proves that what was read before this call was read whole: asks the API server, unless somebody else has asked since.
+    pub async fn check(&self) -> Result<(), ClusterError> {
+        let asked = Instant::now();
+        let mut read = self.read.lock().await;
+        if read.begun.is_none_or(|begun| begun < asked) {
+            let begun = Instant::now();
+            self.read(&mut read).await.inspect_err(|error| self.unread(error))?;
+            read.begun = Some(begun);
+            self.judge(&mut read);
+        }
+        drop(read);
+        match self.served().obstacle() {
+            None => Ok(()),
+            Some(why) => Err(ClusterError::Definitions(why)),
+        }
+    }
+
+    /// The same, for what must not go on before it is known: tries until there is an answer.
+    pub async fn check_at_last(&self) -> Result<(), ClusterError> {
+        loop {
+            match self.check().await {
+                Err(ClusterError::Api(_) | ClusterError::Deadline) => sleep(INTERVAL_WHILE_LACKING).await,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn read(&self, read: &mut Read) -> Result<(), ClusterError> {
+        let mut request = Request::get(document_path());
+        if let Some(etag) = &read.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let request = request.body(Body::empty()).map_err(kube::Error::HttpError)?;
+        let answer = within_deadline(async {
+            let answer = self.client.send(request).await?;
+            let (parts, body) = answer.into_parts();
+            Ok((parts, body.collect_bytes().await?))
+        });
+        let (parts, body) = answer.await?;
+        match parts.status {
+            StatusCode::NOT_MODIFIED => {}
+            StatusCode::NOT_FOUND => *read = Read { lacking: Some(lacking(None)), ..Read::default() },
+            StatusCode::OK => {
+                let document: Value = serde_json::from_slice(&body).map_err(kube::Error::SerdeError)?;
+                read.etag = parts.headers.get(ETAG).cloned();
+                read.lacking = Some(lacking(Some(&document)));
+            }
+            refused => {
+                let why = format!("GET {}", document_path());
+                let status = kube::core::Status::failure(&why, "Unread").with_code(refused.as_u16());
+                return Err(kube::Error::Api(Box::new(status)).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is concluded from no answer, but for why nothing is known.
+    fn unread(&self, error: &ClusterError) {
+        let why = format!(
+            "the definitions that the API server serves cannot be read ({error}): the operator's user needs the right to \
+             GET {}, which system:discovery gives; is the API server there, and are the CRDs?",
+            document_path()
+        );
+        let told = self.served.send_if_modified(|served| match served {
+            Served::Unknown(old) if *old != why => {
+                old.clone_from(&why);
+                true
+            }
+            _ => false,
+        });
+        if told {
+            tracing::warn!("{why}");
+        }
+    }
+
+    fn judge(&self, read: &mut Read) {
+        let Some(found) = &read.lacking else { return };
+        let now = Instant::now();
+        let next = if !found.0.is_empty() {
+            read.whole_since = None;
+            Served::Lacking(Arc::new(found.clone()))
+        } else if matches!(*self.served.borrow(), Served::Lacking(_)) {
+            let since = *read.whole_since.get_or_insert(now);
+            if now.duration_since(since) < SETTLED_AFTER {
+                return;
+            }
+            Served::Whole
+        } else {
+            Served::Whole
+        };
+        let changed = self.served.send_if_modified(|served| std::mem::replace(served, next.clone()) != next);
+        match next.obstacle() {
+            Some(why) if changed => tracing::error!("{why}"),
+            None if changed => tracing::info!("the API server serves every field that is needed"),
+            _ => {}
+        }
+    }
+}

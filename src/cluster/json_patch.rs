@@ -1,0 +1,47 @@
+//! JSON patches with tests in them: what was read is still so, or nothing is changed.
+
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::status::FIELD_MANAGER;
+use super::{ClusterError, within_deadline};
+
+/// How the API server begins its answer to a patch whose test failed. It tells nothing more; a policy that refuses the
+/// same patch answers with the same code and a sentence of its own.
+const TEST_FAILED: &str = "the server rejected our request due to an error in our request";
+
+/// What a patch is made of.
+pub(super) fn test(path: &str, value: impl serde::Serialize) -> Value {
+    json!({"op": "test", "path": path, "value": value})
+}
+
+/// Patches an object of this name, or a subresource of it. `Conflict` if a test failed; `None` if the object is gone.
+pub(super) async fn patch<W>(
+    api: &Api<W>,
+    name: &str,
+    subresource: Option<&str>,
+    operations: Value,
+) -> Result<Option<W>, ClusterError>
+where
+    W: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let operations = serde_json::from_value(operations).map_err(kube::Error::SerdeError)?;
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::<()>::Json(operations);
+    let patched = match subresource {
+        Some(subresource) => within_deadline(api.patch_subresource(subresource, name, &params, &patch)).await,
+        None => within_deadline(api.patch(name, &params, &patch)).await,
+    };
+    match patched {
+        Ok(written) => Ok(Some(written)),
+        Err(ClusterError::Api(kube::Error::Api(status))) if is_failed_test(&status) => Err(ClusterError::Conflict),
+        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_failed_test(status: &kube::core::Status) -> bool {
+    status.is_invalid() && status.message.starts_with(TEST_FAILED)
+}

@@ -1,0 +1,20 @@
+//! Asking the API server itself which version of an object is the newest, where the cache and our own writes disagree.
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::ListParams;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::written::Written;
+use super::{ClusterError, within_deadline};
+
+/// The newest version of an object; `None` if it is gone. Asked as a list of one: there is no right to get every kind.
+pub async fn newest_version<K>(client: &Client, object: &K) -> Result<Option<String>, ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<Written<K>> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let only = ListParams::default().fields(&format!("metadata.name={}", object.name_any()));
+    let found = within_deadline(api.list(&only)).await?;
+    Ok(found.items.first().and_then(ResourceExt::resource_version))
+}

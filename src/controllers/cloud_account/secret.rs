@@ -1,0 +1,142 @@
+//! The Secret of an account is kept from going while access may have to be ended with its key. What to do is decided in
+//! `planning::secret`; which Secrets are held is written down first, so that each is let go one day.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::users;
+use crate::api::CloudAccount;
+use crate::api::cloud_account::Tenancy;
+use crate::cluster::credentials::{hold_secret, let_go_of_secret};
+use crate::cluster::{ClusterError, finalizers};
+use crate::controllers::connections::SecretSeen;
+use crate::controllers::context::Context;
+use crate::planning::secret::{SecretSight, SecretStep, decide};
+
+/// How much later than a Secret its namespace is seen being deleted.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
+
+/// The same where namespaces cannot be read: until its accounts are. Kubernetes deletes one kind after the other.
+const GRACE_WITHOUT_NAMESPACES: SignedDuration = SignedDuration::from_secs(30);
+
+/// What is held for an account.
+#[derive(Default)]
+pub(super) struct Held {
+    /// What status is to say, before anything is put on.
+    pub(super) names: Vec<String>,
+    /// The Secret to put the finalizer on.
+    hold: Option<String>,
+    /// When to look again.
+    pub(super) next_look: Option<Duration>,
+}
+
+/// Decides about the Secret that the account names, and lets go of those it does not need any more.
+pub(super) async fn tend(
+    ctx: &Context,
+    account: &CloudAccount,
+    written: &[String],
+    seen: Option<SecretSeen>,
+) -> Result<Held, ClusterError> {
+    let mut names: BTreeSet<String> = written.iter().cloned().collect();
+    let current = name_of(account);
+    for former in written.iter().filter(|name| **name != current) {
+        let_go(ctx, account, former).await?;
+        names.remove(former);
+    }
+    let mut held = Held::default();
+    if let Some(seen) = seen {
+        let sight = SecretSight {
+            held: seen.held,
+            deleting_since: seen.deleting_since,
+            going_with_others: namespace_is_going(ctx, account)
+                || accounts_naming(ctx, account, &current).any(|one| is_going(&one)),
+        };
+        let grace = if ctx.scope.sees_namespaces() { GRACE } else { GRACE_WITHOUT_NAMESPACES };
+        let now = ctx.clock.now();
+        match decide(ctx.settings.secrets, sight, grace, now) {
+            // Another account may have put it on, and leave it to us.
+            SecretStep::Leave if seen.held => drop(names.insert(current)),
+            SecretStep::Leave => {}
+            SecretStep::Hold => {
+                names.insert(current.clone());
+                held.hold = Some(current);
+            }
+            SecretStep::LetGo => {
+                let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), &current).await?;
+                ctx.connections.secret_changed(account).await;
+                names.remove(&current);
+            }
+            SecretStep::Await(until) => held.next_look = Some(until.duration_since(now).unsigned_abs()),
+        }
+    }
+    held.names = names.into_iter().collect();
+    Ok(held)
+}
+
+impl Held {
+    /// Puts the finalizer on, once it is written down. An operator without the right goes on without.
+    pub(super) async fn put_on(&self, ctx: &Context, account: &CloudAccount) -> Result<(), ClusterError> {
+        let Some(name) = &self.hold else { return Ok(()) };
+        match hold_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await {
+            Ok(_) => {
+                ctx.connections.secret_changed(account).await;
+                Ok(())
+            }
+            Err(ClusterError::Api(kube::Error::Api(status))) if status.is_forbidden() => {
+                tracing::warn!(
+                    object.name = %account.name_any(), secret = name, error = status.message,
+                    "the Secret cannot be held: where its namespace is deleted, access may be left at the cloud; grant \
+                     patch on Secrets, or run with --secret-finalizer=off"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Lets go of everything that is held for an account that goes.
+pub(super) async fn let_go_of_all(ctx: &Context, account: &CloudAccount) -> Result<(), ClusterError> {
+    let written = account.status.as_ref().map(|status| status.held_secrets.clone()).unwrap_or_default();
+    for name in written {
+        let_go(ctx, account, &name).await?;
+    }
+    Ok(())
+}
+
+/// Lets go of a Secret, unless another account needs it. One that goes and that nothing refers to needs none: of two that go
+/// at once, the later one sees that of the other.
+async fn let_go(ctx: &Context, account: &CloudAccount, name: &str) -> Result<(), ClusterError> {
+    let needs =
+        |other: &CloudAccount| finalizers::is_held(other) && (!is_going(other) || !users(other, ctx).is_empty());
+    let mut others = accounts_naming(ctx, account, name).filter(|other| other.uid() != account.uid());
+    if others.any(|other| needs(&other)) {
+        return Ok(());
+    }
+    let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await
+}
+
+fn name_of(account: &CloudAccount) -> String {
+    account.spec.tenancy().map_or("", Tenancy::secret_name).to_owned()
+}
+
+/// All accounts of the namespace that name a Secret.
+fn accounts_naming(ctx: &Context, account: &CloudAccount, name: &str) -> impl Iterator<Item = CloudAccount> + use<> {
+    let (namespace, name) = (account.namespace(), name.to_owned());
+    let all = ctx.stores.accounts.state_filter(|other| other.namespace() == namespace);
+    let readable = all.into_iter().filter_map(|other| other.readable().cloned());
+    readable.filter(move |other| name_of(other) == name)
+}
+
+fn is_going(account: &CloudAccount) -> bool {
+    account.metadata.deletion_timestamp.is_some()
+}
+
+fn namespace_is_going(ctx: &Context, account: &CloudAccount) -> bool {
+    let found = ctx.stores.namespaces.get(&ObjectRef::new(&account.namespace().unwrap_or_default()));
+    found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+}

@@ -1,0 +1,216 @@
+//! Several objects for one image of the cloud: what is known of them, from the caches. Which one acts is chosen in
+//! `planning::duplicates`.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+
+use super::access::account_of;
+use super::context::{Context, Stores};
+use super::convert::{identity_key, is_proven, offer_key, owner};
+use super::index::Index;
+use crate::api::cloud_image::GrantState;
+use crate::api::conditions::{ACTIVE, Decision, find};
+use crate::api::{CloudAccount, CloudImage, SharedImageAcceptance};
+use crate::cluster::guard::Guarded;
+use crate::domain::identifiers::Recipient;
+use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, concerns, must_claim, role};
+use crate::planning::ledger::Ledger;
+use crate::planning::trouble::Trouble;
+
+/// A kind of which several objects may name one image of the cloud.
+pub(super) trait Duplicable: Resource<DynamicType = ()> + Sized + 'static {
+    /// The words for it.
+    const KIND: Kind;
+    /// Where the image is at a cloud, but for whose it is.
+    fn place(&self) -> String;
+    /// The account it goes through.
+    fn account_name(&self) -> &str;
+    /// The owner it recorded.
+    fn recorded(&self) -> Option<&String>;
+    /// What it was told.
+    fn conditions(&self) -> &[Condition];
+    /// Whom it granted the image and is not revoking it from.
+    fn grants(&self) -> BTreeSet<Recipient>;
+    /// Where the others are found.
+    fn found_in(stores: &Stores) -> (&Index<Guarded<Self>>, &Store<Guarded<Self>>);
+}
+
+impl Duplicable for CloudImage {
+    const KIND: Kind = IMAGES;
+
+    fn place(&self) -> String {
+        identity_key(self)
+    }
+
+    fn account_name(&self) -> &str {
+        &self.spec.account_ref.name
+    }
+
+    fn recorded(&self) -> Option<&String> {
+        self.status.as_ref()?.owner.as_ref()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |status| &status.conditions)
+    }
+
+    fn grants(&self) -> BTreeSet<Recipient> {
+        // An unreadable ledger is a condition of its own object.
+        let ledger = Ledger::parse(self.status.as_ref()).unwrap_or_default();
+        let stays = ledger.grants.into_iter().filter(|(_, entry)| entry.state != GrantState::Revoking);
+        stays.map(|(recipient, _)| recipient).collect()
+    }
+
+    fn found_in(stores: &Stores) -> (&Index<Guarded<Self>>, &Store<Guarded<Self>>) {
+        (&stores.images_by_identity, &stores.images)
+    }
+}
+
+impl Duplicable for SharedImageAcceptance {
+    const KIND: Kind = ACCEPTANCES;
+
+    fn place(&self) -> String {
+        offer_key(self)
+    }
+
+    fn account_name(&self) -> &str {
+        &self.spec.account_ref.name
+    }
+
+    fn recorded(&self) -> Option<&String> {
+        self.status.as_ref()?.account.as_ref()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |status| &status.conditions)
+    }
+
+    fn grants(&self) -> BTreeSet<Recipient> {
+        BTreeSet::new()
+    }
+
+    fn found_in(stores: &Stores) -> (&Index<Guarded<Self>>, &Store<Guarded<Self>>) {
+        (&stores.acceptances_by_identity, &stores.acceptances)
+    }
+}
+
+/// The objects for one image: one of them, and the others.
+#[derive(Debug)]
+pub(super) struct Duplicates {
+    kind: Kind,
+    own: Contender,
+    others: Vec<Contender>,
+    owner: OnceLock<Owner>,
+}
+
+impl Duplicates {
+    /// What the caches know of the other objects for an object's image.
+    pub(super) fn observe<K: Duplicable>(ctx: &Context, object: &K) -> Self
+    where
+        Guarded<K>: Clone,
+    {
+        let own = contender(ctx, object);
+        let others = others(object, &ctx.stores);
+        let others = others.iter().filter_map(|other| other.readable());
+        let others = others.map(|other| Contender { grants: other.grants(), ..contender(ctx, other) });
+        let mut others: Vec<Contender> = others.filter(|other| concerns(other, &own)).collect();
+        others.sort_by(|a, b| a.uid.cmp(&b.uid));
+        Self { kind: K::KIND, own, others, owner: OnceLock::new() }
+    }
+
+    /// The credentials were accepted as this owner's.
+    pub(super) fn connected(&self, owner: &Owner) {
+        self.owner.get_or_init(|| owner.clone());
+    }
+
+    /// The owner to record once the image is seen as its own.
+    pub(super) fn owner(&self) -> Option<String> {
+        self.owner.get().map(ToString::to_string)
+    }
+
+    /// Whether the object must record its owner, and look again, before it acts.
+    pub(super) fn must_claim(&self) -> bool {
+        must_claim(&self.own, &self.others)
+    }
+
+    fn decide<T>(&self, what: impl FnOnce(&Role<'_>) -> Option<T>) -> Option<T> {
+        let recorded = || self.own.owner.as_deref().map(Owner::parse);
+        let owner = self.owner.get().cloned().or_else(recorded)?;
+        what(&role(&self.own, &owner, &self.others))
+    }
+
+    /// What keeps the object from acting.
+    pub(super) fn obstacle(&self) -> Option<Trouble> {
+        self.decide(|role| self.kind.obstacle(role))
+    }
+
+    /// Whom the active one granted the image, where it is another.
+    pub(super) fn granted_by_active(&self) -> BTreeSet<Recipient> {
+        let granted = self.decide(|role| match role {
+            Role::Duplicate(active) => Some(active.grants.clone()),
+            Role::Sole | Role::Active(_) | Role::Unproven => None,
+        });
+        granted.unwrap_or_default()
+    }
+
+    /// Whether others granted the image to somebody.
+    pub(super) fn others_granted(&self) -> bool {
+        self.others.iter().any(|other| !other.grants.is_empty())
+    }
+
+    /// The condition that tells of the others.
+    pub(super) fn decision(&self) -> Option<Decision> {
+        self.decide(|role| self.kind.decision(role, &self.own.namespace))
+    }
+
+    /// What a reconcile depends on.
+    pub(super) fn input(&self) -> String {
+        if self.others.is_empty() { String::new() } else { format!("{:?} {:?}", self.own, self.others) }
+    }
+}
+
+fn contender<K: Duplicable>(ctx: &Context, object: &K) -> Contender {
+    let namespace = object.namespace().unwrap_or_default();
+    let account = account_of(ctx, &namespace, object.account_name());
+    let recorded = object.recorded();
+    let is_owner = |account: &CloudAccount| recorded.is_none_or(|r| Owner::parse(r).account() == owner(account));
+    Contender {
+        uid: object.uid().unwrap_or_default(),
+        name: object.name_any(),
+        created: object.meta().creation_timestamp.as_ref().map(|t| t.0),
+        owner: recorded.cloned(),
+        proven: account.as_ref().is_some_and(|account| is_proven(account) && is_owner(account)),
+        account: account.as_ref().map(owner),
+        grants: BTreeSet::new(),
+        is_told: find(object.conditions(), ACTIVE).is_some_and(|condition| condition.status == "False"),
+        namespace,
+    }
+}
+
+/// The other objects that name the same image id in the same region, whoever owns it.
+fn others<K: Duplicable>(object: &K, stores: &Stores) -> Vec<Arc<Guarded<K>>>
+where
+    Guarded<K>: Clone,
+{
+    let (index, store) = K::found_in(stores);
+    let here = object.place();
+    let mut found = index.find(&here, store);
+    let is_other = |other: &K| other.place() == here && other.uid() != object.uid();
+    found.retain(|other| other.readable().is_some_and(is_other));
+    found
+}
+
+/// References to the other objects that name the same image. One that never saw the image as its own concerns nobody, or a
+/// crowd of them could keep everybody busy.
+pub(super) fn duplicates_of<K: Duplicable>(object: &Guarded<K>, stores: &Stores) -> Vec<ObjectRef<Guarded<K>>>
+where
+    Guarded<K>: Clone,
+{
+    let object = object.readable().filter(|object| object.recorded().is_some());
+    let others = object.map(|object| others(object, stores)).unwrap_or_default();
+    others.iter().map(|other| ObjectRef::from_obj(other.as_ref())).collect()
+}

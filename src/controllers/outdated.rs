@@ -1,0 +1,212 @@
+//! What happens while the API server serves older definitions than this version needs: nobody acts, and objects say why.
+//! An object whose own definition lacks fields is not written: that would drop what is hidden of it for good.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::ListParams;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::watching;
+use crate::api::conditions::{Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
+use crate::api::definitions::Lacking;
+use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance, all_crds};
+use crate::cluster::definitions::Served;
+use crate::cluster::events::Occurrence;
+use crate::cluster::guard::Guarded;
+use crate::cluster::status::apply_status;
+use crate::cluster::{ClusterError, within_deadline};
+use crate::telemetry::census::{Census, TakeCensus};
+
+/// How long something must be lacking before objects say so: a group that was just installed is described a moment later.
+const TELL_AFTER: Duration = Duration::from_secs(2);
+
+/// Objects listed at once.
+const PAGE: u32 = 500;
+
+/// Who acts now, for whoever tells of the process.
+#[derive(Clone)]
+pub struct Acting {
+    /// What the controllers are run with, each time with caches of its own.
+    template: Arc<Context>,
+    current: Arc<Mutex<Option<Arc<Context>>>>,
+}
+
+impl Acting {
+    /// Nobody acts yet. The caches of `template` are never filled.
+    pub fn new(template: Context) -> Self {
+        Self { template: Arc::new(template), current: Arc::default() }
+    }
+
+    fn current(&self) -> Option<Arc<Context>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Runs every controller until `stop`, as long as the definitions are whole. When they no longer are, whatever is under
+    /// way is dropped, as when a lease is lost; when they are again, everything begins anew, with caches filled anew.
+    pub async fn run(&self, stop: CancellationToken) {
+        let definitions = &self.template.definitions;
+        loop {
+            tokio::select! {
+                () = definitions.until(true) => {}
+                () = tell_until_dropped(&self.template) => {}
+                () = stop.cancelled() => return,
+            }
+            let (stores, writers) = watching::stores();
+            let now = self.template.clock.now();
+            let context = Context { stores, begun_at: now, ..Context::clone(&self.template) }.without_memory();
+            let context = Arc::new(context);
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&context));
+            tokio::select! {
+                () = watching::run(context, writers, stop.clone()) => return,
+                () = definitions.until(false) => tracing::error!("nobody acts until the definitions are updated"),
+            }
+        }
+    }
+
+    /// Why the process is not ready; `None` if it is.
+    pub fn obstacle(&self) -> Option<String> {
+        let filled = || self.current().is_some_and(|context| context.filled.is_cancelled());
+        let unfilled = "the caches are not filled yet: is the API server there, and are the CRDs?";
+        self.template.definitions.served().obstacle().or_else(|| (!filled()).then(|| unfilled.to_owned()))
+    }
+}
+
+impl TakeCensus for Acting {
+    fn take(&self) -> Census {
+        let (metrics, now) = (self.template.settings.image_metrics, self.template.clock.now());
+        let mut census = self.current().map(|context| context.stores.census(metrics, now)).unwrap_or_default();
+        let served = self.template.definitions.served();
+        let missing = |kind: &str| match &served {
+            Served::Lacking(lacking) => lacking.0.get(kind).map_or(0, Vec::len),
+            Served::Unknown(_) | Served::Whole => 0,
+        };
+        for crd in all_crds() {
+            let kind = crd.spec.names.kind;
+            let missing = u64::try_from(missing(&kind)).unwrap_or(u64::MAX);
+            census.missing_fields.insert(kind, missing);
+        }
+        census
+    }
+}
+
+/// Says on all objects, as long as the definitions are not whole, why nothing is done for them. Only one of several
+/// processes does.
+async fn tell_until_dropped(ctx: &Context) {
+    ctx.leading.begun.cancelled().await;
+    let mut told = HashSet::new();
+    loop {
+        sleep(TELL_AFTER).await;
+        if let Served::Lacking(lacking) = ctx.definitions.served() {
+            tell_of::<CloudAccount>(ctx, &lacking, &mut told).await;
+            tell_of::<CloudImage>(ctx, &lacking, &mut told).await;
+            tell_of::<ImageShare>(ctx, &lacking, &mut told).await;
+            tell_of::<SharedImageAcceptance>(ctx, &lacking, &mut told).await;
+            tell_of::<ImageReplica>(ctx, &lacking, &mut told).await;
+        }
+        sleep(ctx.settings.pace.blocked).await;
+    }
+}
+
+async fn tell_of<K>(ctx: &Context, lacking: &Lacking, told: &mut HashSet<String>)
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+{
+    for api in ctx.scope.apis::<Guarded<K>>(&ctx.client) {
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let list = match within_deadline(api.list(&page)).await {
+                Ok(list) => list,
+                Err(error) => return tracing::warn!(kind = %K::kind(&()), %error, "objects cannot be listed"),
+            };
+            for object in list.items.iter().filter_map(Guarded::readable) {
+                if let Err(error) = tell(ctx, object, lacking, told).await {
+                    tracing::warn!(object.name = %object.name_any(), %error, "the object cannot be told");
+                }
+            }
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+    }
+}
+
+async fn tell<K>(ctx: &Context, object: &K, lacking: &Lacking, told: &mut HashSet<String>) -> Result<(), ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
+{
+    if lacking.concerns(&K::kind(&())) {
+        // Somebody may wait for its end, and finds the reason in its events.
+        let leaving = object.meta().deletion_timestamp.is_some();
+        if leaving && told.insert(object.uid().unwrap_or_default()) {
+            ctx.events.publish(object, Occurrence::DefinitionsOutdated, lacking.message()).await;
+        }
+        return Ok(());
+    }
+    let whole = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
+    let old = whole.get("status").cloned().unwrap_or_else(|| json!({}));
+    let new = stalled(&old, &lacking.message(), object.meta().generation, ctx.clock.now());
+    if new != old {
+        apply_status(&ctx.client, object, &object.resource_version().unwrap_or_default(), &new).await?;
+    }
+    Ok(())
+}
+
+/// This status with conditions that say that nothing goes on, and why.
+fn stalled(old: &Value, why: &str, generation: Option<i64>, now: jiff::Timestamp) -> Value {
+    let mut all: Vec<Condition> =
+        old.get("conditions").and_then(|all| serde_json::from_value(all.clone()).ok()).unwrap_or_default();
+    let decide = |kind, truth| Decision { kind, truth, reason: Reason::DefinitionsOutdated, message: why.to_owned() };
+    let decided = conditions(&all, [decide(READY, Truth::False), decide(STALLED, Truth::True)], generation, now);
+    all.retain(|condition| condition.type_ != RECONCILING);
+    for condition in decided {
+        match all.iter_mut().find(|old| old.type_ == condition.type_) {
+            Some(old) => *old = condition,
+            None => all.push(condition),
+        }
+    }
+    let mut new = old.clone();
+    if let Some(status) = new.as_object_mut() {
+        status.insert("conditions".to_owned(), json!(all));
+        status.insert("observedGeneration".to_owned(), json!(generation));
+    }
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_says_once_why_nothing_goes_on_and_keeps_everything_else() {
+        let condition = |kind: &str, status: &str| {
+            json!({"type": kind, "status": status, "reason": "Shared", "message": "",
+                "observedGeneration": 3, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let all = [condition(READY, "True"), condition("Shared", "True"), condition(RECONCILING, "True")];
+        let old = json!({"observedGeneration": 3, "recipients": "1/1", "conditions": all});
+        let told = stalled(&old, "why", Some(4), jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(told["recipients"], "1/1");
+        let said: Vec<[&str; 3]> = told["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| ["type", "status", "reason"].map(|field| c[field].as_str().unwrap()))
+            .collect();
+        let outdated = "DefinitionsOutdated";
+        assert_eq!(said, [[READY, "False", outdated], ["Shared", "True", "Shared"], [STALLED, "True", outdated]]);
+        assert_eq!(stalled(&told, "why", Some(4), jiff::Timestamp::now()), told, "nothing to write");
+    }
+}

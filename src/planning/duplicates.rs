@@ -1,0 +1,413 @@
+//! Whose an image is, and which of several objects for one image is the active one: the one that makes the calls.
+//!
+//! A name is not a proof: whoever may write a `CloudAccount` can claim any account id. So an object counts for others only if
+//! it recorded the owner, which it does when it first sees the image as its own, and if the credentials of its `CloudAccount`
+//! are proven to be that owner's. Whoever learns of another object this way holds the same credentials.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ledger::Ledger;
+use super::trouble::{Trouble, name_some};
+use super::wishes::Wishes;
+use crate::api::cloud_image::GrantState;
+use crate::api::conditions::{ACTIVE, Decision, Reason, Truth};
+use crate::domain::identifiers::{PartyId, Recipient};
+
+/// Between the account and the project of a recorded owner.
+const PROJECT: &str = ", project ";
+
+/// Whose the images of one region are: an account, and its project there where that is not the account itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    account: String,
+    project: Option<String>,
+}
+
+impl Owner {
+    /// The owner of the images of an account, or of its project in a region.
+    pub fn new(account: String, project: Option<&PartyId>) -> Self {
+        Self { account, project: project.map(ToString::to_string) }
+    }
+
+    /// Reads an owner that a status recorded.
+    pub fn parse(recorded: &str) -> Self {
+        let (account, project) = recorded.split_once(PROJECT).map_or((recorded, None), |(a, p)| (a, Some(p)));
+        Self { account: account.to_owned(), project: project.map(ToOwned::to_owned) }
+    }
+
+    /// The account, wherever its images are.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Whether a status recorded this owner. Older versions recorded the account alone, wherever the image was.
+    pub fn is_recorded_as(&self, recorded: &str) -> bool {
+        recorded == self.account || *self == Self::parse(recorded)
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.account)?;
+        self.project.iter().try_for_each(|project| write!(f, "{PROJECT}{project}"))
+    }
+}
+
+/// One of the objects that name an image, as far as the choice depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contender {
+    /// Its uid.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// The owner it recorded; `None` for one that never saw the image as its own.
+    pub owner: Option<String>,
+    /// The account it names, whatever was recorded.
+    pub account: Option<String>,
+    /// Whether the credentials of its `CloudAccount` are proven, and were not refused for too long since.
+    pub proven: bool,
+    /// It was told that it is a duplicate.
+    pub is_told: bool,
+    /// Whom it granted the image and is not revoking it from, by its ledger.
+    pub grants: BTreeSet<Recipient>,
+}
+
+impl Contender {
+    /// Whoever acts goes on: those that recorded the owner first and were not told to stop. Then by age.
+    fn rank(&self) -> (bool, bool, Option<Timestamp>, &str) {
+        (self.owner.is_none(), self.is_told, self.created, &self.uid)
+    }
+}
+
+/// What is known of an account's credentials while they are not accepted: since when they are refused, and whether they still
+/// count as proven. `refused`: they are now, and not just out of reach; `since`: what was known before.
+pub fn doubt(
+    refused: bool,
+    since: Option<Timestamp>,
+    takeover_after: SignedDuration,
+    now: Timestamp,
+) -> (Option<Timestamp>, bool) {
+    let since = since.or_else(|| refused.then_some(now));
+    let over = since.map(|since| since.saturating_add(takeover_after).unwrap_or(Timestamp::MAX));
+    (since, over.is_none_or(|over| now < over))
+}
+
+/// What an object is among those that name the same image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role<'a> {
+    /// There is no other.
+    Sole,
+    /// It acts; these do not.
+    Active(Vec<&'a Contender>),
+    /// This other one acts.
+    Duplicate(&'a Contender),
+    /// There are others, and nobody's credentials are proven: nobody acts before.
+    Unproven,
+}
+
+/// Chooses what `own` is, whose credentials were accepted as those of `owner`. `others`: all other objects that name an image
+/// of this id in this region.
+pub fn role<'a>(own: &Contender, owner: &Owner, others: &'a [Contender]) -> Role<'a> {
+    let is_same = |other: &&Contender| other.owner.as_ref().is_some_and(|recorded| owner.is_recorded_as(recorded));
+    let same: Vec<&Contender> = others.iter().filter(is_same).collect();
+    let active = same.iter().filter(|other| other.proven).min_by_key(|other| other.rank());
+    match active {
+        _ if same.is_empty() => Role::Sole,
+        Some(active) if !own.proven || active.rank() < own.rank() => Role::Duplicate(active),
+        None if !own.proven => Role::Unproven,
+        Some(_) | None => Role::Active(same),
+    }
+}
+
+/// A duplicate's ledger without what it is to end and the active one granted too: that one ends it. Whom a share wants, holds
+/// or retains stays in the ledger. The active one hands nothing over, or both could leave an end to each other.
+pub fn hand_over(ledger: &Ledger, wishes: &Wishes, active: &BTreeSet<Recipient>) -> Ledger {
+    let mut left = ledger.clone();
+    left.grants.retain(|recipient, entry| {
+        let ends = entry.state != GrantState::Retained
+            && !wishes.wanted.contains_key(recipient)
+            && !wishes.keeps(recipient)
+            && !wishes.retained.contains(recipient);
+        !(ends && active.contains(recipient))
+    });
+    left
+}
+
+/// Whether `own` must record its owner and look again before it acts: others that did not record theirs may be about to.
+pub fn must_claim(own: &Contender, others: &[Contender]) -> bool {
+    own.owner.is_none() && others.iter().any(|other| other.owner.is_none() && other.proven)
+}
+
+/// Whether an object may concern one that is called through `account` or recorded an owner of it: it recorded an owner of
+/// the same account, or may do so.
+pub fn concerns(other: &Contender, own: &Contender) -> bool {
+    let recorded = |contender: &Contender| contender.owner.as_deref().map(|owner| Owner::parse(owner).account);
+    let theirs = recorded(other).or_else(|| other.account.clone().filter(|_| other.proven));
+    theirs.is_some() && (theirs == own.account || theirs == recorded(own))
+}
+
+/// The words for one kind of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// The reason of its duplicates.
+    pub duplicate: Reason,
+}
+
+/// `CloudImages`.
+pub const IMAGES: Kind = Kind { name: "CloudImage", duplicate: Reason::DuplicateImage };
+/// `SharedImageAcceptances`.
+pub const ACCEPTANCES: Kind = Kind { name: "SharedImageAcceptance", duplicate: Reason::DuplicateAcceptance };
+
+impl Kind {
+    /// What keeps an object of this role from acting. It names nobody: the messages of an image are shown to whoever shares it.
+    pub fn obstacle(self, role: &Role<'_>) -> Option<Trouble> {
+        let name = self.name;
+        match role {
+            Role::Sole | Role::Active(_) => None,
+            Role::Duplicate(_) => Some(Trouble::blocked(
+                self.duplicate,
+                format!(
+                    "another {name} names the same image at the cloud and is the active one: delete one of the two"
+                ),
+            )),
+            Role::Unproven => Some(Trouble::passing(
+                Reason::Pending,
+                "waiting for the CloudAccount to be verified: no cloud API calls are made before",
+            )),
+        }
+    }
+
+    /// The condition that tells an object of its duplicates. Objects of other namespaces are never named.
+    pub fn decision(self, role: &Role<'_>, namespace: &str) -> Option<Decision> {
+        let name = self.name;
+        let (truth, reason, message) = match role {
+            Role::Sole | Role::Unproven => return None,
+            Role::Duplicate(active) => {
+                let active = self.whom(&[active], namespace);
+                let message = format!("{active}, which names the same image, is the active one: this one does nothing");
+                (Truth::False, self.duplicate, message)
+            }
+            Role::Active(others) if others.iter().all(|other| other.proven) => {
+                let others = self.whom(others, namespace);
+                let message = format!("this {name} is the active one; the same image is named by {others}");
+                (Truth::True, Reason::HasDuplicates, message)
+            }
+            Role::Active(others) => {
+                let gone: Vec<&Contender> = others.iter().filter(|other| !other.proven).copied().collect();
+                let others = self.whom(&gone, namespace);
+                let message =
+                    format!("this {name} acts since the CloudAccount of another can no longer be used: {others}");
+                (Truth::True, Reason::TookOver, message)
+            }
+        };
+        Some(Decision { kind: ACTIVE, truth, reason, message })
+    }
+
+    /// Names those of a namespace, and says whether there are others.
+    fn whom(self, contenders: &[&Contender], namespace: &str) -> String {
+        let (here, elsewhere): (Vec<&Contender>, Vec<&Contender>) =
+            contenders.iter().copied().partition(|contender| contender.namespace == namespace);
+        let mut here: Vec<&str> = here.iter().map(|contender| contender.name.as_str()).collect();
+        here.sort_unstable();
+        let named = (!here.is_empty()).then(|| format!("{} {}", self.name, name_some(here)));
+        let others = (!elsewhere.is_empty()).then(|| format!("a {} of another namespace", self.name));
+        named.into_iter().chain(others).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::identifiers::RecipientKind;
+    use crate::planning::ledger::Entry;
+
+    const ACCOUNT: &str = "Huawei Cloud account a";
+
+    fn owner(project: &str) -> Owner {
+        Owner::new(ACCOUNT.to_owned(), Some(&PartyId::parse(project).unwrap()))
+    }
+
+    /// An object that recorded the owner and whose account is proven, changed by words: `new` did not record it, `bad` is not
+    /// proven, `told` was told to stand back, `away` is of another namespace, `moved` recorded another project and `old` none.
+    fn contender(name: &str, seconds: i64, words: &str) -> Contender {
+        let is = |word: &str| words.split(' ').any(|given| given == word);
+        let recorded = if is("moved") { owner("q").to_string() } else { owner("p").to_string() };
+        let recorded = if is("old") { ACCOUNT.to_owned() } else { recorded };
+        Contender {
+            uid: name.to_owned(),
+            namespace: if is("away") { "elsewhere" } else { "here" }.to_owned(),
+            name: name.to_owned(),
+            created: Some(Timestamp::from_second(seconds).unwrap()),
+            owner: (!is("new")).then_some(recorded),
+            account: Some(if is("foreign") { "Huawei Cloud account b" } else { ACCOUNT }.to_owned()),
+            proven: !is("bad"),
+            is_told: is("told"),
+            grants: BTreeSet::new(),
+        }
+    }
+
+    fn chosen(own: &str, others: &[(i64, &str)]) -> String {
+        let own = contender("own", 100, own);
+        let others: Vec<Contender> =
+            others.iter().enumerate().map(|(n, (age, words))| contender(&format!("o{n}"), *age, words)).collect();
+        match role(&own, &owner("p"), &others) {
+            Role::Sole => "sole".to_owned(),
+            Role::Active(of) => format!("active of {}", of.len()),
+            Role::Duplicate(active) => active.name.clone(),
+            Role::Unproven => "unproven".to_owned(),
+        }
+    }
+
+    #[test]
+    fn whoever_recorded_the_owner_and_is_proven_acts() {
+        for (own, others, wanted) in [
+            ("", vec![], "sole"),
+            // Both recorded it: the older one.
+            ("", vec![(99, "")], "o0"),
+            ("", vec![(101, "")], "active of 1"),
+            ("", vec![(99, ""), (98, "")], "o1"),
+            // Who recorded it goes before who did not, whatever their ages.
+            ("new", vec![(101, "")], "o0"),
+            ("", vec![(99, "new")], "sole"),
+            ("new", vec![(99, "new")], "sole"),
+            // A claim is no proof: neither an account id nor age.
+            ("", vec![(99, "bad")], "active of 1"),
+            ("", vec![(99, "new bad")], "sole"),
+            ("new", vec![(99, "bad")], "active of 1"),
+            ("new", vec![(99, "bad"), (101, "")], "o1"),
+            // Who took over stays when the former one can act again.
+            ("told", vec![(101, "")], "o0"),
+            ("", vec![(99, "told")], "active of 1"),
+            ("told", vec![(99, "told")], "o0"),
+            ("told", vec![(101, "told")], "active of 1"),
+            // Nobody is told of others by credentials that are not proven now, but who recorded the owner is told.
+            ("bad", vec![(99, "")], "o0"),
+            ("bad", vec![(101, "")], "o0"),
+            ("bad", vec![(101, "bad")], "unproven"),
+            // Another project's image is another image; a record without a project may be of this one.
+            ("", vec![(99, "moved")], "sole"),
+            ("", vec![(99, "old")], "o0"),
+        ] {
+            assert_eq!(chosen(own, &others), wanted, "{own:?} {others:?}");
+        }
+    }
+
+    #[test]
+    fn of_objects_that_see_each_other_exactly_one_acts() {
+        let words = ["", "told", "bad", "bad told"];
+        for (one, other) in words.iter().flat_map(|one| words.iter().map(move |other| (one, other))) {
+            let (one, other) = (contender("a", 1, one), contender("b", 1, other));
+            let acts = |own: &Contender, other: &Contender| {
+                matches!(role(own, &owner("p"), std::slice::from_ref(other)), Role::Active(_) | Role::Sole)
+            };
+            let active = [acts(&one, &other), acts(&other, &one)].iter().filter(|acts| **acts).count();
+            assert_eq!(active, usize::from(one.proven || other.proven), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_act_at_the_same_time_as_others_records_the_owner_first() {
+        for (own, other, wanted) in
+            [("new", "new", true), ("new", "new bad", false), ("new", "", false), ("", "new", false)]
+        {
+            assert_eq!(must_claim(&contender("a", 1, own), &[contender("b", 2, other)]), wanted, "{own:?} {other:?}");
+        }
+        assert!(!must_claim(&contender("a", 1, "new"), &[]));
+    }
+
+    #[test]
+    fn who_never_saw_the_image_through_proven_credentials_concerns_nobody() {
+        for (other, wanted) in
+            [("", true), ("bad", true), ("moved", true), ("new", true), ("new bad", false), ("new foreign", false)]
+        {
+            assert_eq!(concerns(&contender("b", 1, other), &contender("a", 2, "")), wanted, "{other:?}");
+        }
+        // Its account is gone, and what it recorded still counts.
+        let own = Contender { account: None, ..contender("a", 2, "bad") };
+        assert!(concerns(&contender("b", 1, ""), &own));
+    }
+
+    #[test]
+    fn an_owner_is_read_as_it_was_recorded() {
+        for recorded in
+            [ACCOUNT, "Huawei Cloud account a at https://here:1, project p", "OpenStack project p at http://k"]
+        {
+            assert_eq!(Owner::parse(recorded).to_string(), recorded);
+        }
+        assert_eq!(owner("p").to_string(), "Huawei Cloud account a, project p");
+        assert!(owner("p").is_recorded_as("Huawei Cloud account a, project p"));
+        assert!(owner("p").is_recorded_as(ACCOUNT));
+        for other in
+            ["Huawei Cloud account a, project q", "Huawei Cloud account ab", "Huawei Cloud account a at https://x"]
+        {
+            assert!(!owner("p").is_recorded_as(other), "{other}");
+        }
+        assert!(!Owner::new(ACCOUNT.to_owned(), None).is_recorded_as("Huawei Cloud account a, project p"));
+    }
+
+    #[test]
+    fn what_ends_at_a_duplicate_and_was_granted_by_the_active_one_is_left_to_that_one() {
+        let recipient =
+            |n: u32| Recipient { kind: RecipientKind::Project, id: PartyId::parse(&format!("r{n}")).unwrap() };
+        let entry = |state| Entry::new(state, Timestamp::UNIX_EPOCH);
+        let states = [GrantState::Granted, GrantState::Revoking, GrantState::Granted, GrantState::Retained];
+        let grants = (1..).map(recipient).zip(states.map(entry)).collect();
+        let ledger = Ledger { grants, ..Ledger::default() };
+        let wishes = Wishes { held: [recipient(3)].into(), ..Wishes::default() };
+        let left = |active| hand_over(&ledger, &wishes, &active).grants.into_keys().collect::<Vec<_>>();
+        assert_eq!(left((1..5).map(recipient).collect()), [recipient(3), recipient(4)]);
+        assert_eq!(left([recipient(1)].into()), [recipient(2), recipient(3), recipient(4)]);
+        assert_eq!(left(BTreeSet::new()).len(), 4);
+    }
+
+    #[test]
+    fn credentials_stay_proven_until_they_were_refused_for_long() {
+        let (at, hour) = (|second| Timestamp::from_second(second).unwrap(), SignedDuration::from_hours(1));
+        for (refused, since, now, wanted) in [
+            (false, None, 50, (None, true)),
+            (true, None, 50, (Some(at(50)), true)),
+            (true, Some(50), 3649, (Some(at(50)), true)),
+            (true, Some(50), 3650, (Some(at(50)), false)),
+            // A cloud that is out of reach for a moment does not begin the time anew.
+            (false, Some(50), 3650, (Some(at(50)), false)),
+        ] {
+            assert_eq!(doubt(refused, since.map(at), hour, at(now)), wanted, "{refused} {since:?} {now}");
+        }
+    }
+
+    #[test]
+    fn objects_of_other_namespaces_are_never_named() {
+        let (own, owner) = (contender("own", 100, ""), owner("p"));
+        let tell = |own: &Contender, others: &[Contender]| {
+            let role = role(own, &owner, others);
+            let (obstacle, decision) = (IMAGES.obstacle(&role), IMAGES.decision(&role, "here"));
+            (obstacle.map(|o| o.message).unwrap_or_default(), decision.map(|d| (d.truth, d.reason, d.message)).unwrap())
+        };
+        let (obstacle, (truth, reason, message)) = tell(&own, &[contender("golden", 99, "")]);
+        assert!(!obstacle.contains("golden") && obstacle.contains("delete one"), "{obstacle}");
+        assert_eq!((truth, reason), (Truth::False, Reason::DuplicateImage));
+        assert!(message.starts_with("CloudImage golden, which names the same image, is the active one"), "{message}");
+        let (obstacle, (_, _, message)) = tell(&own, &[contender("golden", 99, "away")]);
+        assert!(
+            !format!("{obstacle}{message}").contains("golden") && message.contains("of another namespace"),
+            "{message}"
+        );
+
+        let (obstacle, (truth, reason, message)) =
+            tell(&own, &[contender("golden", 101, "away"), contender("silver", 102, "")]);
+        assert_eq!((obstacle.as_str(), truth, reason), ("", Truth::True, Reason::HasDuplicates));
+        assert!(message.ends_with("CloudImage silver and a CloudImage of another namespace"), "{message}");
+        let (_, (truth, reason, message)) = tell(&own, &[contender("golden", 99, "bad"), contender("silver", 102, "")]);
+        assert_eq!((truth, reason), (Truth::True, Reason::TookOver));
+        assert!(message.ends_with("can no longer be used: CloudImage golden"), "{message}");
+    }
+}

@@ -1,0 +1,62 @@
+//! What becomes of a ledger when the image is not seen: the cloud cannot be read, or it shows no such image.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ledger::Ledger;
+use super::wishes::{Wishes, to_serve};
+use crate::api::cloud_image::GrantState;
+use crate::domain::share::Share;
+
+/// What can be decided without seeing the cloud: grants a deleted share leaves behind are retained, and a share nothing is
+/// to be revoked for is let go.
+pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Timestamp) -> Ledger {
+    let mut settled = ledger.clone();
+    settled.holders.clone_from(&wishes.holders);
+    for (recipient, entry) in &mut settled.grants {
+        if !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient) && wishes.retained.contains(recipient) {
+            (entry.state, entry.absent) = (GrantState::Retained, false);
+        }
+    }
+    let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {
+        entry.state != GrantState::Retained && !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient)
+    });
+    if !wishes.blind && !unwanted_left {
+        keep_served(&mut settled, shares, now);
+    }
+    settled
+}
+
+/// Strikes shares off that have ended.
+fn keep_served(ledger: &mut Ledger, shares: &[Share], now: Timestamp) {
+    let serving: BTreeSet<&str> = to_serve(shares, now).map(|share| share.uid.as_str()).collect();
+    ledger.shares.retain(|uid, _| serving.contains(uid.as_str()));
+}
+
+/// What is known once the cloud read the image as absent: once that was read twice, an absence window apart, nobody has it any
+/// more, and shares that ended are struck off. What was granted stays in the ledger as `ImageGone`, and what was being
+/// revoked stays so: if the image comes back, access that nobody wants is ended. Returns when to read again, if it must be.
+pub fn plan_absent(
+    ledger: &Ledger,
+    shares: &[Share],
+    window: SignedDuration,
+    now: Timestamp,
+) -> (Ledger, Option<Timestamp>) {
+    let mut settled = ledger.clone();
+    let since = ledger.absent_since.unwrap_or(now);
+    settled.absent_since = Some(since);
+    settled.job = None;
+    settled.unmanaged.clear();
+    let over = since.saturating_add(window).unwrap_or(Timestamp::MAX);
+    if now < over {
+        return (settled, Some(over));
+    }
+    for entry in settled.grants.values_mut() {
+        if matches!(entry.state, GrantState::Granted | GrantState::Intended) && entry.refusal.is_none() {
+            (entry.state, entry.absent) = (GrantState::ImageGone, false);
+        }
+    }
+    keep_served(&mut settled, shares, now);
+    (settled, None)
+}
