@@ -297,12 +297,22 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         metrics.leads(true);
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
+    lead_and_act(leadership, &definitions, &acting, stop).await
+}
+
+/// Acts, as one of several if there is a lease, until the process is told to stop.
+async fn lead_and_act(
+    leadership: Option<Leadership>,
+    definitions: &Arc<Definitions>,
+    acting: &Acting,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
     let mut acting = Box::pin(acting.run(stop));
     let Some(leadership) = leadership else {
         acting.await;
         return Ok(());
     };
-    let able = Arc::clone(&definitions);
+    let able = Arc::clone(definitions);
     let mut leadership = leadership.while_able(move || able.served() == Served::Whole);
     let leads = async {
         definitions.until_known().await;

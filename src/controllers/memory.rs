@@ -141,13 +141,16 @@ impl Memories {
         self.with(uid, |memory| memory.next_look = Some(Wait { begun: now, until: at }));
     }
 
-    /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that.
-    pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) {
+    /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that. Returns
+    /// whether it was refused before, and none came.
+    pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) -> bool {
         self.with(uid, |memory| {
             memory.done = None;
+            let again = memory.overtaken.is_some_and(|(refused, _)| version.parse() == Ok(refused));
             let until = now.saturating_add(OVERTAKEN_FOR).unwrap_or(Timestamp::MAX);
             memory.overtaken = version.parse().ok().map(|version| (version, Wait { begun: now, until }));
-        });
+            again
+        })
     }
 
     /// A pass broke off: the next call of `due` finds everything changed. Returns how many in a row failed.
@@ -305,7 +308,7 @@ mod tests {
     #[test]
     fn after_a_conflict_the_next_pass_is_over_a_newer_version() {
         let memories = Memories::default();
-        memories.overtaken("uid", "7", at(0));
+        assert!(!memories.overtaken("uid", "7", at(0)));
         assert_eq!(memories.freshness("uid", "7", at(1)), Freshness::Stale);
         assert_eq!(memories.freshness("uid", "6", at(1)), Freshness::Stale);
         assert_eq!(memories.freshness("uid", "8", at(1)), Freshness::Newest);
@@ -314,7 +317,8 @@ mod tests {
     #[test]
     fn a_conflict_that_no_newer_version_explains_stops_nobody_for_long() {
         let memories = Memories::default();
-        memories.overtaken("uid", "7", at(0));
+        assert!(!memories.overtaken("uid", "7", at(0)));
+        assert!(memories.overtaken("uid", "7", at(0)), "again");
         assert_eq!(memories.freshness("uid", "7", at(4)), Freshness::Stale);
         assert_eq!(memories.freshness("uid", "7", at(5)), Freshness::Newest);
     }
@@ -330,7 +334,7 @@ mod tests {
         assert_eq!(memories.due("uid", &inputs("a"), rule, hour(1)), Due::Time { since: hour(1) });
         assert_eq!(memories.due("uid", &inputs("b"), rule, hour(9)), Due::In(Duration::from_millis(100)));
         assert_eq!(memories.due("uid", &inputs("b"), rule, hour(1)), Due::In(Duration::from_millis(100)));
-        memories.overtaken("uid", "7", hour(9));
+        assert!(!memories.overtaken("uid", "7", hour(9)));
         assert_eq!(memories.freshness("uid", "7", hour(1)), Freshness::Newest);
         memories.listed("uid", None, hour(10), hour(9));
         assert_eq!(memories.next_listing("uid", hour(1)), None);

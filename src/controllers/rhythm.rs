@@ -74,9 +74,14 @@ where
 }
 
 /// What follows a write that was refused: the next pass is over a newer version, or comes after a while.
-pub(super) fn overtaken<K: Resource>(ctx: &Context, object: &K) -> Look {
+pub(super) fn overtaken<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K) -> Look {
     let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
-    ctx.memories.overtaken(&uid, &version, ctx.clock.now());
+    if ctx.memories.overtaken(&uid, &version, ctx.clock.now()) {
+        tracing::warn!(
+            object.kind = %K::kind(&()), object.name = %object.name_any(),
+            "writes are refused as conflicts though the object does not change: does an admission webhook answer so?"
+        );
+    }
     Look::new(Outcome::Retrying, Action::requeue(SOON))
 }
 
@@ -137,7 +142,7 @@ pub(super) fn let_others_go_first(ctx: &Context, uid: &str, inputs: Inputs) {
 }
 
 /// What follows a pass over an object, as it was when the pass began.
-pub(super) fn after<K: Resource>(
+pub(super) fn after<K: Resource<DynamicType = ()>>(
     ctx: &Context,
     object: &K,
     inputs: Inputs,
