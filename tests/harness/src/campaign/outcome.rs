@@ -102,7 +102,8 @@ impl Outcome {
         let copied = |object: &Object| object.kind == Kind::CloudImage && object.name.starts_with("copy-");
         let ended = |object: &Object| self.standing.ended.contains(&object.namespace);
         let others = sight.objects.iter().filter(|(object, _)| !self.standing.objects.contains_key(object));
-        let others = others.filter(|(object, _)| !self.standing.attempted.contains(object) && !self.is_held(object));
+        let others =
+            others.filter(|(object, _)| !self.standing.attempted.contains_key(object) && !self.is_held(object));
         for (object, found) in others.filter(|(object, _)| !copied(object) || ended(object)) {
             amiss.push(format!("{} is still there: {}", title(object), status(found)));
         }

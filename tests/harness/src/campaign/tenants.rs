@@ -221,10 +221,10 @@ impl Author {
         if !self.has_time(9_000) || text(&spec, "/deletionPolicy") == "Delete" {
             return;
         }
-        let from = |from: &str| json!({"shareableFrom": {"namespaces": {"from": from}}});
-        if text(&spec, "/shareableFrom/namespaces/from") != "All" {
-            self.wish(Wish::Edit { object: image.clone(), change: from("All") });
-        }
+        // Whether shares from elsewhere may retain counts for as long as their owner consents.
+        let retain = if self.dice.random_bool(0.5) { "Allow" } else { "Forbid" };
+        let from = |from: &str| json!({"shareableFrom": {"namespaces": {"from": from}, "retain": retain}});
+        self.wish(Wish::Edit { object: image.clone(), change: from("All") });
         let object = self.object_of_tenant(Kind::ImageShare);
         let recipients = self.accomplices(seat);
         let own = json!({"imageRef": {"name": image.name, "namespace": image.namespace}, "recipients": recipients,
@@ -325,29 +325,36 @@ impl Author {
 
     /// Half of what it has, some more than once.
     fn flood(&mut self) {
-        let all: Vec<Object> = self.standing.attempted.iter().cloned().collect();
-        for object in all {
-            if self.dice.random_bool(0.5) {
-                let times = self.dice.random_range(5..25);
-                self.attempt(Attempt::Annotate { object, times });
-            }
+        for (object, _) in self.some_of_what_it_has(0.5) {
+            let times = self.dice.random_range(5..25);
+            self.attempt(Attempt::Annotate { object, times });
         }
     }
 
+    fn some_of_what_it_has(&mut self, share: f64) -> Vec<(Object, Value)> {
+        let all = self.standing.attempted.clone();
+        all.into_iter().filter(|_| self.dice.random_bool(share)).collect()
+    }
+
+    /// What was to change something at a cloud when it goes waits for its account, which never works: it has to give that up.
+    fn delete(&mut self, object: Object, spec: &Value) {
+        if ["Delete", "Reject"].contains(&text(spec, "/deletionPolicy")) {
+            let change = json!({"deletionPolicy": "Retain"});
+            self.attempt(Attempt::Edit { object: object.clone(), change });
+        }
+        self.attempt(Attempt::Delete { object });
+    }
+
     fn drop_some(&mut self) {
-        let all: Vec<Object> = self.standing.attempted.iter().cloned().collect();
-        for object in all {
-            if self.dice.random_bool(0.3) {
-                self.attempt(Attempt::Delete { object });
-            }
+        for (object, spec) in self.some_of_what_it_has(0.3) {
+            self.delete(object, &spec);
         }
     }
 
     /// Everything at once; half of the time the namespace with it.
     fn drop_all(&mut self) {
-        let all: Vec<Object> = self.standing.attempted.iter().cloned().collect();
-        for object in all {
-            self.attempt(Attempt::Delete { object });
+        for (object, spec) in self.standing.attempted.clone() {
+            self.delete(object, &spec);
         }
         if self.dice.random_bool(0.5) {
             self.wish(Wish::EndNamespace { name: self.tenant.namespace() });
