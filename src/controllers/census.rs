@@ -102,3 +102,71 @@ fn count_image(census: &mut Census, image: &CloudImage, metrics: ImageMetrics) {
         census.images.push(Image { namespace, name, recipients, limit });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn share(name: &str, recipients: &[&str], change: &Value) -> ImageShare {
+        let recipients: Vec<Value> = recipients.iter().map(|id| json!({"type": "Account", "id": id})).collect();
+        let mut share = json!({"metadata": {"name": name, "namespace": "team"},
+            "spec": {"imageRef": {"name": "golden"}, "recipients": recipients}});
+        for (pointer, value) in change.as_object().unwrap() {
+            let (parent, field) = pointer.rsplit_once('/').unwrap();
+            share.pointer_mut(parent).unwrap()[field] = value.clone();
+        }
+        serde_json::from_value(share).unwrap()
+    }
+
+    #[test]
+    fn wanted_is_who_is_named_by_a_share_in_force_and_once_for_an_image() {
+        let then = "2026-01-01T00:00:00Z";
+        let shares = [
+            share("one", &["10001", "10002"], &json!({})),
+            share("same", &["10002", "10003"], &json!({})),
+            share("other-image", &["10001"], &json!({"/spec/imageRef": {"name": "silver"}})),
+            share("named-in-full", &["10001"], &json!({"/spec/imageRef": {"name": "golden", "namespace": "team"}})),
+            share("suspended", &["10004"], &json!({"/spec/suspend": true})),
+            share("expired", &["10005"], &json!({"/spec/expirationTime": then})),
+            share("leaving", &["10006"], &json!({"/metadata/deletionTimestamp": then})),
+        ];
+        assert_eq!(wanted(shares.iter(), "2026-06-01T00:00:00Z".parse().unwrap()), 4);
+        assert_eq!(wanted(shares.iter(), "2025-06-01T00:00:00Z".parse().unwrap()), 5, "not expired yet");
+    }
+
+    fn image(recipients: &str, grants: &Value) -> CloudImage {
+        serde_json::from_value(json!({"metadata": {"name": "golden", "namespace": "team"},
+            "spec": {"accountRef": {"name": "owner"}, "region": "here", "imageID": "m-1"},
+            "status": {"recipients": recipients, "grants": grants}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn who_was_refused_does_not_wait() {
+        let grant = |id: &str, state: &str| json!({"type": "Account", "id": id, "state": state, "since": "2026-01-01T00:00:00Z"});
+        let mut refused = grant("10003", "Intended");
+        refused["refusal"] = json!("InvalidRecipient");
+        let all = json!([grant("10001", "Granted"), grant("10002", "Intended"), refused, grant("10004", "Revoking")]);
+        let mut census = Census::default();
+        count_image(&mut census, &image("1/50", &all), ImageMetrics::All);
+        let grants = census.grants;
+        assert_eq!((grants.granted, grants.pending, grants.refused), (1, 2, 1));
+    }
+
+    #[test]
+    fn there_are_metrics_of_the_images_that_were_chosen() {
+        let counted = |recipients: &str, metrics| {
+            let mut census = Census::default();
+            count_image(&mut census, &image(recipients, &json!([])), metrics);
+            census.images.len()
+        };
+        let chosen = |recipients| {
+            [ImageMetrics::All, ImageMetrics::NearLimit, ImageMetrics::Off].map(|m| counted(recipients, m))
+        };
+        assert_eq!(chosen("39/50"), [1, 0, 0]);
+        assert_eq!(chosen("40/50"), [1, 1, 0]);
+        assert_eq!(chosen("40"), [1, 0, 0], "without a limit");
+    }
+}

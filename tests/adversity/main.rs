@@ -9,6 +9,7 @@ mod half_status;
 mod newcomer;
 mod orders;
 mod pages;
+mod refused;
 mod restored;
 mod stale;
 #[path = "../support/mod.rs"]

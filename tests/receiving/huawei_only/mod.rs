@@ -114,12 +114,6 @@ impl Ground {
         Ok(all.into_iter().filter(|entry| entry["action"] == action && entry["image"] == image).collect())
     }
 
-    /// How often somebody asked so about an image.
-    async fn calls_by(&self, who: &str, action: &str, image: &str) -> Result<usize> {
-        let all = self.by(who).await?;
-        Ok(all.iter().filter(|entry| entry["action"] == action && entry["image"] == image).count())
-    }
-
     async fn until_called(&self, action: &str, image: &str, count: usize) -> Result<()> {
         eventually(PATIENCE, &format!("{count} {action} about {image}"), async || {
             let calls = self.calls(action, image).await?.len();

@@ -6,7 +6,7 @@ use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Ground, LOOK, ids, projects, undisturbed};
+use super::{Ground, LIST, LOOK, REMOVE, ids, projects, undisturbed};
 use crate::arena::until_members;
 use crate::huawei::REGION;
 use crate::support::{PATIENCE, says};
@@ -47,8 +47,8 @@ async fn another_project_is_another_owner_and_ends_nothing_until_it_is_restored(
     let held = ground.place.get::<CloudImage>("golden").await?;
     ensure!(held["status"]["grants"] == before["status"]["grants"], "the ledger stays: {}", held["status"]);
     ensure!(owner(&held) == owner(&before), "{}", held["status"]);
-    let asked: Vec<Value> =
-        ground.by(&second).await?.into_iter().filter(|call| call["image"] == image.as_str()).collect();
+    let of_images = |call: &Value| [LOOK, LIST, REMOVE].iter().any(|action| call["action"] == *action);
+    let asked: Vec<Value> = ground.by(&second).await?.into_iter().filter(of_images).collect();
     ensure!(asked.is_empty(), "{asked:?}");
     ensure!(ground.members(&image).await?.len() == 2);
 
@@ -72,7 +72,7 @@ async fn an_owner_recorded_without_its_project_is_taken_over_once() -> Result<()
         Ok(Some(()))
     })
     .await?;
-    ensure!(ground.members(&image).await?.len() == 2 && ground.removed(&image).await?.is_empty());
+    ensure!(ground.members(&image).await?.len() == 2);
     Ok(())
 }
 
@@ -84,7 +84,6 @@ async fn an_image_looked_for_in_the_wrong_project_is_found_once_that_is_correcte
     let image = ground.arena.image_with(json!({"project": second})).await?;
     ground.name_image("golden", REGION, &image).await?;
     ground.place.until::<CloudImage>("golden", "False", "ImageNotFound").await?;
-    ensure!(ground.calls_by(&ground.project(4), LOOK, &image).await? > 0);
     use_projects(&ground, json!([{"region": REGION, "projectID": second}])).await?;
     let found = ground.place.ready::<CloudImage>("golden").await?;
     ensure!(owner(&found).ends_with(&second), "{}", found["status"]);
