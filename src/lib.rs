@@ -50,7 +50,7 @@
 //! |---|---|
 //! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares. Pure |
 //! | [`api`] | the kinds, their schema and rules, conditions and reasons |
-//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, duplicates, projection, acceptance, replica, inventory, schedule, lease |
+//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, duplicates, projection, unreadable, acceptance, replica, inventory, schedule, lease |
 //! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba`, `huawei`, `openstack` |
 //! | [`cluster`] | the edge towards Kubernetes: watches within its scope, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`controllers`] | one folder a kind; the only place that sees both edges |
@@ -69,8 +69,8 @@
 //!    called; then the shares are listed afresh, and steps they no longer ask for are dropped.
 //!    `controllers/cloud_image/pass.rs`, [`planning::sharing::confirm`], [`cluster::status`].
 //! 2. **No wrongful revoke.** What is revoked comes from the ledger, less what any share wishes, holds or retains; never
-//!    from "seen but not wished". A share that cannot be read blocks every revoke on its image.
-//!    [`planning::sharing`], [`planning::wishes`].
+//!    from "seen but not wished". A share that cannot be read is paused: whom its spec names keep what they have.
+//!    [`planning::sharing`], [`planning::wishes`], [`planning::unreadable`].
 //! 3. **No leak.** A grant has ended only when a complete read shows it absent, long enough after the last call that may
 //!    have added it; twice, where its removal is not known to have been made. An incomplete list proves nothing.
 //!    [`planning::sharing`], [`planning::ledger`], [`RecipientList`](domain::image::RecipientList),
@@ -102,8 +102,8 @@
 //!     credentials; those of other namespaces are not named. [`controllers::convert`], [`planning::duplicates`].
 //! 12. **Ends can be reached.** A `CloudAccount` stays while images, acceptances or replicas refer to it; credentials last
 //!     known good may finish deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`controllers::connections`].
-//! 13. **No panic reachable from input.** An object that cannot be read keeps its metadata and stops nobody else; lints
-//!     forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
+//! 13. **No panic reachable from input.** An object that cannot be read says which field it is, can be deleted, and stops
+//!     nobody else; lints forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
 //! 14. **One copy.** What an `ImageReplica` asks of a cloud is written down first, and carries a mark by which it is found
 //!     again, so that there is never a second; that nothing is found of it counts when it was looked for twice. A copy
 //!     that is not wanted any more is removed before its object goes.

@@ -200,16 +200,18 @@ fn withdrawn_consent_revokes_but_unreadable_consent_holds() {
     assert!(table.cloud.is_empty());
 }
 
+/// What cannot be read is a suspended share of those whom its spec names.
 #[test]
-fn a_share_that_cannot_be_read_blocks_every_revoke_on_its_image() {
-    let mut table = Table::new(vec![share(1, &[1])]);
+fn a_share_that_cannot_be_read_keeps_whom_it_names_and_ends_when_it_is_deleted() {
+    let mut unreadable = share(2, &[1]);
+    unreadable.suspended = true;
+    let mut table = Table::new(vec![share(1, &[1, 2]), unreadable]);
     table.pass();
-    table.shares.clear();
-    table.blind = true;
+    table.shares.remove(0);
     table.later(60);
     table.pass();
-    assert_eq!((table.cloud.len(), table.states()[&1]), (1, GrantState::Granted));
-    table.blind = false;
+    assert!(table.cloud.iter().eq([&recipient(1)]), "2 is named by nobody");
+    table.shares[0].deleting = true;
     table.pass();
     assert!(table.cloud.is_empty());
 }

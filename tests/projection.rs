@@ -37,7 +37,7 @@ fn image(grants: &[Value], declined: &[(&str, &str)], served: Option<i64>, ready
         .into_iter()
         .collect();
     serde_json::from_value(json!({
-        "apiVersion": "imageshare.dev/v1alpha1", "kind": "CloudImage", "metadata": {"name": "golden"},
+        "apiVersion": "imageshare.dev/v1alpha1", "kind": "CloudImage", "metadata": {"name": "golden", "namespace": "team"},
         "spec": {"accountRef": {"name": "a"}, "region": "cn-hangzhou", "imageID": "m-1"},
         "status": {"grants": grants, "declined": declined, "shares": shares, "recipients": "50/50", "conditions": [{
             "type": "Ready", "status": ready.0, "reason": ready.1, "message": "because", "lastTransitionTime": NOW,
@@ -103,6 +103,14 @@ fn what_only_a_person_can_mend_is_told_before_what_waits() {
 }
 
 #[test]
+fn what_is_no_identifier_is_told_as_invalid_and_does_not_wait_for_ever() {
+    let dots = share(&json!({"recipients": [{"type": "Organization", "id": ".."}]}));
+    let (projection, ready) = look(&dots, Some(&image(&[], &[], Some(2), FINE)));
+    assert_eq!((ready.truth, ready.reason), (Truth::False, Reason::InvalidRecipient));
+    assert_eq!(projection.status.waiting[0].reason, Reason::InvalidRecipient);
+}
+
+#[test]
 fn the_images_trouble_is_the_shares_trouble_and_unseen_is_unknown() {
     let broken = image(&granted(), &[], Some(2), ("Unknown", "CloudUnavailable"));
     let (_, ready) = look(&share(&json!({})), Some(&broken));
@@ -119,6 +127,109 @@ fn suspended_and_expired_shares_say_so_whatever_they_hold() {
     assert_eq!(look(&share(&json!({"expirationTime": NOW})), Some(&image)).1.reason, Reason::Expired);
     let later = share(&json!({"expirationTime": "2026-11-22T00:00:01Z"}));
     assert_eq!(look(&later, Some(&image)).1.reason, Reason::Shared);
+}
+
+#[test]
+fn a_share_whose_time_cannot_be_represented_says_so_and_how_to_write_never() {
+    let image = image(&granted(), &[], Some(2), FINE);
+    for odd in ["9999-12-31T23:59:59Z", "2027-01-31T00:00:00+99:00", "never \u{1b}[31m"] {
+        let (projection, ready) = look(&share(&json!({"expirationTime": odd})), Some(&image));
+        assert_eq!((ready.truth, ready.reason), (Truth::False, Reason::Unreadable));
+        assert!(
+            ready.message.starts_with("spec.expirationTime: ") && ready.message.contains("leave it out"),
+            "{ready:?}"
+        );
+        assert!(projection.says("Stalled", Truth::True) && !ready.message.contains('\u{1b}'));
+        assert_eq!(projection.status.summary.as_deref(), Some("2/2"), "what it has stays");
+    }
+}
+
+#[test]
+fn a_request_for_a_look_is_answered_once_the_image_was_looked_at_for_it() {
+    let mut asking = share(&json!({}));
+    asking.metadata.annotations =
+        serde_json::from_value(json!({"imageshare.dev/reconcile-requested-at": "now"})).unwrap();
+    asking.status = serde_json::from_value(json!({"lastHandledReconcileAt": "before"})).unwrap();
+    let answered = |image: Option<&CloudImage>| look(&asking, image).0.status.last_handled_reconcile_at;
+    let mut image = image(&granted(), &[], Some(2), FINE);
+    assert_eq!(answered(Some(&image)).as_deref(), Some("before"), "the cloud was not looked at");
+    image.status.as_mut().unwrap().shares[0].last_handled_reconcile_at = Some("now".to_owned());
+    assert_eq!(answered(Some(&image)).as_deref(), Some("now"));
+    assert_eq!(answered(None).as_deref(), Some("now"), "there is no image to look at");
+}
+
+/// An image of another namespace than the share's, whose own words name things.
+fn abroad(ready: (&str, &str)) -> CloudImage {
+    let mut image = image(&granted(), &[], Some(2), ready);
+    image.metadata.namespace = Some("platform".to_owned());
+    for condition in image.status.iter_mut().flat_map(|status| &mut status.conditions) {
+        condition.message = "CloudAccount prod-key of platform/golden".to_owned();
+    }
+    image
+}
+
+#[test]
+fn a_share_of_another_namespace_is_told_what_is_wrong_and_no_name() {
+    let every = [
+        "AccountNotFound",
+        "AccountChanged",
+        "SecretNotFound",
+        "CredentialsRejected",
+        "PermissionDenied",
+        "ClockSkew",
+        "EndpointNotAllowed",
+        "RegionUnknown",
+        "RegionNotOnSite",
+        "Suspended",
+        "DuplicateImage",
+        "ImageNotFound",
+        "ImageNotOwned",
+        "ImageNotShareable",
+        "ImagePrivate",
+        "ImageNotAvailable",
+        "Throttled",
+        "CloudUnavailable",
+        "AnswerUnclear",
+        "CloudRefused",
+        "Unreadable",
+        "AReasonOfTomorrow",
+    ];
+    let guest = share(&json!({"imageRef": {"name": "golden", "namespace": "platform"}}));
+    let mut leaving = guest.clone();
+    leaving.metadata.deletion_timestamp = serde_json::from_value(json!(NOW)).unwrap();
+    for reason in every {
+        for share in [&guest, &leaving] {
+            let (_, ready) = look(share, Some(&abroad(("False", reason))));
+            for name in ["prod-key", "platform/golden"] {
+                assert!(!ready.message.contains(name), "{reason}: {}", ready.message);
+            }
+            assert!(ready.message.len() > 20);
+        }
+    }
+    let own = look(&share(&json!({})), Some(&image(&granted(), &[], Some(2), ("False", "SecretNotFound")))).1;
+    assert_eq!(own.message, "because", "in its own namespace the owner's words are told");
+}
+
+#[test]
+fn whom_else_a_selector_admits_is_no_trouble_of_a_share_that_is_served() {
+    for reason in ["SelectorInvalid", "SelectorNeedsClusterScope"] {
+        let (_, ready) = look(&share(&json!({})), Some(&image(&granted(), &[], Some(2), ("False", reason))));
+        assert_eq!((ready.truth, ready.reason), (Truth::True, Reason::Shared));
+    }
+}
+
+#[test]
+fn what_hides_the_image_is_told_by_its_reason() {
+    for (reference, reason, remedy) in [
+        (Reference::SelectorInvalid, Reason::SelectorInvalid, "its owner must mend shareableFrom"),
+        (Reference::Unreadable, Reason::Unreadable, "which field must be mended"),
+        (Reference::BeyondScope, Reason::SelectorNeedsClusterScope, "All or Same"),
+    ] {
+        let projection = project(&share(&json!({})), reference, NOW.parse().unwrap());
+        let ready = projection.decisions.iter().find(|d| d.kind == "Ready").unwrap();
+        assert_eq!((ready.truth, ready.reason), (Truth::Unknown, reason));
+        assert!(ready.message.contains(remedy) && projection.says("Stalled", Truth::True), "{ready:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::patterns::REGION;
 use super::references::SecretRef;
 use crate::domain::provider::{Provider, Site};
 
@@ -186,7 +187,7 @@ pub struct HuaweiAccount {
 #[serde(rename_all = "camelCase")]
 pub struct HuaweiProject {
     /// Its region.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = REGION))]
     pub region: String,
     /// Its id, 32 hexadecimal digits.
     #[serde(rename = "projectID")]
@@ -235,7 +236,7 @@ pub enum CatalogInterface {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Inventory {
     /// In these regions.
-    #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 63)))]
+    #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 63), regex(pattern = REGION)))]
     pub regions: Vec<String>,
 }
 
@@ -271,7 +272,7 @@ pub struct SiteRegions {
     /// The site.
     pub site: Site,
     /// All of its regions.
-    #[schemars(length(max = 200), inner(length(min = 1, max = 63)))]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 63), regex(pattern = REGION)))]
     pub regions: Vec<String>,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::Reason;
 use super::references::AccountRef;
+use super::selector::selector_schema;
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
 
@@ -100,6 +101,7 @@ pub struct ShareableNamespaces {
     pub from: NamespacesFrom,
     /// Which namespaces, by their labels; only with `from: Selector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "selector_schema")]
     pub selector: Option<LabelSelector>,
 }
 
@@ -300,6 +302,7 @@ pub struct Declined {
 
 /// An `ImageShare` this image serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ServedShare {
     /// Its uid.
     #[schemars(length(max = 64))]
@@ -312,6 +315,10 @@ pub struct ServedShare {
     pub name: String,
     /// Its generation last acted on.
     pub generation: i64,
+    /// Value of its `reconcile-requested-at` annotation that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// A recipient nobody here asked for.

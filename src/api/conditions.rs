@@ -111,6 +111,8 @@ pub enum Reason {
     ImageNotFound,
     /// Consent by labels of namespaces, which an operator that acts in some namespaces only cannot read.
     SelectorNeedsClusterScope,
+    /// Consent by labels of namespaces, with a selector that is none.
+    SelectorInvalid,
     /// The image belongs to somebody else.
     ImageNotOwned,
     /// The image can never be shared as it is.

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::cloud_image::ShareableFrom;
+use super::patterns::{AGENCY_NAME, KEY_ID, PROJECT_NAME, VAULT_ID};
 use super::references::{AccountRef, LocalImageRef};
 
 /// A copy of an image as an own private image.
@@ -106,15 +107,15 @@ pub struct ReplicaDestination {
     pub name: String,
     /// Huawei Cloud, to another region: the agency that lets IMS write into the project there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = AGENCY_NAME))]
     pub agency_name: Option<String>,
     /// Huawei Cloud, to another region: the project there; the region's own when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = PROJECT_NAME))]
     pub project_name: Option<String>,
     /// Huawei Cloud, to another region: the backup vault there that a full-server image goes into.
     #[serde(rename = "vaultID", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), regex(pattern = VAULT_ID))]
     pub vault_id: Option<String>,
     /// Encrypts the copy. Not at `OpenStack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,7 @@ pub struct ReplicaEncryption {
     /// The key of the vendor's key service in the destination region. An image encrypted with the account's default key
     /// cannot be shared.
     #[serde(rename = "keyID")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = KEY_ID))]
     pub key_id: String,
 }
 

@@ -1,10 +1,11 @@
 //! `ImageShare`: an image and who may use it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Reason;
+use super::expiration::Expiration;
 use super::references::ImageRef;
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
@@ -40,9 +41,11 @@ pub struct ImageShareSpec {
     #[schemars(length(min = 1, max = 1000))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into(), "id".into()]))]
     pub recipients: Vec<SpecRecipient>,
-    /// When access ends by itself; the object stays, with reason `Expired`.
+    /// When access ends by itself; the object stays, with reason `Expired`. Left out, it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expiration_time: Option<Time>,
+    #[x_kube(validation = Rule::new("self < timestamp('9999-01-01T00:00:00Z')")
+        .message("expirationTime must be before the year 9999: leave it out for a share that never expires"))]
+    pub expiration_time: Option<Expiration>,
     /// What deleting this object does to its grants: Revoke (default) or Retain.
     #[serde(default)]
     pub deletion_policy: ShareDeletionPolicy,
@@ -57,7 +60,7 @@ pub struct ImageShareSpec {
     .message("an Account is 5 to 20 digits without a leading zero, in quotes (Alibaba Cloud UID), or 32 hexadecimal digits (Huawei Cloud account id)"))]
 #[x_kube(validation = Rule::new("self.type != 'Project' || self.id.matches('^[0-9A-Za-z_-]{1,64}$')")
     .message("a Project is a project id: up to 64 letters, digits, '-' and '_'"))]
-#[x_kube(validation = Rule::new("self.type != 'Organization' || self.id.matches('^[0-9A-Za-z_.:/@-]+$')")
+#[x_kube(validation = Rule::new("self.type != 'Organization' || self.id.matches('^[0-9A-Za-z_.:/@-]+$') && !self.id.matches('^[.]{1,2}$')")
     .message("an Organization is an organization's or organizational unit's id or URN"))]
 pub struct SpecRecipient {
     /// Kind of recipient; which ones a cloud knows is told by `RecipientKindUnsupported`.

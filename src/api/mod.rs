@@ -11,10 +11,13 @@ pub mod cloud_account;
 pub mod cloud_image;
 pub mod conditions;
 pub mod definitions;
+pub mod expiration;
 pub mod image_replica;
 pub mod image_share;
 pub mod limits;
+pub mod patterns;
 pub mod references;
+pub mod selector;
 pub mod shared_image;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{

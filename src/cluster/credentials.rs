@@ -10,6 +10,7 @@ use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
+use super::lookup::{can_exist, find};
 use super::{ClusterError, finalizers, within_deadline};
 use crate::api::SECRET_FINALIZER;
 
@@ -78,8 +79,7 @@ pub enum NoKeys {
 
 /// Reads one Secret.
 pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<Keys, NoKeys> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = match within_deadline(api.get_opt(name)).await {
+    let secret: Secret = match find(client, namespace, name).await {
         Err(ClusterError::Api(kube::Error::Api(status))) if status.is_forbidden() => {
             return Err(NoKeys::Forbidden(name.to_owned()));
         }
@@ -128,6 +128,9 @@ async fn metadata(
     namespace: &str,
     name: &str,
 ) -> Result<Option<PartialObjectMeta<Secret>>, ClusterError> {
+    if !can_exist(namespace, name) {
+        return Ok(None);
+    }
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     within_deadline(api.get_metadata_opt(name)).await
 }

@@ -55,6 +55,8 @@ pub enum Occurrence {
     Replicated,
     /// A copy could not be made.
     CopyFailed,
+    /// The object cannot be read as its kind.
+    Unreadable,
     /// The API server hides fields of the object, and nothing is done for it.
     DefinitionsOutdated,
 }
@@ -66,7 +68,7 @@ impl Occurrence {
             Self::Adopted => "Adopt",
             Self::Revoked | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated => "Verify",
+            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated | Self::Unreadable => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -95,7 +97,8 @@ impl Occurrence {
             | Self::ImageDeleted
             | Self::RevokedByOwner
             | Self::CopyFailed
-            | Self::DefinitionsOutdated => EventType::Warning,
+            | Self::DefinitionsOutdated
+            | Self::Unreadable => EventType::Warning,
         }
     }
 }

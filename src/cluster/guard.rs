@@ -28,7 +28,9 @@ pub struct Unreadable {
     pub metadata: ObjectMeta,
     /// Its spec as it came.
     pub spec: Value,
-    /// Why it cannot be read.
+    /// Its status as it came.
+    pub status: Value,
+    /// Which field cannot be read, and why.
     pub error: String,
 }
 
@@ -48,6 +50,8 @@ struct Shell {
     metadata: ObjectMeta,
     #[serde(default)]
     spec: Value,
+    #[serde(default)]
+    status: Value,
 }
 
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
@@ -70,11 +74,11 @@ impl<K: DeserializeOwned> Guarded<K> {
     /// Reads once more, from a tree: its errors name no place in a line that nobody has seen.
     fn unreadable(raw: &RawValue) -> serde_json::Result<Self> {
         let tree: Value = read(raw)?;
-        match K::deserialize(&tree) {
+        match serde_path_to_error::deserialize(&tree) {
             Ok(object) => Ok(Self::Readable(Box::new(object))),
             Err(error) => {
-                let (error, Shell { metadata, spec }) = (error.to_string(), Shell::deserialize(tree)?);
-                Ok(Self::Unreadable(Box::new(Unreadable { metadata, spec, error })))
+                let (error, Shell { metadata, spec, status }) = (error.to_string(), Shell::deserialize(tree)?);
+                Ok(Self::Unreadable(Box::new(Unreadable { metadata, spec, status, error })))
             }
         }
     }
@@ -154,13 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn why_a_share_cannot_be_read_is_told_without_a_place_in_a_text_that_nobody_sees() {
+    fn why_a_share_cannot_be_read_is_told_with_its_field_and_without_a_place_in_a_text_that_nobody_sees() {
         let raw = r#"{"metadata": {"name": "s"}, "spec": {"imageRef": {"name": "golden"},
             "recipients": [{"type": "Planet", "id": "x"}]}}"#;
         let Guarded::Unreadable(left) = serde_json::from_str::<Guarded<ImageShare>>(raw).unwrap() else {
             panic!("it read")
         };
-        assert!(left.error.contains("Planet") && !left.error.contains("line"), "{}", left.error);
+        assert!(left.error.starts_with("spec.recipients[0].type: ") && left.error.contains("Planet"), "{}", left.error);
+        assert!(!left.error.contains("line"), "{}", left.error);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod finalizers;
 pub mod guard;
 mod json_patch;
 pub mod lease;
+pub mod lookup;
 pub mod newest;
 mod pruned;
 pub mod scope;

@@ -8,9 +8,9 @@ use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 
 use super::context::{ImageMetrics, Stores};
-use super::image_share::image_key;
 use crate::api::cloud_image::GrantState;
-use crate::api::conditions::{READY, find};
+use crate::api::conditions::{READY, Reason, find};
+use crate::api::expiration::Expiration;
 use crate::api::shared_image::SharedImageState;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
@@ -45,12 +45,13 @@ impl Stores {
 /// How many recipients shares in force name, each once for an image.
 fn wanted<'a>(shares: impl Iterator<Item = &'a ImageShare>, now: Timestamp) -> u64 {
     let in_force = shares.filter(|share| {
-        let expired = share.spec.expiration_time.as_ref().is_some_and(|end| end.0 <= now);
+        let expiration = share.spec.expiration_time.as_ref();
+        let expired = expiration.and_then(Expiration::at).is_some_and(|end| end <= now);
         share.metadata.deletion_timestamp.is_none() && !share.spec.suspend && !expired
     });
     let mut all = HashSet::new();
     for share in in_force {
-        let (namespace, _) = image_key(share);
+        let namespace = share.spec.image_ref.namespace.clone().or_else(|| share.namespace());
         for recipient in &share.spec.recipients {
             all.insert((namespace.clone(), &share.spec.image_ref.name, recipient.kind, &recipient.id));
         }
@@ -71,10 +72,11 @@ fn ready<K: kube::Resource<DynamicType = ()>>(
     Guarded<K>: Clone,
 {
     for object in store.state() {
-        let ready = object.readable().and_then(&conditions).and_then(|all| find(all, READY));
-        let (ready, reason) = match ready {
-            Some(condition) => (condition.status.clone(), condition.reason.clone()),
-            None => ("Unknown".to_owned(), String::new()),
+        let (ready, reason) = match object.readable().map(|object| conditions(object).and_then(|all| find(all, READY)))
+        {
+            Some(Some(condition)) => (condition.status.clone(), condition.reason.clone()),
+            Some(None) => ("Unknown".to_owned(), String::new()),
+            None => ("False".to_owned(), Reason::Unreadable.as_str()),
         };
         *census.objects.entry(Counted { kind, ready, reason }).or_default() += 1;
     }

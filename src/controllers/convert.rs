@@ -5,20 +5,24 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
-use kube::core::{Selector, SelectorExt};
+use kube::core::SelectorExt;
+use kube::{Resource, ResourceExt};
 
 use super::context::Stores;
 use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy};
 use crate::api::conditions::{READY, Reason, find};
-use crate::api::image_share::{ImageShare, ShareDeletionPolicy};
+use crate::api::expiration::Expiration;
+use crate::api::image_share::{ImageShare, ShareDeletionPolicy, SpecRecipient};
+use crate::api::limits::REQUEST_CHARS_MAX;
+use crate::api::selector::parse_selector;
 use crate::api::{CloudAccount, ImageReplica, SharedImageAcceptance};
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
 use crate::domain::share::{AskedRecipient, Consent, Finalizer, Share};
 use crate::planning::trouble::Trouble;
+use crate::planning::unreadable;
 use crate::planning::wishes::Terms;
 
 /// What an account and an image's region allow. Whom images of the region belong to is added once it is known.
@@ -136,6 +140,21 @@ pub fn replica_keys(replica: &ImageReplica) -> Vec<String> {
     named.map(|name| image_key(&(namespace.clone(), name))).chain(received).collect()
 }
 
+/// Why nobody can tell which namespaces an image's selector chooses.
+pub fn selector_trouble(image: &CloudImage) -> Option<Trouble> {
+    let from = &image.spec.shareable_from.namespaces;
+    let wrong = match (from.from, &from.selector) {
+        (NamespacesFrom::Same | NamespacesFrom::All, _) => return None,
+        (NamespacesFrom::Selector, None) => "there is none".to_owned(),
+        (NamespacesFrom::Selector, Some(selector)) => parse_selector(selector).err()?,
+    };
+    let message = format!(
+        "spec.shareableFrom.namespaces.selector: {wrong}: until it is mended nothing is granted to other namespaces and \
+         nothing is taken from them"
+    );
+    Some(Trouble::blocked(Reason::SelectorInvalid, message))
+}
+
 /// Whether the image's owner lets a namespace use it.
 pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent {
     let from = &image.spec.shareable_from.namespaces;
@@ -147,7 +166,7 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
         (NamespacesFrom::All, _) => Consent::Given,
         (NamespacesFrom::Selector, None) => Consent::Unknown,
         (NamespacesFrom::Selector, Some(selector)) => {
-            let Ok(selector) = Selector::try_from(selector.clone()) else { return Consent::Unknown };
+            let Ok(selector) = parse_selector(selector) else { return Consent::Unknown };
             match stores.namespaces.find(|n| n.metadata.name.as_deref() == Some(namespace)) {
                 Some(found) if selector.matches(&found.metadata.labels.clone().unwrap_or_default()) => Consent::Given,
                 Some(_) => Consent::Withheld,
@@ -157,63 +176,75 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
     }
 }
 
-/// The shares of one image, and the names of those that cannot be read. One that goes without our finalizer is none.
+/// The shares of one image. One that goes without our finalizer is none.
 pub fn shares_of<'a>(
     image: &CloudImage,
     all: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
     stores: &Stores,
-) -> (Vec<Share>, Vec<String>) {
+) -> Vec<Share> {
     let here = (image.namespace().unwrap_or_default(), image.name_any());
-    let mut shares = Vec::new();
-    let mut unreadable = Vec::new();
-    for guarded in all {
-        if image_named_by(guarded).as_ref() != Some(&here) {
-            continue;
-        }
-        match guarded {
-            // It may want anybody, whether it could ever be read or not, but only where the image's owner lets it.
-            Guarded::Unreadable(left) => {
-                let namespace = left.metadata.namespace.clone().unwrap_or_default();
-                if consent(image, &namespace, stores) != Consent::Withheld {
-                    unreadable.push(format!("{namespace}/{}", guarded.name_any()));
-                }
-            }
-            Guarded::Readable(share) if is_held(share.as_ref()) || share.metadata.deletion_timestamp.is_none() => {
-                shares.push(to_share(image, share, stores));
-            }
-            Guarded::Readable(_) => {}
-        }
-    }
+    let concerns = |share: &&Guarded<ImageShare>| {
+        image_named_by(share).as_ref() == Some(&here) && (is_held(*share) || share.meta().deletion_timestamp.is_none())
+    };
+    let mut shares: Vec<Share> = all.into_iter().filter(concerns).map(|share| to_share(image, share, stores)).collect();
     shares.sort_by(|a, b| a.uid.cmp(&b.uid));
-    unreadable.sort();
-    (shares, unreadable)
+    shares
 }
 
 /// Whether the image's owner lets a share leave its access at the cloud.
-pub fn may_retain(image: &CloudImage, share: &ImageShare) -> bool {
+pub fn may_retain(image: &CloudImage, share: &Guarded<ImageShare>) -> bool {
     image.namespace() == share.namespace() || image.spec.shareable_from.retain == RetainPolicy::Allow
 }
 
-fn to_share(image: &CloudImage, share: &ImageShare, stores: &Stores) -> Share {
+fn to_share(image: &CloudImage, share: &Guarded<ImageShare>, stores: &Stores) -> Share {
+    let meta = share.meta();
     let namespace = share.namespace().unwrap_or_default();
+    let Asked { suspended, expires, retain, recipients } = asked(share);
     Share {
         uid: share.uid().unwrap_or_default(),
         consent: consent(image, &namespace, stores),
         namespace,
         name: share.name_any(),
-        generation: share.metadata.generation.unwrap_or_default(),
-        created: share.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |t| t.0),
-        deleting: share.metadata.deletion_timestamp.is_some(),
-        suspended: share.spec.suspend,
+        generation: meta.generation.unwrap_or_default(),
+        created: meta.creation_timestamp.as_ref().map_or(Timestamp::MAX, |t| t.0),
+        deleting: meta.deletion_timestamp.is_some(),
+        suspended,
+        requested: requested_at(share).map(|at| at.chars().take(REQUEST_CHARS_MAX).collect()),
         finalizer: if is_held(share) { Finalizer::Carried } else { Finalizer::Missing },
-        expires: share.spec.expiration_time.as_ref().map(|t| t.0),
-        retain: share.spec.deletion_policy == ShareDeletionPolicy::Retain && may_retain(image, share),
-        recipients: share
-            .spec
-            .recipients
-            .iter()
-            .map(|r| AskedRecipient { kind: r.kind, id: r.id.clone(), site: r.site })
-            .collect(),
+        expires,
+        retain: retain && may_retain(image, share),
+        recipients,
+    }
+}
+
+/// What a share's spec asks for.
+struct Asked {
+    suspended: bool,
+    expires: Option<Timestamp>,
+    retain: bool,
+    recipients: Vec<AskedRecipient>,
+}
+
+/// What cannot be read suspends its share: those it names keep what they have, and nobody else is concerned.
+fn asked(share: &Guarded<ImageShare>) -> Asked {
+    match share {
+        Guarded::Readable(share) => {
+            let spec = &share.spec;
+            let expiration = spec.expiration_time.as_ref();
+            let asked = |r: &SpecRecipient| AskedRecipient { kind: r.kind, id: r.id.clone(), site: r.site };
+            Asked {
+                suspended: spec.suspend || expiration.is_some_and(|end| end.odd().is_some()),
+                expires: expiration.and_then(Expiration::at),
+                retain: spec.deletion_policy == ShareDeletionPolicy::Retain,
+                recipients: spec.recipients.iter().map(asked).collect(),
+            }
+        }
+        Guarded::Unreadable(left) => Asked {
+            suspended: true,
+            expires: None,
+            retain: left.spec.get("deletionPolicy").is_some_and(|policy| policy == "Retain"),
+            recipients: unreadable::recipients(&left.spec),
+        },
     }
 }
 

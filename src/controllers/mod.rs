@@ -24,6 +24,7 @@ mod opening;
 pub mod outdated;
 mod rhythm;
 mod status_writer;
+mod unreadable;
 pub mod watching;
 
 /// How a look at one object ended.

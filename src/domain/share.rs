@@ -66,6 +66,8 @@ pub struct Share {
     pub suspended: bool,
     /// Whether it carries our finalizer.
     pub finalizer: Finalizer,
+    /// The look that its owner asked for last.
+    pub requested: Option<String>,
     /// When its wish ends by itself.
     pub expires: Option<Timestamp>,
     /// Deleting it leaves its grants at the cloud: it says so, and the image's owner lets its namespace.

@@ -53,18 +53,6 @@ pub fn held_by_shares(blockers: &[String]) -> Option<Trouble> {
     })
 }
 
-/// Shares that cannot be read keep everybody's grants, and the image.
-pub fn held_by_unreadable(unreadable: &[String]) -> Option<Trouble> {
-    (!unreadable.is_empty()).then(|| {
-        let message = format!(
-            "these ImageShares cannot be read and may want anybody, so nobody's access to this image is ended: mend them, \
-             or take their finalizer away to let them go: {}",
-            name_some(unreadable)
-        );
-        Trouble::blocked(Reason::Unreadable, message)
-    })
-}
-
 /// The `ImageReplica` that takes the image along when it goes keeps the object until then: without it, nothing would
 /// guard the image while it is removed, or nobody would remove it where both go at once, as with their namespace.
 pub fn held_by_replica(replica: Option<&str>) -> Option<Trouble> {

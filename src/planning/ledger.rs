@@ -207,6 +207,7 @@ impl Ledger {
                 namespace: share.namespace.clone(),
                 name: share.name.clone(),
                 generation: share.generation,
+                last_handled_reconcile_at: None,
             })
             .collect();
     }

@@ -4,16 +4,23 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::guests::for_guests;
 use super::trouble::name_some;
-use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, RetainPolicy};
+use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, RetainPolicy, ServedShare};
 use crate::api::conditions::{ACCEPTED, DELETABLE, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
+use crate::api::expiration::Expiration;
 use crate::api::image_share::{
     ImageShare, ImageShareStatus, RecipientAnswer, ShareDeletionPolicy, SpecRecipient, WaitingRecipient,
 };
-use crate::api::limits::SHARES_PER_IMAGE_MAX;
-use crate::domain::identifiers::RecipientKind;
+use crate::api::limits::{REQUEST_CHARS_MAX, SHARES_PER_IMAGE_MAX};
+use crate::domain::foreign_text::plain;
+use crate::domain::identifiers::{PartyId, RecipientKind};
 use crate::domain::image::Answer;
+
+/// Longest part of an odd time that a condition repeats, in characters.
+const ODD_CHARS_MAX: usize = 64;
 
 /// The image a share names.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +31,10 @@ pub enum Reference<'a> {
     Unknown,
     /// It admits namespaces by their labels, which this operator has no right to read.
     BeyondScope,
+    /// It admits namespaces by a selector that is none.
+    SelectorInvalid,
+    /// It cannot be read as its kind.
+    Unreadable,
     /// It is there.
     Found(&'a CloudImage),
 }
@@ -62,7 +73,11 @@ impl Readiness {
 pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> Projection {
     let status = match reference {
         Reference::Found(image) => image.status.as_ref(),
-        Reference::Unresolved | Reference::Unknown | Reference::BeyondScope => None,
+        Reference::Unresolved
+        | Reference::Unknown
+        | Reference::BeyondScope
+        | Reference::SelectorInvalid
+        | Reference::Unreadable => None,
     };
     let waiting = waiting(share, status);
     let answers = answers(share, status);
@@ -71,12 +86,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
     let readiness = readiness(share, reference, &waiting, now);
     let status = ImageShareStatus {
         observed_generation: share.metadata.generation,
-        last_handled_reconcile_at: share
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|a| a.get(crate::api::RECONCILE_REQUESTED_AT))
-            .map(|v| v.chars().take(256).collect()),
+        last_handled_reconcile_at: last_handled(share, status, readiness.reason),
         conditions: Vec::new(),
         summary: Some(format!("{granted}/{wished}")),
         accepted: (!answers.is_empty()).then(|| {
@@ -90,6 +100,17 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
     let mut decisions = decisions(readiness);
     decisions.extend(accepted);
     Projection { status, decisions }
+}
+
+/// The request for a look that was answered last: by the image, where it serves the share or is about to.
+fn last_handled(share: &ImageShare, image: Option<&CloudImageStatus>, reason: Reason) -> Option<String> {
+    let asked = share.metadata.annotations.as_ref()?.get(crate::api::RECONCILE_REQUESTED_AT)?;
+    let answered = match image.and_then(|status| serving(share, status)) {
+        Some(served) => served.last_handled_reconcile_at == Some(asked.chars().take(REQUEST_CHARS_MAX).collect()),
+        None => reason != Reason::Pending,
+    };
+    let before = || share.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
+    if answered { Some(asked.chars().take(256).collect()) } else { before() }
 }
 
 /// Whether those granted accepted. Told beside `Shared`, which does not wait for it.
@@ -168,51 +189,88 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
         .recipients
         .iter()
         .filter_map(|recipient| {
-            let reason =
-                known.get(&(recipient.kind, recipient.id.as_str())).copied().unwrap_or(Some(Reason::Pending))?;
+            // What is no identifier has no place in a ledger.
+            let unknown =
+                if PartyId::parse(&recipient.id).is_ok() { Reason::Pending } else { Reason::InvalidRecipient };
+            let reason = known.get(&(recipient.kind, recipient.id.as_str())).copied().unwrap_or(Some(unknown))?;
             Some(WaitingRecipient { kind: recipient.kind, id: recipient.id.clone(), reason })
         })
         .collect()
 }
 
-fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRecipient], now: Timestamp) -> Readiness {
-    let image = match reference {
-        Reference::Unresolved => {
-            return Readiness::new(
-                Truth::False,
-                Reason::ImageRefUnresolved,
-                "spec.imageRef: no such CloudImage, or its shareableFrom does not admit this namespace",
-                true,
-            );
-        }
+/// The image that a share names, or why nothing can be told of it.
+fn found(reference: Reference<'_>) -> Result<&CloudImage, Readiness> {
+    let (truth, reason, message) = match reference {
+        Reference::Found(image) => return Ok(image),
         Reference::Unknown => {
-            return Readiness::new(Truth::Unknown, Reason::Pending, "the CloudImage could not be looked at yet", false);
+            let message = "the CloudImage could not be looked at yet";
+            return Err(Readiness::new(Truth::Unknown, Reason::Pending, message, false));
         }
-        Reference::BeyondScope => {
-            return Readiness::new(
-                Truth::Unknown,
-                Reason::SelectorNeedsClusterScope,
-                "the CloudImage admits namespaces by a selector, and this operator may not read their labels: nothing is \
-                 granted or revoked; let the owner set shareableFrom to All or Same, or run the operator for the whole cluster",
-                true,
+        Reference::Unresolved => (
+            Truth::False,
+            Reason::ImageRefUnresolved,
+            "spec.imageRef: no such CloudImage, or its shareableFrom does not admit this namespace",
+        ),
+        Reference::BeyondScope => (
+            Truth::Unknown,
+            Reason::SelectorNeedsClusterScope,
+            "the CloudImage admits namespaces by a selector, and this operator may not read their labels: nothing is \
+             granted or revoked; let the owner set shareableFrom to All or Same, or run the operator for the whole cluster",
+        ),
+        Reference::SelectorInvalid => (
+            Truth::Unknown,
+            Reason::SelectorInvalid,
+            "the CloudImage admits namespaces by a selector that cannot be read, so that nothing is granted or revoked \
+             for this share; its owner must mend shareableFrom",
+        ),
+        Reference::Unreadable => (
+            Truth::Unknown,
+            Reason::Unreadable,
+            "this version of the operator cannot read the CloudImage, so that nothing is granted or revoked for this \
+             share; the CloudImage says which field must be mended",
+        ),
+    };
+    Err(Readiness::new(truth, reason, message, true))
+}
+
+/// What a share's own spec keeps it from, whatever its image.
+fn stopped(share: &ImageShare, now: Timestamp) -> Option<Readiness> {
+    if share.spec.suspend {
+        let message = "spec.suspend: nothing is granted or revoked for this share; what it has stays";
+        return Some(Readiness::new(Truth::False, Reason::Suspended, message, false));
+    }
+    match share.spec.expiration_time.as_ref()? {
+        Expiration::Odd(text) => {
+            let message = format!(
+                "spec.expirationTime: {:?} is not a time that this operator can represent, so that nothing is granted or \
+                 revoked for this share: write a time before the year 9999, such as 2030-01-31T00:00:00Z, or leave it out \
+                 for a share that never expires",
+                plain(text, ODD_CHARS_MAX)
             );
+            Some(Readiness::new(Truth::False, Reason::Unreadable, message, true))
         }
-        Reference::Found(image) => image,
+        Expiration::At(end) if *end <= now => {
+            let message = "spec.expirationTime has passed: access is ended; give a later time to share again";
+            Some(Readiness::new(Truth::False, Reason::Expired, message, false))
+        }
+        Expiration::At(_) => None,
+    }
+}
+
+fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRecipient], now: Timestamp) -> Readiness {
+    let image = match found(reference) {
+        Ok(image) => image,
+        Err(hidden) => return hidden,
     };
     if share.metadata.deletion_timestamp.is_some() {
         return leaving(share, image);
     }
-    if share.spec.suspend {
-        let message = "spec.suspend: nothing is granted or revoked for this share; what it has stays";
-        return Readiness::new(Truth::False, Reason::Suspended, message, false);
-    }
-    if share.spec.expiration_time.as_ref().is_some_and(|end| end.0 <= now) {
-        let message = "spec.expirationTime has passed: access is ended; give a later time to share again";
-        return Readiness::new(Truth::False, Reason::Expired, message, false);
+    if let Some(stopped) = stopped(share, now) {
+        return stopped;
     }
     let status = image.status.as_ref();
     let served = served_generation(share, status);
-    if let Some(trouble) = image_trouble(image, waiting) {
+    if let Some(trouble) = image_trouble(share, image, waiting) {
         return trouble;
     }
     let worst = waiting.iter().map(|w| w.reason).min_by_key(|reason| urgency(*reason));
@@ -268,14 +326,13 @@ fn leaving(share: &ImageShare, image: &CloudImage) -> Readiness {
         );
         return Readiness::new(Truth::False, Reason::Revoking, message, false);
     }
-    let find = |kind| status.and_then(|s| find(&s.conditions, kind));
-    let unreadable = find(DELETABLE).filter(|c| c.reason == Reason::Unreadable.as_str());
-    let cause = unreadable.or_else(|| find(READY).filter(|c| c.status != "True"));
+    let cause = status.and_then(|s| find(&s.conditions, READY)).filter(|c| c.status != "True");
+    let cause = cause.filter(|ready| reason_in(ready).is_none_or(concerns));
     let message = match cause {
-        Some(condition) => format!(
+        Some(ready) => format!(
             "access must be ended first, which waits for: {}; or set deletionPolicy: Retain to leave it at the cloud \
              and let this object go",
-            condition.message
+            told(share, image, ready)
         ),
         None => "access is being ended at the cloud".to_owned(),
     };
@@ -283,21 +340,43 @@ fn leaving(share: &ImageShare, image: &CloudImage) -> Readiness {
 }
 
 fn served_generation(share: &ImageShare, status: Option<&CloudImageStatus>) -> Option<i64> {
+    serving(share, status?).map(|served| served.generation)
+}
+
+fn serving<'a>(share: &ImageShare, status: &'a CloudImageStatus) -> Option<&'a ServedShare> {
     let uid = share.metadata.uid.as_deref()?;
-    status?.shares.iter().find(|served| served.uid == uid).map(|served| served.generation)
+    status.shares.iter().find(|served| served.uid == uid)
 }
 
 /// Trouble of the image itself is the share's trouble too.
-fn image_trouble(image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
+fn image_trouble(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
     let conditions = &image.status.as_ref()?.conditions;
     let ready = find(conditions, READY).filter(|condition| condition.status != "True")?;
-    let reason: Reason = serde_json::from_value(serde_json::Value::String(ready.reason.clone())).ok()?;
+    let reason = reason_in(ready).filter(|reason| concerns(*reason))?;
     if reason == Reason::Pending {
         return (!waiting.is_empty()).then(pending);
     }
     let truth = if ready.status == "False" { Truth::False } else { Truth::Unknown };
     let stalled = find(conditions, STALLED).is_some();
-    Some(Readiness::new(truth, reason, ready.message.clone(), stalled))
+    Some(Readiness::new(truth, reason, told(share, image, ready), stalled))
+}
+
+fn reason_in(condition: &Condition) -> Option<Reason> {
+    serde_json::from_value(serde_json::Value::String(condition.reason.clone())).ok()
+}
+
+/// Whether trouble of the image is trouble of the shares that it serves. Which other namespaces may use it is not.
+fn concerns(reason: Reason) -> bool {
+    !matches!(reason, Reason::SelectorInvalid | Reason::SelectorNeedsClusterScope)
+}
+
+/// What a share tells of its image's trouble: the owner's own words in the owner's own namespace, and no name beyond it.
+fn told(share: &ImageShare, image: &CloudImage, ready: &Condition) -> String {
+    match reason_in(ready) {
+        Some(reason) if share.metadata.namespace != image.metadata.namespace => for_guests(reason).to_owned(),
+        Some(_) => ready.message.clone(),
+        None => for_guests(Reason::Pending).to_owned(),
+    }
 }
 
 /// What a person must know first: what only they can mend, then what waits, then what passes by itself.

@@ -418,7 +418,7 @@ fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Serv
             (share.uid.clone(), served)
         })
         .collect();
-    if scene.wishes.blind || settled.revoking().next().is_some() {
+    if settled.revoking().next().is_some() {
         for (uid, share) in &scene.ledger.shares {
             shares.entry(uid.clone()).or_insert_with(|| share.clone());
         }

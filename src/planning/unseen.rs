@@ -22,7 +22,7 @@ pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Time
     let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {
         entry.state != GrantState::Retained && !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient)
     });
-    if !wishes.blind && !unwanted_left {
+    if !unwanted_left {
         keep_served(&mut settled, shares, now);
     }
     settled

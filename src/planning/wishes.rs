@@ -86,25 +86,23 @@ pub struct Wishes {
     pub holders: BTreeMap<Recipient, BTreeSet<String>>,
     /// Wishes that cannot be fulfilled as written.
     pub declined: BTreeMap<Recipient, Reason>,
-    /// Nothing may be revoked, since a share cannot be read and may want anybody.
-    pub blind: bool,
     /// At least one share is wishing.
     pub anyone_wishing: bool,
 }
 
 impl Wishes {
-    /// Adds the shares up. `blind`: at least one share that names this image cannot be read.
-    pub fn gather(terms: &Terms, shares: &[Share], ledger: &Ledger, blind: bool, now: Timestamp) -> Self {
-        Self::gather_under(Some(terms), shares, ledger, blind, now)
+    /// Adds the shares up.
+    pub fn gather(terms: &Terms, shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
+        Self::gather_under(Some(terms), shares, ledger, now)
     }
 
     /// Adds the shares up without judging them: for when the account, and so its terms, cannot be known.
-    pub fn gather_unjudged(shares: &[Share], ledger: &Ledger, blind: bool, now: Timestamp) -> Self {
-        Self::gather_under(None, shares, ledger, blind, now)
+    pub fn gather_unjudged(shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
+        Self::gather_under(None, shares, ledger, now)
     }
 
-    fn gather_under(terms: Option<&Terms>, shares: &[Share], ledger: &Ledger, blind: bool, now: Timestamp) -> Self {
-        let mut wishes = Self { blind, ..Self::default() };
+    fn gather_under(terms: Option<&Terms>, shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
+        let mut wishes = Self::default();
         let served: BTreeSet<&str> = served(shares, ledger, now).into_iter().map(|share| share.uid.as_str()).collect();
         let mut in_turn: Vec<&Share> = shares.iter().collect();
         in_turn.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
@@ -171,7 +169,7 @@ impl Wishes {
 
     /// Whether a grant of this recipient must stay as it is, whoever else wants it gone.
     pub fn keeps(&self, recipient: &Recipient) -> bool {
-        self.blind || self.held.contains(recipient)
+        self.held.contains(recipient)
     }
 }
 

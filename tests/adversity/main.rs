@@ -6,7 +6,9 @@
 mod expiry;
 mod frozen;
 mod half_status;
+mod loosened;
 mod newcomer;
+mod older;
 mod orders;
 mod pages;
 mod refused;
@@ -22,7 +24,7 @@ use support::behind::Behind;
 use support::{QUICK, world_of};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-const PLAYERS: u32 = 70;
+const PLAYERS: u32 = 80;
 const RECIPIENTS: u32 = 10;
 
 /// The stage of tests that play side by side.

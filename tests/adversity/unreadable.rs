@@ -1,57 +1,18 @@
 //! An `ImageShare` that cannot be read as one: the definition is loosened here, as a newer version of it might be.
 
 use anyhow::Result;
-use imageshare_harness::eventually;
 use imageshare_operator::api::{CloudImage, ImageShare};
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use crate::behind;
+use crate::loosened::{create, loosen, share, to_a_planet};
 use crate::support::sights::strings;
-use crate::support::{PATIENCE, Player};
-
-fn untyped(player: &Player) -> Api<DynamicObject> {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("imageshare.dev", "v1alpha1", "ImageShare"));
-    Api::namespaced_with(player.client.clone(), player.namespace.name(), &kind)
-}
-
-fn to_a_planet(player: &Player, numbers: impl IntoIterator<Item = u32>) -> Value {
-    let accounts = numbers.into_iter().map(|n| json!({"type": "Account", "id": player.recipient(n)}));
-    accounts.chain([json!({"type": "Planet", "id": "Mars"})]).collect()
-}
-
-/// Lets the API server take recipients of any kind; this operator knows three.
-async fn loosen(player: &Player) -> Result<()> {
-    static LOOSE: OnceCell<()> = OnceCell::const_new();
-    LOOSE
-        .get_or_try_init(async || {
-            let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/recipients/items/properties\
-                        /type/enum";
-            let removal = json!([{"op": "remove", "path": path}]).to_string();
-            let definition = "imageshares.imageshare.dev";
-            let arguments = ["patch", "customresourcedefinition", definition, "--type=json", "-p", &removal];
-            player.stage.control_plane.kubectl(&arguments).await?;
-            let object = json!({
-                "apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare", "metadata": {"name": "probe"},
-                "spec": {"imageRef": {"name": "none"}, "recipients": to_a_planet(player, [])},
-            });
-            let object = serde_json::from_value(object)?;
-            let params = PostParams { dry_run: true, ..PostParams::default() };
-            eventually(PATIENCE, "the loosened definition to be served", async || {
-                untyped(player).create(&params, &object).await?;
-                Ok(Some(()))
-            })
-            .await
-        })
-        .await
-        .copied()
-}
+use crate::support::{Player, message, says};
 
 async fn garble(player: &Player, name: &str, numbers: impl IntoIterator<Item = u32>) -> Result<()> {
     let patch = Patch::Merge(json!({"spec": {"recipients": to_a_planet(player, numbers)}}));
-    untyped(player).patch(name, &PatchParams::default(), &patch).await?;
+    player.raw::<ImageShare>().patch(name, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
@@ -59,18 +20,13 @@ async fn mend(player: &Player, name: &str, numbers: impl IntoIterator<Item = u32
     let accounts: Vec<Value> =
         numbers.into_iter().map(|n| json!({"type": "Account", "id": player.recipient(n)})).collect();
     let patch = Patch::Merge(json!({"spec": {"recipients": accounts}}));
-    untyped(player).patch(name, &PatchParams::default(), &patch).await?;
+    player.raw::<ImageShare>().patch(name, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
 /// Creates a share that no version of it could ever be read of.
 async fn create_garbled(player: &Player, name: &str, image: Value) -> Result<()> {
-    let object = json!({
-        "apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare", "metadata": {"name": name},
-        "spec": {"imageRef": image, "recipients": to_a_planet(player, [1])},
-    });
-    untyped(player).create(&PostParams::default(), &serde_json::from_value(object)?).await?;
-    Ok(())
+    create::<ImageShare>(player, name, &share(image, &to_a_planet(player, [1]))).await
 }
 
 async fn until_seen(player: &Player, ask: &str) -> Result<()> {
@@ -80,44 +36,68 @@ async fn until_seen(player: &Player, ask: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_share_that_cannot_be_read_any_more_blocks_revokes_on_its_image_and_nothing_else() -> Result<()> {
+async fn a_share_that_cannot_be_read_any_more_keeps_whom_it_names_and_says_so() -> Result<()> {
     let behind = behind().await?;
     let player = behind.player().await?;
     loosen(&player).await?;
-    player.image("other", |spec| spec.image_id = player.image_id(2)).await?;
     player.share("team", 1..=2).await?;
     player.share("leaving", 3..=4).await?;
-    player.share_with("elsewhere", &[player.recipient(5)], |spec| spec.image_ref.name = "other".into()).await?;
-    for share in ["team", "leaving", "elsewhere"] {
+    for share in ["team", "leaving"] {
         player.ready::<ImageShare>(share).await?;
     }
-    garble(&player, "team", [1, 3]).await?;
+    garble(&player, "team", 1..=3).await?;
+    let team = player.until::<ImageShare>("team", "False", "Unreadable").await?;
+    says(&team, "Ready", &["spec.recipients[3].type: unknown variant `Planet`", "until the field is mended"]);
+    says(&team, "Stalled", &["spec.recipients[3].type"]);
     until_seen(&player, "garbled").await?;
     player.delete::<ImageShare>("leaving").await?;
-    player.delete::<ImageShare>("elsewhere").await?;
-    player.gone::<ImageShare>("elsewhere").await?;
-    player.until_shared_with(2, []).await?;
+    player.gone::<ImageShare>("leaving").await?;
+    player.until_shared_with(1, 1..=3).await?;
     player.share("late", [6]).await?;
-    player.until_shared_with(1, [1, 2, 3, 4, 6]).await?;
-    until_seen(&player, "deleted").await?;
-    assert!(player.removed().await?.iter().all(|id| *id == player.recipient(5)), "it may want anybody");
-    assert!(player.api::<ImageShare>().get_opt("leaving").await?.is_some(), "its grants have not ended");
-    // Who waits for an end is told for whom, on the image and on the share that cannot go.
-    let team = format!("{}/team", player.namespace.name());
-    let image = player.until_condition::<CloudImage>("golden", "Deletable", "False", "Unreadable").await?;
-    assert!(Player::message(&image, "Deletable")?.contains(&team));
-    let waits = |share: &Value| Player::message(share, "Ready").is_ok_and(|message| message.contains(&team));
-    player.until_it::<ImageShare>("leaving", "the cause is told", waits).await?;
+    player.ready::<ImageShare>("late").await?;
+    player.until_shared_with(1, [1, 2, 3, 6]).await?;
+    assert_eq!(player.removed().await?, player.recipients([4]), "nobody else may lose anything, and 4 must");
+    player.event("Unreadable", "spec.recipients[3].type").await?;
+    // Nothing is written while nothing changes.
+    let before = player.get::<ImageShare>("team").await?;
+    until_seen(&player, "calm").await?;
+    assert_eq!(
+        player.get::<ImageShare>("team").await?["metadata"]["resourceVersion"],
+        before["metadata"]["resourceVersion"]
+    );
     mend(&player, "team", [1, 3]).await?;
     player.until_shared_with(1, [1, 3, 6]).await?;
-    player.gone::<ImageShare>("leaving").await?;
-    player.ready::<ImageShare>("team").await?;
+    let mended = player.ready::<ImageShare>("team").await?;
+    assert_eq!(message(&mended, "Stalled"), "", "nothing of it may be left: {}", mended["status"]);
     assert!(!player.removed().await?.contains(&player.recipient(3)), "the mended share wishes it");
     behind.audit(&[&player], &[]).await
 }
 
 #[tokio::test]
-async fn a_share_that_could_never_be_read_blocks_revokes_too_until_it_is_mended() -> Result<()> {
+async fn a_share_that_cannot_be_read_ends_like_any_other_when_it_is_deleted() -> Result<()> {
+    let behind = behind().await?;
+    let player = behind.player().await?;
+    loosen(&player).await?;
+    player.share("team", 1..=2).await?;
+    player.share("others", 2..=3).await?;
+    player.ready::<ImageShare>("team").await?;
+    player.ready::<ImageShare>("others").await?;
+    garble(&player, "team", 1..=2).await?;
+    player.until::<ImageShare>("team", "False", "Unreadable").await?;
+    player.delete::<ImageShare>("team").await?;
+    player.gone::<ImageShare>("team").await?;
+    assert_eq!(player.shared_with(1).await?, player.recipients(2..=3), "it went before its access had ended");
+    // One that never had a finalizer goes at once.
+    create_garbled(&player, "garbled", json!({"name": "golden"})).await?;
+    player.until::<ImageShare>("garbled", "False", "Unreadable").await?;
+    player.delete::<ImageShare>("garbled").await?;
+    player.gone::<ImageShare>("garbled").await?;
+    player.ready::<ImageShare>("others").await?;
+    behind.audit(&[&player], &[]).await
+}
+
+#[tokio::test]
+async fn a_share_that_could_never_be_read_keeps_whom_it_names_until_it_is_mended() -> Result<()> {
     let behind = behind().await?;
     let player = behind.player().await?;
     loosen(&player).await?;
@@ -151,10 +131,16 @@ async fn a_share_that_cannot_be_read_and_has_no_consent_blocks_nothing() -> Resu
     let id = [player.recipient(9)];
     guest.share_with("spoilt", &id, |spec| spec.image_ref = serde_json::from_value(abroad).unwrap()).await?;
     guest.until::<ImageShare>("spoilt", "False", "ImageRefUnresolved").await?;
-    garble(&guest, "spoilt", [9]).await?;
+    garble(&guest, "spoilt", [1, 9]).await?;
+    guest.until::<ImageShare>("spoilt", "False", "Unreadable").await?;
+    guest.until::<ImageShare>("garbled", "False", "Unreadable").await?;
     until_seen(&player, "garbled").await?;
     player.reshare("team", [2]).await?;
     player.until_shared_with(1, 2..=2).await?;
     assert_eq!(strings(&json!(player.removed().await?)), player.recipients([1]));
+    for share in ["garbled", "spoilt"] {
+        guest.delete::<ImageShare>(share).await?;
+        guest.gone::<ImageShare>(share).await?;
+    }
     behind.audit(&[&player, &guest], &[]).await
 }

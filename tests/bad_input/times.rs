@@ -1,9 +1,9 @@
 //! What is past its time, suspended, or of a suspended account: nothing is sent, nothing is lost, and it goes on.
 
 use anyhow::Result;
+use imageshare_operator::api::expiration::Expiration;
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use crate::support::{Player, says};
@@ -25,7 +25,7 @@ async fn nothing_sent(player: &Player) -> Result<()> {
 #[tokio::test]
 async fn a_share_expired_on_arrival_sends_nothing_until_it_gets_a_later_time() -> Result<()> {
     let player = Player::with_image().await?;
-    let past = Time(Timestamp::now() - SignedDuration::from_secs(60));
+    let past = Expiration::At(Timestamp::now() - SignedDuration::from_secs(60));
     player.share_with("team", &ids(&player, 1..=2), |spec| spec.expiration_time = Some(past)).await?;
     let share = player.until::<ImageShare>("team", "False", "Expired").await?;
     says(&share, "Ready", &["spec.expirationTime", "later time"]);
@@ -40,7 +40,7 @@ async fn access_ends_by_itself_at_the_time_and_not_before() -> Result<()> {
     let player = Player::with_image().await?;
     player.share("others", 3..=3).await?;
     let end = Timestamp::from_second(Timestamp::now().as_second() + 6)?;
-    player.share_with("team", &ids(&player, 1..=3), |spec| spec.expiration_time = Some(Time(end))).await?;
+    player.share_with("team", &ids(&player, 1..=3), |spec| spec.expiration_time = Some(Expiration::At(end))).await?;
     player.ready::<ImageShare>("team").await?;
     player.until_shared_with(1, 1..=3).await?;
     player.until::<ImageShare>("team", "False", "Expired").await?;

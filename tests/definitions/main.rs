@@ -5,6 +5,7 @@
 
 mod applying;
 mod examples;
+mod parsable;
 mod receiving;
 mod replicas;
 

@@ -49,6 +49,7 @@ pub fn share(n: usize, recipients: &[usize]) -> Share {
         finalizer: Finalizer::Carried,
         expires: None,
         retain: false,
+        requested: None,
         consent: Consent::Given,
         recipients: recipients.iter().copied().map(asked).collect(),
     }
@@ -77,7 +78,6 @@ pub struct Table {
     pub deleting: bool,
     pub image: ImageFacts,
     pub shares: Vec<Share>,
-    pub blind: bool,
     pub requested: bool,
     pub cloud: BTreeSet<Recipient>,
     pub ledger: Ledger,
@@ -101,7 +101,6 @@ impl Table {
             deleting: false,
             image: image(),
             shares,
-            blind: false,
             requested: false,
             cloud: BTreeSet::new(),
             ledger: Ledger::default(),
@@ -126,7 +125,7 @@ impl Table {
     }
 
     pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, &self.ledger, self.blind, self.now)
+        Wishes::gather(&self.terms(), &self.shares, &self.ledger, self.now)
     }
 
     pub fn plan(&self) -> Plan {

@@ -130,7 +130,7 @@ impl World {
     }
 
     pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, &self.ledger, false, self.now)
+        Wishes::gather(&self.terms(), &self.shares, &self.ledger, self.now)
     }
 
     fn shape(&self) -> CallShape {

@@ -25,7 +25,7 @@ use imageshare_operator::api::image_share::ImageShareSpec;
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -36,7 +36,7 @@ pub use imageshare_harness::Kind;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many tests may play at most in one binary.
-const PLAYERS: u32 = 48;
+const PLAYERS: u32 = 64;
 
 /// Recipients that belong to each test.
 const RECIPIENTS: u32 = 60;
@@ -217,6 +217,11 @@ impl Player {
         self.namespace.api()
     }
 
+    /// The same for objects that need not read as their kind.
+    pub fn raw<K: Kind>(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), self.namespace.name(), &ApiResource::erase::<K>(&()))
+    }
+
     pub async fn secret(&self, key: &Value) -> Result<()> {
         let secret = Secret {
             metadata: ObjectMeta { name: Some("golden".into()), ..ObjectMeta::default() },
@@ -280,18 +285,18 @@ impl Player {
 
     /// Merges `change` into an object.
     pub async fn edit<K: Kind>(&self, name: &str, change: Value) -> Result<()> {
-        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(change)).await?;
+        self.raw::<K>().patch(name, &PatchParams::default(), &Patch::Merge(change)).await?;
         Ok(())
     }
 
     pub async fn delete<K: Kind>(&self, name: &str) -> Result<()> {
-        self.api::<K>().delete(name, &DeleteParams::default()).await?;
+        self.raw::<K>().delete(name, &DeleteParams::default()).await?;
         Ok(())
     }
 
     /// Waits until an object is gone.
     pub async fn gone<K: Kind>(&self, name: &str) -> Result<()> {
-        eventually(PATIENCE, &format!("{name} to go"), async || match self.api::<K>().get_opt(name).await? {
+        eventually(PATIENCE, &format!("{name} to go"), async || match self.raw::<K>().get_opt(name).await? {
             None => Ok(Some(())),
             Some(object) => anyhow::bail!("{}", serde_json::to_value(&object)?["status"]),
         })
@@ -306,7 +311,7 @@ impl Player {
     /// The same for any condition.
     pub async fn until_condition<K: Kind>(&self, name: &str, kind: &str, status: &str, reason: &str) -> Result<Value> {
         eventually(PATIENCE, &format!("{name}: {kind}={status} {reason}"), async || {
-            let object = serde_json::to_value(self.api::<K>().get(name).await?)?;
+            let object = serde_json::to_value(self.raw::<K>().get(name).await?)?;
             let found = condition(&object, kind);
             anyhow::ensure!(
                 found.as_ref().is_some_and(|c| c.status == status

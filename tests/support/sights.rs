@@ -44,7 +44,7 @@ impl Player {
 
     /// An object as JSON.
     pub async fn get<K: Kind>(&self, name: &str) -> Result<Value> {
-        Ok(serde_json::to_value(self.api::<K>().get(name).await?)?)
+        Ok(serde_json::to_value(self.raw::<K>().get(name).await?)?)
     }
 
     /// Waits until an object satisfies `judge`, which fails with what is amiss.

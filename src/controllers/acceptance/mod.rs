@@ -10,11 +10,11 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::context::Context;
-use super::rhythm;
-use super::{Look, Outcome, ReconcileError};
+use super::{Look, Outcome, ReconcileError, rhythm, unreadable};
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
 use crate::cluster::guard::Guarded;
+use crate::planning::unreadable::acceptance_leaves_behind;
 use observe::observe_desired;
 
 /// One look at one offer.
@@ -22,9 +22,12 @@ pub async fn reconcile(
     guarded: Arc<Guarded<SharedImageAcceptance>>,
     ctx: Arc<Context>,
 ) -> Result<Look, ReconcileError> {
-    let Some(acceptance) = guarded.readable() else {
-        tracing::warn!(object.name = %guarded.name_any(), "a SharedImageAcceptance cannot be read and is left alone");
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+    let acceptance = match guarded.as_ref() {
+        Guarded::Readable(acceptance) => acceptance.as_ref(),
+        Guarded::Unreadable(left) => {
+            let kept_by = acceptance_leaves_behind(&left.spec, &left.status);
+            return unreadable::reconcile(&ctx, &guarded, left, kept_by).await;
+        }
     };
     if let Some(instead) = rhythm::enter(&ctx, acceptance).await? {
         return Ok(instead);

@@ -21,6 +21,7 @@ use crate::cluster::status::apply_status;
 use crate::cluster::within_deadline;
 use crate::controllers::connections::Connection;
 use crate::controllers::context::Context;
+use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::ReceivedList;
 use crate::planning::inventory::{Changes, Entry, INVENTORY_MAX, plan_inventory};
@@ -28,6 +29,9 @@ use crate::planning::trouble::{Trouble, name_some};
 
 /// Writes to the API server that run at the same time for one account.
 const WRITES_AT_ONCE: usize = 8;
+
+/// Longest part of a region that a condition repeats, in characters.
+const REGION_CHARS_MAX: usize = 63;
 
 /// A listing takes several calls, and half of one is worth nothing: it waits for its turn, which comes rarely.
 const LANE: Lane = Lane::Acceptance;
@@ -75,7 +79,7 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     }
     let listing = Listing {
         counts: (!failed).then(|| (figure(account, changes.received), changes.pending)),
-        decision: Some(decision(fault.as_ref(), &changes)),
+        decision: Some(decision(fault.as_ref(), &odd_regions(account), &changes)),
         next_look: Some(wait),
     };
     ctx.memories.keep_listing(&uid, listing.clone());
@@ -128,12 +132,25 @@ fn figure(account: &CloudAccount, received: usize) -> String {
     if limit == 0 { received.to_string() } else { format!("{received}/{limit}") }
 }
 
-fn decision(fault: Option<&Fault>, changes: &Changes) -> Decision {
+/// Regions of the inventory that no cloud can have: an older definition let them through.
+fn odd_regions(account: &CloudAccount) -> Vec<String> {
+    let named = account.spec.inventory.iter().flat_map(|inventory| &inventory.regions);
+    named.filter(|region| RegionId::parse(region).is_err()).map(|region| plain(region, REGION_CHARS_MAX)).collect()
+}
+
+fn decision(fault: Option<&Fault>, odd_regions: &[String], changes: &Changes) -> Decision {
     let decide = |truth, reason, message: String| Decision { kind: LISTED, truth, reason, message };
     match fault {
         Some(fault) => {
             let trouble = Trouble::from(fault);
             decide(trouble.truth(), trouble.reason, format!("spec.inventory: {}", trouble.message))
+        }
+        None if !odd_regions.is_empty() => {
+            let message = format!(
+                "spec.inventory.regions: these are no region ids, and nothing is listed of them: {}",
+                name_some(odd_regions)
+            );
+            decide(Truth::False, Reason::RegionUnknown, message)
         }
         None if changes.cut => {
             let message = format!("only the first {INVENTORY_MAX} images shared with this account are listed");

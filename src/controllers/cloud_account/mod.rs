@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
 
 use super::connections::Connection;
 use super::context::Context;
 use super::convert::{owner, requested_at};
 use super::image_replica::accounts_named;
 use super::rhythm::{overtaken, release, wait_for_newer};
-use super::{Look, Outcome, ReconcileError};
+use super::{Look, Outcome, ReconcileError, unreadable};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
@@ -28,13 +28,24 @@ use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
 use crate::planning::duplicates::doubt;
 use crate::planning::trouble::{Trouble, name_some};
+use crate::planning::unreadable::names_account;
 pub(super) use inventory::Listing;
 
 /// One look at one account.
 pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
-    let Some(account) = guarded.readable() else {
-        tracing::warn!(object.name = %guarded.name_any(), "a CloudAccount cannot be read and is left alone");
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+    let account = match guarded.as_ref() {
+        Guarded::Readable(account) => account.as_ref(),
+        Guarded::Unreadable(left) => {
+            let users = users(guarded.as_ref(), &ctx);
+            if left.metadata.deletion_timestamp.is_some() && users.is_empty() {
+                let written =
+                    left.status.get("heldSecrets").and_then(serde_json::Value::as_array).into_iter().flatten();
+                secret::let_go_of_all(&ctx, guarded.as_ref(), written.filter_map(serde_json::Value::as_str)).await?;
+                ctx.connections.forget(&guarded.uid().unwrap_or_default());
+            }
+            let kept_by = (!users.is_empty()).then(|| format!("these objects still refer to it: {}", name_some(users)));
+            return unreadable::reconcile(&ctx, &guarded, left, kept_by.as_deref()).await;
+        }
     };
     match look(account, &ctx).await {
         Ok(look) => Ok(look),
@@ -56,7 +67,8 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     }
     let users = if leaving { users(account, ctx) } else { Vec::new() };
     if leaving && users.is_empty() {
-        secret::let_go_of_all(ctx, account).await?;
+        let written = account.status.iter().flat_map(|status| &status.held_secrets);
+        secret::let_go_of_all(ctx, account, written.map(String::as_str)).await?;
         release(ctx, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
         ctx.memories.forget(&account.uid().unwrap_or_default());
@@ -144,16 +156,16 @@ fn kept(old: &CloudAccountStatus) -> Option<Decision> {
 }
 
 /// Images, acceptances and replicas of the same namespace that name this account.
-fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
+fn users(account: &impl Resource, ctx: &Context) -> Vec<String> {
     let (namespace, name) = (account.namespace(), account.name_any());
     let images = ctx.stores.images.state_filter(|image| {
-        image.namespace() == namespace && image.readable().is_none_or(|image| image.spec.account_ref.name == name)
+        image.namespace() == namespace && refers(image, &name, |image| image.spec.account_ref.name == name)
     });
     let acceptances = ctx.stores.acceptances.state_filter(|acceptance| {
-        acceptance.namespace() == namespace && acceptance.readable().is_none_or(|a| a.spec.account_ref.name == name)
+        acceptance.namespace() == namespace && refers(acceptance, &name, |found| found.spec.account_ref.name == name)
     });
     let replicas = ctx.stores.replicas.state_filter(|replica| {
-        replica.namespace() == namespace && replica.readable().is_none_or(|r| accounts_named(r, None).contains(&name))
+        replica.namespace() == namespace && refers(replica, &name, |found| accounts_named(found, None).contains(&name))
     });
     let replicas = replicas.iter().map(|replica| format!("ImageReplica {}", replica.name_any()));
     let images = images.iter().map(|image| format!("CloudImage {}", image.name_any()));
@@ -161,6 +173,14 @@ fn users(account: &CloudAccount, ctx: &Context) -> Vec<String> {
     let mut users: Vec<String> = images.chain(acceptances).chain(replicas).collect();
     users.sort();
     users
+}
+
+/// Whether an object of the account's namespace names the account, as far as it can be read.
+fn refers<K>(object: &Guarded<K>, account: &str, readable: impl Fn(&K) -> bool) -> bool {
+    match object {
+        Guarded::Readable(object) => readable(object),
+        Guarded::Unreadable(left) => names_account(&left.spec, &left.status, account),
+    }
 }
 
 fn pause(trouble: Option<&Trouble>, ctx: &Context) -> Duration {

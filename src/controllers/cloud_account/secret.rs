@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 
 use super::users;
 use crate::api::CloudAccount;
@@ -100,17 +100,20 @@ impl Held {
 }
 
 /// Lets go of everything that is held for an account that goes.
-pub(super) async fn let_go_of_all(ctx: &Context, account: &CloudAccount) -> Result<(), ClusterError> {
-    let written = account.status.as_ref().map(|status| status.held_secrets.clone()).unwrap_or_default();
+pub(super) async fn let_go_of_all(
+    ctx: &Context,
+    account: &impl Resource,
+    written: impl Iterator<Item = &str>,
+) -> Result<(), ClusterError> {
     for name in written {
-        let_go(ctx, account, &name).await?;
+        let_go(ctx, account, name).await?;
     }
     Ok(())
 }
 
 /// Lets go of a Secret, unless another account needs it. One that goes and that nothing refers to needs none: of two that go
 /// at once, the later one sees that of the other.
-async fn let_go(ctx: &Context, account: &CloudAccount, name: &str) -> Result<(), ClusterError> {
+async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
     let needs =
         |other: &CloudAccount| finalizers::is_held(other) && (!is_going(other) || !users(other, ctx).is_empty());
     let mut others = accounts_naming(ctx, account, name).filter(|other| other.uid() != account.uid());
@@ -125,7 +128,7 @@ fn name_of(account: &CloudAccount) -> String {
 }
 
 /// All accounts of the namespace that name a Secret.
-fn accounts_naming(ctx: &Context, account: &CloudAccount, name: &str) -> impl Iterator<Item = CloudAccount> + use<> {
+fn accounts_naming<K: Resource>(ctx: &Context, account: &K, name: &str) -> impl Iterator<Item = CloudAccount> + use<K> {
     let (namespace, name) = (account.namespace(), name.to_owned());
     let all = ctx.stores.accounts.state_filter(|other| other.namespace() == namespace);
     let readable = all.into_iter().filter_map(|other| other.readable().cloned());

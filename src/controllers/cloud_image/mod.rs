@@ -9,20 +9,22 @@ mod report;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 
 use super::context::Context;
-use super::rhythm;
-use super::{Look, Outcome, ReconcileError};
+use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::CloudImage;
 use crate::cluster::guard::Guarded;
+use crate::planning::unreadable::image_leaves_behind;
 use observe::observe_desired;
 
 /// One look at one image.
 pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
-    let Some(image) = guarded.readable() else {
-        tracing::warn!(object.name = %guarded.name_any(), "a CloudImage cannot be read and is left alone");
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+    let image = match guarded.as_ref() {
+        Guarded::Readable(image) => image.as_ref(),
+        Guarded::Unreadable(left) => {
+            let kept_by = image_leaves_behind(&left.spec, &left.status);
+            return unreadable::reconcile(&ctx, &guarded, left, kept_by).await;
+        }
     };
     if let Some(instead) = rhythm::enter(&ctx, image).await? {
         return Ok(instead);

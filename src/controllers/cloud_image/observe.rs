@@ -33,20 +33,11 @@ pub(super) struct Desired {
     /// The other objects for the same image, one of which may act instead.
     pub(super) duplicates: Duplicates,
     pub(super) shares: Vec<Share>,
-    /// Shares that name this image and cannot be read.
-    pub(super) unreadable: Vec<String>,
     /// The copy's `ImageReplica` that is to remove the image when it goes.
     pub(super) replica: Option<String>,
     pub(super) inputs: Inputs,
     /// The account, or a share that names the image, is looked at for the first time.
     pub(super) expecting: bool,
-}
-
-impl Desired {
-    /// Whether a share may want anybody, since it cannot be read.
-    pub(super) fn blind(&self) -> bool {
-        !self.unreadable.is_empty()
-    }
 }
 
 /// What the cloud says of an image.
@@ -70,7 +61,7 @@ pub(super) struct Site {
 pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let account = account_of(ctx, &image.namespace().unwrap_or_default(), &image.spec.account_ref.name);
     let named = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), &ctx.stores);
-    let (shares, unreadable) = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
+    let shares = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
     let mut inputs = vec![format!(
         "image {:?} {} {:?}",
         image.metadata.generation,
@@ -86,9 +77,9 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
     let duplicates = Duplicates::observe(ctx, image);
     let replica = kept_for(ctx, image);
-    inputs.push(format!("unreadable {unreadable:?} duplicates {} replica {replica:?}", duplicates.input()));
+    inputs.push(format!("duplicates {} replica {replica:?}", duplicates.input()));
     let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::is_newcomer);
-    Desired { account, duplicates, shares, unreadable, replica, inputs: Inputs(inputs), expecting }
+    Desired { account, duplicates, shares, replica, inputs: Inputs(inputs), expecting }
 }
 
 /// Whether a share names somebody in the ledger: a newcomer gets nothing, and matters only to those it keeps.
@@ -187,7 +178,7 @@ pub(super) async fn list_shares_afresh(
     ctx: &Context,
     image: &CloudImage,
     version: &str,
-) -> Result<(Vec<Share>, Vec<String>), ClusterError> {
+) -> Result<Vec<Share>, ClusterError> {
     let images: Api<Guarded<CloudImage>> = Api::namespaced(ctx.client.clone(), &image.namespace().unwrap_or_default());
     let name = image.name_any();
     let selector = ListParams::default().fields(&format!("spec.imageRef.name={name}"));

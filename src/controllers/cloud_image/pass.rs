@@ -114,7 +114,7 @@ async fn leave_unseen(
     desired: &Desired,
     ledger: &Ledger,
 ) -> Result<Option<Passed>, ClusterError> {
-    if image.spec.deletion_policy == ImageDeletionPolicy::Delete || ledger.holds_anything() || desired.blind() {
+    if image.spec.deletion_policy == ImageDeletionPolicy::Delete || ledger.holds_anything() {
         return Ok(None);
     }
     if desired.replica.is_some() || !blockers(&desired.shares, ledger).is_empty() {
@@ -131,9 +131,9 @@ async fn leave(
     reporter: &mut Reporter<'_>,
     image_gone: bool,
 ) -> Result<Passed, ClusterError> {
-    let (fresh, unreadable) = list_shares_afresh(ctx, image, reporter.version()).await?;
+    let fresh = list_shares_afresh(ctx, image, reporter.version()).await?;
     let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| image_gone || !ledger.holds_anything());
-    let wanted_by_nobody = unreadable.is_empty() && blockers(&fresh, &Ledger::default()).is_empty();
+    let wanted_by_nobody = blockers(&fresh, &Ledger::default()).is_empty();
     if !(holds_nothing && wanted_by_nobody) {
         return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
     }
@@ -158,7 +158,7 @@ async fn unseen(
     trouble: Trouble,
 ) -> Result<Passed, ClusterError> {
     let now = ctx.clock.now();
-    let wishes = Wishes::gather_unjudged(&desired.shares, ledger, desired.blind(), now);
+    let wishes = Wishes::gather_unjudged(&desired.shares, ledger, now);
     let settled = plan_unseen(ledger, &wishes, &desired.shares, now);
     let known = trouble.reason != Reason::DuplicateImage;
     reporter.trouble(&settled, trouble, known).await
@@ -173,7 +173,7 @@ async fn note_fault(ctx: &Context, desired: &Desired, fault: &Fault) {
 /// Whether the ledger shows everything as served: a look would only tell what others changed at the cloud.
 pub(super) fn asks_for_nothing(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
     let ledger = Ledger::parse(image.status.as_ref());
-    ledger.is_ok_and(|ledger| lane(ctx, image, &desired.shares, &ledger, true) == Lane::Resync) && !desired.blind()
+    ledger.is_ok_and(|ledger| lane(ctx, image, &desired.shares, &ledger, true) == Lane::Resync)
 }
 
 /// In which lane a look travels. After a restart everything looks changed; what the ledger shows as served is not.
@@ -247,7 +247,7 @@ impl Pass<'_> {
     /// What the shares wish is told as of the look: one may have ended by itself since the pass began.
     fn plan(&self, ledger: &Ledger, seen: &Seen) -> Option<Plan> {
         let shares = &self.desired.shares;
-        let wishes = Wishes::gather(&self.site.terms, shares, ledger, self.desired.blind(), seen.at);
+        let wishes = Wishes::gather(&self.site.terms, shares, ledger, seen.at);
         let duplicates = &self.desired.duplicates;
         let ledger = &hand_over(ledger, &wishes, &duplicates.granted_by_active());
         // Whom duplicates granted the image was asked for, though not here.
@@ -293,9 +293,8 @@ impl Pass<'_> {
             return Ok(Report::seen(recorded, Some(first), seen.image));
         }
         reporter.intend(&intended).await?;
-        let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
-        let blind = !unreadable.is_empty();
-        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, ledger, blind, self.ctx.clock.now());
+        let fresh = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
+        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, ledger, self.ctx.clock.now());
         confirm(&mut first, ledger, &fresh_wishes);
         if !first.acts() {
             // The cache lags behind the API server: what it will show starts the next pass.
@@ -412,8 +411,8 @@ impl Pass<'_> {
     ) -> Result<Passed, ClusterError> {
         let asked = ask_again(&report.ledger, self.ctx.clock.now());
         reporter.intend(&asked).await?;
-        let (fresh, unreadable) = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
-        if !unreadable.is_empty() || !self::blockers(&fresh, &report.ledger).is_empty() {
+        let fresh = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
+        if !self::blockers(&fresh, &report.ledger).is_empty() {
             return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
         }
         match self.site.connection.cloud.delete_image(&self.site.at).await {

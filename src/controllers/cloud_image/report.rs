@@ -1,11 +1,13 @@
 //! What a pass tells: the status it writes, at most once with the intent and once with the result, and its events. Which
 //! conditions hold is a plain function of what was seen.
 
+use std::collections::HashMap;
+
 use super::observe::Desired;
 use super::occurrences::{found_amiss, occurrences};
 use super::pass::blockers;
 use crate::api::CloudImage;
-use crate::api::cloud_image::{CloudImageStatus, GrantState, VisibilityChange};
+use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
 use crate::api::conditions::{
     DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, conditions, find,
 };
@@ -13,14 +15,14 @@ use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::controllers::context::Context;
-use crate::controllers::convert::requested_at;
+use crate::controllers::convert::{requested_at, selector_trouble};
 use crate::controllers::duplicates::Duplicates;
 use crate::controllers::rhythm::{Passed, SOON, later};
 use crate::controllers::status_writer::StatusWriter;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
-use crate::planning::deletion::{held_by_shares, held_by_unreadable, refused_removals};
+use crate::planning::deletion::{held_by_shares, refused_removals};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::Verdict;
 use crate::planning::sharing::Plan;
@@ -123,7 +125,6 @@ pub(super) struct Reporter<'a> {
     ctx: &'a Context,
     image: &'a CloudImage,
     shares: &'a [Share],
-    unreadable: &'a [String],
     duplicates: &'a Duplicates,
     status: StatusWriter<'a, CloudImage, CloudImageStatus>,
     /// The ledger before this pass's calls.
@@ -136,7 +137,6 @@ impl<'a> Reporter<'a> {
             ctx,
             image,
             shares: &desired.shares,
-            unreadable: &desired.unreadable,
             duplicates: &desired.duplicates,
             status: StatusWriter::new(ctx, image, image.status.as_ref()),
             intended: None,
@@ -172,6 +172,8 @@ impl<'a> Reporter<'a> {
         self.intended = Some(intended.clone());
         let mut status = self.status.written().clone();
         intended.encode_into(&mut status);
+        let before = self.status.written().shares.iter();
+        answer(&mut status, before.map(|share| (share.uid.as_str(), share.last_handled_reconcile_at.as_ref())));
         status.owner = self.duplicates.owner().or(status.owner);
         self.status.write(status).await
     }
@@ -224,7 +226,8 @@ impl<'a> Reporter<'a> {
         let before = Ledger::parse(self.image.status.as_ref()).unwrap_or_default();
         let now = self.ctx.clock.now();
         let obstacle = report.obstacle().or_else(|| report.hidden(self.image.spec.visibility_change));
-        let status = self.status(&report, obstacle.as_ref(), blockers, held.as_ref(), now);
+        let shown = obstacle.clone().or_else(|| self.consent_unknown());
+        let status = self.status(&report, shown.as_ref(), blockers, held.as_ref(), now);
         let blocked = self.newly_blocked(&status);
         self.status.write_if_new(status).await?;
         self.tell(&before, &report.ledger).await;
@@ -232,6 +235,19 @@ impl<'a> Reporter<'a> {
             self.ctx.events.publish(self.image, Occurrence::DeletionBlocked, why).await;
         }
         Ok(Passed::LookAgain(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
+    }
+
+    /// Why nobody can tell which namespaces may use the image. It is told, and nothing at the cloud changes it.
+    fn consent_unknown(&self) -> Option<Trouble> {
+        selector_trouble(self.image).or_else(|| {
+            let chosen = self.image.spec.shareable_from.namespaces.from == NamespacesFrom::Selector;
+            (chosen && !self.ctx.scope.sees_namespaces()).then(|| {
+                let message = "spec.shareableFrom: this operator may not read the labels of namespaces, so that nothing is \
+                               granted to other namespaces or taken from them: set from: All (the watched namespaces) or \
+                               Same, or run the operator for the whole cluster";
+                Trouble::blocked(Reason::SelectorNeedsClusterScope, message)
+            })
+        })
     }
 
     fn status(
@@ -244,6 +260,7 @@ impl<'a> Reporter<'a> {
     ) -> CloudImageStatus {
         let mut status = self.status.written().clone();
         report.ledger.encode_into(&mut status);
+        answer(&mut status, self.shares.iter().map(|share| (share.uid.as_str(), share.requested.as_ref())));
         status.observed_generation = self.image.metadata.generation;
         status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
         if report.seen {
@@ -257,7 +274,7 @@ impl<'a> Reporter<'a> {
             let limit = if plan.limit == 0 { String::new() } else { format!("/{}", plan.limit) };
             status.recipients = Some(format!("{}{limit}", plan.places_taken));
         }
-        let held = held.cloned().or_else(|| held_by_unreadable(self.unreadable)).or_else(|| held_by_shares(blockers));
+        let held = held.cloned().or_else(|| held_by_shares(blockers));
         let mut decisions = decisions(&report.ledger, obstacle, held.as_ref());
         decisions.extend(self.duplicates.decision());
         status.conditions =
@@ -305,8 +322,16 @@ impl<'a> Reporter<'a> {
     }
 }
 
+/// Says of each share that is served which of its requests for a look was answered.
+fn answer<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s str, Option<&'s String>)>) {
+    let requests: HashMap<&str, &String> = requests.filter_map(|(uid, at)| Some((uid, at?))).collect();
+    for share in &mut status.shares {
+        share.last_handled_reconcile_at = requests.get(share.uid.as_str()).map(|at| (*at).clone());
+    }
+}
+
 /// What keeps an image from being deleted without anything being wrong with it.
-const NOBODYS_FAULT: [Reason; 3] = [Reason::ShareExists, Reason::ReplicaExists, Reason::Unreadable];
+const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::ReplicaExists];
 
 fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>) -> Vec<Decision> {
     let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };

@@ -9,23 +9,25 @@ mod transfers;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 
 use super::context::Context;
-use super::rhythm;
-use super::{Look, Outcome, ReconcileError};
+use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::ImageReplica;
 use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
+use crate::planning::unreadable::replica_leaves_behind;
 pub(super) use observe::accounts_named;
 use observe::observe_desired;
 pub use transfers::Transfers;
 
 /// One look at one copy.
 pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
-    let Some(replica) = guarded.readable() else {
-        tracing::warn!(object.name = %guarded.name_any(), "an ImageReplica cannot be read and is left alone");
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+    let replica = match guarded.as_ref() {
+        Guarded::Readable(replica) => replica.as_ref(),
+        Guarded::Unreadable(left) => {
+            let kept_by = replica_leaves_behind(&left.spec, &left.status);
+            return unreadable::reconcile(&ctx, &guarded, left, kept_by).await;
+        }
     };
     let uid = replica.uid().unwrap_or_default();
     if let Some(instead) = rhythm::enter(&ctx, replica).await? {

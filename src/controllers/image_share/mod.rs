@@ -4,37 +4,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
+use kube::runtime::reflector::ObjectRef;
 
-use super::access::image_of;
 use super::context::Context;
-use super::convert::consent;
+use super::convert::{consent, image_named_by, selector_trouble};
 use super::rhythm::{overtaken, release, wait_for_newer};
-use super::{Look, Outcome, ReconcileError};
+use super::{Look, Outcome, ReconcileError, unreadable};
 use crate::api::cloud_image::CloudImage;
 use crate::api::conditions::{READY, STALLED, Truth, conditions};
+use crate::api::expiration::Expiration;
 use crate::api::image_share::ImageShare;
+use crate::cluster::ClusterError;
+use crate::cluster::finalizers::{self, is_held};
 use crate::cluster::guard::Guarded;
+use crate::cluster::lookup::find;
 use crate::cluster::status::apply_status;
-use crate::cluster::{ClusterError, finalizers, within_deadline};
 use crate::domain::share::Consent;
 use crate::planning::projection::{Projection, Reference, project};
+use crate::planning::unreadable::serves;
+
+/// Why a share that cannot be read is not let go.
+const KEPT: &str = "its access must be ended at the cloud first, for which its CloudImage must be in order";
 
 /// One look at one share.
 pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
-    let Some(share) = guarded.readable() else {
-        tracing::warn!(object.name = %guarded.name_any(), "an ImageShare cannot be read; what it holds stays");
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+    let share = match guarded.as_ref() {
+        Guarded::Readable(share) => share.as_ref(),
+        Guarded::Unreadable(left) => {
+            let ending = left.metadata.deletion_timestamp.is_some() && is_held(guarded.as_ref());
+            let kept = ending && !is_released(&guarded, &ctx).await?;
+            return unreadable::reconcile(&ctx, &guarded, left, kept.then_some(KEPT)).await;
+        }
     };
-    match look(share, &ctx).await {
+    match look(share, &guarded, &ctx).await {
         Ok(look) => Ok(look),
         Err(error) if error.is_conflict() => Ok(overtaken(&ctx, share)),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
+async fn look(share: &ImageShare, guarded: &Guarded<ImageShare>, ctx: &Context) -> Result<Look, ClusterError> {
     let leaving = share.metadata.deletion_timestamp.is_some();
     let uid = share.uid().unwrap_or_default();
     // The cache lags behind our own writes, and what is written upon an old version is refused.
@@ -51,7 +62,7 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
     }
     if leaving {
         ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
-        if is_released(share, ctx).await? {
+        if is_released(guarded, ctx).await? {
             release(ctx, share).await?;
             ctx.memories.forget(&uid);
             ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
@@ -59,23 +70,16 @@ async fn look(share: &ImageShare, ctx: &Context) -> Result<Look, ClusterError> {
         }
     }
     let now = ctx.clock.now();
-    let (namespace, name) = image_key(share);
-    let image = image_of(ctx, &namespace, &name);
-    let admitted = image.as_ref().map(|image| consent(image, &share.namespace().unwrap_or_default(), &ctx.stores));
-    let reference = match (&image, admitted) {
-        (Some(image), Some(Consent::Given)) => Reference::Found(image),
-        (Some(_), Some(Consent::Unknown)) if !ctx.scope.sees_namespaces() => Reference::BeyondScope,
-        (Some(_), Some(Consent::Unknown)) => Reference::Unknown,
-        _ => Reference::Unresolved,
-    };
-    let projection = project(share, reference, now);
+    let image = image_named_by(guarded)
+        .and_then(|(namespace, name)| ctx.stores.images.get(&ObjectRef::new(&name).within(&namespace)));
+    let projection = project(share, reference(share, image.as_deref(), ctx), now);
     if !leaving {
         time(ctx, share, &projection);
     }
     let outcome = outcome_of(&projection);
     report(share, ctx, projection, now).await?;
-    let expiry = share.spec.expiration_time.as_ref().filter(|end| end.0 > now);
-    let wait = expiry.map(|end| end.0.duration_since(now).unsigned_abs() + Duration::from_millis(10));
+    let expiry = share.spec.expiration_time.as_ref().and_then(Expiration::at).filter(|end| *end > now);
+    let wait = expiry.map(|end| end.duration_since(now).unsigned_abs() + Duration::from_millis(10));
     let wait = wait.map_or(ctx.settings.pace.drift, |wait| wait.min(ctx.settings.pace.drift));
     Ok(Look::new(outcome, Action::requeue(wait)))
 }
@@ -100,25 +104,40 @@ fn outcome_of(projection: &Projection) -> Outcome {
     }
 }
 
-/// Namespace and name of the image that a share names.
-pub(super) fn image_key(share: &ImageShare) -> (String, String) {
-    let reference = &share.spec.image_ref;
-    (reference.namespace.clone().or_else(|| share.namespace()).unwrap_or_default(), reference.name.clone())
+/// What the share names, as far as its namespace may know.
+fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx: &Context) -> Reference<'a> {
+    let namespace = share.namespace().unwrap_or_default();
+    match image {
+        None => Reference::Unresolved,
+        Some(Guarded::Unreadable(left)) => {
+            let known = left.metadata.namespace.as_ref() == Some(&namespace)
+                || serves(&left.status, &share.uid().unwrap_or_default());
+            if known { Reference::Unreadable } else { Reference::Unresolved }
+        }
+        Some(Guarded::Readable(image)) => match consent(image, &namespace, &ctx.stores) {
+            Consent::Given => Reference::Found(image),
+            Consent::Withheld => Reference::Unresolved,
+            Consent::Unknown if selector_trouble(image).is_some() => Reference::SelectorInvalid,
+            Consent::Unknown if !ctx.scope.sees_namespaces() => Reference::BeyondScope,
+            Consent::Unknown => Reference::Unknown,
+        },
+    }
 }
 
 /// Whether no grant of this share is left unended, as the API server says and not the cache. The `CloudImage` lists a
 /// share before it calls the cloud for it and strikes it off only once its grants were read as absent. One that is in a
 /// namespace where this operator does not act serves no share of ours.
-async fn is_released(share: &ImageShare, ctx: &Context) -> Result<bool, ClusterError> {
-    let (namespace, name) = image_key(share);
+async fn is_released(share: &Guarded<ImageShare>, ctx: &Context) -> Result<bool, ClusterError> {
+    let Some((namespace, name)) = image_named_by(share) else { return Ok(true) };
     if !ctx.scope.holds(&namespace) {
         return Ok(true);
     }
-    let images: Api<CloudImage> = Api::namespaced(ctx.client.clone(), &namespace);
     let uid = share.uid().unwrap_or_default();
-    let image = within_deadline(images.get_opt(&name)).await?;
-    let serves = |image: &CloudImage| image.status.as_ref().is_some_and(|s| s.shares.iter().any(|s| s.uid == uid));
-    Ok(!image.as_ref().is_some_and(serves))
+    Ok(match find::<Guarded<CloudImage>>(&ctx.client, &namespace, &name).await? {
+        None => true,
+        Some(Guarded::Readable(image)) => image.status.is_none_or(|s| s.shares.iter().all(|served| served.uid != uid)),
+        Some(Guarded::Unreadable(left)) => !serves(&left.status, &uid),
+    })
 }
 
 async fn report(

@@ -1,0 +1,73 @@
+//! Asking for one object whose name somebody wrote. Names go into paths as they are, so that a text that can be no
+//! object's name would ask for something else, or for nothing that can be answered: there is no object of such a name.
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use super::{ClusterError, within_deadline};
+
+/// Longest name of an object, in bytes.
+const NAME_BYTES_MAX: usize = 253;
+
+/// Longest name of a namespace, in bytes.
+const NAMESPACE_BYTES_MAX: usize = 63;
+
+/// The object of this name; `None` where there is none, also since there can be none.
+pub async fn find<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ClusterError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    if !can_exist(namespace, name) {
+        return Ok(None);
+    }
+    within_deadline(Api::namespaced(client.clone(), namespace).get_opt(name)).await
+}
+
+/// Whether there can be an object of this name in a namespace of that one (RFC 1123: a subdomain in a label).
+pub fn can_exist(namespace: &str, name: &str) -> bool {
+    namespace.len() <= NAMESPACE_BYTES_MAX
+        && is_label(namespace)
+        && name.len() <= NAME_BYTES_MAX
+        && name.split('.').all(is_label)
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_no_name_is_told_from_what_can() {
+        for name in ["golden", "golden-1.ubuntu", "0", &"a".repeat(253)] {
+            assert!(can_exist("team-a", name), "{name}");
+        }
+        let odd = [
+            "",
+            ".",
+            "..",
+            "golden ubuntu",
+            "golden%zz",
+            "a/b",
+            "a?x=y",
+            "a#b",
+            "Golden",
+            "-a",
+            "a-",
+            "a..b",
+            "a.",
+            "é",
+            "a\nb",
+        ];
+        for name in odd.into_iter().chain([&*"a".repeat(254)]) {
+            assert!(!can_exist("team-a", name), "{name}");
+        }
+        for namespace in ["", "a.b", "a b", "a/b", "..", &"a".repeat(64)] {
+            assert!(!can_exist(namespace, "golden"), "{namespace}");
+        }
+    }
+}
