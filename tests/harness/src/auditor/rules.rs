@@ -301,8 +301,11 @@ fn gives(act: &Act, recipient: &str) -> bool {
 }
 
 fn claim(share: &Version, image: &Version, at: Timestamp) -> Claim {
-    let expires = share.text("/spec/expirationTime").parse::<Timestamp>().ok();
-    let suspended = share.object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
+    let written = share.text("/spec/expirationTime");
+    let expires = written.parse::<Timestamp>().ok();
+    // A date that no calendar knows pauses its share.
+    let odd = expires.is_none() && !written.is_empty();
+    let suspended = odd || share.object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
     let consent = consent(share, image);
     if consent == Some(false) {
         Claim::None

@@ -224,13 +224,15 @@ impl Witnessed {
         carried.filter(|version| version.revision > changed.revision).unwrap_or(changed)
     }
 
-    /// What a list must have shown that was asked for after this version of an image was written, and before `at`: all up
-    /// to this revision. Writes that changed nothing count, for their answer proved the version to be the newest.
+    /// What a list must have shown that was asked for after the status of this version of an image was written, and before
+    /// `at`: all up to this revision. Writes that changed nothing count, for their answer proved the version to be the newest.
     pub(super) fn horizon(&self, image: &Version, at: Timestamp) -> u64 {
         let path = format!("/namespaces/{}/cloudimages/{}/status", image.namespace(), image.name());
         let writes = self.proofs.values().flatten().filter(|proof| proof.path.ends_with(&path) && proof.asked_at <= at);
         let known = writes.map(|proof| proof.asked_at).max().map_or(0, |asked| self.revision_by(asked));
-        known.max(image.revision)
+        // Whoever else changed the image since did not list anything.
+        let written = self.life_of(image).map_or(image, |life| self.last_written(life, image, at));
+        known.max(written.revision)
     }
 
     /// The revisions that a list asked for after `horizon` and answered before `at` may have shown.

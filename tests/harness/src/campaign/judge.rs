@@ -41,13 +41,14 @@ const TOLD: usize = 8;
 
 impl Stage {
     /// Everything that must not be; the invariants first.
-    pub(super) async fn judge(&self, plan: &Plan) -> Result<Vec<Finding>> {
+    pub(super) async fn judge(&self, plan: &Plan, stuck: Option<Finding>) -> Result<Vec<Finding>> {
         let outcome = Outcome::of(plan);
         let late = self.converge(&outcome).await?;
         let restless = if late.is_empty() { self.rest(&outcome).await? } else { Vec::new() };
         let mut findings = self.audit(plan).await?;
         findings.extend(self.processes());
         findings.extend(texts::judge(self).await?);
+        findings.extend(stuck);
         findings.extend(late);
         findings.extend(restless);
         if !findings.is_empty() {

@@ -183,7 +183,7 @@ impl Corner {
             Self::Tenants => &[
                 (Ask::Harm(Harm::Squat), 10),
                 (Ask::Harm(Harm::KeepByRetain), 10),
-                (Ask::Harm(Harm::KeepAfterConsent), 10),
+                (Ask::Harm(Harm::KeepAfterConsent), 18),
                 (Ask::Harm(Harm::Guest), 6),
                 (Ask::Harm(Harm::OddDate), 8),
                 (Ask::Harm(Harm::OddString), 14),
@@ -270,6 +270,7 @@ pub(super) struct Lean {
     pub(super) corner: Corner,
     asks: Vec<(Ask, u32)>,
     blows: Vec<(Blow, u32)>,
+    loose: bool,
 }
 
 impl Lean {
@@ -278,13 +279,14 @@ impl Lean {
         let number = usize::try_from(seed.wrapping_sub(1) % 10).unwrap_or_default();
         let corner = Corner::ALL.get(number).copied().unwrap_or(Corner::Lies);
         if corner.is_adversarial() {
+            let loose = corner == Corner::Tenants && seed.wrapping_sub(1) / 10 % 2 == 1;
             let asks = PLAIN_ASKS.iter().chain(corner.adversarial_asks(seed.wrapping_sub(1) / 10)).copied().collect();
-            return Self { corner, asks, blows: PLAIN_BLOWS.to_vec() };
+            return Self { corner, asks, blows: PLAIN_BLOWS.to_vec(), loose };
         }
         let mut dice = StdRng::seed_from_u64(seed ^ 0x1EA4);
         let asks = weigh(&ASKS, corner.asks(), &ALWAYS, &mut dice);
         let blows = weigh(&BLOWS, corner.blows(), &[], &mut dice);
-        Self { corner, asks, blows }
+        Self { corner, asks, blows, loose: false }
     }
 
     pub(super) fn ask(&self, dice: &mut StdRng) -> Ask {
@@ -335,6 +337,12 @@ impl Lean {
             Corner::Tenants | Corner::Mistakes | Corner::Outages => [15, 20, 15],
             _ => [3, 4, 2],
         }
+    }
+
+    /// Whether the definitions are those of an older version, which checked fewer strings: what the operator's own refuse is
+    /// stored then, and reaches the operator.
+    pub(super) fn has_loose_definitions(&self) -> bool {
+        self.loose
     }
 
     /// How often a call may be repeated within a minute with the same outcome; `None` where pauses are too short to say.

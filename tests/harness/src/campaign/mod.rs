@@ -80,8 +80,8 @@ impl Campaign {
         let run = run::folder("chaos")?;
         let plan = Plan::of(self.seed, self.length);
         let stage = Stage::start(&run, self.operator.as_deref(), &Lean::of(self.seed)).await?;
-        stage.play(&plan).await?;
-        let findings = stage.judge(&plan).await?;
+        let stuck = stage.play(&plan).await?;
+        let findings = stage.judge(&plan, stuck).await?;
         let summary = format!("{}; {}", plan.title(), stage.told().await?);
         Ok(Verdict { findings, summary, run })
     }

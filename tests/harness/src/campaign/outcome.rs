@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::attempt::Attempt;
 use super::clouds::{ACCOMPLICES, Cloud};
 use super::mistakes::SECOND;
 use super::plan::Plan;
-use super::wish::{Kind, Object, Standing, flag, text};
+use super::wish::{Kind, Object, Standing, Wish, flag, text};
 
 /// What is so: the clouds' dump, and all objects of our kinds.
 #[derive(Debug, Clone)]
@@ -102,7 +103,8 @@ impl Outcome {
         let copied = |object: &Object| object.kind == Kind::CloudImage && object.name.starts_with("copy-");
         let ended = |object: &Object| self.standing.ended.contains(&object.namespace);
         let others = sight.objects.iter().filter(|(object, _)| !self.standing.objects.contains_key(object));
-        let others = others.filter(|(object, _)| !self.standing.attempted.contains(object) && !self.is_held(object));
+        let others =
+            others.filter(|(object, _)| !self.standing.attempted.contains_key(object) && !self.is_held(object));
         for (object, found) in others.filter(|(object, _)| !copied(object) || ended(object)) {
             amiss.push(format!("{} is still there: {}", title(object), status(found)));
         }
@@ -260,6 +262,18 @@ fn recipients(standing: &Standing, plan: &Plan, image: &Object, spec: &Value) ->
         // It stays for those who hold it, or is gone.
         let held = shares().filter(|(share, _)| standing.consents(share, image, spec));
         wanted.may.extend(held.flat_map(|(_, spec)| ids(spec)));
+    }
+    // Where shares from elsewhere may retain, tenants retain whom they named while they had the consent.
+    let past = standing.past.iter().filter(|(object, _)| object == image).map(|(_, spec)| spec);
+    if past.chain([spec]).any(|spec| text(spec, "/shareableFrom/retain") == "Allow") {
+        let attempts = plan.wishes().filter_map(|wish| match wish {
+            Wish::Attempt(Attempt::Create { object, spec } | Attempt::Haste { object, spec, .. }) => {
+                Some((object, spec))
+            }
+            _ => None,
+        });
+        let shares = attempts.filter(|(object, spec)| object.kind == Kind::ImageShare && names(object, spec, image));
+        wanted.may.extend(shares.flat_map(|(_, spec)| ids(spec)));
     }
     if text(spec, "/shareableFrom/namespaces/from") == "All" {
         // Whom tenants with consent name is theirs.

@@ -2,6 +2,7 @@
 //! is played on it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -12,9 +13,11 @@ use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Finding;
 use super::clouds::{self, Cloud};
 use super::faults::{self, Shared, Victims};
 use super::lean::Lean;
@@ -69,7 +72,7 @@ impl Stage {
     pub(super) async fn start(run: &Path, operator: Option<&Path>, lean: &Lean) -> Result<Self> {
         let pace = lean.budget();
         let control_plane = ControlPlane::start(run).await?;
-        control_plane.install(&assets::workspace().join("crds")).await?;
+        control_plane.install(&definitions(run, lean)?).await?;
         let control_plane = control_plane.with_controller_manager().await?;
         let kubeconfig = control_plane.operator_kubeconfig().await?.to_path_buf();
         let history = History::of_sharing(&control_plane).await?;
@@ -95,8 +98,9 @@ impl Stage {
         Ok(Self { people, victims, history, pace, run: run.to_path_buf(), began: OnceLock::new() })
     }
 
-    /// Carries a plan out to its end: all wishes were taken, all faults are over, and the operator runs.
-    pub(super) async fn play(&self, plan: &Plan) -> Result<()> {
+    /// Carries a plan out to its end: all wishes were taken, all faults are over, and the operator runs. Gives the wish that
+    /// nobody could make, since what was there before of its name does not go.
+    pub(super) async fn play(&self, plan: &Plan) -> Result<Option<Finding>> {
         let began = Instant::now();
         self.began.get_or_init(Timestamp::now);
         let mut lanes =
@@ -122,9 +126,10 @@ impl Stage {
             over.context("a fault could not be carried out")?;
         }
         self.people.cloud.clear_faults().await?;
-        lanes.end().await.context("a wish could not be made")?;
+        let stuck = lanes.end().await.err();
         watching.abort();
-        self.victims.revive().await
+        self.victims.revive().await?;
+        Ok(stuck.map(|error| Finding { check: "Convergence".to_owned(), what: format!("{error:#}") }))
     }
 
     /// When the plan began.
@@ -154,6 +159,39 @@ impl Stage {
     /// Whether the operator asked anybody to change anything after that.
     pub(super) fn wrote_after(&self, time: Timestamp) -> Option<proxy::Call> {
         self.calls().into_iter().find(|call| call.write.is_some() && call.asked_at > time)
+    }
+}
+
+/// The operator's own definitions, or such as an older version had: without patterns and rules for strings.
+fn definitions(run: &Path, lean: &Lean) -> Result<PathBuf> {
+    let own = assets::workspace().join("crds");
+    if !lean.has_loose_definitions() {
+        return Ok(own);
+    }
+    let loose = run.join("crds");
+    fs::create_dir_all(&loose).with_context(|| format!("making {}", loose.display()))?;
+    for entry in fs::read_dir(&own).with_context(|| format!("reading {}", own.display()))? {
+        let path = entry?.path();
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let mut definition: Value = serde_yaml::from_str(&text)?;
+        loosen(&mut definition);
+        let to = loose.join(path.file_name().unwrap_or_default());
+        fs::write(&to, serde_yaml::to_string(&definition)?).with_context(|| format!("writing {}", to.display()))?;
+    }
+    Ok(loose)
+}
+
+fn loosen(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            // A property may be called so, but is an object then.
+            fields.retain(|name, value| {
+                !(name == "pattern" && value.is_string() || name == "x-kubernetes-validations" && value.is_array())
+            });
+            fields.values_mut().for_each(loosen);
+        }
+        Value::Array(items) => items.iter_mut().for_each(loosen),
+        _ => {}
     }
 }
 

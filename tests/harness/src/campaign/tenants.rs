@@ -66,6 +66,9 @@ const LONGEST: usize = 253;
 /// For how long a removal fails that somebody wants to outlive, in calls.
 const FAILURES: u64 = 3;
 
+/// By when accomplices were given what they may have, in milliseconds, also by a busy operator.
+const GRANTED: u64 = 6_000;
+
 /// What a tenant has made, so far.
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
@@ -203,38 +206,38 @@ impl Author {
         let recipients = spec.get("recipients").cloned().unwrap_or_default();
         let own = json!({"imageRef": {"name": image.name, "namespace": image.namespace}, "recipients": recipients,
             "deletionPolicy": "Retain"});
-        self.fail_removals(seat, text(&id, "/imageID"));
+        self.fail_removals(0, seat, text(&id, "/imageID"));
         self.attempt(Attempt::Haste { object, spec: own, times: 12 });
         self.later(400, Later::Deed(Deed::Wish(Wish::Delete { object: share })));
     }
 
-    fn fail_removals(&mut self, seat: Seat, image: &str) {
+    fn fail_removals(&mut self, millis: u64, seat: Seat, image: &str) {
         let fault = json!({"when": {"action": seat.cloud.removing(), "image": image}, "count": FAILURES,
             "then": {"kind": "unavailable"}});
-        self.befall(0, Fault::scripted(fault));
+        self.befall(millis, Fault::scripted(fault));
     }
 
-    /// Accomplices come while the owner consents. The owner withdraws its consent, the removal takes its time, and the share
-    /// goes with `Retain`.
+    /// Accomplices come while the owner consents. The share goes with `Retain`: after the owner withdrew its consent and while
+    /// the removal takes its time, or with the consent where the image lets shares from elsewhere retain nobody.
     fn keep_after_consent(&mut self, team: usize) {
         let (Some((image, spec)), Some(seat)) = (self.an_image(team), self.seat(team)) else { return };
-        if !self.has_time(9_000) || text(&spec, "/deletionPolicy") == "Delete" {
+        if !self.has_time(GRANTED + 3_000) || text(&spec, "/deletionPolicy") == "Delete" {
             return;
         }
-        let from = |from: &str| json!({"shareableFrom": {"namespaces": {"from": from}}});
-        if text(&spec, "/shareableFrom/namespaces/from") != "All" {
-            self.wish(Wish::Edit { object: image.clone(), change: from("All") });
-        }
+        let allows = self.dice.random_bool(0.6);
+        let retain = if allows { "Allow" } else { "Forbid" };
+        let from = |from: &str| json!({"shareableFrom": {"namespaces": {"from": from}, "retain": retain}});
+        self.wish(Wish::Edit { object: image.clone(), change: from("All") });
         let object = self.object_of_tenant(Kind::ImageShare);
         let recipients = self.accomplices(seat);
         let own = json!({"imageRef": {"name": image.name, "namespace": image.namespace}, "recipients": recipients,
             "deletionPolicy": "Retain"});
         self.attempt(Attempt::Create { object: object.clone(), spec: own });
-        let fault = json!({"when": {"action": seat.cloud.removing(), "image": text(&spec, "/imageID")},
-            "count": FAILURES, "then": {"kind": "unavailable"}});
-        let withdrawn = 3_000 + self.dice.random_range(0..1_500);
-        self.befall(withdrawn, Fault::scripted(fault));
-        self.later(withdrawn, Later::Deed(Deed::Wish(Wish::Edit { object: image, change: from("Same") })));
+        let withdrawn = GRANTED + self.dice.random_range(0..1_500);
+        if allows {
+            self.fail_removals(withdrawn, seat, text(&spec, "/imageID"));
+            self.later(withdrawn, Later::Deed(Deed::Wish(Wish::Edit { object: image, change: from("Same") })));
+        }
         let gone = withdrawn + self.dice.random_range(300..1_200);
         self.later(gone, Later::Deed(Deed::Wish(Wish::Attempt(Attempt::Delete { object }))));
     }
@@ -325,29 +328,46 @@ impl Author {
 
     /// Half of what it has, some more than once.
     fn flood(&mut self) {
-        let all: Vec<Object> = self.standing.attempted.iter().cloned().collect();
-        for object in all {
-            if self.dice.random_bool(0.5) {
-                let times = self.dice.random_range(5..25);
-                self.attempt(Attempt::Annotate { object, times });
-            }
+        for (object, _) in self.some_of_what_it_has(0.5) {
+            let times = self.dice.random_range(5..25);
+            self.attempt(Attempt::Annotate { object, times });
         }
     }
 
-    fn drop_some(&mut self) {
-        let all: Vec<Object> = self.standing.attempted.iter().cloned().collect();
-        for object in all {
-            if self.dice.random_bool(0.3) {
-                self.attempt(Attempt::Delete { object });
+    fn some_of_what_it_has(&mut self, share: f64) -> Vec<(Object, Value)> {
+        let all = self.standing.attempted.clone();
+        all.into_iter().filter(|_| self.dice.random_bool(share)).collect()
+    }
+
+    /// What was to change something at a cloud when it goes waits for its account, which never works: it has to give that up.
+    /// An account goes after what names it.
+    fn delete(&mut self, object: Object, spec: &Value) {
+        if object.kind == Kind::CloudAccount {
+            let names = |other: &Object, spec: &Value| {
+                other.namespace == object.namespace && text(spec, "/accountRef/name") == object.name
+            };
+            let all = self.standing.attempted.clone();
+            for (user, spec) in all.into_iter().filter(|(other, spec)| names(other, spec)) {
+                self.delete(user, &spec);
             }
+        }
+        if ["Delete", "Reject"].contains(&text(spec, "/deletionPolicy")) {
+            let change = json!({"deletionPolicy": "Retain"});
+            self.attempt(Attempt::Edit { object: object.clone(), change });
+        }
+        self.attempt(Attempt::Delete { object });
+    }
+
+    fn drop_some(&mut self) {
+        for (object, spec) in self.some_of_what_it_has(0.3) {
+            self.delete(object, &spec);
         }
     }
 
     /// Everything at once; half of the time the namespace with it.
     fn drop_all(&mut self) {
-        let all: Vec<Object> = self.standing.attempted.iter().cloned().collect();
-        for object in all {
-            self.attempt(Attempt::Delete { object });
+        for (object, spec) in self.standing.attempted.clone() {
+            self.delete(object, &spec);
         }
         if self.dice.random_bool(0.5) {
             self.wish(Wish::EndNamespace { name: self.tenant.namespace() });

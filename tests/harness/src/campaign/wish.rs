@@ -88,7 +88,7 @@ pub(super) struct Standing {
     /// Shares that end, or have ended, by themselves.
     pub(super) expired: BTreeSet<Object>,
     /// What tenants who mean harm created and did not delete: it may be there, in whatever state.
-    pub(super) attempted: BTreeSet<Object>,
+    pub(super) attempted: BTreeMap<Object, Value>,
 }
 
 impl Standing {
@@ -115,13 +115,15 @@ impl Standing {
             Wish::Delete { object } => self.delete(object),
             Wish::EndNamespace { name } => {
                 self.ended.insert(name.clone());
-                self.attempted.retain(|object| object.namespace != *name);
+                self.attempted.retain(|object, _| object.namespace != *name);
                 let inside: Vec<Object> = self.objects.keys().filter(|o| o.namespace == *name).cloned().collect();
                 for object in &inside {
                     self.delete(object);
                 }
             }
-            Wish::Attempt(Attempt::Create { object, .. }) => drop(self.attempted.insert(object.clone())),
+            Wish::Attempt(Attempt::Create { object, spec }) => {
+                self.attempted.insert(object.clone(), spec.clone());
+            }
             Wish::Attempt(Attempt::Delete { object }) => drop(self.attempted.remove(object)),
             Wish::Namespace { .. } | Wish::Look { .. } | Wish::Rotate { .. } | Wish::Attempt(_) => {}
         }
