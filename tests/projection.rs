@@ -163,7 +163,7 @@ fn abroad(ready: (&str, &str)) -> CloudImage {
     let mut image = image(&granted(), &[], Some(2), ready);
     image.metadata.namespace = Some("platform".to_owned());
     for condition in image.status.iter_mut().flat_map(|status| &mut status.conditions) {
-        condition.message = "CloudAccount prod-key of platform/golden".to_owned();
+        "CloudAccount prod-key of platform/golden".clone_into(&mut condition.message);
     }
     image
 }

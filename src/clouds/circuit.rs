@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn after_the_pause_one_call_tries_and_the_others_fail_at_once() {
         let (mut circuit, open) = opened();
-        let over = open + FIRST_PAUSE;
-        assert_eq!(circuit.enter(over - Duration::from_millis(1)), Err(Fault::Unavailable));
+        let (over, just_before) = (open + FIRST_PAUSE, open + FIRST_PAUSE.saturating_sub(Duration::from_millis(1)));
+        assert_eq!(circuit.enter(just_before), Err(Fault::Unavailable));
         assert_eq!(circuit.enter(over), Ok(()));
         assert_eq!(circuit.enter(over), Err(Fault::Unavailable));
         circuit.ended(false, over, over);
@@ -125,7 +125,8 @@ mod tests {
     fn pauses_grow_to_a_bound_while_tries_hang() {
         let (mut circuit, mut now) = opened();
         for pause in [2, 4, 8, 16, 20, 20].map(Duration::from_secs) {
-            assert_eq!(circuit.check(now + pause - Duration::from_millis(1)), Err(Fault::Unavailable));
+            let just_before = now + pause.saturating_sub(Duration::from_millis(1));
+            assert_eq!(circuit.check(just_before), Err(Fault::Unavailable));
             now = hang(&mut circuit, now + pause);
         }
     }
@@ -133,9 +134,10 @@ mod tests {
     #[test]
     fn a_call_from_before_does_not_lengthen_the_pause_and_its_answer_ends_it() {
         let (mut circuit, open) = opened();
-        circuit.ended(true, open - DEADLINE, open);
+        let before = open.checked_sub(DEADLINE).unwrap();
+        circuit.ended(true, before, open);
         assert_eq!(circuit.check(open + FIRST_PAUSE), Ok(()));
-        circuit.ended(false, open - DEADLINE, open);
+        circuit.ended(false, before, open);
         assert_eq!(circuit.check(open), Ok(()));
     }
 

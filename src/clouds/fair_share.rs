@@ -108,7 +108,9 @@ mod tests {
     fn calls_that_end_access_get_most_and_edits_go_before_answers() {
         let mut share = FairShare::default();
         let waiting = [class(Lane::Acceptance), class(Lane::Edit), class(Lane::Revoke)];
-        waiting.into_iter().for_each(|class| share.begins_to_wait(class));
+        for class in waiting {
+            share.begins_to_wait(class);
+        }
         let order = served(&mut share, &waiting, 110);
         assert_eq!(waiting.map(|class| count(&order, class)), [10, 20, 80]);
         assert_eq!(order[..4], [class(Lane::Revoke); 4]);

@@ -77,9 +77,9 @@ async fn what_a_policy_refuses_is_logged_in_its_words_and_tried_with_growing_pau
     player.delete::<ImageShare>("team").await?;
     player.until_shared_with(1, []).await?;
     tokio::time::sleep(A_WHILE).await;
-    let path = format!("/namespaces/{namespace}/imageshares/team?");
+    let share = format!("/namespaces/{namespace}/imageshares/team?");
     let calls = behind.proxy.calls();
-    let tries = calls.iter().filter(|call| call.seq > since && call.path.contains(&path) && call.method == "PATCH");
+    let tries = calls.iter().filter(|call| call.seq > since && call.path.contains(&share) && call.method == "PATCH");
     let tries = tries.count();
     ensure!((2..=12).contains(&tries), "{tries} tries");
     let log = behind.stage.operator.lock().await.process.log();

@@ -17,13 +17,11 @@ impl Table {
         for reconciles in 1..10_000 {
             let plan = self.pass();
             let next = if plan.acts() { Some(self.now) } else { plan.look_again };
-            match next.filter(|next| *next < end) {
-                Some(next) => self.now = next.max(self.now + jiff::SignedDuration::from_millis(50)),
-                None => {
-                    self.now = end;
-                    return (reconciles, self.calls - calls);
-                }
-            }
+            let Some(next) = next.filter(|next| *next < end) else {
+                self.now = end;
+                return (reconciles, self.calls - calls);
+            };
+            self.now = next.max(self.now + jiff::SignedDuration::from_millis(50));
         }
         panic!("it never waits")
     }
