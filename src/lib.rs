@@ -50,7 +50,7 @@
 //! |---|---|
 //! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares. Pure |
 //! | [`api`] | the kinds, their schema and rules, conditions and reasons |
-//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, duplicates, projection, unreadable, acceptance, replica, inventory, schedule, lease |
+//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, duplicates, projection, unreadable, acceptance, replica, inventory, admission, schedule, lease |
 //! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba`, `huawei`, `openstack` |
 //! | [`cluster`] | the edge towards Kubernetes: watches within its scope, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`controllers`] | one folder a kind; the only place that sees both edges |
@@ -90,9 +90,12 @@
 //!    `controllers` alone sees both; `simulator` sees nothing else, or one mistake would cancel itself out.
 //!    `tests/layering.rs` reads the sources. (`planning` borrows from `clouds` the plain words of [`clouds::fault`] and
 //!    [`clouds::call`].)
-//! 9. **Bounded.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds; calls pass a token
-//!    bucket for each account and region, in which a revoke goes first and a look around never waits.
-//!    [`clouds::transport`], [`clouds::budget`], [`api::limits`], [`planning::schedule`].
+//! 9. **Bounded and fair.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds. A reconcile
+//!    begins to call a cloud only with a seat in the line of its account and region, and holds no worker while it waits for
+//!    one, so that no account waits for another; an edit does not wait for a thousand made before it. Calls pass a token
+//!    bucket for each account and region, which calls that end access use most and no priority alone; what began first is
+//!    finished first. An endpoint that hangs is left alone for a while.
+//!    [`planning::admission`], [`clouds::budget`], [`clouds::transport`], [`api::limits`], [`planning::schedule`].
 //! 10. **Secrets** are read by name, one read for the whole key, never listed, watched or printed. They go only to the
 //!     vendor's hosts or to endpoints that the operator was started to allow; no redirect is followed. A refused key opens
 //!     one circuit for its account. [`cluster::credentials`], [`clouds::endpoint_rule`], [`clouds::transport`],

@@ -175,6 +175,12 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
+/// How many reconciles of an account may call at the same time: each makes one call after the other, so that these use the
+/// whole rate where a call takes up to a second.
+fn seats(calls_per_second: NonZeroU32) -> usize {
+    usize::try_from(calls_per_second.get()).unwrap_or(usize::MAX).clamp(2, 64)
+}
+
 impl RunArguments {
     fn settings(&self) -> Settings {
         Settings {
@@ -195,6 +201,7 @@ impl RunArguments {
             credentials_interval: self.credentials_interval,
             inventory_interval: self.inventory_interval,
             last_known_good: self.last_known_good,
+            seats: seats(self.calls_per_second),
             takeover_after: self.takeover_after,
             secrets: match self.secret_finalizer {
                 SecretFinalizer::Hold => SecretRule::Hold,
@@ -203,6 +210,16 @@ impl RunArguments {
             },
             image_metrics: self.image_metrics,
         }
+    }
+
+    /// What all clients of clouds share.
+    fn edge(&self, clock: Arc<SystemClock>) -> Result<Edge, TransportUnusable> {
+        let (per_second, burst) = (self.calls_per_second, self.calls_burst);
+        Edge::new(
+            TransportSettings::default(),
+            BudgetSettings { per_second, burst, ..BudgetSettings::default() },
+            clock,
+        )
     }
 
     /// What this process needs to lead, and who tends its lease, if it is one of several.
@@ -234,15 +251,10 @@ impl RunArguments {
 pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let _logging = start(&arguments.log, arguments.log_format)?;
     let client = arguments.client().await?;
-    let budgets = BudgetSettings {
-        per_second: arguments.calls_per_second,
-        burst: arguments.calls_burst,
-        ..BudgetSettings::default()
-    };
     let clock = Arc::new(SystemClock);
     let (leading, leadership) = arguments.leadership(&client, &clock);
-    let edge = Edge::new(TransportSettings::default(), budgets, clock.clone())?.behind(leading.gate.clone());
-    let metrics = Metrics::default();
+    let (stop, metrics) = (stop_on_signal()?, Metrics::default());
+    let edge = arguments.edge(clock.clone())?.behind(leading.gate.clone()).until(stop.clone());
     let edge = edge.told_to(Arc::new(metrics.clone()));
     let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
     let settings = arguments.settings();
@@ -273,7 +285,6 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         leading: leading.clone(),
         settings,
     });
-    let stop = stop_on_signal()?;
     if let Some(at) = arguments.listen {
         let (counted, told) = (acting.clone(), acting.clone());
         let registry = Arc::new(metrics.registry(Arc::new(counted)));
@@ -286,12 +297,22 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         metrics.leads(true);
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
+    lead_and_act(leadership, &definitions, &acting, stop).await
+}
+
+/// Acts, as one of several if there is a lease, until the process is told to stop.
+async fn lead_and_act(
+    leadership: Option<Leadership>,
+    definitions: &Arc<Definitions>,
+    acting: &Acting,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
     let mut acting = Box::pin(acting.run(stop));
     let Some(leadership) = leadership else {
         acting.await;
         return Ok(());
     };
-    let able = Arc::clone(&definitions);
+    let able = Arc::clone(definitions);
     let mut leadership = leadership.while_able(move || able.served() == Served::Whole);
     let leads = async {
         definitions.until_known().await;

@@ -2,14 +2,18 @@
 //! that consoles and other tools of the same account keep room. The vendor counts by account, API, region and minute and
 //! publishes no figures.
 //!
-//! Who waits is served by lane, then by arrival. `Resync` never waits and leaves half of the burst to the others: who finds no
-//! room is told when to come again, each at a time of its own, so that ten thousand looks around that are all due come one by
-//! one and not all of them again and again.
+//! Lanes share the tokens by weight (`fair_share`): calls that end access get most of them, and no lane waits until another
+//! one is done. Within a lane the calls of the reconcile that began first go first, so that what was begun is finished
+//! instead of all being half done. `Resync` leaves half of the burst to the others and never waits, or only after half a
+//! minute without room: who finds no room is told when to come again, each at a time of its own, so that ten thousand looks
+//! around that are all due come one by one and not all of them again and again.
+//!
+//! An endpoint that hangs is left alone for a while (`circuit`), and when the process is told to stop, who waits gives up.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +22,10 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
+use super::circuit::{Circuit, HANGS_AFTER};
+use super::fair_share::{Class, FairShare};
 use super::{Fault, Lane};
 
 /// Most buckets kept; beyond it, idle ones are dropped and, if none is idle, the newcomers share one.
@@ -26,6 +33,39 @@ const BUCKETS_MAX: usize = 4096;
 
 /// The latest that a look around is told to come again: whoever is told so is gone, or has been told more than once.
 const LONGEST_LINE: Duration = Duration::from_secs(600);
+
+/// Where others wait all the time, one look around waits with them after so long without any.
+const RESYNC_STARVES: Duration = Duration::from_secs(25);
+
+tokio::task_local! {
+    /// The reconcile that makes the calls.
+    static BEGUN: Begun;
+}
+
+/// A reconcile that has begun. Its calls go before those of reconciles of the same class that began later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Begun {
+    number: u64,
+    fresh: bool,
+}
+
+impl Begun {
+    /// A reconcile that begins now. `fresh`: it was asked for a moment ago.
+    pub fn now(fresh: bool) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), fresh }
+    }
+
+    /// Makes the calls within `work` those of this reconcile.
+    pub async fn scope<W: Future>(self, work: W) -> W::Output {
+        BEGUN.scope(self, work).await
+    }
+
+    /// The reconcile that asks; calls that belong to none begin now.
+    fn asking() -> Self {
+        BEGUN.try_with(|begun| *begun).unwrap_or_else(|_| Self::now(false))
+    }
+}
 
 /// How fast calls may be made, by account and region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,13 +109,36 @@ impl BudgetSettings {
 
 type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// Somebody waiting: the highest lane first, then the earliest.
-type Place = (Reverse<Lane>, u64);
+/// Somebody waiting, in the order in which a class is served: by when its reconcile began, then by arrival.
+type Place = (Class, u64, u64);
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: BTreeSet<Place>,
     arrivals: u64,
+    share: FairShare,
+}
+
+impl Queue {
+    fn first_of(&self, class: Class) -> Option<&Place> {
+        self.waiting.range((class, 0, 0)..=(class, u64::MAX, u64::MAX)).next()
+    }
+
+    fn join(&mut self, lane: Lane, begun: Begun) -> Place {
+        let class = Class { lane: lane.onwards(), fresh: begun.fresh };
+        if self.first_of(class).is_none() {
+            self.share.begins_to_wait(class);
+        }
+        self.arrivals += 1;
+        let place = (class, begun.number, self.arrivals);
+        self.waiting.insert(place);
+        place
+    }
+
+    fn next(&self) -> Option<&Place> {
+        let waiting = Class::ALL.into_iter().filter(|class| self.first_of(*class).is_some());
+        self.first_of(self.share.next(waiting)?)
+    }
 }
 
 /// The bucket of one account in one region.
@@ -91,6 +154,9 @@ struct Bucket<C: Clock> {
     held_back: Mutex<Option<Instant>>,
     /// When the last of the looks around that found no room was told to come again.
     line: Mutex<Option<C::Instant>>,
+    /// Since when no look around found room.
+    starving: Mutex<Option<C::Instant>>,
+    circuit: Mutex<Circuit>,
 }
 
 impl<C: Clock + Clone> Bucket<C> {
@@ -104,18 +170,30 @@ impl<C: Clock + Clone> Bucket<C> {
             moved: Notify::new(),
             held_back: Mutex::default(),
             line: Mutex::default(),
+            starving: Mutex::default(),
+            circuit: Mutex::default(),
         }
     }
 
     async fn take(&self, lane: Lane) -> Result<(), Fault> {
-        match lane {
-            Lane::Resync => self.take_if_idle(),
-            Lane::Acceptance | Lane::Edit | Lane::Revoke => {
-                tokio::time::timeout(self.settings.longest_wait, self.wait_for_turn(lane))
-                    .await
-                    .map_err(|_| Fault::BudgetSpent { retry_after: self.settings.token_every() })
-            }
+        if lane == Lane::Resync && !self.resync_starves() {
+            self.take_if_idle()?;
+            *lock(&self.starving) = None;
+            return Ok(());
         }
+        tokio::time::timeout(self.settings.longest_wait, self.wait_for_turn(lane))
+            .await
+            .map_err(|_| Fault::BudgetSpent { retry_after: self.settings.token_every() })
+    }
+
+    /// Whether it is time for a look around although others wait; one at a time is told so.
+    fn resync_starves(&self) -> bool {
+        let (now, mut starving) = (self.clock.now(), lock(&self.starving));
+        let starves = starving.is_some_and(|since| Duration::from(now.duration_since(since)) >= RESYNC_STARVES);
+        if starves {
+            *starving = Some(now);
+        }
+        starves
     }
 
     fn hold_back(&self, until: Instant) {
@@ -132,6 +210,7 @@ impl<C: Clock + Clone> Bucket<C> {
 
     fn take_if_idle(&self) -> Result<(), Fault> {
         if !lock(&self.queue).waiting.is_empty() {
+            lock(&self.starving).get_or_insert(self.clock.now());
             return Err(self.told_to_come_again(self.settings.token_every()));
         }
         // Its own bucket first: a token lost there when the whole is empty costs nobody else anything.
@@ -162,7 +241,7 @@ impl<C: Clock + Clone> Bucket<C> {
                 moved.await;
                 continue;
             }
-            let Err(until) = self.whole.check() else { return };
+            let Err(until) = self.whole.check() else { return turn.served() };
             let wait = until.wait_time_from(self.clock.now());
             // Woken early or not, the queue is asked again: somebody more urgent may have come.
             if tokio::time::timeout(wait, moved).await.is_ok() {
@@ -180,15 +259,15 @@ struct Turn<'a, C: Clock> {
 
 impl<'a, C: Clock> Turn<'a, C> {
     fn join(bucket: &'a Bucket<C>, lane: Lane) -> Self {
-        let mut queue = lock(&bucket.queue);
-        queue.arrivals += 1;
-        let place = (Reverse(lane), queue.arrivals);
-        queue.waiting.insert(place);
-        Self { bucket, place }
+        Self { bucket, place: lock(&bucket.queue).join(lane, Begun::asking()) }
     }
 
     fn is_first(&self) -> bool {
-        lock(&self.bucket.queue).waiting.first() == Some(&self.place)
+        lock(&self.bucket.queue).next() == Some(&self.place)
+    }
+
+    fn served(self) {
+        lock(&self.bucket.queue).share.served(self.place.0);
     }
 }
 
@@ -216,26 +295,52 @@ pub struct Budgets {
     settings: BudgetSettings,
     kept: Mutex<HashMap<(String, String), Kept>>,
     overflow: Arc<Bucket<DefaultClock>>,
+    stop: CancellationToken,
 }
 
 impl Budgets {
     /// No bucket yet; each is made full when it is first asked for.
     pub fn new(settings: BudgetSettings) -> Self {
         let overflow = Arc::new(Bucket::new(settings, DefaultClock::default()));
-        Self { settings, kept: Mutex::default(), overflow }
+        Self { settings, kept: Mutex::default(), overflow, stop: CancellationToken::new() }
+    }
+
+    /// New ones with the same settings, for a process that is told to stop by `stop`.
+    #[must_use]
+    pub fn until(&self, stop: CancellationToken) -> Self {
+        Self { stop, ..Self::new(self.settings) }
     }
 
     /// Takes one token of an account's bucket in a region, waiting for it if the lane may.
     ///
     /// Errors: `BudgetSpent`, at once for `Resync`, after `longest_wait` for the others; `Throttled` while a hint of the
-    /// vendor's is not over, whoever got it.
+    /// vendor's is not over, whoever got it; `Unavailable` while the endpoint is left alone since it hung; `NotLeading` for
+    /// who would have to wait in a process that is told to stop: what it was about to do is written down, and the next
+    /// leader does it sooner.
     pub async fn take(&self, account: &str, region: &str, lane: Lane) -> Result<(), Fault> {
         let now = Instant::now();
         let bucket = self.bucket(account, region, now);
         bucket.heed_the_hint(now)?;
-        bucket.take(lane).await?;
-        // Somebody else may have got a hint while this one waited for its turn.
-        bucket.heed_the_hint(Instant::now())
+        lock(&bucket.circuit).check(now)?;
+        tokio::select! {
+            biased;
+            taken = bucket.take(lane) => taken?,
+            () = self.stop.cancelled() => return Err(Fault::NotLeading),
+        }
+        // Somebody else may have got a hint, or no answer, while this one waited for its turn.
+        let now = Instant::now();
+        bucket.heed_the_hint(now)?;
+        lock(&bucket.circuit).enter(now)
+    }
+
+    /// A call has ended for which a token was taken just before `begun`. `answered`: not by its deadline.
+    pub fn ended(&self, account: &str, region: &str, answered: bool, begun: Instant) {
+        let now = Instant::now();
+        let hung = !answered && now.saturating_duration_since(begun) >= HANGS_AFTER;
+        let bucket = self.bucket(account, region, now);
+        if lock(&bucket.circuit).ended(hung, begun, now) {
+            tracing::warn!(account, region, "the cloud does not answer: calls of this account in the region pause");
+        }
     }
 
     /// The vendor asked this account to make no call in the region for so long.
@@ -259,6 +364,7 @@ impl Budgets {
                 Arc::strong_count(&entry.bucket) > 1
                     || now.saturating_duration_since(entry.last_used) < refilled
                     || entry.bucket.heed_the_hint(now).is_err()
+                    || lock(&entry.bucket.circuit).check(now).is_err()
             });
         }
         if kept.len() >= BUCKETS_MAX {
@@ -271,194 +377,4 @@ impl Budgets {
 }
 
 #[cfg(test)]
-mod tests {
-    use governor::clock::FakeRelativeClock;
-
-    use super::*;
-
-    fn settings(per_second: u32, burst: u32, longest_wait: Duration) -> BudgetSettings {
-        BudgetSettings {
-            per_second: NonZeroU32::new(per_second).unwrap(),
-            burst: NonZeroU32::new(burst).unwrap(),
-            longest_wait,
-        }
-    }
-
-    fn taken_at_once(bucket: &Bucket<FakeRelativeClock>) -> usize {
-        (0..1000).take_while(|_| bucket.take_if_idle().is_ok()).count()
-    }
-
-    #[test]
-    fn default_is_five_a_second_and_ten_at_once() {
-        let default = BudgetSettings::default();
-        assert_eq!((default.per_second.get(), default.burst.get()), (5, 10));
-        assert_eq!(default.longest_wait, Duration::from_secs(30));
-    }
-
-    #[tokio::test]
-    async fn a_vendors_hint_holds_back_every_call_of_the_account_in_the_region() {
-        let budgets = Budgets::new(BudgetSettings::default());
-        budgets.hold_back("a", "here", Duration::from_secs(60));
-        budgets.hold_back("a", "here", Duration::from_secs(5));
-        for lane in [Lane::Resync, Lane::Edit, Lane::Revoke] {
-            let Err(Fault::Throttled { retry_after: Some(left) }) = budgets.take("a", "here", lane).await else {
-                panic!("not held back")
-            };
-            assert!(left > Duration::from_secs(50), "{left:?}");
-        }
-        assert_eq!(budgets.take("a", "there", Lane::Edit).await, Ok(()));
-        assert_eq!(budgets.take("b", "here", Lane::Edit).await, Ok(()));
-        let bucket = budgets.bucket("a", "here", Instant::now());
-        assert_eq!(bucket.heed_the_hint(Instant::now() + Duration::from_secs(61)), Ok(()));
-    }
-
-    #[tokio::test]
-    async fn looks_around_leave_half_of_the_burst_to_others() {
-        let bucket = Bucket::new(settings(5, 10, Duration::ZERO), FakeRelativeClock::default());
-        let looks = taken_at_once(&bucket);
-        for _ in 0..looks {
-            assert_eq!(bucket.take(Lane::Resync.onwards()).await, Ok(()));
-        }
-        for _ in 0..10 - 2 * looks {
-            assert_eq!(bucket.take(Lane::Edit).await, Ok(()));
-        }
-        assert!(bucket.take(Lane::Edit).await.is_err());
-        assert_eq!(looks, 2);
-    }
-
-    #[test]
-    fn resync_refills_at_half_the_rate_and_says_when() {
-        let clock = FakeRelativeClock::default();
-        let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
-        assert_eq!(taken_at_once(&bucket), 2);
-        // Who found out that nothing was left was told 400 ms; who asks after them comes after them.
-        assert_eq!(told(&bucket), Duration::from_millis(800));
-        clock.advance(Duration::from_millis(800));
-        assert_eq!(taken_at_once(&bucket), 2);
-        clock.advance(Duration::from_millis(400));
-        assert_eq!(taken_at_once(&bucket), 1);
-    }
-
-    fn told(bucket: &Bucket<FakeRelativeClock>) -> Duration {
-        let Err(Fault::BudgetSpent { retry_after }) = bucket.take_if_idle() else { panic!("there was room") };
-        retry_after
-    }
-
-    #[test]
-    fn looks_around_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then() {
-        let clock = FakeRelativeClock::default();
-        let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
-        assert_eq!(taken_at_once(&bucket), 2);
-        let (first, others) = (Duration::from_millis(400), (2..100).map(|n| Duration::from_millis(400 * n)));
-        // The one who found out that there was no room any more was the first.
-        assert_eq!(others.clone().map(|_| told(&bucket)).collect::<Vec<_>>(), others.collect::<Vec<_>>());
-        for _ in 1..100 {
-            clock.advance(first);
-            assert_eq!(bucket.take_if_idle(), Ok(()));
-        }
-        assert_eq!(told(&bucket), first, "who is told to come now is not told to wait for those who came");
-    }
-
-    #[test]
-    fn nobody_is_told_to_come_later_than_the_longest_line() {
-        let bucket = Bucket::new(settings(1, 1, Duration::ZERO), FakeRelativeClock::default());
-        assert!((0..1000).map(|_| bucket.take_if_idle()).skip(1).all(|refused| refused.is_err()));
-        assert_eq!(told(&bucket), LONGEST_LINE);
-    }
-
-    #[test]
-    fn smallest_bucket_still_has_a_token_for_resync() {
-        let bucket = Bucket::new(settings(1, 1, Duration::ZERO), FakeRelativeClock::default());
-        assert_eq!(taken_at_once(&bucket), 1);
-    }
-
-    #[tokio::test]
-    async fn waiting_is_bounded() {
-        // The clock of the bucket stands still: no token ever comes.
-        let bucket = Bucket::new(settings(5, 1, Duration::from_millis(50)), FakeRelativeClock::default());
-        assert_eq!(bucket.take(Lane::Revoke).await, Ok(()));
-        let spent = Err(Fault::BudgetSpent { retry_after: Duration::from_millis(200) });
-        assert_eq!(bucket.take(Lane::Revoke).await, spent);
-        assert!(lock(&bucket.queue).waiting.is_empty(), "who gave up leaves the queue");
-    }
-
-    #[tokio::test]
-    async fn resync_stands_back_while_anybody_waits() {
-        let bucket = Bucket::new(settings(5, 10, Duration::ZERO), FakeRelativeClock::default());
-        let turn = Turn::join(&bucket, Lane::Acceptance);
-        assert!(matches!(bucket.take_if_idle(), Err(Fault::BudgetSpent { .. })));
-        drop(turn);
-        assert_eq!(bucket.take_if_idle(), Ok(()));
-    }
-
-    #[tokio::test]
-    async fn waiting_lanes_are_served_by_urgency_and_then_by_arrival() {
-        let clock = FakeRelativeClock::default();
-        let bucket = Arc::new(Bucket::new(settings(100, 1, Duration::from_secs(20)), clock.clone()));
-        assert_eq!(bucket.take(Lane::Edit).await, Ok(()));
-        let served = Arc::new(Mutex::new(Vec::new()));
-        let mut tasks = Vec::new();
-        let arrivals =
-            [(Lane::Acceptance, 1), (Lane::Edit, 2), (Lane::Revoke, 3), (Lane::Acceptance, 4), (Lane::Revoke, 5)];
-        for (count, (lane, number)) in arrivals.into_iter().enumerate() {
-            let (here, served) = (Arc::clone(&bucket), Arc::clone(&served));
-            tasks.push(tokio::spawn(async move {
-                here.take(lane).await.unwrap();
-                lock(&served).push((lane, number));
-            }));
-            while lock(&bucket.queue).waiting.len() <= count {
-                tokio::task::yield_now().await;
-            }
-        }
-        for left in (0..arrivals.len()).rev() {
-            clock.advance(Duration::from_millis(10));
-            while lock(&bucket.queue).waiting.len() > left {
-                tokio::task::yield_now().await;
-            }
-        }
-        for task in tasks {
-            task.await.unwrap();
-        }
-        let order: Vec<_> = lock(&served).clone();
-        let wanted =
-            [(Lane::Revoke, 3), (Lane::Revoke, 5), (Lane::Edit, 2), (Lane::Acceptance, 1), (Lane::Acceptance, 4)];
-        assert_eq!(order, wanted);
-    }
-
-    #[tokio::test]
-    async fn tokens_come_at_the_rate_set() {
-        let budgets = Budgets::new(settings(100, 1, Duration::from_secs(30)));
-        let start = Instant::now();
-        for _ in 0..6 {
-            budgets.take("a", "r", Lane::Edit).await.unwrap();
-        }
-        assert!(start.elapsed() >= Duration::from_millis(50), "{:?}", start.elapsed());
-    }
-
-    #[tokio::test]
-    async fn accounts_and_regions_do_not_share_a_bucket() {
-        let budgets = Budgets::new(settings(1, 1, Duration::ZERO));
-        for (account, region) in [("a", "r"), ("b", "r"), ("a", "s")] {
-            assert_eq!(budgets.take(account, region, Lane::Edit).await, Ok(()));
-            assert!(budgets.take(account, region, Lane::Edit).await.is_err());
-        }
-    }
-
-    #[test]
-    fn number_of_buckets_is_bounded() {
-        let budgets = Budgets::new(BudgetSettings::default());
-        let start = Instant::now();
-        for number in 0..BUCKETS_MAX {
-            budgets.bucket("a", &number.to_string(), start);
-        }
-        let shared = budgets.bucket("b", "x", start);
-        assert!(Arc::ptr_eq(&shared, &budgets.overflow), "none is idle yet: the newcomers share one");
-
-        let held = budgets.bucket("a", "7", start);
-        let later = start + budgets.settings.refilled_after();
-        let own = budgets.bucket("b", "x", later);
-        assert!(!Arc::ptr_eq(&own, &budgets.overflow));
-        assert_eq!(lock(&budgets.kept).len(), 2, "only the one in use and the new one are left");
-        assert!(Arc::ptr_eq(&held, &budgets.bucket("a", "7", later)));
-    }
-}
+mod tests;

@@ -3,6 +3,28 @@
 use super::fault::Fault;
 use crate::domain::identifiers::{ImageId, JobId, Recipient};
 
+/// Which calls go first when a budget is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Looking again at what should be at rest: leaves half of the burst to the others and never waits to begin.
+    Resync,
+    /// Somebody answers an offer.
+    Acceptance,
+    /// Somebody changed a wish.
+    Edit,
+    /// Access must end.
+    Revoke,
+}
+
+impl Lane {
+    /// The lane of the calls that complete what the first one began: half a look is worth nothing, so a look around waits
+    /// once it has begun. Two of them would otherwise take each other's calls for ever.
+    #[must_use]
+    pub fn onwards(self) -> Self {
+        self.max(Self::Acceptance)
+    }
+}
+
 /// What one call changes. Within `Cloud::call_shape`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecipientChange {
@@ -66,4 +88,17 @@ pub enum CopyProgress {
     Failed(Fault),
     /// Nothing of it is there.
     Gone,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lane;
+
+    #[test]
+    fn a_look_that_has_begun_waits_for_its_turn_and_nothing_loses_its_place() {
+        assert_eq!(Lane::Resync.onwards(), Lane::Acceptance);
+        for lane in [Lane::Acceptance, Lane::Edit, Lane::Revoke] {
+            assert_eq!(lane.onwards(), lane);
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use super::alibaba::{AlibabaCloud, Credentials};
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
@@ -12,7 +14,7 @@ use super::gate::Gate;
 use super::huawei::{self, HuaweiCloud};
 use super::observed::{CallObserver, Observed, Unobserved};
 use super::openstack::{self, Interface, OpenStackCloud};
-use super::transport::{Transport, TransportSettings, TransportUnusable};
+use super::transport::{Answer, Request, Transport, TransportSettings, TransportUnusable};
 use super::{Cloud, Lane};
 use crate::domain::identifiers::{PartyId, RegionId};
 use crate::domain::provider::{Provider, Site};
@@ -54,6 +56,12 @@ impl Edge {
         Self { transport: self.transport.behind(gate), ..self }
     }
 
+    /// The same, in a process that is told to stop by `stop`: who waits for a turn gives up then.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { budgets: Arc::new(self.budgets.until(stop)), ..self }
+    }
+
     /// The same, with every call told to `observer`.
     #[must_use]
     pub fn told_to(self, observer: Arc<dyn CallObserver>) -> Self {
@@ -72,6 +80,14 @@ impl Edge {
         let turn = self.budgets.take(account, region, lane).await;
         self.observer.waited(provider, begun.elapsed());
         turn
+    }
+
+    /// Sends a request for which a turn was taken.
+    pub(super) async fn send(&self, account: &str, region: &str, request: Request) -> Result<Answer, Fault> {
+        let begun = Instant::now();
+        let answer = self.transport.send(request).await;
+        self.budgets.ended(account, region, !matches!(answer, Err(Fault::TimedOut { .. })), begun);
+        answer
     }
 
     fn observed<C: Cloud + 'static>(&self, cloud: C, provider: Provider) -> Arc<dyn Cloud> {

@@ -4,10 +4,12 @@
 pub mod alibaba;
 pub mod budget;
 pub mod call;
+mod circuit;
 pub mod clock;
 pub mod connect;
 pub mod copying;
 pub mod endpoint_rule;
+mod fair_share;
 pub mod fault;
 pub mod gate;
 #[cfg(test)]
@@ -22,31 +24,9 @@ use async_trait::async_trait;
 
 use crate::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
 use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
-pub use call::{CallShape, CopyProgress, Copying, JobProgress, RecipientChange, Submitted};
+pub use call::{CallShape, CopyProgress, Copying, JobProgress, Lane, RecipientChange, Submitted};
 pub use copying::{ContentFacts, Copies, CopyMark, CopyOrder};
 pub use fault::Fault;
-
-/// Which calls go first when a budget is short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lane {
-    /// Looking again at what should be at rest: leaves half of the burst to the others and never waits to begin.
-    Resync,
-    /// Somebody answers an offer.
-    Acceptance,
-    /// Somebody changed a wish.
-    Edit,
-    /// Access must end.
-    Revoke,
-}
-
-impl Lane {
-    /// The lane of the calls that complete what the first one began: half a look is worth nothing, so a look around waits
-    /// once it has begun. Two of them would otherwise take each other's calls for ever.
-    #[must_use]
-    pub fn onwards(self) -> Self {
-        self.max(Self::Acceptance)
-    }
-}
 
 /// One image at one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,17 +81,4 @@ pub trait Cloud: Copies + Send + Sync {
 
     /// What one call of `change_recipients` may carry.
     fn call_shape(&self) -> CallShape;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Lane;
-
-    #[test]
-    fn a_look_that_has_begun_waits_for_its_turn_and_nothing_loses_its_place() {
-        assert_eq!(Lane::Resync.onwards(), Lane::Acceptance);
-        for lane in [Lane::Acceptance, Lane::Edit, Lane::Revoke] {
-            assert_eq!(lane.onwards(), lane);
-        }
-    }
 }

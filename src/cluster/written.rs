@@ -22,16 +22,16 @@ pub(super) struct Written<K> {
 impl<K> Written<K> {
     /// The status as it was stored.
     pub(super) fn status(&self) -> Value {
-        parsed(self.status.as_ref()).unwrap_or_default()
+        parsed(self.status.as_deref()).unwrap_or_default()
     }
 
     /// Who owns which fields, an entry each.
     pub(super) fn managed_fields(&self) -> Vec<Value> {
-        parsed(self.managed_fields.as_ref()).unwrap_or_default()
+        parsed(self.managed_fields.as_deref()).unwrap_or_default()
     }
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(text: Option<&Box<RawValue>>) -> Option<T> {
+fn parsed<T: serde::de::DeserializeOwned>(text: Option<&RawValue>) -> Option<T> {
     serde_json::from_str(text?.get()).ok()
 }
 

@@ -41,6 +41,8 @@ pub struct Settings {
     pub inventory_interval: Duration,
     /// How long credentials last known good may finish deletions after their Secret vanished.
     pub last_known_good: Duration,
+    /// How many reconciles of one account, region and lane may call at the same time.
+    pub seats: usize,
     /// How long credentials may be refused before another object for the same image takes over.
     pub takeover_after: Duration,
     /// Whether Secrets are kept from going.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::SelectorExt;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::context::Stores;
@@ -167,7 +168,7 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
         (NamespacesFrom::Selector, None) => Consent::Unknown,
         (NamespacesFrom::Selector, Some(selector)) => {
             let Ok(selector) = parse_selector(selector) else { return Consent::Unknown };
-            match stores.namespaces.find(|n| n.metadata.name.as_deref() == Some(namespace)) {
+            match stores.namespaces.get(&ObjectRef::new(namespace)) {
                 Some(found) if selector.matches(&found.metadata.labels.clone().unwrap_or_default()) => Consent::Given,
                 Some(_) => Consent::Withheld,
                 None => Consent::Unknown,

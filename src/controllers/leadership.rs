@@ -13,7 +13,7 @@ use crate::clouds::clock::Clock;
 use crate::clouds::gate::Gate;
 use crate::cluster::ClusterError;
 use crate::cluster::lease::{Held, LeaseRecord};
-use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, observe};
+use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, leave_to_others, observe};
 
 /// How long a call of a former leader may still be on its way when its lease has run out: the deadline of one call.
 pub const CALLS_OF_OTHERS: Duration = Duration::from_secs(10);
@@ -62,32 +62,19 @@ pub struct Leadership {
     memory: Memory,
     /// Whether this process can act.
     able: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Since when the lease is free, for a candidate that cannot act.
-    left_since: Option<Duration>,
 }
 
 impl Leadership {
     /// Nothing is asked for yet.
     pub fn new(record: LeaseRecord, terms: Terms, leading: Leading, clock: Arc<dyn Clock>) -> Self {
         let (start, memory) = (Instant::now(), Memory::default());
-        Self { record, terms, leading, clock, start, memory, able: Box::new(|| true), left_since: None }
+        Self { record, terms, leading, clock, start, memory, able: Box::new(|| true) }
     }
 
     /// The same for a process that leaves the lease to others while it cannot act.
     #[must_use]
     pub fn while_able(self, able: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { able: Box::new(able), ..self }
-    }
-
-    /// Whoever cannot act takes the lease only if it is free for all its time and nobody else does: then somebody must
-    /// say why nothing is done.
-    fn leaves_it_to_others(&mut self, next: Move, now: Duration) -> bool {
-        let takes = matches!(next, Move::Create | Move::Take { .. });
-        if !takes || (self.able)() {
-            self.left_since = None;
-            return false;
-        }
-        now.saturating_sub(*self.left_since.get_or_insert(now)) < self.terms.duration
     }
 
     /// Takes the lease when it is free and renews it, until it is lost. Whoever waits for it hears at once when it is given
@@ -130,9 +117,7 @@ impl Leadership {
         let now = self.start.elapsed();
         observe(&mut self.memory, record.as_ref(), now);
         let next = decide(self.record.me(), &self.memory, record.as_ref(), self.terms, now);
-        if self.leaves_it_to_others(next, now) {
-            return Ok(self.terms.period);
-        }
+        let next = leave_to_others(&mut self.memory, next, (self.able)(), self.terms, now);
         // What is ours counts from before the request: others count from after the API server had it.
         let written = match (next, &read) {
             (Move::Lost, _) => return Err(LeaseLost),

@@ -80,9 +80,17 @@ pub enum Due {
     /// Not before this long.
     In(Duration),
     /// Now, since something changed.
-    Changed,
+    Changed {
+        /// When the first of the changes was seen.
+        first: Timestamp,
+        /// When the last was.
+        last: Timestamp,
+    },
     /// Now, since it is time.
-    Time,
+    Time {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// The memories of all objects, by uid.
@@ -105,7 +113,8 @@ impl Memories {
         self.with(uid, |memory| {
             if memory.done.as_ref() == Some(inputs) {
                 memory.gathering = None;
-                return memory.next_look.and_then(|wait| wait.left(now)).map_or(Due::Time, Due::In);
+                let Some(wait) = memory.next_look else { return Due::Time { since: now } };
+                return wait.left(now).map_or(Due::Time { since: wait.until.min(now) }, Due::In);
             }
             let (first, last) = match &memory.gathering {
                 Some((gathered, first, last)) if gathered == inputs && *last <= now => (*first, *last),
@@ -113,7 +122,7 @@ impl Memories {
                 Some(_) | None => (now, now),
             };
             memory.gathering = Some((inputs.clone(), first, last));
-            still_gathering(rule, first, last, now).map_or(Due::Changed, Due::In)
+            still_gathering(rule, first, last, now).map_or(Due::Changed { first, last }, Due::In)
         })
     }
 
@@ -132,13 +141,16 @@ impl Memories {
         self.with(uid, |memory| memory.next_look = Some(Wait { begun: now, until: at }));
     }
 
-    /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that.
-    pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) {
+    /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that. Returns
+    /// whether it was refused before, and none came.
+    pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) -> bool {
         self.with(uid, |memory| {
             memory.done = None;
+            let again = memory.overtaken.is_some_and(|(refused, _)| version.parse() == Ok(refused));
             let until = now.saturating_add(OVERTAKEN_FOR).unwrap_or(Timestamp::MAX);
             memory.overtaken = version.parse().ok().map(|version| (version, Wait { begun: now, until }));
-        });
+            again
+        })
     }
 
     /// A pass broke off: the next call of `due` finds everything changed. Returns how many in a row failed.
@@ -276,14 +288,27 @@ mod tests {
         memories.look_at("uid", at(1), at(0));
         assert!(!memories.is_unseen("uid"));
         assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
-        assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(1)), Due::Time);
-        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(0)), Due::Changed);
+        assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(3)), Due::Time { since: at(1) });
+        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(0)), Due::Changed { first: at(0), last: at(0) });
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_keeps_the_time_of_its_first_change_and_of_its_last() {
+        let (memories, rule) =
+            (Memories::default(), Gathering { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
+        let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
+        let changed = |first, last| Due::Changed { first: at(first), last: at(last) };
+        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(1)), changed(1, 1));
+        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(2)), changed(1, 1));
+        assert_eq!(memories.due("uid", &inputs("edited again"), rule, at(3)), changed(1, 3));
+        memories.passed("uid", inputs("edited again"), false);
+        assert_eq!(memories.due("uid", &inputs("edited once more"), rule, at(4)), changed(4, 4));
     }
 
     #[test]
     fn after_a_conflict_the_next_pass_is_over_a_newer_version() {
         let memories = Memories::default();
-        memories.overtaken("uid", "7", at(0));
+        assert!(!memories.overtaken("uid", "7", at(0)));
         assert_eq!(memories.freshness("uid", "7", at(1)), Freshness::Stale);
         assert_eq!(memories.freshness("uid", "6", at(1)), Freshness::Stale);
         assert_eq!(memories.freshness("uid", "8", at(1)), Freshness::Newest);
@@ -292,7 +317,8 @@ mod tests {
     #[test]
     fn a_conflict_that_no_newer_version_explains_stops_nobody_for_long() {
         let memories = Memories::default();
-        memories.overtaken("uid", "7", at(0));
+        assert!(!memories.overtaken("uid", "7", at(0)));
+        assert!(memories.overtaken("uid", "7", at(0)), "again");
         assert_eq!(memories.freshness("uid", "7", at(4)), Freshness::Stale);
         assert_eq!(memories.freshness("uid", "7", at(5)), Freshness::Newest);
     }
@@ -305,10 +331,10 @@ mod tests {
         memories.passed("uid", inputs("a"), false);
         memories.look_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
         assert_eq!(memories.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));
-        assert_eq!(memories.due("uid", &inputs("a"), rule, hour(1)), Due::Time);
+        assert_eq!(memories.due("uid", &inputs("a"), rule, hour(1)), Due::Time { since: hour(1) });
         assert_eq!(memories.due("uid", &inputs("b"), rule, hour(9)), Due::In(Duration::from_millis(100)));
         assert_eq!(memories.due("uid", &inputs("b"), rule, hour(1)), Due::In(Duration::from_millis(100)));
-        memories.overtaken("uid", "7", hour(9));
+        assert!(!memories.overtaken("uid", "7", hour(9)));
         assert_eq!(memories.freshness("uid", "7", hour(1)), Freshness::Newest);
         memories.listed("uid", None, hour(10), hour(9));
         assert_eq!(memories.next_listing("uid", hour(1)), None);

@@ -3,6 +3,7 @@
 
 pub mod acceptance;
 pub mod access;
+pub mod admission;
 mod census;
 mod clients;
 pub mod cloud_account;
@@ -34,6 +35,8 @@ pub enum Outcome {
     Idle,
     /// All is as wished.
     Settled,
+    /// Its turn to call the cloud comes later.
+    Queued,
     /// Something is waited for.
     Waiting,
     /// A person must act.
@@ -51,6 +54,7 @@ impl Outcome {
         match self {
             Self::Idle => "idle",
             Self::Settled => "settled",
+            Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::Blocked => "blocked",
             Self::Retrying => "retrying",

@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 use super::context::Context;
 use super::memory::{Due, Freshness, Inputs};
 use super::{Look, Outcome};
+use crate::clouds::Lane;
 use crate::cluster::newest::newest_version;
 use crate::cluster::{ClusterError, finalizers};
+use crate::planning::admission::Ask;
 use crate::planning::schedule::{Verdict, pause};
 
 /// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
@@ -25,6 +27,8 @@ const CALM_AFTER: Duration = Duration::from_secs(1);
 pub(super) enum Passed {
     /// The object is gone.
     Gone,
+    /// Its turn to call the cloud comes later.
+    Queued,
     /// It is to be looked at again.
     LookAgain(Verdict),
 }
@@ -70,9 +74,14 @@ where
 }
 
 /// What follows a write that was refused: the next pass is over a newer version, or comes after a while.
-pub(super) fn overtaken<K: Resource>(ctx: &Context, object: &K) -> Look {
+pub(super) fn overtaken<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K) -> Look {
     let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
-    ctx.memories.overtaken(&uid, &version, ctx.clock.now());
+    if ctx.memories.overtaken(&uid, &version, ctx.clock.now()) {
+        tracing::warn!(
+            object.kind = %K::kind(&()), object.name = %object.name_any(),
+            "writes are refused as conflicts though the object does not change: does an admission webhook answer so?"
+        );
+    }
     Look::new(Outcome::Retrying, Action::requeue(SOON))
 }
 
@@ -85,19 +94,43 @@ where
     finalizers::release(&ctx.client, object).await
 }
 
-/// Whether a pass over an object is due: `Err` with what to do instead, `Ok` with whether somebody changed something.
-/// `expecting`: what it depends on is looked at for the first time.
-pub(super) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expecting: bool) -> Result<bool, Look> {
+/// Since when a reconcile is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    since: Timestamp,
+    /// When somebody last changed something, if somebody did and as far as that is known.
+    edited: Option<Timestamp>,
+}
+
+impl Asked {
+    /// Whether somebody changed something.
+    pub(super) fn changed(&self) -> bool {
+        self.edited.is_some()
+    }
+
+    /// What it asks to begin for, if its first calls are of this lane.
+    pub(super) fn with(&self, lane: Lane) -> Ask {
+        Ask { lane, since: self.since, edited: self.edited }
+    }
+}
+
+/// Whether a pass over an object is due: `Err` with what to do instead. `expecting`: what it depends on is looked at for the
+/// first time.
+pub(super) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expecting: bool) -> Result<Asked, Look> {
     let uid = object.uid().unwrap_or_default();
-    let mut rule = ctx.settings.gathering;
-    if ctx.memories.is_unseen(&uid) {
-        let made_before = object.creation_timestamp().is_some_and(|made| made.0 < ctx.begun_at);
-        rule = rule.of_first_pass(made_before, expecting);
+    let (mut rule, unseen) = (ctx.settings.gathering, ctx.memories.is_unseen(&uid));
+    let made = object.creation_timestamp().map(|made| made.0);
+    if unseen {
+        rule = rule.of_first_pass(made.is_some_and(|made| made < ctx.begun_at), expecting);
     }
     match ctx.memories.due(&uid, inputs, rule, ctx.clock.now()) {
         Due::In(time) => Err(Look::new(Outcome::Idle, Action::requeue(time))),
-        Due::Changed => Ok(true),
-        Due::Time => Ok(false),
+        // When this process begins, all that was edited before looks as if it had been edited now.
+        Due::Changed { first, last } if unseen && first == last => {
+            Ok(Asked { since: first, edited: made.or(Some(last)) })
+        }
+        Due::Changed { first, last } => Ok(Asked { since: first, edited: Some(last) }),
+        Due::Time { since } => Ok(Asked { since, edited: None }),
     }
 }
 
@@ -109,7 +142,7 @@ pub(super) fn let_others_go_first(ctx: &Context, uid: &str, inputs: Inputs) {
 }
 
 /// What follows a pass over an object, as it was when the pass began.
-pub(super) fn after<K: Resource>(
+pub(super) fn after<K: Resource<DynamicType = ()>>(
     ctx: &Context,
     object: &K,
     inputs: Inputs,
@@ -121,6 +154,8 @@ pub(super) fn after<K: Resource>(
             ctx.memories.forget(&uid);
             Look::new(Outcome::Gone, Action::await_change())
         }
+        // It is called; the slow look is for the case that a mistake of ours loses the call.
+        Ok(Passed::Queued) => Look::new(Outcome::Queued, Action::requeue(ctx.settings.pace.drift)),
         Ok(Passed::LookAgain(verdict)) => next_look(ctx, &uid, inputs, &verdict),
         Err(error) if error.is_conflict() => overtaken(ctx, object),
         // Each try looks at the cloud too: while the API server is away, the tries grow rare.

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::admission::{Admission, Worker};
 use super::concerns::{self, Bells, Concern, bells, send_all};
 use super::context::{Context, Stores};
 use super::counting::Waiting;
@@ -35,9 +36,12 @@ use crate::cluster::definitions::Definitions;
 use crate::cluster::guard::Guarded;
 use crate::planning::schedule::{Verdict, pause};
 
-/// Reconciles of one kind that run at the same time. Two cloud accounts never wait for each other below it; the calls of
-/// one account are paced by its budget.
-const CONCURRENCY: u16 = 64;
+/// Reconciles of one kind that work with Kubernetes at the same time. Those that call a cloud have a seat in the line of
+/// their account instead (`admission`): accounts wait for each other no longer than the API server takes.
+const WORKERS: usize = 64;
+
+/// Reconciles of one kind that have begun at all, so that a flood of events is no flood of tasks.
+const CONCURRENCY: u16 = 1024;
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -101,12 +105,15 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let early = told_before(ready.clone(), &stop);
     let mut acting = JoinSet::new();
     acting.spawn(tell_of_everything(ready.clone(), bells.clone(), stores.clone()));
-    let act = |ready| Acting { ctx: Arc::clone(&ctx), ready, stop: stop.clone() };
-    acting.spawn(act(ready.clone()).control(stores.accounts, accounts, told.accounts, cloud_account::reconcile));
-    acting.spawn(act(ready.clone()).control(stores.images, images, told.images, cloud_image::reconcile));
-    acting.spawn(act(ready.clone()).control(stores.shares, shares, told.shares, image_share::reconcile));
-    acting.spawn(act(ready.clone()).control(stores.acceptances, acceptances, told.acceptances, acceptance::reconcile));
-    acting.spawn(act(ready).control(stores.replicas, replicas, told.replicas, image_replica::reconcile));
+    let act = || Acting { ctx: Arc::clone(&ctx), ready: ready.clone(), stop: stop.clone() };
+    let queue = (bells.accounts, told.accounts);
+    acting.spawn(act().control(stores.accounts, accounts, queue, cloud_account::reconcile));
+    acting.spawn(act().control(stores.images, images, (bells.images, told.images), cloud_image::reconcile));
+    acting.spawn(act().control(stores.shares, shares, (bells.shares, told.shares), image_share::reconcile));
+    let queue = (bells.acceptances, told.acceptances);
+    acting.spawn(act().control(stores.acceptances, acceptances, queue, acceptance::reconcile));
+    let queue = (bells.replicas, told.replicas);
+    acting.spawn(act().control(stores.replicas, replicas, queue, image_replica::reconcile));
     acting.spawn(drain(namespaces, stop.clone()));
     acting.spawn(drain(shared_images, stop.clone()));
     tokio::select! {
@@ -115,8 +122,8 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     }
 }
 
-/// Ends when the process is told to stop before it may act. Nothing has begun then, and looks that wait for their
-/// turn, or for a cache that nobody fills, would keep the process for ever.
+/// Ends when the process is told to stop before it may act. Nothing has begun then, and a cache that nobody fills would
+/// keep the process for ever.
 async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) {
     tokio::select! {
         biased;
@@ -279,44 +286,41 @@ struct Acting<Ready> {
 }
 
 impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
+    /// Reconciles the objects of one kind, from when this process may act on. What its cache holds by then is told by
+    /// `tell_of_everything`; until then its changes only fill the cache, so that no reconcile waits with an object as it was.
     async fn control<K, F>(
         self,
         store: Store<K>,
-        objects: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
-        mut told: UnboundedReceiver<ObjectRef<K>>,
-        reconcile: impl Fn(Arc<K>, Arc<Context>) -> F + Send + Sync + Copy + 'static,
+        mut objects: impl Stream<Item = Result<K, watcher::Error>> + Unpin + Send + 'static,
+        (tell, mut told): (UnboundedSender<ObjectRef<K>>, UnboundedReceiver<ObjectRef<K>>),
+        reconcile: impl Fn(Arc<K>, Arc<Context>, Worker<K>) -> F + Send + Sync + Copy + 'static,
     ) where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
         F: Future<Output = Result<Look, ReconcileError>> + Send + 'static,
     {
         let Self { ctx, ready, stop } = self;
+        fill_until(ready, &mut objects).await;
+        let admission = Arc::new(Admission::new(WORKERS, ctx.settings.seats, tell, Arc::clone(&ctx.clock)));
         let failures = Arc::new(Failures::default());
         let failed = Arc::clone(&failures);
         let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
-        let (seen, heard, gone) = (Arc::clone(&waiting), Arc::clone(&waiting), Arc::clone(&waiting));
+        let (seen, heard) = (Arc::clone(&waiting), Arc::clone(&waiting));
+        let gone = (Arc::clone(&waiting), Arc::clone(&admission));
         let objects = objects.inspect_ok(move |object| seen.told(object.namespace(), object.name_any()));
         let told = futures::stream::poll_fn(move |task| told.poll_recv(task))
             .inspect(move |one| heard.told(one.namespace.clone(), one.name.clone()));
+        let stopped = stop.clone();
+        let frame = Arc::new(Frame { store: store.clone(), admission, failures, waiting, stop });
         Controller::for_stream(objects, store)
             .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
             .trigger_backoff(WatchBackoff::default())
             .reconcile_on(told)
-            .graceful_shutdown_on(async move { stop.cancelled().await })
+            .graceful_shutdown_on(async move { stopped.cancelled().await })
             .run(
                 move |object, ctx| {
-                    let (ready, failures, waiting) = (ready.clone(), Arc::clone(&failures), Arc::clone(&waiting));
                     let span = span_of(object.as_ref());
-                    let look = async move {
-                        ready.await;
-                        waiting.looked_at(object.namespace(), object.name_any());
-                        let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
-                        let look = reconcile(object, Arc::clone(&ctx)).await;
-                        let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
-                        ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
-                        failures.end_if(look.is_ok(), &uid);
-                        Ok::<_, ReconcileError>(look?.next)
-                    };
-                    look.instrument(span)
+                    let reference = ObjectRef::from_obj(object.as_ref());
+                    Arc::clone(&frame).run(reference, ctx, reconcile).instrument(span)
                 },
                 move |object, error, ctx| {
                     tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
@@ -328,11 +332,57 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
             )
             .for_each(move |looked| {
                 if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = looked {
-                    gone.looked_at(object.namespace, object.name);
+                    gone.0.looked_at(object.namespace.clone(), object.name.clone());
+                    gone.1.leave(object.namespace, object.name);
                 }
                 futures::future::ready(())
             })
             .await;
+    }
+}
+
+/// Fills a cache until the process may act.
+async fn fill_until<K>(ready: impl Future<Output = ()>, objects: &mut (impl Stream<Item = K> + Unpin)) {
+    tokio::select! {
+        () = ready => {}
+        () = objects.for_each(|_| futures::future::ready(())) => {}
+    }
+}
+
+/// What comes before and after every reconcile of a kind.
+struct Frame<K: Resource<DynamicType = ()> + 'static> {
+    store: Store<K>,
+    admission: Arc<Admission<K>>,
+    failures: Arc<Failures>,
+    waiting: Arc<Waiting>,
+    stop: CancellationToken,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Frame<K> {
+    /// Reconciles an object as it is once a worker is there for it.
+    async fn run<F>(
+        self: Arc<Self>,
+        reference: ObjectRef<K>,
+        ctx: Arc<Context>,
+        reconcile: impl Fn(Arc<K>, Arc<Context>, Worker<K>) -> F,
+    ) -> Result<Action, ReconcileError>
+    where
+        F: Future<Output = Result<Look, ReconcileError>>,
+    {
+        let worker = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ok(Action::await_change()),
+            worker = Arc::clone(&self.admission).worker(&reference) => worker,
+        };
+        self.waiting.looked_at(reference.namespace.clone(), reference.name.clone());
+        let Some(object) = self.store.get(&reference) else { return Ok(Action::await_change()) };
+        let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
+        // Apart from the wait, of which there may be many.
+        let look = Box::pin(reconcile(object, Arc::clone(&ctx), worker)).await;
+        let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
+        ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
+        self.failures.end_if(look.is_ok(), &uid);
+        Ok(look?.next)
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Memory {
     pub seen: Option<(String, Duration)>,
     /// Since when the lease is gone that was seen before.
     pub gone_since: Option<Duration>,
+    /// Since when a candidate that cannot act sees it free.
+    pub left_since: Option<Duration>,
 }
 
 /// What to do now.
@@ -99,6 +101,17 @@ pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, 
     }
 }
 
+/// What a candidate does that may not be able to act: it leaves the lease to others, and takes it only when nobody did for all
+/// its time. Then somebody must say why nothing is done.
+pub fn leave_to_others(memory: &mut Memory, next: Move, able: bool, terms: Terms, now: Duration) -> Move {
+    if able || !matches!(next, Move::Create | Move::Take { .. }) {
+        memory.left_since = None;
+        return next;
+    }
+    let since = *memory.left_since.get_or_insert(now);
+    if now.saturating_sub(since) < terms.duration { Move::Wait(terms.period) } else { next }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -147,6 +160,21 @@ mod tests {
         assert_eq!(decide("me", &memory, None, TERMS, at(116)), Move::Create);
         observe(&mut memory, Some(&record(Some("other"), "2")), at(116));
         assert_eq!(decide("me", &memory, Some(&record(Some("other"), "2")), TERMS, at(116)), Move::Wait(TERMS.period));
+    }
+
+    #[test]
+    fn whoever_cannot_act_takes_only_a_lease_that_nobody_else_wants() {
+        let mut memory = Memory::default();
+        let mut next = |next, able, seconds| leave_to_others(&mut memory, next, able, TERMS, at(seconds));
+        let vacant = Move::Take { vacant: true };
+        assert_eq!(next(vacant, false, 0), Move::Wait(TERMS.period));
+        assert_eq!(next(Move::Wait(at(1)), false, 10), Move::Wait(at(1)), "somebody took it");
+        assert_eq!(next(vacant, false, 20), Move::Wait(TERMS.period));
+        assert_eq!(next(vacant, false, 34), Move::Wait(TERMS.period));
+        assert_eq!(next(vacant, false, 35), vacant);
+        assert_eq!(next(Move::Renew, false, 40), Move::Renew);
+        assert_eq!(next(Move::Lost, false, 41), Move::Lost);
+        assert_eq!(next(vacant, true, 42), vacant);
     }
 
     #[test]

@@ -239,6 +239,14 @@ impl Ledger {
         self.grants.iter().filter(|(_, entry)| entry.state == GrantState::Retained).map(|(recipient, _)| recipient)
     }
 
+    /// Whether somebody's access is being ended, and not just waits for the pause after the cloud refused that.
+    pub fn removal_is_due(&self, now: Timestamp) -> bool {
+        self.revoking().any(|recipient| {
+            let refused = self.attempts.get(recipient).filter(|attempt| attempt.code.is_some());
+            refused.is_none_or(|refused| refused.next_call(SignedDuration::ZERO) <= now)
+        })
+    }
+
     /// Recipients whose removal the cloud refused when it was last asked for, each with the vendor's code.
     pub fn refused_removals(&self) -> impl Iterator<Item = (&Recipient, &str)> {
         self.revoking().filter_map(|recipient| Some((recipient, self.attempts.get(recipient)?.code.as_deref()?)))

@@ -2,6 +2,7 @@
 //! an argument. What is decided here is carried out by `controllers`, which decide nothing.
 
 pub mod acceptance;
+pub mod admission;
 pub mod aftermath;
 pub mod attempts;
 pub mod deletion;

@@ -50,7 +50,7 @@ pub fn decide(rule: SecretRule, sight: SecretSight, grace: SignedDuration, now: 
             _ => SecretStep::LetGo,
         },
         (SecretRule::Release, true, _) => SecretStep::LetGo,
-        (SecretRule::Hold, ..) | (SecretRule::Release, false, _) | (SecretRule::Off, ..) => SecretStep::Leave,
+        (SecretRule::Hold | SecretRule::Off, ..) | (SecretRule::Release, false, _) => SecretStep::Leave,
     }
 }
 

@@ -12,6 +12,7 @@ mod older;
 mod orders;
 mod pages;
 mod refused;
+mod requests;
 mod restored;
 mod stale;
 #[path = "../support/mod.rs"]

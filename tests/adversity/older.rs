@@ -45,6 +45,8 @@ async fn a_share_with_an_odd_time_is_paused_and_stops_nobody_else() -> Result<()
     guest.edit::<ImageShare>("never", json!({"spec": {"expirationTime": "9999-12-31T23:59:59Z"}})).await?;
     let never = guest.until::<ImageShare>("never", "False", "Unreadable").await?;
     says(&never, "Ready", &["spec.expirationTime: \"9999-12-31T23:59:59Z\"", "leave it out"]);
+    guest.reshare("never", 2..=4).await?;
+    guest.until::<ImageShare>("never", "False", "Unreadable").await?;
     player.delete::<ImageShare>("team").await?;
     player.gone::<ImageShare>("team").await?;
     player.until_shared_with(1, [2, 3]).await?;

@@ -68,7 +68,7 @@ impl AlibabaCloud {
         let request = self
             .signed(operation, url, &query)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
-        let answer = self.edge.transport.send(request).await?;
+        let answer = self.edge.send(&budget_account, &place.budget_key(), request).await?;
         if answer.status == 200 {
             return Ok(answer.body);
         }

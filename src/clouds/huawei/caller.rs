@@ -147,7 +147,7 @@ impl Caller {
         let request = self
             .request(call, url, proof)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
-        let answer = self.edge.transport.send(request).await?;
+        let answer = self.edge.send(&self.account, &region, request).await?;
         if (200..=299).contains(&answer.status) {
             return Ok(answer);
         }

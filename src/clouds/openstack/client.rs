@@ -125,7 +125,7 @@ impl OpenStackCloud {
     ) -> Result<HttpAnswer, Fault> {
         let request = Self::request(token, region, question)?;
         self.take_turn(region, lane).await?;
-        self.edge.transport.send(request).await
+        self.edge.send(self.keystone.budget_account(), region.as_str(), request).await
     }
 
     /// Waits until the account's budget allows another call, as far as the lane may wait.

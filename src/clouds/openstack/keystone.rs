@@ -145,7 +145,8 @@ impl Keystone {
         let json = HeaderValue::from_static("application/json");
         let headers = HeaderMap::from_iter([(ACCEPT, json.clone()), (CONTENT_TYPE, json)]);
         let body = question.to_string().into_bytes();
-        let answer = self.edge.transport.send(Request { method: Method::POST, url, headers, body }).await?;
+        let request = Request { method: Method::POST, url, headers, body };
+        let answer = self.edge.send(&self.account, BUDGET_KEY, request).await?;
         if answer.status != 201 {
             let fault = keystone_fault(&answer);
             if let Fault::Throttled { retry_after: Some(wait) } = fault {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
+use super::admission::Worker;
 use super::context::Context;
 use super::{Look, Outcome, ReconcileError, rhythm, unreadable};
 use crate::api::SharedImageAcceptance;
@@ -21,6 +22,7 @@ use observe::observe_desired;
 pub async fn reconcile(
     guarded: Arc<Guarded<SharedImageAcceptance>>,
     ctx: Arc<Context>,
+    worker: Worker<Guarded<SharedImageAcceptance>>,
 ) -> Result<Look, ReconcileError> {
     let acceptance = match guarded.as_ref() {
         Guarded::Readable(acceptance) => acceptance.as_ref(),
@@ -39,11 +41,11 @@ pub async fn reconcile(
         return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
-    let changed = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
-        Ok(changed) => changed,
+    let asked = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
+        Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    let passed = pass::run(&ctx, acceptance, desired, changed).await;
+    let passed = pass::run(&ctx, acceptance, desired, (asked, worker)).await;
     Ok(rhythm::after(&ctx, acceptance, inputs, passed))
 }

@@ -9,33 +9,48 @@ use crate::api::acceptance::AcceptanceDecision;
 use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::{Fault, Lane, Submitted};
 use crate::cluster::ClusterError;
+use crate::cluster::guard::Guarded;
+use crate::controllers::admission::Worker;
 use crate::controllers::context::Context;
 use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Passed, later, release};
+use crate::controllers::rhythm::{Asked, Passed, later, release};
 use crate::domain::image::{ReceivedImage, Reply};
 use crate::planning::acceptance::{Offer, Opinion, plan_acceptance};
 use crate::planning::schedule::Verdict;
 use crate::planning::trouble::Trouble;
 
-/// Runs one pass. `changed`: somebody changed what is asked, so the calls are not just a look around.
+/// Runs one pass, once its turn to call the cloud has come.
 pub(super) async fn run(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,
     desired: Desired,
-    changed: bool,
+    (asked, worker): (Asked, Worker<Guarded<SharedImageAcceptance>>),
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, acceptance, &desired.duplicates);
     reporter.announce().await?;
+    let lane = lane(acceptance, asked.changed() || acceptance.metadata.deletion_timestamp.is_some());
+    let (account, region) = (&acceptance.spec.account_ref.name, &acceptance.spec.region);
+    let Some(seat) = worker.begin(account, region, asked.with(lane)) else { return Ok(Passed::Queued) };
+    seat.call(Box::pin(act(ctx, acceptance, &mut reporter, &desired, lane))).await
+}
+
+/// The part of a pass that may call the cloud.
+async fn act(
+    ctx: &Context,
+    acceptance: &SharedImageAcceptance,
+    reporter: &mut Reporter<'_>,
+    desired: &Desired,
+    lane: Lane,
+) -> Result<Passed, ClusterError> {
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
-    let site = match observe_site(ctx, acceptance, &desired).await {
+    let site = match observe_site(ctx, acceptance, desired).await {
         Ok(site) => site,
         // The active one answers the offer, or nothing is left to answer through: this one's going touches no cloud.
         Err(trouble) if leaving && NOTHING_TO_REJECT.contains(&trouble.reason) => return leave(ctx, acceptance).await,
         Err(trouble) if leaving && trouble.closes_the_way() => return reporter.trouble(trouble.or(RETAIN)).await,
         Err(trouble) => return reporter.trouble(trouble).await,
     };
-    let lane = lane(acceptance, changed || leaving);
-    let pass = Pass { ctx, desired: &desired, site: &site, leaving, lane };
+    let pass = Pass { ctx, desired, site: &site, leaving, lane };
     let mut failed = None;
     if let Some(job) = reporter.job() {
         let cloud = site.access.connection.cloud.as_ref();
@@ -43,7 +58,7 @@ pub(super) async fn run(
             Ok(Followed::Running(until)) => return Ok(Passed::LookAgain(Verdict::Waiting(until))),
             Ok(Followed::Ended) => {}
             Ok(Followed::Failed(fault)) => failed = Some(fault),
-            Err(fault) => return pass.unseen(&mut reporter, fault).await,
+            Err(fault) => return pass.unseen(reporter, fault).await,
         }
     }
     let received = match site.access.connection.cloud.observe_received(&site.at, lane).await {
@@ -51,7 +66,9 @@ pub(super) async fn run(
         Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
             return Ok(Passed::LookAgain(Verdict::Waiting(later(ctx, retry_after))));
         }
-        Err(fault) => return pass.unseen(&mut reporter, fault).await,
+        // A process that stops tells nothing: the next one looks.
+        Err(Fault::NotLeading) => return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None })),
+        Err(fault) => return pass.unseen(reporter, fault).await,
     };
     if received.is_some() && desired.duplicates.must_claim() {
         return reporter.claim().await;
@@ -60,7 +77,7 @@ pub(super) async fn run(
     match (&opinion.reply, failed) {
         (Some(_), Some(fault)) => reporter.finish(received.as_ref(), opinion, Some(Trouble::from(&fault))).await,
         (Some(reply), None) if site.access.only_to_end.is_none() || leaving => {
-            pass.answer(acceptance, &mut reporter, received, reply.clone()).await
+            pass.answer(acceptance, reporter, received, reply.clone()).await
         }
         (Some(_), None) => reporter.finish(received.as_ref(), opinion, site.access.only_to_end.clone()).await,
         (None, _) if leaving => leave(ctx, acceptance).await,

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
+use super::admission::Worker;
 use super::connections::Connection;
 use super::context::Context;
 use super::convert::{owner, requested_at};
@@ -32,7 +33,11 @@ use crate::planning::unreadable::names_account;
 pub(super) use inventory::Listing;
 
 /// One look at one account.
-pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<CloudAccount>>,
+    ctx: Arc<Context>,
+    worker: Worker<Guarded<CloudAccount>>,
+) -> Result<Look, ReconcileError> {
     let account = match guarded.as_ref() {
         Guarded::Readable(account) => account.as_ref(),
         Guarded::Unreadable(left) => {
@@ -47,14 +52,18 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudAccount>>, ctx: Arc<Context>) -
             return unreadable::reconcile(&ctx, &guarded, left, kept_by.as_deref()).await;
         }
     };
-    match look(account, &ctx).await {
+    match look(account, &ctx, worker).await {
         Ok(look) => Ok(look),
         Err(error) if error.is_conflict() => Ok(overtaken(&ctx, account)),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterError> {
+async fn look(
+    account: &CloudAccount,
+    ctx: &Context,
+    worker: Worker<Guarded<CloudAccount>>,
+) -> Result<Look, ClusterError> {
     if let Some(instead) = wait_for_newer(ctx, account).await? {
         return Ok(instead);
     }
@@ -76,6 +85,8 @@ async fn look(account: &CloudAccount, ctx: &Context) -> Result<Look, ClusterErro
     }
     let old = account.status.clone().unwrap_or_default();
     let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
+    // One reconcile an account calls its cloud, and no other one waits for it.
+    drop(worker);
     let standing = ctx.connections.standing(account, asked.is_some()).await;
     let connection = standing.connection.as_ref();
     let held = secret::tend(ctx, account, &old.held_secrets, standing.secret).await?;

@@ -66,7 +66,7 @@ pub(super) async fn tend(
                 held.hold = Some(current);
             }
             SecretStep::LetGo => {
-                let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), &current).await?;
+                free(ctx, account, &current).await?;
                 ctx.connections.secret_changed(account).await;
                 names.remove(&current);
             }
@@ -81,21 +81,11 @@ impl Held {
     /// Puts the finalizer on, once it is written down. An operator without the right goes on without.
     pub(super) async fn put_on(&self, ctx: &Context, account: &CloudAccount) -> Result<(), ClusterError> {
         let Some(name) = &self.hold else { return Ok(()) };
-        match hold_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await {
-            Ok(_) => {
-                ctx.connections.secret_changed(account).await;
-                Ok(())
-            }
-            Err(ClusterError::Api(kube::Error::Api(status))) if status.is_forbidden() => {
-                tracing::warn!(
-                    object.name = %account.name_any(), secret = name, error = status.message,
-                    "the Secret cannot be held: where its namespace is deleted, access may be left at the cloud; grant \
-                     patch on Secrets, or run with --secret-finalizer=off"
-                );
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        let held = hold_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await.map(drop);
+        ctx.connections.secret_changed(account).await;
+        let without = "the Secret cannot be held: where its namespace is deleted, access may be left at the cloud; grant patch \
+                       on Secrets, or run with --secret-finalizer=off";
+        unless_refused(held, account, name, without)
     }
 }
 
@@ -120,7 +110,31 @@ async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<()
     if others.any(|other| needs(&other)) {
         return Ok(());
     }
-    let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await
+    free(ctx, account, name).await
+}
+
+/// Takes the finalizer off. An account without the right to goes on, and can go itself.
+async fn free(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
+    let freed = let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await;
+    let left = "the finalizer imageshare.dev/credentials stays on the Secret and keeps it from being deleted: grant patch on \
+                Secrets, or take it off by hand";
+    unless_refused(freed, account, name, left)
+}
+
+/// What the API server refuses about a Secret is told and stops nothing else.
+fn unless_refused(
+    written: Result<(), ClusterError>,
+    account: &impl Resource,
+    secret: &str,
+    what_follows: &str,
+) -> Result<(), ClusterError> {
+    match written {
+        Err(ClusterError::Api(kube::Error::Api(status))) if status.is_forbidden() || status.is_invalid() => {
+            tracing::warn!(object.name = %account.name_any(), secret, error = status.message, "{what_follows}");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn name_of(account: &CloudAccount) -> String {

@@ -5,11 +5,13 @@ mod observe;
 mod occurrences;
 mod pass;
 mod report;
+mod urgency;
 
 use std::sync::Arc;
 
 use kube::ResourceExt;
 
+use super::admission::Worker;
 use super::context::Context;
 use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::CloudImage;
@@ -18,7 +20,11 @@ use crate::planning::unreadable::image_leaves_behind;
 use observe::observe_desired;
 
 /// One look at one image.
-pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<CloudImage>>,
+    ctx: Arc<Context>,
+    worker: Worker<Guarded<CloudImage>>,
+) -> Result<Look, ReconcileError> {
     let image = match guarded.as_ref() {
         Guarded::Readable(image) => image.as_ref(),
         Guarded::Unreadable(left) => {
@@ -31,14 +37,14 @@ pub async fn reconcile(guarded: Arc<Guarded<CloudImage>>, ctx: Arc<Context>) -> 
     }
     let uid = image.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, image);
-    if ctx.memories.is_unseen(&uid) && pass::asks_for_nothing(&ctx, image, &desired) {
+    if ctx.memories.is_unseen(&uid) && urgency::asks_for_nothing(&ctx, image, &desired) {
         rhythm::let_others_go_first(&ctx, &uid, desired.inputs.clone());
     }
-    let changed = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
-        Ok(changed) => changed,
+    let asked = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
+        Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
-    let passed = Box::pin(pass::run(&ctx, image, desired, changed)).await;
+    let passed = Box::pin(pass::run(&ctx, image, desired, (asked, worker))).await;
     Ok(rhythm::after(&ctx, image, inputs, passed))
 }

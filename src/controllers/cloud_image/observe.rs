@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
@@ -160,6 +161,9 @@ pub(super) async fn observe_recipients(cloud: &dyn Cloud, at: &ImageRef, lane: L
     if list.complete { Ok(list) } else { Err(Fault::Unintelligible) }
 }
 
+/// How many namespaces' shares are listed at the same time, where the operator acts only in some.
+const LISTS_AT_ONCE: usize = 8;
+
 /// Where shares are listed that may concern an image. The API server goes through all objects of what it is asked for,
 /// whatever they name: an image that only its own namespace may use, and that serves nobody else any more, asks for that one.
 fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Guarded<ImageShare>>> {
@@ -182,11 +186,13 @@ pub(super) async fn list_shares_afresh(
     let images: Api<Guarded<CloudImage>> = Api::namespaced(ctx.client.clone(), &image.namespace().unwrap_or_default());
     let name = image.name_any();
     let selector = ListParams::default().fields(&format!("spec.imageRef.name={name}"));
-    // One after the other: the image is the last thing read before a call.
-    let mut listed = Vec::new();
-    for shares in apis_of_shares(ctx, image) {
-        listed.extend(within_deadline(shares.list(&selector)).await?);
-    }
+    let lists = apis_of_shares(ctx, image).into_iter().map(|shares| {
+        let selector = &selector;
+        async move { within_deadline(shares.list(selector)).await }
+    });
+    let listed: Vec<_> = stream::iter(lists).buffer_unordered(LISTS_AT_ONCE).try_collect().await?;
+    let listed: Vec<_> = listed.into_iter().flatten().collect();
+    // After them: the image is the last thing read before a call.
     let current = within_deadline(images.get_metadata(&name)).await?;
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);

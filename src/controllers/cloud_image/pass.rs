@@ -4,19 +4,21 @@ use kube::ResourceExt;
 
 use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
 use super::report::{Report, Reporter};
+use super::urgency::{is_requested, kept_by_others, lane};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
-use crate::api::conditions::{READY, Reason, find};
+use crate::api::conditions::Reason;
 use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
 use crate::cluster::ClusterError;
+use crate::cluster::guard::Guarded;
+use crate::controllers::admission::Worker;
 use crate::controllers::context::Context;
-use crate::controllers::convert::requested_at;
 use crate::controllers::execute::execute;
 use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Passed, later, release};
+use crate::controllers::rhythm::{Asked, Passed, later, release};
 use crate::domain::image::Ownership;
-use crate::domain::share::{Consent, Share, Standing};
+use crate::domain::share::{Consent, Share};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
 use crate::planning::deletion::{Departure, Sight, ask_again, deletion_asked, plan_departure};
 use crate::planning::duplicates::hand_over;
@@ -28,12 +30,12 @@ use crate::planning::trouble::Trouble;
 use crate::planning::unseen::{plan_absent, plan_unseen};
 use crate::planning::wishes::Wishes;
 
-/// Runs one pass. `changed`: somebody changed a wish, so the calls are an edit and not a look around.
+/// Runs one pass, once its turn to call the cloud has come.
 pub(super) async fn run(
     ctx: &Context,
     image: &CloudImage,
     desired: Desired,
-    changed: bool,
+    (asked, worker): (Asked, Worker<Guarded<CloudImage>>),
 ) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
     let ledger = match Ledger::parse(image.status.as_ref()) {
@@ -41,11 +43,33 @@ pub(super) async fn run(
         Err(error) => return reporter.unreadable_ledger(&error).await,
     };
     reporter.announce().await?;
-    let deleting = image.metadata.deletion_timestamp.is_some();
-    if deleting && let Some(passed) = leave_unseen(ctx, image, &mut reporter, &desired, &ledger).await? {
-        return Ok(passed);
+    if image.metadata.deletion_timestamp.is_some() {
+        if let Some(passed) = leave_unseen(ctx, image, &mut reporter, &desired, &ledger).await? {
+            return Ok(passed);
+        }
+        if asked.changed()
+            && let Some(kept) = kept_by_others(ctx, image, &desired, &ledger)
+        {
+            let report = Report { seen: false, ..Report::seen(ledger.clone(), None, None) };
+            return reporter.finish(report, &blockers(&desired.shares, &ledger), Some(kept)).await;
+        }
     }
-    let site = match observe_site(ctx, image, &desired).await {
+    let lane = lane(ctx, image, &desired, &ledger, asked.changed());
+    let (account, region) = (&image.spec.account_ref.name, &image.spec.region);
+    let Some(seat) = worker.begin(account, region, asked.with(lane)) else { return Ok(Passed::Queued) };
+    seat.call(Box::pin(act(ctx, image, &mut reporter, (&desired, ledger), lane))).await
+}
+
+/// The part of a pass that may call the cloud.
+async fn act(
+    ctx: &Context,
+    image: &CloudImage,
+    reporter: &mut Reporter<'_>,
+    (desired, ledger): (&Desired, Ledger),
+    lane: Lane,
+) -> Result<Passed, ClusterError> {
+    let deleting = image.metadata.deletion_timestamp.is_some();
+    let site = match observe_site(ctx, image, desired).await {
         Ok(site) => site,
         // The active one acts for the image; this one's going touches no cloud.
         Err(trouble)
@@ -53,13 +77,12 @@ pub(super) async fn run(
                 && trouble.reason == Reason::DuplicateImage
                 && blockers(&desired.shares, &ledger).is_empty() =>
         {
-            return leave(ctx, image, &mut reporter, false).await;
+            return leave(ctx, image, reporter, false).await;
         }
-        Err(trouble) => return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await,
+        Err(trouble) => return unseen(ctx, reporter, desired, &ledger, trouble).await,
     };
-    let lane = lane(ctx, image, &desired.shares, &ledger, changed);
-    if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke) {
-        return unseen(ctx, &mut reporter, &desired, &ledger, trouble).await;
+    if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke && !deleting) {
+        return unseen(ctx, reporter, desired, &ledger, trouble).await;
     }
     let followed = match &ledger.job {
         Some(job) => {
@@ -80,24 +103,26 @@ pub(super) async fn run(
         Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
             return Ok(Passed::LookAgain(Verdict::Waiting(later(ctx, retry_after))));
         }
+        // So does one of a process that stops: the next one makes it.
+        Err(Fault::NotLeading) => return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None })),
         Err(fault) => {
-            note_fault(ctx, &desired, &fault).await;
-            return unseen(ctx, &mut reporter, &desired, &ledger, Trouble::from(&fault)).await;
+            note_fault(ctx, desired, &fault).await;
+            return unseen(ctx, reporter, desired, &ledger, Trouble::from(&fault)).await;
         }
     };
     if seen.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) && desired.duplicates.must_claim() {
         return reporter.claim().await;
     }
     let requested = is_requested(image);
-    let pass = Pass { ctx, image, desired: &desired, site: &site, lane, deleting, requested };
+    let pass = Pass { ctx, image, desired, site: &site, lane, deleting, requested };
     let (ledger, trouble) = pass.learn(ledger, failed.as_ref(), &seen);
     let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
         Some(facts) if facts.ownership != Ownership::Own => Report::seen(ledger.clone(), None, Some(facts.clone())),
-        Some(_) => pass.share(&mut reporter, &ledger, seen, trouble.is_some()).await?,
+        Some(_) => pass.share(reporter, &ledger, seen, trouble.is_some()).await?,
     };
     report.trouble = report.trouble.or(trouble);
-    pass.depart(&mut reporter, report).await
+    pass.depart(reporter, report).await
 }
 
 /// What this pass sees of the image; what was read before a job still counts in the pass after it.
@@ -168,42 +193,6 @@ async fn note_fault(ctx: &Context, desired: &Desired, fault: &Fault) {
     if let Some(account) = &desired.account {
         ctx.connections.note(account, fault).await;
     }
-}
-
-/// Whether the ledger shows everything as served: a look would only tell what others changed at the cloud.
-pub(super) fn asks_for_nothing(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
-    let ledger = Ledger::parse(image.status.as_ref());
-    ledger.is_ok_and(|ledger| lane(ctx, image, &desired.shares, &ledger, true) == Lane::Resync)
-}
-
-/// In which lane a look travels. After a restart everything looks changed; what the ledger shows as served is not.
-fn lane(ctx: &Context, image: &CloudImage, shares: &[Share], ledger: &Ledger, changed: bool) -> Lane {
-    let now = ctx.clock.now();
-    let ended = |share: &Share| share.standing(now) == Standing::Ended && ledger.shares.contains_key(&share.uid);
-    let unserved = |share: &Share| {
-        let served = ledger.shares.get(&share.uid).map(|served| served.generation);
-        share.standing(now) == Standing::Wishing && served != Some(share.generation)
-    };
-    let status = image.status.as_ref();
-    // What changed for an image that is not as asked, such as its account's credentials, is somebody's act too: it must
-    // not starve behind looks around.
-    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
-    let edited =
-        !ready || status.and_then(|s| s.observed_generation) != image.metadata.generation || is_requested(image);
-    if image.metadata.deletion_timestamp.is_some() || ledger.revoking().next().is_some() || shares.iter().any(ended) {
-        Lane::Revoke
-    } else if ledger.job.is_some() || (changed && (edited || shares.iter().any(unserved))) {
-        // A job is asked for until its end can be read: what it did is not known before.
-        Lane::Edit
-    } else {
-        Lane::Resync
-    }
-}
-
-/// Whether somebody asked for a reconcile of the image that was not answered yet.
-fn is_requested(image: &CloudImage) -> bool {
-    let handled = image.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
-    requested_at(image).is_some_and(|at| handled != Some(&at))
 }
 
 struct Pass<'a> {

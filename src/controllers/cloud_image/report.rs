@@ -286,7 +286,9 @@ impl<'a> Reporter<'a> {
         let expiry = self.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
         let soonest = report.look_again.into_iter().chain(expiry).min();
         let quiet = if report.overtaken { Verdict::Retrying { not_before: None } } else { Verdict::Settled };
-        let base = obstacle.or(held).map_or(quiet, Verdict::from);
+        // What keeps it from going wakes it when that is over.
+        let amiss = obstacle.or(held.filter(|held| !NOBODYS_FAULT.contains(&held.reason)));
+        let base = amiss.map_or(quiet, Verdict::from);
         match (&base, soonest) {
             // A fault is retried with growing pauses, whatever else is due.
             (Verdict::Retrying { .. }, Some(_)) if report.trouble.is_some() || report.overtaken => base,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
+use super::admission::Worker;
 use super::context::Context;
 use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::ImageReplica;
@@ -21,7 +22,11 @@ use observe::observe_desired;
 pub use transfers::Transfers;
 
 /// One look at one copy.
-pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<ImageReplica>>,
+    ctx: Arc<Context>,
+    worker: Worker<Guarded<ImageReplica>>,
+) -> Result<Look, ReconcileError> {
     let replica = match guarded.as_ref() {
         Guarded::Readable(replica) => replica.as_ref(),
         Guarded::Unreadable(left) => {
@@ -37,10 +42,11 @@ pub async fn reconcile(guarded: Arc<Guarded<ImageReplica>>, ctx: Arc<Context>) -
         return Ok(instead);
     }
     let desired = observe_desired(&ctx, replica);
-    if let Err(instead) = rhythm::due(&ctx, replica, &desired.inputs, false) {
-        return Ok(instead);
-    }
+    let asked = match rhythm::due(&ctx, replica, &desired.inputs, false) {
+        Ok(asked) => asked,
+        Err(instead) => return Ok(instead),
+    };
     let inputs = desired.inputs.clone();
-    let passed = Box::pin(pass::run(&ctx, replica, desired)).await;
+    let passed = Box::pin(pass::run(&ctx, replica, desired, (asked, worker))).await;
     Ok(rhythm::after(&ctx, replica, inputs, passed))
 }

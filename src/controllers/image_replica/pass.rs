@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::observe::{Desired, Site, observe_site};
+use super::observe::{Desired, Site, accounts_named, observe_site};
 use super::report::{Reporter, Says};
 use super::standing;
 use super::transfers::Standing;
@@ -14,9 +14,11 @@ use crate::clouds::fault::{Conflict, Recovery};
 use crate::clouds::{CopyOrder, CopyProgress, Copying, Fault, Lane};
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
+use crate::cluster::guard::Guarded;
+use crate::controllers::admission::Worker;
 use crate::controllers::context::Context;
 use crate::controllers::convert::requested_at;
-use crate::controllers::rhythm::{Passed, release};
+use crate::controllers::rhythm::{Asked, Passed, release};
 use crate::domain::identifiers::ImageId;
 use crate::domain::provider::CopyMeans;
 use crate::planning::replica::{
@@ -60,8 +62,13 @@ async fn kept(
     reporter.trouble(if trouble.closes_the_way() { trouble.or(RETAIN) } else { trouble }).await
 }
 
-/// Runs one pass.
-pub(super) async fn run(ctx: &Context, replica: &ImageReplica, desired: Desired) -> Result<Passed, ClusterError> {
+/// Runs one pass, once its turn to call the clouds has come.
+pub(super) async fn run(
+    ctx: &Context,
+    replica: &ImageReplica,
+    desired: Desired,
+    (asked, worker): (Asked, Worker<Guarded<ImageReplica>>),
+) -> Result<Passed, ClusterError> {
     let mut reporter = Reporter::new(ctx, replica);
     reporter.announce().await?;
     let leaving = replica.metadata.deletion_timestamp.is_some();
@@ -75,13 +82,28 @@ pub(super) async fn run(ctx: &Context, replica: &ImageReplica, desired: Desired)
             return reporter.trouble(Trouble::blocked(Reason::Unreadable, format!("status.copy: {error}"))).await;
         }
     };
-    let under_way = last.as_ref().filter(|attempt| attempt.stage != Stage::Failed);
-    if leaving && under_way.is_none() {
+    let is_under_way = last.as_ref().is_some_and(|attempt| attempt.stage != Stage::Failed);
+    if leaving && !is_under_way {
         return leave(ctx, &reporter).await;
     }
-    if replica.spec.suspend && under_way.is_none() {
+    if replica.spec.suspend && !is_under_way {
         return reporter.trouble(Trouble::blocked(Reason::Suspended, "spec.suspend: no copy is begun")).await;
     }
+    let accounts = accounts_named(replica, desired.source.as_ref().ok()).join("+");
+    let Some(seat) = worker.begin(&accounts, "", asked.with(LANE)) else { return Ok(Passed::Queued) };
+    seat.call(Box::pin(act(ctx, replica, reporter, desired, last))).await
+}
+
+/// The part of a pass that may call the clouds.
+async fn act(
+    ctx: &Context,
+    replica: &ImageReplica,
+    mut reporter: Reporter<'_>,
+    desired: Desired,
+    last: Option<Attempt>,
+) -> Result<Passed, ClusterError> {
+    let leaving = replica.metadata.deletion_timestamp.is_some();
+    let under_way = last.as_ref().filter(|attempt| attempt.stage != Stage::Failed);
     let site = match observe_site(ctx, replica, &desired, under_way).await {
         Ok(site) => site,
         Err(trouble) => return kept(ctx, replica, &mut reporter, trouble).await,

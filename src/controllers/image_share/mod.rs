@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
+use super::admission::Worker;
 use super::context::Context;
 use super::convert::{consent, image_named_by, selector_trouble};
 use super::rhythm::{overtaken, release, wait_for_newer};
@@ -29,7 +30,11 @@ use crate::planning::unreadable::serves;
 const KEPT: &str = "its access must be ended at the cloud first, for which its CloudImage must be in order";
 
 /// One look at one share.
-pub async fn reconcile(guarded: Arc<Guarded<ImageShare>>, ctx: Arc<Context>) -> Result<Look, ReconcileError> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<ImageShare>>,
+    ctx: Arc<Context>,
+    _worker: Worker<Guarded<ImageShare>>,
+) -> Result<Look, ReconcileError> {
     let share = match guarded.as_ref() {
         Guarded::Readable(share) => share.as_ref(),
         Guarded::Unreadable(left) => {
@@ -60,9 +65,11 @@ async fn look(share: &ImageShare, guarded: &Guarded<ImageShare>, ctx: &Context) 
         }
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
+    let image = image_named_by(guarded)
+        .and_then(|(namespace, name)| ctx.stores.images.get(&ObjectRef::new(&name).within(&namespace)));
     if leaving {
         ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
-        if is_released(guarded, ctx).await? {
+        if !image.as_deref().is_some_and(|image| is_served(&uid, image)) && is_released(guarded, ctx).await? {
             release(ctx, share).await?;
             ctx.memories.forget(&uid);
             ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
@@ -70,8 +77,6 @@ async fn look(share: &ImageShare, guarded: &Guarded<ImageShare>, ctx: &Context) 
         }
     }
     let now = ctx.clock.now();
-    let image = image_named_by(guarded)
-        .and_then(|(namespace, name)| ctx.stores.images.get(&ObjectRef::new(&name).within(&namespace)));
     let projection = project(share, reference(share, image.as_deref(), ctx), now);
     if !leaving {
         time(ctx, share, &projection);
@@ -133,11 +138,17 @@ async fn is_released(share: &Guarded<ImageShare>, ctx: &Context) -> Result<bool,
         return Ok(true);
     }
     let uid = share.uid().unwrap_or_default();
-    Ok(match find::<Guarded<CloudImage>>(&ctx.client, &namespace, &name).await? {
-        None => true,
-        Some(Guarded::Readable(image)) => image.status.is_none_or(|s| s.shares.iter().all(|served| served.uid != uid)),
-        Some(Guarded::Unreadable(left)) => !serves(&left.status, &uid),
-    })
+    let image = find::<Guarded<CloudImage>>(&ctx.client, &namespace, &name).await?;
+    Ok(!image.is_some_and(|image| is_served(&uid, &image)))
+}
+
+/// Whether the image's ledger lists this share. The API server is asked only where the cache does not: five hundred shares
+/// of one image that go at once see each other's ends, and hold on all the same.
+fn is_served(uid: &str, image: &Guarded<CloudImage>) -> bool {
+    match image {
+        Guarded::Readable(image) => image.status.iter().flat_map(|s| &s.shares).any(|served| served.uid == uid),
+        Guarded::Unreadable(left) => serves(&left.status, uid),
+    }
 }
 
 async fn report(

@@ -122,7 +122,7 @@ impl Auditor {
                 let shares = self.witnessed.lives("ImageShare");
                 let named =
                     |life: &&Life| life.iter().any(|share| names(share, going) && consent(share, going) != Some(false));
-                let copies = self.witnessed.lives("ImageReplica").filter(|life| self.copies(life, going));
+                let copies = self.witnessed.lives("ImageReplica").filter(|life| Self::copies(life, going));
                 shares.filter(named).chain(copies).collect()
             }
             "CloudAccount" => self.lives_using(going).collect(),
@@ -133,7 +133,7 @@ impl Auditor {
         Some(gone.into_iter().max().unwrap_or(Timestamp::MIN))
     }
 
-    fn copies(&self, replica: &Life, image: &Version) -> bool {
+    fn copies(replica: &Life, image: &Version) -> bool {
         let first = replica.first();
         first.is_some_and(|replica| {
             replica.namespace() == image.namespace() && replica.text("/spec/source/imageRef/name") == image.name()

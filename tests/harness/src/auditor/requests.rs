@@ -32,8 +32,8 @@ pub(super) struct Asked {
     status: i64,
     code: String,
     cut: bool,
-    has_effect: bool,
-    job: bool,
+    /// It had an effect, or started a job.
+    changes: bool,
     is_complete: bool,
     line: String,
 }
@@ -58,8 +58,7 @@ impl Asked {
             status: entry.get("status").and_then(Value::as_i64).unwrap_or_default(),
             code: text(entry, "code").unwrap_or_default(),
             cut,
-            has_effect: entry.get("effect").is_some_and(|effect| !effect.is_null()),
-            job: text(entry, "job").is_some(),
+            changes: entry.get("effect").is_some_and(|effect| !effect.is_null()) || text(entry, "job").is_some(),
             is_complete: !cut && !incomplete,
             line: format!("journal {entry}"),
         })
@@ -78,7 +77,7 @@ impl Asked {
     /// nor what started a job: the job's end says what came of it.
     fn in_vain(&self) -> Option<&str> {
         if self.code == "OK" {
-            return (!self.is_read() && !self.has_effect && !self.job && !self.cut).then_some("no effect");
+            return (!self.is_read() && !self.changes && !self.cut).then_some("no effect");
         }
         let passes = self.status == 429 || TRANSIENT.iter().any(|code| self.code.starts_with(code));
         ((400..500).contains(&self.status) && !passes).then_some(self.code.as_str())

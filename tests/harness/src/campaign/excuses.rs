@@ -45,7 +45,6 @@ impl Plan {
 fn excuse(step: &Step, standing: &Standing) -> Option<(u64, Scope)> {
     match &step.deed {
         Deed::Fault(fault) => Some(of_fault(fault)),
-        Deed::ByHand(_) => None,
         Deed::Wish(Wish::Attempt(Attempt::Key { seat, of, .. })) => {
             let millis = if seat == of { PAUSE } else { UNDONE + PAUSE };
             Some((millis, Scope::Account(seat.id())))
@@ -55,7 +54,7 @@ fn excuse(step: &Step, standing: &Standing) -> Option<(u64, Scope)> {
             Some((UNDONE + PAUSE, Scope::Image(id)))
         }
         Deed::Wish(Wish::Edit { object, change }) => of_edit(object, change),
-        Deed::Wish(_) => None,
+        Deed::ByHand(_) | Deed::Wish(_) => None,
     }
 }
 

@@ -199,7 +199,7 @@ impl Corner {
                 (Ask::Slip(Slip::SecondImage), 6),
                 (Ask::Slip(Slip::MisspeltSelector), 6),
             ],
-            Self::Outages if round % 2 == 0 => &[
+            Self::Outages if round.is_multiple_of(2) => &[
                 (Ask::Hardship(Hardship::RefusedRemoval), 12),
                 (Ask::Hardship(Hardship::RefusedAddition), 4),
                 (Ask::Hardship(Hardship::SlowDeletion), 8),
@@ -254,12 +254,11 @@ impl Corner {
     fn blows(self) -> &'static [(Blow, u32)] {
         match self {
             Self::Lies => &[(Blow::Weather, 30), (Blow::Cloud, 10)],
-            Self::Ends => &[],
             Self::Copies => &[(Blow::KillAtWrite, 12), (Blow::Cloud, 40)],
             Self::Answers => &[(Blow::KillAtWrite, 16), (Blow::Weather, 12)],
             Self::Places => &[(Blow::KillAtWrite, 6)],
             Self::OldNews => &[(Blow::StaleWatches, 12), (Blow::Kubernetes, 40), (Blow::WatchCut, 4)],
-            Self::Tenants | Self::Mistakes | Self::Outages | Self::Floods => &[],
+            Self::Ends | Self::Tenants | Self::Mistakes | Self::Outages | Self::Floods => &[],
         }
     }
 }

@@ -21,13 +21,13 @@ pub(super) enum Slip {
     RestoredStatus,
     /// An entry in the ledger that cannot be parsed, as a newer version might write.
     OddEntry,
-    /// A second CloudImage for an image that has one.
+    /// A second `CloudImage` for an image that has one.
     SecondImage,
     /// A selector whose operator there is not.
     MisspeltSelector,
 }
 
-/// What the names of second CloudImages begin with.
+/// What the names of second `CloudImages` begin with.
 pub(super) const SECOND: &str = "again-";
 
 /// How long a mistake stands, in milliseconds: longer than two looks at an absence are apart.
@@ -111,9 +111,9 @@ impl Author {
 
     fn spoil_a_ledger(&mut self, team: usize) {
         let images = self.own(team, Kind::CloudImage);
-        let shared = images.into_iter().filter(|(image, _)| !self.shares_of(image).is_empty());
-        let shared: Vec<_> = shared.collect();
-        let Some((image, _)) = self.some(&shared) else { return };
+        let in_use = images.into_iter().filter(|(image, _)| !self.shares_of(image).is_empty());
+        let in_use: Vec<_> = in_use.collect();
+        let Some((image, _)) = self.some(&in_use) else { return };
         self.attempt(Attempt::Spoil { image: image.clone() });
         let shares = self.shares_of(&image);
         if let Some((object, _)) = self.some(&shares) {

@@ -96,7 +96,7 @@ impl Author {
         self.share(team, &image);
     }
 
-    /// The image goes from the cloud with its CloudImage, late.
+    /// The image goes from the cloud with its `CloudImage`, late.
     fn delete_slowly(&mut self, team: usize) {
         let images = self.own(team, Kind::CloudImage);
         let going: Vec<_> =

@@ -116,9 +116,7 @@ impl Outcome {
         let Some((image, spec)) = deleted.find(|(deleted, _)| deleted == object) else { return false };
         let mut shares = self.standing.of(Kind::ImageShare);
         image.kind == Kind::CloudImage
-            && shares.any(|(share, share_spec)| {
-                names(share, share_spec, image) && self.standing.consents(share, image, spec)
-            })
+            && shares.any(|(share, share_spec)| names(share, share_spec, image) && consents(share, image, spec))
     }
 
     fn is_to_be_ready(&self, object: &Object, spec: &Value) -> bool {
@@ -195,13 +193,9 @@ impl Standing {
         self.objects.get_key_value(&image)
     }
 
-    fn consents(&self, share: &Object, image: &Object, spec: &Value) -> bool {
-        share.namespace == image.namespace || text(spec, "/shareableFrom/namespaces/from") == "All"
-    }
-
     /// Whether a share of this image wants its recipients to have it.
     fn wishes(&self, share: &Object, spec: &Value, image: &Object, image_spec: &Value) -> bool {
-        self.consents(share, image, image_spec)
+        consents(share, image, image_spec)
             && !flag(spec, "/suspend")
             && !self.expired.contains(share)
             && !self.is_suspended(image, image_spec)
@@ -260,7 +254,7 @@ fn recipients(standing: &Standing, plan: &Plan, image: &Object, spec: &Value) ->
     wanted.may.extend(retained.flat_map(|(_, spec)| ids(spec)));
     if !stands {
         // It stays for those who hold it, or is gone.
-        let held = shares().filter(|(share, _)| standing.consents(share, image, spec));
+        let held = shares().filter(|(share, _)| consents(share, image, spec));
         wanted.may.extend(held.flat_map(|(_, spec)| ids(spec)));
     }
     // Where shares from elsewhere may retain, tenants retain whom they named while they had the consent.
@@ -354,4 +348,8 @@ fn status(object: &Value) -> String {
 
 fn title(object: &Object) -> String {
     format!("{} {}/{}", object.kind.name(), object.namespace, object.name)
+}
+
+fn consents(share: &Object, image: &Object, spec: &Value) -> bool {
+    share.namespace == image.namespace || text(spec, "/shareableFrom/namespaces/from") == "All"
 }

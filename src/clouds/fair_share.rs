@@ -1,0 +1,138 @@
+//! Shares out what is scarce by weight: an urgent class gets most of it, and no class ever waits for another one to be
+//! done. Without contention every class gets what it asks for. Pure: its time is what was shared out.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::Lane;
+
+/// How urgent a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Class {
+    pub(super) lane: Lane,
+    /// The reconcile was asked for a moment ago, and goes before those of its lane that have waited in a long line: whoever
+    /// edits one object does not wait for somebody else's thousand.
+    pub(super) fresh: bool,
+}
+
+impl Class {
+    /// Every class that waits, the most urgent last.
+    pub(super) const ALL: [Self; 6] = {
+        const fn both(lane: Lane) -> [Class; 2] {
+            [Class { lane, fresh: false }, Class { lane, fresh: true }]
+        }
+        let ([a, b], [c, d], [e, f]) = (both(Lane::Acceptance), both(Lane::Edit), both(Lane::Revoke));
+        [a, b, c, d, e, f]
+    };
+
+    /// What one token costs: the inverse of the class's weight.
+    fn cost(self) -> u64 {
+        let cost = match self.lane {
+            Lane::Revoke => 2,
+            Lane::Edit => 8,
+            Lane::Acceptance | Lane::Resync => 16,
+        };
+        if self.fresh { cost / 2 } else { cost }
+    }
+}
+
+/// What each class got so far (weighted fair queueing).
+#[derive(Debug, Default)]
+pub(super) struct FairShare {
+    /// When the next service of a class begins.
+    starts: BTreeMap<Class, u64>,
+    /// When the last service began.
+    now: u64,
+}
+
+impl FairShare {
+    /// The first of a class begins to wait: what it did not use while nobody of it waited is not made up for.
+    pub(super) fn begins_to_wait(&mut self, class: Class) {
+        let start = self.starts.entry(class).or_default();
+        *start = (*start).max(self.now);
+    }
+
+    /// Which of the waiting classes is served next.
+    pub(super) fn next(&self, waiting: impl Iterator<Item = Class>) -> Option<Class> {
+        let start = |class: &Class| self.starts.get(class).copied().unwrap_or_default();
+        waiting.min_by_key(|class| (start(class) + class.cost(), Reverse(*class)))
+    }
+
+    /// A class was served.
+    pub(super) fn served(&mut self, class: Class) {
+        let start = self.starts.entry(class).or_default();
+        self.now = self.now.max(*start);
+        *start += class.cost();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn class(lane: Lane) -> Class {
+        Class { lane, fresh: false }
+    }
+
+    /// Who is served, if each of these waits for ever.
+    fn served(share: &mut FairShare, waiting: &[Class], times: usize) -> Vec<Class> {
+        let mut order = Vec::new();
+        for _ in 0..times {
+            let next = share.next(waiting.iter().copied()).unwrap();
+            share.served(next);
+            order.push(next);
+        }
+        order
+    }
+
+    fn count(order: &[Class], class: Class) -> usize {
+        order.iter().filter(|served| **served == class).count()
+    }
+
+    #[test]
+    fn no_class_starves_another_however_much_of_it_there_is() {
+        let mut share = FairShare::default();
+        for class in Class::ALL {
+            share.begins_to_wait(class);
+        }
+        let order = served(&mut share, &Class::ALL, 330);
+        for class in Class::ALL {
+            // 330 tokens are 66 seconds at the default rate.
+            assert!(count(&order, class) >= 9, "{class:?}: {}", count(&order, class));
+        }
+        let longest = order.split(|served| *served == class(Lane::Acceptance)).map(<[_]>::len).max().unwrap();
+        assert!(longest < 40, "the least urgent waited for {longest} others");
+    }
+
+    #[test]
+    fn calls_that_end_access_get_most_and_edits_go_before_answers() {
+        let mut share = FairShare::default();
+        let waiting = [class(Lane::Acceptance), class(Lane::Edit), class(Lane::Revoke)];
+        waiting.into_iter().for_each(|class| share.begins_to_wait(class));
+        let order = served(&mut share, &waiting, 110);
+        assert_eq!(waiting.map(|class| count(&order, class)), [10, 20, 80]);
+        assert_eq!(order[..4], [class(Lane::Revoke); 4]);
+    }
+
+    #[test]
+    fn what_was_just_asked_for_gets_twice_as_much_as_what_waited_in_a_long_line() {
+        let mut share = FairShare::default();
+        let (old, fresh) = (class(Lane::Edit), Class { lane: Lane::Edit, fresh: true });
+        share.begins_to_wait(old);
+        served(&mut share, &[old], 100);
+        share.begins_to_wait(fresh);
+        let of_fresh = count(&served(&mut share, &[old, fresh], 30), fresh);
+        assert!((20..=21).contains(&of_fresh), "{of_fresh}");
+    }
+
+    #[test]
+    fn who_did_not_wait_has_nothing_in_store() {
+        let mut share = FairShare::default();
+        let (edit, answer) = (class(Lane::Edit), class(Lane::Acceptance));
+        share.begins_to_wait(edit);
+        served(&mut share, &[edit], 1000);
+        share.begins_to_wait(answer);
+        let order = served(&mut share, &[edit, answer], 30);
+        assert_eq!(count(&order, answer), 10);
+    }
+}

@@ -1,0 +1,142 @@
+//! Workers, and seats at the clouds. A reconcile holds a worker, of which there are few, while it works with Kubernetes; it
+//! gives it back when it begins to call a cloud, for which it needs a seat in the line of its account and region, and holds
+//! nothing at all while it waits for one (`planning::admission`).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::concerns::send_all;
+use crate::clouds::budget::Begun;
+use crate::clouds::clock::Clock;
+use crate::planning::admission::{Ask, Line, Seat};
+
+/// Namespace and name of an object.
+type Name = Arc<(String, String)>;
+
+/// The workers of one kind, and its lines.
+pub(super) struct Admission<K: Resource<DynamicType = ()>> {
+    workers: Arc<Semaphore>,
+    seats: usize,
+    lines: Mutex<Lines>,
+    tell: UnboundedSender<ObjectRef<K>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct Lines {
+    /// By account and region.
+    all: HashMap<String, Line<Name>>,
+    /// In which line an object is.
+    of: HashMap<Name, String>,
+}
+
+impl<K: Resource<DynamicType = ()>> Admission<K> {
+    /// `seats`: how many reconciles of an account, region and lane may call at the same time. `tell`: reconciles an object.
+    pub(super) fn new(
+        workers: usize,
+        seats: usize,
+        tell: UnboundedSender<ObjectRef<K>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { workers: Arc::new(Semaphore::new(workers)), seats, lines: Mutex::default(), tell, clock }
+    }
+
+    /// Waits for a worker.
+    pub(super) async fn worker(self: Arc<Self>, object: &ObjectRef<K>) -> Worker<K> {
+        // It is never closed.
+        let permit = Arc::clone(&self.workers).acquire_owned().await.ok();
+        let name = Arc::new((object.namespace.clone().unwrap_or_default(), object.name.clone()));
+        Worker { permit, place: Place { admission: self, name, waits: false } }
+    }
+
+    /// An object is gone.
+    pub(super) fn leave(&self, namespace: Option<String>, name: String) {
+        self.leave_line(&Arc::new((namespace.unwrap_or_default(), name)));
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, name: &Name, place: &str, ask: Ask) -> Option<Seat> {
+        let now = self.clock.now();
+        if self.lines().of.get(name).is_some_and(|line| line != place) {
+            self.leave_line(name);
+        }
+        let mut lines = self.lines();
+        lines.of.insert(Arc::clone(name), place.to_owned());
+        let line = lines.all.entry(place.to_owned()).or_insert_with(|| Line::new(self.seats));
+        let (seat, called) = line.ask(name, ask, now);
+        drop(lines);
+        self.call(&called);
+        seat
+    }
+
+    fn leave_line(&self, name: &Name) {
+        let mut lines = self.lines();
+        let Some(place) = lines.of.remove(name) else { return };
+        let Entry::Occupied(mut line) = lines.all.entry(place) else { return };
+        let called = line.get_mut().leave(name, self.clock.now());
+        if line.get().is_empty() {
+            line.remove();
+        }
+        drop(lines);
+        self.call(&called);
+    }
+
+    fn call(&self, names: &[Name]) {
+        send_all(&self.tell, names.iter().map(|name| ObjectRef::new(&name.1).within(&name.0)));
+    }
+}
+
+/// An object's place in a line. The object leaves the line with it, unless it waits there.
+struct Place<K: Resource<DynamicType = ()>> {
+    admission: Arc<Admission<K>>,
+    name: Name,
+    waits: bool,
+}
+
+impl<K: Resource<DynamicType = ()>> Drop for Place<K> {
+    fn drop(&mut self) {
+        if !self.waits {
+            self.admission.leave_line(&self.name);
+        }
+    }
+}
+
+/// What a reconcile works with until it calls a cloud.
+pub struct Worker<K: Resource<DynamicType = ()>> {
+    permit: Option<OwnedSemaphorePermit>,
+    place: Place<K>,
+}
+
+impl<K: Resource<DynamicType = ()>> Worker<K> {
+    /// Gives the worker back, for a reconcile that may call an account of its namespace in a region now. `None`: the object is reconciled
+    /// again once its turn has come, and whenever it changes before.
+    pub(super) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<Seated<K>> {
+        self.permit.take();
+        let line = format!("{}/{account}/{region}", self.place.name.0);
+        let seat = self.place.admission.ask(&self.place.name, &line, ask);
+        self.place.waits = seat.is_none();
+        seat.map(|seat| Seated { _place: self.place, begun: Begun::now(seat.fresh) })
+    }
+}
+
+/// A reconcile that may call a cloud.
+pub(super) struct Seated<K: Resource<DynamicType = ()>> {
+    _place: Place<K>,
+    begun: Begun,
+}
+
+impl<K: Resource<DynamicType = ()>> Seated<K> {
+    /// Makes the calls of `work`, and gives the seat back.
+    pub(super) async fn call<W: Future>(self, work: W) -> W::Output {
+        self.begun.scope(work).await
+    }
+}

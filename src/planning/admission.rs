@@ -1,0 +1,295 @@
+//! Which reconciles begin to call a cloud, and which wait for a seat: one line for each account and region, so that no
+//! account waits for another one. A few reconciles of each lane have begun at a time; the others hold nothing but their
+//! place here, and are reconciled anew when a seat is theirs.
+//!
+//! A seat that becomes free goes to whoever has waited longest. One more seat of each lane is for those that somebody asked
+//! for a moment ago, the newest first: an edit of one object does not wait for a thousand edits that were made before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clouds::call::Lane;
+
+/// How long somebody's edit counts as just made.
+const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
+
+/// Resyncs never wait for a token, so that seats bound only how many wait for an endpoint that hangs.
+const RESYNCS_MIN: usize = 16;
+
+/// What a reconcile asks to begin for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// What its first calls are for.
+    pub lane: Lane,
+    /// Since when it is to be reconciled: its place in the line.
+    pub since: Timestamp,
+    /// When somebody last changed what is wanted, if somebody did.
+    pub edited: Option<Timestamp>,
+}
+
+/// What a reconcile that has begun holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    lane: Lane,
+    /// It is the seat for those that were just asked for.
+    pub fresh: bool,
+}
+
+/// The line of one account and region.
+#[derive(Debug)]
+pub struct Line<T> {
+    seats: usize,
+    begun: BTreeMap<T, Seat>,
+    /// Who has a seat and does not know yet.
+    called: BTreeMap<T, Seat>,
+    waiting: BTreeMap<T, Ask>,
+    by_age: Order<T>,
+    by_edit: Order<T>,
+}
+
+/// Those who wait, by lane and then by time.
+type Order<T> = BTreeMap<Lane, BTreeSet<(Timestamp, T)>>;
+
+impl<T: Ord + Clone> Line<T> {
+    /// Nobody is there yet. `seats`: how many reconciles of a lane may have begun, besides one that was just asked for.
+    pub fn new(seats: usize) -> Self {
+        Self {
+            seats,
+            begun: BTreeMap::new(),
+            called: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            by_edit: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nobody has begun or waits.
+    pub fn is_empty(&self) -> bool {
+        self.begun.is_empty() && self.called.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Gives `who` a seat, or else keeps its place until it is called. Also gives everybody else who is to be reconciled
+    /// now, since a seat is theirs.
+    pub fn ask(&mut self, who: &T, ask: Ask, now: Timestamp) -> (Option<Seat>, Vec<T>) {
+        if self.called.get(who).is_none_or(|seat| seat.lane != ask.lane) {
+            self.called.remove(who);
+            self.wait(who, ask);
+        }
+        let mut called = self.call(now);
+        called.retain(|other| other != who);
+        let seat = self.called.remove(who);
+        if let Some(seat) = seat {
+            self.begun.insert(who.clone(), seat);
+        }
+        (seat, called)
+    }
+
+    /// A reconcile is over, or has nothing to ask for any more. Gives who is to be reconciled now.
+    pub fn leave(&mut self, who: &T, now: Timestamp) -> Vec<T> {
+        self.begun.remove(who);
+        self.called.remove(who);
+        self.stop_waiting(who);
+        self.call(now)
+    }
+
+    fn wait(&mut self, who: &T, ask: Ask) {
+        self.stop_waiting(who);
+        self.by_age.entry(ask.lane).or_default().insert((ask.since, who.clone()));
+        if let Some(edited) = ask.edited {
+            self.by_edit.entry(ask.lane).or_default().insert((edited, who.clone()));
+        }
+        self.waiting.insert(who.clone(), ask);
+    }
+
+    fn stop_waiting(&mut self, who: &T) {
+        let Some(ask) = self.waiting.remove(who) else { return };
+        for (order, time) in [(&mut self.by_age, Some(ask.since)), (&mut self.by_edit, ask.edited)] {
+            if let (Some(order), Some(time)) = (order.get_mut(&ask.lane), time) {
+                order.remove(&(time, who.clone()));
+            }
+        }
+    }
+
+    /// Gives every free seat to whose turn it is.
+    fn call(&mut self, now: Timestamp) -> Vec<T> {
+        let mut called = Vec::new();
+        for lane in [Lane::Revoke, Lane::Edit, Lane::Acceptance, Lane::Resync] {
+            for fresh in [true, false] {
+                let seat = Seat { lane, fresh };
+                while self.is_free(seat)
+                    && let Some(who) = self.next(seat, now)
+                {
+                    self.stop_waiting(&who);
+                    self.called.insert(who.clone(), seat);
+                    called.push(who);
+                }
+            }
+        }
+        called
+    }
+
+    fn is_free(&self, seat: Seat) -> bool {
+        let taken = self.begun.values().chain(self.called.values()).filter(|other| **other == seat).count();
+        let seats = match (seat.lane, seat.fresh) {
+            (Lane::Resync, true) => 0,
+            (_, true) => 1,
+            (Lane::Resync, false) => self.seats.max(RESYNCS_MIN),
+            (_, false) => self.seats,
+        };
+        taken < seats
+    }
+
+    /// Who waits for this seat and comes first.
+    fn next(&self, seat: Seat, now: Timestamp) -> Option<T> {
+        if !seat.fresh {
+            return self.by_age.get(&seat.lane)?.first().map(|(_, who)| who.clone());
+        }
+        let (edited, newest) = self.by_edit.get(&seat.lane)?.last()?;
+        (now.duration_since(*edited) < FRESH_FOR).then(|| newest.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEATS: usize = 2;
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_millisecond(milliseconds).unwrap()
+    }
+
+    fn edit(time: Timestamp) -> Ask {
+        Ask { lane: Lane::Edit, since: time, edited: Some(time) }
+    }
+
+    fn lane(lane: Lane, since: Timestamp) -> Ask {
+        Ask { lane, since, edited: None }
+    }
+
+    /// A line in which edits 0, 1, 2 … came one a millisecond, long ago by `now`; those that have begun.
+    fn bulk(size: u32, now: Timestamp) -> (Line<u32>, Vec<u32>) {
+        let mut line = Line::new(SEATS);
+        let mut begun = Vec::new();
+        for who in 0..size {
+            let time = at(i64::from(who));
+            begun.extend(line.ask(&who, edit(time), time).0.map(|_| who));
+        }
+        // What was just edited then is not any more.
+        assert!(now > at(i64::from(size)) + FRESH_FOR);
+        (line, begun)
+    }
+
+    /// `who` is over; who is called then, and begins.
+    fn end(line: &mut Line<u32>, who: u32, now: Timestamp) -> Vec<u32> {
+        let called = line.leave(&who, now);
+        for who in &called {
+            assert!(line.ask(who, edit(at(i64::from(*who))), now).0.is_some(), "{who} was called and does not begin");
+        }
+        called
+    }
+
+    #[test]
+    fn few_of_a_line_have_begun_and_the_others_follow_in_the_order_of_their_age() {
+        let now = at(60_000);
+        let (mut line, begun) = bulk(10, now);
+        assert_eq!(begun, [0, 1, 2], "one of them as the newest");
+        let mut order = vec![];
+        for who in 0..10 {
+            order.extend(end(&mut line, who, now));
+        }
+        assert_eq!(order, [3, 4, 5, 6, 7, 8, 9]);
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn an_edit_does_not_wait_for_a_thousand_made_before_it() {
+        let now = at(60_000);
+        let (mut line, _) = bulk(1000, now);
+        // The seat of the newest was taken by the first of them, which is over by now.
+        assert_eq!(end(&mut line, 0, now), [] as [u32; 0]);
+        let (seat, called) = line.ask(&5000, edit(now), now);
+        assert!(seat.is_some_and(|seat| seat.fresh));
+        assert_eq!(called, [] as [u32; 0]);
+    }
+
+    #[test]
+    fn an_edit_of_what_waits_already_does_not_wait_any_more() {
+        let now = at(60_000);
+        let (mut line, _) = bulk(1000, now);
+        end(&mut line, 0, now);
+        let edited = Ask { edited: Some(now), ..edit(at(900)) };
+        assert!(line.ask(&900, edited, now).0.is_some());
+    }
+
+    #[test]
+    fn of_those_that_were_just_edited_the_newest_begins_and_the_oldest_after_those_before_it() {
+        let now = at(60_000);
+        let (mut line, _) = bulk(6, now);
+        end(&mut line, 0, now);
+        assert!(line.ask(&10, edit(now), now).0.is_some());
+        for (who, later) in [(11, 1), (12, 2)] {
+            assert_eq!(line.ask(&who, edit(now + SignedDuration::from_millis(later)), now), (None, vec![]));
+        }
+        assert_eq!(end(&mut line, 10, now), [12]);
+        let mut order = vec![];
+        for who in [1, 2, 3, 4, 5] {
+            order.extend(end(&mut line, who, now + FRESH_FOR * 2));
+        }
+        assert_eq!(order, [3, 4, 5, 11]);
+    }
+
+    #[test]
+    fn lanes_do_not_wait_for_each_other() {
+        let now = at(60_000);
+        let (mut line, _) = bulk(1000, now);
+        for other in [Lane::Revoke, Lane::Acceptance, Lane::Resync] {
+            assert!(line.ask(&5000, lane(other, now), now).0.is_some(), "{other:?}");
+            assert_eq!(line.leave(&5000, now), [] as [u32; 0]);
+        }
+    }
+
+    #[test]
+    fn what_waits_and_is_to_end_access_now_begins_at_once() {
+        let now = at(60_000);
+        let (mut line, _) = bulk(1000, now);
+        assert!(line.ask(&900, lane(Lane::Revoke, now), now).0.is_some());
+        assert_eq!(line.leave(&900, now), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn asking_again_neither_loses_nor_gains_a_place() {
+        let now = at(60_000);
+        let (mut line, _) = bulk(10, now);
+        for who in [9, 4, 3] {
+            assert_eq!(line.ask(&who, edit(at(i64::from(who))), now), (None, vec![]));
+        }
+        assert_eq!(end(&mut line, 1, now), [3]);
+    }
+
+    #[test]
+    fn a_seat_is_kept_for_who_is_called_and_passed_on_if_it_does_not_come() {
+        let now = at(60_000);
+        let (mut line, _) = bulk(10, now);
+        assert_eq!(line.leave(&1, now), [3]);
+        assert_eq!(line.ask(&4, edit(at(4)), now), (None, vec![]), "the seat is not its own");
+        assert_eq!(line.leave(&3, now), [4], "3 is gone, or asks for nothing any more");
+        assert!(line.ask(&4, edit(at(4)), now).0.is_some());
+        assert_eq!(line.leave(&4, now), [5]);
+        // Called as an edit, it comes as a revoke: its seat is another one's.
+        assert_eq!(line.ask(&5, lane(Lane::Revoke, now), now).1, [6]);
+    }
+
+    #[test]
+    fn a_line_without_seats_left_behind_is_empty() {
+        let mut line = Line::new(SEATS);
+        for who in 0..50 {
+            line.ask(&who, lane(Lane::Acceptance, at(who)), at(who));
+        }
+        for who in 0..50 {
+            line.leave(&who, at(100));
+        }
+        assert!(line.is_empty() && line.by_age.values().all(BTreeSet::is_empty));
+    }
+}
