@@ -116,7 +116,8 @@ impl Auditor {
                 // Once another share claimed it when this one had ended or was leaving, it was that one's; not if that one
                 // was leaving too, or each would excuse the other.
                 let kept = self.while_ending(life, share).into_iter().any(|(revision, at)| {
-                    let claims = self.claims_by(image, recipient, revision, at);
+                    // By the consent of that moment: it may have been withdrawn since.
+                    let claims = self.claims_by(alive(life, revision).unwrap_or(image), recipient, revision, at);
                     claims.into_iter().any(|(claim, title)| claim > Claim::Leaving && title != self::title(share))
                 });
                 let retained = ledger_state(image, recipient) == Some("Retained");

@@ -160,14 +160,16 @@ impl People {
         if conditions.as_array().is_some_and(|all| !all.iter().any(|one| text(one, "/type") == "Stalled")) {
             push(conditions, stalled);
         }
-        let gone = json!({"uid": "00000000-0000-4000-8000-00000000dead", "generation": 1});
+        let gone = json!({"uid": "00000000-0000-4000-8000-00000000dead", "generation": 1,
+            "namespace": image.namespace, "name": "gone-since-the-backup"});
         push(status.entry("shares").or_insert_with(|| json!([])), gone);
         status.insert("absentSince".to_owned(), json!(long_ago));
         let at = format!("{}/status?fieldManager={RESTORER}", path(image));
         match self.api.call(Method::PUT, &at, Some(&object)).await? {
-            // Somebody wrote meanwhile.
-            Answer::Refused(code, why) if code == 409 || code >= 500 => bail!("{at}: {code} {why}"),
-            _ => Ok(()),
+            // The image went meanwhile.
+            Answer::Done(_) | Answer::Refused(404, _) => Ok(()),
+            // Somebody wrote meanwhile. What a backup holds is valid.
+            Answer::Refused(code, why) => bail!("{at}: {code} {why}"),
         }
     }
 

@@ -15,7 +15,7 @@ use super::lean::{Ask, Corner, Lean, one_of};
 use super::mistakes::SECOND;
 use super::outages::{HELD, SETTLED};
 use super::plan::{Deed, Step};
-use super::tenants::Tenant;
+use super::tenants::{Harm, Tenant};
 use super::wish::{Kind, Object, Standing, Wish, flag, text};
 
 /// Where the shares live that come from another namespace than their image.
@@ -187,6 +187,10 @@ impl Author {
         }
         if self.lean.corner.is_adversarial() {
             self.let_in();
+        }
+        if self.lean.corner == Corner::Tenants {
+            // Somebody claims an image before its owner does.
+            self.harm(0, Harm::Squat);
         }
         for team in 0..self.teams.len() {
             self.settle_in(team);

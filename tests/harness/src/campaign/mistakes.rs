@@ -31,7 +31,7 @@ pub(super) enum Slip {
 pub(super) const SECOND: &str = "again-";
 
 /// How long a mistake stands, in milliseconds: longer than two looks at an absence are apart.
-const STANDS: u64 = 7_000;
+const STANDS: u64 = 11_000;
 
 /// It is undone by then.
 pub(super) const UNDONE: u64 = STANDS + 2_000;

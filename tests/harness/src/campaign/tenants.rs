@@ -340,11 +340,16 @@ impl Author {
     }
 
     /// What was to change something at a cloud when it goes waits for its account, which never works: it has to give that up.
-    /// An account goes after what names it.
+    /// An account, or an image, goes after what names it.
     fn delete(&mut self, object: Object, spec: &Value) {
-        if object.kind == Kind::CloudAccount {
+        let reference = match object.kind {
+            Kind::CloudAccount => Some("/accountRef/name"),
+            Kind::CloudImage => Some("/imageRef/name"),
+            Kind::ImageShare | Kind::SharedImageAcceptance | Kind::ImageReplica => None,
+        };
+        if let Some(reference) = reference {
             let names = |other: &Object, spec: &Value| {
-                other.namespace == object.namespace && text(spec, "/accountRef/name") == object.name
+                other.namespace == object.namespace && text(spec, reference) == object.name
             };
             let all = self.standing.attempted.clone();
             for (user, spec) in all.into_iter().filter(|(other, spec)| names(other, spec)) {
