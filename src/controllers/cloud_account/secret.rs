@@ -114,7 +114,7 @@ async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<()
 }
 
 /// Takes the finalizer off. An account without the right to goes on, and can go itself.
-async fn free(ctx: &Context, account: &CloudAccount, name: &str) -> Result<(), ClusterError> {
+async fn free(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
     let freed = let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await;
     let left = "the finalizer imageshare.dev/credentials stays on the Secret and keeps it from being deleted: grant patch on \
                 Secrets, or take it off by hand";
@@ -124,7 +124,7 @@ async fn free(ctx: &Context, account: &CloudAccount, name: &str) -> Result<(), C
 /// What the API server refuses about a Secret is told and stops nothing else.
 fn unless_refused(
     written: Result<(), ClusterError>,
-    account: &CloudAccount,
+    account: &impl Resource,
     secret: &str,
     what_follows: &str,
 ) -> Result<(), ClusterError> {
