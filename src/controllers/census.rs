@@ -111,6 +111,26 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn an_object_that_cannot_be_read_is_counted_as_not_ready_whatever_its_status_says() {
+        let (store, mut writer) = kube::runtime::reflector::store::<Guarded<ImageShare>>();
+        for (name, kind) in [("odd", "Planet"), ("new", "Account")] {
+            let share = json!({
+                "apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare", "metadata": {"name": name, "namespace": "n"},
+                "spec": {"imageRef": {"name": "golden"}, "recipients": [{"type": kind, "id": "1000000000000001"}]},
+            });
+            let share: Guarded<ImageShare> = serde_json::from_value(share).unwrap();
+            writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(share));
+        }
+        let mut census = Census::default();
+        ready::<ImageShare>(&mut census, "ImageShare", &store, |share| Some(&share.status.as_ref()?.conditions));
+        let counted = |ready: &str, reason: &str| {
+            let (ready, reason) = (ready.to_owned(), reason.to_owned());
+            census.objects.get(&Counted { kind: "ImageShare", ready, reason }).copied()
+        };
+        assert_eq!((counted("False", "Unreadable"), counted("Unknown", "")), (Some(1), Some(1)));
+    }
+
     fn share(name: &str, recipients: &[&str], change: &Value) -> ImageShare {
         let recipients: Vec<Value> = recipients.iter().map(|id| json!({"type": "Account", "id": id})).collect();
         let mut share = json!({"metadata": {"name": name, "namespace": "team"},
