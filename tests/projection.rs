@@ -121,6 +121,19 @@ fn the_images_trouble_is_the_shares_trouble_and_unseen_is_unknown() {
 }
 
 #[test]
+fn a_share_that_is_granted_is_no_worse_off_when_the_cloud_refuses_to_add_others() {
+    let refused = |grants: &[Value]| {
+        let mut image = image(grants, &[], Some(2), ("False", "CloudRefused"));
+        let refusal = json!({"reason": "CloudRefused", "attempt": {"since": NOW, "last": NOW, "code": "SomethingNew"}});
+        image.status.as_mut().unwrap().refused = Some(serde_json::from_value(refusal).unwrap());
+        image
+    };
+    assert_eq!(look(&share(&json!({})), Some(&refused(&granted()))).1.reason, Reason::Shared);
+    let (_, ready) = look(&share(&json!({})), Some(&refused(&granted()[..1])));
+    assert_eq!((ready.truth, ready.reason), (Truth::False, Reason::CloudRefused));
+}
+
+#[test]
 fn suspended_and_expired_shares_say_so_whatever_they_hold() {
     let image = image(&granted(), &[], Some(2), FINE);
     assert_eq!(look(&share(&json!({"suspend": true})), Some(&image)).1.reason, Reason::Suspended);

@@ -21,3 +21,5 @@ mod retaining;
 mod support;
 #[path = "sharing/unknown.rs"]
 mod unknown;
+#[path = "sharing/vanished.rs"]
+mod vanished;

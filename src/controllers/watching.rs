@@ -104,8 +104,13 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let ready = watches.all_filled();
     let early = told_before(ready.clone(), &stop);
     let mut acting = JoinSet::new();
-    acting.spawn(tell_of_everything(ready.clone(), bells.clone(), stores.clone()));
-    let act = || Acting { ctx: Arc::clone(&ctx), ready: ready.clone(), stop: stop.clone() };
+    let all = (bells.clone(), stores.clone());
+    let mut begun = Vec::new();
+    let mut act = || {
+        begun.push(CancellationToken::new());
+        let begun = begun.last().cloned().unwrap_or_default();
+        Acting { ctx: Arc::clone(&ctx), ready: ready.clone(), begun, stop: stop.clone() }
+    };
     let queue = (bells.accounts, told.accounts);
     acting.spawn(act().control(stores.accounts, accounts, queue, cloud_account::reconcile));
     acting.spawn(act().control(stores.images, images, (bells.images, told.images), cloud_image::reconcile));
@@ -114,6 +119,9 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     acting.spawn(act().control(stores.acceptances, acceptances, queue, acceptance::reconcile));
     let queue = (bells.replicas, told.replicas);
     acting.spawn(act().control(stores.replicas, replicas, queue, image_replica::reconcile));
+    // What changes from here on reaches each controller by its watch; what changed before is in its cache.
+    let begun = futures::future::join_all(begun.into_iter().map(CancellationToken::cancelled_owned));
+    acting.spawn(tell_of_everything(begun.map(drop), all.0, all.1));
     acting.spawn(drain(namespaces, stop.clone()));
     acting.spawn(drain(shared_images, stop.clone()));
     tokio::select! {
@@ -282,6 +290,8 @@ impl Failures {
 struct Acting<Ready> {
     ctx: Arc<Context>,
     ready: Ready,
+    /// Cancelled once changes reach the controller and not its cache alone.
+    begun: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -298,8 +308,9 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
         F: Future<Output = Result<Look, ReconcileError>> + Send + 'static,
     {
-        let Self { ctx, ready, stop } = self;
+        let Self { ctx, ready, begun, stop } = self;
         fill_until(ready, &mut objects).await;
+        begun.cancel();
         let admission = Arc::new(Admission::new(WORKERS, ctx.settings.seats, tell, Arc::clone(&ctx.clock)));
         let failures = Arc::new(Failures::default());
         let failed = Arc::clone(&failures);

@@ -257,6 +257,14 @@ impl Ledger {
         self.grants.values().any(|entry| entry.state != GrantState::Retained)
     }
 
+    /// Whether the cloud was read often enough without the image: what the ledger still holds went with it.
+    pub fn image_is_gone(&self) -> bool {
+        let may_stand = |entry: &Entry| {
+            matches!(entry.state, GrantState::Granted | GrantState::Intended) && entry.refusal.is_none()
+        };
+        self.absent_since.is_some() && self.holds_anything() && !self.grants.values().any(may_stand)
+    }
+
     /// Recipients being revoked.
     pub fn revoking(&self) -> impl Iterator<Item = &Recipient> {
         self.grants.iter().filter(|(_, entry)| entry.state == GrantState::Revoking).map(|(recipient, _)| recipient)

@@ -348,11 +348,14 @@ fn serving<'a>(share: &ImageShare, status: &'a CloudImageStatus) -> Option<&'a S
     status.shares.iter().find(|served| served.uid == uid)
 }
 
-/// Trouble of the image itself is the share's trouble too.
+/// Trouble of the image itself is the share's trouble too. Whoever has the image keeps it while the cloud refuses to add others.
 fn image_trouble(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
     let conditions = &image.status.as_ref()?.conditions;
     let ready = find(conditions, READY).filter(|condition| condition.status != "True")?;
     let reason = reason_in(ready).filter(|reason| concerns(*reason))?;
+    if waiting.is_empty() && image.status.as_ref()?.refused.is_some() {
+        return None;
+    }
     if reason == Reason::Pending {
         return (!waiting.is_empty()).then(pending);
     }

@@ -127,6 +127,11 @@ impl<'a> Owner<'a> {
         Ok(owner)
     }
 
+    /// Whether a call was about one of the first so many images.
+    pub fn is_about(&self, call: &Value, images: u32) -> bool {
+        (0..images).any(|n| call["image"] == image_id(self.number, n).as_str())
+    }
+
     fn wishes(&self, image: u32, recipients: &[u32]) -> Vec<Value> {
         recipients.iter().map(|n| json!({"type": "Account", "id": recipient_id(self.number, image, *n)})).collect()
     }

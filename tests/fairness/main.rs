@@ -164,7 +164,8 @@ async fn images_that_shares_keep_cost_no_call_and_delay_nobody() -> Result<()> {
     busy.kept(usize::try_from(blocked)?).await?;
     let since = stage.journal_end().await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let calls = stage.cloud.journal(since).await?;
+    let mut calls = stage.cloud.journal(since).await?;
+    calls.retain(|call| busy.is_about(call, blocked));
     ensure!(calls.is_empty(), "{} calls for objects that only others keep: {:?}", calls.len(), calls.first());
 
     // Whatever waits is awake when what keeps it goes.

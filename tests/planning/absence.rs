@@ -27,6 +27,7 @@ fn an_image_that_is_gone_keeps_its_ledger_and_releases_shares_that_ended() {
     table.lose_the_image();
     assert_eq!(table.states(), [(1, GrantState::ImageGone), (2, GrantState::ImageGone)].into());
     assert_eq!(table.ledger.shares.keys().collect::<Vec<_>>(), ["uid-2"]);
+    assert!(table.ledger.image_is_gone() && !once.image_is_gone());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::api::cloud_image::NamespacesFrom;
 use crate::api::conditions::Reason;
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
+use crate::clouds::fault::Missing;
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
@@ -133,12 +134,13 @@ fn has_grants(image: &CloudImage) -> bool {
 }
 
 /// Reads the image, unless it was carried over from before a job, and then its recipients, unless its visibility hides
-/// them. An incomplete list is no sight at all.
+/// them. An incomplete list is no sight at all. `granted`: somebody may have the image by us; that it is gone then needs a second
+/// witness, since a list that lacks it may be one that lacks everything.
 pub(super) async fn observe_image(
     ctx: &Context,
     cloud: &dyn Cloud,
     at: &ImageRef,
-    lane: Lane,
+    (lane, granted): (Lane, bool),
     carried: Option<ImageFacts>,
 ) -> Result<Seen, Fault> {
     let nobody = RecipientList { recipients: BTreeMap::new(), complete: true };
@@ -150,6 +152,11 @@ pub(super) async fn observe_image(
         Some(facts) if facts.ownership == Ownership::Own && facts.visibility == Visibility::Shared => {
             observe_recipients(cloud, at, lane.onwards()).await?
         }
+        None if granted => match cloud.list_recipients(at, lane.onwards()).await {
+            Err(Fault::NotFound(Missing::Image)) => nobody,
+            Ok(_) => return Err(Fault::Unintelligible),
+            Err(fault) => return Err(fault),
+        },
         Some(_) | None => nobody,
     };
     Ok(Seen { at: ctx.clock.now(), image, recipients })

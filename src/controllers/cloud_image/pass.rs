@@ -84,6 +84,7 @@ async fn act(
     if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke && !deleting) {
         return unseen(ctx, reporter, desired, &ledger, trouble).await;
     }
+    let granted = ledger.holds_anything();
     let followed = match &ledger.job {
         Some(job) => {
             let cloud = site.connection.cloud.as_ref();
@@ -93,8 +94,8 @@ async fn act(
     };
     let (seen, failed) = match followed {
         Ok(Some(Followed::Running(until))) => return Ok(Passed::LookAgain(Verdict::Waiting(until))),
-        Ok(Some(Followed::Failed(fault))) => (pass_sight(ctx, image, &site, lane).await, Some(fault)),
-        Ok(Some(Followed::Ended) | None) => (pass_sight(ctx, image, &site, lane).await, None),
+        Ok(Some(Followed::Failed(fault))) => (pass_sight(ctx, image, &site, (lane, granted)).await, Some(fault)),
+        Ok(Some(Followed::Ended) | None) => (pass_sight(ctx, image, &site, (lane, granted)).await, None),
         Err(fault) => (Err(fault), None),
     };
     let seen = match seen {
@@ -126,9 +127,9 @@ async fn act(
 }
 
 /// What this pass sees of the image; what was read before a job still counts in the pass after it.
-async fn pass_sight(ctx: &Context, image: &CloudImage, site: &Site, lane: Lane) -> Result<Seen, Fault> {
+async fn pass_sight(ctx: &Context, image: &CloudImage, site: &Site, how: (Lane, bool)) -> Result<Seen, Fault> {
     let carried = ctx.memories.take_carried(&image.uid().unwrap_or_default(), ctx.clock.now());
-    observe_image(ctx, site.connection.cloud.as_ref(), &site.at, lane, carried).await
+    observe_image(ctx, site.connection.cloud.as_ref(), &site.at, how, carried).await
 }
 
 /// A deleting image that nothing is left of in Kubernetes needs no cloud to go.

@@ -343,6 +343,10 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>
     }];
     decisions.push(match held {
         Some(trouble) => decide(DELETABLE, Truth::False, trouble.reason, &trouble.message),
+        None if ledger.image_is_gone() => {
+            let message = "the cloud does not show the image any more: nobody has it";
+            decide(DELETABLE, Truth::True, Reason::NotShared, message)
+        }
         None if ledger.holds_anything() => {
             let shared = name_some(ledger.grants.keys());
             let message = format!("still shared by this operator with: {shared}{}", refused_removals(ledger));
