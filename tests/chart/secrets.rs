@@ -8,7 +8,7 @@ use imageshare_harness::{ControlPlane, eventually, helm, run};
 
 use crate::{NAMESPACE, RELEASE};
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[tokio::test]
 async fn the_operator_changes_nothing_of_a_secret_but_its_finalizer() -> Result<()> {

@@ -87,6 +87,8 @@ async fn without_a_way_to_the_cloud_a_replica_goes_only_if_it_may_leave_the_copy
     {
         let _alone = alone().await;
         party.place.delete::<Secret>("golden").await?;
+        // The operator holds it for a moment, in case its namespace goes too.
+        party.place.gone::<Secret>("golden").await?;
         party.place.stage.restart_operator().await?;
         party.place.delete::<ImageReplica>("moving").await?;
         let kept = party.place.until::<ImageReplica>("moving", "False", "SecretNotFound").await?;
