@@ -281,6 +281,22 @@ const TABLE: &[Row] = &[
         tests: &[("src/simulator/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
     },
     Row { source: "src/simulator/huawei/iam.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
+    // Kubernetes: selectors of an image's owner, what the API server says of its definitions, answers to writes.
+    Row {
+        source: "src/api/selector.rs",
+        readers: &["parse_selector"],
+        tests: &[("src/api/selector.rs", "no_selector_makes_the_parser_panic")],
+    },
+    Row {
+        source: "src/cluster/definitions.rs",
+        readers: &["read"],
+        tests: &[("src/api/definitions.rs", "no_document_makes_the_comparison_panic_or_lacks_nothing_by_accident")],
+    },
+    Row {
+        source: "src/cluster/written.rs",
+        readers: &[],
+        tests: &[("src/cluster/written.rs", "no_answer_to_a_write_makes_its_reader_panic")],
+    },
 ];
 
 /// What is called like a reader and reads no bytes from outside, and why.
@@ -290,6 +306,8 @@ const NO_READERS: &[(&str, &str, &str)] = &[
     ("src/clouds/openstack/client.rs", "read", "makes a question"),
     ("src/cluster/lease.rs", "read", "asks the API server; what a lease says is judged in `planning::lease`"),
     ("src/clouds/openstack/client/copying.rs", "read_copy", "asks Glance; the answer is read in `wire`"),
+    ("src/planning/attempts.rs", "parse", "takes over what the schema of status typed"),
+    ("src/planning/duplicates.rs", "parse", "splits a text, and every text is an owner"),
     ("src/controllers/image_replica/observe.rs", "parse_order", "puts together what other rows parse"),
 ];
 

@@ -114,6 +114,8 @@ fn compare_property(name: &str, needed: Option<&Value>, served: &Value, path: &s
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -179,5 +181,36 @@ mod tests {
         let found = lacking(None);
         assert_eq!(found.0.len(), all_crds().len());
         assert!(found.message().contains("ImageShare is not served"));
+    }
+
+    /// What is served instead of a part of a document.
+    fn odd() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), ".{0,9}".prop_map(Value::from)];
+        let name = "properties|items|components|schemas|status|spec|[a-z]{1,4}";
+        leaf.prop_recursive(4, 32, 4, move |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Value::from),
+                btree_map(name, inner, 0..4).prop_map(|map| json!(map))
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_document_makes_the_comparison_panic_or_lacks_nothing_by_accident(
+            odd in odd(),
+            place in "/properties/(status|spec|status/properties/grants|status/properties/grants/items|spec/properties)",
+        ) {
+            lacking(Some(&odd));
+            let whole = document(|_, _| {});
+            let served = document(|kind, schema| {
+                if kind == "CloudImage" && let Some(part) = schema.pointer_mut(&place) {
+                    *part = odd.clone();
+                }
+            });
+            let keeps_unknown = odd.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
+            prop_assert!(served == whole || keeps_unknown || !lacking(Some(&served)).0.is_empty());
+        }
     }
 }

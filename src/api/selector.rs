@@ -95,6 +95,8 @@ pub(super) fn selector_schema(_: &mut SchemaGenerator) -> Schema {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -128,5 +130,21 @@ mod tests {
         ]);
         assert!(parse(json!({"matchLabels": {"team": "a"}, "matchExpressions": requirements})).is_ok());
         assert!(parse(json!({})).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_selector_makes_the_parser_panic(
+            labels in btree_map(".{0,70}", ".{0,70}", 0..4),
+            asked in vec((".{0,70}", "In|NotIn|Exists|DoesNotExist|.{0,9}", vec(".{0,70}", 0..4)), 0..4),
+        ) {
+            let asked: Vec<_> = asked
+                .into_iter()
+                .map(|(key, operator, values)| json!({"key": key, "operator": operator, "values": values}))
+                .collect();
+            if let Err(wrong) = parse(json!({"matchLabels": labels, "matchExpressions": asked})) {
+                prop_assert!(wrong.starts_with("match"), "{}", wrong);
+            }
+        }
     }
 }

@@ -87,3 +87,24 @@ impl<K: Resource> Resource for Written<K> {
         &mut self.metadata
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::ImageShare;
+
+    proptest! {
+        #[test]
+        fn no_answer_to_a_write_makes_its_reader_panic(
+            version in r#"null|7|"[0-9]{1,9}"|\{\}"#, fields in r#"null|\[\]|\[7\]|"a"|\{"a": 1\}"#, status in r#"null|\{\}|\{"a": \[1\]\}|"b"|[0-9]"#,
+        ) {
+            let answer = format!(r#"{{"metadata": {{"resourceVersion": {version}, "managedFields": {fields}}}, "status": {status}}}"#);
+            if let Ok(written) = serde_json::from_str::<Written<ImageShare>>(&answer) {
+                prop_assert_eq!(written.status().to_string(), serde_json::from_str::<Value>(&status).unwrap().to_string());
+                prop_assert!(written.managed_fields().len() <= 1);
+            }
+        }
+    }
+}
