@@ -81,7 +81,7 @@ async fn an_account_stays_while_a_replica_names_it(cloud: Cloud) -> Result<()> {
 /// After a restart nobody remembers a key whose Secret is gone.
 async fn without_a_way_to_the_cloud_a_replica_goes_only_if_it_may_leave_the_copy_there(cloud: Cloud) -> Result<()> {
     let (party, source) = Party::with_image(cloud, json!({})).await?;
-    party.patch(&source, json!({"copySeconds": 30})).await?;
+    party.patch(&source, json!({"copySeconds": 60})).await?;
     party.replicate("moving", json!({"deletionPolicy": "Delete"})).await?;
     party.copying("moving").await?;
     {
