@@ -96,6 +96,9 @@ impl Ledger {
         let latest = now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
         let times = self.grants.values_mut().map(|entry| &mut entry.since);
         let times = times.chain(self.unmanaged.values_mut().flatten()).chain(self.absent_since.as_mut());
+        let refusal = self.image_refusal.as_mut().map(|refusal| &mut refusal.attempt);
+        let attempts = self.attempts.values_mut().chain(refusal).chain(self.deletion.as_mut());
+        let times = times.chain(attempts.flat_map(|attempt| [&mut attempt.since, &mut attempt.last]));
         for time in times.chain(self.job.as_mut().map(|job| &mut job.since)) {
             if *time > latest {
                 *time = now;
@@ -257,12 +260,9 @@ impl Ledger {
         self.grants.values().any(|entry| entry.state != GrantState::Retained)
     }
 
-    /// Whether the cloud was read often enough without the image: what the ledger still holds went with it.
+    /// Whether the image was read as absent twice, an absence window apart: only then is a grant `ImageGone`.
     pub fn image_is_gone(&self) -> bool {
-        let may_stand = |entry: &Entry| {
-            matches!(entry.state, GrantState::Granted | GrantState::Intended) && entry.refusal.is_none()
-        };
-        self.absent_since.is_some() && self.holds_anything() && !self.grants.values().any(may_stand)
+        self.absent_since.is_some() && self.grants.values().any(|entry| entry.state == GrantState::ImageGone)
     }
 
     /// Recipients being revoked.
@@ -274,6 +274,48 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::identifiers::RecipientKind;
+
+    #[test]
+    fn after_the_clock_was_set_back_no_pause_lasts_until_the_old_time() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let recipient = || Recipient { kind: RecipientKind::Account, id: PartyId::parse("1000000000000001").unwrap() };
+        let attempt = |seconds| Attempt { since: at(seconds), last: at(seconds + 60), code: Some("Refused".into()) };
+        let of = |seconds: i64| Ledger {
+            grants: [(recipient(), Entry::new(GrantState::Revoking, at(seconds)))].into(),
+            attempts: [(recipient(), attempt(seconds))].into(),
+            image_refusal: Some(ImageRefusal { reason: Reason::ImageNotShareable, attempt: attempt(seconds) }),
+            deletion: Some(attempt(seconds)),
+            unmanaged: [(recipient(), Some(at(seconds)))].into(),
+            job: Some(Job { id: JobId::parse("job-1").unwrap(), since: at(seconds) }),
+            absent_since: Some(at(seconds)),
+            ..Ledger::default()
+        };
+        let latest = |ledger: &Ledger| {
+            let mut status = CloudImageStatus::default();
+            ledger.encode_into(&mut status);
+            let text = serde_json::to_string(&status).unwrap();
+            let times = text.split('"').filter_map(|word| word.parse::<Timestamp>().ok());
+            (times.clone().count(), times.max().unwrap())
+        };
+        let (written, old) = latest(&of(9_000));
+        assert_eq!((written, old), (10, at(9_060)), "every time there is in a ledger is judged");
+        assert_eq!(latest(&of(9_000).not_after(at(100))), (10, at(100)));
+        assert_eq!(of(10).not_after(at(100)), of(10), "what is past stays");
+    }
+
+    #[test]
+    fn an_image_that_was_absent_once_is_not_gone_while_a_removal_is_under_way() {
+        let recipient = Recipient { kind: RecipientKind::Account, id: PartyId::parse("1000000000000001").unwrap() };
+        let now = Timestamp::UNIX_EPOCH;
+        let of = |state| Ledger {
+            grants: [(recipient.clone(), Entry::new(state, now))].into(),
+            absent_since: Some(now),
+            ..Ledger::default()
+        };
+        assert!(!of(GrantState::Revoking).image_is_gone());
+        assert!(of(GrantState::ImageGone).image_is_gone());
+    }
 
     #[test]
     fn a_wait_counted_from_a_written_ledger_never_ends_early() {
