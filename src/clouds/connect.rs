@@ -32,6 +32,8 @@ pub struct Edge {
     pub nonce: fn() -> String,
     /// Counts calls.
     pub observer: Arc<dyn CallObserver>,
+    /// The uid of the `CloudAccount` that the client is made for.
+    pub claimant: Arc<str>,
 }
 
 impl Edge {
@@ -47,7 +49,20 @@ impl Edge {
             clock,
             nonce: random_nonce,
             observer: Arc::new(Unobserved),
+            claimant: Arc::default(),
         })
+    }
+
+    /// The same, for clients of the `CloudAccount` with this uid.
+    #[must_use]
+    pub fn made_for(&self, uid: &str) -> Self {
+        Self { claimant: uid.into(), ..self.clone() }
+    }
+
+    /// The budget of the calls that prove credentials. Each `CloudAccount` has its own: who claims an account without having its
+    /// keys delays nobody who has them.
+    pub(super) fn proving(&self, account: &str) -> String {
+        format!("{account} claimed by {}", self.claimant)
     }
 
     /// The same, behind a gate that all clients share.

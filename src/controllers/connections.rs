@@ -250,7 +250,8 @@ impl Connections {
 
     /// Proves that the credentials are the account's and learns its regions: two calls.
     async fn prove(&self, account: &CloudAccount, keys: &Keys) -> Result<Connection, Trouble> {
-        let cloud = client_for(account, keys, &self.allowed, &self.edge)?;
+        let edge = self.edge.made_for(account.metadata.uid.as_deref().unwrap_or_default());
+        let cloud = client_for(account, keys, &self.allowed, &edge)?;
         let wanted = account.spec.tenancy().map_or("", Tenancy::account_id);
         let identity = cloud.identity().await.map_err(|fault| Trouble::from(&fault))?;
         if identity.as_str() != wanted {

@@ -62,7 +62,11 @@ impl AlibabaCloud {
     /// Makes one call and returns the body of its answer.
     async fn call(&self, operation: Operation, place: Place<'_>, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
         let url = url_of(place, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
-        let budget_account = format!("alibaba/{}", self.account);
+        let account = format!("alibaba/{}", self.account);
+        let budget_account = match place {
+            Place::Region(_) => account,
+            Place::Central | Place::Sts => self.edge.proving(&account),
+        };
         self.edge.take_turn(Provider::Alibaba, &budget_account, &place.budget_key(), lane).await?;
         // Signed only now: the wait for a token may have been long, and the date must be fresh.
         let request = self

@@ -138,7 +138,11 @@ impl Caller {
     async fn send(&self, call: &Call<'_>, proof: Proof<'_>, lane: Lane) -> Result<Answer, Fault> {
         let url = url_of(call.place, self.site, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
         let region = call.place.budget_key();
-        self.edge.take_turn(Provider::Huawei, &self.account, &region, lane).await?;
+        let budget_account = match call.place {
+            Place::Ims(_) => self.account.clone(),
+            Place::Iam(_) | Place::IamCentral => self.edge.proving(&self.account),
+        };
+        self.edge.take_turn(Provider::Huawei, &budget_account, &region, lane).await?;
         let _turn = match proof {
             Proof::Key { .. } => Some(self.turn_to_sign().await?),
             Proof::Token(_) | Proof::None => None,
@@ -147,13 +151,13 @@ impl Caller {
         let request = self
             .request(call, url, proof)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
-        let answer = self.edge.send(&self.account, &region, request).await?;
+        let answer = self.edge.send(&budget_account, &region, request).await?;
         if (200..=299).contains(&answer.status) {
             return Ok(answer);
         }
         let fault = fault_of(answer.status, &answer.headers, &answer.body);
         if let Fault::Throttled { retry_after: Some(wait) } = fault {
-            self.edge.budgets.hold_back(&self.account, &region, wait);
+            self.edge.budgets.hold_back(&budget_account, &region, wait);
         }
         if let (Proof::Key { .. }, Fault::Unauthenticated { code }) = (proof, &fault) {
             self.refused.get_or_init(|| code.clone());

@@ -86,6 +86,8 @@ pub(super) struct Keystone {
     access: OpenStackAccess,
     edge: Edge,
     account: String,
+    /// What counts the calls that ask for tokens, by which credentials are proven.
+    proving: String,
     last: Mutex<Last>,
     /// How many renewals have ended.
     renewals: AtomicU64,
@@ -94,7 +96,8 @@ pub(super) struct Keystone {
 impl Keystone {
     pub(super) fn new(access: OpenStackAccess, edge: Edge) -> Self {
         let account = format!("openstack/{}/{}", access.auth_url.url(), access.project);
-        Self { access, edge, account, last: Mutex::default(), renewals: AtomicU64::new(0) }
+        let proving = edge.proving(&account);
+        Self { access, edge, account, proving, last: Mutex::default(), renewals: AtomicU64::new(0) }
     }
 
     /// The account's own name among the budgets: projects have the same id in no two clouds, but nothing forbids it.
@@ -113,7 +116,7 @@ impl Keystone {
             _ => {}
         }
         // Not a renewal: how long one waits for a call's turn says nothing about the next one.
-        self.edge.take_turn(Provider::OpenStack, &self.account, BUDGET_KEY, lane).await?;
+        self.edge.take_turn(Provider::OpenStack, &self.proving, BUDGET_KEY, lane).await?;
         let number = before.max(self.renewals.load(Ordering::SeqCst)) + 1;
         let brought = self.ask(number).await;
         self.renewals.store(number, Ordering::SeqCst);
@@ -146,11 +149,11 @@ impl Keystone {
         let headers = HeaderMap::from_iter([(ACCEPT, json.clone()), (CONTENT_TYPE, json)]);
         let body = question.to_string().into_bytes();
         let request = Request { method: Method::POST, url, headers, body };
-        let answer = self.edge.send(&self.account, BUDGET_KEY, request).await?;
+        let answer = self.edge.send(&self.proving, BUDGET_KEY, request).await?;
         if answer.status != 201 {
             let fault = keystone_fault(&answer);
             if let Fault::Throttled { retry_after: Some(wait) } = fault {
-                self.edge.budgets.hold_back(&self.account, BUDGET_KEY, wait);
+                self.edge.budgets.hold_back(&self.proving, BUDGET_KEY, wait);
             }
             tracing::debug!(status = answer.status, %fault, "Keystone gave no token");
             return Err(fault);

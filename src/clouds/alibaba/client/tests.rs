@@ -3,6 +3,7 @@
 mod copying;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::*;
-use crate::clouds::budget::BudgetSettings;
+use crate::clouds::budget::{BudgetSettings, Budgets};
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::fault::Quota;
@@ -381,4 +382,19 @@ async fn spent_budget_sends_nothing() {
     let fault = here.cloud.list_recipients(&image(), Lane::Resync).await.unwrap_err();
     assert!(matches!(fault, Fault::BudgetSpent { .. }));
     assert_eq!(here.calls(), 2);
+}
+
+#[tokio::test]
+async fn who_claims_an_account_spends_no_call_that_its_owner_proves_it_with() {
+    let identity = r#"{"RequestId":"R","AccountId":"1000000000000001","Arn":"acs:ram::1:user/x"}"#;
+    let mut here = Setting::new((0..2).map(|_| says(200, identity))).await;
+    let one = NonZeroU32::MIN;
+    let settings = BudgetSettings { per_second: one, burst: one, longest_wait: Duration::from_millis(20) };
+    here.cloud.edge.budgets = Arc::new(Budgets::new(settings));
+    let owner = here.cloud.edge.made_for("of the owner");
+    here.cloud.edge = here.cloud.edge.made_for("of a claimant");
+    assert!(here.cloud.identity().await.is_ok());
+    assert!(matches!(here.cloud.identity().await, Err(Fault::BudgetSpent { .. })));
+    here.cloud.edge = owner;
+    assert!(here.cloud.identity().await.is_ok());
 }
