@@ -51,7 +51,8 @@ pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at"
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
     let reconciled =
         [CloudAccount::crd(), CloudImage::crd(), ImageShare::crd(), SharedImageAcceptance::crd(), ImageReplica::crd()];
-    reconciled.map(unobserved).into_iter().chain([SharedImage::crd()]).map(with_entries_owned_whole).collect()
+    let unread = reconciled.map(unobserved).into_iter().chain([SharedImage::crd()]);
+    unread.map(|crd| with_each_schema(with_each_schema(crd, &own_entries_whole), &refuse_null_in_enums)).collect()
 }
 
 /// An object without a status shows one that observed nothing. What reads status by the kstatus rules, as GitOps tools do,
@@ -67,22 +68,37 @@ fn unobserved(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-/// Whoever applies an entry of a list that is merged by keys owns all of that entry, as with `ownerReferences`. Owned field by
-/// field, the recipients of a share take more room in its `managedFields` than in its `spec`, in every list and every watch.
-fn with_entries_owned_whole(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+/// Changes the schema of every field, each after the fields inside it.
+fn with_each_schema(
+    mut crd: CustomResourceDefinition,
+    edit: &impl Fn(&mut JSONSchemaProps),
+) -> CustomResourceDefinition {
+    fn walk(schema: &mut JSONSchemaProps, edit: &impl Fn(&mut JSONSchemaProps)) {
+        schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(|field| walk(field, edit));
+        if let Some(JSONSchemaPropsOrArray::Schema(entry)) = &mut schema.items {
+            walk(entry, edit);
+        }
+        edit(schema);
+    }
     let schemas =
         crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    schemas.for_each(own_entries_whole);
+    schemas.for_each(|schema| walk(schema, edit));
     crd
 }
 
+/// Whoever applies an entry of a list that is merged by keys owns all of that entry, as with `ownerReferences`. Owned field by
+/// field, the recipients of a share take more room in its `managedFields` than in its `spec`, in every list and every watch.
 fn own_entries_whole(schema: &mut JSONSchemaProps) {
-    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(own_entries_whole);
-    if let Some(JSONSchemaPropsOrArray::Schema(entry)) = &mut schema.items {
-        own_entries_whole(entry);
-        if schema.x_kubernetes_list_type.as_deref() == Some("map") {
-            entry.x_kubernetes_map_type = Some("atomic".to_owned());
-        }
+    let is_map = schema.x_kubernetes_list_type.as_deref() == Some("map");
+    if let (true, Some(JSONSchemaPropsOrArray::Schema(entry))) = (is_map, &mut schema.items) {
+        entry.x_kubernetes_map_type = Some("atomic".to_owned());
+    }
+}
+
+/// The API server takes null for no field whose values are listed, whatever `nullable` says: such a field does not promise it.
+fn refuse_null_in_enums(schema: &mut JSONSchemaProps) {
+    if schema.enum_.is_some() {
+        schema.nullable = None;
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the operator could not parse is refused by the API server; what an older definition let through stays updatable.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use imageshare_harness::eventually;
 use imageshare_operator::api;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -232,5 +232,56 @@ async fn what_an_older_definition_let_through_can_still_be_written_and_deleted()
         api.patch("older", &params, &Patch::Merge(json!({"metadata": {"finalizers": null}}))).await?;
         assert!(api.get_opt("older").await?.is_none(), "the {kind} did not go");
     }
+    Ok(())
+}
+
+/// The paths of the fields of `value` that may be null, whether it has them or not.
+fn nullable(schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let at = format!("{at}/{name}");
+        if field["nullable"] == true && value.is_object() {
+            found.push(at.clone());
+        }
+        found.extend(nullable(field, &value[name.as_str()], &at));
+    }
+    for (index, entry) in value.as_array().into_iter().flatten().enumerate() {
+        found.extend(nullable(&schema["items"], entry, &format!("{at}/{index}")));
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_may_be_null_is_taken_as_null() -> Result<()> {
+    let place = Place::new().await?;
+    let mut tried = 0;
+    for (kind, spec) in [
+        ("CloudAccount", account_in("alibaba", &json!({}))),
+        ("CloudAccount", account_in("huawei", &json!({}))),
+        ("CloudAccount", account_in("openstack", &json!({}))),
+        ("CloudImage", with(image(), &json!({"shareableFrom": {"namespaces": {"from": "All"}}}))),
+        ("ImageShare", share()),
+        ("SharedImageAcceptance", receiving::acceptance()),
+        ("ImageReplica", replicas::replica()),
+    ] {
+        let crd = api::all_crds().into_iter().find(|crd| crd.spec.names.kind == kind);
+        let crd: Value = serde_json::to_value(crd)?;
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        for field in nullable(schema, &spec, "") {
+            let (parent, name) = field.rsplit_once('/').context("a path")?;
+            let mut with_null = spec.clone();
+            let there = with_null.pointer_mut(parent).context("it was found there")?;
+            // What is needed there cannot be left out.
+            if there[name].is_null() {
+                there[name] = Value::Null;
+                place
+                    .create(kind, &format!("null-{tried}"), &with_null)
+                    .await
+                    .with_context(|| format!("{kind} {field}"))?;
+                tried += 1;
+            }
+        }
+    }
+    ensure!(tried > 10, "only {tried} fields were tried");
     Ok(())
 }
