@@ -55,7 +55,7 @@ pub struct RunArguments {
     /// How often what is at rest is compared with the cloud.
     #[arg(long, default_value = "10m", value_parser = duration)]
     drift_interval: Duration,
-    /// How often what only a person can mend is looked at.
+    /// Requeue interval for objects that need user action; doubled up to the drift interval while nothing changes.
     #[arg(long, default_value = "1m", value_parser = duration)]
     blocked_interval: Duration,
     /// The longest pause between tries after a failure; the first is 1s.

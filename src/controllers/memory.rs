@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cloud_account::Listing;
 use crate::domain::image::ImageFacts;
-use crate::planning::schedule::{Gathering, still_gathering};
+use crate::planning::schedule::{Gathering, Verdict, still_gathering};
 
 /// Everything in Kubernetes that a pass depends on, as versions: unchanged inputs need no pass before it is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ struct Memory {
     gathering: Option<(Inputs, Timestamp, Timestamp)>,
     next_look: Option<Wait>,
     failures: u32,
+    /// How many passes in a row found the same obstacle.
+    blocked: u32,
     written: Option<u64>,
     /// Since when only versions older than the one we wrote are seen, or since the API server was asked about it.
     stale_since: Option<Timestamp>,
@@ -126,13 +128,20 @@ impl Memories {
         })
     }
 
-    /// A pass over these inputs is over. Returns how many in a row failed.
-    pub fn passed(&self, uid: &str, inputs: Inputs, failed: bool) -> u32 {
+    /// A pass over these inputs is over. Returns how many in a row ended so: were to be tried again, or were blocked with the
+    /// same inputs.
+    pub fn passed(&self, uid: &str, inputs: Inputs, verdict: &Verdict) -> u32 {
         self.with(uid, |memory| {
+            let again = memory.done.as_ref() == Some(&inputs);
             memory.done = Some(inputs);
             memory.gathering = None;
-            memory.failures = if failed { memory.failures.saturating_add(1) } else { 0 };
-            memory.failures
+            (memory.failures, memory.blocked) = match verdict {
+                Verdict::Retrying { .. } => (memory.failures.saturating_add(1), 0),
+                Verdict::Blocked if again => (0, memory.blocked.saturating_add(1)),
+                Verdict::Blocked => (0, 1),
+                Verdict::Settled | Verdict::Waiting(_) => (0, 0),
+            };
+            memory.failures.max(memory.blocked)
         })
     }
 
@@ -284,7 +293,7 @@ mod tests {
             (Memories::default(), Gathering { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
         let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
         assert!(memories.is_unseen("uid"));
-        memories.passed("uid", inputs("as it was"), false);
+        memories.passed("uid", inputs("as it was"), &Verdict::Settled);
         memories.look_at("uid", at(1), at(0));
         assert!(!memories.is_unseen("uid"));
         assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
@@ -301,8 +310,18 @@ mod tests {
         assert_eq!(memories.due("uid", &inputs("edited"), rule, at(1)), changed(1, 1));
         assert_eq!(memories.due("uid", &inputs("edited"), rule, at(2)), changed(1, 1));
         assert_eq!(memories.due("uid", &inputs("edited again"), rule, at(3)), changed(1, 3));
-        memories.passed("uid", inputs("edited again"), false);
+        memories.passed("uid", inputs("edited again"), &Verdict::Settled);
         assert_eq!(memories.due("uid", &inputs("edited once more"), rule, at(4)), changed(4, 4));
+    }
+
+    #[test]
+    fn a_row_is_of_one_outcome_and_a_change_begins_it_anew() {
+        let memories = Memories::default();
+        let row = |wish: &str, verdict: &Verdict| memories.passed("uid", Inputs(vec![wish.to_owned()]), verdict);
+        let retrying = Verdict::Retrying { not_before: None };
+        assert_eq!(["a", "a", "a", "b", "b"].map(|wish| row(wish, &Verdict::Blocked)), [1, 2, 3, 1, 2]);
+        assert_eq!([row("b", &retrying), row("c", &retrying)], [1, 2], "an outage is one, whatever changes meanwhile");
+        assert_eq!([row("c", &Verdict::Blocked), row("c", &Verdict::Settled), row("c", &Verdict::Blocked)], [1, 0, 1]);
     }
 
     #[test]
@@ -328,7 +347,7 @@ mod tests {
         let hour = |n: i64| at(3_600 * n);
         let rule = Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
         let (memories, inputs) = (Memories::default(), |wish: &str| Inputs(vec![wish.to_owned()]));
-        memories.passed("uid", inputs("a"), false);
+        memories.passed("uid", inputs("a"), &Verdict::Settled);
         memories.look_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
         assert_eq!(memories.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));
         assert_eq!(memories.due("uid", &inputs("a"), rule, hour(1)), Due::Time { since: hour(1) });

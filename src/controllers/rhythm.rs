@@ -136,7 +136,7 @@ pub(super) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expec
 
 /// Puts off the first look of this process at an object that asks for nothing, as if a pass had ended.
 pub(super) fn let_others_go_first(ctx: &Context, uid: &str, inputs: Inputs) {
-    ctx.memories.passed(uid, inputs, false);
+    ctx.memories.passed(uid, inputs, &Verdict::Settled);
     let now = ctx.clock.now();
     ctx.memories.look_at(uid, moment_after(now, CALM_AFTER.mul_f64(ctx.chance())), now);
 }
@@ -170,9 +170,9 @@ pub(super) fn after<K: Resource<DynamicType = ()>>(
 }
 
 fn next_look(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Verdict) -> Look {
-    let failures = ctx.memories.passed(uid, inputs, matches!(verdict, Verdict::Retrying { .. }));
+    let row = ctx.memories.passed(uid, inputs, verdict);
     let now = ctx.clock.now();
-    let wait = pause(verdict, ctx.settings.pace, failures, ctx.chance(), now);
+    let wait = pause(verdict, ctx.settings.pace, row, ctx.chance(), now);
     ctx.memories.look_at(uid, moment_after(now, wait), now);
     let outcome = match verdict {
         Verdict::Settled => Outcome::Settled,

@@ -85,7 +85,8 @@ pub fn next_copy_look(since: Timestamp, now: Timestamp) -> Timestamp {
 pub struct Pace {
     /// Between two looks at something at rest.
     pub drift: Duration,
-    /// Between two looks at something only a person can mend.
+    /// After the first reconcile of an object that needs user action; doubled for each further one that finds nothing new, up
+    /// to `drift`.
     pub blocked: Duration,
     /// After the first failure; doubled for each further one.
     pub retry_first: Duration,
@@ -93,18 +94,20 @@ pub struct Pace {
     pub retry_longest: Duration,
 }
 
-/// The pause before the next look. `failures`: tries in a row that failed, this one included. `chance`: a random number in
+/// The pause before the next look. `row`: how many in a row ended like this one, which is the last of them. `chance`: a random number in
 /// 0..1 that spreads looks apart (±10 % at rest, full jitter above half a pause between tries).
-pub fn pause(verdict: &Verdict, pace: Pace, failures: u32, chance: f64, now: Timestamp) -> Duration {
+pub fn pause(verdict: &Verdict, pace: Pace, row: u32, chance: f64, now: Timestamp) -> Duration {
     let chance = chance.clamp(0.0, 1.0);
+    let doubled = |first: Duration| first.saturating_mul(1u32.checked_shl(row.saturating_sub(1).min(16)).unwrap_or(1));
     match verdict {
         Verdict::Settled => pace.drift.mul_f64(0.9 + 0.2 * chance),
-        Verdict::Blocked => pace.blocked.mul_f64(0.9 + 0.2 * chance),
+        Verdict::Blocked => {
+            let longest = pace.drift.max(pace.blocked);
+            doubled(pace.blocked).min(longest).mul_f64(0.9 + 0.2 * chance)
+        }
         Verdict::Waiting(until) => until.duration_since(now).max(SignedDuration::from_millis(50)).unsigned_abs(),
         Verdict::Retrying { not_before } => {
-            let doubled =
-                pace.retry_first.saturating_mul(1u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(1));
-            let ceiling = doubled.min(pace.retry_longest);
+            let ceiling = doubled(pace.retry_first).min(pace.retry_longest);
             ceiling.mul_f64(0.5 + 0.5 * chance).max(not_before.unwrap_or_default())
         }
     }
@@ -160,6 +163,14 @@ mod tests {
         assert_eq!(retry(60, None), Duration::from_secs(30));
         assert_eq!(retry(1, Some(Duration::from_secs(45))), Duration::from_secs(45));
         assert_eq!(pause(&Verdict::Settled, pace, 0, 0.0, at(0)), Duration::from_secs(540));
+        let blocked = |row| pause(&Verdict::Blocked, pace, row, 0.5, at(0)).as_secs();
+        assert_eq!([1, 2, 4, 5, 60].map(blocked), [60, 120, 480, 600, 600]);
+        let rare = Pace { blocked: Duration::from_secs(3600), ..pace };
+        assert_eq!(
+            pause(&Verdict::Blocked, rare, 9, 0.5, at(0)),
+            Duration::from_secs(3600),
+            "never more often than asked"
+        );
         assert_eq!(pause(&Verdict::Waiting(at(5000)), pace, 0, 0.5, at(0)), Duration::from_secs(5));
     }
 }
