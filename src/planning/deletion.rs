@@ -10,6 +10,7 @@ use crate::api::cloud_image::ImageDeletionPolicy;
 use crate::api::conditions::Reason;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::Ownership;
+use crate::domain::share::{Consent, Share};
 
 /// What was read of an image that is to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,12 @@ pub enum Departure {
     Await(Option<Timestamp>),
     /// Nothing is left: let the object go.
     Release,
+}
+
+/// Shares that keep the image: those its owner lets in, and those it still serves.
+pub fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
+    let keeps = |share: &&Share| share.consent != Consent::Withheld || ledger.shares.contains_key(&share.uid);
+    shares.iter().filter(keeps).map(Share::full_name).collect()
 }
 
 /// Who names the image, for `Deletable=False`.

@@ -21,4 +21,5 @@ pub mod sharing;
 pub mod trouble;
 pub mod unreadable;
 pub mod unseen;
+pub mod urgency;
 pub mod wishes;

@@ -15,9 +15,11 @@ use super::admission::Worker;
 use super::context::Context;
 use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::CloudImage;
+use crate::clouds::Lane;
 use crate::cluster::guard::Guarded;
+use crate::planning::ledger::Ledger;
 use crate::planning::unreadable::image_leaves_behind;
-use observe::observe_desired;
+use observe::{Desired, observe_desired};
 
 /// One look at one image.
 pub async fn reconcile(
@@ -37,7 +39,7 @@ pub async fn reconcile(
     }
     let uid = image.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, image);
-    if ctx.memories.is_unseen(&uid) && urgency::asks_for_nothing(&ctx, image, &desired) {
+    if ctx.memories.is_unseen(&uid) && asks_for_nothing(&ctx, image, &desired) {
         rhythm::let_others_go_first(&ctx, &uid, desired.inputs.clone());
     }
     let asked = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
@@ -47,4 +49,10 @@ pub async fn reconcile(
     let inputs = desired.inputs.clone();
     let passed = Box::pin(pass::run(&ctx, image, desired, (asked, worker))).await;
     Ok(rhythm::after(&ctx, image, inputs, passed))
+}
+
+/// Whether the ledger shows everything as served: a reconcile would only tell what others changed at the cloud.
+fn asks_for_nothing(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
+    let ledger = Ledger::parse(image.status.as_ref());
+    ledger.is_ok_and(|ledger| urgency::need(ctx, image, desired, &ledger).lane(true) == Lane::Resync)
 }

@@ -102,8 +102,9 @@ fn kept_for(ctx: &Context, image: &CloudImage) -> Option<String> {
 
 /// Whether and how the image may be called about: everything that is checked before any call on it.
 pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Trouble> {
-    let account =
-        desired.account.as_ref().ok_or_else(|| no_account("spec.accountRef", &image.spec.account_ref.name))?;
+    let namespace = image.namespace().unwrap_or_default();
+    let missing = || no_account(ctx, &namespace, "spec.accountRef", &image.spec.account_ref.name);
+    let account = desired.account.as_ref().ok_or_else(missing)?;
     let recorded = image.status.as_ref().and_then(|s| s.owner.as_ref());
     check_account(account, recorded)?;
     let mut terms = terms(account, &image.spec.region)?;

@@ -4,7 +4,7 @@ use kube::ResourceExt;
 
 use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
 use super::report::{Report, Reporter};
-use super::urgency::{is_requested, kept_by_others, lane};
+use super::urgency::{is_requested, need};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
 use crate::api::conditions::Reason;
@@ -18,9 +18,8 @@ use crate::controllers::execute::execute;
 use crate::controllers::jobs::{Followed, follow};
 use crate::controllers::rhythm::{Asked, Passed, later, release};
 use crate::domain::image::Ownership;
-use crate::domain::share::{Consent, Share};
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
-use crate::planning::deletion::{Departure, Sight, ask_again, deletion_asked, plan_departure};
+use crate::planning::deletion::{Departure, Sight, ask_again, blockers, deletion_asked, plan_departure};
 use crate::planning::duplicates::hand_over;
 use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
@@ -47,14 +46,14 @@ pub(super) async fn run(
         if let Some(passed) = leave_unseen(ctx, image, &mut reporter, &desired, &ledger).await? {
             return Ok(passed);
         }
-        if asked.changed()
-            && let Some(kept) = kept_by_others(ctx, image, &desired, &ledger)
-        {
+        let replica = desired.replica.as_deref().filter(|_| image.spec.deletion_policy == ImageDeletionPolicy::Retain);
+        let kept = need(ctx, image, &desired, &ledger).kept_by_others(replica);
+        if let Some(kept) = kept.filter(|_| asked.changed()) {
             let report = Report { seen: false, ..Report::seen(ledger.clone(), None, None) };
             return reporter.finish(report, &blockers(&desired.shares, &ledger), Some(kept)).await;
         }
     }
-    let lane = lane(ctx, image, &desired, &ledger, asked.changed());
+    let lane = need(ctx, image, &desired, &ledger).lane(asked.changed());
     let (account, region) = (&image.spec.account_ref.name, &image.spec.region);
     let Some(seat) = worker.begin(account, region, asked.with(lane)) else { return Ok(Passed::Queued) };
     seat.call(Box::pin(act(ctx, image, &mut reporter, (&desired, ledger), lane))).await
@@ -79,10 +78,10 @@ async fn act(
         {
             return leave(ctx, image, reporter, false).await;
         }
-        Err(trouble) => return unseen(ctx, reporter, desired, &ledger, trouble).await,
+        Err(trouble) => return unseen(ctx, image, reporter, (desired, &ledger), trouble).await,
     };
     if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke && !deleting) {
-        return unseen(ctx, reporter, desired, &ledger, trouble).await;
+        return unseen(ctx, image, reporter, (desired, &ledger), trouble).await;
     }
     let granted = ledger.holds_anything();
     let followed = match &ledger.job {
@@ -108,7 +107,7 @@ async fn act(
         Err(Fault::NotLeading) => return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None })),
         Err(fault) => {
             note_fault(ctx, desired, &fault).await;
-            return unseen(ctx, reporter, desired, &ledger, Trouble::from(&fault)).await;
+            return unseen(ctx, image, reporter, (desired, &ledger), Trouble::from(&fault)).await;
         }
     };
     if seen.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) && desired.duplicates.must_claim() {
@@ -167,26 +166,24 @@ async fn leave(
     Ok(Passed::Gone)
 }
 
-/// Shares that keep the image: those its owner lets in, and those it still serves.
-pub(super) fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
-    shares
-        .iter()
-        .filter(|share| share.consent != Consent::Withheld || ledger.shares.contains_key(&share.uid))
-        .map(Share::full_name)
-        .collect()
-}
+/// What else lets a `CloudImage` go that has nothing left but the image itself to delete.
+const RETAIN: &str = "set deletionPolicy: Retain to leave the image at the cloud and let this object go";
 
 async fn unseen(
     ctx: &Context,
+    image: &CloudImage,
     reporter: &mut Reporter<'_>,
-    desired: &Desired,
-    ledger: &Ledger,
+    (desired, ledger): (&Desired, &Ledger),
     trouble: Trouble,
 ) -> Result<Passed, ClusterError> {
     let now = ctx.clock.now();
     let wishes = Wishes::gather_unjudged(&desired.shares, ledger, now);
     let settled = plan_unseen(ledger, &wishes, &desired.shares, now);
     let known = trouble.reason != Reason::DuplicateImage;
+    let waits_for_the_image = image.metadata.deletion_timestamp.is_some()
+        && image.spec.deletion_policy == ImageDeletionPolicy::Delete
+        && !settled.holds_anything();
+    let trouble = if waits_for_the_image && trouble.closes_the_way() { trouble.or(RETAIN) } else { trouble };
     reporter.trouble(&settled, trouble, known).await
 }
 
@@ -397,12 +394,12 @@ impl Pass<'_> {
         &self,
         reporter: &mut Reporter<'_>,
         mut report: Report,
-        blockers: &[String],
+        keeping: &[String],
     ) -> Result<Passed, ClusterError> {
         let asked = ask_again(&report.ledger, self.ctx.clock.now());
         reporter.intend(&asked).await?;
         let fresh = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
-        if !self::blockers(&fresh, &report.ledger).is_empty() {
+        if !blockers(&fresh, &report.ledger).is_empty() {
             return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
         }
         match self.site.connection.cloud.delete_image(&self.site.at).await {
@@ -410,11 +407,11 @@ impl Pass<'_> {
                 tracing::info!(image.id = %self.site.at.image, "asked the cloud to delete the image");
                 report.ledger = asked;
                 report.look_again = Some(self.ctx.clock.now());
-                reporter.finish(report, blockers, Some(deletion_asked())).await
+                reporter.finish(report, keeping, Some(deletion_asked())).await
             }
             Err(fault) => {
                 note_fault(self.ctx, self.desired, &fault).await;
-                reporter.finish(report, blockers, Some(Trouble::from(&fault))).await
+                reporter.finish(report, keeping, Some(Trouble::from(&fault))).await
             }
         }
     }

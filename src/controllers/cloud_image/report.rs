@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use super::observe::Desired;
 use super::occurrences::{found_amiss, occurrences};
-use super::pass::blockers;
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
 use crate::api::conditions::{
@@ -22,7 +21,7 @@ use crate::controllers::status_writer::StatusWriter;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
-use crate::planning::deletion::{held_by_shares, refused_removals};
+use crate::planning::deletion::{blockers, held_by_shares, refused_removals};
 use crate::planning::ledger::Ledger;
 use crate::planning::schedule::Verdict;
 use crate::planning::sharing::Plan;
