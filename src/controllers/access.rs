@@ -34,8 +34,13 @@ pub fn image_of(ctx: &Context, namespace: &str, name: &str) -> Option<CloudImage
     found.readable().cloned()
 }
 
-/// There is no such account, which `field` names.
-pub fn no_account(field: &str, name: &str) -> Trouble {
+/// Why [`account_of`] gives no account, which `field` names: there is none, or it cannot be read.
+pub fn no_account(ctx: &Context, namespace: &str, field: &str, name: &str) -> Trouble {
+    if ctx.stores.accounts.get(&ObjectRef::new(name).within(namespace)).is_some() {
+        let message =
+            format!("{field}: the operator cannot read CloudAccount {name:?}: mend the field that its conditions name");
+        return Trouble::blocked(Reason::Unreadable, message);
+    }
     Trouble::blocked(Reason::AccountNotFound, format!("{field}: there is no CloudAccount {name:?} here"))
 }
 

@@ -69,6 +69,7 @@ impl Trouble {
                 | Reason::PermissionDenied
                 | Reason::RegionUnknown
                 | Reason::EndpointNotAllowed
+                | Reason::Unreadable
         )
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::behind;
 use crate::loosened::{self, loosen};
 use crate::support::sights::LOOK;
-use crate::support::{Player, message, says};
+use crate::support::{Player, REGION, message, says};
 
 #[tokio::test]
 async fn a_share_whose_image_ref_can_name_nothing_says_so_and_can_be_deleted() -> Result<()> {
@@ -161,6 +161,36 @@ async fn an_image_that_cannot_be_read_any_more_keeps_its_ledger_and_goes_once_it
     player.edit::<CloudImage>("golden", json!({"spec": {"unmanagedRecipients": "Report"}})).await?;
     player.gone::<ImageShare>("team").await?;
     player.gone::<CloudImage>("golden").await?;
+    player.until_shared_with(1, []).await?;
+    behind.audit(&[&player], &[]).await
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_any_more_is_not_taken_for_gone() -> Result<()> {
+    let behind = behind().await?;
+    let player = behind.player().await?;
+    loosen(&player).await?;
+    player.share("team", [1]).await?;
+    player.ready::<ImageShare>("team").await?;
+    let acceptance = json!({"accountRef": {"name": "golden"}, "region": REGION, "imageID": player.image_id(2),
+        "owner": player.recipient(1), "decision": "Accept", "deletionPolicy": "Reject"});
+    loosened::create::<SharedImageAcceptance>(&player, "offer", &acceptance).await?;
+    player.until::<SharedImageAcceptance>("offer", "False", "NotOffered").await?;
+    let former = player.get::<CloudAccount>("golden").await?["spec"]["sites"].clone();
+    let odd = loosened::account(&player)["sites"].clone();
+    player.edit::<CloudAccount>("golden", json!({"spec": {"sites": odd}})).await?;
+    player.until::<CloudAccount>("golden", "False", "Unreadable").await?;
+    let sentence =
+        "spec.accountRef: the operator cannot read CloudAccount \"golden\": mend the field that its conditions name";
+    let image = player.until::<CloudImage>("golden", "False", "Unreadable").await?;
+    says(&image, "Ready", &[sentence]);
+    player.delete::<SharedImageAcceptance>("offer").await?;
+    let offer = player.until::<SharedImageAcceptance>("offer", "False", "Unreadable").await?;
+    says(&offer, "Ready", &[sentence, "or set deletionPolicy: Retain"]);
+    player.delete::<ImageShare>("team").await?;
+    player.edit::<CloudAccount>("golden", json!({"spec": {"sites": former}})).await?;
+    player.gone::<ImageShare>("team").await?;
+    player.gone::<SharedImageAcceptance>("offer").await?;
     player.until_shared_with(1, []).await?;
     behind.audit(&[&player], &[]).await
 }

@@ -71,7 +71,9 @@ pub(super) async fn observe_site(
     desired: &Desired,
 ) -> Result<Site, Trouble> {
     let spec = &acceptance.spec;
-    let account = desired.account.as_ref().ok_or_else(|| no_account("spec.accountRef", &spec.account_ref.name))?;
+    let namespace = acceptance.namespace().unwrap_or_default();
+    let missing = || no_account(ctx, &namespace, "spec.accountRef", &spec.account_ref.name);
+    let account = desired.account.as_ref().ok_or_else(missing)?;
     let recorded = acceptance.status.as_ref().and_then(|status| status.account.as_ref());
     check_account(account, recorded)?;
     if spec.suspend {

@@ -12,6 +12,7 @@ use super::users;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::cluster::credentials::{hold_secret, let_go_of_secret};
+use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, finalizers};
 use crate::controllers::connections::SecretSeen;
 use crate::controllers::context::Context;
@@ -107,7 +108,7 @@ async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<()
     let needs =
         |other: &CloudAccount| finalizers::is_held(other) && (!is_going(other) || !users(other, ctx).is_empty());
     let mut others = accounts_naming(ctx, account, name).filter(|other| other.uid() != account.uid());
-    if others.any(|other| needs(&other)) {
+    if others.any(|other| needs(&other)) || unreadable_holding(ctx, account, name) {
         return Ok(());
     }
     free(ctx, account, name).await
@@ -147,6 +148,19 @@ fn accounts_naming<K: Resource>(ctx: &Context, account: &K, name: &str) -> impl 
     let all = ctx.stores.accounts.state_filter(|other| other.namespace() == namespace);
     let readable = all.into_iter().filter_map(|other| other.readable().cloned());
     readable.filter(move |other| name_of(other) == name)
+}
+
+/// Whether an account of the namespace that cannot be read, which is not this one, recorded that it holds a Secret.
+fn unreadable_holding(ctx: &Context, account: &impl Resource, name: &str) -> bool {
+    let (namespace, uid) = (account.namespace(), account.uid());
+    let holds = |other: &Guarded<CloudAccount>| {
+        let Guarded::Unreadable(left) = other else { return false };
+        let held = left.status.get("heldSecrets").and_then(serde_json::Value::as_array);
+        held.into_iter().flatten().any(|held| held == name)
+            && left.metadata.namespace == namespace
+            && left.metadata.uid != uid
+    };
+    ctx.stores.accounts.find(|other| holds(other)).is_some()
 }
 
 fn is_going(account: &CloudAccount) -> bool {

@@ -157,10 +157,12 @@ pub(super) async fn observe_site(
         None => desired.source.clone()?,
     };
     let by = if spec.source.received.is_some() { "spec.source.received.accountRef" } else { "spec.source.imageRef" };
-    let from_account = account_of(ctx, &namespace, &source.account).ok_or_else(|| no_account(by, &source.account))?;
+    let find =
+        |field, name: &str| account_of(ctx, &namespace, name).ok_or_else(|| no_account(ctx, &namespace, field, name));
+    let from_account = find(by, &source.account)?;
     let to = if spec.destination.account_ref.is_some() { "spec.destination.accountRef" } else { by };
     let destination = spec.destination.account_ref.as_ref().map_or(&source.account, |account| &account.name);
-    let to_account = account_of(ctx, &namespace, destination).ok_or_else(|| no_account(to, destination))?;
+    let to_account = find(to, destination)?;
     let from_recorded = status.and_then(|status| status.source_account.as_ref());
     let to_recorded = status.and_then(|status| status.account.as_ref());
     check_account(&from_account, from_recorded)?;
