@@ -18,7 +18,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use serde_json::{Value, json};
-use support::{PATIENCE, Player, QUICK, Stage, key, owner_id, says, start, world};
+use support::{PATIENCE, POLLING, Player, Stage, key, owner_id, quick, says, start, world};
 use tokio::sync::OnceCell;
 
 /// The stage, and a second cloud whose clock a test may move.
@@ -27,7 +27,7 @@ struct Scene {
     skewed: Simulator,
 }
 
-/// How often a Secret is looked at here: `--credentials-interval` of `QUICK`.
+/// How often a Secret is looked at here: `--credentials-interval` of `POLLING`.
 const INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 
 fn spare_key(player: u32) -> Value {
@@ -58,7 +58,7 @@ async fn scene() -> Result<&'static Scene> {
     SCENE
         .get_or_try_init(async || {
             let skewed = Simulator::start(&run::folder_of_this_binary()?, &world_of_keys()).await?;
-            let mut arguments = QUICK.to_vec();
+            let mut arguments = quick(&POLLING);
             arguments.extend(["--allowed-endpoint", skewed.cloud()]);
             Ok(Scene { stage: start(&world_of_keys(), &arguments).await?, skewed })
         })
@@ -400,6 +400,29 @@ async fn without_the_secret_deletions_are_finished_and_nothing_new_is_granted() 
     put_key(&player, &good).await?;
     player.ready::<ImageShare>("more").await?;
     player.until_shared_with(1, 3..=4).await
+}
+
+#[tokio::test]
+async fn an_image_that_a_refused_key_cannot_delete_names_the_way_out_and_takes_it() -> Result<()> {
+    let player = enter().await?;
+    let good = key(player.number);
+    everything(&player, &[("accessKeyID", text(&good, "id")), ("accessKeySecret", text(&good, "secret"))]).await?;
+    player
+        .image("leaving", |spec| {
+            spec.image_id = player.image_id(2);
+            spec.deletion_policy = ImageDeletionPolicy::Delete;
+        })
+        .await?;
+    player.ready::<CloudImage>("leaving").await?;
+    put_secret(&player, &[("accessKeyID", "LTAIwrong"), ("accessKeySecret", "wrong")]).await?;
+    player.until::<CloudAccount>("golden", "False", "CredentialsRejected").await?;
+    player.delete::<CloudImage>("leaving").await?;
+    let leaving = player.until::<CloudImage>("leaving", "False", "CredentialsRejected").await?;
+    says(&leaving, "Ready", &["or set deletionPolicy: Retain to leave the image at the cloud"]);
+    player.edit::<CloudImage>("leaving", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+    player.gone::<CloudImage>("leaving").await?;
+    assert!(player.recipients_of(&player.image_id(2)).await?.is_some(), "the image is left at the cloud");
+    Ok(())
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use imageshare_harness::{eventually, ports};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImage, SharedImageAcceptance};
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use support::{PATIENCE, Player, QUICK, REGION, Stage, start, world};
+use support::{PATIENCE, Player, REGION, Stage, quick, start, world};
 use tokio::sync::{Mutex, OnceCell};
 
 /// Controls of both kinds, sequences that clear, colour and link, what reorders and what hides.
@@ -67,9 +67,7 @@ async fn stage() -> Result<&'static (Stage, String)> {
     STAGE
         .get_or_try_init(async || {
             let at = format!("127.0.0.1:{}", ports::free()?);
-            let mut arguments = QUICK.to_vec();
-            arguments[QUICK.len() - 1] = "trace";
-            arguments.extend(["--listen", &at, "--inventory-interval", "2s"]);
+            let arguments = quick(&["--log", "trace", "--listen", &at, "--inventory-interval", "2s"]);
             Ok((start(&world_of_two_clouds(), &arguments).await?, at))
         })
         .await

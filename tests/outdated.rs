@@ -12,7 +12,7 @@ use imageshare_harness::{assets, eventually, ports, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use kube::ResourceExt as _;
 use serde_json::Value;
-use support::{PATIENCE, Player, QUICK, Stage, start, world};
+use support::{PATIENCE, Player, Stage, quick, start, world};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// Long enough for a share to be let go many times.
@@ -33,7 +33,7 @@ async fn enter() -> Result<(MutexGuard<'static, ()>, &'static Scene, Player)> {
     let scene = SCENE
         .get_or_try_init(async || {
             let at = format!("127.0.0.1:{}", ports::free()?);
-            let stage = start(&world(), &[&QUICK[..], &["--listen", &at]].concat()).await?;
+            let stage = start(&world(), &quick(&["--listen", &at])).await?;
             anyhow::Ok(Scene { stage, at })
         })
         .await?;

@@ -13,7 +13,7 @@ use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use support::sights::{MODIFY, ids, strings};
-use support::{PATIENCE, Player, QUICK, SECRET_CANARY, Stage, start, world};
+use support::{PATIENCE, Player, SECRET_CANARY, Stage, quick, start, world};
 use tokio::sync::{MutexGuard, OnceCell};
 
 /// The stage, and where the operator's metrics are served.
@@ -22,9 +22,7 @@ async fn stage() -> Result<&'static (Stage, String)> {
     STAGE
         .get_or_try_init(async || {
             let at = format!("127.0.0.1:{}", ports::free()?);
-            let mut arguments = QUICK.to_vec();
-            arguments[QUICK.len() - 1] = "trace";
-            arguments.extend(["--listen", &at]);
+            let arguments = quick(&["--log", "trace", "--listen", &at]);
             Ok((start(&world(), &arguments).await?, at))
         })
         .await

@@ -14,7 +14,7 @@ use imageshare_harness::release::Release;
 use imageshare_harness::{Operator, assets, eventually, ports, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use serde_json::{Value, json};
-use support::{PATIENCE, Player, QUICK, Stage, start, world};
+use support::{PATIENCE, Player, Stage, quick, start, world};
 use tokio::sync::OnceCell;
 
 /// An operator that serves, and where.
@@ -29,8 +29,7 @@ async fn served() -> Result<&'static Served> {
         .get_or_try_init(async || {
             let at = format!("127.0.0.1:{}", ports::free()?);
             let lease = Release::default().lease();
-            let several = ["--lease", &lease, "--listen", &at];
-            let stage = start(&world(), &[&QUICK[..], &several].concat()).await?;
+            let stage = start(&world(), &quick(&["--lease", &lease, "--listen", &at])).await?;
             Ok(Served { stage: Box::leak(Box::new(stage)), at })
         })
         .await

@@ -132,6 +132,17 @@ impl<'a> Owner<'a> {
         (0..images).any(|n| call["image"] == image_id(self.number, n).as_str())
     }
 
+    /// A fault by which every call of this owner gets its answer too late.
+    pub fn hangs(&self) -> Value {
+        json!({"when": {"account": owner_id(self.number)}, "then": {"kind": "slow", "millis": 60_000}})
+    }
+
+    /// How many calls of this owner there are in the journal since this entry.
+    pub async fn calls(&self, since: u64) -> Result<usize> {
+        let calls = self.stage.cloud.journal(since).await?;
+        Ok(calls.iter().filter(|call| call["principal"] == owner_id(self.number).as_str()).count())
+    }
+
     fn wishes(&self, image: u32, recipients: &[u32]) -> Vec<Value> {
         recipients.iter().map(|n| json!({"type": "Account", "id": recipient_id(self.number, image, *n)})).collect()
     }

@@ -177,3 +177,35 @@ async fn images_that_shares_keep_cost_no_call_and_delay_nobody() -> Result<()> {
     operator.stop(PATIENCE).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_cloud_that_hangs_is_left_alone_and_delays_no_other_account() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    const HANGING: u32 = 40;
+    let stage = Stage::start(&[HANGING, 1]).await?;
+    let (hanging, other) = (Owner::enter(&stage, 0).await?, Owner::enter(&stage, 1).await?);
+    set_up(&stage, &[(&hanging, HANGING), (&other, 1)], &[1]).await?;
+    let mut operator = stage.operator(&[&hanging, &other], &DEFAULT).await?;
+    edits_elsewhere(&stage, &other, &[1], 2).await?;
+
+    stage.cloud.post_fault(&hanging.hangs()).await?;
+    let since = stage.journal_end().await?;
+    each(0..HANGING, async |n| hanging.reshare(n, &[1, 2]).await.map(drop)).await?;
+    let fastest = edits_elsewhere(&stage, &other, &[1], 5).await?;
+    ensure!(fastest <= OTHER_ACCOUNT, "another account waits for one whose cloud hangs: {fastest:#}");
+    // Calls are given up after ten seconds; those that were begun before the third of them are the last of many.
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    let before = hanging.calls(since).await?;
+    let quiet = stage.journal_end().await?;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let after = hanging.calls(quiet).await?;
+    println!("{before} calls hung until the circuit opened, {after} in the twenty seconds after");
+    ensure!(before >= 3, "nothing hung: this test shows nothing");
+    // At five calls a second there would be a hundred.
+    ensure!(after <= 3, "{after} calls were made in twenty seconds to a cloud that hangs");
+
+    stage.cloud.clear_faults().await?;
+    hanging.ready(usize::try_from(HANGING)?).await?;
+    operator.stop(PATIENCE).await?;
+    Ok(())
+}

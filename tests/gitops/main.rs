@@ -58,7 +58,7 @@ async fn theatre() -> Result<&'static Theatre> {
     THEATRE
         .get_or_try_init(async || {
             let history = History::of_sharing(ControlPlane::shared().await?).await?;
-            let arguments = [support::QUICK.as_slice(), &["--inventory-interval", "1s"]].concat();
+            let arguments = support::quick(&["--inventory-interval", "1s"]);
             Ok(Theatre { stage: support::start(&world(), &arguments).await?, history })
         })
         .await

@@ -1,6 +1,6 @@
 //! What this binary's tests share: one API server, the simulated Huawei Cloud, a real Keystone and Glance, one operator.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use imageshare_harness::{OpenStack, run};
 use tokio::sync::OnceCell;
 
@@ -20,12 +20,9 @@ pub async fn servers() -> Result<&'static Servers> {
             let openstack = OpenStack::start(&run::folder_of_this_binary()?).await?;
             let identity = openstack.identity_url().to_owned();
             let images = openstack.image_url().to_owned();
-            let allowed =
-                ["--allowed-endpoint", &identity, "--allowed-endpoint", &images, "--inventory-interval", "3s"];
-            let mut arguments = [support::QUICK.as_slice(), allowed.as_slice()].concat();
-            // Nothing tells this operator what happens at the cloud: it looks.
-            let drift = arguments.iter().position(|argument| *argument == "1h").context("a drift interval")?;
-            arguments[drift] = "3s";
+            // Nothing tells this operator what happens at the cloud: it reads it again.
+            let mut arguments = support::quick(&["--inventory-interval", "3s", "--drift-interval", "3s"]);
+            arguments.extend(["--allowed-endpoint", &identity, "--allowed-endpoint", &images]);
             Ok(Servers { stage: support::start(&huawei::world(), &arguments).await?, openstack })
         })
         .await

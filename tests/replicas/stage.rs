@@ -83,10 +83,8 @@ pub async fn stage() -> Result<&'static Stage> {
     static STAGE: OnceCell<Stage> = OnceCell::const_new();
     STAGE
         .get_or_try_init(async || {
-            let mut arguments = [support::QUICK.as_slice(), OURS.as_slice()].concat();
             // So many play here that writing down every request takes its time.
-            let log = arguments.iter().position(|argument| argument.contains("kube=debug")).context("a log")?;
-            arguments[log] = "info";
+            let arguments = support::quick(&[OURS.as_slice(), &["--log", "info"]].concat());
             let stage = support::start(&world()?, &arguments).await?;
             Ok(Stage { players: PARTIES, ..stage })
         })

@@ -1,12 +1,12 @@
 //! What this binary's tests share: two OpenStack clouds, a proxy before the first one's Glance, and two operators, each with
 //! an API server of its own: one for all, and one for those who kill it or weigh it.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use imageshare_harness::openstack::Settings;
 use imageshare_harness::{ControlPlane, FaultProxy, OpenStack, Operator, Simulator, assets, run};
 use tokio::sync::{Mutex, OnceCell, RwLock};
 
-use crate::support::{self, QUICK, Stage};
+use crate::support::{self, Stage};
 
 /// The clouds, started once.
 pub struct Clouds {
@@ -38,9 +38,7 @@ pub async fn clouds() -> Result<&'static Clouds> {
 async fn start(control_plane: &'static ControlPlane, blocked_interval: &str) -> Result<Stage> {
     let clouds = clouds().await?;
     let run = run::folder_of_this_binary()?;
-    let mut arguments = QUICK;
-    let blocked = arguments.iter().position(|argument| *argument == "--blocked-interval").context("an interval")?;
-    arguments[blocked + 1] = blocked_interval;
+    let arguments = support::quick(&["--blocked-interval", blocked_interval]);
     let mut launch = Operator::launch(control_plane.operator_kubeconfig().await?)?.arguments(arguments);
     for cloud in [&clouds.here, &clouds.there] {
         launch =
