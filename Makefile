@@ -1,7 +1,7 @@
 # Everything goes through cargo; make adds the real servers which the tests and the demo start.
 CARGO ?= cargo
 
-.PHONY: help assets build test fuzz chaos chaos-score bench lint crds docs deny sbom demo image
+.PHONY: help assets build test fuzz chaos chaos-score mutants bench lint crds docs deny sbom demo image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,9 +43,10 @@ docs: build ## Write the reference pages of docs/reference
 # Tools of cargo, each built once for each of its versions; without optimisation, since they are built more often than run.
 DENY = target/tools/cargo-deny@0.20.2/bin/cargo-deny
 CYCLONEDX = target/tools/cargo-cyclonedx@0.5.9/bin/cargo-cyclonedx
+MUTANTS = target/tools/cargo-mutants@27.1.0/bin/cargo-mutants
 
-$(DENY) $(CYCLONEDX): crate = $(patsubst target/tools/%/bin/,%,$(dir $@))
-$(DENY) $(CYCLONEDX):
+$(DENY) $(CYCLONEDX) $(MUTANTS): crate = $(patsubst target/tools/%/bin/,%,$(dir $@))
+$(DENY) $(CYCLONEDX) $(MUTANTS):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --no-default-features \
 		--root target/tools/$(crate) --target-dir target/tools/build $(crate)
 
@@ -69,6 +70,18 @@ bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECO
 chaos-score: assets build ## Plant each known bug and tell which seed of the fault campaign finds it (BUG=name, SEEDS=n, MINUTES=m)
 	$(or $(CARGO_TARGET_DIR),target)/debug/chaos-score $(if $(BUG),--bug $(BUG)) $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(MINUTES),--minutes $(MINUTES))
+
+# One folder of results for each module. What was caught is not tried again, so that a run goes on where the last one ended.
+MODULE ?= src/planning
+TESTS ?= --lib --test planning --test projection
+results = target/mutants/$(subst /,-,$(MODULE))
+
+mutants: $(MUTANTS) ## Change the sources in many small ways and tell which change no test notices (MODULE=src/planning SHARD=0/50 TESTS='--lib')
+	@mkdir -p $(results)
+	-$(MUTANTS) mutants --package imageshare-operator --file '$(MODULE)/**' --file '$(MODULE).rs' --iterate --output $(results) \
+		$(if $(SHARD),--shard $(SHARD)) --cap-lints true --minimum-test-timeout 120 -- $(TESTS)
+	@cd $(results)/mutants.out && cat caught.txt previously_caught.txt 2>/dev/null | sort -u | wc -l | \
+		awk -v missed=$$(cat missed.txt timeout.txt | wc -l) '{ print $$1 " noticed, " missed " not: " int(100 * $$1 / ($$1 + missed + !($$1 + missed))) " %" }'
 
 image: ## Build the container image, with buildah, podman or docker (IMAGE=name:tag)
 	@.ci/image
