@@ -32,6 +32,7 @@ chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets --workspace -- -D warnings
+	$(CARGO) clippy --features planted -- -D warnings
 
 crds: ## Write the custom resource definitions, here and into the chart
 	$(CARGO) run -- crds crds
@@ -67,7 +68,7 @@ bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECO
 	$(or $(CARGO_TARGET_DIR),target)/release/bench --cases '$(CASES)' --scale '$(SCALE)' --latencies '$(LATENCIES)' \
 		--seconds '$(SECONDS)'
 
-chaos-score: assets build ## Plant each known bug and tell which seed of the fault campaign finds it (BUG=name, SEEDS=n, MINUTES=m)
+chaos-score: assets build ## Tell for each known bug which seed of the fault campaign finds it (BUG=name, SEEDS=n, MINUTES=m)
 	$(or $(CARGO_TARGET_DIR),target)/debug/chaos-score $(if $(BUG),--bug $(BUG)) $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(MINUTES),--minutes $(MINUTES))
 

@@ -116,6 +116,9 @@
 //!     believes no absence, before that one's calls are over. [`planning::lease`], [`clouds::gate`],
 //!     [`controllers::leadership`].
 
+#[macro_use]
+pub mod planted;
+
 pub mod api;
 pub mod clouds;
 pub mod cluster;

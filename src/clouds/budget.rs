@@ -241,7 +241,10 @@ impl<C: Clock + Clone> Bucket<C> {
                 moved.await;
                 continue;
             }
-            let Err(until) = self.whole.check() else { return turn.served() };
+            let spent = self.whole.check().err();
+            let Some(until) = planted!("bucket-ignored", spent, spent.filter(|_| lane == Lane::Resync)) else {
+                return turn.served();
+            };
             let wait = until.wait_time_from(self.clock.now());
             // Woken early or not, the queue is asked again: somebody more urgent may have come.
             if tokio::time::timeout(wait, moved).await.is_ok() {

@@ -20,7 +20,7 @@ const PATH_BYTES_MAX: usize = 200;
 /// A vendor's domains: every host below one is allowed over https at its usual port. `OpenStack` clouds have none.
 fn vendor_suffixes(provider: Provider) -> &'static [&'static str] {
     match provider {
-        Provider::Alibaba => &[".aliyuncs.com"],
+        Provider::Alibaba => planted!("suffix-without-dot", &[".aliyuncs.com"], &["aliyuncs.com"]),
         Provider::Huawei => &[".myhuaweicloud.com", ".myhuaweicloud.eu"],
         Provider::OpenStack => &[],
     }

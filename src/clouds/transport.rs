@@ -115,7 +115,7 @@ impl Transport {
         // Left out for an empty body otherwise, and some servers refuse a POST without it (411).
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let sending = self.client.request(method, url).headers(headers).body(body).send();
-        self.pass_gate()?;
+        planted!("gate-ignored", self.pass_gate()?, ());
         read_whole(sending.await.map_err(|error| fault_of(&error))?).await
     }
 }
@@ -125,7 +125,7 @@ fn builder(settings: TransportSettings) -> ClientBuilder {
     let builder = Client::builder()
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         // A redirect would take a signed request to a host nobody allowed.
-        .redirect(redirect::Policy::none())
+        .redirect(planted!("redirect-followed", redirect::Policy::none(), redirect::Policy::limited(2)))
         // Sending again would repeat the nonce; retries are decided by those who know what the call does.
         .retry(retry::never())
         .referer(false)

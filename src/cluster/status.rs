@@ -38,7 +38,11 @@ where
         let why = format!("the API server does not keep all of the status of {} {name}", K::kind(&()));
         return Err(ClusterError::Definitions(why));
     }
-    let written = if covers(&status, &stored) { written } else { take_over(&api, &name, &written, &status).await? };
+    let written = if planted!("restored-status-stays", covers(&status, &stored), covers(&stored, &status)) {
+        written
+    } else {
+        take_over(&api, &name, &written, &status).await?
+    };
     Ok(written.resource_version().unwrap_or_default())
 }
 

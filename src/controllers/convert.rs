@@ -213,7 +213,7 @@ fn to_share(image: &CloudImage, share: &Guarded<ImageShare>, stores: &Stores) ->
         requested: requested_at(share).map(|at| at.chars().take(REQUEST_CHARS_MAX).collect()),
         finalizer: if is_held(share) { Finalizer::Carried } else { Finalizer::Missing },
         expires,
-        retain: retain && may_retain(image, share),
+        retain: retain && planted!("retain-from-elsewhere", may_retain(image, share), true),
         recipients,
     }
 }
@@ -234,7 +234,8 @@ fn asked(share: &Guarded<ImageShare>) -> Asked {
             let expiration = spec.expiration_time.as_ref();
             let asked = |r: &SpecRecipient| AskedRecipient { kind: r.kind, id: r.id.clone(), site: r.site };
             Asked {
-                suspended: spec.suspend || expiration.is_some_and(|end| end.odd().is_some()),
+                suspended: spec.suspend
+                    || planted!("odd-date-counts-as-none", expiration.is_some_and(|end| end.odd().is_some()), false),
                 expires: expiration.and_then(Expiration::at),
                 retain: spec.deletion_policy == ShareDeletionPolicy::Retain,
                 recipients: spec.recipients.iter().map(asked).collect(),
@@ -244,7 +245,7 @@ fn asked(share: &Guarded<ImageShare>) -> Asked {
             suspended: true,
             expires: None,
             retain: left.spec.get("deletionPolicy").is_some_and(|policy| policy == "Retain"),
-            recipients: unreadable::recipients(&left.spec),
+            recipients: planted!("unreadable-share-ignored", unreadable::recipients(&left.spec), Vec::new()),
         },
     }
 }

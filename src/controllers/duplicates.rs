@@ -182,8 +182,18 @@ fn contender<K: Duplicable>(ctx: &Context, object: &K) -> Contender {
         uid: object.uid().unwrap_or_default(),
         name: object.name_any(),
         created: object.meta().creation_timestamp.as_ref().map(|t| t.0),
-        owner: recorded.cloned(),
-        proven: account.as_ref().is_some_and(|account| is_proven(account) && is_owner(account)),
+        owner: planted!(
+            "unproven-object-acts",
+            recorded.cloned(),
+            recorded.cloned().or_else(|| account.as_ref().map(owner))
+        ),
+        proven: account.as_ref().is_some_and(|account| {
+            planted!(
+                "unproven-object-acts",
+                is_proven(account) && is_owner(account),
+                is_proven(account) || is_owner(account)
+            )
+        }),
         account: account.as_ref().map(owner),
         grants: BTreeSet::new(),
         is_told: find(object.conditions(), ACTIVE).is_some_and(|condition| condition.status == "False"),

@@ -6,7 +6,10 @@ const IMAGE_NAME_CHARS_MAX: usize = 128;
 /// The text without anything that moves, colours, hides or reorders what a terminal shows; at most `chars_max` characters.
 /// Each such character becomes `\u{FFFD}`, so that its loss can be seen.
 pub fn plain(text: &str, chars_max: usize) -> String {
-    text.chars().take(chars_max).map(|c| if is_plain(c) { c } else { '\u{FFFD}' }).collect()
+    text.chars()
+        .take(chars_max)
+        .map(|c| if planted!("text-not-cleaned", is_plain(c), is_plain(c) || c.is_control()) { c } else { '\u{FFFD}' })
+        .collect()
 }
 
 /// An image's name as a cloud tells it, for status; `None` where it has none.

@@ -75,7 +75,7 @@ identifier!(
 );
 identifier!(
     /// An image of a cloud, as `m-bp1...` (Alibaba) or a UUID (Huawei, OpenStack).
-    ImageId, "an image id (letters, digits, '-', '_', '.')", |t| t.len() <= 128 && t != "." && t != ".." && is_plain(t, b"-_.")
+    ImageId, "an image id (letters, digits, '-', '_', '.')", |t| t.len() <= 128 && planted!("id-climbs", t != "." && t != "..", true) && is_plain(t, b"-_.")
 );
 identifier!(
     /// An account, project or organization that an image is shared with or owned by.

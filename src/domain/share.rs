@@ -83,9 +83,16 @@ impl Share {
     /// suspension; suspension over expiry, since a suspended share revokes nothing; and so does a newcomer. A share that is
     /// to leave its grants behind waits until it is known whether it may.
     pub fn standing(&self, now: Timestamp) -> Standing {
-        if self.consent == Consent::Withheld || (self.deleting && !(self.retain && self.consent == Consent::Unknown)) {
+        let suspended = planted!("suspended-share-revokes", false, self.suspended);
+        if suspended
+            || self.consent == Consent::Withheld
+            || (self.deleting && !(self.retain && self.consent == Consent::Unknown))
+        {
             Standing::Ended
-        } else if self.suspended || self.is_newcomer() || self.consent == Consent::Unknown {
+        } else if self.suspended
+            || planted!("share-served-unheld", self.is_newcomer(), false)
+            || self.consent == Consent::Unknown
+        {
             Standing::Holding
         } else if self.expired(now) {
             Standing::Ended
@@ -102,7 +109,7 @@ impl Share {
 
     /// Whether its grants stay at the cloud without it. Only a share that the image's owner admits can leave any behind.
     pub fn leaves_its_grants(&self) -> bool {
-        self.deleting && self.retain && self.consent == Consent::Given
+        self.deleting && self.retain && planted!("retain-without-consent", self.consent == Consent::Given, true)
     }
 
     /// Whether its time is over.

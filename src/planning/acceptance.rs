@@ -48,7 +48,7 @@ pub fn plan_acceptance(offer: &Offer<'_>) -> Opinion {
     };
     let blocked = |reason, message| Opinion { state, reply: None, standing: Err(Trouble::blocked(reason, message)) };
     match &received.owner {
-        Some(owner) if owner == offer.trusted => {}
+        Some(owner) if planted!("owner-not-checked", owner == offer.trusted, true) => {}
         Some(owner) => {
             let message = format!(
                 "the image comes from {owner}, and spec.owner trusts only {}: nothing is answered; correct owner if you \

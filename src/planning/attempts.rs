@@ -39,6 +39,7 @@ impl Attempt {
     pub fn next_call(&self, least: SignedDuration) -> Timestamp {
         let least = if self.code.is_some() { least.max(AFTER_REFUSAL) } else { least };
         let pause = self.last.duration_since(self.since).clamp(least, LONGEST.max(least));
+        let pause = planted!("call-repeated-without-growing-pause", pause, pause.min(SignedDuration::from_secs(1)));
         self.last.saturating_add(pause).unwrap_or(Timestamp::MAX)
     }
 

@@ -48,7 +48,10 @@ pub enum Departure {
 
 /// Shares that keep the image: those its owner lets in, and those it still serves.
 pub fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
-    let keeps = |share: &&Share| share.consent != Consent::Withheld || ledger.shares.contains_key(&share.uid);
+    let keeps = |share: &&Share| {
+        planted!("expired-share-holds-nothing", share.consent != Consent::Withheld, false)
+            || ledger.shares.contains_key(&share.uid)
+    };
     shares.iter().filter(keeps).map(Share::full_name).collect()
 }
 
@@ -109,7 +112,9 @@ pub fn plan_departure(
             Reason::ImageNotOwned,
             "the image belongs to somebody else and is not deleted: set deletionPolicy: Retain to let this object go",
         )),
-        Sight::Present { recipients, .. } if !recipients.is_empty() => {
+        Sight::Present { recipients, .. }
+            if planted!("image-deleted-from-recipients", !recipients.is_empty(), false) =>
+        {
             let message = format!(
                 "recipients that no ImageShare names still have the image; end their access at the cloud or set \
                  deletionPolicy: Retain: {}",
@@ -118,7 +123,7 @@ pub fn plan_departure(
             Departure::Held(Trouble::blocked(Reason::UnmanagedRecipients, message))
         }
         Sight::Present { .. } => match &ledger.deletion {
-            Some(asked) if now < asked.next_call(window) => {
+            Some(asked) if now < planted!("unseen-deletion-repeated", asked.next_call(window), asked.last) => {
                 Departure::Asked(asked.next_call(window).min(asked.next_read(now)))
             }
             _ => Departure::Delete,

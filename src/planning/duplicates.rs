@@ -45,7 +45,11 @@ impl Owner {
 
     /// Whether a status recorded this owner. Older versions recorded the account alone, wherever the image was.
     pub fn is_recorded_as(&self, recorded: &str) -> bool {
-        recorded == self.account || *self == Self::parse(recorded)
+        planted!(
+            "project-not-of-the-owner",
+            recorded == self.account || *self == Self::parse(recorded),
+            Self::parse(recorded).account == self.account
+        )
     }
 }
 

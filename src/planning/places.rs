@@ -41,7 +41,8 @@ pub(super) fn give(scene: &Scene<'_>, mut candidates: Vec<(Turn, Recipient)>, pl
         moving && !present.contains_key(recipient) && uses_place_at_once(scene, recipient)
     });
     let taken = plan.places_taken + expected.count();
-    let bound = if plan.limit == 0 { GRANTS_MAX } else { plan.limit.min(GRANTS_MAX) };
+    let limit = planted!("limit-unheeded", plan.limit, 0);
+    let bound = if limit == 0 { GRANTS_MAX } else { limit.min(GRANTS_MAX) };
     let counts_all = scene.terms.provider.rules().unaccepted_use_places;
     plan.free_places = (plan.limit != 0 && counts_all).then(|| bound.saturating_sub(taken));
     let uses_one =
@@ -54,7 +55,13 @@ pub(super) fn give(scene: &Scene<'_>, mut candidates: Vec<(Turn, Recipient)>, pl
         let had = |e: &Entry| e.refusal.is_none() && matches!(e.state, GrantState::Granted | GrantState::ImageGone);
         scene.ledger.grants.get(recipient).is_some_and(had)
     };
-    candidates.sort_by(|(a, x), (b, y)| (!had_a_place(x), a).cmp(&(!had_a_place(y), b)));
+    candidates.sort_by(|(a, x), (b, y)| {
+        planted!(
+            "places-by-id",
+            (!had_a_place(x), a).cmp(&(!had_a_place(y), b)),
+            (!had_a_place(x), x).cmp(&(!had_a_place(y), y))
+        )
+    });
     for (_, recipient) in candidates {
         let needs_place = uses_place_at_once(scene, &recipient);
         let served = room > 0 && if needs_place { places > 0 } else { offers_allowed };

@@ -348,7 +348,7 @@ pub fn after_asking(
         (Some(image), _) => Step::Now(Stage::Copying(Copying::Image(image))),
         // Asked again, the cloud makes no second one.
         (None, CopyMeans::Token | CopyMeans::Stream) => Step::Ask,
-        (None, CopyMeans::Job) if now < settled => Step::Wait(settled),
+        (None, CopyMeans::Job) if now < planted!("second-copy", settled, attempt.since) => Step::Wait(settled),
         (None, CopyMeans::Job) => Step::Anew,
     }
 }
@@ -398,6 +398,7 @@ pub fn after_clearing(attempt: &Attempt, sight: ClearingSight, patience: Patienc
 /// all. `first_missing`: when it was first read so, since nothing spoke against it.
 pub fn after_missing(step: Step, first_missing: Timestamp, patience: Patience, now: Timestamp) -> Step {
     let sure = first_missing.saturating_add(patience.lag).unwrap_or(Timestamp::MAX);
+    let sure = planted!("missing-copy-believed", sure, first_missing);
     if step.rests_on_absence() && now < sure { Step::Wait(sure) } else { step }
 }
 

@@ -101,7 +101,8 @@ impl Plan {
     pub fn with_intents(&self, now: Timestamp) -> Ledger {
         let mut ledger = self.settled.clone();
         for recipient in &self.add {
-            ledger.grants.insert(recipient.clone(), Entry::new(GrantState::Intended, now));
+            let state = planted!("granted-before-call", GrantState::Intended, GrantState::Granted);
+            ledger.grants.insert(recipient.clone(), Entry::new(state, now));
         }
         ledger
     }
@@ -251,7 +252,11 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     if let Some(wanted) = scene.wishes.wanted.get(recipient) {
         return decide_wanted(scene, (recipient, entry), sighting, wanted, look);
     }
-    let Some(entry) = entry else {
+    let Some(entry) = planted!(
+        "observed-minus-wished",
+        entry,
+        entry.or(sighting.map(|answer| Entry { answer, ..Entry::new(GrantState::Granted, scene.now) }))
+    ) else {
         return Fate::Foreign;
     };
     let present = sighting.is_some();
@@ -265,21 +270,25 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     // One read cannot prove the absence of what was never removed by us (an intent may still be under way, and an empty
     // answer may be the cloud's trouble): the wait for it starts anew. What was left behind and is forgotten would be a
     // stranger when it is seen again, and policy may end it.
-    let unproven = !present && entry.refusal.is_none() && !entry.absent;
+    let left_behind = planted!("retained-forgotten", false, entry.state == GrantState::Retained);
+    let removed = planted!(
+        "removal-believed-unmade",
+        entry.absent,
+        !matches!(entry.state, GrantState::Intended | GrantState::Granted)
+    );
+    let unproven = !present && entry.refusal.is_none() && !left_behind && !removed;
     let since = if unproven { scene.now } else { entry.since.min(scene.now) };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
     let ending = Entry { state, since, refusal: None, answer, absent: !present };
     if present {
         let removable = !retained
-            && waited(scene, scene.others_until, SignedDuration::ZERO, look)
-            && (entry.state != GrantState::Revoking || may_ask_again(scene, recipient, look));
+            && planted!("no-wait-for-the-former", waited(scene, scene.others_until, SignedDuration::ZERO, look), true)
+            && (entry.state != GrantState::Revoking
+                || planted!("unseen-removal-repeated", may_ask_again(scene, recipient, look), true));
         return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };
     }
-    if waited(scene, since.max(scene.others_until), absence_counts_after(scene), look) {
-        Fate::Gone
-    } else {
-        Fate::Keep(ending)
-    }
+    let window = planted!("no-absence-window", absence_counts_after(scene), SignedDuration::ZERO);
+    if waited(scene, since.max(scene.others_until), window, look) { Fate::Gone } else { Fate::Keep(ending) }
 }
 
 /// How long after the last call that may have added somebody an absence counts. Where jobs carry calls out, that call need
@@ -396,7 +405,11 @@ fn note_foreign(scene: &Scene<'_>, recipient: Recipient, plan: &mut Plan) {
     let since = scene.wishes.anyone_wishing.then(|| known.unwrap_or(scene.now));
     if let (UnmanagedRecipients::Revoke, Some(since)) = (scene.unmanaged, since)
         && waited(scene, scene.others_until, SignedDuration::ZERO, &mut plan.look_again)
-        && waited(scene, since, scene.timing.unmanaged_grace, &mut plan.look_again)
+        && planted!(
+            "foreign-grace-skipped",
+            waited(scene, since, scene.timing.unmanaged_grace, &mut plan.look_again),
+            true
+        )
     {
         let answer = scene.recipients.recipients.get(&recipient).copied().flatten();
         let entry = Entry { answer, ..Entry::new(GrantState::Revoking, since) };
@@ -418,7 +431,7 @@ fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Serv
             (share.uid.clone(), served)
         })
         .collect();
-    if settled.revoking().next().is_some() {
+    if planted!("share-struck-off-early", settled.revoking().next().is_some(), false) {
         for (uid, share) in &scene.ledger.shares {
             shares.entry(uid.clone()).or_insert_with(|| share.clone());
         }
@@ -432,7 +445,7 @@ pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &Wishes) {
     plan.add.retain(|recipient| fresh.wanted.contains_key(recipient));
     plan.remove.retain(|recipient| {
         let foreign = !before.grants.contains_key(recipient);
-        !fresh.wanted.contains_key(recipient)
+        planted!("fresh-list-unheeded", !fresh.wanted.contains_key(recipient), true)
             && !fresh.keeps(recipient)
             && !fresh.retained.contains(recipient)
             && (!foreign || fresh.anyone_wishing)

@@ -108,7 +108,11 @@ impl Wishes {
         in_turn.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
         for share in in_turn {
             match share.standing(now) {
-                Standing::Ended => wishes.add_ended(share, ledger),
+                Standing::Ended => planted!(
+                    "ended-share-ends-all",
+                    wishes.add_ended(share, ledger),
+                    named(share).for_each(|recipient| drop(wishes.wanted.remove(&recipient)))
+                ),
                 Standing::Wishing if served.contains(share.uid.as_str()) => wishes.add_wishing(terms, share),
                 // Beyond the bound a wishing share waits, but loses nothing it may have had.
                 Standing::Wishing | Standing::Holding => wishes.add_holding(share, ledger),
@@ -141,7 +145,7 @@ impl Wishes {
                 ledger.holders.get(recipient).is_some_and(|holders| !holders.contains(&share.uid))
             };
             let named = named(share).filter(|recipient| !of_another(recipient));
-            self.retained.extend(named.chain(ledger.held_for(&share.uid).cloned()));
+            planted!("retain-ignored", self.retained.extend(named.chain(ledger.held_for(&share.uid).cloned())), ());
         }
     }
 
@@ -169,7 +173,7 @@ impl Wishes {
 
     /// Whether a grant of this recipient must stay as it is, whoever else wants it gone.
     pub fn keeps(&self, recipient: &Recipient) -> bool {
-        self.held.contains(recipient)
+        planted!("paused-share-blocks-all", self.held.contains(recipient), !self.held.is_empty())
     }
 }
 

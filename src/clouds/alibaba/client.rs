@@ -135,7 +135,7 @@ impl Tally {
     fn count(&mut self, total: usize, rows: usize) -> bool {
         self.changed |= *self.total.get_or_insert(total) != total;
         self.rows += rows;
-        rows == 0 || self.rows >= total
+        rows == 0 || self.rows >= planted!("first-page-only", total, 1)
     }
 
     /// Whether every page named the same total.
@@ -147,7 +147,12 @@ impl Tally {
     /// next: both counts must fit.
     fn is_whole(&self, different: usize) -> bool {
         let wanted = self.total.unwrap_or_default();
-        self.is_steady() && self.rows == wanted && different == wanted
+        self.is_steady()
+            && planted!(
+                "incomplete-list-believed",
+                self.rows == wanted && different == wanted,
+                self.rows <= wanted && different <= wanted
+            )
     }
 }
 

@@ -148,7 +148,7 @@ impl Pass<'_> {
         reply: Reply,
     ) -> Result<Passed, ClusterError> {
         let decision = if reply == Reply::Reject { AcceptanceDecision::Reject } else { AcceptanceDecision::Accept };
-        reporter.intend(decision).await?;
+        planted!("answer-before-ledger", reporter.intend(decision).await?, ());
         let (cloud, at) = (&self.site.access.connection.cloud, &self.site.at);
         let answered = cloud.answer(at, &reply, self.lane.onwards()).await;
         tracing::info!(

@@ -75,6 +75,11 @@ async fn look(
         return Ok(Look::new(Outcome::Idle, Action::await_change()));
     }
     let users = if leaving { users(account, ctx) } else { Vec::new() };
+    let users: Vec<String> = planted!(
+        "account-leaves-first",
+        users,
+        users.into_iter().filter(|user| !user.starts_with("CloudImage ")).collect()
+    );
     if leaving && users.is_empty() {
         let written = account.status.iter().flat_map(|status| &status.held_secrets);
         secret::let_go_of_all(ctx, account, written.map(String::as_str)).await?;

@@ -279,8 +279,9 @@ impl Pass<'_> {
             let recorded = record(&intended, ledger, &Ending::default(), seen.at);
             return Ok(Report::seen(recorded, Some(first), seen.image));
         }
-        reporter.intend(&intended).await?;
-        let fresh = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
+        planted!("call-before-ledger", reporter.intend(&intended).await?, ());
+        let listed = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
+        let fresh = planted!("list-from-cache", listed, self.desired.shares.clone());
         let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, ledger, self.ctx.clock.now());
         confirm(&mut first, ledger, &fresh_wishes);
         if !first.acts() {

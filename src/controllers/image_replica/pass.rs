@@ -103,7 +103,8 @@ async fn act(
     last: Option<Attempt>,
 ) -> Result<Passed, ClusterError> {
     let leaving = replica.metadata.deletion_timestamp.is_some();
-    let under_way = last.as_ref().filter(|attempt| attempt.stage != Stage::Failed);
+    let forgotten = planted!("asked-copy-forgotten", Stage::Failed, Stage::Asked);
+    let under_way = last.as_ref().filter(|attempt| ![Stage::Failed, forgotten].contains(&attempt.stage));
     let site = match observe_site(ctx, replica, &desired, under_way).await {
         Ok(site) => site,
         Err(trouble) => return kept(ctx, replica, &mut reporter, trouble).await,
@@ -138,7 +139,7 @@ async fn stand(
         reporter.say(Says::Replicated, |_| {}).await?;
         return Ok(Passed::LookAgain(Verdict::Settled));
     }
-    if replica.spec.deletion_policy == ReplicaDeletionPolicy::Delete
+    if planted!("copy-retain-ignored", replica.spec.deletion_policy == ReplicaDeletionPolicy::Delete, true)
         && let Some(waiting) = standing::delete(ctx, replica, uid).await?
     {
         return reporter.trouble(waiting).await;
@@ -201,7 +202,7 @@ impl Pass<'_> {
             Err(fault) => return self.unseen(reporter, &self.site.from_account, fault).await,
         }
         let attempt = Attempt::after(last, self.site.source.clone(), now);
-        reporter.stage(Some(&attempt), copying()).await?;
+        planted!("copy-before-ledger", reporter.stage(Some(&attempt), copying()).await?, ());
         match self.ask(reporter, attempt).await? {
             Ok(attempt) => Ok(look_again(next_copy_look(attempt.since, self.ctx.clock.now()))),
             Err(passed) => Ok(passed),

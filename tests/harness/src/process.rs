@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 const KEEPER: &str = include_str!("keeper.sh");
 
 /// Variables a server inherits; all else is the developer's own and must not change a test.
-const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE"];
+const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE", "PLANTED_BUG"];
 
 /// Most bytes of a log shown in an error.
 const TAIL: usize = 4096;

@@ -32,15 +32,38 @@ fn folders_of(test: &Test) -> Vec<PathBuf> {
     vec![tests.join(format!("{}.rs", test.target)), tests.join(&test.target)]
 }
 
-#[test]
-fn every_bug_has_one_place_in_the_operators_sources_and_changes_it() -> Result<()> {
-    for bug in bugs()? {
-        ensure!(bug.file.starts_with("src/") && !bug.file.starts_with("src/simulator"), "{}: {}", bug.name, bug.file);
-        let source = fs::read_to_string(workspace().join(&bug.file)).with_context(|| bug.name.clone())?;
-        ensure!(bug.plant(&source)? != source, "{}", bug.name);
-        let tests = source.find("\n#[cfg(test)]").unwrap_or(source.len());
-        ensure!(source.find(&bug.found).is_some_and(|at| at < tests), "{}: planted in a test", bug.name);
+/// The names that `planted!` is given in the operator's sources.
+fn planted() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in sources(&workspace().join("src")) {
+        let source = fs::read_to_string(&path)?;
+        for rest in source.split("planted!(").skip(1) {
+            let literal = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+            // The macro's own documentation names none of the table.
+            names.extend(literal.map(|(name, _)| name.to_owned()).filter(|name| name != "name"));
+        }
     }
+    Ok(names)
+}
+
+#[test]
+fn every_bug_of_the_table_has_a_place_in_the_sources_and_no_other_has_one() -> Result<()> {
+    let (planted, table): (BTreeSet<String>, BTreeSet<String>) =
+        (planted()?.into_iter().collect(), bugs()?.into_iter().map(|bug| bug.name).collect());
+    assert_eq!(planted, table);
+    Ok(())
+}
+
+#[test]
+fn no_release_has_a_bug() -> Result<()> {
+    for path in ["Containerfile", ".ci/image", "charts"].map(|path| workspace().join(path)) {
+        for file in sources(&path) {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            ensure!(!text.contains("planted") && !text.contains("all-features"), "{}", file.display());
+        }
+    }
+    let manifest = fs::read_to_string(workspace().join("Cargo.toml"))?;
+    ensure!(manifest.contains("\nplanted = []\n") && !manifest.contains("\ndefault = "), "by default no feature is on");
     Ok(())
 }
 
@@ -50,9 +73,6 @@ fn there_are_at_least_thirty_bugs_each_by_a_name_of_its_own_and_most_are_for_the
     let names: BTreeSet<&str> = bugs.iter().map(|bug| bug.name.as_str()).collect();
     ensure!(names.len() == bugs.len(), "two of one name");
     ensure!(bugs.iter().all(|bug| !bug.breaks.trim().is_empty()), "one says not what it breaks");
-    let planted: BTreeSet<(&str, &str, &str)> =
-        bugs.iter().map(|bug| (bug.file.as_str(), bug.found.as_str(), bug.planted.as_str())).collect();
-    ensure!(planted.len() == bugs.len(), "two are the same");
     let for_the_campaign = bugs.iter().filter(|bug| bug.test.is_none()).count();
     ensure!(bugs.len() >= 30 && for_the_campaign >= 20, "{} bugs, {for_the_campaign} for the campaign", bugs.len());
     Ok(())

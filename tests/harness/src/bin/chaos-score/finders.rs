@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use imageshare_harness::assets;
-use imageshare_harness::planted::{Bug, Test};
+use imageshare_harness::planted::{Bug, Test, VARIABLE};
 
-use crate::tree::Tree;
+use crate::build::Build;
 
 /// What a campaign says first when it found something.
 const FOUND: &str = "FOUND ";
@@ -51,9 +51,11 @@ impl Campaigns {
         Ok(Self { program: assets::built("chaos")?, seeds, minutes })
     }
 
-    /// What the campaign of a seed finds in an operator, if anything. Fails where it could not be carried out.
-    pub(crate) fn run(&self, seed: u64, operator: &Path) -> Result<Option<String>> {
+    /// What the campaign of a seed finds in an operator with this bug (or none: ""), if anything. Fails where it could not
+    /// be carried out.
+    pub(crate) fn run(&self, seed: u64, operator: &Path, bug: &str) -> Result<Option<String>> {
         let mut command = Command::new(&self.program);
+        command.env(VARIABLE, bug);
         command.args(["--seed", &seed.to_string(), "--minutes", &self.minutes.to_string(), "--operator"]).arg(operator);
         let ended = command.output().context("starting the campaign")?;
         let told = [ended.stdout, ended.stderr].map(|told| String::from_utf8_lossy(&told).into_owned()).concat();
@@ -67,10 +69,10 @@ impl Campaigns {
         }
     }
 
-    /// What the campaigns of these seeds find in an operator.
+    /// What the campaigns of these seeds find in an operator without a bug.
     pub(crate) fn run_all(&self, seeds: BTreeSet<u64>, operator: &Path) -> BTreeMap<u64, Result<Option<String>>> {
         let mut seeds = seeds.into_iter();
-        side_by_side(move || seeds.next(), |seed| (seed, self.run(seed, operator))).into_iter().collect()
+        side_by_side(move || seeds.next(), |seed| (seed, self.run(seed, operator, ""))).into_iter().collect()
     }
 }
 
@@ -95,9 +97,9 @@ impl Search {
 }
 
 /// Looks for a test that fails with a bug.
-pub(crate) fn by_test(tree: &Tree, bug: &Bug, test: &Test) -> Search {
+pub(crate) fn by_test(build: &Build, bug: &Bug, test: &Test) -> Search {
     let began = Instant::now();
-    let verdict = match tree.test_fails(bug, test) {
+    let verdict = match build.test_fails(bug, test) {
         Ok(true) => Verdict::ByTest(test.name.clone()),
         Ok(false) => Verdict::Missed,
         Err(error) => Verdict::Untried(format!("{error:#}")),
@@ -110,7 +112,7 @@ fn by_campaign(campaigns: &Campaigns, bug: &Bug, operator: &Path) -> Search {
     let began = Instant::now();
     let mut verdict = Verdict::Missed;
     for seed in bug.seed.into_iter().chain((1..=campaigns.seeds).filter(|seed| Some(*seed) != bug.seed)) {
-        match campaigns.run(seed, operator) {
+        match campaigns.run(seed, operator, &bug.name) {
             Ok(None) => println!("{}: seed {seed} finds nothing, {:?}", bug.name, began.elapsed()),
             Ok(Some(told)) => return Search::new(bug, Verdict::BySeed { seed, told }, began),
             Err(error) => verdict = Verdict::Untried(format!("{error:#}")),
@@ -119,23 +121,20 @@ fn by_campaign(campaigns: &Campaigns, bug: &Bug, operator: &Path) -> Search {
     Search::new(bug, verdict, began)
 }
 
-/// Looks for the campaigns that find these bugs, a few at a time: each waits more than it works. An operator is built while
-/// others are tried.
+/// Looks for the campaigns that find these bugs, a few at a time: each waits more than it works.
 pub(crate) fn by_campaigns(
-    tree: &Tree,
+    operator: &Path,
     campaigns: &Campaigns,
     bugs: &[&Bug],
     tell: impl Fn(&Search) + Sync,
 ) -> Vec<Search> {
     let mut bugs = bugs.iter();
-    // There is one tree: whoever plants a bug holds it until its operator is built.
-    let next = move || bugs.next().map(|bug| (*bug, Instant::now(), tree.operator(Some(bug))));
-    side_by_side(next, |(bug, began, operator): (&Bug, Instant, Result<PathBuf>)| {
-        let search = match operator {
-            Ok(operator) => by_campaign(campaigns, bug, &operator),
-            Err(error) => Search::new(bug, Verdict::Untried(format!("{error:#}")), began),
-        };
-        tell(&search);
-        search
-    })
+    side_by_side(
+        move || bugs.next(),
+        |bug| {
+            let search = by_campaign(campaigns, bug, operator);
+            tell(&search);
+            search
+        },
+    )
 }

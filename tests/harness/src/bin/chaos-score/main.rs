@@ -1,25 +1,26 @@
-//! The score of the fault campaign: plants each known bug into a copy of the operator, runs the campaign seed by seed until
-//! one finds it, and prints who found which. Then the operator as it is must pass the same seeds.
+//! The score of the fault campaign: builds the operator with all known bugs, runs the campaign with one of them, seed by seed
+//! until one finds it, and prints who found which. Then the operator without a bug must pass the same seeds.
 
+mod build;
 mod finders;
-mod tree;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use imageshare_harness::assets;
 use imageshare_harness::planted::{Bug, table};
 
+use build::Build;
 use finders::{Campaigns, Search, Verdict, by_campaigns, by_test};
-use tree::Tree;
 
-const USAGE: &str = "usage: chaos-score [--bug NAME]... [--seeds N] [--minutes M] [--build]
+const USAGE: &str = "usage: chaos-score [--bug NAME]... [--seeds N] [--minutes M]
 
-Plants each bug of tests/planted/bugs.yaml, or those named, into a copy of the sources under target/planted, and runs the
-fault campaign for M minutes (default 0.5) on the seed that the table names and the seeds 1 to N (default 6) until one finds it. Prints a table, and ends with
-status 0 only if every bug was found and the operator as it is passes every seed that found one. With --build, every
-operator is built and none is tried.";
+Builds the operator with the bugs of tests/planted/bugs.yaml, and for each of them, or for those named, runs the fault
+campaign for M minutes (default 0.5) on the seed that the table names and the seeds 1 to N (default 6) until one finds it.
+Prints a table, and ends with status 0 only if every bug was found and the operator without a bug passes every seed that
+found one.";
 
 /// Bugs that the campaign itself must find, where all are tried.
 const BY_CAMPAIGN_MIN: usize = 20;
@@ -32,7 +33,6 @@ struct Arguments {
     all: bool,
     seeds: u64,
     minutes: f64,
-    build: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,8 +43,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let scored = if arguments.build { build(&arguments) } else { score(&arguments) };
-    match scored {
+    match score(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nchaos-score: {error:#}");
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments> {
     let known = table(&assets::workspace())?;
-    let mut arguments = Arguments { bugs: Vec::new(), all: true, seeds: 6, minutes: 0.5, build: false };
+    let mut arguments = Arguments { bugs: Vec::new(), all: true, seeds: 6, minutes: 0.5 };
     while let Some(option) = given.next() {
         let mut value = || given.next().with_context(|| format!("{option} names nothing"));
         match option.as_str() {
@@ -67,7 +66,6 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments> {
             }
             "--seeds" => arguments.seeds = value()?.parse().context("--seeds")?,
             "--minutes" => arguments.minutes = value()?.parse().context("--minutes")?,
-            "--build" => arguments.build = true,
             other => bail!("{other:?} is no option"),
         }
     }
@@ -77,31 +75,15 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments> {
     Ok(arguments)
 }
 
-/// Builds every operator, and tells of all that do not compile.
-fn build(arguments: &Arguments) -> Result<()> {
-    let tree = Tree::open()?;
-    let mut failed = Vec::new();
-    for bug in &arguments.bugs {
-        match tree.operator(Some(bug)) {
-            Ok(operator) => println!("{}", operator.display()),
-            Err(error) => {
-                eprintln!("{error:#}");
-                failed.push(bug.name.as_str());
-            }
-        }
-    }
-    ensure!(failed.is_empty(), "{} do not compile: {}", failed.len(), failed.join(", "));
-    Ok(())
-}
-
 fn score(arguments: &Arguments) -> Result<()> {
     let campaigns = Campaigns::new(arguments.seeds, arguments.minutes)?;
-    let tree = Tree::open()?;
+    let build = Build::make(&arguments.bugs)?;
+    let operator = build.operator();
     let tell = |search: &Search| println!("{}", row(search));
     let for_campaigns: Vec<&Bug> = arguments.bugs.iter().filter(|bug| bug.test.is_none()).collect();
-    let mut searches = by_campaigns(&tree, &campaigns, &for_campaigns, tell);
+    let mut searches = by_campaigns(&operator, &campaigns, &for_campaigns, tell);
     for (bug, test) in arguments.bugs.iter().filter_map(|bug| Some((bug, bug.test.as_ref()?))) {
-        let search = by_test(&tree, bug, test);
+        let search = by_test(&build, bug, test);
         tell(&search);
         searches.push(search);
     }
@@ -112,7 +94,7 @@ fn score(arguments: &Arguments) -> Result<()> {
         println!("{}", row(search));
     }
     let judged = judge(&searches, arguments.all);
-    pass(&tree, &campaigns, &searches)?;
+    pass(&operator, &campaigns, &searches)?;
     judged
 }
 
@@ -127,19 +109,18 @@ fn row(search: &Search) -> String {
     format!("{:32} {by:44} {:>7}  {told}", search.name, search.took.as_secs())
 }
 
-/// The operator as it is passes every seed that found a bug: or the seed found something else.
-fn pass(tree: &Tree, campaigns: &Campaigns, searches: &[Search]) -> Result<()> {
+/// The operator without a bug passes every seed that found a bug: or the seed found something else.
+fn pass(operator: &Path, campaigns: &Campaigns, searches: &[Search]) -> Result<()> {
     let seed_of = |search: &Search| match search.verdict {
         Verdict::BySeed { seed, .. } => Some(seed),
         Verdict::ByTest(_) | Verdict::Missed | Verdict::Untried(_) => None,
     };
     let seeds: BTreeSet<u64> = searches.iter().filter_map(seed_of).collect();
-    let operator = tree.operator(None)?;
     let mut amiss = Vec::new();
-    for (seed, found) in campaigns.run_all(seeds, &operator) {
+    for (seed, found) in campaigns.run_all(seeds, operator) {
         match found {
-            Ok(None) => println!("the operator as it is passes seed {seed}"),
-            Ok(Some(told)) => amiss.push(format!("seed {seed} finds something in the operator as it is: {told}")),
+            Ok(None) => println!("the operator without a bug passes seed {seed}"),
+            Ok(Some(told)) => amiss.push(format!("seed {seed} finds something in the operator without a bug: {told}")),
             Err(error) => amiss.push(format!("{error:#}")),
         }
     }
