@@ -21,9 +21,9 @@ test: assets build ## Run all tests, against real servers
 ROUNDS ?= 20000
 
 fuzz: ## Try every parser of outside bytes with hostile ones, long (ROUNDS=n for each test)
-	PROPTEST_CASES=$(ROUNDS) $(CARGO) test --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
+	PROPTEST_CASES=$(ROUNDS) $(CARGO) test --workspace --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
 	PROPTEST_CASES=$(ROUNDS) HOSTILE_ROUNDS=$$(($(ROUNDS) / 10 + 1)) \
-		$(CARGO) test --test hostile_objects --test hostile_simulator --test hostile_answers
+		$(CARGO) test --workspace --test hostile_objects --test hostile --test hostile_answers
 
 chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md)
 	$(or $(CARGO_TARGET_DIR),target)/debug/chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) \

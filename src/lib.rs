@@ -56,10 +56,9 @@
 //! | [`controllers`] | one folder a kind; the only place that sees both edges |
 //! | [`telemetry`] | logs, metrics, health, traces: it is told what to tell |
 //! | [`operator`] | the composition root: arguments, clients, caches, controllers, an orderly stop |
-//! | [`simulator`] | a cloud to try and test against; shares no code with the rest |
 //!
-//! `main.rs` turns arguments into [`operator::run`] or into the definitions of `crds/`; `bin/cloud-simulator.rs` serves the
-//! simulator. `tests/harness` starts real servers for the tests and holds the demo, the benchmark and the fault campaign.
+//! `main.rs` turns arguments into [`operator::run`] or into the definitions of `crds/`. `tests/simulator` is a cloud to try and
+//! test against, a crate that shares no code with this one. `tests/harness` starts real servers for the tests and holds the demo, the benchmark and the fault campaign.
 //!
 //! ## Invariants
 //!
@@ -87,7 +86,7 @@
 //!    index in its list; removals come before additions. The rest wait with the figure, counted as the vendor counts.
 //!    `planning/places.rs`, [`planning::exchange`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
-//!    `controllers` alone sees both; `simulator` sees nothing else, or one mistake would cancel itself out.
+//!    `controllers` alone sees both; the simulator is another crate, or one mistake would cancel itself out.
 //!    `tests/layering.rs` reads the sources. (`planning` borrows from `clouds` the plain words of [`clouds::fault`] and
 //!    [`clouds::call`].)
 //! 9. **Bounded and fair.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds. A reconcile
@@ -126,5 +125,4 @@ pub mod controllers;
 pub mod domain;
 pub mod operator;
 pub mod planning;
-pub mod simulator;
 pub mod telemetry;

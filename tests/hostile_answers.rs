@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cloud_simulator::{Simulator, WorldFile};
 use imageshare_operator::clouds::budget::{BudgetSettings, Budgets};
 use imageshare_operator::clouds::clock::SystemClock;
 use imageshare_operator::clouds::connect::{self, AlibabaAccess, Edge, HuaweiAccess, OpenStackAccess};
@@ -21,7 +22,6 @@ use imageshare_operator::domain::identifiers::{
 };
 use imageshare_operator::domain::image::Reply;
 use imageshare_operator::domain::provider::{Provider, Site};
-use imageshare_operator::simulator::{Simulator, WorldFile};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

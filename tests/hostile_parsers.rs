@@ -24,7 +24,7 @@ const HUAWEI: &str = "src/clouds/huawei/hostile.rs";
 const OPENSTACK: &str = "src/clouds/openstack/hostile.rs";
 const CLOUDS: &str = "src/clouds/hostile.rs";
 const OBJECTS: &str = "tests/hostile_objects.rs";
-const SIMULATOR: &str = "tests/hostile_simulator.rs";
+const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
 
 const ANSWERS: &str = "no_answer_makes_a_reader_panic_or_believe_without_bounds";
 const ERRORS: &str = "no_error_is_told_but_in_plain_words_and_no_hint_heeded_beyond_reason";
@@ -220,7 +220,7 @@ const TABLE: &[Row] = &[
     },
     // The simulator: world files, requests with their queries, bodies, paths and signatures, the control port.
     Row {
-        source: "src/simulator/world_file.rs",
+        source: "tests/simulator/src/world_file.rs",
         readers: &["parse"],
         tests: &[
             (SIMULATOR, "a_world_file_is_read_or_refused_and_a_world_made_of_it_or_not"),
@@ -230,57 +230,63 @@ const TABLE: &[Row] = &[
         ],
     },
     Row {
-        source: "src/simulator/control.rs",
+        source: "tests/simulator/src/control.rs",
         readers: &["load_world", "read_journal", "read_image", "read_clock"],
         tests: &[(SIMULATOR, "nothing_asked_of_the_control_port_makes_the_simulator_panic")],
     },
-    Row { source: "src/simulator/wire.rs", readers: &["read", "decode_pairs"], tests: &[(SIMULATOR, DOORS)] },
+    Row { source: "tests/simulator/src/wire.rs", readers: &["read", "decode_pairs"], tests: &[(SIMULATOR, DOORS)] },
     Row {
-        source: "src/simulator/alibaba/signature.rs",
+        source: "tests/simulator/src/alibaba/signature.rs",
         readers: &["read", "parse"],
-        tests: &[(SIMULATOR, DOORS), ("src/simulator/alibaba/tests.rs", "no_request_makes_the_door_panic")],
+        tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "src/simulator/alibaba/guard.rs",
+        source: "tests/simulator/src/alibaba/guard.rs",
         readers: &["parse_date"],
-        tests: &[(SIMULATOR, DOORS), ("src/simulator/alibaba/tests.rs", "no_request_makes_the_door_panic")],
+        tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "src/simulator/alibaba/operations.rs",
+        source: "tests/simulator/src/alibaba/operations.rs",
         readers: &["read"],
-        tests: &[("src/simulator/alibaba/tests.rs", "no_request_makes_the_door_panic")],
+        tests: &[("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "src/simulator/huawei/images.rs",
+        source: "tests/simulator/src/huawei/images.rs",
         readers: &["read"],
-        tests: &[("src/simulator/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
+        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "src/simulator/huawei/guard.rs",
+        source: "tests/simulator/src/huawei/guard.rs",
         readers: &["parse_date"],
-        tests: &[(SIMULATOR, DOORS), ("src/simulator/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
+        tests: &[
+            (SIMULATOR, DOORS),
+            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_door_panic"),
+        ],
     },
     Row {
-        source: "src/simulator/huawei/signature.rs",
+        source: "tests/simulator/src/huawei/signature.rs",
         readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), ("src/simulator/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
+        tests: &[
+            (SIMULATOR, DOORS),
+            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_door_panic"),
+        ],
     },
     Row {
-        source: "src/simulator/huawei/route.rs",
+        source: "tests/simulator/src/huawei/route.rs",
         readers: &["find"],
-        tests: &[("src/simulator/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
+        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "src/simulator/huawei/bodies.rs",
+        source: "tests/simulator/src/huawei/bodies.rs",
         readers: &["read", "parse"],
-        tests: &[("src/simulator/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
+        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "src/simulator/huawei/recipient.rs",
+        source: "tests/simulator/src/huawei/recipient.rs",
         readers: &["parse"],
-        tests: &[("src/simulator/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
+        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
     },
-    Row { source: "src/simulator/huawei/iam.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
+    Row { source: "tests/simulator/src/huawei/iam.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
     // Kubernetes: selectors of an image's owner, what the API server says of its definitions, answers to writes.
     Row {
         source: "src/api/selector.rs",
@@ -348,8 +354,12 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 fn code() -> Vec<(String, String)> {
     let mut files = Vec::new();
     sources(&workspace().join("src"), &mut files);
+    sources(&workspace().join("tests/simulator/src"), &mut files);
     let name = |file: &PathBuf| file.strip_prefix(workspace()).unwrap().to_string_lossy().into_owned();
-    let is_test = |file: &str| file.ends_with("tests.rs") || file.contains("/tests/") || file.ends_with("hostile.rs");
+    let is_test = |file: &str| {
+        let inside = file.trim_start_matches("tests/simulator/");
+        inside.ends_with("tests.rs") || inside.contains("/tests/") || inside.ends_with("hostile.rs")
+    };
     let files = files.iter().map(name).filter(|file| !is_test(file));
     files.map(|file| (file.clone(), text(&file).split("#[cfg(test)]\nmod tests").next().unwrap().to_owned())).collect()
 }

@@ -46,7 +46,6 @@ const RULES: &[Rule] = &[
     Rule { part: "clouds", inside: &["clouds", "domain"], outside: None, never: &["kube", "k8s_openapi"] },
     Rule { part: "cluster", inside: &["cluster", "api"], outside: None, never: &["reqwest"] },
     Rule { part: "telemetry", inside: &["telemetry"], outside: None, never: &["kube", "k8s_openapi", "reqwest"] },
-    Rule { part: "simulator", inside: &["simulator"], outside: None, never: &["kube", "k8s_openapi", "reqwest"] },
     Rule {
         part: "controllers",
         inside: &["api", "domain", "planning", "clouds", "cluster", "controllers", "telemetry"],
@@ -60,7 +59,7 @@ const RULES: &[Rule] = &[
         never: &[],
     },
     Rule { part: "main", inside: &["api", "operator"], outside: None, never: &["reqwest"] },
-    Rule { part: "bin", inside: &["simulator"], outside: None, never: &["kube", "k8s_openapi"] },
+    Rule { part: "planted", inside: &["planted"], outside: None, never: &[] },
     Rule { part: "lib", inside: &[], outside: None, never: &[] },
 ];
 
@@ -82,20 +81,36 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The crates this one may depend on, as sources spell them; those of tests included.
-fn dependencies() -> BTreeSet<String> {
-    let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+/// The crates that a package depends on, as sources spell them, by the sections of its manifest that end so.
+fn listed(manifest: &str, section: &str) -> BTreeSet<String> {
+    let manifest = fs::read_to_string(workspace().join(manifest)).unwrap();
     let mut in_section = false;
     let mut names = BTreeSet::new();
     for line in manifest.lines() {
         if line.starts_with('[') {
-            in_section = line.ends_with("dependencies]");
+            in_section = line.ends_with(section);
         } else if let Some((name, _)) = line.split_once('=').filter(|_| in_section) {
             names.insert(name.trim().replace('-', "_"));
         }
     }
+    names
+}
+
+/// The crates this one may depend on; those of tests included.
+fn dependencies() -> BTreeSet<String> {
+    let names = listed("Cargo.toml", "dependencies]");
     assert!(names.contains("kube") && names.contains("proptest"), "{names:?}");
     names
+}
+
+/// What both knew would be wrong on both sides unseen.
+#[test]
+fn the_simulator_and_the_operator_do_not_know_each_other() {
+    let simulator = listed("tests/simulator/Cargo.toml", "[dependencies]");
+    assert!(simulator.contains("axum"), "{simulator:?}");
+    let foreign = ["imageshare_operator", "imageshare_harness", "kube", "k8s_openapi", "reqwest"];
+    assert!(foreign.iter().all(|name| !simulator.contains(*name)), "{simulator:?}");
+    assert!(!listed("Cargo.toml", "[dependencies]").contains("cloud_simulator"));
 }
 
 /// The source without comments, strings and characters.
@@ -308,11 +323,7 @@ fn every_trespass_is_noticed() {
         ("clouds", "use crate::planning::exchange::Exchange;"),
         ("clouds", "use kube::Api;"),
         ("cluster", "use crate::{api::CloudImage, domain::image::ImageFacts};"),
-        ("simulator", "use crate::clouds::alibaba::sign;"),
-        ("simulator", "use crate::domain::identifiers::ImageId;"),
-        ("controllers", "use crate::simulator::World;"),
-        ("operator", "use crate::simulator::World;"),
-        ("main", "use imageshare_operator::{api, simulator};"),
+        ("main", "use imageshare_operator::{api, planning};"),
     ];
     for (part, source) in cases {
         let rule = RULES.iter().find(|rule| rule.part == part).unwrap();
@@ -333,7 +344,6 @@ fn what_is_fit_or_only_talked_about_is_no_trespass() {
         ),
         ("planning", "fn f() -> &'static str { r#\"a \" crate::cluster::x\"# }"),
         ("domain", "const QUOTE: char = '\"'; use jiff::Timestamp; // \"crate::api\""),
-        ("simulator", "use super::names::{AccountId, ImageId}; use std::time::Instant;"),
     ];
     for (part, source) in cases {
         let rule = RULES.iter().find(|rule| rule.part == part).unwrap();

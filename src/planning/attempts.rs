@@ -39,8 +39,8 @@ impl Attempt {
     pub fn next_call(&self, least: SignedDuration) -> Timestamp {
         let least = if self.code.is_some() { least.max(AFTER_REFUSAL) } else { least };
         let pause = self.last.duration_since(self.since).clamp(least, LONGEST.max(least));
-        let pause = planted!("call-repeated-without-growing-pause", pause, pause.min(SignedDuration::from_secs(1)));
-        self.last.saturating_add(pause).unwrap_or(Timestamp::MAX)
+        let longest = planted!("call-repeated-without-growing-pause", pause, SignedDuration::from_secs(1));
+        self.last.saturating_add(pause.min(longest)).unwrap_or(Timestamp::MAX)
     }
 
     /// When to read whether the last call has had its effect, if no call is made before. A refused call has none.

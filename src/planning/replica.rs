@@ -398,8 +398,11 @@ pub fn after_clearing(attempt: &Attempt, sight: ClearingSight, patience: Patienc
 /// all. `first_missing`: when it was first read so, since nothing spoke against it.
 pub fn after_missing(step: Step, first_missing: Timestamp, patience: Patience, now: Timestamp) -> Step {
     let sure = first_missing.saturating_add(patience.lag).unwrap_or(Timestamp::MAX);
-    let sure = planted!("missing-copy-believed", sure, first_missing);
-    if step.rests_on_absence() && now < sure { Step::Wait(sure) } else { step }
+    if step.rests_on_absence() && now < planted!("missing-copy-believed", sure, first_missing) {
+        Step::Wait(sure)
+    } else {
+        step
+    }
 }
 
 /// Content is being written by nobody this process knows of, and has been since `first_seen`: by a process that died, or

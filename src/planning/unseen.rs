@@ -48,8 +48,8 @@ pub fn plan_absent(
     settled.absent_since = Some(since);
     settled.job = None;
     settled.unmanaged.clear();
-    let window = planted!("image-gone-at-once", window, SignedDuration::ZERO);
-    let over = since.saturating_add(window).unwrap_or(Timestamp::MAX);
+    let over = since.saturating_add(planted!("image-gone-at-once", window, SignedDuration::ZERO));
+    let over = over.unwrap_or(Timestamp::MAX);
     if now < over {
         return (settled, Some(over));
     }

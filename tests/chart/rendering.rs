@@ -5,8 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use cloud_simulator::WorldFile;
 use imageshare_harness::assets;
-use imageshare_operator::simulator::WorldFile;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 

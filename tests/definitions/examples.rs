@@ -5,10 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use cloud_simulator::WorldFile;
 use imageshare_harness::{ControlPlane, assets};
 use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
-use imageshare_operator::simulator::WorldFile;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::cel::validate_cel;
 use serde::Serialize;
@@ -141,7 +141,7 @@ fn the_simulated_world_is_the_one_the_quickstart_speaks_of() {
     assert_eq!(of("Secret")["stringData"]["accessKeyID"], owner.keys[0].id);
     assert_eq!(of("Secret")["stringData"]["accessKeySecret"], owner.keys[0].secret);
     let image = &of("CloudImage")["spec"];
-    let held = |i: &&imageshare_operator::simulator::ImageSpec| i.owner == owner.id;
+    let held = |i: &&cloud_simulator::ImageSpec| i.owner == owner.id;
     assert_eq!(world.images.iter().filter(held).count(), 2);
     assert!(
         world

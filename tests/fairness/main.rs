@@ -47,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const IMAGES: u32 = 200;
 
+/// Images whose cloud hangs.
+const HANGING: u32 = 40;
+
 /// Sets up so many images of an owner, each with these recipients.
 async fn set_up(stage: &Stage, owners: &[(&Owner<'_>, u32)], recipients: &[u32]) -> Result<()> {
     let all: Vec<&Owner<'_>> = owners.iter().map(|(owner, _)| *owner).collect();
@@ -181,7 +184,6 @@ async fn images_that_shares_keep_cost_no_call_and_delay_nobody() -> Result<()> {
 #[tokio::test]
 async fn a_cloud_that_hangs_is_left_alone_and_delays_no_other_account() -> Result<()> {
     let _alone = ALONE.lock().await;
-    const HANGING: u32 = 40;
     let stage = Stage::start(&[HANGING, 1]).await?;
     let (hanging, other) = (Owner::enter(&stage, 0).await?, Owner::enter(&stage, 1).await?);
     set_up(&stage, &[(&hanging, HANGING), (&other, 1)], &[1]).await?;

@@ -1,6 +1,7 @@
 //! The operator and its tests with the known bugs built in, of which the environment chooses one.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -10,6 +11,9 @@ use imageshare_harness::planted::{Bug, Test, VARIABLE};
 
 /// The operator's package and binary.
 const OPERATOR: &str = "imageshare-operator";
+
+/// The cloud that tests start, from the same folder.
+const SIMULATOR: &str = "cloud-simulator";
 
 /// Most lines shown of what a build says.
 const TAIL: usize = 40;
@@ -22,14 +26,17 @@ pub(crate) struct Build {
 impl Build {
     /// Builds the operator and the tests that are to find these bugs.
     pub(crate) fn make(bugs: &[Bug]) -> Result<Self> {
-        let build = Self { target: assets::workspace().join("target/planted") };
+        let this = Self { target: assets::workspace().join("target/planted") };
         // With a test in any case: dependencies get the features that tests need, and are built once for both.
         let wanted: BTreeSet<Vec<String>> = bugs.iter().filter_map(|bug| bug.test.as_ref()).map(chosen).collect();
         let some_test = ["--test", "layering"].map(ToOwned::to_owned);
-        let built = build.cargo("test").arg("--no-run").args(some_test).args(wanted.into_iter().flatten()).output();
-        let built = built.context("starting cargo")?;
-        ensure!(built.status.success(), "the sources with the bugs do not compile:\n{}", tail(&built));
-        Ok(build)
+        let output = this.cargo("test").arg("--no-run").args(some_test).args(wanted.into_iter().flatten()).output();
+        let output = output.context("starting cargo")?;
+        ensure!(output.status.success(), "the sources with the bugs do not compile:\n{}", tail(&output));
+        // It has no bugs to be built with.
+        fs::copy(assets::built(SIMULATOR)?, this.target.join("debug").join(SIMULATOR))
+            .context("keeping the simulator")?;
+        Ok(this)
     }
 
     /// The operator.

@@ -1,0 +1,210 @@
+//! Answers in the vendor's shapes: rows of images and recipients, pages, refusals, and their JSON or XML text.
+
+use crate::rules::Refusal;
+use crate::weather::Then;
+use crate::world::{Grant, Image, Relation};
+use crate::world_file::{Disk, Encryption, ImageSpec, Status};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// Size of every simulated data disk, in GiB.
+const DATA_DISK_GIB: u64 = 40;
+
+/// An instant as the vendor writes it: UTC, to the second.
+pub(super) fn instant(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The rows of one page and what surrounds them.
+pub(super) struct Page {
+    number: u32,
+    size: u32,
+    total: usize,
+    rows: Vec<Value>,
+}
+
+impl Page {
+    /// Cuts one page out of all rows.
+    pub(super) fn of(all: Vec<Value>, (number, size): (u32, u32)) -> Self {
+        let total = all.len();
+        let skip = usize::try_from(u64::from(number - 1) * u64::from(size)).unwrap_or(usize::MAX);
+        let rows = all.into_iter().skip(skip).take(size as usize).collect();
+        Self { number, size, total, rows }
+    }
+
+    /// The page as an answer: its rows under `list.row`, after `rest`.
+    pub(super) fn answer(self, list: &str, row: &str, rest: Value) -> Value {
+        let mut answer = rest;
+        if let Value::Object(fields) = &mut answer {
+            fields.insert("TotalCount".to_owned(), json!(self.total));
+            fields.insert("PageNumber".to_owned(), json!(self.number));
+            fields.insert("PageSize".to_owned(), json!(self.size));
+            fields.insert(list.to_owned(), json!({ row: self.rows }));
+        }
+        answer
+    }
+}
+
+/// A recipient as `DescribeImageSharePermission` shows it: the account as text.
+pub(super) fn recipient_row(grant: &Grant) -> Value {
+    json!({"AliyunId": grant.account.as_str(), "SharedTime": instant(grant.since)})
+}
+
+/// An image as `DescribeImages` shows it: the owner as a number.
+pub(super) fn image_row(image: &Image, relation: Relation) -> Value {
+    let spec = image.spec();
+    let alias = match relation {
+        Relation::Own => "self",
+        Relation::Received | Relation::Community => "others",
+        Relation::System => "system",
+        Relation::Marketplace => "marketplace",
+    };
+    // When and how the vendor fills IsSelfShared is unconfirmed beyond "set when the owner shares it".
+    let self_shared = if relation == Relation::Own && !image.grants().is_empty() { "True" } else { "" };
+    let disks: Vec<_> = spec.disks.iter().zip('a'..='z').map(|(disk, letter)| disk_row(image, *disk, letter)).collect();
+    json!({
+        "ImageId": spec.id, "ImageName": spec.name, "ImageFamily": "", "ImageVersion": "",
+        "ImageOwnerAlias": alias, "ImageOwnerId": spec.owner.as_str().parse::<i64>().unwrap_or_default(),
+        "IsSelfShared": self_shared, "IsPublic": spec.public, "IsCopied": spec.copied_from.is_some(), "IsSubscribed": false,
+        "Status": spec.status.word(), "Progress": format!("{}%", percent(spec)), "Size": spec.size_gib,
+        "Usage": if spec.in_use { "instance" } else { "none" }, "ProductCode": spec.product_code,
+        "Platform": "Aliyun", "OSType": "linux", "OSName": "Alibaba Cloud Linux 3 64-bit",
+        "OSNameEn": "Alibaba Cloud Linux 3 64-bit", "Architecture": "x86_64", "BootMode": "BIOS",
+        "CreationTime": spec.created.map(instant).unwrap_or_default(), "Description": spec.description, "ResourceGroupId": "",
+        "SupplierName": "", "LicenseType": "Auto", "LoginAsNonRootSupported": false,
+        "IsSupportCloudinit": true, "IsSupportIoOptimized": true, "Usable": true,
+        "Tags": {"Tag": []}, "Features": {"NvmeSupport": "unsupported", "ImdsSupport": "v1"},
+        "DetectionOptions": {"Status": "", "Items": {"Item": []}},
+        "DiskDeviceMappings": {"DiskDeviceMapping": disks},
+    })
+}
+
+/// How far an image is; one that is no copy is whole in every status.
+fn percent(spec: &ImageSpec) -> u8 {
+    let part = matches!(spec.status, Status::Waiting | Status::Creating | Status::CreateFailed);
+    spec.copied_from.as_ref().filter(|_| part).map_or(100, |from| from.percent)
+}
+
+fn disk_row(image: &Image, disk: Disk, letter: char) -> Value {
+    let id = image.spec().id.as_str();
+    json!({
+        "Device": format!("/dev/xvd{letter}"),
+        "Type": match disk { Disk::System => "system", Disk::Data => "data" },
+        "Size": match disk { Disk::System => image.spec().size_gib, Disk::Data => DATA_DISK_GIB }.to_string(),
+        "SnapshotId": format!("s-{}{letter}", id.strip_prefix("m-").unwrap_or(id)),
+        "Format": "", "Encrypted": image.spec().encryption != Encryption::None,
+        "Progress": "", "RemainTime": 0, "ImportOSSBucket": "", "ImportOSSObject": "",
+    })
+}
+
+/// A refusal as an answer.
+pub(super) fn refusal(refusal: &Refusal, request_id: &str, host: &str) -> Value {
+    json!({"RequestId": request_id, "HostId": host, "Code": refusal.code, "Message": refusal.message})
+}
+
+/// Spoils a successful answer as the weather has it: rows missing, or all of them.
+pub(super) fn distort(answer: &mut Value, fault: &Then) {
+    let lists = [("Images", "Image"), ("Accounts", "Account")];
+    let Some((list, row)) = lists.into_iter().find(|(list, _)| answer.get(list).is_some()) else { return };
+    let Some(Value::Array(rows)) = answer.get_mut(list).and_then(|rows| rows.get_mut(row)) else { return };
+    match fault {
+        Then::TruncatedPage { drop } => rows.truncate(rows.len().saturating_sub(*drop)),
+        Then::EmptyList => {
+            rows.clear();
+            if let Some(total) = answer.get_mut("TotalCount") {
+                *total = json!(0);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The form an answer is asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// `application/json`.
+    Json,
+    /// `text/xml`, the vendor's default.
+    Xml,
+}
+
+impl Format {
+    /// The content type.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json;charset=utf-8",
+            Self::Xml => "text/xml;charset=utf-8",
+        }
+    }
+
+    /// The answer's text; `root` names the XML root.
+    pub(super) fn write(self, answer: &Value, root: &str) -> String {
+        match self {
+            Self::Json => answer.to_string(),
+            Self::Xml => {
+                let mut out = "<?xml version='1.0' encoding='UTF-8'?>".to_owned();
+                write_element(&mut out, root, answer);
+                out
+            }
+        }
+    }
+}
+
+/// Objects are elements, lists repeat their element. Nesting is ours and shallow, so the recursion is bounded.
+fn write_element(out: &mut String, name: &str, value: &Value) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| write_element(out, name, item)),
+        Value::Object(fields) => write_tagged(out, name, |out| write_fields(out, fields)),
+        Value::String(text) => write_tagged(out, name, |out| out.push_str(&escape(text))),
+        Value::Null => write_tagged(out, name, |_| {}),
+        Value::Bool(_) | Value::Number(_) => write_tagged(out, name, |out| out.push_str(&value.to_string())),
+    }
+}
+
+fn write_fields(out: &mut String, fields: &Map<String, Value>) {
+    for (name, value) in fields {
+        write_element(out, name, value);
+    }
+}
+
+fn write_tagged(out: &mut String, name: &str, inside: impl FnOnce(&mut String)) {
+    out.extend(["<", name, ">"]);
+    inside(out);
+    out.extend(["</", name, ">"]);
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xml_repeats_the_element_of_a_list() {
+        let answer = json!({"A": {"B": [{"C": "x<&>y"}, {"C": 2}]}, "D": true});
+        let xml = Format::Xml.write(&answer, "R");
+        let body = "<R><A><B><C>x&lt;&amp;&gt;y</C></B><B><C>2</C></B></A><D>true</D></R>";
+        assert_eq!(xml, format!("<?xml version='1.0' encoding='UTF-8'?>{body}"));
+    }
+
+    #[test]
+    fn a_truncated_page_still_counts_the_missing_rows_and_an_empty_list_does_not() {
+        let page = || Page::of(vec![json!(1), json!(2), json!(3)], (1, 10)).answer("Images", "Image", json!({}));
+        let mut short = page();
+        distort(&mut short, &Then::TruncatedPage { drop: 2 });
+        assert_eq!((&short["TotalCount"], &short["Images"]["Image"]), (&json!(3), &json!([1])));
+        let mut empty = page();
+        distort(&mut empty, &Then::EmptyList);
+        assert_eq!((&empty["TotalCount"], &empty["Images"]["Image"]), (&json!(0), &json!([])));
+    }
+
+    #[test]
+    fn a_page_past_the_end_is_empty_and_knows_the_total() {
+        let page = Page::of(vec![json!(1)], (u32::MAX, 100)).answer("Images", "Image", json!({"RegionId": "r"}));
+        assert_eq!(page["TotalCount"], 1);
+        assert_eq!(page["Images"]["Image"], json!([]));
+        assert_eq!(page["RegionId"], "r");
+    }
+}

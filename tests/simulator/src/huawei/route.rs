@@ -1,0 +1,163 @@
+//! Which operation a method and a path come to. Paths are taken as they are: a slash too many is another path.
+
+use crate::names::{AccountId, ImageId};
+use percent_encoding::percent_decode_str;
+
+/// An operation the simulator offers, with what its path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Operation {
+    CreateToken,
+    ListProjects,
+    ListDomains,
+    ListRegions,
+    BatchAddMembers,
+    BatchDeleteMembers,
+    BatchUpdateMembers,
+    ListImageMembers { project: AccountId, image: ImageId },
+    ShowImageMember { project: AccountId, image: ImageId, member: String },
+    ShowJob { project: AccountId, job: String },
+    ShowJobProgress { job: String },
+    ShowImageQuota,
+    ListImages,
+    DeleteImage { image: ImageId },
+    CopyInRegion { image: ImageId },
+    CopyCrossRegion { image: ImageId },
+    AddMember { image: ImageId },
+    UpdateMember { image: ImageId, member: String },
+    ListMembers { image: ImageId },
+    ShowMember { image: ImageId, member: String },
+    DeleteMember { image: ImageId, member: String },
+}
+
+impl Operation {
+    /// The operation of a request; `None` where the vendor has none, or this simulator has not.
+    pub(super) fn find(method: &str, path: &str) -> Option<Self> {
+        let decode = |part: &str| percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+        let parts: Vec<String> = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<_>>()?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let image = |id: &str| ImageId::from(id);
+        let project = |id: &str| AccountId::from(id);
+        Some(match (method, parts.as_slice()) {
+            ("POST", ["v3", "auth", "tokens"]) => Self::CreateToken,
+            ("GET", ["v3", "projects"]) => Self::ListProjects,
+            ("GET", ["v3", "auth", "domains"]) => Self::ListDomains,
+            ("GET", ["v3", "regions"]) => Self::ListRegions,
+            ("POST", ["v1", "cloudimages", "members"]) => Self::BatchAddMembers,
+            ("DELETE", ["v1", "cloudimages", "members"]) => Self::BatchDeleteMembers,
+            ("PUT", ["v1", "cloudimages", "members"]) => Self::BatchUpdateMembers,
+            ("GET", ["v1", "cloudimages", "quota"]) => Self::ShowImageQuota,
+            ("GET", ["v1", "cloudimages", "job", id]) => Self::ShowJobProgress { job: (*id).to_owned() },
+            ("POST", ["v1", "cloudimages", id, "copy"]) => Self::CopyInRegion { image: image(id) },
+            ("POST", ["v1", "cloudimages", id, "cross_region_copy"]) => Self::CopyCrossRegion { image: image(id) },
+            ("GET", ["v1", own, "jobs", id]) => Self::ShowJob { project: project(own), job: (*id).to_owned() },
+            ("GET", ["v1", own, "cloudimages", id, "members"]) => {
+                Self::ListImageMembers { project: project(own), image: image(id) }
+            }
+            ("GET", ["v1", own, "cloudimages", id, "members", member]) => {
+                Self::ShowImageMember { project: project(own), image: image(id), member: (*member).to_owned() }
+            }
+            ("GET", ["v2", "cloudimages"]) => Self::ListImages,
+            ("DELETE", ["v2", "images", id]) => Self::DeleteImage { image: image(id) },
+            ("POST", ["v2", "images", id, "members"]) => Self::AddMember { image: image(id) },
+            ("GET", ["v2", "images", id, "members"]) => Self::ListMembers { image: image(id) },
+            ("PUT", ["v2", "images", id, "members", member]) => {
+                Self::UpdateMember { image: image(id), member: (*member).to_owned() }
+            }
+            ("GET", ["v2", "images", id, "members", member]) => {
+                Self::ShowMember { image: image(id), member: (*member).to_owned() }
+            }
+            ("DELETE", ["v2", "images", id, "members", member]) => {
+                Self::DeleteMember { image: image(id), member: (*member).to_owned() }
+            }
+            _ => return None,
+        })
+    }
+
+    /// The operation's name, as the vendor's SDKs have it.
+    pub(super) fn action(&self) -> &'static str {
+        match self {
+            Self::CreateToken => "KeystoneCreateUserTokenByPassword",
+            Self::ListProjects => "KeystoneListProjects",
+            Self::ListDomains => "KeystoneListAuthDomains",
+            Self::ListRegions => "KeystoneListRegions",
+            Self::BatchAddMembers => "BatchAddMembers",
+            Self::BatchDeleteMembers => "BatchDeleteMembers",
+            Self::BatchUpdateMembers => "BatchUpdateMembers",
+            Self::ListImageMembers { .. } => "ListImageMembers",
+            Self::ShowImageMember { .. } => "ShowImageMember",
+            Self::ShowJob { .. } => "ShowJob",
+            Self::ShowJobProgress { .. } => "ShowJobProgress",
+            Self::ShowImageQuota => "ShowImageQuota",
+            Self::ListImages => "ListImages",
+            Self::DeleteImage { .. } => "GlanceDeleteImage",
+            Self::CopyInRegion { .. } => "CopyImageInRegion",
+            Self::CopyCrossRegion { .. } => "CopyImageCrossRegion",
+            Self::AddMember { .. } => "GlanceAddImageMember",
+            Self::UpdateMember { .. } => "GlanceUpdateImageMember",
+            Self::ListMembers { .. } => "GlanceListImageMembers",
+            Self::ShowMember { .. } => "GlanceShowImageMember",
+            Self::DeleteMember { .. } => "GlanceDeleteImageMember",
+        }
+    }
+
+    /// The image in the path.
+    pub(super) fn image(&self) -> Option<&ImageId> {
+        match self {
+            Self::ListImageMembers { image, .. }
+            | Self::ShowImageMember { image, .. }
+            | Self::DeleteImage { image }
+            | Self::CopyInRegion { image }
+            | Self::CopyCrossRegion { image }
+            | Self::AddMember { image }
+            | Self::UpdateMember { image, .. }
+            | Self::ListMembers { image }
+            | Self::ShowMember { image, .. }
+            | Self::DeleteMember { image, .. } => Some(image),
+            _ => None,
+        }
+    }
+
+    /// The project in the path.
+    pub(super) fn project(&self) -> Option<&AccountId> {
+        match self {
+            Self::ListImageMembers { project, .. }
+            | Self::ShowImageMember { project, .. }
+            | Self::ShowJob { project, .. } => Some(project),
+            _ => None,
+        }
+    }
+
+    /// The job in the path.
+    pub(super) fn job(&self) -> Option<&str> {
+        match self {
+            Self::ShowJob { job, .. } | Self::ShowJobProgress { job } => Some(job),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_a_slash_too_many_or_another_method_is_no_operation() {
+        assert_eq!(Operation::find("POST", "/v1/cloudimages/members"), Some(Operation::BatchAddMembers));
+        for (method, path) in [
+            ("POST", "/v1/cloudimages/members/"),
+            ("PATCH", "/v1/cloudimages/members"),
+            ("GET", "//v2/cloudimages"),
+            ("GET", "/v2/cloudimages/x"),
+            ("GET", "/v1/%ff/jobs/1"),
+            ("GET", ""),
+        ] {
+            assert_eq!(Operation::find(method, path), None, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_member_in_a_path_may_be_an_encoded_urn() {
+        let found = Operation::find("GET", "/v2/images/i/members/organizations%3A%3Aa%3Aou%3Ao-b%2Fou-c").unwrap();
+        assert_eq!(found, Operation::ShowMember { image: "i".into(), member: "organizations::a:ou:o-b/ou-c".into() });
+    }
+}

@@ -1,0 +1,350 @@
+//! The simulator over real sockets: cuts, halved bodies and delays on the cloud ports, and the control API.
+//! Requests to the cloud ports are captures of the official SDK, sent byte for byte on a clock set to their date.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use cloud_simulator::{Simulator, WorldFile};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const IMAGE: &str = "m-bp67acfmxazb4p0000";
+const ADD_THREE: &str = include_str!("../../captures/alibaba/ModifyImageSharePermission-add3.raw");
+const REGIONS: &str = include_str!("../../captures/alibaba/DescribeRegions.raw");
+const DELETE: &str = include_str!("../../captures/alibaba/DeleteImage.raw");
+const COPY: &str = include_str!("../../captures/alibaba/CopyImage.raw");
+const CANCEL: &str = include_str!("../../captures/alibaba/CancelCopyImage.raw");
+/// The id which the simulator gives the first copy of a world; the capture of its cancellation names it.
+const COPIED: &str = "m-sim00000000000000001";
+
+fn world() -> WorldFile {
+    let text = format!(
+        "
+clock: 2026-11-21T23:42:00Z
+regions: [cn-hangzhou]
+accounts:
+  - {{id: '2000000000000000', keys: [{{id: LTAI5tFakeAccessKeyId01, secret: fakeAlibabaSecretForCapture0001}}]}}
+  - {{id: '1000000000000001'}}
+  - {{id: '1000000000000002'}}
+  - {{id: '1000000000000003'}}
+images: [{{id: {IMAGE}, region: cn-hangzhou, owner: '2000000000000000'}}]"
+    );
+    WorldFile::parse(&text).unwrap()
+}
+
+/// Sends a captured request to Alibaba Cloud.
+async fn send(simulator: &Simulator, capture: &str) -> String {
+    send_to(simulator.cloud_address(), capture).await
+}
+
+/// Sends a captured request and reads until the server closes.
+async fn send_to(address: SocketAddr, capture: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = capture.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A cut may arrive as a reset; what came before it counts.
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    drop(read.expect("the server closes the connection"));
+    String::from_utf8(answer).unwrap()
+}
+
+async fn control(simulator: &Simulator, method: Method, path: &str, body: Value) -> (u16, Value) {
+    let url = format!("{}{path}", simulator.control_url());
+    let request = Client::new().request(method, url).header("content-type", "application/json");
+    let response = request.body(if body.is_null() { String::new() } else { body.to_string() }).send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+async fn fault(simulator: &Simulator, then: Value) {
+    let (status, answer) =
+        control(simulator, Method::POST, "/faults", json!({"faults": [{"count": 1, "then": then}]})).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test]
+async fn a_cut_connection_brings_no_byte_and_the_journal_knows_whether_it_took_effect() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    fault(&simulator, json!({"kind": "cutBefore"})).await;
+    assert_eq!(send(&simulator, REGIONS).await, "");
+    fault(&simulator, json!({"kind": "cutAfter"})).await;
+    assert_eq!(send(&simulator, ADD_THREE).await, "");
+    let (_, journal) = control(&simulator, Method::GET, "/journal?since=1", Value::Null).await;
+    let entries = journal["entries"].as_array().unwrap();
+    assert_eq!((&entries[0]["cut"], &entries[0]["effect"]), (&json!("before"), &Value::Null));
+    assert_eq!(entries[1]["cut"], "after");
+    assert_eq!(entries[1]["effect"]["added"], json!(["1000000000000001", "1000000000000002", "1000000000000003"]));
+    assert_eq!((&entries[1]["seq"], &journal["last"]), (&json!(3), &json!(3)));
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_truncated_body_stops_half_way_short_of_its_announced_length() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    fault(&simulator, json!({"kind": "truncatedBody"})).await;
+    let answer = send(&simulator, REGIONS).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert_eq!(body.len(), length.parse::<usize>().unwrap() / 2, "{answer}");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_late_but_its_effect_is_not() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    fault(&simulator, json!({"kind": "slow", "millis": 300})).await;
+    let start = Instant::now();
+    let answer = send(&simulator, DELETE).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && start.elapsed() >= Duration::from_millis(300), "{answer}");
+    let deletion = simulator.journal().pop().unwrap();
+    assert!(deletion.effect.unwrap().deleted);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_throttled_answer_carries_the_vendors_header_in_milliseconds() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    fault(&simulator, json!({"kind": "throttle", "retryAfterMillis": 2500})).await;
+    let answer = send(&simulator, DELETE).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("x-acs-retry-after: 2500\r\n"), "{answer}");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn the_control_api_changes_the_world_and_shows_it() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    let ask = |method, path, body| control(&simulator, method, path, body);
+    assert_eq!(ask(Method::GET, "/healthz", Value::Null).await, (200, json!({"status": "ok"})));
+
+    let share = json!({"image": IMAGE, "add": ["1000000000000001", "1000000000000002"], "remove": []});
+    let effect = json!({"added": ["1000000000000001", "1000000000000002"], "removed": [], "deleted": false,
+        "published": null});
+    assert_eq!(ask(Method::POST, "/permissions", share).await, (200, effect));
+    let received = ask(Method::GET, "/accounts/1000000000000001/received", Value::Null).await;
+    assert_eq!(received, (200, json!({"account": "1000000000000001", "images": [IMAGE]})));
+
+    let image_path = format!("/images/{IMAGE}");
+    assert_eq!(ask(Method::PATCH, &image_path, json!({"status": "Deprecated", "inUse": true})).await.0, 200);
+    let (_, world) = ask(Method::GET, "/world", Value::Null).await;
+    assert_eq!((&world["images"][0]["status"], &world["images"][0]["inUse"]), (&json!("Deprecated"), &json!(true)));
+    assert_eq!(world["images"][0]["sharedWith"][1], "1000000000000002");
+
+    let another = json!({"id": "m-new", "region": "cn-hangzhou", "owner": "2000000000000000"});
+    assert_eq!(ask(Method::POST, "/images", another.clone()).await.0, 200);
+    assert_eq!(ask(Method::POST, "/images", another).await.0, 400);
+    assert_eq!(ask(Method::PATCH, "/images/m-new", json!({"delete": true})).await.0, 200);
+    assert_eq!(ask(Method::PATCH, "/images/m-new", json!({"delete": true})).await.0, 404);
+    assert_eq!(ask(Method::PATCH, "/keys/LTAI5tFakeAccessKeyId01", json!({"disabled": true})).await.0, 200);
+    assert_eq!(ask(Method::PATCH, "/keys/none", json!({"disabled": true})).await.0, 404);
+    assert_eq!(ask(Method::PATCH, "/accounts/1000000000000003", json!({"closed": true})).await.0, 200);
+
+    let (_, clock) = ask(Method::PUT, "/clock", json!({"advanceSeconds": 60})).await;
+    assert_eq!(clock, json!({"now": "2026-11-21T23:43:00Z", "offsetSeconds": 60, "fixed": true}));
+    assert_eq!(ask(Method::PUT, "/clock", json!({})).await.0, 400);
+
+    assert_eq!(ask(Method::PUT, "/world", world).await.0, 200);
+    assert_eq!(simulator.journal().iter().filter(|entry| entry.action == "LoadWorld").count(), 3);
+    simulator.stop().await;
+}
+
+/// The world with a second region, and a copy begun in it.
+async fn copying() -> Simulator {
+    let mut world = world();
+    world.regions.push("cn-beijing".into());
+    let simulator = Simulator::start_on_loopback(world).await.unwrap();
+    assert_eq!(control(&simulator, Method::PATCH, "/rules", json!({"copySeconds": 100})).await.0, 200);
+    let answer = send(&simulator, COPY).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(COPIED), "{answer}");
+    simulator
+}
+
+#[tokio::test]
+async fn the_control_api_shows_how_a_copy_stands_and_has_it_fail() {
+    let simulator = copying().await;
+    let ask = |method, path, body| control(&simulator, method, path, body);
+    ask(Method::PUT, "/clock", json!({"advanceSeconds": 40})).await;
+    let (source, copied) = (format!("/images/{IMAGE}"), format!("/images/{COPIED}"));
+    let (_, copy) = ask(Method::GET, &copied, Value::Null).await;
+    let from = json!({"image": IMAGE, "region": "cn-hangzhou", "owner": "2000000000000000",
+        "clientToken": "0f4e6a7c-copy", "percent": 40});
+    assert_eq!((&copy["status"], &copy["copiedFrom"]), (&json!("Creating"), &from));
+    assert_eq!(ask(Method::PATCH, &source, json!({"copiesFail": true})).await.0, 200);
+    ask(Method::PUT, "/clock", json!({"advanceSeconds": 20})).await;
+    let (_, copy) = ask(Method::GET, &copied, Value::Null).await;
+    assert_eq!((&copy["status"], &copy["copiedFrom"]["percent"]), (&json!("CreateFailed"), &json!(60)));
+    let (_, journal) = ask(Method::GET, "/journal", Value::Null).await;
+    let last = journal["entries"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["action"], &last["effect"]["copy"]["state"]), (&json!("CopyEnded"), &json!("failed")));
+    assert_eq!(ask(Method::PATCH, "/rules", json!({"copyMinutes": 1})).await.0, 422);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_ends_by_the_clock_and_a_cancelled_one_never_does() {
+    for (advance, cancelled, states) in [(99, true, vec!["began", "cancelled"]), (100, false, vec!["began", "done"])] {
+        let simulator = copying().await;
+        control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": advance})).await;
+        let answer = send(&simulator, CANCEL).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), cancelled, "{answer}");
+        assert_eq!(answer.contains("IncorrectImageStatus"), !cancelled, "{answer}");
+        control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": 500})).await;
+        let entries = simulator.journal();
+        let steps = entries.iter().filter_map(|entry| entry.effect.as_ref()?.copy.as_ref());
+        let seen: Vec<_> = steps.map(|step| serde_json::to_value(step.state).unwrap()).collect();
+        assert_eq!(seen, states);
+        assert_eq!(simulator.world().image(&COPIED.into()).is_some(), !cancelled);
+        simulator.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_control_api_refuses_what_it_does_not_know() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    let faults = json!({"faults": [{"when": {"acton": "DeleteImage"}, "then": {"kind": "emptyList"}}]});
+    assert_eq!(control(&simulator, Method::POST, "/faults", faults).await.0, 422);
+    let weather = json!({"seed": 1, "perMille": {"rain": 10}});
+    assert_eq!(control(&simulator, Method::PUT, "/weather", weather).await.0, 400);
+    assert_eq!(control(&simulator, Method::PUT, "/world", json!({"regions": []})).await.0, 400);
+    let (_, standing) = control(&simulator, Method::GET, "/faults", Value::Null).await;
+    assert_eq!(standing, json!({"faults": []}));
+    assert_eq!(simulator.journal().len(), 1);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn faults_are_listed_until_used_up_or_cleared() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    let lasting = json!({"faults": [{"when": {"action": "DescribeRegions"}, "then": {"kind": "unavailable"}}]});
+    control(&simulator, Method::POST, "/faults", lasting).await;
+    assert!(send(&simulator, REGIONS).await.starts_with("HTTP/1.1 503"));
+    let (_, standing) = control(&simulator, Method::GET, "/faults", Value::Null).await;
+    assert_eq!((&standing["faults"][0]["met"], &standing["faults"][0]["struck"]), (&json!(1), &json!(1)));
+    assert_eq!(standing["faults"][0]["then"], json!({"kind": "unavailable"}));
+    control(&simulator, Method::DELETE, "/faults", Value::Null).await;
+    assert_eq!(simulator.faults().len(), 0);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_simulator_has_left_its_ports() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    let addresses = [simulator.cloud_address(), simulator.huawei_address(), simulator.control_address()];
+    simulator.stop().await;
+    for address in addresses {
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}
+
+const HUAWEI_IMAGE: &str = "cc4f2d1e-0000-4000-8000-000000000001";
+const HUAWEI_PROJECT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const HUAWEI_ADD: &str = include_str!("../../captures/huawei/BatchAddMembers.raw");
+const HUAWEI_LIST: &str = include_str!("../../captures/huawei/ListImageMembers.raw");
+const HUAWEI_DELETE: &str = include_str!("../../captures/huawei/GlanceDeleteImage.raw");
+
+fn huawei_world() -> WorldFile {
+    let text = format!(
+        "
+clock: 2026-11-21T23:43:45Z
+regions: []
+accounts: []
+huawei:
+  sites: {{China: [cn-north-4]}}
+  domains:
+    - id: d0000000000000000000000000000000
+      site: China
+      keys: [{{ak: HPUAFAKEACCESSKEY001, sk: fakeHuaweiSecretKeyForCapture000000000001}}]
+      projects: [{{id: 0a1b2c3d4e5f60718293a4b5c6d7e8f9, region: cn-north-4}}]
+    - id: dddddddddddddddddddddddddddddddd
+      site: China
+      projects:
+        - {{id: {HUAWEI_PROJECT}, region: cn-north-4}}
+        - {{id: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, region: cn-north-4}}
+  images:
+    - {{id: {HUAWEI_IMAGE}, project: 0a1b2c3d4e5f60718293a4b5c6d7e8f9}}
+    - {{id: cc4f2d1e-0000-4000-8000-000000000002, project: 0a1b2c3d4e5f60718293a4b5c6d7e8f9}}"
+    );
+    WorldFile::parse(&text).unwrap()
+}
+
+#[tokio::test]
+async fn huaweis_port_answers_cuts_and_breaks_off_as_alibabas_does() {
+    let simulator = Simulator::start_on_loopback(huawei_world()).await.unwrap();
+    let send = |capture| send_to(simulator.huawei_address(), capture);
+    fault(&simulator, json!({"kind": "cutAfter"})).await;
+    assert_eq!(send(HUAWEI_ADD).await, "");
+    control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": 1})).await;
+    let list = send(HUAWEI_LIST).await;
+    assert!(
+        list.starts_with("HTTP/1.1 200") && list.contains("x-request-id: ") && list.contains(HUAWEI_PROJECT),
+        "{list}"
+    );
+    fault(&simulator, json!({"kind": "truncatedBody"})).await;
+    let (head, body) = send(HUAWEI_LIST).await.split_once("\r\n\r\n").map(|(h, b)| (h.to_owned(), b.len())).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert_eq!(body, length.parse::<usize>().unwrap() / 2, "{head}");
+    let deleted = send(HUAWEI_DELETE).await;
+    assert!(deleted.starts_with("HTTP/1.1 204") && deleted.ends_with("\r\n\r\n"), "{deleted}");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn the_control_api_changes_huaweis_world_and_shows_it() {
+    let simulator = Simulator::start_on_loopback(huawei_world()).await.unwrap();
+    let ask = |method, path, body| control(&simulator, method, path, body);
+    let member = json!({"type": "project", "id": HUAWEI_PROJECT, "status": "accepted"});
+    let change = json!({"image": HUAWEI_IMAGE, "add": [member], "remove": []});
+    let (status, effect) = ask(Method::POST, "/huawei/members", change).await;
+    assert_eq!((status, &effect["added"]), (200, &json!([HUAWEI_PROJECT])));
+    let path = format!("/huawei/projects/{HUAWEI_PROJECT}/received");
+    let received = json!({"project": HUAWEI_PROJECT, "images": [{"image": HUAWEI_IMAGE, "via": [member]}]});
+    assert_eq!(ask(Method::GET, &path, Value::Null).await, (200, received));
+    assert_eq!(ask(Method::GET, "/huawei/projects/none/received", Value::Null).await.0, 404);
+
+    let image_path = format!("/huawei/images/{HUAWEI_IMAGE}");
+    assert_eq!(ask(Method::PATCH, &image_path, json!({"protected": true, "status": "saving"})).await.0, 200);
+    let (_, world) = ask(Method::GET, "/world", Value::Null).await;
+    let image = &world["huawei"]["images"][0];
+    assert_eq!(
+        (&image["protected"], &image["status"], &image["members"]),
+        (&json!(true), &json!("saving"), &json!([member]))
+    );
+    let new = json!({"id": "cc4f2d1e-0000-4000-8000-00000000000a", "project": HUAWEI_PROJECT});
+    assert_eq!(ask(Method::POST, "/huawei/images", new.clone()).await.0, 200);
+    assert_eq!(ask(Method::POST, "/huawei/images", new).await.0, 400);
+    assert_eq!(ask(Method::PATCH, &image_path, json!({"delete": true})).await.0, 200);
+    assert_eq!(ask(Method::PATCH, &image_path, json!({"delete": true})).await.0, 404);
+    assert_eq!(ask(Method::PATCH, "/huawei/keys/HPUAFAKEACCESSKEY001", json!({"disabled": true})).await.0, 200);
+    assert_eq!(ask(Method::PATCH, "/huawei/domains/none", json!({"closed": true})).await.0, 404);
+    assert_eq!(
+        ask(Method::PATCH, "/huawei/domains/dddddddddddddddddddddddddddddddd", json!({"closed": true})).await.0,
+        200
+    );
+    assert!(send_to(simulator.huawei_address(), HUAWEI_LIST).await.starts_with("HTTP/1.1 401"));
+
+    assert_eq!(ask(Method::PUT, "/world", world).await.0, 200);
+    let (_, journal) = ask(Method::GET, "/journal", Value::Null).await;
+    let seed = journal["entries"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&seed["action"], &seed["provider"], &seed["effect"]["added"]),
+        (&json!("LoadWorld"), &json!("huawei"), &json!([HUAWEI_PROJECT]))
+    );
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_takes_effect_by_the_clock_and_needs_no_request_to_do_so() {
+    let mut world = huawei_world();
+    world.huawei.as_mut().unwrap().rules.job_millis = 20;
+    let simulator = Simulator::start_on_loopback(world).await.unwrap();
+    send_to(simulator.huawei_address(), HUAWEI_ADD).await;
+    assert_eq!(simulator.huawei_world().images().next().unwrap().members().len(), 0);
+    control(&simulator, Method::PUT, "/clock", json!({"advanceSeconds": 1})).await;
+    let effect = simulator.journal().pop().unwrap();
+    assert_eq!((effect.action.as_str(), effect.time.to_string().as_str()), ("JobEffect", "2026-11-21T23:43:45.02Z"));
+    assert!(!simulator.huawei_world().images().next().unwrap().members().is_empty());
+    simulator.stop().await;
+}
