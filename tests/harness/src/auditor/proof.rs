@@ -24,7 +24,7 @@ const SHOWING: [&str; 6] = [
 
 impl Auditor {
     /// An entry leaves the ledger only after a complete read at the cloud that lacked its recipient. An intent that was
-    /// never acted on may leave without.
+    /// never acted on, or for which every call was refused, may leave without.
     pub(super) fn judge_ledgers(&self, found: &mut Vec<Violation>) {
         // A journal without requests tells nothing of reads.
         if self.asked.is_empty() {
@@ -86,7 +86,7 @@ impl Auditor {
             return true;
         }
         let acts = |asked: &Asked| asked.image.as_deref() == Some(image) && asked.moves.iter().any(|moved| moved == id);
-        intended && !self.asked.iter().filter(meanwhile).any(acts)
+        intended && !self.asked.iter().filter(meanwhile).filter(|asked| !asked.is_refused()).any(acts)
     }
 
     /// Whether a recipient had an image at a moment, by the journal alone.

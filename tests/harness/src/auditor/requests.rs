@@ -69,6 +69,11 @@ impl Asked {
         self.is_complete && (self.code == "OK" || self.status == 404)
     }
 
+    /// Whether the cloud refused it plainly, and changed nothing.
+    pub(super) fn is_refused(&self) -> bool {
+        !self.cut && !self.changes && (400..500).contains(&self.status)
+    }
+
     pub(super) fn is_read(&self) -> bool {
         reads(&self.action)
     }

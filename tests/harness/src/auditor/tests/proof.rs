@@ -68,6 +68,13 @@ fn an_entry_that_was_never_acted_on_may_go_without_a_read() {
     assert!(!unproven(intended().request("DescribeImages", elsewhere).ledger(&[])));
     let asked = json!({"parameters": {"add": [ANNE]}, "code": "", "cut": "before", "status": 0});
     assert!(unproven(intended().request("ModifyImageSharePermission", asked).ledger(&[])));
+    let refused = |more: Value| {
+        let mut call = json!({"parameters": {"add": [ANNE]}, "code": "Throttling.User", "status": 400});
+        call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        unproven(intended().request("ModifyImageSharePermission", call).ledger(&[]))
+    };
+    assert!(!refused(json!({})), "a plain refusal is no act");
+    assert!(refused(json!({"status": 500})) && refused(json!({"cut": "after"})));
 }
 
 /// Anne is retained for a share of this namespace, where the image says this of shares from elsewhere.
