@@ -48,12 +48,14 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares. Pure |
+//! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares, calls and faults. Pure |
 //! | [`api`] | the kinds, their schema and rules, conditions and reasons |
 //! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, duplicates, projection, unreadable, acceptance, replica, inventory, admission, schedule, lease |
-//! | [`clouds`] | the edge towards the clouds: one trait, one fault, transport, call budgets, `alibaba`, `huawei`, `openstack` |
+//! | [`clouds`] | the edge towards the clouds: one trait, transport, call budgets, `alibaba`, `huawei`, `openstack` |
 //! | [`cluster`] | the edge towards Kubernetes: watches within its scope, guarded reads, status, finalizers, events, Secrets, the lease |
-//! | [`controllers`] | one folder a kind; the only place that sees both edges |
+//! | [`accounts`] | from a `CloudAccount` to a client: its Secret, the proof of its identity, its circuit |
+//! | [`reconcile`] | what every reconcile uses: requeue, what is kept between two, access, conversion, status, metrics, leader |
+//! | [`controllers`] | how they run, what wakes them, and one folder a kind |
 //! | [`telemetry`] | logs, metrics, health, traces: it is told what to tell |
 //! | [`operator`] | the composition root: arguments, clients, caches, controllers, an orderly stop |
 //!
@@ -86,9 +88,8 @@
 //!    index in its list; removals come before additions. The rest wait with the figure, counted as the vendor counts.
 //!    `planning/places.rs`, [`planning::exchange`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
-//!    `controllers` alone sees both; the simulator is another crate, or one mistake would cancel itself out.
-//!    `tests/layering.rs` reads the sources. (`planning` borrows from `clouds` the plain words of [`clouds::fault`] and
-//!    [`clouds::call`].)
+//!    `accounts`, `reconcile` and `controllers` alone see both; the simulator is another crate, or one mistake would cancel itself out.
+//!    `tests/layering.rs` reads the sources.
 //! 9. **Bounded and fair.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds. A reconcile
 //!    begins to call a cloud only with a seat in the line of its account and region, and holds no worker while it waits for
 //!    one, so that no account waits for another; an edit does not wait for a thousand made before it. Calls pass a token
@@ -98,12 +99,12 @@
 //! 10. **Secrets** are read by name, one read for the whole key, never listed, watched or printed. They go only to the
 //!     vendor's hosts or to endpoints that the operator was started to allow; no redirect is followed. A refused key opens
 //!     one circuit for its account. [`cluster::credentials`], [`clouds::endpoint_rule`], [`clouds::transport`],
-//!     [`controllers::connections`].
+//!     [`accounts::connections`].
 //! 11. **Namespaces are walls, and a name is not a proof.** References stay in their namespace; only `imageRef` may leave it,
 //!     where the image consents. Of several objects for one image, only those count that saw it as their own through proven
-//!     credentials; those of other namespaces are not named. [`controllers::convert`], [`planning::duplicates`].
+//!     credentials; those of other namespaces are not named. [`reconcile::convert`], [`planning::duplicates`].
 //! 12. **Ends can be reached.** A `CloudAccount` stays while images, acceptances or replicas refer to it; credentials last
-//!     known good may finish deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`controllers::connections`].
+//!     known good may finish deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`accounts::connections`].
 //! 13. **No panic reachable from input.** An object that cannot be read says which field it is, can be deleted, and stops
 //!     nobody else; lints forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
 //! 14. **One copy.** What an `ImageReplica` asks of a cloud is written down first, and carries a mark by which it is found
@@ -113,11 +114,12 @@
 //! 15. **One leader.** Of several processes one holds the lease; it gives up before the lease can run out, and the gate is the
 //!     last thing looked at before a request goes out. Who follows a leader that left without a word revokes nobody, and
 //!     believes no absence, before that one's calls are over. [`planning::lease`], [`clouds::gate`],
-//!     [`controllers::leadership`].
+//!     [`reconcile::leader`].
 
 #[macro_use]
 pub mod planted;
 
+pub mod accounts;
 pub mod api;
 pub mod clouds;
 pub mod cluster;
@@ -125,4 +127,5 @@ pub mod controllers;
 pub mod domain;
 pub mod operator;
 pub mod planning;
+pub mod reconcile;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use kube::runtime::events::Reporter;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::connections::Connections;
 use crate::clouds::budget::BudgetSettings;
 use crate::clouds::clock::{Clock as _, SystemClock};
 use crate::clouds::connect::Edge;
@@ -21,18 +22,17 @@ use crate::cluster::definitions::{Definitions, Served};
 use crate::cluster::events::Events;
 use crate::cluster::lease::LeaseRecord;
 use crate::cluster::scope::Scope;
-use crate::controllers::connections::Connections;
-use crate::controllers::context::{Context, ImageMetrics, Settings};
-use crate::controllers::counting::Stopwatches;
-use crate::controllers::image_replica::Transfers;
-use crate::controllers::leadership::{Leadership, Leading, LeaseLost};
-use crate::controllers::memory::Memories;
 use crate::controllers::outdated::Acting;
-use crate::controllers::watching;
+use crate::controllers::run;
 use crate::planning::lease;
 use crate::planning::schedule::{Gathering, Pace};
 use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
+use crate::reconcile::context::{Context, ImageMetrics, Settings};
+use crate::reconcile::leader::{Leadership, Leading, LeaseLost};
+use crate::reconcile::metrics::Stopwatches;
+use crate::reconcile::object_state::Memories;
+use crate::reconcile::transfers::Transfers;
 use crate::telemetry::logging::{LogFormat, LoggingError, start};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::serve::{Told, serve};
@@ -272,7 +272,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         )),
         events: Arc::new(Events::new(client.clone(), reporter)),
         client,
-        stores: watching::stores().0,
+        stores: run::stores().0,
         begun_at: clock.now(),
         clock,
         memories: Arc::<Memories>::default(),

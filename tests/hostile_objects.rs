@@ -9,7 +9,6 @@ use imageshare_operator::api::{
     CloudAccount, CloudImage, ImageReplica, ImageShare, RECONCILE_REQUESTED_AT, SharedImage, SharedImageAcceptance,
 };
 use imageshare_operator::cluster::guard::Guarded;
-use imageshare_operator::controllers::convert::{image_named_by, requested_at, terms};
 use imageshare_operator::domain::foreign_text::{image_name, plain};
 use imageshare_operator::domain::identifiers::{
     AgencyName, ImageId, InvalidIdentifier, JobId, KeyId, ObjectUid, PartyId, ProjectName, RecipientKind, RegionId,
@@ -18,6 +17,7 @@ use imageshare_operator::domain::identifiers::{
 use imageshare_operator::domain::provider::Provider;
 use imageshare_operator::planning::ledger::Ledger;
 use imageshare_operator::planning::replica::Attempt;
+use imageshare_operator::reconcile::convert::{image_named_by, requested_at, terms};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -204,7 +204,7 @@ const TABLE: &[Row] = &[
         tests: &[("src/cluster/credentials.rs", "whatever_a_secret_holds_only_plain_text_is_found_in_it")],
     },
     Row {
-        source: "src/controllers/convert.rs",
+        source: "src/reconcile/convert.rs",
         readers: &["terms", "requested_at", "image_named_by"],
         tests: &[(OBJECTS, "whatever_an_object_holds_its_reader_ends_and_keeps_its_metadata")],
     },

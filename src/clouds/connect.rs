@@ -9,13 +9,13 @@ use super::alibaba::{AlibabaCloud, Credentials};
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
 use super::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
-use super::fault::Fault;
 use super::gate::Gate;
 use super::huawei::{self, HuaweiCloud};
 use super::observed::{CallObserver, Observed, Unobserved};
 use super::openstack::{self, Interface, OpenStackCloud};
 use super::transport::{Answer, Request, Transport, TransportSettings, TransportUnusable};
 use super::{Cloud, Lane};
+use crate::domain::fault::Fault;
 use crate::domain::identifiers::{PartyId, RegionId};
 use crate::domain::provider::{Provider, Site};
 

@@ -7,9 +7,9 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::call::{CopyProgress, Copying};
-use super::fault::Refusal;
 use super::{Fault, ImageRef, Lane};
+use crate::domain::call::{CopyProgress, Copying};
+use crate::domain::fault::Refusal;
 use crate::domain::identifiers::{AgencyName, ImageId, ImageName, KeyId, ObjectUid, ProjectName, RegionId, VaultId};
 
 /// One copy to be made. The same order finds its own copy again after an answer was lost.

@@ -3,14 +3,12 @@
 
 pub mod alibaba;
 pub mod budget;
-pub mod call;
 mod circuit;
 pub mod clock;
 pub mod connect;
 pub mod copying;
 pub mod endpoint_rule;
 mod fair_share;
-pub mod fault;
 pub mod gate;
 #[cfg(test)]
 mod hostile;
@@ -22,11 +20,11 @@ pub mod transport;
 
 use async_trait::async_trait;
 
+pub use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, Lane, RecipientChange, Submitted};
+pub use crate::domain::fault::Fault;
 use crate::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
 use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
-pub use call::{CallShape, CopyProgress, Copying, JobProgress, Lane, RecipientChange, Submitted};
 pub use copying::{ContentFacts, Copies, CopyMark, CopyOrder};
-pub use fault::Fault;
 
 /// One image at one cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]

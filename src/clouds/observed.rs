@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::call::{CallShape, CopyProgress, Copying, JobProgress, RecipientChange, Submitted};
 use super::copying::{Content, ContentFacts, Copies, CopyOrder};
 use super::{Cloud, Fault, ImageRef, Lane};
+use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, RecipientChange, Submitted};
 use crate::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
 use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;

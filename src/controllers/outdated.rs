@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
-use super::watching;
 use crate::api::conditions::{Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
 use crate::api::definitions::Lacking;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance, all_crds};
@@ -26,6 +24,8 @@ use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, within_deadline};
+use crate::controllers::run;
+use crate::reconcile::context::Context;
 use crate::telemetry::census::{Census, TakeCensus};
 
 /// How long something must be lacking before objects say so: a group that was just installed is described a moment later.
@@ -62,13 +62,13 @@ impl Acting {
                 () = tell_until_dropped(&self.template) => {}
                 () = stop.cancelled() => return,
             }
-            let (stores, writers) = watching::stores();
+            let (stores, writers) = run::stores();
             let now = self.template.clock.now();
             let context = Context { stores, begun_at: now, ..Context::clone(&self.template) }.without_memory();
             let context = Arc::new(context);
             *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&context));
             tokio::select! {
-                () = watching::run(context, writers, stop.clone()) => return,
+                () = run::run(context, writers, stop.clone()) => return,
                 () = definitions.until(false) => tracing::error!("nobody acts until the definitions are updated"),
             }
         }

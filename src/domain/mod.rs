@@ -1,5 +1,7 @@
 //! The vocabulary of the field: identifiers, images, provider rules, shares. Pure: no clock, no I/O, no Kubernetes.
 
+pub mod call;
+pub mod fault;
 pub mod foreign_text;
 pub mod identifiers;
 pub mod image;

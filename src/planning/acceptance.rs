@@ -4,7 +4,7 @@
 use super::trouble::Trouble;
 use crate::api::acceptance::{AcceptanceDecision, OfferState};
 use crate::api::conditions::Reason;
-use crate::clouds::fault::Recovery;
+use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{PartyId, Recipient, VaultId};
 use crate::domain::image::{Answer, ImageKind, ReceivedImage, Reply};
 use crate::domain::provider::Provider;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clouds::call::Lane;
+use crate::domain::call::Lane;
 
 /// How long somebody's edit counts as just made.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);

@@ -9,7 +9,7 @@ use super::exchange::{Ending, Outcome};
 use super::ledger::{Entry, Job, Ledger};
 use super::trouble::{Trouble, refusal_of};
 use crate::api::cloud_image::GrantState;
-use crate::clouds::fault::{Fault, Recovery};
+use crate::domain::fault::{Fault, Recovery};
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::RecipientList;
 

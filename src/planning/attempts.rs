@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::ledger::written;
 use crate::api::cloud_image::{Attempt as Stored, ImageRefusal as StoredRefusal};
 use crate::api::conditions::Reason;
-use crate::clouds::fault::Fault;
+use crate::domain::fault::Fault;
 
 /// The least pause after a refusal.
 const AFTER_REFUSAL: SignedDuration = SignedDuration::from_secs(15);

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::clouds::call::{CallShape, RecipientChange, Submitted};
-use crate::clouds::fault::{Fault, Quota, Refusal};
+use crate::domain::call::{CallShape, RecipientChange, Submitted};
+use crate::domain::fault::{Fault, Quota, Refusal};
 use crate::domain::identifiers::{JobId, Recipient};
 
 /// Most calls of one pass. What is left waits for the next one, which follows at once: it tells how far things are, and
@@ -250,7 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clouds::fault::Missing;
+    use crate::domain::fault::Missing;
     use crate::domain::identifiers::{PartyId, RecipientKind};
 
     const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::trouble::Trouble;
-use crate::clouds::fault::Recovery;
+use crate::domain::fault::Recovery;
 
 /// How wishes that arrive together are gathered into one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

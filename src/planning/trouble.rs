@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::attempts::ImageRefusal;
 use crate::api::conditions::{Reason, Truth};
 use crate::api::limits::NAMES_PER_MESSAGE_MAX;
-use crate::clouds::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
+use crate::domain::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
 
 /// What to do about a private image.
 pub const PRIVATE: &str = "the image is private at the cloud, which hides its recipients and lets none be added or removed: \

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::deletion::{blockers, held_by_replica, held_by_shares};
 use super::ledger::Ledger;
 use super::trouble::Trouble;
-use crate::clouds::call::Lane;
+use crate::domain::call::Lane;
 use crate::domain::share::{Share, Standing};
 
 /// What the caches show of an image before a reconcile.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use imageshare_harness::eventually;
 use imageshare_operator::clouds::copying::Content;
-use imageshare_operator::clouds::fault::Refusal;
 use imageshare_operator::clouds::{ContentFacts, CopyMark, CopyOrder, CopyProgress, Copying};
+use imageshare_operator::domain::fault::Refusal;
 use imageshare_operator::domain::identifiers::ObjectUid;
 use serde_json::Value;
 

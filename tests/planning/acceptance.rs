@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use imageshare_operator::api::acceptance::AcceptanceDecision::{self, Accept, Reject};
 use imageshare_operator::api::acceptance::OfferState;
 use imageshare_operator::api::conditions::{Reason, Truth};
-use imageshare_operator::clouds::fault::Recovery;
+use imageshare_operator::domain::fault::Recovery;
 use imageshare_operator::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, VaultId};
 use imageshare_operator::domain::image::{Answer, ImageKind, ImageState, ReceivedImage, Reply};
 use imageshare_operator::domain::provider::Provider;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use imageshare_operator::api::cloud_image::GrantState;
 use imageshare_operator::api::conditions::Reason;
-use imageshare_operator::clouds::fault::{Fault, Missing, Quota, Refusal};
+use imageshare_operator::domain::fault::{Fault, Missing, Quota, Refusal};
 use imageshare_operator::domain::identifiers::{JobId, Recipient};
 use imageshare_operator::domain::provider::Provider;
 use imageshare_operator::planning::aftermath::record;

@@ -2,7 +2,7 @@
 
 use imageshare_operator::api::cloud_image::GrantState;
 use imageshare_operator::api::conditions::Reason;
-use imageshare_operator::clouds::fault::{Fault, Refusal};
+use imageshare_operator::domain::fault::{Fault, Refusal};
 
 use super::table::{Table, recipient, share};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::api::image_replica::CopySource;
 use imageshare_operator::clouds::Fault;
-use imageshare_operator::clouds::call::{CopyProgress, Copying};
+use imageshare_operator::domain::call::{CopyProgress, Copying};
 use imageshare_operator::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
 use imageshare_operator::domain::image::{
     Answer, ImageFacts, ImageKind, ImageState, Ownership, ReceivedImage, Visibility,

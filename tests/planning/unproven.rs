@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use imageshare_operator::api::conditions::Reason;
-use imageshare_operator::clouds::fault::Fault;
+use imageshare_operator::domain::fault::Fault;
 use imageshare_operator::domain::identifiers::ImageId;
 use imageshare_operator::domain::image::RecipientList;
 use imageshare_operator::domain::provider::Provider;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use imageshare_operator::api::cloud_image::{CloudImageStatus, UnmanagedRecipients, VisibilityChange};
-use imageshare_operator::clouds::fault::{Fault, Missing};
 use imageshare_operator::clouds::{CallShape, RecipientChange, Submitted};
+use imageshare_operator::domain::fault::{Fault, Missing};
 use imageshare_operator::domain::identifiers::{JobId, PartyId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::image::{Answer, ImageFacts, ImageKind, RecipientList, Visibility};
 use imageshare_operator::domain::provider::{Provider, Site};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Operation;
 use crate::clouds::Fault;
-use crate::clouds::fault::{Conflict, Missing, Quota, Refusal};
+use crate::domain::fault::{Conflict, Missing, Quota, Refusal};
 
 /// Longest code kept, in bytes.
 const CODE_BYTES_MAX: usize = 80;

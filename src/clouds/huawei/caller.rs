@@ -15,10 +15,10 @@ use super::tokens::{Scope, Token, Tokens, question, read_token};
 use super::{Query, tokens};
 use crate::clouds::connect::{Edge, HuaweiAccess};
 use crate::clouds::endpoint_rule::CheckedEndpoint;
-use crate::clouds::fault::{Missing, Refusal};
 use crate::clouds::signing::canonical_query;
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{Fault, Lane};
+use crate::domain::fault::{Missing, Refusal};
 use crate::domain::provider::{Provider, Site};
 
 /// Signed calls under way at a time. The vendor locks a key after 5 wrong signatures in a row (API gateway FAQ), and a key

@@ -22,9 +22,9 @@ use super::wire::images::read_image;
 use super::wire::jobs::{read_job, read_submitted};
 use super::wire::members::read_members;
 use crate::clouds::connect::{Edge, HuaweiAccess};
-use crate::clouds::fault::{Missing, Refusal};
 use crate::clouds::signing::escape;
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId, VaultId};
 use crate::domain::image::{Answer, ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 

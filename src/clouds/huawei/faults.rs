@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::clouds::Fault;
-use crate::clouds::fault::{Conflict, Missing, Quota, Refusal};
+use crate::domain::fault::{Conflict, Missing, Quota, Refusal};
 
 /// Longest code kept, in bytes.
 const CODE_BYTES_MAX: usize = 80;

@@ -21,9 +21,9 @@ use super::faults::{Operation, glance_fault};
 use super::keystone::{Keystone, Token, Wanted};
 use super::wire::{self, ImageSeen};
 use crate::clouds::connect::{Edge, OpenStackAccess};
-use crate::clouds::fault::{Conflict, Missing, Refusal};
 use crate::clouds::transport::{Answer as HttpAnswer, Request};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::domain::fault::{Conflict, Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{
     Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility,

@@ -7,8 +7,8 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
 use crate::clouds::Fault;
-use crate::clouds::fault::{Conflict, Missing, Quota, Refusal};
 use crate::clouds::transport::Answer;
+use crate::domain::fault::{Conflict, Missing, Quota, Refusal};
 
 /// Longest wait heeded.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);

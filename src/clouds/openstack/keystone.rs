@@ -12,9 +12,9 @@ use tokio::sync::Mutex;
 use super::faults::keystone_fault;
 use super::wire::{TokenFacts, read_token};
 use crate::clouds::connect::{Edge, OpenStackAccess};
-use crate::clouds::fault::Missing;
 use crate::clouds::transport::{Request, sensitive};
 use crate::clouds::{Fault, Lane};
+use crate::domain::fault::Missing;
 use crate::domain::identifiers::{PartyId, RegionId};
 use crate::domain::provider::Provider;
 

@@ -9,13 +9,17 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::admission::Worker;
-use super::context::Context;
-use super::{Look, Outcome, ReconcileError, rhythm, unreadable};
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
 use crate::cluster::guard::Guarded;
 use crate::planning::unreadable::acceptance_leaves_behind;
+use crate::reconcile::Look;
+use crate::reconcile::Outcome;
+use crate::reconcile::ReconcileError;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::requeue;
+use crate::reconcile::unreadable;
 use observe::observe_desired;
 
 /// One look at one offer.
@@ -31,21 +35,21 @@ pub async fn reconcile(
             return unreadable::reconcile(&ctx, &guarded, left, kept_by).await;
         }
     };
-    if let Some(instead) = rhythm::enter(&ctx, acceptance).await? {
+    if let Some(instead) = requeue::enter(&ctx, acceptance).await? {
         return Ok(instead);
     }
     let leaving = acceptance.metadata.deletion_timestamp.is_some();
     if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
-        rhythm::release(&ctx, acceptance).await?;
+        requeue::release(&ctx, acceptance).await?;
         ctx.memories.forget(&acceptance.uid().unwrap_or_default());
         return Ok(Look::new(Outcome::Gone, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
-    let asked = match rhythm::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
+    let asked = match requeue::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
         Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
     let passed = pass::run(&ctx, acceptance, desired, (asked, worker)).await;
-    Ok(rhythm::after(&ctx, acceptance, inputs, passed))
+    Ok(requeue::after(&ctx, acceptance, inputs, passed))
 }

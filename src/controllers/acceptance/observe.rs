@@ -7,15 +7,15 @@ use crate::api::conditions::Reason;
 use crate::api::{CloudAccount, SharedImage, SharedImageAcceptance};
 use crate::clouds::ImageRef;
 use crate::cluster::guard::Guarded;
-use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
-use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, is_unseen, requested_at};
-use crate::controllers::duplicates::Duplicates;
-use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
 use crate::domain::provider::Provider;
 use crate::planning::inventory::name_of;
 use crate::planning::trouble::Trouble;
+use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::{account_input, is_unseen, requested_at};
+use crate::reconcile::duplicates::Duplicates;
+use crate::reconcile::object_state::Inputs;
 
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {

@@ -10,14 +10,14 @@ use crate::api::conditions::{READY, Reason, find};
 use crate::clouds::{Fault, Lane, Submitted};
 use crate::cluster::ClusterError;
 use crate::cluster::guard::Guarded;
-use crate::controllers::admission::Worker;
-use crate::controllers::context::Context;
-use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Asked, Passed, later, release};
 use crate::domain::image::{ReceivedImage, Reply};
 use crate::planning::acceptance::{Offer, Opinion, plan_acceptance};
 use crate::planning::schedule::Verdict;
 use crate::planning::trouble::Trouble;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::jobs::{Followed, follow};
+use crate::reconcile::requeue::{Asked, Passed, later, release};
 
 /// Runs one pass, once its turn to call the cloud has come.
 pub(super) async fn run(

@@ -3,14 +3,9 @@
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
-use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
-use crate::controllers::context::Context;
-use crate::controllers::convert::requested_at;
-use crate::controllers::duplicates::Duplicates;
-use crate::controllers::rhythm::{Passed, SOON, later};
-use crate::controllers::status_writer::StatusWriter;
+use crate::domain::fault::Recovery;
 use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::JobId;
 use crate::domain::image::ReceivedImage;
@@ -18,6 +13,11 @@ use crate::planning::acceptance::{Opinion, waits_for_the_owner};
 use crate::planning::ledger::Job;
 use crate::planning::schedule::{Verdict, next_job_look};
 use crate::planning::trouble::Trouble;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::requested_at;
+use crate::reconcile::duplicates::Duplicates;
+use crate::reconcile::requeue::{Passed, SOON, later};
+use crate::reconcile::status_writer::StatusWriter;
 
 /// Writes what a pass tells.
 pub(super) struct Reporter<'a> {

@@ -2,7 +2,6 @@
 //! cloud lists them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
@@ -10,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PostParams;
 use kube::{Api, Resource, ResourceExt};
 
+use crate::accounts::connections::Connection;
 use crate::api::conditions::{Decision, LISTED, Reason, Truth};
 use crate::api::shared_image::{SharedImageSpec, SharedImageStatus};
 use crate::api::{CloudAccount, SharedImage};
@@ -19,13 +19,13 @@ use crate::cluster::deletion::delete_exactly;
 use crate::cluster::events::Occurrence;
 use crate::cluster::status::apply_status;
 use crate::cluster::within_deadline;
-use crate::controllers::connections::Connection;
-use crate::controllers::context::Context;
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::ReceivedList;
 use crate::planning::inventory::{Changes, Entry, INVENTORY_MAX, plan_inventory};
 use crate::planning::trouble::{Trouble, name_some};
+use crate::reconcile::context::Context;
+use crate::reconcile::object_state::Listing;
 
 /// Writes to the API server that run at the same time for one account.
 const WRITES_AT_ONCE: usize = 8;
@@ -35,18 +35,6 @@ const REGION_CHARS_MAX: usize = 63;
 
 /// A listing takes several calls, and half of one is worth nothing: it waits for its turn, which comes rarely.
 const LANE: Lane = Lane::Acceptance;
-
-/// What taking stock brought.
-#[derive(Debug, Clone, Default)]
-pub(in crate::controllers) struct Listing {
-    /// How many images are received of how many that may be, and how many wait for an answer; `None` if not all regions
-    /// were listed.
-    pub(in crate::controllers) counts: Option<(String, u32)>,
-    /// What the `Listed` condition says; `None` if nothing was listed now.
-    pub(in crate::controllers) decision: Option<Decision>,
-    /// When the next listing is due.
-    pub(in crate::controllers) next_look: Option<Duration>,
-}
 
 /// Lists what others share with the account if that is due, and brings its `SharedImage`s into step.
 pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection: &Connection, asked: bool) -> Listing {

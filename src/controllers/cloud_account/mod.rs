@@ -12,25 +12,28 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
-use super::admission::Worker;
-use super::connections::Connection;
-use super::context::Context;
-use super::convert::{owner, requested_at};
-use super::image_replica::accounts_named;
-use super::rhythm::{overtaken, release, wait_for_newer};
-use super::{Look, Outcome, ReconcileError, unreadable};
+use crate::accounts::connections::Connection;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
-use crate::clouds::fault::Recovery;
 use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
+use crate::domain::fault::Recovery;
 use crate::planning::duplicates::doubt;
 use crate::planning::trouble::{Trouble, name_some};
 use crate::planning::unreadable::names_account;
-pub(super) use inventory::Listing;
+use crate::reconcile::Look;
+use crate::reconcile::Outcome;
+use crate::reconcile::ReconcileError;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::accounts_named;
+use crate::reconcile::convert::{owner, requested_at};
+use crate::reconcile::object_state::Listing;
+use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
+use crate::reconcile::unreadable;
 
 /// One look at one account.
 pub async fn reconcile(

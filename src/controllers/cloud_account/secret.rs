@@ -9,14 +9,14 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::users;
+use crate::accounts::connections::SecretSeen;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::cluster::credentials::{hold_secret, let_go_of_secret};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, finalizers};
-use crate::controllers::connections::SecretSeen;
-use crate::controllers::context::Context;
 use crate::planning::secret::{SecretSight, SecretStep, decide};
+use crate::reconcile::context::Context;
 
 /// How much later than a Secret its namespace is seen being deleted.
 const GRACE: SignedDuration = SignedDuration::from_secs(5);

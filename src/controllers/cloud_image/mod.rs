@@ -1,6 +1,7 @@
 //! The `CloudImage` controller: the unit of reconciliation is the image, because recipients, limits and deletion are
 //! properties of an image at the cloud. Only this controller changes who has an image.
 
+mod execute;
 mod observe;
 mod occurrences;
 mod pass;
@@ -11,14 +12,17 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
-use super::admission::Worker;
-use super::context::Context;
-use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::CloudImage;
 use crate::clouds::Lane;
 use crate::cluster::guard::Guarded;
 use crate::planning::ledger::Ledger;
 use crate::planning::unreadable::image_leaves_behind;
+use crate::reconcile::Look;
+use crate::reconcile::ReconcileError;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::requeue;
+use crate::reconcile::unreadable;
 use observe::{Desired, observe_desired};
 
 /// One look at one image.
@@ -34,21 +38,21 @@ pub async fn reconcile(
             return unreadable::reconcile(&ctx, &guarded, left, kept_by).await;
         }
     };
-    if let Some(instead) = rhythm::enter(&ctx, image).await? {
+    if let Some(instead) = requeue::enter(&ctx, image).await? {
         return Ok(instead);
     }
     let uid = image.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, image);
     if ctx.memories.is_unseen(&uid) && asks_for_nothing(&ctx, image, &desired) {
-        rhythm::let_others_go_first(&ctx, &uid, desired.inputs.clone());
+        requeue::let_others_go_first(&ctx, &uid, desired.inputs.clone());
     }
-    let asked = match rhythm::due(&ctx, image, &desired.inputs, desired.expecting) {
+    let asked = match requeue::due(&ctx, image, &desired.inputs, desired.expecting) {
         Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
     let passed = Box::pin(pass::run(&ctx, image, desired, (asked, worker))).await;
-    Ok(rhythm::after(&ctx, image, inputs, passed))
+    Ok(requeue::after(&ctx, image, inputs, passed))
 }
 
 /// Whether the ledger shows everything as served: a reconcile would only tell what others changed at the cloud.

@@ -9,25 +9,25 @@ use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
+use crate::accounts::connections::Connection;
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::conditions::Reason;
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
-use crate::clouds::fault::Missing;
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
-use crate::controllers::access::{Access, account_of, check_account, connect, no_account};
-use crate::controllers::connections::Connection;
-use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, is_unseen, requested_at, shares_naming, shares_of, terms};
-use crate::controllers::duplicates::Duplicates;
-use crate::controllers::memory::Inputs;
+use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, RecipientKind};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Terms;
+use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::{account_input, is_unseen, requested_at, shares_naming, shares_of, terms};
+use crate::reconcile::duplicates::Duplicates;
+use crate::reconcile::object_state::Inputs;
 
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {

@@ -8,15 +8,11 @@ use super::urgency::{is_requested, need};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
 use crate::api::conditions::Reason;
-use crate::clouds::fault::Missing;
 use crate::clouds::{Fault, Lane};
 use crate::cluster::ClusterError;
 use crate::cluster::guard::Guarded;
-use crate::controllers::admission::Worker;
-use crate::controllers::context::Context;
-use crate::controllers::execute::execute;
-use crate::controllers::jobs::{Followed, follow};
-use crate::controllers::rhythm::{Asked, Passed, later, release};
+use crate::controllers::cloud_image::execute::execute;
+use crate::domain::fault::Missing;
 use crate::domain::image::Ownership;
 use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
 use crate::planning::deletion::{Departure, Sight, ask_again, blockers, deletion_asked, plan_departure};
@@ -28,6 +24,10 @@ use crate::planning::sharing::{Plan, Scene, confirm, plan};
 use crate::planning::trouble::Trouble;
 use crate::planning::unseen::{plan_absent, plan_unseen};
 use crate::planning::wishes::Wishes;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::jobs::{Followed, follow};
+use crate::reconcile::requeue::{Asked, Passed, later, release};
 
 /// Runs one pass, once its turn to call the cloud has come.
 pub(super) async fn run(

@@ -10,14 +10,9 @@ use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, Visi
 use crate::api::conditions::{
     DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, conditions, find,
 };
-use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
-use crate::controllers::context::Context;
-use crate::controllers::convert::{requested_at, selector_trouble};
-use crate::controllers::duplicates::Duplicates;
-use crate::controllers::rhythm::{Passed, SOON, later};
-use crate::controllers::status_writer::StatusWriter;
+use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
@@ -26,6 +21,11 @@ use crate::planning::ledger::Ledger;
 use crate::planning::schedule::Verdict;
 use crate::planning::sharing::Plan;
 use crate::planning::trouble::{PRIVATE, Trouble, name_some};
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::{requested_at, selector_trouble};
+use crate::reconcile::duplicates::Duplicates;
+use crate::reconcile::requeue::{Passed, SOON, later};
+use crate::reconcile::status_writer::StatusWriter;
 use jiff::Timestamp;
 
 /// What a pass found.

@@ -3,10 +3,10 @@
 use super::observe::Desired;
 use crate::api::CloudImage;
 use crate::api::conditions::{READY, find};
-use crate::controllers::context::Context;
-use crate::controllers::convert::requested_at;
 use crate::planning::ledger::Ledger;
 use crate::planning::urgency::Need;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::requested_at;
 
 /// What the caches show of an image.
 pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, ledger: &'a Ledger) -> Need<'a> {

@@ -4,22 +4,22 @@ mod observe;
 mod pass;
 mod report;
 mod standing;
-mod transfers;
 
 use std::sync::Arc;
 
 use kube::ResourceExt;
 
-use super::admission::Worker;
-use super::context::Context;
-use super::{Look, ReconcileError, rhythm, unreadable};
 use crate::api::ImageReplica;
 use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
 use crate::planning::unreadable::replica_leaves_behind;
-pub(super) use observe::accounts_named;
+use crate::reconcile::Look;
+use crate::reconcile::ReconcileError;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::requeue;
+use crate::reconcile::unreadable;
 use observe::observe_desired;
-pub use transfers::Transfers;
 
 /// One look at one copy.
 pub async fn reconcile(
@@ -35,18 +35,18 @@ pub async fn reconcile(
         }
     };
     let uid = replica.uid().unwrap_or_default();
-    if let Some(instead) = rhythm::enter(&ctx, replica).await? {
+    if let Some(instead) = requeue::enter(&ctx, replica).await? {
         if replica.metadata.deletion_timestamp.is_some() && !finalizers::is_held(replica) {
             ctx.transfers.stop(&uid);
         }
         return Ok(instead);
     }
     let desired = observe_desired(&ctx, replica);
-    let asked = match rhythm::due(&ctx, replica, &desired.inputs, false) {
+    let asked = match requeue::due(&ctx, replica, &desired.inputs, false) {
         Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
     let passed = Box::pin(pass::run(&ctx, replica, desired, (asked, worker))).await;
-    Ok(rhythm::after(&ctx, replica, inputs, passed))
+    Ok(requeue::after(&ctx, replica, inputs, passed))
 }

@@ -5,22 +5,23 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use kube::ResourceExt;
 
-use super::transfers::End;
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::image_replica::{CopySource, ReceivedSource, ReplicaDestination};
 use crate::api::{CloudAccount, CloudImage, ImageReplica};
 use crate::clouds::{Cloud, CopyMark, CopyOrder, ImageRef};
-use crate::controllers::access::{Access, account_of, check_account, connect, image_of, no_account};
-use crate::controllers::context::Context;
-use crate::controllers::convert::{account_input, offer_key, owner, place_key, requested_at};
-use crate::controllers::memory::Inputs;
 use crate::domain::identifiers::{
     AgencyName, ImageId, InvalidIdentifier, KeyId, ObjectUid, PartyId, ProjectName, RegionId, VaultId,
 };
 use crate::domain::provider::{CopyMeans, Provider};
 use crate::planning::replica::{Attempt, Extra, Patience, Route, judge_route};
 use crate::planning::trouble::Trouble;
+use crate::reconcile::access::{Access, account_of, check_account, connect, image_of, no_account};
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::accounts_named;
+use crate::reconcile::convert::{account_input, offer_key, owner, place_key, requested_at};
+use crate::reconcile::object_state::Inputs;
+use crate::reconcile::transfers::End;
 
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {
@@ -101,23 +102,6 @@ fn answered(ctx: &Context, replica: &ImageReplica, received: &ReceivedSource) ->
     let here = same.iter().filter_map(|found| found.readable());
     let ours = here.filter(|a| a.namespace() == replica.namespace() && offer_key(a) == key);
     ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).collect()
-}
-
-/// The accounts a copy goes by: those its spec names, and the one its source was copied from.
-pub(in crate::controllers) fn accounts_named(replica: &ImageReplica, source: Option<&CopySource>) -> Vec<String> {
-    let spec = &replica.spec;
-    let copied =
-        replica.status.as_ref().and_then(|status| status.copy.as_ref()).map(|copy| copy.source.account.clone());
-    let all = [
-        spec.destination.account_ref.as_ref().map(|account| account.name.clone()),
-        spec.source.received.as_ref().map(|received| received.account_ref.name.clone()),
-        source.map(|source| source.account.clone()),
-        copied,
-    ];
-    let mut names: Vec<String> = all.into_iter().flatten().collect();
-    names.sort();
-    names.dedup();
-    names
 }
 
 fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, Trouble> {

@@ -3,22 +3,17 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::observe::{Desired, Site, accounts_named, observe_site};
+use super::observe::{Desired, Site, observe_site};
 use super::report::{Reporter, Says};
 use super::standing;
-use super::transfers::Standing;
 use crate::api::conditions::Reason;
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, ImageReplica};
-use crate::clouds::fault::{Conflict, Recovery};
 use crate::clouds::{CopyOrder, CopyProgress, Copying, Fault, Lane};
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::cluster::guard::Guarded;
-use crate::controllers::admission::Worker;
-use crate::controllers::context::Context;
-use crate::controllers::convert::requested_at;
-use crate::controllers::rhythm::{Asked, Passed, release};
+use crate::domain::fault::{Conflict, Recovery};
 use crate::domain::identifiers::ImageId;
 use crate::domain::provider::CopyMeans;
 use crate::planning::replica::{
@@ -27,6 +22,12 @@ use crate::planning::replica::{
 };
 use crate::planning::schedule::{Verdict, next_copy_look};
 use crate::planning::trouble::Trouble;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::accounts_named;
+use crate::reconcile::convert::requested_at;
+use crate::reconcile::requeue::{Asked, Passed, release};
+use crate::reconcile::transfers::Standing;
 
 /// Most steps of one pass; the next pass goes on.
 const STEPS_MAX: usize = 8;

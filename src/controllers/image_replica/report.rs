@@ -6,16 +6,16 @@ use kube::ResourceExt;
 use crate::api::ImageReplica;
 use crate::api::conditions::{Decision, READY, RECONCILING, REPLICATED, Reason, STALLED, Truth, conditions};
 use crate::api::image_replica::ImageReplicaStatus;
-use crate::clouds::fault::Recovery;
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
-use crate::controllers::context::Context;
-use crate::controllers::convert::requested_at;
-use crate::controllers::rhythm::Passed;
-use crate::controllers::status_writer::StatusWriter;
+use crate::domain::fault::Recovery;
 use crate::planning::replica::{Attempt, Stage, waits_for_others};
 use crate::planning::schedule::Verdict;
 use crate::planning::trouble::Trouble;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::requested_at;
+use crate::reconcile::requeue::Passed;
+use crate::reconcile::status_writer::StatusWriter;
 
 /// What the conditions are to say.
 pub(super) enum Says {

@@ -12,9 +12,9 @@ use crate::api::{CloudImage, ImageReplica};
 use crate::cluster::deletion::delete_exactly;
 use crate::cluster::status::FIELD_MANAGER;
 use crate::cluster::{ClusterError, within_deadline};
-use crate::controllers::context::Context;
 use crate::domain::identifiers::ImageId;
 use crate::planning::trouble::Trouble;
+use crate::reconcile::context::Context;
 
 fn images(ctx: &Context, replica: &ImageReplica) -> Api<CloudImage> {
     Api::namespaced(ctx.client.clone(), &replica.namespace().unwrap_or_default())

@@ -8,11 +8,6 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
-use super::admission::Worker;
-use super::context::Context;
-use super::convert::{consent, image_named_by, selector_trouble};
-use super::rhythm::{overtaken, release, wait_for_newer};
-use super::{Look, Outcome, ReconcileError, unreadable};
 use crate::api::cloud_image::CloudImage;
 use crate::api::conditions::{READY, STALLED, Truth, conditions};
 use crate::api::expiration::Expiration;
@@ -25,6 +20,14 @@ use crate::cluster::status::apply_status;
 use crate::domain::share::Consent;
 use crate::planning::projection::{Projection, Reference, project};
 use crate::planning::unreadable::serves;
+use crate::reconcile::Look;
+use crate::reconcile::Outcome;
+use crate::reconcile::ReconcileError;
+use crate::reconcile::admission::Worker;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::{consent, image_named_by, selector_trouble};
+use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
+use crate::reconcile::unreadable;
 
 /// Why a share that cannot be read is not let go.
 const KEPT: &str = "its access must be ended at the cloud first, for which its CloudImage must be in order";

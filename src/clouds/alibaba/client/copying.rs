@@ -11,8 +11,8 @@ use super::super::wire::copies::{CopySeen, read_begun, read_copies, read_copy};
 use super::super::wire::read_write;
 use super::{AlibabaCloud, PAGE_SIZE, Query, Tally, image_query};
 use crate::clouds::copying::{ContentFacts, Copies, CopyOrder};
-use crate::clouds::fault::{Missing, Refusal};
 use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::ImageId;
 use crate::domain::image::ImageState;
 

@@ -18,8 +18,8 @@ use super::*;
 use crate::clouds::budget::{BudgetSettings, Budgets};
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
-use crate::clouds::fault::Quota;
 use crate::clouds::transport::TransportSettings;
+use crate::domain::fault::Quota;
 use crate::domain::provider::Provider;
 
 const ACCOUNT: &str = "1000000000000001";

@@ -16,9 +16,9 @@ use super::super::wire::identities::read_project;
 use super::super::wire::jobs::read_submitted;
 use super::{HuaweiCloud, json, pairs};
 use crate::clouds::copying::{ContentFacts, Copies, CopyOrder};
-use crate::clouds::fault::{Conflict, Missing, Refusal};
 use crate::clouds::signing::escape;
 use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::domain::fault::{Conflict, Missing, Refusal};
 use crate::domain::identifiers::{AgencyName, ImageId, JobId, KeyId, PartyId, ProjectName, RegionId, VaultId};
 use crate::domain::image::{ImageState, Ownership};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::faults::tells_a_stranger;
 use super::super::wire::images::{read_image, read_images};
 use super::{HuaweiCloud, Members, pairs};
-use crate::clouds::fault::Missing;
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
+use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList};
 

@@ -82,7 +82,7 @@ fn hundredths(percent: &Value) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clouds::fault::Refusal;
+    use crate::domain::fault::Refusal;
 
     const JOB: &str = "ff8080814dbd65d7014dbe0d84db0013";
     const PROJECT: &str = "0b1e494e2660441a957313163095fe5c";

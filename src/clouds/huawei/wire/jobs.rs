@@ -85,7 +85,7 @@ pub(super) fn progress_of(job: JobAnswer, asked: &JobId) -> Result<JobProgress, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clouds::fault::{Quota, Refusal};
+    use crate::domain::fault::{Quota, Refusal};
 
     const JOB: &str = "ff8080814dbd65d7014dbe0d84db0013";
 
@@ -124,7 +124,7 @@ mod tests {
         }
         assert_eq!(progress(&DONE.replace(r#""success""#, r#""failed""#)), Ok(refused("JobFailed")));
         let coded = DONE.replace(r#""status":"success""#, r#""status":"fail","error_code":"IMG.0108""#);
-        let unknown = Fault::NotFound(crate::clouds::fault::Missing::Recipient);
+        let unknown = Fault::NotFound(crate::domain::fault::Missing::Recipient);
         assert_eq!(progress(&coded), Ok(JobProgress::Failed(unknown)));
     }
 

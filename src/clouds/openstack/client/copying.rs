@@ -14,8 +14,8 @@ use super::super::keystone::Wanted;
 use super::super::wire::{MARK, SOURCE_HASH, read_content, read_copy};
 use super::{OpenStackCloud, Question};
 use crate::clouds::copying::{Content, ContentFacts, Copies, CopyMark, CopyOrder};
-use crate::clouds::fault::{Missing, Refusal};
 use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::ImageId;
 
 /// The one id that the copy of this mark may have: a UUID of version 8 (RFC 9562, 5.8), from SHA-256.

@@ -15,8 +15,8 @@ use super::*;
 use crate::clouds::budget::BudgetSettings;
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
-use crate::clouds::fault::Quota;
 use crate::clouds::transport::TransportSettings;
+use crate::domain::fault::Quota;
 use crate::domain::provider::Provider;
 
 mod answering;

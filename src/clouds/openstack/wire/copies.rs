@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::read;
-use crate::clouds::fault::{Conflict, Missing, Refusal};
 use crate::clouds::{ContentFacts, CopyProgress, Fault};
+use crate::domain::fault::{Conflict, Missing, Refusal};
 use crate::domain::identifiers::{ImageId, PartyId};
 
 /// On a copy: for whom it was made, and by which try (`CopyMark::description`).

@@ -1,8 +1,8 @@
 //! Copies: what is asked, and what becomes of the answers.
 
 use super::*;
-use crate::clouds::fault::Conflict;
 use crate::clouds::{Copies, CopyMark, CopyOrder, CopyProgress, Copying};
+use crate::domain::fault::Conflict;
 use crate::domain::identifiers::{AgencyName, KeyId, ObjectUid, ProjectName};
 
 const UID: &str = "7f3cb0a2-6a55-4a7c-9f0e-2b8d1c4e5f60";

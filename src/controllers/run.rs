@@ -23,18 +23,26 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::admission::{Admission, Worker};
-use super::concerns::{self, Bells, Concern, bells, send_all};
-use super::context::{Context, Stores};
-use super::counting::Waiting;
-use super::index::Index;
-use super::opening::tell_of_everything;
-use super::{Look, Outcome, ReconcileError, acceptance, cloud_account, cloud_image, image_replica, image_share};
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::changes::{WatchBackoff, changes, watch};
 use crate::cluster::definitions::Definitions;
 use crate::cluster::guard::Guarded;
+use crate::controllers::acceptance;
+use crate::controllers::cloud_account;
+use crate::controllers::cloud_image;
+use crate::controllers::image_replica;
+use crate::controllers::image_share;
+use crate::controllers::startup::tell_of_everything;
+use crate::controllers::triggers::{self, Concern};
 use crate::planning::schedule::{Verdict, pause};
+use crate::reconcile::Look;
+use crate::reconcile::Outcome;
+use crate::reconcile::ReconcileError;
+use crate::reconcile::admission::{Admission, Worker};
+use crate::reconcile::context::{Context, Stores};
+use crate::reconcile::index::Index;
+use crate::reconcile::metrics::Waiting;
+use crate::reconcile::queue::{Bells, bells, send_all};
 
 /// Reconciles of one kind that work with Kubernetes at the same time. Those that call a cloud have a seat in the line of
 /// their account instead (`admission`): accounts wait for each other no longer than the API server takes.
@@ -94,12 +102,12 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (bells, told) = bells();
     let mut watches = Watches { ctx: &ctx, bells: &bells, filled: Vec::new() };
-    let accounts = watches.of(writers.accounts, Some(&bells.accounts), &concerns::ACCOUNT);
-    let images = watches.of(writers.images, Some(&bells.images), &concerns::IMAGE);
-    let shares = watches.of(writers.shares, Some(&bells.shares), &concerns::SHARE);
-    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), &concerns::ACCEPTANCE);
-    let replicas = watches.of(writers.replicas, Some(&bells.replicas), &concerns::REPLICA);
-    let shared_images = watches.of(writers.shared_images, None, &concerns::SHARED_IMAGE);
+    let accounts = watches.of(writers.accounts, Some(&bells.accounts), &triggers::ACCOUNT);
+    let images = watches.of(writers.images, Some(&bells.images), &triggers::IMAGE);
+    let shares = watches.of(writers.shares, Some(&bells.shares), &triggers::SHARE);
+    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), &triggers::ACCEPTANCE);
+    let replicas = watches.of(writers.replicas, Some(&bells.replicas), &triggers::REPLICA);
+    let shared_images = watches.of(writers.shared_images, None, &triggers::SHARED_IMAGE);
     let namespaces = watches.of_namespaces(writers.namespaces);
     let ready = watches.all_filled();
     let early = told_before(ready.clone(), &stop);
@@ -199,7 +207,7 @@ impl Watches<'_> {
         if !self.ctx.scope.sees_namespaces() {
             return futures::stream::pending().boxed();
         }
-        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, &concerns::NAMESPACE)
+        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, &triggers::NAMESPACE)
     }
 
     /// Fills a cache and does what `concern` says of each object that came, changed or went, always after the cache knows. A

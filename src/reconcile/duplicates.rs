@@ -8,10 +8,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 
-use super::access::account_of;
-use super::context::{Context, Stores};
-use super::convert::{identity_key, is_proven, offer_key, owner};
-use super::index::Index;
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{ACTIVE, Decision, find};
 use crate::api::{CloudAccount, CloudImage, SharedImageAcceptance};
@@ -20,9 +16,13 @@ use crate::domain::identifiers::Recipient;
 use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, concerns, must_claim, role};
 use crate::planning::ledger::Ledger;
 use crate::planning::trouble::Trouble;
+use crate::reconcile::access::account_of;
+use crate::reconcile::context::{Context, Stores};
+use crate::reconcile::convert::{identity_key, is_proven, offer_key, owner};
+use crate::reconcile::index::Index;
 
 /// A kind of which several objects may name one image of the cloud.
-pub(super) trait Duplicable: Resource<DynamicType = ()> + Sized + 'static {
+pub(crate) trait Duplicable: Resource<DynamicType = ()> + Sized + 'static {
     /// The words for it.
     const KIND: Kind;
     /// Where the image is at a cloud, but for whose it is.
@@ -100,7 +100,7 @@ impl Duplicable for SharedImageAcceptance {
 
 /// The objects for one image: one of them, and the others.
 #[derive(Debug)]
-pub(super) struct Duplicates {
+pub(crate) struct Duplicates {
     kind: Kind,
     own: Contender,
     others: Vec<Contender>,
@@ -109,7 +109,7 @@ pub(super) struct Duplicates {
 
 impl Duplicates {
     /// What the caches know of the other objects for an object's image.
-    pub(super) fn observe<K: Duplicable>(ctx: &Context, object: &K) -> Self
+    pub(crate) fn observe<K: Duplicable>(ctx: &Context, object: &K) -> Self
     where
         Guarded<K>: Clone,
     {
@@ -123,17 +123,17 @@ impl Duplicates {
     }
 
     /// The credentials were accepted as this owner's.
-    pub(super) fn connected(&self, owner: &Owner) {
+    pub(crate) fn connected(&self, owner: &Owner) {
         self.owner.get_or_init(|| owner.clone());
     }
 
     /// The owner to record once the image is seen as its own.
-    pub(super) fn owner(&self) -> Option<String> {
+    pub(crate) fn owner(&self) -> Option<String> {
         self.owner.get().map(ToString::to_string)
     }
 
     /// Whether the object must record its owner, and look again, before it acts.
-    pub(super) fn must_claim(&self) -> bool {
+    pub(crate) fn must_claim(&self) -> bool {
         must_claim(&self.own, &self.others)
     }
 
@@ -144,12 +144,12 @@ impl Duplicates {
     }
 
     /// What keeps the object from acting.
-    pub(super) fn obstacle(&self) -> Option<Trouble> {
+    pub(crate) fn obstacle(&self) -> Option<Trouble> {
         self.decide(|role| self.kind.obstacle(role))
     }
 
     /// Whom the active one granted the image, where it is another.
-    pub(super) fn granted_by_active(&self) -> BTreeSet<Recipient> {
+    pub(crate) fn granted_by_active(&self) -> BTreeSet<Recipient> {
         let granted = self.decide(|role| match role {
             Role::Duplicate(active) => Some(active.grants.clone()),
             Role::Sole | Role::Active(_) | Role::Unproven => None,
@@ -158,17 +158,17 @@ impl Duplicates {
     }
 
     /// Whether others granted the image to somebody.
-    pub(super) fn others_granted(&self) -> bool {
+    pub(crate) fn others_granted(&self) -> bool {
         self.others.iter().any(|other| !other.grants.is_empty())
     }
 
     /// The condition that tells of the others.
-    pub(super) fn decision(&self) -> Option<Decision> {
+    pub(crate) fn decision(&self) -> Option<Decision> {
         self.decide(|role| self.kind.decision(role, &self.own.namespace))
     }
 
     /// What a reconcile depends on.
-    pub(super) fn input(&self) -> String {
+    pub(crate) fn input(&self) -> String {
         if self.others.is_empty() { String::new() } else { format!("{:?} {:?}", self.own, self.others) }
     }
 }
@@ -216,7 +216,7 @@ where
 
 /// References to the other objects that name the same image. One that never saw the image as its own concerns nobody, or a
 /// crowd of them could keep everybody busy.
-pub(super) fn duplicates_of<K: Duplicable>(object: &Guarded<K>, stores: &Stores) -> Vec<ObjectRef<Guarded<K>>>
+pub(crate) fn duplicates_of<K: Duplicable>(object: &Guarded<K>, stores: &Stores) -> Vec<ObjectRef<Guarded<K>>>
 where
     Guarded<K>: Clone,
 {

@@ -28,7 +28,7 @@ impl CallObserver for Metrics {
 }
 
 /// Objects of one kind that were told to be looked at and have not been yet, each once.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     kind: &'static str,
     metrics: Metrics,
     objects: Mutex<HashSet<Name>>,
@@ -38,7 +38,7 @@ pub(super) struct Waiting {
 type Name = (Option<String>, String);
 
 impl Waiting {
-    pub(super) fn new(kind: &'static str, metrics: Metrics) -> Self {
+    pub(crate) fn new(kind: &'static str, metrics: Metrics) -> Self {
         Self { kind, metrics, objects: Mutex::default() }
     }
 
@@ -48,13 +48,13 @@ impl Waiting {
         self.metrics.queued(self.kind, objects.len());
     }
 
-    pub(super) fn told(&self, namespace: Option<String>, name: String) {
+    pub(crate) fn told(&self, namespace: Option<String>, name: String) {
         self.change(|objects| {
             objects.insert((namespace, name));
         });
     }
 
-    pub(super) fn looked_at(&self, namespace: Option<String>, name: String) {
+    pub(crate) fn looked_at(&self, namespace: Option<String>, name: String) {
         self.change(|objects| {
             objects.remove(&(namespace, name));
         });
@@ -77,7 +77,7 @@ impl Stopwatches {
     }
 
     /// Something is wished that is not so yet; the first time counts.
-    pub(super) fn begin(&self, uid: &str, generation: Option<i64>, leaving: bool) {
+    pub(crate) fn begin(&self, uid: &str, generation: Option<i64>, leaving: bool) {
         let mut all = self.lock();
         let same = all.get(uid).is_some_and(|begun| (begun.generation, begun.leaving) == (generation, leaving));
         if !same {
@@ -86,7 +86,7 @@ impl Stopwatches {
     }
 
     /// It is so: how long it took, if it was waited for.
-    pub(super) fn end(&self, uid: &str) -> Option<Duration> {
+    pub(crate) fn end(&self, uid: &str) -> Option<Duration> {
         self.lock().remove(uid).map(|begun| begun.at.elapsed())
     }
 }

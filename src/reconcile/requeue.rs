@@ -8,23 +8,24 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::context::Context;
-use super::memory::{Due, Freshness, Inputs};
-use super::{Look, Outcome};
 use crate::clouds::Lane;
 use crate::cluster::newest::newest_version;
 use crate::cluster::{ClusterError, finalizers};
 use crate::planning::admission::Ask;
 use crate::planning::schedule::{Verdict, pause};
+use crate::reconcile::Look;
+use crate::reconcile::Outcome;
+use crate::reconcile::context::Context;
+use crate::reconcile::object_state::{Due, Freshness, Inputs};
 
 /// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
-pub(super) const SOON: Duration = Duration::from_millis(200);
+pub(crate) const SOON: Duration = Duration::from_millis(200);
 
 /// Within which time after a start what asks for nothing is first looked at: all of it comes at once.
 const CALM_AFTER: Duration = Duration::from_secs(1);
 
 /// How a pass ended.
-pub(super) enum Passed {
+pub(crate) enum Passed {
     /// The object is gone.
     Gone,
     /// Its turn to call the cloud comes later.
@@ -35,7 +36,7 @@ pub(super) enum Passed {
 
 /// What comes before any pass over an object: it is the newest that is known, and carries our finalizer. `Some` with what to
 /// do instead of a pass.
-pub(super) async fn enter<K>(ctx: &Context, object: &K) -> Result<Option<Look>, ClusterError>
+pub(crate) async fn enter<K>(ctx: &Context, object: &K) -> Result<Option<Look>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -56,7 +57,7 @@ where
 }
 
 /// Where a version is known not to be the newest, what to do instead of acting upon it.
-pub(super) async fn wait_for_newer<K>(ctx: &Context, object: &K) -> Result<Option<Look>, ClusterError>
+pub(crate) async fn wait_for_newer<K>(ctx: &Context, object: &K) -> Result<Option<Look>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -74,7 +75,7 @@ where
 }
 
 /// What follows a write that was refused: the next pass is over a newer version, or comes after a while.
-pub(super) fn overtaken<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K) -> Look {
+pub(crate) fn overtaken<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K) -> Look {
     let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
     if ctx.memories.overtaken(&uid, &version, ctx.clock.now()) {
         tracing::warn!(
@@ -86,7 +87,7 @@ pub(super) fn overtaken<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K
 }
 
 /// Lets an object go: removes our finalizer, once it is certain that the API server hid nothing of what was read before.
-pub(super) async fn release<K>(ctx: &Context, object: &K) -> Result<(), ClusterError>
+pub(crate) async fn release<K>(ctx: &Context, object: &K) -> Result<(), ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -96,7 +97,7 @@ where
 
 /// Since when a reconcile is due.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     since: Timestamp,
     /// When somebody last changed something, if somebody did and as far as that is known.
     edited: Option<Timestamp>,
@@ -104,19 +105,19 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Whether somebody changed something.
-    pub(super) fn changed(&self) -> bool {
+    pub(crate) fn changed(&self) -> bool {
         self.edited.is_some()
     }
 
     /// What it asks to begin for, if its first calls are of this lane.
-    pub(super) fn with(&self, lane: Lane) -> Ask {
+    pub(crate) fn with(&self, lane: Lane) -> Ask {
         Ask { lane, since: self.since, edited: self.edited }
     }
 }
 
 /// Whether a pass over an object is due: `Err` with what to do instead. `expecting`: what it depends on is looked at for the
 /// first time.
-pub(super) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expecting: bool) -> Result<Asked, Look> {
+pub(crate) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expecting: bool) -> Result<Asked, Look> {
     let uid = object.uid().unwrap_or_default();
     let (mut rule, unseen) = (ctx.settings.gathering, ctx.memories.is_unseen(&uid));
     let made = object.creation_timestamp().map(|made| made.0);
@@ -135,14 +136,14 @@ pub(super) fn due<K: Resource>(ctx: &Context, object: &K, inputs: &Inputs, expec
 }
 
 /// Puts off the first look of this process at an object that asks for nothing, as if a pass had ended.
-pub(super) fn let_others_go_first(ctx: &Context, uid: &str, inputs: Inputs) {
+pub(crate) fn let_others_go_first(ctx: &Context, uid: &str, inputs: Inputs) {
     ctx.memories.passed(uid, inputs, &Verdict::Settled);
     let now = ctx.clock.now();
     ctx.memories.look_at(uid, moment_after(now, CALM_AFTER.mul_f64(ctx.chance())), now);
 }
 
 /// What follows a pass over an object, as it was when the pass began.
-pub(super) fn after<K: Resource<DynamicType = ()>>(
+pub(crate) fn after<K: Resource<DynamicType = ()>>(
     ctx: &Context,
     object: &K,
     inputs: Inputs,
@@ -185,7 +186,7 @@ fn next_look(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Verdict) -> Loo
 
 /// When a wait that a budget asks for is over. Each who waits was told a time of its own; a little chance keeps apart those
 /// who were not.
-pub(super) fn later(ctx: &Context, wait: Duration) -> Timestamp {
+pub(crate) fn later(ctx: &Context, wait: Duration) -> Timestamp {
     moment_after(ctx.clock.now(), wait.max(SOON) + SOON.mul_f64(ctx.chance()))
 }
 

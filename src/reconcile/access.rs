@@ -2,15 +2,15 @@
 
 use kube::runtime::reflector::ObjectRef;
 
-use super::connections::{Connection, Standing};
-use super::context::Context;
-use super::convert::owner;
+use crate::accounts::connections::{Connection, Standing};
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
 use crate::api::{CloudAccount, CloudImage};
 use crate::domain::identifiers::RegionId;
 use crate::planning::duplicates::Owner;
 use crate::planning::trouble::Trouble;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::owner;
 
 /// A way to the cloud.
 pub struct Access {

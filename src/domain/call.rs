@@ -1,7 +1,7 @@
 //! What a call carries and what comes back, in plain words that planning speaks too. No client, no vendor.
 
 use super::fault::Fault;
-use crate::domain::identifiers::{ImageId, JobId, Recipient};
+use super::identifiers::{ImageId, JobId, Recipient};
 
 /// Which calls go first when a budget is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

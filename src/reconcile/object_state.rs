@@ -7,9 +7,21 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::cloud_account::Listing;
+use crate::api::conditions::Decision;
 use crate::domain::image::ImageFacts;
 use crate::planning::schedule::{Gathering, Verdict, still_gathering};
+
+/// What taking stock brought.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listing {
+    /// How many images are received of how many that may be, and how many wait for an answer; `None` if not all regions
+    /// were listed.
+    pub(crate) counts: Option<(String, u32)>,
+    /// What the `Listed` condition says; `None` if nothing was listed now.
+    pub(crate) decision: Option<Decision>,
+    /// When the next listing is due.
+    pub(crate) next_look: Option<Duration>,
+}
 
 /// Everything in Kubernetes that a pass depends on, as versions: unchanged inputs need no pass before it is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,12 +261,12 @@ impl Memories {
     }
 
     /// Keeps what a listing brought until it is told.
-    pub(super) fn keep_listing(&self, uid: &str, listing: Listing) {
+    pub(crate) fn keep_listing(&self, uid: &str, listing: Listing) {
         self.with(uid, |memory| memory.untold = Some(Box::new(listing)));
     }
 
     /// What the last listing brought, if that is not told yet.
-    pub(super) fn untold_listing(&self, uid: &str) -> Option<Listing> {
+    pub(crate) fn untold_listing(&self, uid: &str) -> Option<Listing> {
         self.with(uid, |memory| memory.untold.as_deref().cloned())
     }
 

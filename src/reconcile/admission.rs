@@ -11,16 +11,16 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::concerns::send_all;
 use crate::clouds::budget::Begun;
 use crate::clouds::clock::Clock;
 use crate::planning::admission::{Ask, Line, Seat};
+use crate::reconcile::queue::send_all;
 
 /// Namespace and name of an object.
 type Name = Arc<(String, String)>;
 
 /// The workers of one kind, and its lines.
-pub(super) struct Admission<K: Resource<DynamicType = ()>> {
+pub(crate) struct Admission<K: Resource<DynamicType = ()>> {
     workers: Arc<Semaphore>,
     seats: usize,
     lines: Mutex<Lines>,
@@ -38,7 +38,7 @@ struct Lines {
 
 impl<K: Resource<DynamicType = ()>> Admission<K> {
     /// `seats`: how many reconciles of an account, region and lane may call at the same time. `tell`: reconciles an object.
-    pub(super) fn new(
+    pub(crate) fn new(
         workers: usize,
         seats: usize,
         tell: UnboundedSender<ObjectRef<K>>,
@@ -48,7 +48,7 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
     }
 
     /// Waits for a worker.
-    pub(super) async fn worker(self: Arc<Self>, object: &ObjectRef<K>) -> Worker<K> {
+    pub(crate) async fn worker(self: Arc<Self>, object: &ObjectRef<K>) -> Worker<K> {
         // It is never closed.
         let permit = Arc::clone(&self.workers).acquire_owned().await.ok();
         let name = Arc::new((object.namespace.clone().unwrap_or_default(), object.name.clone()));
@@ -56,7 +56,7 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
     }
 
     /// An object is gone.
-    pub(super) fn leave(&self, namespace: Option<String>, name: String) {
+    pub(crate) fn leave(&self, namespace: Option<String>, name: String) {
         self.leave_line(&Arc::new((namespace.unwrap_or_default(), name)));
     }
 
@@ -119,7 +119,7 @@ pub struct Worker<K: Resource<DynamicType = ()>> {
 impl<K: Resource<DynamicType = ()>> Worker<K> {
     /// Gives the worker back, for a reconcile that may call an account of its namespace in a region now. `None`: the object is reconciled
     /// again once its turn has come, and whenever it changes before.
-    pub(super) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<Seated<K>> {
+    pub(crate) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<Seated<K>> {
         self.permit.take();
         let line = format!("{}/{account}/{region}", self.place.name.0);
         let seat = self.place.admission.ask(&self.place.name, &line, ask);
@@ -129,14 +129,14 @@ impl<K: Resource<DynamicType = ()>> Worker<K> {
 }
 
 /// A reconcile that may call a cloud.
-pub(super) struct Seated<K: Resource<DynamicType = ()>> {
+pub(crate) struct Seated<K: Resource<DynamicType = ()>> {
     _place: Place<K>,
     begun: Begun,
 }
 
 impl<K: Resource<DynamicType = ()>> Seated<K> {
     /// Makes the calls of `work`, and gives the seat back.
-    pub(super) async fn call<W: Future>(self, work: W) -> W::Output {
+    pub(crate) async fn call<W: Future>(self, work: W) -> W::Output {
         self.begun.scope(work).await
     }
 }

@@ -7,19 +7,21 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::context::Context;
-use super::convert::requested_at;
-use super::rhythm::{overtaken, release, wait_for_newer};
-use super::{Look, Outcome, ReconcileError};
 use crate::api::conditions::{READY, conditions, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::Occurrence;
 use crate::cluster::guard::{Guarded, Unreadable};
 use crate::cluster::status::apply_status;
 use crate::planning::unreadable::decisions;
+use crate::reconcile::Look;
+use crate::reconcile::Outcome;
+use crate::reconcile::ReconcileError;
+use crate::reconcile::context::Context;
+use crate::reconcile::convert::requested_at;
+use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
 
 /// Reconciles an object that cannot be read. `kept_by`: what keeps it while it is being deleted.
-pub(super) async fn reconcile<K>(
+pub(crate) async fn reconcile<K>(
     ctx: &Context,
     object: &Guarded<K>,
     left: &Unreadable,
@@ -82,7 +84,7 @@ where
 }
 
 /// The conditions of an object that cannot be read, as far as they can be.
-pub(super) fn conditions_of(left: &Unreadable) -> Vec<Condition> {
+pub(crate) fn conditions_of(left: &Unreadable) -> Vec<Condition> {
     let listed = left.status.get("conditions").and_then(Value::as_array).into_iter().flatten();
     listed.filter_map(|condition| serde_json::from_value(condition.clone()).ok()).collect()
 }

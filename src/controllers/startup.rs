@@ -9,11 +9,12 @@ use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::time::sleep;
 
-use super::concerns::{Bells, SHARE, send_all};
-use super::context::Stores;
 use crate::api::conditions::{READY, find};
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::cluster::guard::Guarded;
+use crate::controllers::triggers::SHARE;
+use crate::reconcile::context::Stores;
+use crate::reconcile::queue::{Bells, send_all};
 
 /// How long what is at rest lets the others go first. Ten thousand objects are looked at in about as long.
 const REST_AFTER: Duration = Duration::from_millis(250);
@@ -85,8 +86,8 @@ mod tests {
     use tokio::sync::mpsc::UnboundedReceiver;
 
     use super::*;
-    use crate::controllers::concerns::bells;
-    use crate::controllers::watching::stores;
+    use crate::controllers::run::stores;
+    use crate::reconcile::queue::bells;
 
     fn keep<K>(writer: &mut Writer<Guarded<K>>, name: &str, spec: &Value, change: &Value)
     where

@@ -27,13 +27,13 @@ fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
 }
 
 /// A key that is missing from the Secret of an account.
-pub(super) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -> Trouble {
+pub(crate) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -> Trouble {
     let message = format!("CloudAccount {account}: {error}: restore it, with the keys {}", wanted_keys(tenancy));
     Trouble::blocked(Reason::SecretNotFound, message)
 }
 
 /// Makes the client of an account; nothing is sent yet.
-pub(super) fn client_for(
+pub(crate) fn client_for(
     account: &CloudAccount,
     keys: &Keys,
     allowed: &AllowedEndpoints,

@@ -2,17 +2,17 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::context::Context;
 use crate::clouds::{Cloud, Fault, JobProgress, Lane};
 use crate::domain::identifiers::RegionId;
 use crate::planning::ledger::Job;
 use crate::planning::schedule::next_job_look;
+use crate::reconcile::context::Context;
 
 /// After so long a job is not asked for any more, and the cloud is read as if it had ended: none takes minutes.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// How a job stands.
-pub(super) enum Followed {
+pub(crate) enum Followed {
     /// Under way: ask again then.
     Running(Timestamp),
     /// Over: what it did is told by reading.
@@ -22,7 +22,7 @@ pub(super) enum Followed {
 }
 
 /// Asks once how a job stands.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     ctx: &Context,
     cloud: &dyn Cloud,
     region: &RegionId,

@@ -9,12 +9,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::Connections;
-use super::counting::Stopwatches;
-use super::image_replica::Transfers;
-use super::index::Index;
-use super::leadership::Leading;
-use super::memory::Memories;
+use crate::accounts::connections::Connections;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::clouds::clock::Clock;
 use crate::cluster::definitions::Definitions;
@@ -24,6 +19,11 @@ use crate::cluster::scope::Scope;
 use crate::planning::schedule::{Gathering, Pace};
 use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
+use crate::reconcile::index::Index;
+use crate::reconcile::leader::Leading;
+use crate::reconcile::metrics::Stopwatches;
+use crate::reconcile::object_state::Memories;
+use crate::reconcile::transfers::Transfers;
 use crate::telemetry::metrics::Metrics;
 
 /// How long things take and are given; all of it can be set at the start.
@@ -126,7 +126,7 @@ pub struct Context {
 
 impl Context {
     /// The same for a process that knows of no object yet.
-    pub(super) fn without_memory(mut self) -> Self {
+    pub(crate) fn without_memory(mut self) -> Self {
         (self.memories, self.stopwatches, self.filled) = (Arc::default(), Arc::default(), CancellationToken::new());
         self
     }

@@ -7,52 +7,17 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::context::Stores;
-use super::convert::{identity_key, image_key, image_named_by, offer_key, place_key, replica_keys, shares_naming};
-use super::duplicates::{Duplicable, duplicates_of};
-use super::image_replica::accounts_named;
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
-
-/// One queue for each controller, of objects to look at. Unbounded, but drained at once into the controller's scheduler,
-/// which keeps each object once.
-#[derive(Clone)]
-pub(super) struct Bells {
-    pub(super) accounts: UnboundedSender<ObjectRef<Guarded<CloudAccount>>>,
-    pub(super) images: UnboundedSender<ObjectRef<Guarded<CloudImage>>>,
-    pub(super) shares: UnboundedSender<ObjectRef<Guarded<ImageShare>>>,
-    pub(super) acceptances: UnboundedSender<ObjectRef<Guarded<SharedImageAcceptance>>>,
-    pub(super) replicas: UnboundedSender<ObjectRef<Guarded<ImageReplica>>>,
-}
-
-/// The other ends of the queues.
-pub(super) struct Told {
-    pub(super) accounts: UnboundedReceiver<ObjectRef<Guarded<CloudAccount>>>,
-    pub(super) images: UnboundedReceiver<ObjectRef<Guarded<CloudImage>>>,
-    pub(super) shares: UnboundedReceiver<ObjectRef<Guarded<ImageShare>>>,
-    pub(super) acceptances: UnboundedReceiver<ObjectRef<Guarded<SharedImageAcceptance>>>,
-    pub(super) replicas: UnboundedReceiver<ObjectRef<Guarded<ImageReplica>>>,
-}
-
-/// Makes the queues.
-pub(super) fn bells() -> (Bells, Told) {
-    let (tell_accounts, accounts) = unbounded_channel();
-    let (tell_images, images) = unbounded_channel();
-    let (tell_shares, shares) = unbounded_channel();
-    let (tell_acceptances, acceptances) = unbounded_channel();
-    let (tell_replicas, replicas) = unbounded_channel();
-    let bells = Bells {
-        accounts: tell_accounts,
-        images: tell_images,
-        shares: tell_shares,
-        acceptances: tell_acceptances,
-        replicas: tell_replicas,
-    };
-    (bells, Told { accounts, images, shares, acceptances, replicas })
-}
+use crate::reconcile::context::Stores;
+use crate::reconcile::convert::accounts_named;
+use crate::reconcile::convert::{
+    identity_key, image_key, image_named_by, offer_key, place_key, replica_keys, shares_naming,
+};
+use crate::reconcile::duplicates::{Duplicable, duplicates_of};
+use crate::reconcile::queue::{Bells, send_all};
 
 /// What follows from one object that came, changed or went (`true`), once its cache knows.
 pub(super) struct Concern<K> {
@@ -148,17 +113,6 @@ impl Bells {
 
     fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
         send_all(&self.images, images_with_selectors(stores));
-    }
-}
-
-pub(super) fn send_all<K: Resource<DynamicType = ()>>(
-    to: &UnboundedSender<ObjectRef<K>>,
-    objects: impl IntoIterator<Item = ObjectRef<K>>,
-) {
-    for object in objects {
-        if to.send(object).is_err() {
-            return; // Its controller has stopped: so will this one.
-        }
     }
 }
 

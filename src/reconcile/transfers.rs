@@ -17,13 +17,13 @@ use crate::clouds::{Cloud, Fault, ImageRef, Lane};
 const AT_ONCE: usize = 4;
 
 /// One end of a transfer.
-pub(super) struct End {
-    pub(super) cloud: Arc<dyn Cloud>,
-    pub(super) at: ImageRef,
+pub(crate) struct End {
+    pub(crate) cloud: Arc<dyn Cloud>,
+    pub(crate) at: ImageRef,
 }
 
 /// How a transfer stands.
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// This process runs none for the object.
     Unknown,
     /// Under way, or waiting for its turn.
@@ -64,7 +64,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Transfers {
     /// Begins to carry the content of one image into another, empty one. One at a time for an object.
-    pub(super) fn start(&self, uid: &str, from: End, to: End) {
+    pub(crate) fn start(&self, uid: &str, from: End, to: End) {
         self.stop(uid);
         let (gauge, outcome) = (Arc::new(Gauge::default()), Arc::new(OnceLock::new()));
         let (measured, told, turns) = (Arc::clone(&gauge), Arc::clone(&outcome), Arc::clone(&self.turns));
@@ -78,7 +78,7 @@ impl Transfers {
     }
 
     /// How the transfer for an object stands.
-    pub(super) fn look(&self, uid: &str) -> Standing {
+    pub(crate) fn look(&self, uid: &str) -> Standing {
         let mut running = locked(&self.running);
         let Some(transfer) = running.get(uid) else { return Standing::Unknown };
         if let Some(outcome) = transfer.outcome.get().cloned() {
@@ -91,7 +91,7 @@ impl Transfers {
     }
 
     /// Ends the transfer for an object, if there is one.
-    pub(super) fn stop(&self, uid: &str) {
+    pub(crate) fn stop(&self, uid: &str) {
         if let Some(transfer) = locked(&self.running).remove(uid) {
             transfer.task.abort();
         }
@@ -99,7 +99,7 @@ impl Transfers {
     }
 
     /// Since when the content for an object has been seen being written by nobody known here; from now, the first time.
-    pub(super) fn stranger_since(&self, uid: &str, now: Timestamp) -> Timestamp {
+    pub(crate) fn stranger_since(&self, uid: &str, now: Timestamp) -> Timestamp {
         *locked(&self.strangers).entry(uid.to_owned()).or_insert(now)
     }
 }

@@ -6,12 +6,12 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::context::Context;
 use crate::cluster::ClusterError;
 use crate::cluster::status::apply_status;
+use crate::reconcile::context::Context;
 
 /// The status of one object as last written, and the version that write led to.
-pub(super) struct StatusWriter<'a, K, S> {
+pub(crate) struct StatusWriter<'a, K, S> {
     ctx: &'a Context,
     object: &'a K,
     written: S,
@@ -24,30 +24,30 @@ where
     S: Serialize + Clone + Default + PartialEq,
 {
     /// Nothing is written yet: the status is the one that was read with the object.
-    pub(super) fn new(ctx: &'a Context, object: &'a K, status: Option<&S>) -> Self {
+    pub(crate) fn new(ctx: &'a Context, object: &'a K, status: Option<&S>) -> Self {
         let version = object.resource_version().unwrap_or_default();
         Self { ctx, object, written: status.cloned().unwrap_or_default(), version }
     }
 
     /// The status as it stands.
-    pub(super) fn written(&self) -> &S {
+    pub(crate) fn written(&self) -> &S {
         &self.written
     }
 
     /// The version the next write is pinned to.
-    pub(super) fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
     /// The object at that version.
-    pub(super) fn current(&self) -> K {
+    pub(crate) fn current(&self) -> K {
         let mut current = self.object.clone();
         current.meta_mut().resource_version = Some(self.version.clone());
         current
     }
 
     /// Writes, even what changes nothing: that proves that the object is the newest.
-    pub(super) async fn write(&mut self, status: S) -> Result<(), ClusterError> {
+    pub(crate) async fn write(&mut self, status: S) -> Result<(), ClusterError> {
         let applied = apply_status(&self.ctx.client, self.object, &self.version, &status).await;
         if matches!(applied, Err(ClusterError::Definitions(_))) {
             drop(self.ctx.definitions.check().await);
@@ -59,7 +59,7 @@ where
     }
 
     /// Writes what says anything new.
-    pub(super) async fn write_if_new(&mut self, status: S) -> Result<(), ClusterError> {
+    pub(crate) async fn write_if_new(&mut self, status: S) -> Result<(), ClusterError> {
         if planted!("resync-rewrites-status", status == self.written, false) {
             Ok(())
         } else {

@@ -7,18 +7,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 
-use super::context::{ImageMetrics, Stores};
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::expiration::Expiration;
 use crate::api::shared_image::SharedImageState;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
+use crate::reconcile::context::{ImageMetrics, Stores};
 use crate::telemetry::census::{Census, Counted, Image};
 
 impl Stores {
     /// Counts everything, as of now.
-    pub(super) fn census(&self, metrics: ImageMetrics, now: Timestamp) -> Census {
+    pub(crate) fn census(&self, metrics: ImageMetrics, now: Timestamp) -> Census {
         let mut census = Census::default();
         ready::<CloudAccount>(&mut census, "CloudAccount", &self.accounts, |o| Some(&o.status.as_ref()?.conditions));
         ready::<CloudImage>(&mut census, "CloudImage", &self.images, |o| Some(&o.status.as_ref()?.conditions));

@@ -9,11 +9,11 @@ use kube::core::SelectorExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use super::context::Stores;
 use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::expiration::Expiration;
+use crate::api::image_replica::CopySource;
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy, SpecRecipient};
 use crate::api::limits::REQUEST_CHARS_MAX;
 use crate::api::selector::parse_selector;
@@ -25,6 +25,7 @@ use crate::domain::share::{AskedRecipient, Consent, Finalizer, Share};
 use crate::planning::trouble::Trouble;
 use crate::planning::unreadable;
 use crate::planning::wishes::Terms;
+use crate::reconcile::context::Stores;
 
 /// What an account and an image's region allow. Whom images of the region belong to is added once it is known.
 pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
@@ -253,4 +254,21 @@ fn asked(share: &Guarded<ImageShare>) -> Asked {
 /// The value of the annotation that asks for an immediate look.
 pub fn requested_at<K: kube::Resource>(object: &K) -> Option<String> {
     object.annotations().get(crate::api::RECONCILE_REQUESTED_AT).map(|value| value.chars().take(256).collect())
+}
+
+/// The accounts a copy goes by: those its spec names, and the one its source was copied from.
+pub(crate) fn accounts_named(replica: &ImageReplica, source: Option<&CopySource>) -> Vec<String> {
+    let spec = &replica.spec;
+    let copied =
+        replica.status.as_ref().and_then(|status| status.copy.as_ref()).map(|copy| copy.source.account.clone());
+    let all = [
+        spec.destination.account_ref.as_ref().map(|account| account.name.clone()),
+        spec.source.received.as_ref().map(|received| received.account_ref.name.clone()),
+        source.map(|source| source.account.clone()),
+        copied,
+    ];
+    let mut names: Vec<String> = all.into_iter().flatten().collect();
+    names.sort();
+    names.dedup();
+    names
 }

@@ -4,7 +4,7 @@ use crate::clouds::{Cloud, ImageRef, Lane};
 use crate::planning::exchange::{Ending, Exchange};
 
 /// Makes the exchange's calls one after the other, until it has none left.
-pub async fn execute(cloud: &dyn Cloud, at: &ImageRef, mut exchange: Exchange, lane: Lane) -> Ending {
+pub(super) async fn execute(cloud: &dyn Cloud, at: &ImageRef, mut exchange: Exchange, lane: Lane) -> Ending {
     while let Some(change) = exchange.next_call() {
         let result = cloud.change_recipients(at, &change, lane).await;
         tracing::info!(

@@ -9,15 +9,15 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::clients::{client_for, missing_key};
+use crate::accounts::clients::{client_for, missing_key};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
 use crate::clouds::connect::Edge;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
-use crate::clouds::fault::Recovery;
 use crate::clouds::{Cloud, Fault};
 use crate::cluster::credentials::{Keys, NoKeys, read_keys};
+use crate::domain::fault::Recovery;
 use crate::domain::identifiers::RegionId;
 use crate::domain::provider::Provider;
 use crate::planning::trouble::Trouble;

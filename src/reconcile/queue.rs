@@ -1,0 +1,56 @@
+//! The queues of the controllers, of objects to reconcile.
+
+use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
+use crate::cluster::guard::Guarded;
+
+/// One queue for each controller, of objects to look at. Unbounded, but drained at once into the controller's scheduler,
+/// which keeps each object once.
+#[derive(Clone)]
+pub(crate) struct Bells {
+    pub(crate) accounts: UnboundedSender<ObjectRef<Guarded<CloudAccount>>>,
+    pub(crate) images: UnboundedSender<ObjectRef<Guarded<CloudImage>>>,
+    pub(crate) shares: UnboundedSender<ObjectRef<Guarded<ImageShare>>>,
+    pub(crate) acceptances: UnboundedSender<ObjectRef<Guarded<SharedImageAcceptance>>>,
+    pub(crate) replicas: UnboundedSender<ObjectRef<Guarded<ImageReplica>>>,
+}
+
+/// The other ends of the queues.
+pub(crate) struct Told {
+    pub(crate) accounts: UnboundedReceiver<ObjectRef<Guarded<CloudAccount>>>,
+    pub(crate) images: UnboundedReceiver<ObjectRef<Guarded<CloudImage>>>,
+    pub(crate) shares: UnboundedReceiver<ObjectRef<Guarded<ImageShare>>>,
+    pub(crate) acceptances: UnboundedReceiver<ObjectRef<Guarded<SharedImageAcceptance>>>,
+    pub(crate) replicas: UnboundedReceiver<ObjectRef<Guarded<ImageReplica>>>,
+}
+
+/// Makes the queues.
+pub(crate) fn bells() -> (Bells, Told) {
+    let (tell_accounts, accounts) = unbounded_channel();
+    let (tell_images, images) = unbounded_channel();
+    let (tell_shares, shares) = unbounded_channel();
+    let (tell_acceptances, acceptances) = unbounded_channel();
+    let (tell_replicas, replicas) = unbounded_channel();
+    let bells = Bells {
+        accounts: tell_accounts,
+        images: tell_images,
+        shares: tell_shares,
+        acceptances: tell_acceptances,
+        replicas: tell_replicas,
+    };
+    (bells, Told { accounts, images, shares, acceptances, replicas })
+}
+
+pub(crate) fn send_all<K: Resource<DynamicType = ()>>(
+    to: &UnboundedSender<ObjectRef<K>>,
+    objects: impl IntoIterator<Item = ObjectRef<K>>,
+) {
+    for object in objects {
+        if to.send(object).is_err() {
+            return; // Its controller has stopped: so will this one.
+        }
+    }
+}
