@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::context::Stores;
-use super::convert::{identity_key, image_key, image_named_by, offer_key, place_key, replica_keys, shares_naming};
+use super::convert::{identity_key, image_key, image_named_by, listed_key, offer_key, replica_keys, shares_naming};
 use super::duplicates::{Duplicable, duplicates_of};
 use super::image_replica::accounts_named;
 use crate::api::cloud_image::NamespacesFrom;
@@ -89,8 +89,10 @@ pub(super) const REPLICA: Concern<Guarded<ImageReplica>> = Concern {
     tell: Bells::replica,
 };
 
-pub(super) const SHARED_IMAGE: Concern<Guarded<SharedImage>> =
-    Concern { note: |_, _, _| {}, tell: Bells::shared_image };
+pub(super) const SHARED_IMAGE: Concern<Guarded<SharedImage>> = Concern {
+    note: |stores, image, gone| stores.shared_images_by_place.note(image.readable().map(listed_key), image, gone),
+    tell: Bells::shared_image,
+};
 
 pub(super) const NAMESPACE: Concern<PartialObjectMeta<Namespace>> =
     Concern { note: |_, _, _| {}, tell: Bells::namespace };
@@ -142,8 +144,9 @@ impl Bells {
     }
 
     fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _gone: bool) {
-        let Some(image) = image.readable() else { return };
-        send_all(&self.acceptances, same_offer(&place_key(&image.spec.region, &image.spec.image_id), stores));
+        let Some(key) = image.readable().map(listed_key) else { return };
+        send_all(&self.acceptances, same_offer(&key, stores));
+        send_all(&self.replicas, replicas_of(&key, stores));
     }
 
     fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
@@ -225,4 +228,71 @@ fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>>
         image.readable().is_some_and(|i| i.spec.shareable_from.namespaces.from == NamespacesFrom::Selector)
     });
     references(&choosy)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controllers::convert::listed;
+    use crate::controllers::watching::stores;
+
+    fn object<K>(name: &str, spec: &Value) -> Guarded<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        serde_json::from_value(json!({"metadata": {"namespace": "here", "name": name}, "spec": spec})).unwrap()
+    }
+
+    fn entry(account: &str) -> Guarded<SharedImage> {
+        let spec = json!({"accountRef": {"name": account}, "region": "r", "imageID": "m-1", "recipient": "we"});
+        let of =
+            json!({"metadata": {"namespace": "here", "name": account}, "spec": spec, "status": {"state": "Pending"}});
+        serde_json::from_value(of).unwrap()
+    }
+
+    fn told<K: Resource<DynamicType = ()>>(mut queue: UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
+        std::iter::from_fn(|| queue.try_recv().ok()).map(|object| object.name).collect()
+    }
+
+    #[test]
+    fn what_an_inventory_lists_wakes_who_waits_for_it_though_it_never_saw_the_offer() {
+        let (stores, _writers) = stores();
+        let mut shared_images = Writer::default();
+        let stores = Stores { shared_images: shared_images.as_reader(), ..stores };
+        let here = |stores: &Stores| listed(("here", "partner"), "r", "m-1", stores);
+        assert!(here(&stores).is_empty());
+        for entry in [entry("partner"), entry("another")] {
+            shared_images.apply_watcher_event(&Event::Apply(entry.clone()));
+            (SHARED_IMAGE.note)(&stores, &entry, false);
+        }
+        assert_eq!(here(&stores), ["we Some(Pending)"]);
+        shared_images.apply_watcher_event(&Event::Delete(entry("partner")));
+        (SHARED_IMAGE.note)(&stores, &entry("partner"), true);
+        assert!(here(&stores).is_empty());
+    }
+
+    #[test]
+    fn an_entry_of_an_inventory_tells_the_acceptances_and_the_replicas_of_its_image() {
+        let (stores, _writers) = stores();
+        let (mut acceptances, mut replicas) = (Writer::default(), Writer::default());
+        let (mine, other) = (json!({"name": "partner"}), json!({"region": "there", "name": "copy"}));
+        let stores = Stores { acceptances: acceptances.as_reader(), replicas: replicas.as_reader(), ..stores };
+        let received = json!({"accountRef": mine, "region": "r", "imageID": "m-1"});
+        let replica: Guarded<ImageReplica> =
+            object("copy", &json!({"source": {"received": received}, "destination": other}));
+        let spec = json!({"accountRef": mine, "region": "r", "imageID": "m-1", "owner": "o", "decision": "Accept"});
+        let acceptance: Guarded<SharedImageAcceptance> = object("answer", &spec);
+        replicas.apply_watcher_event(&Event::Apply(replica.clone()));
+        acceptances.apply_watcher_event(&Event::Apply(acceptance.clone()));
+        (REPLICA.note)(&stores, &replica, false);
+        (ACCEPTANCE.note)(&stores, &acceptance, false);
+        let (bells, queues) = bells();
+        (SHARED_IMAGE.tell)(&bells, &stores, &entry("partner"), false);
+        assert_eq!((told(queues.acceptances), told(queues.replicas)), (vec!["answer".into()], vec!["copy".into()]));
+    }
 }
