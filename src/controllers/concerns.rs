@@ -16,6 +16,7 @@ use super::image_replica::accounts_named;
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
+use crate::planning::unreadable::names_account;
 
 /// One queue for each controller, of objects to look at. Unbounded, but drained at once into the controller's scheduler,
 /// which keeps each object once.
@@ -113,7 +114,8 @@ impl Bells {
         send_all(&self.replicas, replicas_of(&image_key(&here), stores));
         send_all(&self.images, duplicates_of(image, stores));
         if gone {
-            send_all(&self.accounts, account_named(image, |image| &image.spec.account_ref.name));
+            let named = |image: &CloudImage| vec![image.spec.account_ref.name.clone()];
+            send_all(&self.accounts, accounts_left(image, named, stores));
         }
     }
 
@@ -123,23 +125,21 @@ impl Bells {
     }
 
     fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, gone: bool) {
-        let Some(readable) = acceptance.readable() else { return };
-        send_all(&self.replicas, replicas_of(&offer_key(readable), stores));
+        let key = acceptance.readable().map(offer_key);
+        send_all(&self.replicas, key.iter().flat_map(|key| replicas_of(key, stores)));
         send_all(&self.acceptances, duplicates_of(acceptance, stores));
         if gone {
-            send_all(&self.accounts, account_named(acceptance, |acceptance| &acceptance.spec.account_ref.name));
+            let named = |acceptance: &SharedImageAcceptance| vec![acceptance.spec.account_ref.name.clone()];
+            send_all(&self.accounts, accounts_left(acceptance, named, stores));
         }
     }
 
     fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, gone: bool) {
-        let Some(readable) = replica.readable() else { return };
         let made = ObjectRef::new(&replica.name_any()).within(&replica.namespace().unwrap_or_default());
         let leaving = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
         send_all(&self.images, leaving.map(|_| made));
         if gone {
-            let namespace = replica.namespace().unwrap_or_default();
-            let accounts = accounts_named(readable, None);
-            send_all(&self.accounts, accounts.iter().map(|account| ObjectRef::new(account).within(&namespace)));
+            send_all(&self.accounts, accounts_left(replica, |replica| accounts_named(replica, None), stores));
         }
     }
 
@@ -215,12 +215,24 @@ fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAc
     references(&same)
 }
 
-/// The account that an object of the same namespace names.
-fn account_named<K: Resource<DynamicType = ()>>(
+/// The accounts of the same namespace that an object named that is gone: one that is being deleted waits for that. What an
+/// object named that cannot be read is told as its account itself tells it.
+fn accounts_left<K: Resource<DynamicType = ()>>(
     object: &Guarded<K>,
-    name: impl Fn(&K) -> &String,
-) -> Option<ObjectRef<Guarded<CloudAccount>>> {
-    Some(ObjectRef::new(name(object.readable()?)).within(&object.meta().namespace.clone()?))
+    names: impl Fn(&K) -> Vec<String>,
+    stores: &Stores,
+) -> Vec<ObjectRef<Guarded<CloudAccount>>> {
+    let namespace = object.namespace().unwrap_or_default();
+    match object {
+        Guarded::Readable(object) => names(object).iter().map(|name| ObjectRef::new(name).within(&namespace)).collect(),
+        Guarded::Unreadable(left) => {
+            let named = stores.accounts.state_filter(|account| {
+                account.namespace().as_ref() == Some(&namespace)
+                    && names_account(&left.spec, &left.status, &account.name_any())
+            });
+            references(&named)
+        }
+    }
 }
 
 fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
@@ -294,5 +306,23 @@ mod tests {
         let (bells, queues) = bells();
         (SHARED_IMAGE.tell)(&bells, &stores, &entry("partner"), false);
         assert_eq!((told(queues.acceptances), told(queues.replicas)), (vec!["answer".into()], vec!["copy".into()]));
+    }
+
+    #[test]
+    fn an_account_is_told_of_the_end_of_what_cannot_be_read() {
+        let (stores, _writers) = stores();
+        let mut accounts = Writer::default();
+        let stores = Stores { accounts: accounts.as_reader(), ..stores };
+        for name in ["golden", "another"] {
+            accounts.apply_watcher_event(&Event::Apply(object(name, &json!({"odd": true}))));
+        }
+        let spec = json!({"accountRef": {"name": "golden"}});
+        let replica = json!({"source": {"received": {"accountRef": {"name": "golden"}}}});
+        let (bells, queues) = bells();
+        (IMAGE.tell)(&bells, &stores, &object("image", &spec), true);
+        (ACCEPTANCE.tell)(&bells, &stores, &object("acceptance", &spec), true);
+        (REPLICA.tell)(&bells, &stores, &object("replica", &replica), true);
+        (IMAGE.tell)(&bells, &stores, &object("changed", &spec), false);
+        assert_eq!(told(queues.accounts), ["golden"; 3]);
     }
 }
