@@ -41,6 +41,10 @@ fn is_held(secret: &Value) -> bool {
     secret["metadata"]["finalizers"].to_string().contains("imageshare.dev/credentials")
 }
 
+fn is_going(secret: &Value) -> bool {
+    !secret["metadata"]["deletionTimestamp"].is_null()
+}
+
 #[tokio::test]
 async fn a_namespace_deleted_with_everything_in_it_ends_clean() -> Result<()> {
     let _shared = ALONE.read().await;
@@ -56,6 +60,7 @@ async fn a_secret_gone_before_its_deletions_is_forgiven_while_it_is_remembered()
     let _shared = ALONE.read().await;
     let player = player().await?;
     player.delete::<Secret>("golden").await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.until::<CloudAccount>("golden", "False", "SecretNotFound").await?;
     player.delete::<ImageShare>("team").await?;
     player.gone::<ImageShare>("team").await?;
@@ -67,6 +72,7 @@ async fn without_credentials_a_deletion_is_held_with_its_remedy_and_retain_lets_
     let _alone = ALONE.write().await;
     let player = player().await?;
     player.delete::<Secret>("golden").await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.until::<CloudAccount>("golden", "False", "SecretNotFound").await?;
     player.until::<CloudImage>("golden", "False", "SecretNotFound").await?;
     player.stage.restart_operator().await?;
@@ -104,9 +110,7 @@ async fn a_namespace_whose_secret_went_first_ends_clean_though_the_operator_star
     let player = player().await?;
     player.stage.operator.lock().await.kill9();
     player.namespace.delete().await?;
-    player
-        .until_it::<Secret>("golden", "to be going", |secret| !secret["metadata"]["deletionTimestamp"].is_null())
-        .await?;
+    player.until_it::<Secret>("golden", "to be going", is_going).await?;
     player.stage.restart_operator().await?;
     player.namespace.gone(A_MINUTE).await?;
     player.until_shared_with(1, []).await
@@ -120,6 +124,7 @@ async fn while_a_secret_goes_with_its_account_its_key_only_ends_access() -> Resu
     player.until::<ImageShare>("team", "False", "Suspended").await?;
     player.delete::<CloudAccount>("golden").await?;
     player.delete::<Secret>("golden").await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.until::<CloudAccount>("golden", "False", "SecretDeleting").await?;
     player.event("SecretDeleting", "only ends access").await?;
     player.share("late", [5]).await?;
@@ -141,7 +146,11 @@ async fn a_key_is_replaced_by_deleting_its_secret_and_making_it_anew() -> Result
     let player = player().await?;
     // It waits until the Secret is gone.
     let delete = ["delete", "secret", "golden", "-n", player.namespace.name(), "--timeout=60s"];
-    player.stage.control_plane.kubectl(&delete).await?;
+    let asks = async {
+        player.until_it::<Secret>("golden", "to be going", is_going).await?;
+        player.nudge::<CloudAccount>("golden").await
+    };
+    tokio::try_join!(player.stage.control_plane.kubectl(&delete), asks)?;
     player.until::<CloudAccount>("golden", "False", "SecretNotFound").await?;
     player.account_secret().await?;
     player.ready::<CloudAccount>("golden").await?;

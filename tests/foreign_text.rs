@@ -199,6 +199,7 @@ async fn at_alibaba_no_name_code_message_or_id_is_shown_as_it_came() -> Result<(
     stage.cloud.delete("/faults").await?;
     drop(faults);
     stage.cloud.post("/permissions", &change).await?;
+    owner.nudge::<CloudImage>("golden").await?;
     owner.until::<CloudImage>("golden", "Unknown", "AnswerUnclear").await?;
     everything_is_plain(&owner, &["CloudAccount", "CloudImage", "ImageShare", "SharedImage", "Event"]).await
 }

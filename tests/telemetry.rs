@@ -162,6 +162,7 @@ async fn what_a_person_should_hear_of_is_an_event() -> Result<()> {
     player.gone::<CloudImage>("golden").await?;
 
     player.secret(&json!({"id": support::key(player.number)["id"], "secret": "wrong"})).await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.event("CredentialsRejected", "SignatureDoesNotMatch").await?;
     Ok(())
 }

@@ -91,6 +91,7 @@ pub fn stores() -> (Stores, Writers) {
         replicas,
         replicas_by_image: Index::default(),
         shared_images,
+        shared_images_by_place: Index::default(),
         namespaces,
     };
     (stores, writers)

@@ -11,10 +11,10 @@ use kube::{Resource, ResourceExt};
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
+use crate::planning::unreadable::names_account;
 use crate::reconcile::context::Stores;
-use crate::reconcile::convert::accounts_named;
 use crate::reconcile::convert::{
-    identity_key, image_key, image_named_by, offer_key, place_key, replica_keys, shares_naming,
+    accounts_named, identity_key, image_key, image_named_by, listed_key, offer_key, replica_keys, shares_naming,
 };
 use crate::reconcile::duplicates::{Duplicable, duplicates_of};
 use crate::reconcile::queue::{Bells, send_all};
@@ -54,8 +54,10 @@ pub(super) const REPLICA: Concern<Guarded<ImageReplica>> = Concern {
     tell: Bells::replica,
 };
 
-pub(super) const SHARED_IMAGE: Concern<Guarded<SharedImage>> =
-    Concern { note: |_, _, _| {}, tell: Bells::shared_image };
+pub(super) const SHARED_IMAGE: Concern<Guarded<SharedImage>> = Concern {
+    note: |stores, image, gone| stores.shared_images_by_place.note(image.readable().map(listed_key), image, gone),
+    tell: Bells::shared_image,
+};
 
 pub(super) const NAMESPACE: Concern<PartialObjectMeta<Namespace>> =
     Concern { note: |_, _, _| {}, tell: Bells::namespace };
@@ -76,7 +78,8 @@ impl Bells {
         send_all(&self.replicas, replicas_of(&image_key(&here), stores));
         send_all(&self.images, duplicates_of(image, stores));
         if gone {
-            send_all(&self.accounts, account_named(image, |image| &image.spec.account_ref.name));
+            let named = |image: &CloudImage| vec![image.spec.account_ref.name.clone()];
+            send_all(&self.accounts, accounts_left(image, named, stores));
         }
     }
 
@@ -86,29 +89,28 @@ impl Bells {
     }
 
     fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, gone: bool) {
-        let Some(readable) = acceptance.readable() else { return };
-        send_all(&self.replicas, replicas_of(&offer_key(readable), stores));
+        let key = acceptance.readable().map(offer_key);
+        send_all(&self.replicas, key.iter().flat_map(|key| replicas_of(key, stores)));
         send_all(&self.acceptances, duplicates_of(acceptance, stores));
         if gone {
-            send_all(&self.accounts, account_named(acceptance, |acceptance| &acceptance.spec.account_ref.name));
+            let named = |acceptance: &SharedImageAcceptance| vec![acceptance.spec.account_ref.name.clone()];
+            send_all(&self.accounts, accounts_left(acceptance, named, stores));
         }
     }
 
     fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, gone: bool) {
-        let Some(readable) = replica.readable() else { return };
         let made = ObjectRef::new(&replica.name_any()).within(&replica.namespace().unwrap_or_default());
         let leaving = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
         send_all(&self.images, leaving.map(|_| made));
         if gone {
-            let namespace = replica.namespace().unwrap_or_default();
-            let accounts = accounts_named(readable, None);
-            send_all(&self.accounts, accounts.iter().map(|account| ObjectRef::new(account).within(&namespace)));
+            send_all(&self.accounts, accounts_left(replica, |replica| accounts_named(replica, None), stores));
         }
     }
 
     fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _gone: bool) {
-        let Some(image) = image.readable() else { return };
-        send_all(&self.acceptances, same_offer(&place_key(&image.spec.region, &image.spec.image_id), stores));
+        let Some(key) = image.readable().map(listed_key) else { return };
+        send_all(&self.acceptances, same_offer(&key, stores));
+        send_all(&self.replicas, replicas_of(&key, stores));
     }
 
     fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
@@ -166,12 +168,24 @@ fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAc
     references(&same)
 }
 
-/// The account that an object of the same namespace names.
-fn account_named<K: Resource<DynamicType = ()>>(
+/// The accounts of the same namespace that an object named that is gone: one that is being deleted waits for that. What an
+/// object named that cannot be read is told as its account itself tells it.
+fn accounts_left<K: Resource<DynamicType = ()>>(
     object: &Guarded<K>,
-    name: impl Fn(&K) -> &String,
-) -> Option<ObjectRef<Guarded<CloudAccount>>> {
-    Some(ObjectRef::new(name(object.readable()?)).within(&object.meta().namespace.clone()?))
+    names: impl Fn(&K) -> Vec<String>,
+    stores: &Stores,
+) -> Vec<ObjectRef<Guarded<CloudAccount>>> {
+    let namespace = object.namespace().unwrap_or_default();
+    match object {
+        Guarded::Readable(object) => names(object).iter().map(|name| ObjectRef::new(name).within(&namespace)).collect(),
+        Guarded::Unreadable(left) => {
+            let accounts = stores.accounts.state_filter(|account| {
+                account.namespace().as_ref() == Some(&namespace)
+                    && names_account(&left.spec, &left.status, &account.name_any())
+            });
+            references(&accounts)
+        }
+    }
 }
 
 fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {
@@ -179,4 +193,91 @@ fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>>
         image.readable().is_some_and(|i| i.spec.shareable_from.namespaces.from == NamespacesFrom::Selector)
     });
     references(&choosy)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc::UnboundedReceiver;
+
+    use super::*;
+    use crate::controllers::run::stores;
+    use crate::reconcile::convert::listed;
+    use crate::reconcile::queue::bells;
+
+    fn object<K>(name: &str, spec: &Value) -> Guarded<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        serde_json::from_value(json!({"metadata": {"namespace": "here", "name": name}, "spec": spec})).unwrap()
+    }
+
+    fn entry(account: &str) -> Guarded<SharedImage> {
+        let spec = json!({"accountRef": {"name": account}, "region": "r", "imageID": "m-1", "recipient": "we"});
+        let of =
+            json!({"metadata": {"namespace": "here", "name": account}, "spec": spec, "status": {"state": "Pending"}});
+        serde_json::from_value(of).unwrap()
+    }
+
+    fn told<K: Resource<DynamicType = ()>>(mut queue: UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
+        std::iter::from_fn(|| queue.try_recv().ok()).map(|object| object.name).collect()
+    }
+
+    #[test]
+    fn what_an_inventory_lists_wakes_who_waits_for_it_though_it_never_saw_the_offer() {
+        let (stores, _writers) = stores();
+        let mut shared_images = Writer::default();
+        let stores = Stores { shared_images: shared_images.as_reader(), ..stores };
+        let here = |stores: &Stores| listed(("here", "partner"), "r", "m-1", stores);
+        assert!(here(&stores).is_empty());
+        for entry in [entry("partner"), entry("another")] {
+            shared_images.apply_watcher_event(&Event::Apply(entry.clone()));
+            (SHARED_IMAGE.note)(&stores, &entry, false);
+        }
+        assert_eq!(here(&stores), ["we Some(Pending)"]);
+        shared_images.apply_watcher_event(&Event::Delete(entry("partner")));
+        (SHARED_IMAGE.note)(&stores, &entry("partner"), true);
+        assert!(here(&stores).is_empty());
+    }
+
+    #[test]
+    fn an_entry_of_an_inventory_tells_the_acceptances_and_the_replicas_of_its_image() {
+        let (stores, _writers) = stores();
+        let (mut acceptances, mut replicas) = (Writer::default(), Writer::default());
+        let (mine, other) = (json!({"name": "partner"}), json!({"region": "there", "name": "copy"}));
+        let stores = Stores { acceptances: acceptances.as_reader(), replicas: replicas.as_reader(), ..stores };
+        let received = json!({"accountRef": mine, "region": "r", "imageID": "m-1"});
+        let replica: Guarded<ImageReplica> =
+            object("copy", &json!({"source": {"received": received}, "destination": other}));
+        let spec = json!({"accountRef": mine, "region": "r", "imageID": "m-1", "owner": "o", "decision": "Accept"});
+        let acceptance: Guarded<SharedImageAcceptance> = object("answer", &spec);
+        replicas.apply_watcher_event(&Event::Apply(replica.clone()));
+        acceptances.apply_watcher_event(&Event::Apply(acceptance.clone()));
+        (REPLICA.note)(&stores, &replica, false);
+        (ACCEPTANCE.note)(&stores, &acceptance, false);
+        let (bells, queues) = bells();
+        (SHARED_IMAGE.tell)(&bells, &stores, &entry("partner"), false);
+        assert_eq!((told(queues.acceptances), told(queues.replicas)), (vec!["answer".into()], vec!["copy".into()]));
+    }
+
+    #[test]
+    fn an_account_is_told_of_the_end_of_what_cannot_be_read() {
+        let (stores, _writers) = stores();
+        let mut accounts = Writer::default();
+        let stores = Stores { accounts: accounts.as_reader(), ..stores };
+        for name in ["golden", "another"] {
+            accounts.apply_watcher_event(&Event::Apply(object(name, &json!({"odd": true}))));
+        }
+        let spec = json!({"accountRef": {"name": "golden"}});
+        let replica = json!({"source": {"received": {"accountRef": {"name": "golden"}}}});
+        let (bells, queues) = bells();
+        (IMAGE.tell)(&bells, &stores, &object("image", &spec), true);
+        (ACCEPTANCE.tell)(&bells, &stores, &object("acceptance", &spec), true);
+        (REPLICA.tell)(&bells, &stores, &object("replica", &replica), true);
+        (IMAGE.tell)(&bells, &stores, &object("changed", &spec), false);
+        assert_eq!(told(queues.accounts), ["golden"; 3]);
+    }
 }

@@ -85,6 +85,8 @@ pub struct Stores {
     pub replicas_by_image: Index<Guarded<ImageReplica>>,
     /// The inventories.
     pub shared_images: Store<Guarded<SharedImage>>,
+    /// What the inventories list, by the image of the cloud.
+    pub shared_images_by_place: Index<Guarded<SharedImage>>,
     /// Namespaces: their labels only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }

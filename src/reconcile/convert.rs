@@ -17,7 +17,7 @@ use crate::api::image_replica::CopySource;
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy, SpecRecipient};
 use crate::api::limits::REQUEST_CHARS_MAX;
 use crate::api::selector::parse_selector;
-use crate::api::{CloudAccount, ImageReplica, SharedImageAcceptance};
+use crate::api::{CloudAccount, ImageReplica, SharedImage, SharedImageAcceptance};
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
@@ -140,6 +140,25 @@ pub fn replica_keys(replica: &ImageReplica) -> Vec<String> {
     let named = replica.spec.source.image_ref.iter().map(|source| source.name.clone()).chain([replica.name_any()]);
     let received = replica.spec.source.received.iter().map(|source| place_key(&source.region, &source.image_id));
     named.map(|name| image_key(&(namespace.clone(), name))).chain(received).collect()
+}
+
+/// Key of the index of what the inventories list: where the image is at a cloud.
+pub fn listed_key(image: &SharedImage) -> String {
+    place_key(&image.spec.region, &image.spec.image_id)
+}
+
+/// What an account's inventory, if it has one, says of an image that others share: whom it reached, and whether it was answered.
+pub fn listed(account: (&str, &str), region: &str, image_id: &str, stores: &Stores) -> Vec<String> {
+    let (namespace, name) = account;
+    let key = place_key(region, image_id);
+    let found = stores.shared_images_by_place.find(&key, &stores.shared_images);
+    let ours = found.iter().filter_map(|found| found.readable()).filter(|image| {
+        image.namespace().as_deref() == Some(namespace)
+            && image.spec.account_ref.name == name
+            && listed_key(image) == key
+    });
+    let told = ours.filter_map(|image| Some(format!("{} {:?}", image.spec.recipient, image.status.as_ref()?.state)));
+    told.collect()
 }
 
 /// Why nobody can tell which namespaces an image's selector chooses.

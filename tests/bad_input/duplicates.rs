@@ -205,6 +205,7 @@ async fn the_next_one_takes_over_when_the_active_ones_key_is_refused_for_long_an
     guest.until::<ImageShare>("other", "False", "DuplicateImage").await?;
 
     host.secret(&key(guest.number)).await?;
+    host.nudge::<CloudAccount>("golden").await?;
     host.until::<CloudImage>("golden", "False", "CredentialsRejected").await?;
     guest.ready::<ImageShare>("other").await?;
     let active = guest.until_condition::<CloudImage>("golden", "Active", "True", "TookOver").await?;
@@ -217,6 +218,7 @@ async fn the_next_one_takes_over_when_the_active_ones_key_is_refused_for_long_an
     host.until_shared_with(1, 1..=3).await?;
 
     host.account_secret().await?;
+    host.nudge::<CloudAccount>("golden").await?;
     host.ready::<CloudAccount>("golden").await?;
     stands_back(&host, "golden", &host.image_id(1), &["a CloudImage of another namespace"]).await?;
     guest.until_condition::<CloudImage>("golden", "Active", "True", "HasDuplicates").await?;

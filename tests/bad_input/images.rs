@@ -76,6 +76,7 @@ async fn a_deprecated_image_is_shared_once_it_is_restored() -> Result<()> {
     with_share_of(&player, &id).await?;
     refused(&player, &id, "ImageNotShareable", &["deprecated", "restore"]).await?;
     player.patch_image(&id, json!({"status": "Available"})).await?;
+    player.nudge::<CloudImage>("golden").await?;
     two(&player, &id).await
 }
 
@@ -89,6 +90,7 @@ async fn an_image_in_the_making_is_waited_for() -> Result<()> {
     player.looked::<CloudImage>("golden").await?;
     refused(&player, &id, "ImageNotAvailable", &["could not be made"]).await?;
     player.patch_image(&id, json!({"status": "Available"})).await?;
+    player.nudge::<CloudImage>("golden").await?;
     two(&player, &id).await
 }
 
@@ -123,6 +125,7 @@ async fn kept_from_deletion(obstacle: Value, reason: &str, words: &[&str], free:
     player.looked::<CloudImage>("golden").await?;
     assert!(player.recipients_of(&id).await?.is_some(), "the image must still be there");
     player.patch_image(&id, free).await?;
+    player.nudge::<CloudImage>("golden").await?;
     player.gone::<CloudImage>("golden").await?;
     assert_eq!(player.recipients_of(&id).await?, None, "the image must be gone at the cloud");
     let tries = player.calls("DeleteImage").await?;

@@ -39,8 +39,10 @@ async fn an_account_fails_without_its_secret_or_with_a_wrong_one_and_is_current_
     player.edit::<CloudAccount>("golden", json!({"spec": {"limits": {"recipientsPerImage": 40}}})).await?;
     player.ready::<CloudAccount>("golden").await?;
     player.secret(&json!({"id": "LTAInobody", "secret": "wrong"})).await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.until::<CloudAccount>("golden", "False", "CredentialsRejected").await?;
     player.account_secret().await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.ready::<CloudAccount>("golden").await?;
     player.image("golden", |_| {}).await?;
     player.ready::<CloudImage>("golden").await?;
@@ -74,6 +76,7 @@ async fn an_image_fails_while_the_cloud_does_not_know_it_or_it_is_deprecated() -
     player.looked::<CloudImage>("golden").await?;
     player.until::<CloudImage>("golden", "False", "ImageNotShareable").await?;
     player.patch_image(&id, json!({"status": "Available"})).await?;
+    player.nudge::<CloudImage>("golden").await?;
     player.ready::<CloudImage>("golden").await?;
     player.share("team", [1]).await?;
     player.ready::<ImageShare>("team").await?;

@@ -5,7 +5,7 @@ use imageshare_operator::api::{CloudAccount, ImageShare, SharedImage, SharedImag
 use kube::api::ListParams;
 use serde_json::json;
 
-use crate::arena::{Tenant, accept, seat};
+use crate::arena::{Tenant, accept, reaches, seat};
 use crate::huawei::ARENAS;
 use crate::stage::servers;
 use crate::support::{self, Player, REGION};
@@ -59,6 +59,7 @@ async fn what_another_account_shares_is_not_trusted() -> Result<()> {
     let place = seat(&owner, &receiver, None).await?;
     owner.share_with("team", &[receiver.id], |_| {}).await?;
     accept(&place, "golden", REGION, &owner.image_id(1), support::CHINA_ACCOUNT, json!({})).await?;
+    reaches(&owner, "team", &place, "golden").await?;
     let refused = place.until::<SharedImageAcceptance>("golden", "False", "UntrustedOwner").await?;
     ensure!(Player::message(&refused, "Ready")?.contains(&owner.owner()));
     Ok(())

@@ -95,6 +95,14 @@ pub async fn accept(place: &Player, name: &str, region: &str, image: &str, owner
     place.create(SharedImageAcceptance::new(name, spec)).await
 }
 
+/// An owner's share reached the cloud, and a receiver's acceptance is asked for a reconcile: no watch tells a receiver what
+/// another object brought about at the cloud.
+pub async fn reaches(owner: &Player, share: &str, place: &Player, acceptance: &str) -> Result<()> {
+    owner.ready::<ImageShare>(share).await?;
+    place.nudge::<SharedImageAcceptance>(acceptance).await?;
+    Ok(())
+}
+
 fn merge(spec: &mut Value, extra: Value) {
     if let Value::Object(extra) = extra {
         for (field, value) in extra {

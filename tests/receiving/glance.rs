@@ -154,6 +154,7 @@ async fn a_protected_image_is_not_deleted() -> Result<()> {
     place.until_condition::<CloudImage>("golden", "Deletable", "False", "ImageProtected").await?;
     ensure!(arena.exists(&id).await?);
     arena.unprotect(&id).await?;
+    place.nudge::<CloudImage>("golden").await?;
     place.gone::<CloudImage>("golden").await?;
     ensure!(!arena.exists(&id).await?);
     Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::arena::{Arena, Tenant};
 use crate::stage::servers;
-use crate::support::{self, Player};
+use crate::support::{self, Player, Stage};
 
 pub const REGION: &str = "cn-north-4";
 /// Where every arena's last tenant has a project as well.
@@ -77,7 +77,12 @@ pub struct Huawei {
 
 impl Huawei {
     pub async fn enter() -> Result<Self> {
-        Ok(Self { player: Player::enter_on(&servers().await?.stage).await? })
+        Self::enter_on(&servers().await?.stage).await
+    }
+
+    /// The same on a given stage.
+    pub async fn enter_on(stage: &'static Stage) -> Result<Self> {
+        Ok(Self { player: Player::enter_on(stage).await? })
     }
 
     /// Tenant 0 is the owner, 4 the one in an organization.

@@ -6,7 +6,7 @@ use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare, SharedImage
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::arena::{Arena, accept, image, recipients, seat, share, until_members};
+use crate::arena::{Arena, accept, image, reaches, recipients, seat, share, until_members};
 use crate::support::{PATIENCE, Player};
 
 fn projects(arena: &dyn Arena) -> Vec<String> {
@@ -63,7 +63,7 @@ pub async fn the_owner_sees_the_answer_and_the_receiver_sees_the_end(arena: &dyn
     ensure!(waiting["status"]["state"] == "NotOffered");
 
     share(&owner, "team", &[arena.receiver(0).id]).await?;
-    owner.ready::<ImageShare>("team").await?;
+    reaches(&owner, "team", &place, "golden").await?;
     let accepted = place.until::<SharedImageAcceptance>("golden", "True", "Accepted").await?;
     ensure!(accepted["status"]["state"] == "Accepted");
     ensure!(accepted["status"]["owner"] == arena.owner().id.as_str());
@@ -79,6 +79,7 @@ pub async fn the_owner_sees_the_answer_and_the_receiver_sees_the_end(arena: &dyn
     place.event("RevokedByOwner", &id).await?;
 
     share(&owner, "again", &[arena.receiver(0).id]).await?;
+    reaches(&owner, "again", &place, "golden").await?;
     place.until::<SharedImageAcceptance>("golden", "True", "Accepted").await?;
     Ok(())
 }
@@ -89,6 +90,7 @@ pub async fn a_decision_changed_is_answered_anew(arena: &dyn Arena) -> Result<()
     share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(1), None).await?;
     accept(&place, "golden", arena.region(), &id, &arena.owner().id, json!({"decision": "Reject"})).await?;
+    reaches(&owner, "team", &place, "golden").await?;
     place.until::<SharedImageAcceptance>("golden", "True", "Rejected").await?;
     until_members(arena, &id, &[(&receiver, "rejected")]).await?;
 
@@ -98,6 +100,7 @@ pub async fn a_decision_changed_is_answered_anew(arena: &dyn Arena) -> Result<()
     owner
         .edit::<ImageShare>("team", json!({"spec": {"recipients": recipients(std::slice::from_ref(&receiver))}}))
         .await?;
+    reaches(&owner, "team", &place, "golden").await?;
     until_members(arena, &id, &[(&receiver, "rejected")]).await
 }
 
@@ -107,6 +110,7 @@ pub async fn an_image_from_another_owner_is_not_answered(arena: &dyn Arena) -> R
     share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(0), None).await?;
     accept(&place, "golden", arena.region(), &id, &arena.receiver(2).id, json!({})).await?;
+    reaches(&owner, "team", &place, "golden").await?;
     let refused = place.until::<SharedImageAcceptance>("golden", "False", "UntrustedOwner").await?;
     let message = Player::message(&refused, "Ready")?;
     ensure!(message.contains(&arena.owner().id) && message.contains(&arena.receiver(2).id), "{message}");
@@ -119,6 +123,7 @@ pub async fn of_two_acceptances_of_one_offer_the_elder_acts(arena: &dyn Arena) -
     share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(0), None).await?;
     accept(&place, "elder", arena.region(), &id, &arena.owner().id, json!({})).await?;
+    reaches(&owner, "team", &place, "elder").await?;
     place.until::<SharedImageAcceptance>("elder", "True", "Accepted").await?;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await; // Kubernetes tells ages by whole seconds.
     accept(&place, "younger", arena.region(), &id, &arena.owner().id, json!({"decision": "Reject"})).await?;
@@ -136,6 +141,7 @@ pub async fn deleting_an_acceptance_leaves_the_answer_or_rejects_as_asked(arena:
     let receiver = arena.receiver(0).id;
     share(&owner, "team", std::slice::from_ref(&receiver)).await?;
     let place = seat(arena.player(), &arena.receiver(0), None).await?;
+    owner.ready::<ImageShare>("team").await?;
     for (policy, left) in [("Retain", "accepted"), ("Reject", "rejected")] {
         let extra = json!({"deletionPolicy": policy});
         accept(&place, "golden", arena.region(), &id, &arena.owner().id, extra).await?;

@@ -27,3 +27,15 @@ pub async fn servers() -> Result<&'static Servers> {
         })
         .await
 }
+
+/// The simulated clouds alone, for those who show that a refused key is left alone by an operator that reads its Secret again
+/// all the time.
+pub async fn polling() -> Result<&'static Stage> {
+    static STAGE: OnceCell<Stage> = OnceCell::const_new();
+    STAGE
+        .get_or_try_init(async || {
+            let arguments = support::quick(&[support::POLLING.as_slice(), &["--drift-interval", "3s"]].concat());
+            support::start_apart(&huawei::world(), &arguments).await
+        })
+        .await
+}

@@ -1,6 +1,7 @@
 //! What only Alibaba Cloud refuses or does.
 
 use anyhow::{Result, ensure};
+use imageshare_operator::api::ImageReplica;
 use serde_json::json;
 
 use crate::party::{Cloud, Party};
@@ -15,6 +16,7 @@ async fn a_name_that_another_image_there_has_is_refused_until_it_is_free() -> Re
     party.refused("far", "NameTaken", &["spec.destination.name", "another image"]).await?;
     ensure!(party.copies().await?.is_empty());
     party.patch(&other, json!({"name": "something-else"})).await?;
+    party.place.nudge::<ImageReplica>("far").await?;
     let copy = party.made("far").await?;
     party.only_copy(&copy).await
 }
@@ -47,6 +49,7 @@ async fn where_there_is_no_room_for_another_image_it_is_said_and_waited_for() ->
     party.refused("far", "ImageLimit", &["private images"]).await?;
     ensure!(party.copies().await?.is_empty());
     party.place.stage.cloud.patch(&account, &json!({"privateImages": 20})).await?;
+    party.place.nudge::<ImageReplica>("far").await?;
     let copy = party.made("far").await?;
     party.only_copy(&copy).await
 }

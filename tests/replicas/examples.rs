@@ -17,6 +17,9 @@ use crate::support::{PATIENCE, Stage};
 /// How many orders are tried of each example.
 const ORDERS: u64 = 4;
 
+/// Asks for a reconcile.
+const ASK: &str = "imageshare.dev/reconcile-requested-at=once-shared";
+
 /// What is of its own in each order: accounts, projects, images, keys and namespaces.
 const NAMES: [&str; 14] = [
     "2000000000000001",
@@ -132,6 +135,10 @@ async fn copy_then_share(order: u64) -> Result<()> {
 async fn share_accept_replicate_copy(order: u64) -> Result<()> {
     let (stage, namespace) = (stage().await?, "euler-partners");
     apply(stage, "share-accept-replicate-copy.yaml", order).await?;
+    // No watch tells what a share brought about at the cloud. Everything after the acceptance follows from it.
+    until_ready(stage, "euler-builders", order, "imageshare/partners").await?;
+    let asks = ["annotate", &format!("-n={namespace}{order}"), "sharedimageacceptance/golden-euler", ASK];
+    stage.control_plane.kubectl(&asks).await?;
     let far = until_ready(stage, namespace, order, "imagereplica/golden-euler-hongkong").await?;
     let near = get(stage, namespace, order, "imagereplica/golden-euler").await?;
     for (replica, owner) in [(&far, "a0000000000000000000000000000003"), (&near, "a0000000000000000000000000000002")] {

@@ -23,6 +23,12 @@ async fn until_nothing_is_left(party: &Party) -> Result<()> {
     .await
 }
 
+/// Waits until what there was of a copy that failed is removed.
+async fn until_cleared(party: &Party) -> Result<Value> {
+    let cleared = |replica: &Value| replica["status"]["copy"]["state"] == "Failed";
+    party.place.until_it::<ImageReplica>("far", "cleared", cleared).await
+}
+
 async fn a_copy_that_fails_is_told_removed_and_made_again(cloud: Cloud) -> Result<()> {
     let (party, source) = Party::with_image(cloud, json!({})).await?;
     party.let_copies_fail(&source, true).await?;
@@ -30,14 +36,14 @@ async fn a_copy_that_fails_is_told_removed_and_made_again(cloud: Cloud) -> Resul
     let failed = party.place.until::<ImageReplica>("far", "False", "CopyFailed").await?;
     says(&failed, "Ready", &["could not make the copy"]);
     party.place.event("CopyFailed", "could not make the copy").await?;
-    let cleared = |replica: &Value| replica["status"]["copy"]["state"] == "Failed";
-    let cleared = party.place.until_it::<ImageReplica>("far", "cleared", cleared).await?;
+    let cleared = until_cleared(&party).await?;
     says(&cleared, "Ready", &["could not make the copy"]);
     ensure!(cleared["status"]["imageID"].is_null() && cleared["status"]["progress"].is_null(), "{cleared}");
     until_nothing_is_left(&party).await?;
     ensure!(party.place.api::<CloudImage>().get_opt("far").await?.is_none(), "nothing stands for what failed");
 
     party.let_copies_fail(&source, false).await?;
+    party.place.nudge::<ImageReplica>("far").await?;
     let copy = party.made("far").await?;
     ensure!(party.left().await? == [copy.clone()], "{:?}", party.left().await?);
     let tries = party.copies().await?;
@@ -69,6 +75,8 @@ async fn a_copy_deleted_by_somebody_else_while_it_is_made_is_made_again(cloud: C
     eventually(PATIENCE, "the copy to show", async || Ok(party.seen(&first.image).await?.map(|_| ()))).await?;
     party.patch(&first.image, json!({"delete": true})).await?;
     party.place.event("CopyFailed", "").await?;
+    until_cleared(&party).await?;
+    party.place.nudge::<ImageReplica>("far").await?;
     let copy = party.made("far").await?;
     ensure!(copy != first.image && party.left().await? == [copy], "{:?}", party.copies().await?);
     Ok(())

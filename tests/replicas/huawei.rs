@@ -38,6 +38,7 @@ async fn an_agency_that_is_not_there_is_refused_until_it_is() -> Result<()> {
     let agencies =
         json!({"agencies": [{"name": AGENCY, "projects": projects}, {"name": "late-agency", "projects": projects}]});
     party.place.stage.cloud.patch(&format!("/huawei/domains/{}", domain(party.place.number)), &agencies).await?;
+    party.place.nudge::<ImageReplica>("far").await?;
     let copy = party.made("far").await?;
     party.only_copy(&copy).await
 }
@@ -82,6 +83,7 @@ async fn where_there_is_no_room_for_another_image_it_is_said_and_waited_for() ->
     party.refused("near", "ImageLimit", &["images"]).await?;
     ensure!(party.copies().await?.is_empty());
     party.patch(&others[0], json!({"delete": true})).await?;
+    party.place.nudge::<ImageReplica>("near").await?;
     let copy = party.made("near").await?;
     party.only_copy(&copy).await
 }

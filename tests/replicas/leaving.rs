@@ -87,6 +87,7 @@ async fn without_a_way_to_the_cloud_a_replica_goes_only_if_it_may_leave_the_copy
     {
         let _alone = alone().await;
         party.place.delete::<Secret>("golden").await?;
+        party.place.nudge::<CloudAccount>("golden").await?;
         // The operator holds it for a moment, in case its namespace goes too.
         party.place.gone::<Secret>("golden").await?;
         party.place.stage.restart_operator().await?;
@@ -109,6 +110,7 @@ async fn with_refused_credentials_a_replica_says_how_it_may_go(cloud: Cloud) -> 
     party.replicate("moving", json!({"deletionPolicy": "Delete"})).await?;
     party.copying("moving").await?;
     party.place.edit::<Secret>("golden", json!({"stringData": {"accessKeySecret": "Wrong"}})).await?;
+    party.place.nudge::<CloudAccount>("golden").await?;
     party.place.until::<CloudAccount>("golden", "False", "CredentialsRejected").await?;
     party.place.delete::<ImageReplica>("moving").await?;
     let kept = party.place.until::<ImageReplica>("moving", "False", "CredentialsRejected").await?;

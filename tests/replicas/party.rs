@@ -14,7 +14,7 @@ use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::stage::{self, AGENCY, stage};
-use crate::support::{self, PATIENCE, Player};
+use crate::support::{self, PATIENCE, Player, Stage};
 
 /// Which cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +46,23 @@ fn text(value: &Value) -> String {
 impl Party {
     /// Somebody new at a cloud, without an account in Kubernetes.
     pub async fn arrive(cloud: Cloud) -> Result<Self> {
-        let place = Player::enter_on(stage().await?).await?;
+        Self::arrive_on(stage().await?, cloud).await
+    }
+
+    /// The same on a given stage.
+    async fn arrive_on(stage: &'static Stage, cloud: Cloud) -> Result<Self> {
+        let place = Player::enter_on(stage).await?;
         let since = place.stage.cloud.journal(0).await?.last().and_then(|entry| entry["seq"].as_u64());
         Ok(Self { place, cloud, since: since.unwrap_or_default() })
     }
 
     /// Somebody with a ready account `golden`.
     pub async fn enter(cloud: Cloud) -> Result<Self> {
-        let party = Self::arrive(cloud).await?;
+        Self::enter_on(stage().await?, cloud).await
+    }
+
+    async fn enter_on(stage: &'static Stage, cloud: Cloud) -> Result<Self> {
+        let party = Self::arrive_on(stage, cloud).await?;
         party.account("golden", json!({})).await?;
         party.place.ready::<CloudAccount>("golden").await?;
         Ok(party)
@@ -61,7 +70,12 @@ impl Party {
 
     /// The same with a new image, changed by `extra`, and a ready `CloudImage` `golden` for it.
     pub async fn with_image(cloud: Cloud, extra: Value) -> Result<(Self, String)> {
-        let party = Self::enter(cloud).await?;
+        Self::with_image_on(stage().await?, cloud, extra).await
+    }
+
+    /// The same on a given stage.
+    pub async fn with_image_on(stage: &'static Stage, cloud: Cloud, extra: Value) -> Result<(Self, String)> {
+        let party = Self::enter_on(stage, cloud).await?;
         let image = party.image(extra).await?;
         party.name_image("golden", &image).await?;
         party.place.ready::<CloudImage>("golden").await?;

@@ -94,6 +94,7 @@ async fn what_nobody_shares_is_waited_for(cloud: Cloud) -> Result<()> {
     receiver.refused("near", "NotOffered", &["spec.source.received"]).await?;
     ensure!(receiver.asked().await?.is_empty());
     owner.give(&image, &receiver).await?;
+    receiver.place.nudge::<ImageReplica>("near").await?;
     let copy = receiver.made("near").await?;
     receiver.only_copy(&copy).await
 }

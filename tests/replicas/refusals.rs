@@ -97,9 +97,11 @@ async fn an_image_that_is_not_ready_is_refused(cloud: Cloud) -> Result<()> {
     party.replicate("far", json!({})).await?;
     party.refused("far", "SourceNotReady", &["spec.source"]).await?;
     party.patch(&image, json!({"status": broken})).await?;
+    party.place.nudge::<ImageReplica>("far").await?;
     party.refused("far", "ImageNotAvailable", &["spec.source"]).await?;
     ensure!(party.asked().await?.is_empty());
     party.patch(&image, json!({"status": ready})).await?;
+    party.place.nudge::<ImageReplica>("far").await?;
     let copy = party.made("far").await?;
     party.only_copy(&copy).await?;
     party.place.until::<ImageReplica>("far", "True", "Replicated").await?;

@@ -5,7 +5,7 @@ use imageshare_operator::api::{CloudImage, ImageReplica};
 use serde_json::{Value, json};
 
 use crate::party::{Cloud, Party};
-use crate::stage::undisturbed;
+use crate::stage::{polling, undisturbed};
 use crate::support::writes::Writes;
 
 over_both_clouds!(a_made_replica_calls_no_cloud_and_writes_nothing, a_refused_replica_writes_nothing);
@@ -48,10 +48,9 @@ async fn a_made_replica_calls_no_cloud_and_writes_nothing(cloud: Cloud) -> Resul
     Ok(())
 }
 
-/// It is looked at every other second, and says the same.
+/// It is read again every few seconds, and says the same.
 async fn a_refused_replica_writes_nothing(cloud: Cloud) -> Result<()> {
-    let _undisturbed = undisturbed().await;
-    let (party, image) = Party::with_image(cloud, json!({})).await?;
+    let (party, image) = Party::with_image_on(polling().await?, cloud, json!({})).await?;
     let making = if cloud == Cloud::Alibaba { "UnAvailable" } else { "killed" };
     party.patch(&image, json!({"status": making})).await?;
     party.replicate("far", json!({})).await?;

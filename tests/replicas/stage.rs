@@ -91,6 +91,18 @@ pub async fn stage() -> Result<&'static Stage> {
         .await
 }
 
+/// For those who show what an operator does that reads again all the time.
+pub async fn polling() -> Result<&'static Stage> {
+    static STAGE: OnceCell<Stage> = OnceCell::const_new();
+    STAGE
+        .get_or_try_init(async || {
+            let arguments = support::quick(&[OURS.as_slice(), &support::POLLING].concat());
+            let stage = support::start_apart(&world()?, &arguments).await?;
+            Ok(Stage { players: PARTIES, ..stage })
+        })
+        .await
+}
+
 /// Whoever counts or times has the operator undisturbed; whoever kills it has it alone.
 static OPERATOR: RwLock<()> = RwLock::const_new(());
 

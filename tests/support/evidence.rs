@@ -104,11 +104,18 @@ impl Player {
         .await
     }
 
-    /// Has the operator look at an object now, and waits until it has; gives the object.
-    pub async fn looked<K: Kind>(&self, name: &str) -> Result<Value> {
+    /// Asks for one reconcile of an object, as a user does who changed what no watch tells: the cloud itself, or a Secret. Gives
+    /// what was asked. Not waited for: the object may be gone by the answer.
+    pub async fn nudge<K: Kind>(&self, name: &str) -> Result<String> {
         let asked = format!("{:?}", std::time::SystemTime::now());
         let annotation = json!({"metadata": {"annotations": {"imageshare.dev/reconcile-requested-at": asked}}});
         self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(annotation)).await?;
+        Ok(asked)
+    }
+
+    /// Has the operator look at an object now, and waits until it has; gives the object.
+    pub async fn looked<K: Kind>(&self, name: &str) -> Result<Value> {
+        let asked = self.nudge::<K>(name).await?;
         eventually(PATIENCE, &format!("{name} to be looked at"), async || {
             let object = serde_json::to_value(self.api::<K>().get(name).await?)?;
             ensure!(object["status"]["lastHandledReconcileAt"] == asked.as_str(), "{}", object["status"]);

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use imageshare_harness::{ControlPlane, Namespace, Operator, Simulator, eventually, run};
+use imageshare_harness::{ControlPlane, Namespace, Operator, Simulator, assets, eventually, run};
 use imageshare_operator::api::cloud_account::CloudAccountSpec;
 use imageshare_operator::api::cloud_image::CloudImageSpec;
 use imageshare_operator::api::image_share::ImageShareSpec;
@@ -148,7 +148,19 @@ pub fn quick<'a>(others: &[&'a str]) -> Vec<&'a str> {
 
 /// Starts everything: an API server of this binary's own, a simulator with `world`, an operator with `arguments`.
 pub async fn start(world: &Value, arguments: &[&str]) -> Result<Stage> {
-    let control_plane = ControlPlane::shared().await?;
+    start_on(ControlPlane::shared().await?, world, arguments).await
+}
+
+/// The same with an API server of its own, for an operator with other intervals than the one of the others: two would act on
+/// the same objects. No controller manager looks after it.
+pub async fn start_apart(world: &Value, arguments: &[&str]) -> Result<Stage> {
+    let control_plane = ControlPlane::start(&run::folder_of_this_binary()?).await?;
+    control_plane.install(&assets::workspace().join("crds")).await?;
+    // As long as the process, whose end is its end too.
+    start_on(Box::leak(Box::new(control_plane)), world, arguments).await
+}
+
+async fn start_on(control_plane: &'static ControlPlane, world: &Value, arguments: &[&str]) -> Result<Stage> {
     let run = run::folder_of_this_binary()?;
     let cloud = Simulator::start(&run, world).await?;
     let launch = Operator::launch(control_plane.operator_kubeconfig().await?)?

@@ -1,19 +1,16 @@
 //! What a pass over one offer sees in Kubernetes, and whether it may call the cloud.
 
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::api::conditions::Reason;
-use crate::api::{CloudAccount, SharedImage, SharedImageAcceptance};
+use crate::api::{CloudAccount, SharedImageAcceptance};
 use crate::clouds::ImageRef;
-use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
 use crate::domain::provider::Provider;
-use crate::planning::inventory::name_of;
 use crate::planning::trouble::Trouble;
 use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{account_input, is_unseen, requested_at};
+use crate::reconcile::convert::{account_input, is_unseen, listed, requested_at};
 use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::object_state::Inputs;
 
@@ -47,21 +44,12 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
     )];
     inputs.extend(account.as_ref().map(account_input));
     let duplicates = Duplicates::observe(ctx, acceptance);
-    inputs.push(format!("duplicates {} listed {:?}", duplicates.input(), listed(ctx, acceptance)));
+    // Also before the offer was ever seen here: that it is listed is often the first that is heard of it.
+    let spec = &acceptance.spec;
+    let listed = listed((&namespace, &spec.account_ref.name), &spec.region, &spec.image_id, &ctx.stores);
+    inputs.push(format!("duplicates {} listed {listed:?}", duplicates.input()));
     let expecting = account.as_ref().is_some_and(is_unseen);
     Desired { account, duplicates, inputs: Inputs(inputs), expecting }
-}
-
-/// What the inventory says of the offer, if the account has one: its changes are worth a look.
-fn listed(ctx: &Context, acceptance: &SharedImageAcceptance) -> Vec<String> {
-    let (namespace, spec) = (acceptance.namespace().unwrap_or_default(), &acceptance.spec);
-    let via = acceptance.status.iter().flat_map(|status| &status.via).map(|via| via.id.clone());
-    let state = |recipient: String| {
-        let name = name_of(&spec.account_ref.name, &recipient, &spec.region, &spec.image_id);
-        let found = ctx.stores.shared_images.get(&ObjectRef::<Guarded<SharedImage>>::new(&name).within(&namespace))?;
-        found.readable()?.status.as_ref().map(|status| format!("{:?}", status.state))
-    };
-    via.filter_map(state).collect()
 }
 
 /// Whether and how the offer may be called about: everything that is checked before any call on it.

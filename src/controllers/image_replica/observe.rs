@@ -19,7 +19,7 @@ use crate::planning::trouble::Trouble;
 use crate::reconcile::access::{Access, account_of, check_account, connect, image_of, no_account};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::accounts_named;
-use crate::reconcile::convert::{account_input, offer_key, owner, place_key, requested_at};
+use crate::reconcile::convert::{account_input, listed, offer_key, owner, place_key, requested_at};
 use crate::reconcile::object_state::Inputs;
 use crate::reconcile::transfers::End;
 
@@ -95,13 +95,15 @@ fn namesake_input(image: &CloudImage) -> String {
     format!("{:?} {:?} {kept:?}", image.uid(), image.metadata.generation)
 }
 
-/// What the acceptances of a received source say: a change of it is worth a look.
+/// What the acceptances of a received source say, and the inventory of its account: a change of it is worth a look.
 fn answered(ctx: &Context, replica: &ImageReplica, received: &ReceivedSource) -> Vec<String> {
     let key = place_key(&received.region, &received.image_id);
     let same = ctx.stores.acceptances_by_identity.find(&key, &ctx.stores.acceptances);
     let here = same.iter().filter_map(|found| found.readable());
     let ours = here.filter(|a| a.namespace() == replica.namespace() && offer_key(a) == key);
-    ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).collect()
+    let account = (replica.namespace().unwrap_or_default(), &received.account_ref.name);
+    let listed = listed((&account.0, account.1), &received.region, &received.image_id, &ctx.stores);
+    ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).chain(listed).collect()
 }
 
 fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, Trouble> {

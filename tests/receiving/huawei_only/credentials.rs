@@ -8,10 +8,11 @@ use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use serde_json::{Value, json};
 
 use super::{ADD, Ground, LOOK, ids, projects, undisturbed};
+use crate::stage::polling;
 use crate::support::{PATIENCE, Player, says};
 use k8s_openapi::api::core::v1::Secret;
 
-/// More than twice the pause between looks at a Secret (`--credentials-interval` of `QUICK`): there is nothing to wait for
+/// More than twice the pause between looks at a Secret (`--credentials-interval` of `POLLING`): there is nothing to wait for
 /// that shows that nothing happens.
 const A_WHILE: Duration = Duration::from_secs(5);
 
@@ -35,12 +36,12 @@ async fn until_refused(ground: &Ground, key: &str, times: usize) -> Result<()> {
 
 #[tokio::test]
 async fn a_wrong_key_is_tried_twice_not_locked_under_many_images_and_good_again_once_the_secret_is() -> Result<()> {
-    let _operator = undisturbed().await;
     futures::try_join!(gone_bad(), wrong_from_the_start(), gone_bad_under_many_images()).map(drop)
 }
 
 async fn gone_bad() -> Result<()> {
-    let (ground, image) = Ground::with_image("golden", json!({})).await?;
+    let ground = Ground::enter_on(polling().await?).await?;
+    let image = ground.image("golden", json!({})).await?;
     let key = ground.arena.key(0);
     ground.place.stage.cloud.patch(&format!("/huawei/keys/{key}"), &json!({"sk": "AnotherSecret"})).await?;
     until_refused(&ground, &key, 2).await?;
@@ -59,7 +60,7 @@ async fn gone_bad() -> Result<()> {
 }
 
 async fn wrong_from_the_start() -> Result<()> {
-    let ground = Ground::enter().await?;
+    let ground = Ground::enter_on(polling().await?).await?;
     let mut tenant = ground.arena.tenant(1);
     tenant.secret.insert("accessKeySecret".to_owned(), "Wrong".to_owned());
     // It never gets ready, which is what seat waits for.
@@ -76,7 +77,7 @@ async fn wrong_from_the_start() -> Result<()> {
 }
 
 async fn gone_bad_under_many_images() -> Result<()> {
-    let ground = Ground::enter().await?;
+    let ground = Ground::enter_on(polling().await?).await?;
     let names: Vec<String> = (0..8).map(|n| format!("image-{n}")).collect();
     for name in &names {
         ground.image(name, json!({})).await?;

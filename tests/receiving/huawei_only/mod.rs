@@ -22,7 +22,7 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::arena::{Arena as _, Tenant, seat};
 use crate::huawei::{Huawei, REGION};
-use crate::support::{PATIENCE, Player};
+use crate::support::{PATIENCE, Player, Stage};
 
 const ADD: &str = "BatchAddMembers";
 const REMOVE: &str = "BatchDeleteMembers";
@@ -52,7 +52,15 @@ impl Ground {
 
     /// With the owner's credentials chosen.
     async fn enter_as(owner: impl Fn(&Huawei) -> Tenant) -> Result<Self> {
-        let arena = Huawei::enter().await?;
+        Self::of(Huawei::enter().await?, owner).await
+    }
+
+    /// On a given stage.
+    async fn enter_on(stage: &'static Stage) -> Result<Self> {
+        Self::of(Huawei::enter_on(stage).await?, |arena| arena.tenant(0)).await
+    }
+
+    async fn of(arena: Huawei, owner: impl Fn(&Huawei) -> Tenant) -> Result<Self> {
         let since = arena.player().stage.cloud.journal(0).await?.last().and_then(|e| e["seq"].as_u64());
         let place = seat(arena.player(), &owner(&arena), None).await?;
         Ok(Self { arena, place, since: since.unwrap_or_default() })
