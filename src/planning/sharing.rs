@@ -277,9 +277,11 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
         !matches!(entry.state, GrantState::Intended | GrantState::Granted)
     );
     let unproven = !present && entry.refusal.is_none() && !left_behind && !removed;
-    let since = if unproven { scene.now } else { entry.since.min(scene.now) };
+    // So soon after a call that may have added somebody, a read can be older than the call: it is no first witness.
+    let early = unproven && !waited(scene, entry.since, scene.timing.absence_window, look);
+    let since = if unproven && !early { scene.now } else { entry.since.min(scene.now) };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
-    let ending = Entry { state, since, refusal: None, answer, absent: !present };
+    let ending = Entry { state, since, refusal: None, answer, absent: !present && !early };
     if present {
         let removable = !retained
             && planted!("no-wait-for-the-former", waited(scene, scene.others_until, SignedDuration::ZERO, look), true)
@@ -288,14 +290,19 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
         return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };
     }
     let window = planted!("no-absence-window", absence_counts_after(scene), SignedDuration::ZERO);
-    if waited(scene, since.max(scene.others_until), window, look) { Fate::Gone } else { Fate::Keep(ending) }
+    let gone = !early && waited(scene, since.max(scene.others_until), window, look);
+    if gone { Fate::Gone } else { Fate::Keep(ending) }
 }
 
 /// How long after the last call that may have added somebody an absence counts. Where jobs carry calls out, that call need
 /// not be the last to have its effect: an earlier one, whose answer was lost, may be overtaken by it and by a removal.
 fn absence_counts_after(scene: &Scene<'_>) -> SignedDuration {
     let Timing { absence_window, lost_job_window, .. } = scene.timing;
-    if scene.terms.provider.works_by_jobs() { absence_window.max(lost_job_window) } else { absence_window }
+    if scene.terms.provider.works_by_jobs() {
+        planted!("lost-job-forgotten", absence_window.max(lost_job_window), absence_window.min(lost_job_window))
+    } else {
+        absence_window
+    }
 }
 
 fn decide_wanted(

@@ -135,7 +135,8 @@ impl Wishes {
     }
 
     /// What an ended share holds stays recorded as its own until its access has ended: `deletionPolicy: Retain` may still
-    /// be set while that waits. A share leaves behind what is held for it, not whatever it names.
+    /// be set while that waits. A share leaves behind whom it names, as far as their grants are its own; whom it named before
+    /// loses access, also where that was not reconciled yet.
     fn add_ended(&mut self, share: &Share, ledger: &Ledger) {
         for recipient in ledger.held_for(&share.uid) {
             self.hold(recipient, share);
@@ -145,7 +146,7 @@ impl Wishes {
                 ledger.holders.get(recipient).is_some_and(|holders| !holders.contains(&share.uid))
             };
             let named = named(share).filter(|recipient| !of_another(recipient));
-            planted!("retain-ignored", self.retained.extend(named.chain(ledger.held_for(&share.uid).cloned())), ());
+            planted!("retain-ignored", self.retained.extend(named), ());
         }
     }
 

@@ -78,6 +78,20 @@ fn a_share_that_waits_for_its_revoke_can_still_be_told_to_retain() {
 }
 
 #[test]
+fn whom_a_share_lost_from_its_list_before_it_went_is_not_left_behind() {
+    for suspended in [false, true] {
+        let mut table = Table::new(vec![share(1, &[1, 2])]);
+        table.pass();
+        table.later(60);
+        // Shortened and deleted while nobody reconciles.
+        table.shares = vec![Share { suspended, ..leaving(1, &[1], Consent::Given) }];
+        table.pass();
+        assert_eq!(table.cloud, BTreeSet::from([recipient(1)]));
+        assert_eq!(table.states(), [(1, GrantState::Retained)].into());
+    }
+}
+
+#[test]
 fn whom_a_suspended_share_loses_from_its_list_keeps_access_until_it_is_active_again() {
     let mut table = Table::new(vec![share(1, &[1, 2])]);
     table.pass();

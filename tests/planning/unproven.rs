@@ -72,6 +72,28 @@ fn a_removal_written_down_before_a_crash_and_one_read_that_shows_nobody_end_no_g
 }
 
 #[test]
+fn a_read_that_may_be_older_than_the_last_call_is_no_first_witness() {
+    for provider in PROVIDERS {
+        let mut world = World::at(provider, vec![share_of(1, [1])]);
+        world.pass();
+        // The share goes at once, and the first list is as the image was before the call.
+        world.shares[0].deleting = true;
+        world.lie = Some(nobody());
+        world.pass();
+        // A while later, one list shows nobody by mistake.
+        world.later(6);
+        world.pass();
+        assert!(
+            world.ledger.holds_anything() && !world.ledger.shares.is_empty(),
+            "{provider:?}: one late list and one lie"
+        );
+        world.lie = None;
+        world.passes(6);
+        assert!(world.cloud.is_empty() && !world.ledger.holds_anything(), "{provider:?}: {:?}", world.ledger);
+    }
+}
+
+#[test]
 fn a_job_of_removals_that_failed_and_one_read_that_shows_nobody_end_no_grant() {
     let mut world = leaving(Provider::Huawei);
     world.removals_fail = true;
