@@ -117,8 +117,10 @@ impl Auditor {
                 // was leaving too, or each would excuse the other.
                 let kept = self.while_ending(life, share).into_iter().any(|(revision, at)| {
                     // By the consent of that moment: it may have been withdrawn since.
-                    let claims = self.claims_by(alive(life, revision).unwrap_or(image), recipient, revision, at);
+                    let image = alive(life, revision).unwrap_or(image);
+                    let claims = self.claims_by(image, recipient, revision, at);
                     claims.into_iter().any(|(claim, title)| claim > Claim::Leaving && title != self::title(share))
+                        || self.is_kept_by_paused(image, (recipient, share), revision, at)
                 });
                 let retained = ledger_state(image, recipient) == Some("Retained");
                 // What was given after the ledger had counted it out was given for another one.
@@ -251,6 +253,31 @@ impl Auditor {
             (if is_held(share) { claim } else { claim.min(Claim::Held) }, title(share))
         });
         claims.collect()
+    }
+
+    /// Whether another share that is paused named a recipient when it was paused, or since: it keeps what it holds, also whom its
+    /// list lost meanwhile.
+    fn is_kept_by_paused(
+        &self,
+        image: &Version,
+        (recipient, share): (&str, &Version),
+        revision: u64,
+        at: Timestamp,
+    ) -> bool {
+        let others = self.witnessed.lives("ImageShare").filter(|life| {
+            alive(life, revision).is_some_and(|other| other.uid() != share.uid() && names(other, image))
+        });
+        others.into_iter().any(|life| {
+            let mut versions = life.iter().rev().skip_while(|version| version.revision > revision);
+            let mut paused = true;
+            // Its versions while it was paused, and the last one before.
+            let since = versions
+                .by_ref()
+                .take_while(|version| std::mem::replace(&mut paused, claim(version, image, at) == Claim::Held));
+            let since: Vec<&Version> = since.collect();
+            since.first().is_some_and(|last| claim(last, image, at) == Claim::Held)
+                && since.iter().any(|version| recipients(version).any(|id| id == recipient))
+        })
     }
 
     fn violation(&self, invariant: Invariant, what: String, act: &Act, recipient: &str) -> Violation {

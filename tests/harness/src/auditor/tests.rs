@@ -270,6 +270,19 @@ fn shares_that_leave_together_do_not_excuse_each_other() {
 }
 
 #[test]
+fn whom_a_suspended_share_lost_from_its_list_is_still_its_own() {
+    let pause = |story: Story, recipients: &[&str], paused: bool| {
+        story.share_with(Change::Modified, "t", recipients, |t| t["spec"]["suspend"] = json!(paused))
+    };
+    let leaves = |story: Story| story.share_deleting("s", &[ANNE]).share_gone("s", &[ANNE]).found();
+    let both = || shared().share("t", &[ANNE]);
+    assert_eq!(leaves(pause(both(), &[BOB], true)), [], "suspended and shortened in one edit");
+    assert_eq!(leaves(pause(pause(both(), &[ANNE], true), &[BOB], true)), []);
+    assert_eq!(leaves(pause(pause(both(), &[BOB], true), &[BOB], false)), [Invariant::NoLeak], "it is active again");
+    assert_eq!(leaves(pause(both().share("t", &[BOB]), &[BOB], true)), [Invariant::NoLeak], "given up before");
+}
+
+#[test]
 fn an_adopted_grant_is_ours_and_a_foreign_one_is_not() {
     let foreign = Story::default().image(Change::Added, &[]).act("out-of-band", &[ANNE], &[]).share("s", &[ANNE]);
     assert_eq!(foreign.share_gone("s", &[ANNE]).found(), []);
