@@ -226,11 +226,11 @@ fn accounts_left<K: Resource<DynamicType = ()>>(
     match object {
         Guarded::Readable(object) => names(object).iter().map(|name| ObjectRef::new(name).within(&namespace)).collect(),
         Guarded::Unreadable(left) => {
-            let named = stores.accounts.state_filter(|account| {
+            let found = stores.accounts.state_filter(|account| {
                 account.namespace().as_ref() == Some(&namespace)
                     && names_account(&left.spec, &left.status, &account.name_any())
             });
-            references(&named)
+            references(&found)
         }
     }
 }
