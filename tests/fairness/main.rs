@@ -180,8 +180,8 @@ async fn images_that_shares_keep_cost_no_call_and_delay_nobody() -> Result<()> {
 
 #[tokio::test]
 async fn a_cloud_that_hangs_is_left_alone_and_delays_no_other_account() -> Result<()> {
-    let _alone = ALONE.lock().await;
     const HANGING: u32 = 40;
+    let _alone = ALONE.lock().await;
     let stage = Stage::start(&[HANGING, 1]).await?;
     let (hanging, other) = (Owner::enter(&stage, 0).await?, Owner::enter(&stage, 1).await?);
     set_up(&stage, &[(&hanging, HANGING), (&other, 1)], &[1]).await?;
