@@ -173,8 +173,10 @@ async fn what_a_secret_holds_is_never_shown() -> Result<()> {
     // Another key, a wrong one, half a one, and none: every way to speak about a Secret.
     let wrong = json!({"id": format!("LTAIkey{:04}", player.number), "secret": format!("{SECRET_CANARY}-is-wrong")});
     player.secret(&wrong).await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.until::<CloudAccount>("golden", "False", "CredentialsRejected").await?;
     player.delete::<Secret>("golden").await?;
+    player.nudge::<CloudAccount>("golden").await?;
     let gone = Player::message(&player.until::<CloudAccount>("golden", "False", "SecretNotFound").await?, "Ready")?;
     player.secret(&json!({"secret": format!("{SECRET_CANARY}-and-half")})).await?;
     let otherwise = |o: &Value| Player::message(o, "Ready").is_ok_and(|message| message != gone);

@@ -130,6 +130,10 @@ impl Connections {
         let due = slot.look_at.is_none_or(|at| at <= now);
         if changed || due || now_please {
             self.look(&mut slot, account, changed, now).await;
+            // Half a key is waited for like none, also where it is the same half again.
+            if slot.trouble.as_ref().is_some_and(|trouble| trouble.reason == Reason::SecretNotFound) {
+                slot.look_at = slot.look_at.min(now.checked_add(MISSING_SECRET_LOOK).ok());
+            }
         }
         slot.standing(self.keep, now)
     }
@@ -203,6 +207,10 @@ impl Connections {
         slot.secret = Some(SecretSeen { held: keys.held, deleting_since: keys.deleting.then_some(since) });
         let open = slot.open_until.is_some_and(|until| now < until);
         if slot.version.as_deref() == Some(&keys.version) && (slot.trouble.is_none() || open) {
+            // Read out of turn, it is due again when its pause is over, and not an interval later.
+            if slot.trouble.is_some() {
+                slot.look_at = slot.look_at.min(slot.open_until);
+            }
             return;
         }
         slot.version = Some(keys.version.clone());

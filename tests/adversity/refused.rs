@@ -25,6 +25,7 @@ async fn a_key_whose_secret_may_not_be_read_any_more_is_used_for_nothing() -> Re
     let secret = format!("/namespaces/{}/secrets/golden", player.namespace.name());
     let which = Which::read().to(Upstream::Kubernetes).path(&secret);
     let refused = behind.proxy.add(Rule::new(which, Deed::Answer(403, answer.to_string())));
+    player.nudge::<CloudAccount>("golden").await?;
     let account = player.until::<CloudAccount>("golden", "False", "SecretForbidden").await?;
     crate::support::says(&account, "Ready", &["golden", "grant"]);
     player.until::<CloudImage>("golden", "False", "SecretForbidden").await?;
@@ -36,6 +37,7 @@ async fn a_key_whose_secret_may_not_be_read_any_more_is_used_for_nothing() -> Re
     let later = player.journal().await?;
     ensure!(later.len() == calls, "the key was used: {:?}", &later[calls..]);
     drop(refused);
+    player.nudge::<CloudAccount>("golden").await?;
     player.ready::<CloudAccount>("golden").await?;
     player.gone::<ImageShare>("team").await?;
     player.until_shared_with(1, [3]).await

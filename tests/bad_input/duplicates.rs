@@ -220,8 +220,9 @@ async fn the_next_one_takes_over_when_the_active_ones_key_is_refused_for_long_an
     host.account_secret().await?;
     host.nudge::<CloudAccount>("golden").await?;
     host.ready::<CloudAccount>("golden").await?;
-    stands_back(&host, "golden", &host.image_id(1), &["a CloudImage of another namespace"]).await?;
+    // The active one is woken by it too, and calls: only afterwards a call would be the duplicate's.
     guest.until_condition::<CloudImage>("golden", "Active", "True", "HasDuplicates").await?;
+    stands_back(&host, "golden", &host.image_id(1), &["a CloudImage of another namespace"]).await?;
     guest.ready::<CloudImage>("golden").await?;
     ensure!(host.revoked(&host.image_id(1)).await?.is_empty());
     host.until_shared_with(1, 1..=3).await?;

@@ -15,8 +15,8 @@ use crate::planning::schedule::{Verdict, next_job_look};
 use crate::planning::trouble::Trouble;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
-use crate::reconcile::duplicates::Duplicates;
-use crate::reconcile::requeue::{Passed, SOON, later};
+use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
+use crate::reconcile::requeue::{Passed, later};
 use crate::reconcile::status_writer::StatusWriter;
 
 /// Writes what a pass tells.
@@ -71,7 +71,7 @@ impl<'a> Reporter<'a> {
         let mut status = self.status.written().clone();
         status.account = self.duplicates.owner();
         self.status.write(status).await?;
-        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, SOON))))
+        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, CLAIM_SETTLES))))
     }
 
     /// A job carries the answer out.

@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt};
 
 use crate::accounts::connections::Connection;
 use crate::api::cloud_image::NamespacesFrom;
-use crate::api::conditions::Reason;
+use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Lane};
@@ -21,6 +21,7 @@ use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, RecipientKind};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
+use crate::planning::ledger::Ledger;
 use crate::planning::trouble::Trouble;
 use crate::planning::wishes::Terms;
 use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
@@ -79,9 +80,19 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
     let duplicates = Duplicates::observe(ctx, image);
     let replica = kept_for(ctx, image);
+    inputs.extend(unreadable_ledger(image));
     inputs.push(format!("duplicates {} replica {replica:?}", duplicates.input()));
     let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::is_newcomer);
     Desired { account, duplicates, shares, replica, inputs: Inputs(inputs), expecting }
+}
+
+/// What of a ledger cannot be read, once the image was told so: it is corrected by hand, in the status. Nothing else of the
+/// status is worth a pass, or each write of ours would be.
+fn unreadable_ledger(image: &CloudImage) -> Option<String> {
+    let status = image.status.as_ref();
+    let ready = find(&status?.conditions, READY)?;
+    let told = ready.reason == Reason::Unreadable.as_str();
+    told.then(|| Ledger::parse(status).err())?.map(|error| format!("ledger {error}"))
 }
 
 /// Whether a share names somebody in the ledger: a newcomer gets nothing, and matters only to those it keeps.

@@ -23,8 +23,8 @@ use crate::planning::sharing::Plan;
 use crate::planning::trouble::{PRIVATE, Trouble, name_some};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::{requested_at, selector_trouble};
-use crate::reconcile::duplicates::Duplicates;
-use crate::reconcile::requeue::{Passed, SOON, later};
+use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
+use crate::reconcile::requeue::{Passed, later};
 use crate::reconcile::status_writer::StatusWriter;
 use jiff::Timestamp;
 
@@ -182,7 +182,7 @@ impl<'a> Reporter<'a> {
         let mut status = self.status.written().clone();
         status.owner = self.duplicates.owner();
         self.status.write(status).await?;
-        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, SOON))))
+        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, CLAIM_SETTLES))))
     }
 
     /// Reports a pass that could not see the cloud.

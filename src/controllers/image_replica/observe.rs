@@ -84,6 +84,9 @@ pub(super) fn observe_desired(ctx: &Context, replica: &ImageReplica) -> Desired 
         replica.spec.source.received.as_ref().map(|r| answered(ctx, replica, r))
     ));
     inputs.push(format!("namesake {:?}", namesake.as_ref().map(namesake_input)));
+    // What of the try under way cannot be read is corrected by hand, in the status.
+    let copy = replica.status.as_ref().and_then(|status| status.copy.as_ref());
+    inputs.extend(copy.and_then(|copy| Attempt::parse(copy).err()).map(|error| format!("copy {error}")));
     Desired { source, namesake, inputs: Inputs(inputs) }
 }
 
