@@ -21,7 +21,7 @@ test: assets build ## Run all tests, against real servers
 ROUNDS ?= 20000
 
 fuzz: ## Try every parser of outside bytes with hostile ones, long (ROUNDS=n for each test)
-	PROPTEST_CASES=$(ROUNDS) $(CARGO) test --workspace --lib -- hostile no_request_makes_the_door_panic whatever_a_secret_holds
+	PROPTEST_CASES=$(ROUNDS) $(CARGO) test --workspace --lib -- adversarial no_request_makes_the_door_panic whatever_a_secret_holds
 	PROPTEST_CASES=$(ROUNDS) HOSTILE_ROUNDS=$$(($(ROUNDS) / 10 + 1)) \
 		$(CARGO) test --workspace --test hostile_objects --test hostile --test hostile_answers
 

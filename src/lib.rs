@@ -71,7 +71,7 @@
 //!    `controllers/cloud_image/pass.rs`, [`planning::sharing::confirm`], [`cluster::status`].
 //! 2. **No wrongful revoke.** What is revoked comes from the ledger, less what any share wishes, holds or retains; never
 //!    from "seen but not wished". A share that cannot be read is paused: whom its spec names keep what they have.
-//!    [`planning::sharing`], [`planning::wishes`], [`planning::unreadable`].
+//!    [`planning::sharing`], [`planning::desired`], [`planning::unreadable`].
 //! 3. **No leak.** A grant has ended only when a complete read shows it absent, long enough after the last call that may
 //!    have added it; twice, where its removal is not known to have been made. An incomplete list proves nothing.
 //!    [`planning::sharing`], [`planning::ledger`], [`RecipientList`](domain::image::RecipientList),
@@ -86,7 +86,7 @@
 //!    request ids that change by themselves. `controllers/cloud_image/report.rs`, [`planning::projection`].
 //! 7. **Places.** Who has a place keeps it, also if foreign; free ones go in the order of a share's age, its uid, and the
 //!    index in its list; removals come before additions. The rest wait with the figure, counted as the vendor counts.
-//!    `planning/places.rs`, [`planning::exchange`].
+//!    `planning/slots.rs`, [`planning::batch`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
 //!    `accounts`, `reconcile` and `controllers` alone see both; the simulator is another crate, or one mistake would cancel itself out.
 //!    `tests/layering.rs` reads the sources.
@@ -113,7 +113,7 @@
 //!     [`planning::replica`], [`CopyMark`](clouds::CopyMark), `controllers/image_replica/pass.rs`.
 //! 15. **One leader.** Of several processes one holds the lease; it gives up before the lease can run out, and the gate is the
 //!     last thing looked at before a request goes out. Who follows a leader that left without a word revokes nobody, and
-//!     believes no absence, before that one's calls are over. [`planning::lease`], [`clouds::gate`],
+//!     believes no absence, before that one's calls are over. [`planning::lease`], [`clouds::fence`],
 //!     [`reconcile::leader`].
 
 #[macro_use]

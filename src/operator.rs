@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::connections::Connections;
 use crate::clouds::budget::BudgetSettings;
 use crate::clouds::clock::{Clock as _, SystemClock};
-use crate::clouds::connect::Edge;
+use crate::clouds::connect::ClientContext;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
 use crate::cluster::connect::connect;
@@ -25,13 +25,13 @@ use crate::cluster::scope::Scope;
 use crate::controllers::outdated::Acting;
 use crate::controllers::run;
 use crate::planning::lease;
-use crate::planning::schedule::{Gathering, Pace};
+use crate::planning::schedule::{Debounce, Intervals};
 use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
 use crate::reconcile::context::{Context, ImageMetrics, Settings};
 use crate::reconcile::leader::{Leadership, Leading, LeaseLost};
-use crate::reconcile::metrics::Stopwatches;
-use crate::reconcile::object_state::Memories;
+use crate::reconcile::metrics::LatencyTimers;
+use crate::reconcile::object_state::ObjectStates;
 use crate::reconcile::transfers::Transfers;
 use crate::telemetry::logging::{LogFormat, LoggingError, start};
 use crate::telemetry::metrics::Metrics;
@@ -191,8 +191,8 @@ impl RunArguments {
                 refusal_retry: signed(self.refusal_retry),
                 answer_look: signed(self.blocked_interval),
             },
-            gathering: Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) },
-            pace: Pace {
+            debounce: Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) },
+            intervals: Intervals {
                 drift: self.drift_interval,
                 blocked: self.blocked_interval,
                 retry_first: Duration::from_secs(1),
@@ -213,9 +213,9 @@ impl RunArguments {
     }
 
     /// What all clients of clouds share.
-    fn edge(&self, clock: Arc<SystemClock>) -> Result<Edge, TransportUnusable> {
+    fn client_context(&self, clock: Arc<SystemClock>) -> Result<ClientContext, TransportUnusable> {
         let (per_second, burst) = (self.calls_per_second, self.calls_burst);
-        Edge::new(
+        ClientContext::new(
             TransportSettings::default(),
             BudgetSettings { per_second, burst, ..BudgetSettings::default() },
             clock,
@@ -254,8 +254,8 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let clock = Arc::new(SystemClock);
     let (leading, leadership) = arguments.leadership(&client, &clock);
     let (stop, metrics) = (stop_on_signal()?, Metrics::default());
-    let edge = arguments.edge(clock.clone())?.behind(leading.gate.clone()).until(stop.clone());
-    let edge = edge.told_to(Arc::new(metrics.clone()));
+    let client_context = arguments.client_context(clock.clone())?.with_fence(leading.fence.clone()).until(stop.clone());
+    let client_context = client_context.with_observer(Arc::new(metrics.clone()));
     let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
     let settings = arguments.settings();
     let definitions = Arc::new(Definitions::new(client.clone()));
@@ -265,7 +265,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let acting = Acting::new(Context {
         connections: Arc::new(Connections::new(
             client.clone(),
-            edge,
+            client_context,
             allowed,
             settings.credentials_interval,
             settings.last_known_good,
@@ -275,8 +275,8 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         stores: run::stores().0,
         begun_at: clock.now(),
         clock,
-        memories: Arc::<Memories>::default(),
-        stopwatches: Arc::<Stopwatches>::default(),
+        states: Arc::<ObjectStates>::default(),
+        stopwatches: Arc::<LatencyTimers>::default(),
         metrics: metrics.clone(),
         transfers: Arc::<Transfers>::default(),
         scope: Scope::of(&arguments.namespaces),

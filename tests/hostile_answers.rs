@@ -11,14 +11,14 @@ use std::time::Duration;
 use cloud_simulator::{Simulator, WorldFile};
 use imageshare_operator::clouds::budget::{BudgetSettings, Budgets};
 use imageshare_operator::clouds::clock::SystemClock;
-use imageshare_operator::clouds::connect::{self, AlibabaAccess, Edge, HuaweiAccess, OpenStackAccess};
+use imageshare_operator::clouds::connect::{self, AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess};
 use imageshare_operator::clouds::endpoint_rule::AllowedEndpoints;
 use imageshare_operator::clouds::transport::TransportSettings;
 use imageshare_operator::clouds::{
-    Cloud, CopyMark, CopyOrder, Copying, Fault, ImageRef, Lane, RecipientChange, alibaba, huawei, openstack,
+    Cloud, CopyMark, CopyOrder, Copying, Fault, ImageRef, Priority, RecipientChange, alibaba, huawei, openstack,
 };
 use imageshare_operator::domain::identifiers::{
-    ImageId, ImageName, JobId, ObjectUid, PartyId, Recipient, RecipientKind, RegionId,
+    ImageId, ImageName, JobId, ObjectUid, PrincipalId, Recipient, RecipientKind, RegionId,
 };
 use imageshare_operator::domain::image::Reply;
 use imageshare_operator::domain::provider::{Provider, Site};
@@ -202,17 +202,17 @@ async fn pass(mut caller: TcpStream, source: Source, mut dice: Dice) {
     let _written = caller.write_all(&[head.as_bytes(), &body].concat()).await;
 }
 
-fn edge() -> Edge {
+fn edge() -> ClientContext {
     // What waits for an answer in vain waits for seconds, not for minutes.
     let settings = TransportSettings { deadline: Duration::from_secs(5), ..TransportSettings::default() };
-    Edge::new(settings, BudgetSettings::default(), Arc::new(SystemClock)).unwrap()
+    ClientContext::new(settings, BudgetSettings::default(), Arc::new(SystemClock)).unwrap()
 }
 
 /// The same connections, and a budget of its own: a hint to wait would hold back everything that follows.
-fn fresh(edge: &Edge) -> Edge {
+fn fresh(edge: &ClientContext) -> ClientContext {
     let many = NonZeroU32::new(10_000).unwrap();
     let settings = BudgetSettings { per_second: many, burst: many, longest_wait: Duration::from_secs(1) };
-    Edge { budgets: Arc::new(Budgets::new(settings)), ..edge.clone() }
+    ClientContext { budgets: Arc::new(Budgets::new(settings)), ..edge.clone() }
 }
 
 struct Names {
@@ -234,7 +234,7 @@ fn names(provider: Provider) -> Names {
             ("Here", "d164b5df-1bc3-4c3f-893e-3e471fd16e64", RecipientKind::Project, "a0000000000000000000000000000002")
         }
     };
-    Names { region, image, recipient: Recipient { kind, id: PartyId::parse(id).unwrap() } }
+    Names { region, image, recipient: Recipient { kind, id: PrincipalId::parse(id).unwrap() } }
 }
 
 /// Asks every question once, and gives what went wrong with each.
@@ -252,7 +252,7 @@ async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fa
         key: None,
     };
     let job = JobId::parse("ff8080828f9a8a8e018f9b0c0d0e0f10").unwrap();
-    let lane = Lane::Edit;
+    let lane = Priority::Edit;
     let change = |add: bool| {
         let list = vec![recipient.clone()];
         if add {
@@ -290,7 +290,11 @@ fn is_plain(text: &str) -> bool {
     text.len() < 1024 && !text.chars().any(|c| c.is_control() || hidden(c))
 }
 
-async fn survive(provider: Provider, breaker: &Breaker, client: impl Fn(&Edge, &AllowedEndpoints) -> Arc<dyn Cloud>) {
+async fn survive(
+    provider: Provider,
+    breaker: &Breaker,
+    client: impl Fn(&ClientContext, &AllowedEndpoints) -> Arc<dyn Cloud>,
+) {
     let allowed = AllowedEndpoints::parse(std::slice::from_ref(&breaker.address)).unwrap();
     let edge = edge();
     let mut failed = Vec::new();
@@ -326,7 +330,7 @@ async fn whatever_alibaba_cloud_answers_nobody_panics_and_every_question_ends() 
     let breaker = Breaker::start(|_| Source::Server(address)).await;
     survive(Provider::Alibaba, &breaker, |edge, allowed| {
         let access = AlibabaAccess {
-            account: PartyId::parse("2000000000000001").unwrap(),
+            account: PrincipalId::parse("2000000000000001").unwrap(),
             endpoint: Some(allowed.check(Provider::Alibaba, &breaker.address).unwrap()),
             credentials: alibaba::Credentials::parse("LTAIdemo", "only-the-simulator-knows-this-secret", None).unwrap(),
         };
@@ -345,7 +349,7 @@ async fn whatever_huawei_cloud_answers_nobody_panics_and_every_question_ends() {
     survive(Provider::Huawei, &breaker, |edge, allowed| {
         let secret = "only-the-simulator-knows-this-secret";
         let access = HuaweiAccess {
-            domain: PartyId::parse("d0000000000000000000000000000001").unwrap(),
+            domain: PrincipalId::parse("d0000000000000000000000000000001").unwrap(),
             site: Site::China,
             projects: Vec::new(),
             endpoint: Some(allowed.check(Provider::Huawei, &breaker.address).unwrap()),
@@ -379,7 +383,7 @@ async fn whatever_openstack_answers_nobody_panics_and_every_question_ends() {
     let breaker = Breaker::start(|address| Source::Said(Arc::new(said(address)))).await;
     survive(Provider::OpenStack, &breaker, |edge, allowed| {
         let access = OpenStackAccess {
-            project: PartyId::parse("a0000000000000000000000000000001").unwrap(),
+            project: PrincipalId::parse("a0000000000000000000000000000001").unwrap(),
             auth_url: allowed.check_service(Provider::OpenStack, &format!("{}/v3", breaker.address)).unwrap(),
             interface: openstack::Interface::Public,
             allowed: allowed.clone(),

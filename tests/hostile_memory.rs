@@ -13,11 +13,11 @@ use door::{Door, answer};
 use futures::future::join_all;
 use imageshare_operator::clouds::budget::{BudgetSettings, Budgets};
 use imageshare_operator::clouds::clock::SystemClock;
-use imageshare_operator::clouds::connect::{self, AlibabaAccess, Edge, HuaweiAccess, OpenStackAccess};
+use imageshare_operator::clouds::connect::{self, AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess};
 use imageshare_operator::clouds::endpoint_rule::AllowedEndpoints;
 use imageshare_operator::clouds::transport::{ANSWER_BYTES_MAX, TransportSettings};
-use imageshare_operator::clouds::{Cloud, ImageRef, Lane, alibaba, huawei, openstack};
-use imageshare_operator::domain::identifiers::{ImageId, PartyId, RegionId};
+use imageshare_operator::clouds::{Cloud, ImageRef, Priority, alibaba, huawei, openstack};
+use imageshare_operator::domain::identifiers::{ImageId, PrincipalId, RegionId};
 use imageshare_operator::domain::provider::{Provider, Site};
 use serde_json::json;
 
@@ -67,12 +67,13 @@ fn bodies() -> Vec<String> {
 fn clouds(door: &Door, allowed: &AllowedEndpoints) -> Vec<(Arc<dyn Cloud>, &'static str)> {
     let many = NonZeroU32::new(10_000).unwrap();
     let edge = || {
-        let edge = Edge::new(TransportSettings::default(), BudgetSettings::default(), Arc::new(SystemClock)).unwrap();
+        let edge =
+            ClientContext::new(TransportSettings::default(), BudgetSettings::default(), Arc::new(SystemClock)).unwrap();
         let budgets = BudgetSettings { per_second: many, burst: many, ..BudgetSettings::default() };
-        Edge { budgets: Arc::new(Budgets::new(budgets)), ..edge }
+        ClientContext { budgets: Arc::new(Budgets::new(budgets)), ..edge }
     };
     let check = |provider| allowed.check(provider, &door.url()).unwrap();
-    let party = |id: &str| PartyId::parse(id).unwrap();
+    let party = |id: &str| PrincipalId::parse(id).unwrap();
     let north = RegionId::parse("cn-north-4").unwrap();
     let alibaba = AlibabaAccess {
         account: party("2000000000000001"),
@@ -104,10 +105,10 @@ async fn ask(cloud: &dyn Cloud, region: &str) {
     let at = ImageRef { region: RegionId::parse(region).unwrap(), image: ImageId::parse(IMAGE).unwrap() };
     drop(cloud.identity().await);
     drop(cloud.regions().await);
-    drop(cloud.observe_image(&at, Lane::Edit).await);
-    drop(cloud.list_recipients(&at, Lane::Edit).await);
-    drop(cloud.list_received(&at.region, Lane::Edit).await);
-    drop(cloud.content_facts(&at, Lane::Edit).await);
+    drop(cloud.observe_image(&at, Priority::Edit).await);
+    drop(cloud.list_recipients(&at, Priority::Edit).await);
+    drop(cloud.list_received(&at.region, Priority::Edit).await);
+    drop(cloud.content_facts(&at, Priority::Edit).await);
 }
 
 /// The whole answer of a door: a token where one is asked for, else the body.

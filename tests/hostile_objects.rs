@@ -11,7 +11,7 @@ use imageshare_operator::api::{
 use imageshare_operator::cluster::guard::Guarded;
 use imageshare_operator::domain::foreign_text::{image_name, plain};
 use imageshare_operator::domain::identifiers::{
-    AgencyName, ImageId, InvalidIdentifier, JobId, KeyId, ObjectUid, PartyId, ProjectName, RecipientKind, RegionId,
+    AgencyName, ImageId, InvalidIdentifier, JobId, KeyId, ObjectUid, PrincipalId, ProjectName, RecipientKind, RegionId,
     VaultId,
 };
 use imageshare_operator::domain::provider::Provider;
@@ -200,7 +200,7 @@ proptest! {
     fn ids_are_what_they_were_and_safe_wherever_they_go(text in prop_oneof![text(), "[./:@]{1,4}"]) {
         is_sound(RegionId::parse(&text), &text, ToString::to_string);
         is_sound(ImageId::parse(&text), &text, ToString::to_string);
-        is_sound(PartyId::parse(&text), &text, ToString::to_string);
+        is_sound(PrincipalId::parse(&text), &text, ToString::to_string);
         is_sound(JobId::parse(&text), &text, ToString::to_string);
         is_sound(VaultId::parse(&text), &text, ToString::to_string);
         is_sound(KeyId::parse(&text), &text, ToString::to_string);
@@ -210,7 +210,7 @@ proptest! {
         is_sound(ObjectUid::parse(&text), &text, ToString::to_string);
         for provider in PROVIDERS {
             is_sound(provider.parse_account(&text), &text, ToString::to_string);
-            is_sound(provider.parse_party(&text), &text, ToString::to_string);
+            is_sound(provider.parse_principal(&text), &text, ToString::to_string);
             for kind in [RecipientKind::Account, RecipientKind::Project, RecipientKind::Organization] {
                 is_sound(provider.parse_recipient(kind, &text), &text, |recipient| recipient.id.to_string());
             }

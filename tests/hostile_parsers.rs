@@ -19,10 +19,10 @@ struct Row {
     tests: &'static [(&'static str, &'static str)],
 }
 
-const ALIBABA: &str = "src/clouds/alibaba/hostile.rs";
-const HUAWEI: &str = "src/clouds/huawei/hostile.rs";
-const OPENSTACK: &str = "src/clouds/openstack/hostile.rs";
-const CLOUDS: &str = "src/clouds/hostile.rs";
+const ALIBABA: &str = "src/clouds/alibaba/adversarial.rs";
+const HUAWEI: &str = "src/clouds/huawei/adversarial.rs";
+const OPENSTACK: &str = "src/clouds/openstack/adversarial.rs";
+const CLOUDS: &str = "src/clouds/adversarial.rs";
 const OBJECTS: &str = "tests/hostile_objects.rs";
 const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
 
@@ -182,7 +182,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/domain/provider.rs",
-        readers: &["parse_image_name", "parse_account", "parse_party", "parse_recipient"],
+        readers: &["parse_image_name", "parse_account", "parse_principal", "parse_recipient"],
         tests: &[
             (OBJECTS, "ids_are_what_they_were_and_safe_wherever_they_go"),
             (OBJECTS, "names_for_new_images_are_safe_to_show_and_kept"),
@@ -358,7 +358,7 @@ fn code() -> Vec<(String, String)> {
     let name = |file: &PathBuf| file.strip_prefix(workspace()).unwrap().to_string_lossy().into_owned();
     let is_test = |file: &str| {
         let inside = file.trim_start_matches("tests/simulator/");
-        inside.ends_with("tests.rs") || inside.contains("/tests/") || inside.ends_with("hostile.rs")
+        inside.ends_with("tests.rs") || inside.contains("/tests/") || inside.ends_with("adversarial.rs")
     };
     let files = files.iter().map(name).filter(|file| !is_test(file));
     files.map(|file| (file.clone(), text(&file).split("#[cfg(test)]\nmod tests").next().unwrap().to_owned())).collect()

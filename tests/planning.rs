@@ -57,8 +57,8 @@ use imageshare_operator::domain::identifiers::{Recipient, RecipientKind};
 use imageshare_operator::domain::image::ImageState;
 use imageshare_operator::domain::provider::Site;
 use imageshare_operator::domain::share::{AskedRecipient, Consent};
-use imageshare_operator::planning::aftermath::record;
-use imageshare_operator::planning::exchange::Ending;
+use imageshare_operator::planning::batch::BatchResult;
+use imageshare_operator::planning::outcome::record;
 use imageshare_operator::planning::sharing::confirm;
 use imageshare_operator::planning::unseen::plan_unseen;
 use jiff::SignedDuration;
@@ -334,7 +334,7 @@ fn a_step_the_fresh_list_does_not_ask_for_is_dropped_and_its_intent_taken_back()
     table.shares[0].deleting = true;
     confirm(&mut plan, &table.ledger, &table.wishes());
     assert!(!plan.acts());
-    assert!(record(&intended, &table.ledger, &Ending::default(), table.now).grants.is_empty());
+    assert!(record(&intended, &table.ledger, &BatchResult::default(), table.now).grants.is_empty());
 }
 
 #[test]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::{AlibabaAccount, CatalogInterface, HuaweiAccount, OpenStackAccount, Tenancy};
 use crate::api::conditions::Reason;
-use crate::clouds::connect::{AlibabaAccess, Edge, HuaweiAccess, OpenStackAccess, alibaba, huawei, openstack};
+use crate::clouds::connect::{AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess, alibaba, huawei, openstack};
 use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
 use crate::clouds::openstack::Interface;
 use crate::clouds::{Cloud, alibaba as alibaba_cloud, huawei as huawei_cloud, openstack as openstack_cloud};
 use crate::cluster::credentials::{Keys, NoKeys};
-use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
-use crate::planning::trouble::Trouble;
+use crate::planning::problem::Problem;
 
 /// The keys that a provider's credentials need, for people.
 fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
@@ -27,9 +27,9 @@ fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
 }
 
 /// A key that is missing from the Secret of an account.
-pub(crate) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -> Trouble {
+pub(crate) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -> Problem {
     let message = format!("CloudAccount {account}: {error}: restore it, with the keys {}", wanted_keys(tenancy));
-    Trouble::blocked(Reason::SecretNotFound, message)
+    Problem::blocked(Reason::SecretNotFound, message)
 }
 
 /// Makes the client of an account; nothing is sent yet.
@@ -37,12 +37,13 @@ pub(crate) fn client_for(
     account: &CloudAccount,
     keys: &Keys,
     allowed: &AllowedEndpoints,
-    edge: &Edge,
-) -> Result<Arc<dyn Cloud>, Trouble> {
+    client_context: &ClientContext,
+) -> Result<Arc<dyn Cloud>, Problem> {
     let Some(tenancy) = account.spec.tenancy() else {
-        return Err(Trouble::blocked(Reason::Unreadable, "spec: exactly one provider must be given"));
+        return Err(Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"));
     };
-    let maker = Maker { name: account.metadata.name.as_deref().unwrap_or_default(), tenancy, keys, allowed, edge };
+    let maker =
+        Maker { name: account.metadata.name.as_deref().unwrap_or_default(), tenancy, keys, allowed, client_context };
     match tenancy {
         Tenancy::Alibaba(account) => maker.alibaba(account),
         Tenancy::Huawei(account) => maker.huawei(account),
@@ -55,11 +56,11 @@ struct Maker<'a> {
     tenancy: Tenancy<'a>,
     keys: &'a Keys,
     allowed: &'a AllowedEndpoints,
-    edge: &'a Edge,
+    client_context: &'a ClientContext,
 }
 
 impl Maker<'_> {
-    fn alibaba(&self, account: &AlibabaAccount) -> Result<Arc<dyn Cloud>, Trouble> {
+    fn alibaba(&self, account: &AlibabaAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let endpoint = self.endpoint("spec.alibaba.endpoint", account.endpoint.as_deref())?;
         let token = self.keys.find("securityToken");
         let credentials = alibaba_cloud::Credentials::parse(
@@ -69,10 +70,10 @@ impl Maker<'_> {
         )
         .map_err(unusable)?;
         let id = self.account("spec.alibaba.accountID")?;
-        Ok(alibaba(AlibabaAccess { account: id, endpoint, credentials }, self.edge))
+        Ok(alibaba(AlibabaAccess { account: id, endpoint, credentials }, self.client_context))
     }
 
-    fn huawei(&self, account: &HuaweiAccount) -> Result<Arc<dyn Cloud>, Trouble> {
+    fn huawei(&self, account: &HuaweiAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let endpoint = self.endpoint("spec.huawei.endpoint", account.endpoint.as_deref())?;
         let credentials = if self.keys.has("username") {
             huawei_cloud::Credentials::password(
@@ -92,17 +93,17 @@ impl Maker<'_> {
         let domain = self.account("spec.huawei.domainID")?;
         let projects = account.projects.iter().enumerate().map(|(index, project)| {
             let unreadable =
-                |error| Trouble::blocked(Reason::Unreadable, format!("spec.huawei.projects[{index}]: {error}"));
+                |error| Problem::blocked(Reason::Unreadable, format!("spec.huawei.projects[{index}]: {error}"));
             let region = RegionId::parse(&project.region).map_err(unreadable)?;
-            Ok((region, Provider::Huawei.parse_party(&project.project_id).map_err(unreadable)?))
+            Ok((region, Provider::Huawei.parse_principal(&project.project_id).map_err(unreadable)?))
         });
-        let projects = projects.collect::<Result<_, Trouble>>()?;
-        Ok(huawei(HuaweiAccess { domain, site: account.site, projects, endpoint, credentials }, self.edge))
+        let projects = projects.collect::<Result<_, Problem>>()?;
+        Ok(huawei(HuaweiAccess { domain, site: account.site, projects, endpoint, credentials }, self.client_context))
     }
 
-    fn openstack(&self, account: &OpenStackAccount) -> Result<Arc<dyn Cloud>, Trouble> {
+    fn openstack(&self, account: &OpenStackAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let refused =
-            |refused| Trouble::blocked(Reason::EndpointNotAllowed, format!("spec.openstack.authURL: {refused}"));
+            |refused| Problem::blocked(Reason::EndpointNotAllowed, format!("spec.openstack.authURL: {refused}"));
         let auth_url = self.allowed.check_service(Provider::OpenStack, &account.auth_url).map_err(refused)?;
         let credentials = if self.keys.has("username") {
             openstack_cloud::Credentials::password(
@@ -123,24 +124,24 @@ impl Maker<'_> {
             CatalogInterface::Internal => Interface::Internal,
         };
         let allowed = self.allowed.clone();
-        Ok(openstack(OpenStackAccess { project, auth_url, interface, allowed, credentials }, self.edge))
+        Ok(openstack(OpenStackAccess { project, auth_url, interface, allowed, credentials }, self.client_context))
     }
 
-    fn key(&self, key: &'static str) -> Result<secrecy::SecretString, Trouble> {
+    fn key(&self, key: &'static str) -> Result<secrecy::SecretString, Problem> {
         self.keys.demand(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
     }
 
-    fn account(&self, field: &str) -> Result<PartyId, Trouble> {
+    fn account(&self, field: &str) -> Result<PrincipalId, Problem> {
         let parsed = self.tenancy.provider().parse_account(self.tenancy.account_id());
-        parsed.map_err(|e| Trouble::blocked(Reason::Unreadable, format!("{field}: {e}")))
+        parsed.map_err(|e| Problem::blocked(Reason::Unreadable, format!("{field}: {e}")))
     }
 
-    fn endpoint(&self, field: &str, text: Option<&str>) -> Result<Option<CheckedEndpoint>, Trouble> {
+    fn endpoint(&self, field: &str, text: Option<&str>) -> Result<Option<CheckedEndpoint>, Problem> {
         let checked = text.map(|text| self.allowed.check(self.tenancy.provider(), text)).transpose();
-        checked.map_err(|refused| Trouble::blocked(Reason::EndpointNotAllowed, format!("{field}: {refused}")))
+        checked.map_err(|refused| Problem::blocked(Reason::EndpointNotAllowed, format!("{field}: {refused}")))
     }
 }
 
-fn unusable(error: impl std::fmt::Display) -> Trouble {
-    Trouble::blocked(Reason::CredentialsRejected, format!("the Secret's keys: {error}"))
+fn unusable(error: impl std::fmt::Display) -> Problem {
+    Problem::blocked(Reason::CredentialsRejected, format!("the Secret's keys: {error}"))
 }

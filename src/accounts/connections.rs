@@ -13,14 +13,14 @@ use crate::accounts::clients::{client_for, missing_key};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
-use crate::clouds::connect::Edge;
+use crate::clouds::connect::ClientContext;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::{Cloud, Fault};
 use crate::cluster::credentials::{Keys, NoKeys, read_keys};
 use crate::domain::fault::Recovery;
 use crate::domain::identifiers::RegionId;
 use crate::domain::provider::Provider;
-use crate::planning::trouble::Trouble;
+use crate::planning::problem::Problem;
 
 /// How often a Secret that is not there is looked for: it costs the cloud nothing.
 const MISSING_SECRET_LOOK: SignedDuration = SignedDuration::from_secs(4);
@@ -44,9 +44,9 @@ pub struct Connection {
 
 /// How things stand with an account.
 #[derive(Clone)]
-pub struct Standing {
+pub struct AccountState {
     /// The connection, or why there is none.
-    pub connection: Result<Connection, Trouble>,
+    pub connection: Result<Connection, Problem>,
     /// Credentials last known good, usable only to finish deletions while the Secret is going or gone.
     pub last_known_good: Option<Connection>,
     /// The Secret as last seen; `None` where it was not read.
@@ -65,7 +65,7 @@ pub struct SecretSeen {
 /// All connections of the process.
 pub struct Connections {
     client: kube::Client,
-    edge: Edge,
+    client_context: ClientContext,
     allowed: AllowedEndpoints,
     interval: SignedDuration,
     keep: SignedDuration,
@@ -77,7 +77,7 @@ struct Slot {
     generation: Option<i64>,
     version: Option<String>,
     good: Option<Connection>,
-    trouble: Option<Trouble>,
+    problem: Option<Problem>,
     /// When the Secret is to be looked at again.
     look_at: Option<Timestamp>,
     /// Until when the cloud is left alone with credentials it refused.
@@ -88,20 +88,20 @@ struct Slot {
 }
 
 impl Slot {
-    fn standing(&self, keep: SignedDuration, now: Timestamp) -> Standing {
-        let going = self.secret.is_some_and(|secret| secret.deleting_since.is_some()) && self.trouble.is_none();
+    fn state(&self, keep: SignedDuration, now: Timestamp) -> AccountState {
+        let going = self.secret.is_some_and(|secret| secret.deleting_since.is_some()) && self.problem.is_none();
         let fresh = going || self.vanished.is_some_and(|since| now.duration_since(since) < keep);
-        let connection = match (&self.trouble, &self.good) {
-            (None, Some(_)) if going => Err(Trouble::blocked(Reason::SecretDeleting, SECRET_DELETING)),
+        let connection = match (&self.problem, &self.good) {
+            (None, Some(_)) if going => Err(Problem::blocked(Reason::SecretDeleting, SECRET_DELETING)),
             (None, Some(good)) => Ok(good.clone()),
-            (Some(trouble), _) => Err(trouble.clone()),
-            (None, None) => Err(Trouble::passing(Reason::Pending, "the account was not looked at yet")),
+            (Some(problem), _) => Err(problem.clone()),
+            (None, None) => Err(Problem::passing(Reason::Pending, "the account was not looked at yet")),
         };
-        Standing { connection, last_known_good: self.good.clone().filter(|_| fresh), secret: self.secret }
+        AccountState { connection, last_known_good: self.good.clone().filter(|_| fresh), secret: self.secret }
     }
 
-    fn fail(&mut self, trouble: Trouble, pause: SignedDuration, now: Timestamp) {
-        self.trouble = Some(trouble);
+    fn fail(&mut self, problem: Problem, pause: SignedDuration, now: Timestamp) {
+        self.problem = Some(problem);
         self.open_until = now.checked_add(pause).ok();
     }
 }
@@ -111,31 +111,31 @@ impl Connections {
     /// good may finish deletions.
     pub fn new(
         client: kube::Client,
-        edge: Edge,
+        client_context: ClientContext,
         allowed: AllowedEndpoints,
         interval: Duration,
         keep: Duration,
     ) -> Self {
         let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
         let (interval, keep) = (signed(interval), signed(keep));
-        Self { client, edge, allowed, interval, keep, slots: Mutex::default() }
+        Self { client, client_context, allowed, interval, keep, slots: Mutex::default() }
     }
 
     /// How things stand with an account; looks at its Secret if that is due, or if `now_please`. One look at a time.
-    pub async fn standing(&self, account: &CloudAccount, now_please: bool) -> Standing {
+    pub async fn state(&self, account: &CloudAccount, now_please: bool) -> AccountState {
         let slot = self.slot(account);
         let mut slot = slot.lock().await;
-        let now = self.edge.clock.now();
+        let now = self.client_context.clock.now();
         let changed = slot.generation != account.metadata.generation;
         let due = slot.look_at.is_none_or(|at| at <= now);
         if changed || due || now_please {
             self.look(&mut slot, account, changed, now).await;
             // Half a key is waited for like none, also where it is the same half again.
-            if slot.trouble.as_ref().is_some_and(|trouble| trouble.reason == Reason::SecretNotFound) {
+            if slot.problem.as_ref().is_some_and(|problem| problem.reason == Reason::SecretNotFound) {
                 slot.look_at = slot.look_at.min(now.checked_add(MISSING_SECRET_LOOK).ok());
             }
         }
-        slot.standing(self.keep, now)
+        slot.state(self.keep, now)
     }
 
     /// The cloud refused a call: one that concerns the credentials opens the account's circuit for everybody.
@@ -143,14 +143,14 @@ impl Connections {
         if fault.closes_the_account() {
             let slot = self.slot(account);
             let mut slot = slot.lock().await;
-            let now = self.edge.clock.now();
-            let trouble = Trouble::from(fault);
+            let now = self.client_context.clock.now();
+            let problem = Problem::from(fault);
             // Calls that were under way together are refused together; who comes late finds it told already.
-            if slot.trouble.is_none() {
+            if slot.problem.is_none() {
                 slot.failures = slot.failures.saturating_add(1);
             }
-            let pause = self.pause_after(slot.failures, account, &trouble);
-            slot.fail(trouble, pause, now);
+            let pause = self.pause_after(slot.failures, account, &problem);
+            slot.fail(problem, pause, now);
         }
     }
 
@@ -160,9 +160,9 @@ impl Connections {
     }
 
     /// How long an account is left alone after so many tries in a row that failed.
-    fn pause_after(&self, failures: u32, account: &CloudAccount, trouble: &Trouble) -> SignedDuration {
-        let rejected = trouble.reason == Reason::CredentialsRejected;
-        match trouble.recovery {
+    fn pause_after(&self, failures: u32, account: &CloudAccount, problem: &Problem) -> SignedDuration {
+        let rejected = problem.reason == Reason::CredentialsRejected;
+        match problem.recovery {
             Recovery::Blocked if rejected && locks_keys(account) && failures > 1 => LOCKING_PAUSE,
             Recovery::Blocked => self.circuit(),
             Recovery::Retry { .. } => {
@@ -196,7 +196,7 @@ impl Connections {
         let name = account.spec.tenancy().map_or("", Tenancy::secret_name);
         let keys = match read_keys(&self.client, &account.namespace().unwrap_or_default(), name).await {
             Ok(keys) => keys,
-            Err(NoKeys::Unread(_)) if slot.good.is_some() && slot.trouble.is_none() => {
+            Err(NoKeys::Unread(_)) if slot.good.is_some() && slot.problem.is_none() => {
                 // The API server is in trouble, not the account: what was good stays so until the next look.
                 return;
             }
@@ -206,9 +206,9 @@ impl Connections {
         let since = slot.secret.and_then(|seen| seen.deleting_since).unwrap_or(now);
         slot.secret = Some(SecretSeen { held: keys.held, deleting_since: keys.deleting.then_some(since) });
         let open = slot.open_until.is_some_and(|until| now < until);
-        if slot.version.as_deref() == Some(&keys.version) && (slot.trouble.is_none() || open) {
+        if slot.version.as_deref() == Some(&keys.version) && (slot.problem.is_none() || open) {
             // Read out of turn, it is due again when its pause is over, and not an interval later.
-            if slot.trouble.is_some() {
+            if slot.problem.is_some() {
                 slot.look_at = slot.look_at.min(slot.open_until);
             }
             return;
@@ -217,26 +217,26 @@ impl Connections {
         match self.prove(account, &keys).await {
             Ok(connection) => {
                 slot.good = Some(connection);
-                slot.trouble = None;
+                slot.problem = None;
                 slot.failures = 0;
                 slot.open_until = None;
             }
-            Err(trouble) => {
+            Err(problem) => {
                 slot.failures = slot.failures.saturating_add(1);
-                let pause = self.pause_after(slot.failures, account, &trouble);
+                let pause = self.pause_after(slot.failures, account, &problem);
                 // What passes by itself is looked at as soon as the pause is over.
                 slot.look_at = slot.look_at.min(now.checked_add(pause).ok());
-                slot.fail(trouble, pause, now);
+                slot.fail(problem, pause, now);
             }
         }
     }
 
     fn without_key(&self, slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Timestamp) {
         let name = account.name_any();
-        let trouble = match error {
+        let problem = match error {
             NoKeys::NoSecret(_) | NoKeys::NoKey { .. } => match account.spec.tenancy() {
                 Some(tenancy) => missing_key(&name, tenancy, error),
-                None => Trouble::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
+                None => Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
             },
             NoKeys::Forbidden(secret) => {
                 // Whoever takes the right away wants the key used no more, not even to end access.
@@ -244,32 +244,32 @@ impl Connections {
                 let message = format!(
                     "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
                 );
-                Trouble::blocked(Reason::SecretForbidden, message)
+                Problem::blocked(Reason::SecretForbidden, message)
             }
             NoKeys::Unread(_) => {
-                Trouble::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
+                Problem::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
             }
         };
         slot.vanished.get_or_insert(now);
         (slot.version, slot.secret) = (None, None);
         slot.look_at = now.checked_add(self.interval.min(MISSING_SECRET_LOOK)).ok();
-        slot.fail(trouble, SignedDuration::ZERO, now);
+        slot.fail(problem, SignedDuration::ZERO, now);
     }
 
     /// Proves that the credentials are the account's and learns its regions: two calls.
-    async fn prove(&self, account: &CloudAccount, keys: &Keys) -> Result<Connection, Trouble> {
-        let edge = self.edge.made_for(account.metadata.uid.as_deref().unwrap_or_default());
-        let cloud = client_for(account, keys, &self.allowed, &edge)?;
+    async fn prove(&self, account: &CloudAccount, keys: &Keys) -> Result<Connection, Problem> {
+        let client_context = self.client_context.made_for(account.metadata.uid.as_deref().unwrap_or_default());
+        let cloud = client_for(account, keys, &self.allowed, &client_context)?;
         let wanted = account.spec.tenancy().map_or("", Tenancy::account_id);
-        let identity = cloud.identity().await.map_err(|fault| Trouble::from(&fault))?;
+        let identity = cloud.identity().await.map_err(|fault| Problem::from(&fault))?;
         if planted!("key-of-another-account", identity.as_str() != wanted, false) {
             let message = format!(
                 "the credentials belong to account {identity}, but the CloudAccount says {wanted}: correct the Secret \
                  or make a CloudAccount for that account"
             );
-            return Err(Trouble::blocked(Reason::CredentialsRejected, message));
+            return Err(Problem::blocked(Reason::CredentialsRejected, message));
         }
-        let mut regions = cloud.regions().await.map_err(|fault| Trouble::from(&fault))?;
+        let mut regions = cloud.regions().await.map_err(|fault| Problem::from(&fault))?;
         regions.sort();
         regions.dedup();
         Ok(Connection { cloud, regions: regions.into() })

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::circuit::{Circuit, HANGS_AFTER};
 use super::fair_share::{Class, FairShare};
-use super::{Fault, Lane};
+use super::{Fault, Priority};
 
 /// Most buckets kept; beyond it, idle ones are dropped and, if none is idle, the newcomers share one.
 const BUCKETS_MAX: usize = 4096;
@@ -124,8 +124,8 @@ impl Queue {
         self.waiting.range((class, 0, 0)..=(class, u64::MAX, u64::MAX)).next()
     }
 
-    fn join(&mut self, lane: Lane, begun: Begun) -> Place {
-        let class = Class { lane: lane.onwards(), fresh: begun.fresh };
+    fn join(&mut self, priority: Priority, begun: Begun) -> Place {
+        let class = Class { priority: priority.escalate(), fresh: begun.fresh };
         if self.first_of(class).is_none() {
             self.share.begins_to_wait(class);
         }
@@ -175,13 +175,13 @@ impl<C: Clock + Clone> Bucket<C> {
         }
     }
 
-    async fn take(&self, lane: Lane) -> Result<(), Fault> {
-        if lane == Lane::Resync && !self.resync_starves() {
+    async fn take(&self, priority: Priority) -> Result<(), Fault> {
+        if priority == Priority::Resync && !self.resync_starves() {
             self.take_if_idle()?;
             *lock(&self.starving) = None;
             return Ok(());
         }
-        tokio::time::timeout(self.settings.longest_wait, self.wait_for_turn(lane))
+        tokio::time::timeout(self.settings.longest_wait, self.wait_for_turn(priority))
             .await
             .map_err(|_| Fault::BudgetSpent { retry_after: self.settings.token_every() })
     }
@@ -201,7 +201,7 @@ impl<C: Clock + Clone> Bucket<C> {
         *held_back = (*held_back).max(Some(until));
     }
 
-    fn heed_the_hint(&self, now: Instant) -> Result<(), Fault> {
+    fn honour_retry_after(&self, now: Instant) -> Result<(), Fault> {
         match lock(&self.held_back).filter(|until| *until > now) {
             Some(until) => Err(Fault::Throttled { retry_after: Some(until.saturating_duration_since(now)) }),
             None => Ok(()),
@@ -231,8 +231,8 @@ impl<C: Clock + Clone> Bucket<C> {
     }
 
     /// Waits until nobody goes before this caller and a token is there.
-    async fn wait_for_turn(&self, lane: Lane) {
-        let turn = Turn::join(self, lane);
+    async fn wait_for_turn(&self, priority: Priority) {
+        let turn = Turn::join(self, priority);
         loop {
             let mut moved = pin!(self.moved.notified());
             // From here on no change of the queue is missed.
@@ -242,7 +242,7 @@ impl<C: Clock + Clone> Bucket<C> {
                 continue;
             }
             let spent = self.whole.check().err();
-            let Some(until) = planted!("bucket-ignored", spent, spent.filter(|_| lane == Lane::Resync)) else {
+            let Some(until) = planted!("bucket-ignored", spent, spent.filter(|_| priority == Priority::Resync)) else {
                 return turn.served();
             };
             let wait = until.wait_time_from(self.clock.now());
@@ -261,8 +261,8 @@ struct Turn<'a, C: Clock> {
 }
 
 impl<'a, C: Clock> Turn<'a, C> {
-    fn join(bucket: &'a Bucket<C>, lane: Lane) -> Self {
-        Self { bucket, place: lock(&bucket.queue).join(lane, Begun::asking()) }
+    fn join(bucket: &'a Bucket<C>, priority: Priority) -> Self {
+        Self { bucket, place: lock(&bucket.queue).join(priority, Begun::asking()) }
     }
 
     fn is_first(&self) -> bool {
@@ -320,19 +320,19 @@ impl Budgets {
     /// vendor's is not over, whoever got it; `Unavailable` while the endpoint is left alone since it hung; `NotLeading` for
     /// who would have to wait in a process that is told to stop: what it was about to do is written down, and the next
     /// leader does it sooner.
-    pub async fn take(&self, account: &str, region: &str, lane: Lane) -> Result<(), Fault> {
+    pub async fn take(&self, account: &str, region: &str, priority: Priority) -> Result<(), Fault> {
         let now = Instant::now();
         let bucket = self.bucket(account, region, now);
-        bucket.heed_the_hint(now)?;
+        bucket.honour_retry_after(now)?;
         lock(&bucket.circuit).check(now)?;
         tokio::select! {
             biased;
-            taken = bucket.take(lane) => taken?,
+            taken = bucket.take(priority) => taken?,
             () = self.stop.cancelled() => return Err(Fault::NotLeading),
         }
         // Somebody else may have got a hint, or no answer, while this one waited for its turn.
         let now = Instant::now();
-        bucket.heed_the_hint(now)?;
+        bucket.honour_retry_after(now)?;
         lock(&bucket.circuit).enter(now)
     }
 
@@ -366,7 +366,7 @@ impl Budgets {
             kept.retain(|_, entry| {
                 Arc::strong_count(&entry.bucket) > 1
                     || now.saturating_duration_since(entry.last_used) < refilled
-                    || entry.bucket.heed_the_hint(now).is_err()
+                    || entry.bucket.honour_retry_after(now).is_err()
                     || lock(&entry.bucket.circuit).check(now).is_err()
             });
         }

@@ -9,19 +9,19 @@ use super::alibaba::{AlibabaCloud, Credentials};
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
 use super::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
-use super::gate::Gate;
+use super::fence::Fence;
 use super::huawei::{self, HuaweiCloud};
-use super::observed::{CallObserver, Observed, Unobserved};
+use super::instrumented::{CallObserver, Instrumented, Unobserved};
 use super::openstack::{self, Interface, OpenStackCloud};
 use super::transport::{Answer, Request, Transport, TransportSettings, TransportUnusable};
-use super::{Cloud, Lane};
+use super::{Cloud, Priority};
 use crate::domain::fault::Fault;
-use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::{Provider, Site};
 
 /// What every client of the process shares; cheap to clone.
 #[derive(Clone)]
-pub struct Edge {
+pub struct ClientContext {
     /// The HTTP client.
     pub transport: Transport,
     /// How many calls may be made.
@@ -36,7 +36,7 @@ pub struct Edge {
     pub claimant: Arc<str>,
 }
 
-impl Edge {
+impl ClientContext {
     /// Builds what is shared, with random nonces. Fails only if no HTTP client can be built.
     pub fn new(
         transport: TransportSettings,
@@ -67,8 +67,8 @@ impl Edge {
 
     /// The same, behind a gate that all clients share.
     #[must_use]
-    pub fn behind(self, gate: Gate) -> Self {
-        Self { transport: self.transport.behind(gate), ..self }
+    pub fn with_fence(self, fence: Fence) -> Self {
+        Self { transport: self.transport.with_fence(fence), ..self }
     }
 
     /// The same, in a process that is told to stop by `stop`: who waits for a turn gives up then.
@@ -79,20 +79,20 @@ impl Edge {
 
     /// The same, with every call told to `observer`.
     #[must_use]
-    pub fn told_to(self, observer: Arc<dyn CallObserver>) -> Self {
+    pub fn with_observer(self, observer: Arc<dyn CallObserver>) -> Self {
         Self { observer, ..self }
     }
 
     /// Waits until the budget of an account in a region allows another call, as far as the lane may wait.
-    pub(super) async fn take_turn(
+    pub(super) async fn acquire(
         &self,
         provider: Provider,
         account: &str,
         region: &str,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<(), Fault> {
         let begun = Instant::now();
-        let turn = self.budgets.take(account, region, lane).await;
+        let turn = self.budgets.take(account, region, priority).await;
         self.observer.waited(provider, begun.elapsed());
         turn
     }
@@ -106,7 +106,7 @@ impl Edge {
     }
 
     fn observed<C: Cloud + 'static>(&self, cloud: C, provider: Provider) -> Arc<dyn Cloud> {
-        Arc::new(Observed::new(cloud, provider, Arc::clone(&self.observer)))
+        Arc::new(Instrumented::new(cloud, provider, Arc::clone(&self.observer)))
     }
 }
 
@@ -114,7 +114,7 @@ impl Edge {
 #[derive(Debug, Clone)]
 pub struct AlibabaAccess {
     /// The account the credentials are said to belong to; `Cloud::identity` tells whether they do.
-    pub account: PartyId,
+    pub account: PrincipalId,
     /// Where to send everything, instead of to the vendor's hosts.
     pub endpoint: Option<CheckedEndpoint>,
     /// What calls are signed with.
@@ -122,7 +122,7 @@ pub struct AlibabaAccess {
 }
 
 /// A client of one Alibaba Cloud account; nothing is sent yet.
-pub fn alibaba(access: AlibabaAccess, shared: &Edge) -> Arc<dyn Cloud> {
+pub fn alibaba(access: AlibabaAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
     shared.observed(AlibabaCloud::new(access, shared), Provider::Alibaba)
 }
 
@@ -130,12 +130,12 @@ pub fn alibaba(access: AlibabaAccess, shared: &Edge) -> Arc<dyn Cloud> {
 #[derive(Debug, Clone)]
 pub struct HuaweiAccess {
     /// The domain the credentials are said to belong to; `Cloud::identity` tells whether they do.
-    pub domain: PartyId,
+    pub domain: PrincipalId,
     /// Which of the vendor's domains its hosts are in.
     pub site: Site,
     /// Projects named for regions; a region without one has its own project, found by its name. The first one of a region
     /// owns and receives images, all of them are listed.
-    pub projects: Vec<(RegionId, PartyId)>,
+    pub projects: Vec<(RegionId, PrincipalId)>,
     /// Where to send everything, instead of to the vendor's hosts.
     pub endpoint: Option<CheckedEndpoint>,
     /// What calls are signed with, or tokens asked for.
@@ -143,7 +143,7 @@ pub struct HuaweiAccess {
 }
 
 /// A client of one Huawei Cloud account; nothing is sent yet.
-pub fn huawei(access: HuaweiAccess, shared: &Edge) -> Arc<dyn Cloud> {
+pub fn huawei(access: HuaweiAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
     shared.observed(HuaweiCloud::new(access, shared), Provider::Huawei)
 }
 
@@ -151,7 +151,7 @@ pub fn huawei(access: HuaweiAccess, shared: &Edge) -> Arc<dyn Cloud> {
 #[derive(Debug, Clone)]
 pub struct OpenStackAccess {
     /// The project the credentials are said to belong to; `Cloud::identity` tells whether they do.
-    pub project: PartyId,
+    pub project: PrincipalId,
     /// Keystone, as `https://host:5000/v3`.
     pub auth_url: CheckedEndpoint,
     /// Which endpoints of the service catalogue are called.
@@ -163,7 +163,7 @@ pub struct OpenStackAccess {
 }
 
 /// A client of one project of one `OpenStack` cloud; nothing is sent yet.
-pub fn openstack(access: OpenStackAccess, shared: &Edge) -> Arc<dyn Cloud> {
+pub fn openstack(access: OpenStackAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
     shared.observed(OpenStackCloud::new(access, shared), Provider::OpenStack)
 }
 
@@ -175,16 +175,17 @@ mod tests {
     #[test]
     fn client_is_built_without_installing_cryptography_by_hand_and_shows_no_secret() {
         let clock = Arc::new(SystemClock);
-        let edge = Edge::new(TransportSettings::default(), BudgetSettings::default(), clock).unwrap();
+        let client_context =
+            ClientContext::new(TransportSettings::default(), BudgetSettings::default(), clock).unwrap();
         let access = AlibabaAccess {
-            account: PartyId::parse("1000000000000001").unwrap(),
+            account: PrincipalId::parse("1000000000000001").unwrap(),
             endpoint: None,
             credentials: Credentials::parse("key-id-text", "secret-text", Some("token-text")).unwrap(),
         };
-        let shown = format!("{access:?} {:?}", AlibabaCloud::new(access.clone(), &edge));
+        let shown = format!("{access:?} {:?}", AlibabaCloud::new(access.clone(), &client_context));
         for secret in ["key-id-text", "secret-text", "token-text"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert_eq!(alibaba(access, &edge).call_shape().recipients, 10);
+        assert_eq!(alibaba(access, &client_context).call_shape().recipients, 10);
     }
 }

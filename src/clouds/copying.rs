@@ -7,7 +7,7 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::{Fault, ImageRef, Lane};
+use super::{Fault, ImageRef, Priority};
 use crate::domain::call::{CopyProgress, Copying};
 use crate::domain::fault::Refusal;
 use crate::domain::identifiers::{AgencyName, ImageId, ImageName, KeyId, ObjectUid, ProjectName, RegionId, VaultId};
@@ -99,32 +99,41 @@ pub trait Copies: Send + Sync {
     /// Asks for the copy. Called again with the same order, `CopyMeans::Token` and `Stream` make no second one.
     ///
     /// `content` is what the new image is to be like, given where content is streamed: the image is made empty.
-    async fn begin_copy(&self, order: &CopyOrder, content: Option<&ContentFacts>, lane: Lane)
-    -> Result<Copying, Fault>;
+    async fn begin_copy(
+        &self,
+        order: &CopyOrder,
+        content: Option<&ContentFacts>,
+        priority: Priority,
+    ) -> Result<Copying, Fault>;
 
     /// The copy that this very order made or is making, in any state.
-    async fn find_copy(&self, order: &CopyOrder, lane: Lane) -> Result<Option<ImageId>, Fault>;
+    async fn find_copy(&self, order: &CopyOrder, priority: Priority) -> Result<Option<ImageId>, Fault>;
 
     /// How far a copy is. One that is made has been seen as available in its region and, where content was streamed, has
     /// the source's checksum.
-    async fn follow_copy(&self, order: &CopyOrder, copying: &Copying, lane: Lane) -> Result<CopyProgress, Fault>;
+    async fn follow_copy(
+        &self,
+        order: &CopyOrder,
+        copying: &Copying,
+        priority: Priority,
+    ) -> Result<CopyProgress, Fault>;
 
     /// Ends a copy under way and removes what there is of it. Where a cloud knows no such call, it is
     /// `Fault::Conflict(Conflict::ImageBusy)` until the copy has ended, and then deletes the image.
     async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault>;
 
     /// What a new image must be like to hold the content of this one. Only where content is streamed.
-    async fn content_facts(&self, _at: &ImageRef, _lane: Lane) -> Result<ContentFacts, Fault> {
+    async fn content_facts(&self, _at: &ImageRef, _lane: Priority) -> Result<ContentFacts, Fault> {
         Err(not_streamed())
     }
 
     /// Opens the content of an image. Only where content is streamed.
-    async fn download(&self, _at: &ImageRef, _lane: Lane) -> Result<Content, Fault> {
+    async fn download(&self, _at: &ImageRef, _lane: Priority) -> Result<Content, Fault> {
         Err(not_streamed())
     }
 
     /// Writes content into an empty image; returns when the cloud has all of it. Only where content is streamed.
-    async fn upload(&self, _at: &ImageRef, _content: Content, _lane: Lane) -> Result<(), Fault> {
+    async fn upload(&self, _at: &ImageRef, _content: Content, _lane: Priority) -> Result<(), Fault> {
         Err(not_streamed())
     }
 }

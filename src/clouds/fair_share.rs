@@ -4,12 +4,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::Lane;
+use super::Priority;
 
 /// How urgent a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Class {
-    pub(super) lane: Lane,
+    pub(super) priority: Priority,
     /// The reconcile was asked for a moment ago, and goes before those of its lane that have waited in a long line: whoever
     /// edits one object does not wait for somebody else's thousand.
     pub(super) fresh: bool,
@@ -18,19 +18,19 @@ pub(super) struct Class {
 impl Class {
     /// Every class that waits, the most urgent last.
     pub(super) const ALL: [Self; 6] = {
-        const fn both(lane: Lane) -> [Class; 2] {
-            [Class { lane, fresh: false }, Class { lane, fresh: true }]
+        const fn both(priority: Priority) -> [Class; 2] {
+            [Class { priority, fresh: false }, Class { priority, fresh: true }]
         }
-        let ([a, b], [c, d], [e, f]) = (both(Lane::Acceptance), both(Lane::Edit), both(Lane::Revoke));
+        let ([a, b], [c, d], [e, f]) = (both(Priority::Acceptance), both(Priority::Edit), both(Priority::Revoke));
         [a, b, c, d, e, f]
     };
 
     /// What one token costs: the inverse of the class's weight.
     fn cost(self) -> u64 {
-        let cost = match self.lane {
-            Lane::Revoke => 2,
-            Lane::Edit => 8,
-            Lane::Acceptance | Lane::Resync => 16,
+        let cost = match self.priority {
+            Priority::Revoke => 2,
+            Priority::Edit => 8,
+            Priority::Acceptance | Priority::Resync => 16,
         };
         if self.fresh { cost / 2 } else { cost }
     }
@@ -70,8 +70,8 @@ impl FairShare {
 mod tests {
     use super::*;
 
-    const fn class(lane: Lane) -> Class {
-        Class { lane, fresh: false }
+    const fn class(priority: Priority) -> Class {
+        Class { priority, fresh: false }
     }
 
     /// Who is served, if each of these waits for ever.
@@ -100,26 +100,26 @@ mod tests {
             // 330 tokens are 66 seconds at the default rate.
             assert!(count(&order, class) >= 9, "{class:?}: {}", count(&order, class));
         }
-        let longest = order.split(|served| *served == class(Lane::Acceptance)).map(<[_]>::len).max().unwrap();
+        let longest = order.split(|served| *served == class(Priority::Acceptance)).map(<[_]>::len).max().unwrap();
         assert!(longest < 40, "the least urgent waited for {longest} others");
     }
 
     #[test]
     fn calls_that_end_access_get_most_and_edits_go_before_answers() {
         let mut share = FairShare::default();
-        let waiting = [class(Lane::Acceptance), class(Lane::Edit), class(Lane::Revoke)];
+        let waiting = [class(Priority::Acceptance), class(Priority::Edit), class(Priority::Revoke)];
         for class in waiting {
             share.begins_to_wait(class);
         }
         let order = served(&mut share, &waiting, 110);
         assert_eq!(waiting.map(|class| count(&order, class)), [10, 20, 80]);
-        assert_eq!(order[..4], [class(Lane::Revoke); 4]);
+        assert_eq!(order[..4], [class(Priority::Revoke); 4]);
     }
 
     #[test]
     fn what_was_just_asked_for_gets_twice_as_much_as_what_waited_in_a_long_line() {
         let mut share = FairShare::default();
-        let (old, fresh) = (class(Lane::Edit), Class { lane: Lane::Edit, fresh: true });
+        let (old, fresh) = (class(Priority::Edit), Class { priority: Priority::Edit, fresh: true });
         share.begins_to_wait(old);
         served(&mut share, &[old], 100);
         share.begins_to_wait(fresh);
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn who_did_not_wait_has_nothing_in_store() {
         let mut share = FairShare::default();
-        let (edit, answer) = (class(Lane::Edit), class(Lane::Acceptance));
+        let (edit, answer) = (class(Priority::Edit), class(Priority::Acceptance));
         share.begins_to_wait(edit);
         served(&mut share, &[edit], 1000);
         share.begins_to_wait(answer);

@@ -1,6 +1,8 @@
 //! The edge towards the clouds: one trait, one fault, one client a provider. Knows `domain`; knows nothing of Kubernetes,
 //! of planning or of the simulator.
 
+#[cfg(test)]
+mod adversarial;
 pub mod alibaba;
 pub mod budget;
 mod circuit;
@@ -9,20 +11,18 @@ pub mod connect;
 pub mod copying;
 pub mod endpoint_rule;
 mod fair_share;
-pub mod gate;
-#[cfg(test)]
-mod hostile;
+pub mod fence;
 pub mod huawei;
-pub mod observed;
+pub mod instrumented;
 pub mod openstack;
 pub mod signing;
 pub mod transport;
 
 use async_trait::async_trait;
 
-pub use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, Lane, RecipientChange, Submitted};
+pub use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, Priority, RecipientChange, Submitted};
 pub use crate::domain::fault::Fault;
-use crate::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
 use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 pub use copying::{ContentFacts, Copies, CopyMark, CopyOrder};
 
@@ -39,43 +39,48 @@ pub struct ImageRef {
 #[async_trait]
 pub trait Cloud: Copies + Send + Sync {
     /// The account these credentials belong to (Huawei: the domain; `OpenStack`: the project).
-    async fn identity(&self) -> Result<PartyId, Fault>;
+    async fn identity(&self) -> Result<PrincipalId, Fault>;
 
     /// The regions open to this account.
     async fn regions(&self) -> Result<Vec<RegionId>, Fault>;
 
     /// As whom images of a region are owned and received: the account, or its project there. `None` where that is not
     /// known, which after a successful `regions` only happens for regions not among them.
-    fn party(&self, region: &RegionId) -> Option<PartyId>;
+    fn principal(&self, region: &RegionId) -> Option<PrincipalId>;
 
     /// One image in any state, or `None` where the account does not see it.
-    async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault>;
+    async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault>;
 
     /// Everybody an own image is shared with: all pages.
-    async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault>;
+    async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault>;
 
     /// Adds and removes recipients in one call, within `call_shape`. An error means that nothing is known about any of
     /// them, unless the fault says that the vendor refuses such calls as a whole.
-    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault>;
+    async fn change_recipients(
+        &self,
+        at: &ImageRef,
+        change: &RecipientChange,
+        priority: Priority,
+    ) -> Result<Submitted, Fault>;
 
     /// Makes a private image one that may have recipients. Only clouds that show `Visibility::Private` need it.
-    async fn open_for_sharing(&self, at: &ImageRef, lane: Lane) -> Result<(), Fault>;
+    async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault>;
 
     /// How far a job is that a call in this region was answered with.
-    async fn follow_job(&self, region: &RegionId, job: &JobId, lane: Lane) -> Result<JobProgress, Fault>;
+    async fn follow_job(&self, region: &RegionId, job: &JobId, priority: Priority) -> Result<JobProgress, Fault>;
 
     /// Deletes an own image; never by force.
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault>;
 
     /// One image shared with this account, whatever was answered to it, with the grants it comes by; `None` where it is
     /// not shared with this account (or is its own).
-    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault>;
+    async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault>;
 
     /// All images shared with this account in a region, whatever was answered to them: list calls only.
-    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault>;
+    async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault>;
 
     /// Answers an offer. Clouds without a handshake refuse it (`Refusal::Unknown`, code `NoAnswerNeeded`).
-    async fn answer(&self, at: &ImageRef, reply: &Reply, lane: Lane) -> Result<Submitted, Fault>;
+    async fn answer(&self, at: &ImageRef, reply: &Reply, priority: Priority) -> Result<Submitted, Fault>;
 
     /// What one call of `change_recipients` may carry.
     fn call_shape(&self) -> CallShape;

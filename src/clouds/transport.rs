@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect, retry};
 
 use super::Fault;
-use super::gate::Gate;
+use super::fence::Fence;
 pub use streaming::{Opened, Pieces};
 
 /// Largest answer read from a cloud, in bytes. A full page of 100 images stays far below it.
@@ -80,7 +80,7 @@ pub struct Transport {
     streaming: Client,
     idle: Duration,
     stored_within: Duration,
-    gate: Gate,
+    fence: Fence,
 }
 
 impl Transport {
@@ -92,18 +92,18 @@ impl Transport {
         // What served a whole image is not kept: it may have been ended in the middle of one.
         let streaming = builder(settings).pool_max_idle_per_host(0);
         let (client, streaming) = (client.build().map_err(unusable)?, streaming.build().map_err(unusable)?);
-        Ok(Self { client, streaming, idle, stored_within, gate: Gate::always_open() })
+        Ok(Self { client, streaming, idle, stored_within, fence: Fence::always_open() })
     }
 
     /// The same, behind a gate: what is asked for while it is closed is not sent.
     #[must_use]
-    pub fn behind(self, gate: Gate) -> Self {
-        Self { gate, ..self }
+    pub fn with_fence(self, fence: Fence) -> Self {
+        Self { fence, ..self }
     }
 
     /// Looked at as late as can be: right before a request goes out.
-    fn pass_gate(&self) -> Result<(), Fault> {
-        if self.gate.is_open() { Ok(()) } else { Err(Fault::NotLeading) }
+    fn check_fence(&self) -> Result<(), Fault> {
+        if self.fence.is_open() { Ok(()) } else { Err(Fault::NotLeading) }
     }
 
     /// Sends one request and reads the whole answer, whatever its status.
@@ -115,7 +115,7 @@ impl Transport {
         // Left out for an empty body otherwise, and some servers refuse a POST without it (411).
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let sending = self.client.request(method, url).headers(headers).body(body).send();
-        planted!("gate-ignored", self.pass_gate()?, ());
+        planted!("gate-ignored", self.check_fence()?, ());
         read_whole(sending.await.map_err(|error| fault_of(&error))?).await
     }
 }

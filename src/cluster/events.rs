@@ -16,7 +16,7 @@ const REMEMBERED_MAX: usize = 256;
 
 /// What an event tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occurrence {
+pub enum EventReason {
     /// Recipients may use the image now.
     Granted,
     /// Recipients that already had the image are ours now.
@@ -61,7 +61,7 @@ pub enum Occurrence {
     DefinitionsOutdated,
 }
 
-impl Occurrence {
+impl EventReason {
     fn action(self) -> &'static str {
         match self {
             Self::Granted | Self::RecipientLimit => "Grant",
@@ -128,7 +128,7 @@ impl Events {
     }
 
     /// Publishes one event; a failure is logged and never stops a pass.
-    pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, what: Occurrence, note: String) {
+    pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, what: EventReason, note: String) {
         let event = Event {
             type_: what.kind(),
             reason: format!("{what:?}"),

@@ -20,13 +20,13 @@ use crate::api::conditions::{Decision, READY, RECONCILING, Reason, STALLED, Trut
 use crate::api::definitions::Lacking;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance, all_crds};
 use crate::cluster::definitions::Served;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::controllers::run;
 use crate::reconcile::context::Context;
-use crate::telemetry::census::{Census, TakeCensus};
+use crate::telemetry::object_metrics::{ObjectCounts, ObjectMetrics};
 
 /// How long something must be lacking before objects say so: a group that was just installed is described a moment later.
 const TELL_AFTER: Duration = Duration::from_secs(2);
@@ -82,10 +82,11 @@ impl Acting {
     }
 }
 
-impl TakeCensus for Acting {
-    fn take(&self) -> Census {
+impl ObjectMetrics for Acting {
+    fn take(&self) -> ObjectCounts {
         let (metrics, now) = (self.template.settings.image_metrics, self.template.clock.now());
-        let mut census = self.current().map(|context| context.stores.census(metrics, now)).unwrap_or_default();
+        let mut object_metrics =
+            self.current().map(|context| context.stores.object_metrics(metrics, now)).unwrap_or_default();
         let served = self.template.definitions.served();
         let missing = |kind: &str| match &served {
             Served::Lacking(lacking) => lacking.0.get(kind).map_or(0, Vec::len),
@@ -94,9 +95,9 @@ impl TakeCensus for Acting {
         for crd in all_crds() {
             let kind = crd.spec.names.kind;
             let missing = u64::try_from(missing(&kind)).unwrap_or(u64::MAX);
-            census.missing_fields.insert(kind, missing);
+            object_metrics.missing_fields.insert(kind, missing);
         }
-        census
+        object_metrics
     }
 }
 
@@ -114,7 +115,7 @@ async fn tell_until_dropped(ctx: &Context) {
             tell_of::<SharedImageAcceptance>(ctx, &lacking, &mut told).await;
             tell_of::<ImageReplica>(ctx, &lacking, &mut told).await;
         }
-        sleep(ctx.settings.pace.blocked).await;
+        sleep(ctx.settings.intervals.blocked).await;
     }
 }
 
@@ -149,9 +150,9 @@ where
 {
     if lacking.concerns(&K::kind(&())) {
         // Somebody may wait for its end, and finds the reason in its events.
-        let leaving = object.meta().deletion_timestamp.is_some();
-        if leaving && told.insert(object.uid().unwrap_or_default()) {
-            ctx.events.publish(object, Occurrence::DefinitionsOutdated, lacking.message()).await;
+        let deleting = object.meta().deletion_timestamp.is_some();
+        if deleting && told.insert(object.uid().unwrap_or_default()) {
+            ctx.events.publish(object, EventReason::DefinitionsOutdated, lacking.message()).await;
         }
         return Ok(());
     }

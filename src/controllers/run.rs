@@ -32,17 +32,17 @@ use crate::controllers::cloud_account;
 use crate::controllers::cloud_image;
 use crate::controllers::image_replica;
 use crate::controllers::image_share;
-use crate::controllers::startup::tell_of_everything;
-use crate::controllers::triggers::{self, Concern};
-use crate::planning::schedule::{Verdict, pause};
-use crate::reconcile::Look;
+use crate::controllers::startup::enqueue_all;
+use crate::controllers::triggers::{self, Trigger};
+use crate::planning::schedule::{Requeue, pause};
 use crate::reconcile::Outcome;
 use crate::reconcile::ReconcileError;
+use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::{Admission, Worker};
 use crate::reconcile::context::{Context, Stores};
 use crate::reconcile::index::Index;
 use crate::reconcile::metrics::Waiting;
-use crate::reconcile::queue::{Bells, bells, send_all};
+use crate::reconcile::queue::{QueueSenders, queues, send_all};
 
 /// Reconciles of one kind that work with Kubernetes at the same time. Those that call a cloud have a seat in the line of
 /// their account instead (`admission`): accounts wait for each other no longer than the API server takes.
@@ -101,36 +101,36 @@ pub fn stores() -> (Stores, Writers) {
 /// is a task of its own, so that long lists of two kinds are read side by side.
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
-    let (bells, told) = bells();
-    let mut watches = Watches { ctx: &ctx, bells: &bells, filled: Vec::new() };
-    let accounts = watches.of(writers.accounts, Some(&bells.accounts), &triggers::ACCOUNT);
-    let images = watches.of(writers.images, Some(&bells.images), &triggers::IMAGE);
-    let shares = watches.of(writers.shares, Some(&bells.shares), &triggers::SHARE);
-    let acceptances = watches.of(writers.acceptances, Some(&bells.acceptances), &triggers::ACCEPTANCE);
-    let replicas = watches.of(writers.replicas, Some(&bells.replicas), &triggers::REPLICA);
+    let (queues, told) = queues();
+    let mut watches = Watches { ctx: &ctx, queues: &queues, filled: Vec::new() };
+    let accounts = watches.of(writers.accounts, Some(&queues.accounts), &triggers::ACCOUNT);
+    let images = watches.of(writers.images, Some(&queues.images), &triggers::IMAGE);
+    let shares = watches.of(writers.shares, Some(&queues.shares), &triggers::SHARE);
+    let acceptances = watches.of(writers.acceptances, Some(&queues.acceptances), &triggers::ACCEPTANCE);
+    let replicas = watches.of(writers.replicas, Some(&queues.replicas), &triggers::REPLICA);
     let shared_images = watches.of(writers.shared_images, None, &triggers::SHARED_IMAGE);
     let namespaces = watches.of_namespaces(writers.namespaces);
     let ready = watches.all_filled();
     let early = told_before(ready.clone(), &stop);
     let mut acting = JoinSet::new();
-    let all = (bells.clone(), stores.clone());
+    let all = (queues.clone(), stores.clone());
     let mut begun = Vec::new();
     let mut act = || {
         begun.push(CancellationToken::new());
         let begun = begun.last().cloned().unwrap_or_default();
         Acting { ctx: Arc::clone(&ctx), ready: ready.clone(), begun, stop: stop.clone() }
     };
-    let queue = (bells.accounts, told.accounts);
+    let queue = (queues.accounts, told.accounts);
     acting.spawn(act().control(stores.accounts, accounts, queue, cloud_account::reconcile));
-    acting.spawn(act().control(stores.images, images, (bells.images, told.images), cloud_image::reconcile));
-    acting.spawn(act().control(stores.shares, shares, (bells.shares, told.shares), image_share::reconcile));
-    let queue = (bells.acceptances, told.acceptances);
+    acting.spawn(act().control(stores.images, images, (queues.images, told.images), cloud_image::reconcile));
+    acting.spawn(act().control(stores.shares, shares, (queues.shares, told.shares), image_share::reconcile));
+    let queue = (queues.acceptances, told.acceptances);
     acting.spawn(act().control(stores.acceptances, acceptances, queue, acceptance::reconcile));
-    let queue = (bells.replicas, told.replicas);
+    let queue = (queues.replicas, told.replicas);
     acting.spawn(act().control(stores.replicas, replicas, queue, image_replica::reconcile));
     // What changes from here on reaches each controller by its watch; what changed before is in its cache.
     let begun = futures::future::join_all(begun.into_iter().map(CancellationToken::cancelled_owned));
-    acting.spawn(tell_of_everything(begun.map(drop), all.0, all.1));
+    acting.spawn(enqueue_all(begun.map(drop), all.0, all.1));
     acting.spawn(drain(namespaces, stop.clone()));
     acting.spawn(drain(shared_images, stop.clone()));
     tokio::select! {
@@ -178,7 +178,7 @@ fn believed<K: Send + 'static>(
 /// What the watches are begun with.
 struct Watches<'a> {
     ctx: &'a Context,
-    bells: &'a Bells,
+    queues: &'a QueueSenders,
     /// Cancelled when a cache has been filled once; one for each.
     filled: Vec<CancellationToken>,
 }
@@ -188,8 +188,8 @@ impl Watches<'_> {
     fn of<K>(
         &mut self,
         writer: Writer<K>,
-        tell: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: &'static Concern<K>,
+        enqueue: Option<&UnboundedSender<ObjectRef<K>>>,
+        concern: &'static Trigger<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
@@ -197,7 +197,7 @@ impl Watches<'_> {
     {
         let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader());
         let changes = believed(changes, Arc::clone(&self.ctx.definitions));
-        self.fill(changes, writer, tell, concern)
+        self.fill(changes, writer, enqueue, concern)
     }
 
     /// The watch of namespaces' labels, which belong to the whole cluster.
@@ -219,20 +219,20 @@ impl Watches<'_> {
         &mut self,
         changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
         writer: Writer<K>,
-        tell: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: &'static Concern<K>,
+        enqueue: Option<&UnboundedSender<ObjectRef<K>>>,
+        concern: &'static Trigger<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let filled = CancellationToken::new();
         self.filled.push(filled.clone());
-        let (store, tell) = (writer.as_reader(), tell.cloned());
-        let (bells, stores, all_filled) = (self.bells.clone(), self.ctx.stores.clone(), self.ctx.filled.clone());
+        let (store, enqueue) = (writer.as_reader(), enqueue.cloned());
+        let (queues, stores, all_filled) = (self.queues.clone(), self.ctx.stores.clone(), self.ctx.filled.clone());
         let heard = move |object: &K, gone| {
-            (concern.note)(&stores, object, gone);
+            (concern.index)(&stores, object, gone);
             if all_filled.is_cancelled() {
-                (concern.tell)(&bells, &stores, object, gone);
+                (concern.enqueue)(&queues, &stores, object, gone);
             }
         };
         let mut former = Vec::new();
@@ -247,8 +247,8 @@ impl Watches<'_> {
                 former.drain(..).filter(gone).for_each(|object| heard(&object, true));
                 for object in store.state() {
                     heard(&object, false);
-                    if let Some(tell) = tell.as_ref().filter(|_| filled.is_cancelled()) {
-                        send_all(tell, [ObjectRef::from_obj(object.as_ref())]);
+                    if let Some(enqueue) = enqueue.as_ref().filter(|_| filled.is_cancelled()) {
+                        send_all(enqueue, [ObjectRef::from_obj(object.as_ref())]);
                     }
                 }
                 filled.cancel();
@@ -311,16 +311,16 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
         self,
         store: Store<K>,
         mut objects: impl Stream<Item = Result<K, watcher::Error>> + Unpin + Send + 'static,
-        (tell, mut told): (UnboundedSender<ObjectRef<K>>, UnboundedReceiver<ObjectRef<K>>),
+        (enqueue, mut told): (UnboundedSender<ObjectRef<K>>, UnboundedReceiver<ObjectRef<K>>),
         reconcile: impl Fn(Arc<K>, Arc<Context>, Worker<K>) -> F + Send + Sync + Copy + 'static,
     ) where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-        F: Future<Output = Result<Look, ReconcileError>> + Send + 'static,
+        F: Future<Output = Result<ReconcileOutcome, ReconcileError>> + Send + 'static,
     {
         let Self { ctx, ready, begun, stop } = self;
         fill_until(ready, &mut objects).await;
         begun.cancel();
-        let admission = Arc::new(Admission::new(WORKERS, ctx.settings.seats, tell, Arc::clone(&ctx.clock)));
+        let admission = Arc::new(Admission::new(WORKERS, ctx.settings.seats, enqueue, Arc::clone(&ctx.clock)));
         let failures = Arc::new(Failures::default());
         let failed = Arc::clone(&failures);
         let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
@@ -345,8 +345,8 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
                 move |object, error, ctx| {
                     tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
                     let failures = failed.add(&object.uid().unwrap_or_default());
-                    let verdict = Verdict::Retrying { not_before: None };
-                    Action::requeue(pause(&verdict, ctx.settings.pace, failures, ctx.chance(), ctx.clock.now()))
+                    let verdict = Requeue::Retrying { not_before: None };
+                    Action::requeue(pause(&verdict, ctx.settings.intervals, failures, ctx.chance(), ctx.clock.now()))
                 },
                 ctx,
             )
@@ -387,7 +387,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Frame<K> {
         reconcile: impl Fn(Arc<K>, Arc<Context>, Worker<K>) -> F,
     ) -> Result<Action, ReconcileError>
     where
-        F: Future<Output = Result<Look, ReconcileError>>,
+        F: Future<Output = Result<ReconcileOutcome, ReconcileError>>,
     {
         let worker = tokio::select! {
             biased;

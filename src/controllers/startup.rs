@@ -14,27 +14,27 @@ use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::cluster::guard::Guarded;
 use crate::controllers::triggers::SHARE;
 use crate::reconcile::context::Stores;
-use crate::reconcile::queue::{Bells, send_all};
+use crate::reconcile::queue::{QueueSenders, send_all};
 
 /// How long what is at rest lets the others go first. Ten thousand objects are looked at in about as long.
 const REST_AFTER: Duration = Duration::from_millis(250);
 
 /// Tells every controller of all that is in its cache, once those are `ready`.
-pub(super) async fn tell_of_everything(ready: impl Future<Output = ()>, bells: Bells, stores: Stores) {
+pub(super) async fn enqueue_all(ready: impl Future<Output = ()>, queues: QueueSenders, stores: Stores) {
     ready.await;
     let shares = found(&stores.shares, of_share, false);
     for share in &shares {
-        (SHARE.tell)(&bells, &stores, share, false);
+        (SHARE.enqueue)(&queues, &stores, share, false);
     }
-    send_all(&bells.images, references(&found(&stores.images, of_image, false)));
-    send_all(&bells.accounts, references(&found(&stores.accounts, of_account, false)));
-    send_all(&bells.shares, references(&shares));
-    send_all(&bells.acceptances, references(&stores.acceptances.state()));
-    send_all(&bells.replicas, references(&stores.replicas.state()));
+    send_all(&queues.images, references(&found(&stores.images, of_image, false)));
+    send_all(&queues.accounts, references(&found(&stores.accounts, of_account, false)));
+    send_all(&queues.shares, references(&shares));
+    send_all(&queues.acceptances, references(&stores.acceptances.state()));
+    send_all(&queues.replicas, references(&stores.replicas.state()));
     sleep(REST_AFTER).await;
-    send_all(&bells.accounts, references(&found(&stores.accounts, of_account, true)));
-    send_all(&bells.images, references(&found(&stores.images, of_image, true)));
-    send_all(&bells.shares, references(&found(&stores.shares, of_share, true)));
+    send_all(&queues.accounts, references(&found(&stores.accounts, of_account, true)));
+    send_all(&queues.images, references(&found(&stores.images, of_image, true)));
+    send_all(&queues.shares, references(&found(&stores.shares, of_share, true)));
 }
 
 /// What was seen of an object before: of which generation, and with which conditions.
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::controllers::run::stores;
-    use crate::reconcile::queue::bells;
+    use crate::reconcile::queue::queues;
 
     fn keep<K>(writer: &mut Writer<Guarded<K>>, name: &str, spec: &Value, change: &Value)
     where
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn what_somebody_may_wait_for_is_looked_at_before_what_is_at_rest() {
         let (stores, mut writers) = stores();
-        let (bells, told_of) = bells();
+        let (queues, told_of) = queues();
         let image = json!({"accountRef": {"name": "owner"}, "region": "here", "imageID": "m-1"});
         let not_ready = json!({"/status/conditions/0/status": "False"});
         for (name, change) in [("at-rest", json!({})), ("of-edited-share", json!({})), ("not-ready", not_ready)] {
@@ -121,7 +121,7 @@ mod tests {
             let spec = json!({"imageRef": {"name": of}, "recipients": [{"type": "Account", "id": "10000"}]});
             keep(&mut writers.shares, name, &spec, &change);
         }
-        tell_of_everything(std::future::ready(()), bells, stores).await;
+        enqueue_all(std::future::ready(()), queues, stores).await;
         let (images, shares) = (told(told_of.images), told(told_of.shares));
         assert_eq!(images[..2], ["of-edited-share", "not-ready"]);
         assert_eq!(BTreeSet::from_iter(&images[2..]), BTreeSet::from([&"at-rest".into(), &"of-edited-share".into()]));

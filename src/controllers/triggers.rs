@@ -17,52 +17,53 @@ use crate::reconcile::convert::{
     accounts_named, identity_key, image_key, image_named_by, listed_key, offer_key, replica_keys, shares_naming,
 };
 use crate::reconcile::duplicates::{Duplicable, duplicates_of};
-use crate::reconcile::queue::{Bells, send_all};
+use crate::reconcile::queue::{QueueSenders, send_all};
 
 /// What follows from one object that came, changed or went (`true`), once its cache knows.
-pub(super) struct Concern<K> {
+pub(super) struct Trigger<K> {
     /// Keeps the keys by which it is found.
-    pub(super) note: fn(&Stores, &K, bool),
+    pub(super) index: fn(&Stores, &K, bool),
     /// Tells whom it concerns.
-    pub(super) tell: fn(&Bells, &Stores, &K, bool),
+    pub(super) enqueue: fn(&QueueSenders, &Stores, &K, bool),
 }
 
-pub(super) const ACCOUNT: Concern<Guarded<CloudAccount>> = Concern { note: |_, _, _| {}, tell: Bells::account };
+pub(super) const ACCOUNT: Trigger<Guarded<CloudAccount>> =
+    Trigger { index: |_, _, _| {}, enqueue: QueueSenders::account };
 
-pub(super) const IMAGE: Concern<Guarded<CloudImage>> = Concern {
-    note: |stores, image, gone| stores.images_by_identity.note(image.readable().map(identity_key), image, gone),
-    tell: Bells::image,
+pub(super) const IMAGE: Trigger<Guarded<CloudImage>> = Trigger {
+    index: |stores, image, gone| stores.images_by_identity.update(image.readable().map(identity_key), image, gone),
+    enqueue: QueueSenders::image,
 };
 
-pub(super) const SHARE: Concern<Guarded<ImageShare>> = Concern {
-    note: |stores, share, gone| {
-        stores.shares_by_image.note(image_named_by(share).as_ref().map(image_key), share, gone);
+pub(super) const SHARE: Trigger<Guarded<ImageShare>> = Trigger {
+    index: |stores, share, gone| {
+        stores.shares_by_image.update(image_named_by(share).as_ref().map(image_key), share, gone);
     },
-    tell: Bells::share,
+    enqueue: QueueSenders::share,
 };
 
-pub(super) const ACCEPTANCE: Concern<Guarded<SharedImageAcceptance>> = Concern {
-    note: |stores, found, gone| stores.acceptances_by_identity.note(found.readable().map(offer_key), found, gone),
-    tell: Bells::acceptance,
+pub(super) const ACCEPTANCE: Trigger<Guarded<SharedImageAcceptance>> = Trigger {
+    index: |stores, found, gone| stores.acceptances_by_identity.update(found.readable().map(offer_key), found, gone),
+    enqueue: QueueSenders::acceptance,
 };
 
-pub(super) const REPLICA: Concern<Guarded<ImageReplica>> = Concern {
-    note: |stores, replica, gone| {
+pub(super) const REPLICA: Trigger<Guarded<ImageReplica>> = Trigger {
+    index: |stores, replica, gone| {
         let keys = replica.readable().map(replica_keys).into_iter().flatten();
-        stores.replicas_by_image.note(keys, replica, gone);
+        stores.replicas_by_image.update(keys, replica, gone);
     },
-    tell: Bells::replica,
+    enqueue: QueueSenders::replica,
 };
 
-pub(super) const SHARED_IMAGE: Concern<Guarded<SharedImage>> = Concern {
-    note: |stores, image, gone| stores.shared_images_by_place.note(image.readable().map(listed_key), image, gone),
-    tell: Bells::shared_image,
+pub(super) const SHARED_IMAGE: Trigger<Guarded<SharedImage>> = Trigger {
+    index: |stores, image, gone| stores.shared_images_by_place.update(image.readable().map(listed_key), image, gone),
+    enqueue: QueueSenders::shared_image,
 };
 
-pub(super) const NAMESPACE: Concern<PartialObjectMeta<Namespace>> =
-    Concern { note: |_, _, _| {}, tell: Bells::namespace };
+pub(super) const NAMESPACE: Trigger<PartialObjectMeta<Namespace>> =
+    Trigger { index: |_, _, _| {}, enqueue: QueueSenders::namespace };
 
-impl Bells {
+impl QueueSenders {
     fn account(&self, stores: &Stores, account: &Guarded<CloudAccount>, _gone: bool) {
         send_all(&self.images, through(account, &stores.images, stores));
         send_all(&self.acceptances, through(account, &stores.acceptances, stores));
@@ -100,8 +101,8 @@ impl Bells {
 
     fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, gone: bool) {
         let made = ObjectRef::new(&replica.name_any()).within(&replica.namespace().unwrap_or_default());
-        let leaving = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
-        send_all(&self.images, leaving.map(|_| made));
+        let deleting = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
+        send_all(&self.images, deleting.map(|_| made));
         if gone {
             send_all(&self.accounts, accounts_left(replica, |replica| accounts_named(replica, None), stores));
         }
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
     use crate::controllers::run::stores;
     use crate::reconcile::convert::listed;
-    use crate::reconcile::queue::bells;
+    use crate::reconcile::queue::queues;
 
     fn object<K>(name: &str, spec: &Value) -> Guarded<K>
     where
@@ -235,11 +236,11 @@ mod tests {
         assert!(here(&stores).is_empty());
         for entry in [entry("partner"), entry("another")] {
             shared_images.apply_watcher_event(&Event::Apply(entry.clone()));
-            (SHARED_IMAGE.note)(&stores, &entry, false);
+            (SHARED_IMAGE.index)(&stores, &entry, false);
         }
         assert_eq!(here(&stores), ["we Some(Pending)"]);
         shared_images.apply_watcher_event(&Event::Delete(entry("partner")));
-        (SHARED_IMAGE.note)(&stores, &entry("partner"), true);
+        (SHARED_IMAGE.index)(&stores, &entry("partner"), true);
         assert!(here(&stores).is_empty());
     }
 
@@ -256,11 +257,14 @@ mod tests {
         let acceptance: Guarded<SharedImageAcceptance> = object("answer", &spec);
         replicas.apply_watcher_event(&Event::Apply(replica.clone()));
         acceptances.apply_watcher_event(&Event::Apply(acceptance.clone()));
-        (REPLICA.note)(&stores, &replica, false);
-        (ACCEPTANCE.note)(&stores, &acceptance, false);
-        let (bells, queues) = bells();
-        (SHARED_IMAGE.tell)(&bells, &stores, &entry("partner"), false);
-        assert_eq!((told(queues.acceptances), told(queues.replicas)), (vec!["answer".into()], vec!["copy".into()]));
+        (REPLICA.index)(&stores, &replica, false);
+        (ACCEPTANCE.index)(&stores, &acceptance, false);
+        let (senders, receivers) = queues();
+        (SHARED_IMAGE.enqueue)(&senders, &stores, &entry("partner"), false);
+        assert_eq!(
+            (told(receivers.acceptances), told(receivers.replicas)),
+            (vec!["answer".into()], vec!["copy".into()])
+        );
     }
 
     #[test]
@@ -273,11 +277,11 @@ mod tests {
         }
         let spec = json!({"accountRef": {"name": "golden"}});
         let replica = json!({"source": {"received": {"accountRef": {"name": "golden"}}}});
-        let (bells, queues) = bells();
-        (IMAGE.tell)(&bells, &stores, &object("image", &spec), true);
-        (ACCEPTANCE.tell)(&bells, &stores, &object("acceptance", &spec), true);
-        (REPLICA.tell)(&bells, &stores, &object("replica", &replica), true);
-        (IMAGE.tell)(&bells, &stores, &object("changed", &spec), false);
-        assert_eq!(told(queues.accounts), ["golden"; 3]);
+        let (senders, receivers) = queues();
+        (IMAGE.enqueue)(&senders, &stores, &object("image", &spec), true);
+        (ACCEPTANCE.enqueue)(&senders, &stores, &object("acceptance", &spec), true);
+        (REPLICA.enqueue)(&senders, &stores, &object("replica", &replica), true);
+        (IMAGE.enqueue)(&senders, &stores, &object("changed", &spec), false);
+        assert_eq!(told(receivers.accounts), ["golden"; 3]);
     }
 }

@@ -5,7 +5,7 @@ use super::identifiers::{ImageId, JobId, Recipient};
 
 /// Which calls go first when a budget is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lane {
+pub enum Priority {
     /// Looking again at what should be at rest: leaves half of the burst to the others and never waits to begin.
     Resync,
     /// Somebody answers an offer.
@@ -16,11 +16,11 @@ pub enum Lane {
     Revoke,
 }
 
-impl Lane {
+impl Priority {
     /// The lane of the calls that complete what the first one began: half a look is worth nothing, so a look around waits
     /// once it has begun. Two of them would otherwise take each other's calls for ever.
     #[must_use]
-    pub fn onwards(self) -> Self {
+    pub fn escalate(self) -> Self {
         self.max(Self::Acceptance)
     }
 }
@@ -92,13 +92,13 @@ pub enum CopyProgress {
 
 #[cfg(test)]
 mod tests {
-    use super::Lane;
+    use super::Priority;
 
     #[test]
     fn a_look_that_has_begun_waits_for_its_turn_and_nothing_loses_its_place() {
-        assert_eq!(Lane::Resync.onwards(), Lane::Acceptance);
-        for lane in [Lane::Acceptance, Lane::Edit, Lane::Revoke] {
-            assert_eq!(lane.onwards(), lane);
+        assert_eq!(Priority::Resync.escalate(), Priority::Acceptance);
+        for priority in [Priority::Acceptance, Priority::Edit, Priority::Revoke] {
+            assert_eq!(priority.escalate(), priority);
         }
     }
 }

@@ -80,7 +80,7 @@ identifier!(
 identifier!(
     /// An account, project or organization that an image is shared with or owned by.
     /// No dots alone: escaped or not, they are no segment of a path but a way up.
-    PartyId, "an account, project or organization id", |t| t != "." && t != ".." && is_plain(t, b"-_.:/@")
+    PrincipalId, "an account, project or organization id", |t| t != "." && t != ".." && is_plain(t, b"-_.:/@")
 );
 
 identifier!(
@@ -157,7 +157,7 @@ pub struct Recipient {
     /// What kind of party it is.
     pub kind: RecipientKind,
     /// Its id, in the spelling the cloud uses.
-    pub id: PartyId,
+    pub id: PrincipalId,
 }
 
 impl fmt::Display for Recipient {
@@ -178,7 +178,7 @@ mod tests {
             assert!(RegionId::parse(bad).is_err() || bad.contains('.'), "{bad:?}");
         }
         for dots in [".", ".."] {
-            assert!(PartyId::parse(dots).is_err(), "a member called so would take its segment out of a path");
+            assert!(PrincipalId::parse(dots).is_err(), "a member called so would take its segment out of a path");
         }
         assert!(ImageId::parse("m-bp67acfmxazb4p0000").is_ok());
         assert!(RegionId::parse("cn-hangzhou").is_ok());

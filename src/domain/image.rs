@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::identifiers::{ImageId, PartyId, Recipient, VaultId};
+use super::identifiers::{ImageId, PrincipalId, Recipient, VaultId};
 
 /// Whose image it is, seen from the account that asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Ownership {
     /// Shared with this account by another; it can be replicated but never shared on.
     Received {
         /// The account that owns it, where the cloud says so.
-        owner: Option<PartyId>,
+        owner: Option<PrincipalId>,
     },
     /// Published by the vendor.
     System,
@@ -106,9 +106,9 @@ pub struct ReceivedImage {
     /// Its id, the same on both sides.
     pub image: ImageId,
     /// Whom it reached: the account, or the project where the cloud shares with projects.
-    pub through: PartyId,
+    pub through: PrincipalId,
     /// Who owns it, where the cloud says so (Alibaba: the account; Huawei, `OpenStack`: the project).
-    pub owner: Option<PartyId>,
+    pub owner: Option<PrincipalId>,
     /// Its name in the cloud: foreign text, not yet made safe for a terminal.
     pub name: String,
     /// Which disks it holds.

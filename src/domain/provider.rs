@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::identifiers::{ImageName, InvalidIdentifier, PartyId, Recipient, RecipientKind, RegionId};
+use super::identifiers::{ImageName, InvalidIdentifier, PrincipalId, Recipient, RecipientKind, RegionId};
 
 /// The clouds this operator speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -207,32 +207,32 @@ impl Provider {
     ///
     /// Alibaba: decimal UID of 5 to 20 digits without a leading zero (samples have 12 to 16; the vendor gives no grammar).
     /// Huawei: the id of the domain, 32 hexadecimal digits. `OpenStack`: the id of the project.
-    pub fn parse_account(self, text: &str) -> Result<PartyId, InvalidIdentifier> {
+    pub fn parse_account(self, text: &str) -> Result<PrincipalId, InvalidIdentifier> {
         match self {
             Self::Alibaba => {
                 let digits = (5..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
                 if digits && !text.starts_with('0') {
-                    PartyId::parse(text)
+                    PrincipalId::parse(text)
                 } else {
                     Err(InvalidIdentifier::new(text, "an Alibaba Cloud account UID (5 to 20 digits, no leading zero)"))
                 }
             }
             Self::Huawei => hexadecimal(text, "a Huawei Cloud account (domain) id (32 hexadecimal digits)"),
-            Self::OpenStack => self.parse_party(text),
+            Self::OpenStack => self.parse_principal(text),
         }
     }
 
     /// Parses the id of whoever owns images: the account at Alibaba, else a project.
     ///
     /// Huawei: 32 hexadecimal digits. `OpenStack`: usually the same, but other backends make other ids.
-    pub fn parse_party(self, text: &str) -> Result<PartyId, InvalidIdentifier> {
+    pub fn parse_principal(self, text: &str) -> Result<PrincipalId, InvalidIdentifier> {
         match self {
             Self::Alibaba => self.parse_account(text),
             Self::Huawei => hexadecimal(text, "a Huawei Cloud project id (32 hexadecimal digits)"),
             Self::OpenStack => {
                 let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
                 if plain && (1..=64).contains(&text.len()) {
-                    PartyId::parse(text)
+                    PrincipalId::parse(text)
                 } else {
                     Err(InvalidIdentifier::new(text, "a project id (up to 64 letters, digits, '-' and '_')"))
                 }
@@ -244,21 +244,21 @@ impl Provider {
     pub fn parse_recipient(self, kind: RecipientKind, id: &str) -> Result<Recipient, InvalidIdentifier> {
         let id = match kind {
             RecipientKind::Account => self.parse_account(id)?,
-            RecipientKind::Project => self.parse_party(id)?,
+            RecipientKind::Project => self.parse_principal(id)?,
             RecipientKind::Organization => organization(id)?,
         };
         Ok(Recipient { kind, id })
     }
 }
 
-fn hexadecimal(text: &str, wanted: &'static str) -> Result<PartyId, InvalidIdentifier> {
+fn hexadecimal(text: &str, wanted: &'static str) -> Result<PrincipalId, InvalidIdentifier> {
     let fits = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if fits { PartyId::parse(text) } else { Err(InvalidIdentifier::new(text, wanted)) }
+    if fits { PrincipalId::parse(text) } else { Err(InvalidIdentifier::new(text, wanted)) }
 }
 
 /// A Huawei organization, its root or one of its units, as the vendor's URN: `organizations::<account>:organization:o-…`,
 /// `…:root:o-…/r-…`, `…:ou:o-…/ou-…`.
-fn organization(text: &str) -> Result<PartyId, InvalidIdentifier> {
+fn organization(text: &str) -> Result<PrincipalId, InvalidIdentifier> {
     let refused =
         || InvalidIdentifier::new(text, "an organization URN, as organizations::<account id>:ou:o-.../ou-...");
     let part = |text: &str, prefix: &str| {
@@ -275,7 +275,7 @@ fn organization(text: &str) -> Result<PartyId, InvalidIdentifier> {
         _ => false,
     };
     hexadecimal(account.unwrap_or_default(), "an organization URN")?;
-    if path_fits { PartyId::parse(text) } else { Err(refused()) }
+    if path_fits { PrincipalId::parse(text) } else { Err(refused()) }
 }
 
 #[cfg(test)]

@@ -18,11 +18,11 @@ pub enum Consent {
 
 /// What a share's wish means at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Activity {
     /// Its recipients are wanted.
-    Wishing,
+    Active,
     /// What it has stays; nothing is added or revoked for it.
-    Holding,
+    Paused,
     /// What it has is to end.
     Ended,
 }
@@ -82,28 +82,28 @@ impl Share {
     /// What its wish means now. Withdrawn consent wins over everything, since it is the owner's word; deleting over
     /// suspension; suspension over expiry, since a suspended share revokes nothing; and so does a newcomer. A share that is
     /// to leave its grants behind waits until it is known whether it may.
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    pub fn activity(&self, now: Timestamp) -> Activity {
         let suspended = planted!("suspended-share-revokes", false, self.suspended);
         if suspended
             || self.consent == Consent::Withheld
             || (self.deleting && !(self.retain && self.consent == Consent::Unknown))
         {
-            Standing::Ended
+            Activity::Ended
         } else if self.suspended
-            || planted!("share-served-unheld", self.is_newcomer(), false)
+            || planted!("share-served-unheld", self.lacks_finalizer(), false)
             || self.consent == Consent::Unknown
         {
-            Standing::Holding
+            Activity::Paused
         } else if self.expired(now) {
-            Standing::Ended
+            Activity::Ended
         } else {
-            Standing::Wishing
+            Activity::Active
         }
     }
 
     /// It does not carry our finalizer yet: it is granted nothing, for its grants could outlive it; but whom it names is not
     /// taken away.
-    pub fn is_newcomer(&self) -> bool {
+    pub fn lacks_finalizer(&self) -> bool {
         self.finalizer == Finalizer::Missing
     }
 

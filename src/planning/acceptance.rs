@@ -1,11 +1,11 @@
 //! What to do about one offer: from what its `SharedImageAcceptance` asks and what the cloud shows to the answer to send
 //! and to what is to be said.
 
-use super::trouble::Trouble;
+use super::problem::Problem;
 use crate::api::acceptance::{AcceptanceDecision, OfferState};
 use crate::api::conditions::Reason;
 use crate::domain::fault::Recovery;
-use crate::domain::identifiers::{PartyId, Recipient, VaultId};
+use crate::domain::identifiers::{PrincipalId, Recipient, VaultId};
 use crate::domain::image::{Answer, ImageKind, ReceivedImage, Reply};
 use crate::domain::provider::Provider;
 
@@ -17,7 +17,7 @@ pub struct Offer<'a> {
     /// What is wished.
     pub decision: AcceptanceDecision,
     /// The owner that is trusted.
-    pub trusted: &'a PartyId,
+    pub trusted: &'a PrincipalId,
     /// The vault a full-server image goes into.
     pub vault: Option<&'a VaultId>,
     /// The image as read: shared with us, or not.
@@ -28,17 +28,17 @@ pub struct Offer<'a> {
 
 /// What is so, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opinion {
+pub struct AcceptancePlan {
     /// Where the offer is.
     pub state: OfferState,
     /// What to answer now.
     pub reply: Option<Reply>,
     /// As asked (and why it is so), or what is in the way.
-    pub standing: Result<(Reason, String), Trouble>,
+    pub standing: Result<(Reason, String), Problem>,
 }
 
 /// Decides about one offer.
-pub fn plan_acceptance(offer: &Offer<'_>) -> Opinion {
+pub fn plan_acceptance(offer: &Offer<'_>) -> AcceptancePlan {
     let Some(received) = offer.received else { return not_there(offer) };
     let state = match received.answer {
         None => OfferState::Shared,
@@ -46,7 +46,8 @@ pub fn plan_acceptance(offer: &Offer<'_>) -> Opinion {
         Some(Answer::Accepted) => OfferState::Accepted,
         Some(Answer::Rejected) => OfferState::Rejected,
     };
-    let blocked = |reason, message| Opinion { state, reply: None, standing: Err(Trouble::blocked(reason, message)) };
+    let blocked =
+        |reason, message| AcceptancePlan { state, reply: None, standing: Err(Problem::blocked(reason, message)) };
     match &received.owner {
         Some(owner) if planted!("owner-not-checked", owner == offer.trusted, true) => {}
         Some(owner) => {
@@ -59,7 +60,7 @@ pub fn plan_acceptance(offer: &Offer<'_>) -> Opinion {
         }
         None => return blocked(Reason::UntrustedOwner, "the cloud does not say who owns the image".to_owned()),
     }
-    let done = |reason, message| Opinion { state, reply: None, standing: Ok((reason, message)) };
+    let done = |reason, message| AcceptancePlan { state, reply: None, standing: Ok((reason, message)) };
     match (offer.decision, received.answer) {
         (AcceptanceDecision::Accept, None) => {
             done(Reason::NoAnswerNeeded, "shared without asking for an answer".into())
@@ -76,20 +77,20 @@ pub fn plan_acceptance(offer: &Offer<'_>) -> Opinion {
             "spec.vaultID: a full-server image can only be accepted into a backup vault: name one of this region"
                 .to_owned(),
         ),
-        (AcceptanceDecision::Accept, Some(_)) => Opinion {
+        (AcceptanceDecision::Accept, Some(_)) => AcceptancePlan {
             state,
             reply: Some(Reply::Accept { vault: offer.vault.cloned() }),
-            standing: Err(Trouble::passing(Reason::Pending, "the image is being accepted")),
+            standing: Err(Problem::passing(Reason::Pending, "the image is being accepted")),
         },
-        (AcceptanceDecision::Reject, Some(_)) => Opinion {
+        (AcceptanceDecision::Reject, Some(_)) => AcceptancePlan {
             state,
             reply: Some(Reply::Reject),
-            standing: Err(Trouble::passing(Reason::Pending, "the image is being rejected")),
+            standing: Err(Problem::passing(Reason::Pending, "the image is being rejected")),
         },
     }
 }
 
-fn not_there(offer: &Offer<'_>) -> Opinion {
+fn not_there(offer: &Offer<'_>) -> AcceptancePlan {
     let (state, reason, message) = if offer.known {
         let message = "the owner took the image back: servers made from it cannot re-initialise their system disk or \
                        change their OS any more; ask the owner to share it again, or delete this object";
@@ -98,7 +99,7 @@ fn not_there(offer: &Offer<'_>) -> Opinion {
         let message = "nobody shares this image with this account in this region yet; waiting for the offer";
         (OfferState::NotOffered, Reason::NotOffered, message)
     };
-    Opinion { state, reply: None, standing: Err(Trouble::blocked(reason, message)) }
+    AcceptancePlan { state, reply: None, standing: Err(Problem::blocked(reason, message)) }
 }
 
 fn needs_vault(offer: &Offer<'_>, received: &ReceivedImage) -> bool {
@@ -113,10 +114,10 @@ fn rejected(received: &ReceivedImage) -> String {
     if others.is_empty() {
         return text.to_owned();
     }
-    format!("{text}, and it can still be used through: {}", super::trouble::name_some(others))
+    format!("{text}, and it can still be used through: {}", super::problem::name_some(others))
 }
 
 /// Whether an offer that is not as asked waits for somebody else, rather than being stuck.
-pub fn waits_for_the_owner(trouble: &Trouble) -> bool {
-    trouble.recovery == Recovery::Blocked && trouble.reason == Reason::NotOffered
+pub fn waits_for_the_owner(problem: &Problem) -> bool {
+    problem.recovery == Recovery::Blocked && problem.reason == Reason::NotOffered
 }

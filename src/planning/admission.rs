@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::call::Lane;
+use crate::domain::call::Priority;
 
 /// How long somebody's edit counts as just made.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
@@ -21,7 +21,7 @@ const RESYNCS_MIN: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
     /// What its first calls are for.
-    pub lane: Lane,
+    pub priority: Priority,
     /// Since when it is to be reconciled: its place in the line.
     pub since: Timestamp,
     /// When somebody last changed what is wanted, if somebody did.
@@ -31,7 +31,7 @@ pub struct Ask {
 /// What a reconcile that has begun holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seat {
-    lane: Lane,
+    priority: Priority,
     /// It is the seat for those that were just asked for.
     pub fresh: bool,
 }
@@ -49,7 +49,7 @@ pub struct Line<T> {
 }
 
 /// Those who wait, by lane and then by time.
-type Order<T> = BTreeMap<Lane, BTreeSet<(Timestamp, T)>>;
+type Order<T> = BTreeMap<Priority, BTreeSet<(Timestamp, T)>>;
 
 impl<T: Ord + Clone> Line<T> {
     /// Nobody is there yet. `seats`: how many reconciles of a lane may have begun, besides one that was just asked for.
@@ -72,7 +72,7 @@ impl<T: Ord + Clone> Line<T> {
     /// Gives `who` a seat, or else keeps its place until it is called. Also gives everybody else who is to be reconciled
     /// now, since a seat is theirs.
     pub fn ask(&mut self, who: &T, ask: Ask, now: Timestamp) -> (Option<Seat>, Vec<T>) {
-        if self.called.get(who).is_none_or(|seat| seat.lane != ask.lane) {
+        if self.called.get(who).is_none_or(|seat| seat.priority != ask.priority) {
             self.called.remove(who);
             self.wait(who, ask);
         }
@@ -95,9 +95,9 @@ impl<T: Ord + Clone> Line<T> {
 
     fn wait(&mut self, who: &T, ask: Ask) {
         self.stop_waiting(who);
-        self.by_age.entry(ask.lane).or_default().insert((ask.since, who.clone()));
+        self.by_age.entry(ask.priority).or_default().insert((ask.since, who.clone()));
         if let Some(edited) = ask.edited {
-            self.by_edit.entry(ask.lane).or_default().insert((edited, who.clone()));
+            self.by_edit.entry(ask.priority).or_default().insert((edited, who.clone()));
         }
         self.waiting.insert(who.clone(), ask);
     }
@@ -105,7 +105,7 @@ impl<T: Ord + Clone> Line<T> {
     fn stop_waiting(&mut self, who: &T) {
         let Some(ask) = self.waiting.remove(who) else { return };
         for (order, time) in [(&mut self.by_age, Some(ask.since)), (&mut self.by_edit, ask.edited)] {
-            if let (Some(order), Some(time)) = (order.get_mut(&ask.lane), time) {
+            if let (Some(order), Some(time)) = (order.get_mut(&ask.priority), time) {
                 order.remove(&(time, who.clone()));
             }
         }
@@ -114,9 +114,9 @@ impl<T: Ord + Clone> Line<T> {
     /// Gives every free seat to whose turn it is.
     fn call(&mut self, now: Timestamp) -> Vec<T> {
         let mut called = Vec::new();
-        for lane in [Lane::Revoke, Lane::Edit, Lane::Acceptance, Lane::Resync] {
+        for priority in [Priority::Revoke, Priority::Edit, Priority::Acceptance, Priority::Resync] {
             for fresh in [true, false] {
-                let seat = Seat { lane, fresh };
+                let seat = Seat { priority, fresh };
                 while self.is_free(seat)
                     && let Some(who) = self.next(seat, now)
                 {
@@ -131,10 +131,10 @@ impl<T: Ord + Clone> Line<T> {
 
     fn is_free(&self, seat: Seat) -> bool {
         let taken = self.begun.values().chain(self.called.values()).filter(|other| **other == seat).count();
-        let seats = match (seat.lane, seat.fresh) {
-            (Lane::Resync, true) => 0,
+        let seats = match (seat.priority, seat.fresh) {
+            (Priority::Resync, true) => 0,
             (_, true) => 1,
-            (Lane::Resync, false) => self.seats.max(RESYNCS_MIN),
+            (Priority::Resync, false) => self.seats.max(RESYNCS_MIN),
             (_, false) => self.seats,
         };
         taken < seats
@@ -143,9 +143,9 @@ impl<T: Ord + Clone> Line<T> {
     /// Who waits for this seat and comes first.
     fn next(&self, seat: Seat, now: Timestamp) -> Option<T> {
         if !seat.fresh {
-            return self.by_age.get(&seat.lane)?.first().map(|(_, who)| who.clone());
+            return self.by_age.get(&seat.priority)?.first().map(|(_, who)| who.clone());
         }
-        let (edited, newest) = self.by_edit.get(&seat.lane)?.last()?;
+        let (edited, newest) = self.by_edit.get(&seat.priority)?.last()?;
         (now.duration_since(*edited) < FRESH_FOR).then(|| newest.clone())
     }
 }
@@ -161,11 +161,11 @@ mod tests {
     }
 
     fn edit(time: Timestamp) -> Ask {
-        Ask { lane: Lane::Edit, since: time, edited: Some(time) }
+        Ask { priority: Priority::Edit, since: time, edited: Some(time) }
     }
 
-    fn lane(lane: Lane, since: Timestamp) -> Ask {
-        Ask { lane, since, edited: None }
+    fn priority(priority: Priority, since: Timestamp) -> Ask {
+        Ask { priority, since, edited: None }
     }
 
     /// A line in which edits 0, 1, 2 … came one a millisecond, long ago by `now`; those that have begun.
@@ -244,8 +244,8 @@ mod tests {
     fn lanes_do_not_wait_for_each_other() {
         let now = at(60_000);
         let (mut line, _) = bulk(1000, now);
-        for other in [Lane::Revoke, Lane::Acceptance, Lane::Resync] {
-            assert!(line.ask(&5000, lane(other, now), now).0.is_some(), "{other:?}");
+        for other in [Priority::Revoke, Priority::Acceptance, Priority::Resync] {
+            assert!(line.ask(&5000, priority(other, now), now).0.is_some(), "{other:?}");
             assert_eq!(line.leave(&5000, now), [] as [u32; 0]);
         }
     }
@@ -254,7 +254,7 @@ mod tests {
     fn what_waits_and_is_to_end_access_now_begins_at_once() {
         let now = at(60_000);
         let (mut line, _) = bulk(1000, now);
-        assert!(line.ask(&900, lane(Lane::Revoke, now), now).0.is_some());
+        assert!(line.ask(&900, priority(Priority::Revoke, now), now).0.is_some());
         assert_eq!(line.leave(&900, now), [] as [u32; 0]);
     }
 
@@ -278,14 +278,14 @@ mod tests {
         assert!(line.ask(&4, edit(at(4)), now).0.is_some());
         assert_eq!(line.leave(&4, now), [5]);
         // Called as an edit, it comes as a revoke: its seat is another one's.
-        assert_eq!(line.ask(&5, lane(Lane::Revoke, now), now).1, [6]);
+        assert_eq!(line.ask(&5, priority(Priority::Revoke, now), now).1, [6]);
     }
 
     #[test]
     fn a_line_without_seats_left_behind_is_empty() {
         let mut line = Line::new(SEATS);
         for who in 0..50 {
-            line.ask(&who, lane(Lane::Acceptance, at(who)), at(who));
+            line.ask(&who, priority(Priority::Acceptance, at(who)), at(who));
         }
         for who in 0..50 {
             line.leave(&who, at(100));

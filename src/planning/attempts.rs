@@ -82,7 +82,7 @@ impl ImageRefusal {
     /// One more refusal, now; `before`: the refusal so far.
     pub fn again(before: Option<&Self>, fault: &Fault, now: Timestamp) -> Self {
         let before = before.map(|before| &before.attempt);
-        Self { reason: super::trouble::reason_of(fault), attempt: Attempt::again(before, Some(code_of(fault)), now) }
+        Self { reason: super::problem::reason_of(fault), attempt: Attempt::again(before, Some(code_of(fault)), now) }
     }
 
     /// Reads a refusal from a status.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::attempts::Attempt;
 use super::ledger::Ledger;
-use super::trouble::{Trouble, name_some};
+use super::problem::{Problem, name_some};
 use crate::api::cloud_image::ImageDeletionPolicy;
 use crate::api::conditions::Reason;
 use crate::domain::identifiers::Recipient;
@@ -14,7 +14,7 @@ use crate::domain::share::{Consent, Share};
 
 /// What was read of an image that is to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight<'a> {
+pub enum ObservedImage<'a> {
     /// Nothing could be read, or nothing had to be.
     Unseen,
     /// The image is not there; since when it was read so.
@@ -33,9 +33,9 @@ pub enum Sight<'a> {
 
 /// What to do with a `CloudImage` that is being deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Departure {
+pub enum DeletionDecision {
     /// Somebody is in the way.
-    Held(Trouble),
+    Held(Problem),
     /// Delete the image at the cloud.
     Delete,
     /// The cloud was asked to delete the image: look at the time given whether it is gone.
@@ -56,63 +56,65 @@ pub fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
 }
 
 /// Who names the image, for `Deletable=False`.
-pub fn held_by_shares(blockers: &[String]) -> Option<Trouble> {
+pub fn held_by_shares(blockers: &[String]) -> Option<Problem> {
     (!blockers.is_empty()).then(|| {
         let message = format!("delete these ImageShares first, each still names this image: {}", name_some(blockers));
-        Trouble::blocked(Reason::ShareExists, message)
+        Problem::blocked(Reason::ShareExists, message)
     })
 }
 
 /// The `ImageReplica` that takes the image along when it goes keeps the object until then: without it, nothing would
 /// guard the image while it is removed, or nobody would remove it where both go at once, as with their namespace.
-pub fn held_by_replica(replica: Option<&str>) -> Option<Trouble> {
+pub fn held_by_replica(replica: Option<&str>) -> Option<Problem> {
     replica.map(|name| {
         let message = format!(
             "ImageReplica {name} made this image and is to remove it when it goes (deletionPolicy: Delete): delete that \
              one, or set its deletionPolicy: Retain to keep the image"
         );
-        Trouble::blocked(Reason::ReplicaExists, message)
+        Problem::blocked(Reason::ReplicaExists, message)
     })
 }
 
 /// Decides about a `CloudImage` that is being deleted. `replica`: who is to take the image along; `window`: how far apart
 /// two absent reads must be. The ledger of an image that is gone does not hold the object: nobody has the image any more.
-pub fn plan_departure(
+pub fn plan_deletion(
     blockers: &[String],
     replica: Option<&str>,
     ledger: &Ledger,
     policy: ImageDeletionPolicy,
-    sight: Sight<'_>,
+    observed: ObservedImage<'_>,
     window: jiff::SignedDuration,
     now: Timestamp,
-) -> Departure {
-    if let Some(trouble) = held_by_shares(blockers) {
-        return Departure::Held(trouble);
+) -> DeletionDecision {
+    if let Some(problem) = held_by_shares(blockers) {
+        return DeletionDecision::Held(problem);
     }
-    let gone_at = match sight {
-        Sight::Absent { since } => Some(since.saturating_add(window).unwrap_or(Timestamp::MAX)),
-        Sight::Unseen | Sight::Present { .. } => None,
+    let gone_at = match observed {
+        ObservedImage::Absent { since } => Some(since.saturating_add(window).unwrap_or(Timestamp::MAX)),
+        ObservedImage::Unseen | ObservedImage::Present { .. } => None,
     };
     if let Some(over) = gone_at.filter(|over| now < *over)
         && (ledger.holds_anything() || policy == ImageDeletionPolicy::Delete)
     {
-        return Departure::Await(Some(over));
+        return DeletionDecision::Await(Some(over));
     }
     if ledger.holds_anything() && gone_at.is_none() {
         let message = format!("still being revoked: {}{}", name_some(ledger.grants.keys()), refused_removals(ledger));
-        return Departure::Held(Trouble::passing(Reason::Revoking, message));
+        return DeletionDecision::Held(Problem::passing(Reason::Revoking, message));
     }
     if policy == ImageDeletionPolicy::Retain {
-        return held_by_replica(replica).map_or(Departure::Release, Departure::Held);
+        return held_by_replica(replica).map_or(DeletionDecision::Release, DeletionDecision::Held);
     }
-    match sight {
-        Sight::Unseen => Departure::Await(None),
-        Sight::Absent { .. } => Departure::Release,
-        Sight::Present { ownership, .. } if *ownership != Ownership::Own => Departure::Held(Trouble::blocked(
-            Reason::ImageNotOwned,
-            "the image belongs to somebody else and is not deleted: set deletionPolicy: Retain to let this object go",
-        )),
-        Sight::Present { recipients, .. }
+    match observed {
+        ObservedImage::Unseen => DeletionDecision::Await(None),
+        ObservedImage::Absent { .. } => DeletionDecision::Release,
+        ObservedImage::Present { ownership, .. } if *ownership != Ownership::Own => {
+            DeletionDecision::Held(Problem::blocked(
+                Reason::ImageNotOwned,
+                "the image belongs to somebody else and is not deleted: set deletionPolicy: Retain to let this object go",
+            ))
+        }
+        ObservedImage::Present { recipients, .. }
             if planted!("image-deleted-from-recipients", !recipients.is_empty(), false) =>
         {
             let message = format!(
@@ -120,13 +122,13 @@ pub fn plan_departure(
                  deletionPolicy: Retain: {}",
                 name_some(recipients)
             );
-            Departure::Held(Trouble::blocked(Reason::UnmanagedRecipients, message))
+            DeletionDecision::Held(Problem::blocked(Reason::UnmanagedRecipients, message))
         }
-        Sight::Present { .. } => match &ledger.deletion {
+        ObservedImage::Present { .. } => match &ledger.deletion {
             Some(asked) if now < planted!("unseen-deletion-repeated", asked.next_call(window), asked.last) => {
-                Departure::Asked(asked.next_call(window).min(asked.next_read(now)))
+                DeletionDecision::Asked(asked.next_call(window).min(asked.next_read(now)))
             }
-            _ => Departure::Delete,
+            _ => DeletionDecision::Delete,
         },
     }
 }
@@ -142,8 +144,8 @@ pub fn refused_removals(ledger: &Ledger) -> String {
 }
 
 /// The cloud took the order to delete the image and still shows it.
-pub fn deletion_asked() -> Trouble {
-    Trouble::passing(Reason::ImageDeleting, "the cloud was asked to delete the image; waiting until it is gone")
+pub fn deletion_asked() -> Problem {
+    Problem::passing(Reason::ImageDeleting, "the cloud was asked to delete the image; waiting until it is gone")
 }
 
 /// One more call that asks the cloud to delete the image.
@@ -157,23 +159,28 @@ mod tests {
 
     use super::*;
     use crate::api::cloud_image::GrantState;
-    use crate::domain::identifiers::{PartyId, RecipientKind};
+    use crate::domain::identifiers::{PrincipalId, RecipientKind};
     use crate::planning::ledger::Entry;
 
     const WINDOW: SignedDuration = SignedDuration::from_secs(5);
 
     fn somebody() -> Recipient {
-        Recipient { kind: RecipientKind::Account, id: PartyId::parse("1000000000000001").unwrap() }
+        Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("1000000000000001").unwrap() }
     }
 
-    fn depart(blockers: &[&str], ledger: &Ledger, policy: ImageDeletionPolicy, sight: Sight<'_>) -> Departure {
+    fn depart(
+        blockers: &[&str],
+        ledger: &Ledger,
+        policy: ImageDeletionPolicy,
+        observed: ObservedImage<'_>,
+    ) -> DeletionDecision {
         let blockers: Vec<String> = blockers.iter().map(|s| (*s).to_owned()).collect();
-        plan_departure(
+        plan_deletion(
             &blockers,
             None,
             ledger,
             policy,
-            sight,
+            observed,
             WINDOW,
             Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100),
         )
@@ -186,36 +193,36 @@ mod tests {
 
     #[test]
     fn an_image_that_shares_name_is_held_and_says_who() {
-        let Departure::Held(trouble) =
-            depart(&["team/app"], &Ledger::default(), ImageDeletionPolicy::Retain, Sight::Unseen)
+        let DeletionDecision::Held(problem) =
+            depart(&["team/app"], &Ledger::default(), ImageDeletionPolicy::Retain, ObservedImage::Unseen)
         else {
             panic!("not held")
         };
-        assert_eq!(trouble.reason, Reason::ShareExists);
-        assert!(trouble.message.contains("team/app"));
+        assert_eq!(problem.reason, Reason::ShareExists);
+        assert!(problem.message.contains("team/app"));
     }
 
     #[test]
     fn a_grant_left_in_the_ledger_holds_the_image_but_a_retained_one_does_not() {
         for state in [GrantState::Intended, GrantState::Granted, GrantState::Revoking] {
             assert!(matches!(
-                depart(&[], &ledger(state), ImageDeletionPolicy::Retain, Sight::Unseen),
-                Departure::Held(Trouble { reason: Reason::Revoking, .. })
+                depart(&[], &ledger(state), ImageDeletionPolicy::Retain, ObservedImage::Unseen),
+                DeletionDecision::Held(Problem { reason: Reason::Revoking, .. })
             ));
         }
         assert_eq!(
-            depart(&[], &ledger(GrantState::Retained), ImageDeletionPolicy::Retain, Sight::Unseen),
-            Departure::Release
+            depart(&[], &ledger(GrantState::Retained), ImageDeletionPolicy::Retain, ObservedImage::Unseen),
+            DeletionDecision::Release
         );
     }
 
     #[test]
     fn deleting_the_image_waits_for_every_recipient_even_foreign_ones() {
         let recipients = [somebody()];
-        let sight = Sight::Present { ownership: &Ownership::Own, recipients: &recipients };
+        let observed = ObservedImage::Present { ownership: &Ownership::Own, recipients: &recipients };
         assert!(matches!(
-            depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, sight),
-            Departure::Held(Trouble { reason: Reason::UnmanagedRecipients, .. })
+            depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, observed),
+            DeletionDecision::Held(Problem { reason: Reason::UnmanagedRecipients, .. })
         ));
     }
 
@@ -223,27 +230,36 @@ mod tests {
     fn an_image_whose_replica_is_to_remove_it_waits_for_the_replica() {
         let leave = |replica, policy| {
             let (ledger, now) = (Ledger::default(), Timestamp::UNIX_EPOCH);
-            plan_departure(&[], replica, &ledger, policy, Sight::Unseen, WINDOW, now)
+            plan_deletion(&[], replica, &ledger, policy, ObservedImage::Unseen, WINDOW, now)
         };
-        let Departure::Held(trouble) = leave(Some("far"), ImageDeletionPolicy::Retain) else { panic!("not held") };
-        assert_eq!(trouble.reason, Reason::ReplicaExists);
-        assert!(trouble.message.contains("ImageReplica far"));
-        assert_eq!(leave(None, ImageDeletionPolicy::Retain), Departure::Release);
-        assert_eq!(leave(Some("far"), ImageDeletionPolicy::Delete), Departure::Await(None), "the replica asked for it");
+        let DeletionDecision::Held(problem) = leave(Some("far"), ImageDeletionPolicy::Retain) else {
+            panic!("not held")
+        };
+        assert_eq!(problem.reason, Reason::ReplicaExists);
+        assert!(problem.message.contains("ImageReplica far"));
+        assert_eq!(leave(None, ImageDeletionPolicy::Retain), DeletionDecision::Release);
+        assert_eq!(
+            leave(Some("far"), ImageDeletionPolicy::Delete),
+            DeletionDecision::Await(None),
+            "the replica asked for it"
+        );
     }
 
     #[test]
     fn an_image_is_gone_after_two_absent_reads_a_window_apart() {
-        let at = |seconds| Sight::Absent { since: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds) };
+        let at = |seconds| ObservedImage::Absent { since: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds) };
         let once = depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, at(97));
-        assert_eq!(once, Departure::Await(Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(102))));
-        assert_eq!(depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, at(95)), Departure::Release);
+        assert_eq!(once, DeletionDecision::Await(Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(102))));
+        assert_eq!(depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, at(95)), DeletionDecision::Release);
     }
 
     #[test]
     fn somebody_elses_image_is_never_deleted() {
         let ownership = Ownership::Received { owner: None };
-        let sight = Sight::Present { ownership: &ownership, recipients: &[] };
-        assert!(matches!(depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, sight), Departure::Held(_)));
+        let observed = ObservedImage::Present { ownership: &ownership, recipients: &[] };
+        assert!(matches!(
+            depart(&[], &Ledger::default(), ImageDeletionPolicy::Delete, observed),
+            DeletionDecision::Held(_)
+        ));
     }
 }

@@ -9,12 +9,12 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::desired::DesiredRecipients;
 use super::ledger::Ledger;
-use super::trouble::{Trouble, name_some};
-use super::wishes::Wishes;
+use super::problem::{Problem, name_some};
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{ACTIVE, Decision, Reason, Truth};
-use crate::domain::identifiers::{PartyId, Recipient};
+use crate::domain::identifiers::{PrincipalId, Recipient};
 
 /// Between the account and the project of a recorded owner.
 const PROJECT: &str = ", project ";
@@ -28,7 +28,7 @@ pub struct Owner {
 
 impl Owner {
     /// The owner of the images of an account, or of its project in a region.
-    pub fn new(account: String, project: Option<&PartyId>) -> Self {
+    pub fn new(account: String, project: Option<&PrincipalId>) -> Self {
         Self { account, project: project.map(ToString::to_string) }
     }
 
@@ -132,13 +132,13 @@ pub fn role<'a>(own: &Contender, owner: &Owner, others: &'a [Contender]) -> Role
 
 /// A duplicate's ledger without what it is to end and the active one granted too: that one ends it. Whom a share wants, holds
 /// or retains stays in the ledger. The active one hands nothing over, or both could leave an end to each other.
-pub fn hand_over(ledger: &Ledger, wishes: &Wishes, active: &BTreeSet<Recipient>) -> Ledger {
+pub fn hand_over(ledger: &Ledger, desired: &DesiredRecipients, active: &BTreeSet<Recipient>) -> Ledger {
     let mut left = ledger.clone();
     left.grants.retain(|recipient, entry| {
         let ends = entry.state != GrantState::Retained
-            && !wishes.wanted.contains_key(recipient)
-            && !wishes.keeps(recipient)
-            && !wishes.retained.contains(recipient);
+            && !desired.wanted.contains_key(recipient)
+            && !desired.keeps(recipient)
+            && !desired.retained.contains(recipient);
         !(ends && active.contains(recipient))
     });
     left
@@ -173,17 +173,17 @@ pub const ACCEPTANCES: Kind = Kind { name: "SharedImageAcceptance", duplicate: R
 
 impl Kind {
     /// What keeps an object of this role from acting. It names nobody: the messages of an image are shown to whoever shares it.
-    pub fn obstacle(self, role: &Role<'_>) -> Option<Trouble> {
+    pub fn obstacle(self, role: &Role<'_>) -> Option<Problem> {
         let name = self.name;
         match role {
             Role::Sole | Role::Active(_) => None,
-            Role::Duplicate(_) => Some(Trouble::blocked(
+            Role::Duplicate(_) => Some(Problem::blocked(
                 self.duplicate,
                 format!(
                     "another {name} names the same image at the cloud and is the active one: delete one of the two"
                 ),
             )),
-            Role::Unproven => Some(Trouble::passing(
+            Role::Unproven => Some(Problem::passing(
                 Reason::Pending,
                 "waiting for the CloudAccount to be verified: no cloud API calls are made before",
             )),
@@ -237,7 +237,7 @@ mod tests {
     const ACCOUNT: &str = "Huawei Cloud account a";
 
     fn owner(project: &str) -> Owner {
-        Owner::new(ACCOUNT.to_owned(), Some(&PartyId::parse(project).unwrap()))
+        Owner::new(ACCOUNT.to_owned(), Some(&PrincipalId::parse(project).unwrap()))
     }
 
     /// An object that recorded the owner and whose account is proven, changed by words: `new` did not record it, `bad` is not
@@ -361,13 +361,13 @@ mod tests {
     #[test]
     fn what_ends_at_a_duplicate_and_was_granted_by_the_active_one_is_left_to_that_one() {
         let recipient =
-            |n: u32| Recipient { kind: RecipientKind::Project, id: PartyId::parse(&format!("r{n}")).unwrap() };
+            |n: u32| Recipient { kind: RecipientKind::Project, id: PrincipalId::parse(&format!("r{n}")).unwrap() };
         let entry = |state| Entry::new(state, Timestamp::UNIX_EPOCH);
         let states = [GrantState::Granted, GrantState::Revoking, GrantState::Granted, GrantState::Retained];
         let grants = (1..).map(recipient).zip(states.map(entry)).collect();
         let ledger = Ledger { grants, ..Ledger::default() };
-        let wishes = Wishes { held: [recipient(3)].into(), ..Wishes::default() };
-        let left = |active| hand_over(&ledger, &wishes, &active).grants.into_keys().collect::<Vec<_>>();
+        let desired = DesiredRecipients { held: [recipient(3)].into(), ..DesiredRecipients::default() };
+        let left = |active| hand_over(&ledger, &desired, &active).grants.into_keys().collect::<Vec<_>>();
         assert_eq!(left((1..5).map(recipient).collect()), [recipient(3), recipient(4)]);
         assert_eq!(left([recipient(1)].into()), [recipient(2), recipient(3), recipient(4)]);
         assert_eq!(left(BTreeSet::new()).len(), 4);

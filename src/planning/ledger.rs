@@ -10,7 +10,7 @@ use super::attempts::{Attempt, ImageRefusal};
 use crate::api::cloud_image::{CloudImageStatus, Declined, Grant, GrantState, PendingJob, ServedShare, Unmanaged};
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
-use crate::domain::identifiers::{InvalidIdentifier, JobId, PartyId, Recipient};
+use crate::domain::identifiers::{InvalidIdentifier, JobId, PrincipalId, Recipient};
 use crate::domain::image::Answer;
 
 /// Most entries a ledger holds, so that the longest one fits etcd's limit of 1.5 MiB (`tests/planning/bounds.rs`).
@@ -142,7 +142,7 @@ impl Ledger {
             ledger.job = Some(Job::parse(job)?);
         }
         for grant in &status.grants {
-            let recipient = Recipient { kind: grant.kind, id: PartyId::parse(&grant.id)? };
+            let recipient = Recipient { kind: grant.kind, id: PrincipalId::parse(&grant.id)? };
             let entry = Entry {
                 state: grant.state,
                 since: grant.since.0,
@@ -161,11 +161,11 @@ impl Ledger {
             ledger.grants.insert(recipient, entry);
         }
         for declined in &status.declined {
-            let recipient = Recipient { kind: declined.kind, id: PartyId::parse(&declined.id)? };
+            let recipient = Recipient { kind: declined.kind, id: PrincipalId::parse(&declined.id)? };
             ledger.declined.insert(recipient, declined.reason);
         }
         for unmanaged in &status.unmanaged {
-            let recipient = Recipient { kind: unmanaged.kind, id: PartyId::parse(&unmanaged.id)? };
+            let recipient = Recipient { kind: unmanaged.kind, id: PrincipalId::parse(&unmanaged.id)? };
             ledger.unmanaged.insert(recipient, unmanaged.since.as_ref().map(|t| t.0));
         }
         for share in &status.shares {
@@ -279,7 +279,8 @@ mod tests {
     #[test]
     fn after_the_clock_was_set_back_no_pause_lasts_until_the_old_time() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let recipient = || Recipient { kind: RecipientKind::Account, id: PartyId::parse("1000000000000001").unwrap() };
+        let recipient =
+            || Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("1000000000000001").unwrap() };
         let attempt = |seconds| Attempt { since: at(seconds), last: at(seconds + 60), code: Some("Refused".into()) };
         let of = |seconds: i64| Ledger {
             grants: [(recipient(), Entry::new(GrantState::Revoking, at(seconds)))].into(),
@@ -306,7 +307,7 @@ mod tests {
 
     #[test]
     fn an_image_that_was_absent_once_is_not_gone_while_a_removal_is_under_way() {
-        let recipient = Recipient { kind: RecipientKind::Account, id: PartyId::parse("1000000000000001").unwrap() };
+        let recipient = Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("1000000000000001").unwrap() };
         let now = Timestamp::UNIX_EPOCH;
         let of = |state| Ledger {
             grants: [(recipient.clone(), Entry::new(state, now))].into(),

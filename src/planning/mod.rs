@@ -3,23 +3,23 @@
 
 pub mod acceptance;
 pub mod admission;
-pub mod aftermath;
 pub mod attempts;
+pub mod batch;
 pub mod deletion;
+pub mod desired;
 pub mod duplicates;
-pub mod exchange;
 mod guests;
 pub mod inventory;
 pub mod lease;
 pub mod ledger;
-mod places;
+pub mod outcome;
+pub mod problem;
 pub mod projection;
 pub mod replica;
 pub mod schedule;
 pub mod secret;
 pub mod sharing;
-pub mod trouble;
+mod slots;
 pub mod unreadable;
 pub mod unseen;
 pub mod urgency;
-pub mod wishes;

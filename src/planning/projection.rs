@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::guests::for_guests;
-use super::trouble::name_some;
+use super::problem::name_some;
 use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, RetainPolicy, ServedShare};
 use crate::api::conditions::{ACCEPTED, DELETABLE, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
 use crate::api::expiration::Expiration;
@@ -16,7 +16,7 @@ use crate::api::image_share::{
 };
 use crate::api::limits::{REQUEST_CHARS_MAX, SHARES_PER_IMAGE_MAX};
 use crate::domain::foreign_text::plain;
-use crate::domain::identifiers::{PartyId, RecipientKind};
+use crate::domain::identifiers::{PrincipalId, RecipientKind};
 use crate::domain::image::Answer;
 
 /// Longest part of an odd time that a condition repeats, in characters.
@@ -191,7 +191,7 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
         .filter_map(|recipient| {
             // What is no identifier has no place in a ledger.
             let unknown =
-                if PartyId::parse(&recipient.id).is_ok() { Reason::Pending } else { Reason::InvalidRecipient };
+                if PrincipalId::parse(&recipient.id).is_ok() { Reason::Pending } else { Reason::InvalidRecipient };
             let reason = known.get(&(recipient.kind, recipient.id.as_str())).copied().unwrap_or(Some(unknown))?;
             Some(WaitingRecipient { kind: recipient.kind, id: recipient.id.clone(), reason })
         })
@@ -263,15 +263,15 @@ fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRec
         Err(hidden) => return hidden,
     };
     if share.metadata.deletion_timestamp.is_some() {
-        return leaving(share, image);
+        return deleting(share, image);
     }
     if let Some(stopped) = stopped(share, now) {
         return stopped;
     }
     let status = image.status.as_ref();
     let served = served_generation(share, status);
-    if let Some(trouble) = image_trouble(share, image, waiting) {
-        return trouble;
+    if let Some(problem) = image_problem(share, image, waiting) {
+        return problem;
     }
     let worst = waiting.iter().map(|w| w.reason).min_by_key(|reason| urgency(*reason));
     let worst = match worst.filter(|worst| !matches!(worst, Reason::Pending | Reason::Revoking)) {
@@ -317,7 +317,7 @@ fn refused_removals(share: &ImageShare, status: Option<&CloudImageStatus>) -> Op
     (!refused.is_empty()).then(|| name_some(refused))
 }
 
-fn leaving(share: &ImageShare, image: &CloudImage) -> Readiness {
+fn deleting(share: &ImageShare, image: &CloudImage) -> Readiness {
     let status = image.status.as_ref();
     if let Some(refused) = refused_removals(share, status) {
         let message = format!(
@@ -349,7 +349,7 @@ fn serving<'a>(share: &ImageShare, status: &'a CloudImageStatus) -> Option<&'a S
 }
 
 /// Trouble of the image itself is the share's trouble too. Whoever has the image keeps it while the cloud refuses to add others.
-fn image_trouble(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
+fn image_problem(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
     let conditions = &image.status.as_ref()?.conditions;
     let ready = find(conditions, READY).filter(|condition| condition.status != "True")?;
     let reason = reason_in(ready).filter(|reason| concerns(*reason))?;

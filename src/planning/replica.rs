@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ledger::written;
+use super::problem::{ACROSS, Problem};
 use super::schedule::next_copy_look;
-use super::trouble::{ACROSS, Trouble};
 use crate::api::conditions::Reason;
 use crate::api::image_replica::{CopyAttempt, CopySource, CopyState};
 use crate::domain::call::{CopyProgress, Copying};
 use crate::domain::fault::{Fault, Missing, Refusal};
-use crate::domain::identifiers::{ImageId, InvalidIdentifier, JobId, PartyId, RegionId};
+use crate::domain::identifiers::{ImageId, InvalidIdentifier, JobId, PrincipalId, RegionId};
 use crate::domain::image::{Answer, ImageFacts, ImageKind, ImageState, Ownership, ReceivedImage};
 use crate::domain::provider::{CopyMeans, Provider};
 
@@ -35,7 +35,7 @@ pub struct Route<'a> {
     /// The source is an image that somebody else shares with us.
     pub received: bool,
     /// The owner that is trusted, where one is named.
-    pub trusted: Option<&'a PartyId>,
+    pub trusted: Option<&'a PrincipalId>,
     /// Where the source is.
     pub from: &'a RegionId,
     /// Where the copy goes.
@@ -60,9 +60,9 @@ pub enum Extra {
 }
 
 /// Whether the destination makes sense at all, before anything is asked.
-pub fn judge_route(route: &Route<'_>) -> Result<(), Trouble> {
+pub fn judge_route(route: &Route<'_>) -> Result<(), Problem> {
     let refused = |field: &str, why: &str| {
-        Err(Trouble::blocked(Reason::DestinationRefused, format!("spec.destination.{field}: {why}")))
+        Err(Problem::blocked(Reason::DestinationRefused, format!("spec.destination.{field}: {why}")))
     };
     let across = route.from != route.to;
     if !route.same_account && route.provider.copies_by() != CopyMeans::Stream {
@@ -82,13 +82,13 @@ pub fn judge_route(route: &Route<'_>) -> Result<(), Trouble> {
         return refused("encryption", "only a copy of an own image in the same region can be encrypted: leave it out");
     }
     if route.received && across && route.provider.copies_by() != CopyMeans::Stream {
-        return Err(Trouble::blocked(Reason::CrossRegionNeedsOwnImage, ACROSS));
+        return Err(Problem::blocked(Reason::CrossRegionNeedsOwnImage, ACROSS));
     }
     if huawei_across && !given(Extra::Agency) {
         let message = "spec.destination.agencyName: a copy to another region needs an agency that lets the image service \
                        write there: name one with IMS Administrator (or IMS CrossCopyAgencyPolicy) on the \
                        destination's project";
-        return Err(Trouble::blocked(Reason::AgencyRequired, message));
+        return Err(Problem::blocked(Reason::AgencyRequired, message));
     }
     Ok(())
 }
@@ -99,8 +99,8 @@ pub fn judge_source(
     route: &Route<'_>,
     image: Option<&ImageFacts>,
     offer: Option<&ReceivedImage>,
-) -> Result<(), Trouble> {
-    let blocked = |reason, message: &str| Err(Trouble::blocked(reason, format!("spec.source: {message}")));
+) -> Result<(), Problem> {
+    let blocked = |reason, message: &str| Err(Problem::blocked(reason, format!("spec.source: {message}")));
     if route.received && route.provider.rules().handshake {
         match offer.map(|offer| (&offer.owner, offer.answer)) {
             None => return not_offered(),
@@ -139,7 +139,7 @@ pub fn judge_source(
     match image.state {
         ImageState::Available => {}
         ImageState::Creating => {
-            return Err(Trouble::passing(
+            return Err(Problem::passing(
                 Reason::SourceNotReady,
                 "spec.source: the image is still being made; waiting",
             ));
@@ -153,8 +153,8 @@ pub fn judge_source(
 }
 
 /// What Huawei refuses is told before the call (IMS user guide and error codes IMG.0130, 0197).
-fn judge_at_huawei(route: &Route<'_>, image: &ImageFacts) -> Result<(), Trouble> {
-    let blocked = |reason, message: String| Err(Trouble::blocked(reason, message));
+fn judge_at_huawei(route: &Route<'_>, image: &ImageFacts) -> Result<(), Problem> {
+    let blocked = |reason, message: String| Err(Problem::blocked(reason, message));
     let across = route.from != route.to;
     let uncopyable = |what: &str| blocked(Reason::ImageNotCopyable, format!("spec.source: {what} cannot be copied"));
     match image.kind {
@@ -188,24 +188,24 @@ fn judge_at_huawei(route: &Route<'_>, image: &ImageFacts) -> Result<(), Trouble>
     }
 }
 
-fn is_trusted(route: &Route<'_>, owner: Option<&PartyId>) -> bool {
+fn is_trusted(route: &Route<'_>, owner: Option<&PrincipalId>) -> bool {
     route.trusted.is_none_or(|trusted| owner == Some(trusted))
 }
 
-fn untrusted(route: &Route<'_>, owner: Option<&PartyId>) -> Result<(), Trouble> {
-    let owner = owner.map_or("nobody the cloud names", PartyId::as_str);
-    let trusted = route.trusted.map_or("", PartyId::as_str);
+fn untrusted(route: &Route<'_>, owner: Option<&PrincipalId>) -> Result<(), Problem> {
+    let owner = owner.map_or("nobody the cloud names", PrincipalId::as_str);
+    let trusted = route.trusted.map_or("", PrincipalId::as_str);
     let message = format!(
         "spec.source.received.owner: the image comes from {owner}, and only {trusted} is trusted: nothing is copied; \
          correct owner if you trust that one"
     );
-    Err(Trouble::blocked(Reason::UntrustedOwner, message))
+    Err(Problem::blocked(Reason::UntrustedOwner, message))
 }
 
-fn not_offered() -> Result<(), Trouble> {
+fn not_offered() -> Result<(), Problem> {
     let message =
         "spec.source.received: nobody shares this image with this account in this region; waiting for the offer";
-    Err(Trouble::blocked(Reason::NotOffered, message))
+    Err(Problem::blocked(Reason::NotOffered, message))
 }
 
 /// One try to make the copy, as it is remembered.
@@ -312,9 +312,9 @@ pub enum Step {
     /// It is at this stage now.
     Now(Stage),
     /// It failed: clear what there is of it, and say why.
-    GiveUp(Trouble),
+    GiveUp(Problem),
     /// The same, because the cloud does not show the copy any more.
-    Missing(Trouble),
+    Missing(Problem),
     /// End and remove this image.
     Remove(ImageId),
     /// Nothing of it is left.
@@ -415,8 +415,8 @@ pub fn after_losing_the_writer(attempt: &Attempt, first_seen: Timestamp, patienc
 }
 
 /// What kept the cloud from making the copy when it was asked, in the words of the fields.
-pub fn refusal_to_copy(fault: &Fault) -> Trouble {
-    let of = Trouble::from(fault);
+pub fn refusal_to_copy(fault: &Fault) -> Problem {
+    let of = Problem::from(fault);
     let (reason, field) = match fault {
         Fault::NotFound(Missing::Image) => (of.reason, "spec.source: "),
         Fault::NotFound(Missing::Region) => (of.reason, "spec.destination.region: "),
@@ -426,17 +426,17 @@ pub fn refusal_to_copy(fault: &Fault) -> Trouble {
                 "spec.destination.vaultID: the cloud refuses the vault ({code}): name a backup vault of the destination \
                  region with room"
             );
-            return Trouble { message, ..of };
+            return Problem { message, ..of };
         }
         _ => (of.reason, ""),
     };
-    Trouble { reason, message: format!("{field}{}", of.message), recovery: of.recovery }
+    Problem { reason, message: format!("{field}{}", of.message), recovery: of.recovery }
 }
 
 /// Whether a trouble passes when somebody else acts whom this object waits for, rather than being stuck.
-pub fn waits_for_others(trouble: &Trouble) -> bool {
+pub fn waits_for_others(problem: &Problem) -> bool {
     matches!(
-        trouble.reason,
+        problem.reason,
         Reason::SourceNotReady | Reason::NotOffered | Reason::NotAccepted | Reason::CopyFailed | Reason::ShareExists
     )
 }
@@ -464,8 +464,8 @@ fn after(attempt: &Attempt, time: SignedDuration, patience: Patience) -> Timesta
     attempt.since.max(patience.others_until).saturating_add(time).unwrap_or(Timestamp::MAX)
 }
 
-fn failed(message: &str) -> Trouble {
-    Trouble::blocked(
+fn failed(message: &str) -> Problem {
+    Problem::blocked(
         Reason::CopyFailed,
         format!("{message}; what there was of it is removed, and it is tried again later"),
     )

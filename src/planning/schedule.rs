@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::trouble::Trouble;
+use super::problem::Problem;
 use crate::domain::fault::Recovery;
 
 /// How wishes that arrive together are gathered into one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gathering {
+pub struct Debounce {
     /// A pass starts when nothing changed for this long.
     pub quiet: SignedDuration,
     /// And at the latest this long after the first change.
     pub at_most: SignedDuration,
 }
 
-impl Gathering {
+impl Debounce {
     /// How the first pass of this process over an object is waited for. What was made before the process began is listed
     /// with everything that was wished for it: there is nothing to gather. `expecting`: a first look at its account or at one
     /// of its shares is under way and will be told, so that a pass before it would be made again after it.
     #[must_use]
-    pub fn of_first_pass(self, made_before: bool, expecting: bool) -> Self {
+    pub fn for_first_reconcile(self, made_before: bool, expecting: bool) -> Self {
         let quiet = match (expecting, made_before) {
             (true, _) => self.at_most,
             (false, true) => SignedDuration::ZERO,
@@ -32,7 +32,7 @@ impl Gathering {
 }
 
 /// How long to wait still before a pass, or `None` to start now.
-pub fn still_gathering(rule: Gathering, first: Timestamp, last: Timestamp, now: Timestamp) -> Option<Duration> {
+pub fn debounce_left(rule: Debounce, first: Timestamp, last: Timestamp, now: Timestamp) -> Option<Duration> {
     let quiet = last.saturating_add(rule.quiet).unwrap_or(Timestamp::MAX);
     let end = first.saturating_add(rule.at_most).unwrap_or(Timestamp::MAX);
     let due = quiet.min(end);
@@ -41,7 +41,7 @@ pub fn still_gathering(rule: Gathering, first: Timestamp, last: Timestamp, now: 
 
 /// What to do next, once a pass is over. None means "never look again".
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Requeue {
     /// As asked: look again at the drift interval.
     Settled,
     /// Nothing is wrong; look again at the time given.
@@ -55,9 +55,9 @@ pub enum Verdict {
     },
 }
 
-impl From<&Trouble> for Verdict {
-    fn from(trouble: &Trouble) -> Self {
-        match trouble.recovery {
+impl From<&Problem> for Requeue {
+    fn from(problem: &Problem) -> Self {
+        match problem.recovery {
             Recovery::Retry { not_before } => Self::Retrying { not_before },
             Recovery::Blocked => Self::Blocked,
         }
@@ -82,7 +82,7 @@ pub fn next_copy_look(since: Timestamp, now: Timestamp) -> Timestamp {
 
 /// The pauses between looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct Intervals {
     /// Between two looks at something at rest.
     pub drift: Duration,
     /// After the first reconcile of an object that needs user action; doubled for each further one that finds nothing new, up
@@ -96,18 +96,18 @@ pub struct Pace {
 
 /// The pause before the next look. `row`: how many in a row ended like this one, which is the last of them. `chance`: a random number in
 /// 0..1 that spreads looks apart (±10 % at rest, full jitter above half a pause between tries).
-pub fn pause(verdict: &Verdict, pace: Pace, row: u32, chance: f64, now: Timestamp) -> Duration {
+pub fn pause(verdict: &Requeue, intervals: Intervals, row: u32, chance: f64, now: Timestamp) -> Duration {
     let chance = chance.clamp(0.0, 1.0);
     let doubled = |first: Duration| first.saturating_mul(1u32.checked_shl(row.saturating_sub(1).min(16)).unwrap_or(1));
     match verdict {
-        Verdict::Settled => pace.drift.mul_f64(0.9 + 0.2 * chance),
-        Verdict::Blocked => {
-            let longest = pace.drift.max(pace.blocked);
-            doubled(pace.blocked).min(longest).mul_f64(0.9 + 0.2 * chance)
+        Requeue::Settled => intervals.drift.mul_f64(0.9 + 0.2 * chance),
+        Requeue::Blocked => {
+            let longest = intervals.drift.max(intervals.blocked);
+            doubled(intervals.blocked).min(longest).mul_f64(0.9 + 0.2 * chance)
         }
-        Verdict::Waiting(until) => until.duration_since(now).max(SignedDuration::from_millis(50)).unsigned_abs(),
-        Verdict::Retrying { not_before } => {
-            let ceiling = doubled(pace.retry_first).min(pace.retry_longest);
+        Requeue::Waiting(until) => until.duration_since(now).max(SignedDuration::from_millis(50)).unsigned_abs(),
+        Requeue::Retrying { not_before } => {
+            let ceiling = doubled(intervals.retry_first).min(intervals.retry_longest);
             ceiling.mul_f64(0.5 + 0.5 * chance).max(not_before.unwrap_or_default())
         }
     }
@@ -117,8 +117,8 @@ pub fn pause(verdict: &Verdict, pace: Pace, row: u32, chance: f64, now: Timestam
 mod tests {
     use super::*;
 
-    const RULE: Gathering =
-        Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_millis(1000) };
+    const RULE: Debounce =
+        Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_millis(1000) };
 
     fn at(milliseconds: i64) -> Timestamp {
         Timestamp::from_millisecond(milliseconds).unwrap()
@@ -126,51 +126,51 @@ mod tests {
 
     #[test]
     fn wishes_are_gathered_until_quiet_but_never_longer_than_a_second() {
-        assert_eq!(still_gathering(RULE, at(0), at(0), at(40)), Some(Duration::from_millis(60)));
-        assert_eq!(still_gathering(RULE, at(0), at(0), at(100)), None);
-        assert_eq!(still_gathering(RULE, at(0), at(950), at(960)), Some(Duration::from_millis(40)));
-        assert_eq!(still_gathering(RULE, at(0), at(990), at(1000)), None);
+        assert_eq!(debounce_left(RULE, at(0), at(0), at(40)), Some(Duration::from_millis(60)));
+        assert_eq!(debounce_left(RULE, at(0), at(0), at(100)), None);
+        assert_eq!(debounce_left(RULE, at(0), at(950), at(960)), Some(Duration::from_millis(40)));
+        assert_eq!(debounce_left(RULE, at(0), at(990), at(1000)), None);
     }
 
     #[test]
     fn what_was_wished_before_the_start_is_not_gathered() {
-        assert_eq!(still_gathering(RULE.of_first_pass(true, false), at(0), at(0), at(0)), None);
-        assert_eq!(RULE.of_first_pass(false, false), RULE);
+        assert_eq!(debounce_left(RULE.for_first_reconcile(true, false), at(0), at(0), at(0)), None);
+        assert_eq!(RULE.for_first_reconcile(false, false), RULE);
     }
 
     #[test]
     fn a_first_pass_waits_a_moment_for_the_first_looks_at_what_it_depends_on() {
         for made_before in [true, false] {
-            let waiting = RULE.of_first_pass(made_before, true);
-            assert_eq!(still_gathering(waiting, at(0), at(0), at(10)), Some(Duration::from_millis(990)));
-            assert_eq!(still_gathering(waiting, at(0), at(0), at(1000)), None);
+            let waiting = RULE.for_first_reconcile(made_before, true);
+            assert_eq!(debounce_left(waiting, at(0), at(0), at(10)), Some(Duration::from_millis(990)));
+            assert_eq!(debounce_left(waiting, at(0), at(0), at(1000)), None);
         }
         // Its end is a change, after which nothing more need come.
-        assert_eq!(still_gathering(RULE.of_first_pass(true, false), at(0), at(10), at(10)), None);
+        assert_eq!(debounce_left(RULE.for_first_reconcile(true, false), at(0), at(10), at(10)), None);
     }
 
     #[test]
     fn pauses_grow_to_a_bound_and_keep_to_the_vendors_hint() {
-        let pace = Pace {
+        let intervals = Intervals {
             drift: Duration::from_secs(600),
             blocked: Duration::from_secs(60),
             retry_first: Duration::from_secs(1),
             retry_longest: Duration::from_secs(30),
         };
-        let retry = |failures, hint| pause(&Verdict::Retrying { not_before: hint }, pace, failures, 1.0, at(0));
+        let retry = |failures, hint| pause(&Requeue::Retrying { not_before: hint }, intervals, failures, 1.0, at(0));
         assert_eq!(retry(1, None), Duration::from_secs(1));
         assert_eq!(retry(3, None), Duration::from_secs(4));
         assert_eq!(retry(60, None), Duration::from_secs(30));
         assert_eq!(retry(1, Some(Duration::from_secs(45))), Duration::from_secs(45));
-        assert_eq!(pause(&Verdict::Settled, pace, 0, 0.0, at(0)), Duration::from_secs(540));
-        let blocked = |row| pause(&Verdict::Blocked, pace, row, 0.5, at(0)).as_secs();
+        assert_eq!(pause(&Requeue::Settled, intervals, 0, 0.0, at(0)), Duration::from_secs(540));
+        let blocked = |row| pause(&Requeue::Blocked, intervals, row, 0.5, at(0)).as_secs();
         assert_eq!([1, 2, 4, 5, 60].map(blocked), [60, 120, 480, 600, 600]);
-        let rare = Pace { blocked: Duration::from_secs(3600), ..pace };
+        let rare = Intervals { blocked: Duration::from_secs(3600), ..intervals };
         assert_eq!(
-            pause(&Verdict::Blocked, rare, 9, 0.5, at(0)),
+            pause(&Requeue::Blocked, rare, 9, 0.5, at(0)),
             Duration::from_secs(3600),
             "never more often than asked"
         );
-        assert_eq!(pause(&Verdict::Waiting(at(5000)), pace, 0, 0.5, at(0)), Duration::from_secs(5));
+        assert_eq!(pause(&Requeue::Waiting(at(5000)), intervals, 0, 0.5, at(0)), Duration::from_secs(5));
     }
 }

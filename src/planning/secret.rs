@@ -16,7 +16,7 @@ pub enum SecretRule {
 
 /// What is known of a Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SecretSight {
+pub struct ObservedSecret {
     /// Our finalizer is on it.
     pub held: bool,
     /// Since when it is seen being deleted.
@@ -41,10 +41,10 @@ pub enum SecretStep {
 /// Decides. `grace`: how much later than a Secret what goes with it may be seen going.
 ///
 /// A Secret that goes alone is let go: somebody replaces the key by deleting and making it, and whoever prunes it makes it again.
-pub fn decide(rule: SecretRule, sight: SecretSight, grace: SignedDuration, now: Timestamp) -> SecretStep {
-    match (rule, sight.held, sight.deleting_since) {
+pub fn decide(rule: SecretRule, observed: ObservedSecret, grace: SignedDuration, now: Timestamp) -> SecretStep {
+    match (rule, observed.held, observed.deleting_since) {
         (SecretRule::Hold, false, None) => SecretStep::Hold,
-        (SecretRule::Hold, true, Some(_)) if sight.going_with_others => SecretStep::Leave,
+        (SecretRule::Hold, true, Some(_)) if observed.going_with_others => SecretStep::Leave,
         (SecretRule::Hold, true, Some(since)) => match since.saturating_add(grace) {
             Ok(until) if since <= now && now < until => SecretStep::Await(until),
             _ => SecretStep::LetGo,
@@ -71,8 +71,8 @@ mod tests {
         going_with_others: bool,
         now: i64,
     ) -> SecretStep {
-        let sight = SecretSight { held, deleting_since: deleting_since.map(at), going_with_others };
-        decide(rule, sight, GRACE, at(now))
+        let observed = ObservedSecret { held, deleting_since: deleting_since.map(at), going_with_others };
+        decide(rule, observed, GRACE, at(now))
     }
 
     #[test]

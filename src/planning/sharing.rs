@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempts::Attempt;
+use super::desired::{DesiredRecipients, SlotPriority, Terms, Wanted, served, to_serve};
 use super::ledger::{Entry, Ledger, Served};
-use super::places;
-use super::wishes::{Terms, Turn, Wanted, Wishes, served, to_serve};
+use super::slots;
 use crate::api::cloud_image::{GrantState, UnmanagedRecipients, VisibilityChange};
 use crate::api::conditions::Reason;
 use crate::api::limits::SHARES_PER_IMAGE_MAX;
@@ -36,7 +36,7 @@ pub struct Timing {
 
 /// Everything a plan depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct PlanInput<'a> {
     /// The time of the reads below.
     pub now: Timestamp,
     /// How long things are given.
@@ -57,7 +57,7 @@ pub struct Scene<'a> {
     /// The shares that name the image.
     pub shares: &'a [Share],
     /// What they want together.
-    pub wishes: &'a Wishes,
+    pub desired: &'a DesiredRecipients,
     /// What is ours.
     pub ledger: &'a Ledger,
     /// The image as read in this pass.
@@ -66,7 +66,7 @@ pub struct Scene<'a> {
     pub recipients: &'a RecipientList,
 }
 
-impl Scene<'_> {
+impl PlanInput<'_> {
     /// Whether the cloud neither shows nor changes recipients as the image is now.
     pub(super) fn hidden(&self) -> bool {
         self.image.visibility != Visibility::Shared
@@ -89,7 +89,7 @@ pub struct Plan {
     /// Recipients at the cloud.
     pub present: Vec<Recipient>,
     /// How many of them use a place, as the vendor counts.
-    pub places_taken: usize,
+    pub slots_taken: usize,
     /// How many the image may have; 0 means no limit.
     pub limit: usize,
     /// When a wait ends that nothing else will wake us from.
@@ -117,9 +117,9 @@ impl Plan {
     }
 }
 
-enum Fate {
+enum GrantDecision {
     Keep(Entry),
-    Add(Turn),
+    Add(SlotPriority),
     Remove(Entry),
     Decline(Reason),
     Foreign,
@@ -127,76 +127,80 @@ enum Fate {
 }
 
 /// Decides about every recipient that is wished, in the ledger, or at the cloud.
-pub fn plan(scene: &Scene<'_>) -> Plan {
+pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut plan = Plan {
         settled: Ledger {
-            declined: scene.wishes.declined.clone(),
-            deletion: scene.ledger.deletion.clone().filter(|_| scene.deleting),
+            declined: input.desired.declined.clone(),
+            deletion: input.ledger.deletion.clone().filter(|_| input.deleting),
             ..Ledger::default()
         },
         add: Vec::new(),
         remove: Vec::new(),
         open: false,
         free_places: None,
-        present: scene.recipients.recipients.keys().cloned().collect(),
-        places_taken: places::taken(scene),
-        limit: places::limit(scene),
+        present: input.recipients.recipients.keys().cloned().collect(),
+        slots_taken: slots::taken(input),
+        limit: slots::limit(input),
         look_again: None,
     };
-    let mut candidates: Vec<(Turn, Recipient)> = Vec::new();
-    for (recipient, sighting) in everybody(scene) {
-        let fate = if scene.hidden() {
-            decide_hidden(scene, &recipient)
+    let mut candidates: Vec<(SlotPriority, Recipient)> = Vec::new();
+    for (recipient, observed) in everybody(input) {
+        let decision = if input.hidden() {
+            decide_hidden(input, &recipient)
         } else {
-            decide(scene, &recipient, sighting, &mut plan.look_again)
+            decide(input, &recipient, observed, &mut plan.look_again)
         };
-        match fate {
-            Fate::Keep(entry) => {
+        match decision {
+            GrantDecision::Keep(entry) => {
                 plan.settled.grants.insert(recipient, entry);
             }
-            Fate::Add(turn) => candidates.push((turn, recipient)),
-            Fate::Remove(entry) => {
+            GrantDecision::Add(slot_priority) => candidates.push((slot_priority, recipient)),
+            GrantDecision::Remove(entry) => {
                 plan.settled.grants.insert(recipient.clone(), entry);
                 plan.remove.push(recipient);
             }
-            Fate::Decline(reason) => {
+            GrantDecision::Decline(reason) => {
                 plan.settled.declined.insert(recipient, reason);
             }
-            Fate::Foreign => note_foreign(scene, recipient, &mut plan),
-            Fate::Gone => {}
+            GrantDecision::Foreign => note_foreign(input, recipient, &mut plan),
+            GrantDecision::Gone => {}
         }
     }
-    plan.open = scene.hidden() && may_open(scene) && wants_open(scene, &plan.settled);
-    let candidates = admit(scene, candidates, &mut plan);
-    places::give(scene, candidates, &mut plan);
+    plan.open = input.hidden() && may_open(input) && wants_open(input, &plan.settled);
+    let candidates = admit(input, candidates, &mut plan);
+    slots::give(input, candidates, &mut plan);
     if plan.settled.image_refusal.is_some() {
         // One call shows whether the cloud still refuses.
         plan.add.truncate(1);
     }
-    await_answers(scene, &mut plan);
-    plan.settled.shares = shares_to_serve(scene, &plan.settled);
-    if plan.settled.shares.len() < SHARES_PER_IMAGE_MAX.min(to_serve(scene.shares, scene.now).count()) {
-        plan.look_at(scene.now);
+    await_answers(input, &mut plan);
+    plan.settled.shares = shares_to_serve(input, &plan.settled);
+    if plan.settled.shares.len() < SHARES_PER_IMAGE_MAX.min(to_serve(input.shares, input.now).count()) {
+        plan.look_at(input.now);
     }
-    plan.settled.attempts = attempts_that_go_on(scene, &plan.settled);
-    plan.settled.holders.clone_from(&scene.wishes.holders);
+    plan.settled.attempts = attempts_that_go_on(input, &plan.settled);
+    plan.settled.holders.clone_from(&input.desired.holders);
     plan
 }
 
 /// Who may be added while the cloud is known to refuse the image: nobody before the next try.
-fn admit(scene: &Scene<'_>, candidates: Vec<(Turn, Recipient)>, plan: &mut Plan) -> Vec<(Turn, Recipient)> {
-    let Some(refusal) = &scene.ledger.image_refusal else { return candidates };
+fn admit(
+    input: &PlanInput<'_>,
+    candidates: Vec<(SlotPriority, Recipient)>,
+    plan: &mut Plan,
+) -> Vec<(SlotPriority, Recipient)> {
+    let Some(refusal) = &input.ledger.image_refusal else { return candidates };
     if candidates.is_empty() {
         return candidates;
     }
     plan.settled.image_refusal = Some(refusal.clone());
     let over = refusal.attempt.next_call(SignedDuration::ZERO);
-    if scene.requested || scene.now >= over {
+    if input.requested || input.now >= over {
         return candidates;
     }
     plan.look_at(over);
     for (_, recipient) in candidates {
-        match scene.ledger.grants.get(&recipient) {
+        match input.ledger.grants.get(&recipient) {
             Some(entry) => plan.settled.grants.insert(recipient, *entry).map_or((), drop),
             None => plan.settled.declined.insert(recipient, refusal.reason).map_or((), drop),
         }
@@ -205,29 +209,29 @@ fn admit(scene: &Scene<'_>, candidates: Vec<(Turn, Recipient)>, plan: &mut Plan)
 }
 
 /// A row of calls without effect goes on while they are to do the same, and the cloud does not show that they did.
-fn attempts_that_go_on(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<Recipient, Attempt> {
+fn attempts_that_go_on(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<Recipient, Attempt> {
     let goes_on = |recipient: &Recipient| {
-        let states = [scene.ledger, settled].map(|ledger| ledger.grants.get(recipient).map(|entry| entry.state));
+        let states = [input.ledger, settled].map(|ledger| ledger.grants.get(recipient).map(|entry| entry.state));
         match states {
             [Some(GrantState::Intended), Some(GrantState::Intended)] => true,
             [Some(GrantState::Revoking), Some(GrantState::Revoking)] => {
-                scene.hidden() || scene.recipients.recipients.contains_key(recipient)
+                input.hidden() || input.recipients.recipients.contains_key(recipient)
             }
             _ => false,
         }
     };
-    let attempts = scene.ledger.attempts.iter().filter(|(recipient, _)| goes_on(recipient));
+    let attempts = input.ledger.attempts.iter().filter(|(recipient, _)| goes_on(recipient));
     attempts.map(|(recipient, attempt)| (recipient.clone(), attempt.clone())).collect()
 }
 
 /// Whether the cloud may be asked again for what it was asked in vain; until then, its effect is looked for.
-fn may_ask_again(scene: &Scene<'_>, recipient: &Recipient, look: &mut Option<Timestamp>) -> bool {
-    let Some(attempt) = scene.ledger.attempts.get(recipient) else { return true };
-    let next = attempt.next_call(scene.timing.absence_window);
-    if scene.requested || scene.now >= next {
+fn may_ask_again(input: &PlanInput<'_>, recipient: &Recipient, look: &mut Option<Timestamp>) -> bool {
+    let Some(attempt) = input.ledger.attempts.get(recipient) else { return true };
+    let next = attempt.next_call(input.timing.absence_window);
+    if input.requested || input.now >= next {
         return true;
     }
-    note(look, next.min(attempt.next_read(scene.now)));
+    note(look, next.min(attempt.next_read(input.now)));
     false
 }
 
@@ -236,37 +240,42 @@ fn note(look: &mut Option<Timestamp>, at: Timestamp) {
 }
 
 /// Present, and what it said; `None` where it is not present.
-type Sighting = Option<Option<Answer>>;
+type ObservedAnswer = Option<Option<Answer>>;
 
-fn everybody(scene: &Scene<'_>) -> BTreeMap<Recipient, Sighting> {
-    let seen = scene.recipients.recipients.iter().map(|(recipient, answer)| (recipient.clone(), Some(*answer)));
-    let mut everybody: BTreeMap<Recipient, Sighting> = seen.collect();
-    for recipient in scene.wishes.wanted.keys().chain(scene.ledger.grants.keys()) {
+fn everybody(input: &PlanInput<'_>) -> BTreeMap<Recipient, ObservedAnswer> {
+    let seen = input.recipients.recipients.iter().map(|(recipient, answer)| (recipient.clone(), Some(*answer)));
+    let mut everybody: BTreeMap<Recipient, ObservedAnswer> = seen.collect();
+    for recipient in input.desired.wanted.keys().chain(input.ledger.grants.keys()) {
         everybody.entry(recipient.clone()).or_insert(None);
     }
     everybody
 }
 
-fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &mut Option<Timestamp>) -> Fate {
-    let entry = scene.ledger.grants.get(recipient).copied();
-    if let Some(wanted) = scene.wishes.wanted.get(recipient) {
-        return decide_wanted(scene, (recipient, entry), sighting, wanted, look);
+fn decide(
+    input: &PlanInput<'_>,
+    recipient: &Recipient,
+    observed: ObservedAnswer,
+    look: &mut Option<Timestamp>,
+) -> GrantDecision {
+    let entry = input.ledger.grants.get(recipient).copied();
+    if let Some(wanted) = input.desired.wanted.get(recipient) {
+        return decide_wanted(input, (recipient, entry), observed, wanted, look);
     }
     let Some(entry) = planted!(
         "observed-minus-wished",
         entry,
-        entry.or(sighting.map(|answer| Entry { answer, ..Entry::new(GrantState::Granted, scene.now) }))
+        entry.or(observed.map(|answer| Entry { answer, ..Entry::new(GrantState::Granted, input.now) }))
     ) else {
-        return Fate::Foreign;
+        return GrantDecision::Foreign;
     };
-    let present = sighting.is_some();
-    let answer = sighting.unwrap_or(entry.answer);
+    let present = observed.is_some();
+    let answer = observed.unwrap_or(entry.answer);
     // What is being revoked and already absent is nothing a share could hold.
-    if scene.wishes.keeps(recipient) && (present || entry.state != GrantState::Revoking) {
+    if input.desired.keeps(recipient) && (present || entry.state != GrantState::Revoking) {
         let state = if present { GrantState::Granted } else { entry.state };
-        return Fate::Keep(Entry { state, answer, absent: false, ..entry });
+        return GrantDecision::Keep(Entry { state, answer, absent: false, ..entry });
     }
-    let retained = entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient);
+    let retained = entry.state == GrantState::Retained || input.desired.retained.contains(recipient);
     // One read cannot prove the absence of what was never removed by us (an intent may still be under way, and an empty
     // answer may be the cloud's trouble): the wait for it starts anew. What was left behind and is forgotten would be a
     // stranger when it is seen again, and policy may end it.
@@ -278,27 +287,27 @@ fn decide(scene: &Scene<'_>, recipient: &Recipient, sighting: Sighting, look: &m
     );
     let unproven = !present && entry.refusal.is_none() && !left_behind && !removed;
     // So soon after a call that may have added somebody, a read can be older than the call: it is no first witness.
-    let early = unproven && !waited(scene, entry.since, scene.timing.absence_window, look);
-    let since = if unproven && !early { scene.now } else { entry.since.min(scene.now) };
+    let early = unproven && !waited(input, entry.since, input.timing.absence_window, look);
+    let since = if unproven && !early { input.now } else { entry.since.min(input.now) };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
     let ending = Entry { state, since, refusal: None, answer, absent: !present && !early };
     if present {
         let removable = !retained
-            && planted!("no-wait-for-the-former", waited(scene, scene.others_until, SignedDuration::ZERO, look), true)
+            && planted!("no-wait-for-the-former", waited(input, input.others_until, SignedDuration::ZERO, look), true)
             && (entry.state != GrantState::Revoking
-                || planted!("unseen-removal-repeated", may_ask_again(scene, recipient, look), true));
-        return if removable { Fate::Remove(ending) } else { Fate::Keep(ending) };
+                || planted!("unseen-removal-repeated", may_ask_again(input, recipient, look), true));
+        return if removable { GrantDecision::Remove(ending) } else { GrantDecision::Keep(ending) };
     }
-    let window = planted!("no-absence-window", absence_counts_after(scene), SignedDuration::ZERO);
-    let gone = !early && waited(scene, since.max(scene.others_until), window, look);
-    if gone { Fate::Gone } else { Fate::Keep(ending) }
+    let window = planted!("no-absence-window", absence_counts_after(input), SignedDuration::ZERO);
+    let gone = !early && waited(input, since.max(input.others_until), window, look);
+    if gone { GrantDecision::Gone } else { GrantDecision::Keep(ending) }
 }
 
 /// How long after the last call that may have added somebody an absence counts. Where jobs carry calls out, that call need
 /// not be the last to have its effect: an earlier one, whose answer was lost, may be overtaken by it and by a removal.
-fn absence_counts_after(scene: &Scene<'_>) -> SignedDuration {
-    let Timing { absence_window, lost_job_window, .. } = scene.timing;
-    if scene.terms.provider.works_by_jobs() {
+fn absence_counts_after(input: &PlanInput<'_>) -> SignedDuration {
+    let Timing { absence_window, lost_job_window, .. } = input.timing;
+    if input.terms.provider.works_by_jobs() {
         planted!("lost-job-forgotten", absence_window.max(lost_job_window), absence_window.min(lost_job_window))
     } else {
         absence_window
@@ -306,119 +315,119 @@ fn absence_counts_after(scene: &Scene<'_>) -> SignedDuration {
 }
 
 fn decide_wanted(
-    scene: &Scene<'_>,
+    input: &PlanInput<'_>,
     (recipient, entry): (&Recipient, Option<Entry>),
-    sighting: Sighting,
+    observed: ObservedAnswer,
     wanted: &Wanted,
     look: &mut Option<Timestamp>,
-) -> Fate {
-    if let Some(answer) = sighting {
-        let since = entry.map_or(scene.now, |entry| entry.since);
-        return Fate::Keep(Entry { answer, ..Entry::new(GrantState::Granted, since) });
+) -> GrantDecision {
+    if let Some(answer) = observed {
+        let since = entry.map_or(input.now, |entry| entry.since);
+        return GrantDecision::Keep(Entry { answer, ..Entry::new(GrantState::Granted, since) });
     }
     if let Some(entry) = entry {
         let (pause, patient) = match (entry.state, entry.refusal) {
-            (_, Some(_)) => (scene.timing.refusal_retry, true),
+            (_, Some(_)) => (input.timing.refusal_retry, true),
             // The cloud may show a grant late: adding it again at once would only add noise.
             (GrantState::Intended | GrantState::Granted | GrantState::ImageGone, None) => {
-                (scene.timing.absence_window, true)
+                (input.timing.absence_window, true)
             }
             (GrantState::Revoking | GrantState::Retained, None) => (SignedDuration::ZERO, false),
         };
-        if patient && !waited(scene, entry.since, pause, look) {
-            return Fate::Keep(entry);
+        if patient && !waited(input, entry.since, pause, look) {
+            return GrantDecision::Keep(entry);
         }
-        if entry.state == GrantState::Intended && entry.refusal.is_none() && !may_ask_again(scene, recipient, look) {
-            return Fate::Keep(entry);
+        if entry.state == GrantState::Intended && entry.refusal.is_none() && !may_ask_again(input, recipient, look) {
+            return GrantDecision::Keep(entry);
         }
     }
-    match barrier(scene, wanted.across_sites) {
-        Some(reason) if entry.is_none() => Fate::Decline(reason),
+    match barrier(input, wanted.across_sites) {
+        Some(reason) if entry.is_none() => GrantDecision::Decline(reason),
         // What once was granted and is gone now stays in the ledger until the barrier falls or the wish ends.
-        Some(reason) => entry.map_or(Fate::Decline(reason), Fate::Keep),
-        None => Fate::Add(wanted.turn.clone()),
+        Some(reason) => entry.map_or(GrantDecision::Decline(reason), GrantDecision::Keep),
+        None => GrantDecision::Add(wanted.slot_priority.clone()),
     }
 }
 
 /// What an image hides can neither be proven absent nor be changed: entries stay, those nobody wants as revoking.
-fn decide_hidden(scene: &Scene<'_>, recipient: &Recipient) -> Fate {
-    let wanted = scene.wishes.wanted.contains_key(recipient);
-    match scene.ledger.grants.get(recipient).copied() {
-        Some(entry) if wanted || scene.wishes.keeps(recipient) => Fate::Keep(entry),
-        Some(entry) if entry.state == GrantState::Retained || scene.wishes.retained.contains(recipient) => {
-            Fate::Keep(Entry { state: GrantState::Retained, refusal: None, absent: false, ..entry })
+fn decide_hidden(input: &PlanInput<'_>, recipient: &Recipient) -> GrantDecision {
+    let wanted = input.desired.wanted.contains_key(recipient);
+    match input.ledger.grants.get(recipient).copied() {
+        Some(entry) if wanted || input.desired.keeps(recipient) => GrantDecision::Keep(entry),
+        Some(entry) if entry.state == GrantState::Retained || input.desired.retained.contains(recipient) => {
+            GrantDecision::Keep(Entry { state: GrantState::Retained, refusal: None, absent: false, ..entry })
         }
         // Nothing of it ever reached the cloud.
-        Some(entry) if entry.refusal.is_some() => Fate::Gone,
-        Some(entry) => Fate::Keep(Entry { state: GrantState::Revoking, refusal: None, ..entry }),
-        None if scene.deleting => Fate::Decline(Reason::ImageDeleting),
-        None if may_open(scene) => Fate::Decline(Reason::Pending),
-        None if scene.image.visibility == Visibility::Private => Fate::Decline(Reason::ImagePrivate),
-        None => Fate::Decline(Reason::ImageNotShareable),
+        Some(entry) if entry.refusal.is_some() => GrantDecision::Gone,
+        Some(entry) => GrantDecision::Keep(Entry { state: GrantState::Revoking, refusal: None, ..entry }),
+        None if input.deleting => GrantDecision::Decline(Reason::ImageDeleting),
+        None if may_open(input) => GrantDecision::Decline(Reason::Pending),
+        None if input.image.visibility == Visibility::Private => GrantDecision::Decline(Reason::ImagePrivate),
+        None => GrantDecision::Decline(Reason::ImageNotShareable),
     }
 }
 
-fn may_open(scene: &Scene<'_>) -> bool {
-    let private = scene.image.visibility == Visibility::Private && scene.image.ownership == Ownership::Own;
-    private && scene.visibility_change == VisibilityChange::Allow
+fn may_open(input: &PlanInput<'_>) -> bool {
+    let private = input.image.visibility == Visibility::Private && input.image.ownership == Ownership::Own;
+    private && input.visibility_change == VisibilityChange::Allow
 }
 
-fn wants_open(scene: &Scene<'_>, settled: &Ledger) -> bool {
-    settled.revoking().next().is_some() || (!scene.deleting && !scene.wishes.wanted.is_empty())
+fn wants_open(input: &PlanInput<'_>, settled: &Ledger) -> bool {
+    settled.revoking().next().is_some() || (!input.deleting && !input.desired.wanted.is_empty())
 }
 
 /// Answers come without a word: they are asked for while one is awaited.
-fn await_answers(scene: &Scene<'_>, plan: &mut Plan) {
+fn await_answers(input: &PlanInput<'_>, plan: &mut Plan) {
     let awaited = |entry: &Entry| entry.state == GrantState::Granted && entry.answer == Some(Answer::Pending);
     if plan.settled.grants.values().any(awaited) {
-        let look = scene.now.saturating_add(scene.timing.answer_look).unwrap_or(Timestamp::MAX);
+        let look = input.now.saturating_add(input.timing.answer_look).unwrap_or(Timestamp::MAX);
         plan.look_again = Some(plan.look_again.map_or(look, |earlier| earlier.min(look)));
     }
 }
 
 /// What keeps this image from being shared with anybody new, or with this one.
-fn barrier(scene: &Scene<'_>, across_sites: bool) -> Option<Reason> {
-    if scene.deleting {
+fn barrier(input: &PlanInput<'_>, across_sites: bool) -> Option<Reason> {
+    if input.deleting {
         return Some(Reason::ImageDeleting);
     }
-    match scene.image.state {
+    match input.image.state {
         ImageState::Available => {}
         ImageState::Creating | ImageState::Failed => return Some(Reason::ImageNotAvailable),
         ImageState::Deprecated => return Some(Reason::ImageNotShareable),
     }
-    match scene.image.ownership {
+    match input.image.ownership {
         Ownership::Own => {}
         Ownership::Received { .. } => return Some(Reason::ImageNotOwned),
         Ownership::System | Ownership::Marketplace => return Some(Reason::ImageNotShareable),
     }
-    (across_sites && scene.image.from_marketplace).then_some(Reason::ImageNotShareable)
+    (across_sites && input.image.from_marketplace).then_some(Reason::ImageNotShareable)
 }
 
 /// Whether `pause` has passed since `since`; if not, notes when it will have.
-fn waited(scene: &Scene<'_>, since: Timestamp, pause: SignedDuration, look: &mut Option<Timestamp>) -> bool {
+fn waited(input: &PlanInput<'_>, since: Timestamp, pause: SignedDuration, look: &mut Option<Timestamp>) -> bool {
     let over = since.saturating_add(pause).unwrap_or(Timestamp::MAX);
-    if scene.now >= over {
+    if input.now >= over {
         return true;
     }
     note(look, over);
     false
 }
 
-fn note_foreign(scene: &Scene<'_>, recipient: Recipient, plan: &mut Plan) {
-    if scene.wishes.keeps(&recipient) {
+fn note_foreign(input: &PlanInput<'_>, recipient: Recipient, plan: &mut Plan) {
+    if input.desired.keeps(&recipient) {
         return;
     }
-    let known = scene.ledger.unmanaged.get(&recipient).copied().flatten();
-    let since = scene.wishes.anyone_wishing.then(|| known.unwrap_or(scene.now));
-    if let (UnmanagedRecipients::Revoke, Some(since)) = (scene.unmanaged, since)
-        && waited(scene, scene.others_until, SignedDuration::ZERO, &mut plan.look_again)
+    let known = input.ledger.unmanaged.get(&recipient).copied().flatten();
+    let since = input.desired.anyone_wishing.then(|| known.unwrap_or(input.now));
+    if let (UnmanagedRecipients::Revoke, Some(since)) = (input.unmanaged, since)
+        && waited(input, input.others_until, SignedDuration::ZERO, &mut plan.look_again)
         && planted!(
             "foreign-grace-skipped",
-            waited(scene, since, scene.timing.unmanaged_grace, &mut plan.look_again),
+            waited(input, since, input.timing.unmanaged_grace, &mut plan.look_again),
             true
         )
     {
-        let answer = scene.recipients.recipients.get(&recipient).copied().flatten();
+        let answer = input.recipients.recipients.get(&recipient).copied().flatten();
         let entry = Entry { answer, ..Entry::new(GrantState::Revoking, since) };
         plan.settled.grants.insert(recipient.clone(), entry);
         plan.remove.push(recipient);
@@ -429,8 +438,8 @@ fn note_foreign(scene: &Scene<'_>, recipient: Recipient, plan: &mut Plan) {
 
 /// The shares that wish or hold, and those that ended but whose grants may not have: an ended share is let go when nothing
 /// is being revoked any more.
-fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Served> {
-    let mut shares: BTreeMap<String, Served> = served(scene.shares, scene.ledger, scene.now)
+fn shares_to_serve(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<String, Served> {
+    let mut shares: BTreeMap<String, Served> = served(input.shares, input.ledger, input.now)
         .into_iter()
         .map(|share| {
             let served =
@@ -439,7 +448,7 @@ fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Serv
         })
         .collect();
     if planted!("share-struck-off-early", settled.revoking().next().is_some(), false) {
-        for (uid, share) in &scene.ledger.shares {
+        for (uid, share) in &input.ledger.shares {
             shares.entry(uid.clone()).or_insert_with(|| share.clone());
         }
     }
@@ -447,7 +456,7 @@ fn shares_to_serve(scene: &Scene<'_>, settled: &Ledger) -> BTreeMap<String, Serv
 }
 
 /// Drops the steps that the shares, listed afresh after the intent was written, no longer ask for.
-pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &Wishes) {
+pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &DesiredRecipients) {
     plan.open &= !fresh.wanted.is_empty() || plan.settled.revoking().any(|recipient| !fresh.keeps(recipient));
     plan.add.retain(|recipient| fresh.wanted.contains_key(recipient));
     plan.remove.retain(|recipient| {

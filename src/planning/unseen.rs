@@ -4,23 +4,24 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::desired::{DesiredRecipients, to_serve};
 use super::ledger::Ledger;
-use super::wishes::{Wishes, to_serve};
 use crate::api::cloud_image::GrantState;
 use crate::domain::share::Share;
 
 /// What can be decided without seeing the cloud: grants a deleted share leaves behind are retained, and a share nothing is
 /// to be revoked for is let go.
-pub fn plan_unseen(ledger: &Ledger, wishes: &Wishes, shares: &[Share], now: Timestamp) -> Ledger {
+pub fn plan_unseen(ledger: &Ledger, desired: &DesiredRecipients, shares: &[Share], now: Timestamp) -> Ledger {
     let mut settled = ledger.clone();
-    settled.holders.clone_from(&wishes.holders);
+    settled.holders.clone_from(&desired.holders);
     for (recipient, entry) in &mut settled.grants {
-        if !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient) && wishes.retained.contains(recipient) {
+        if !desired.wanted.contains_key(recipient) && !desired.keeps(recipient) && desired.retained.contains(recipient)
+        {
             (entry.state, entry.absent) = (GrantState::Retained, false);
         }
     }
     let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {
-        entry.state != GrantState::Retained && !wishes.wanted.contains_key(recipient) && !wishes.keeps(recipient)
+        entry.state != GrantState::Retained && !desired.wanted.contains_key(recipient) && !desired.keeps(recipient)
     });
     if !unwanted_left {
         keep_served(&mut settled, shares, now);

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::deletion::{blockers, held_by_replica, held_by_shares};
 use super::ledger::Ledger;
-use super::trouble::Trouble;
-use crate::domain::call::Lane;
-use crate::domain::share::{Share, Standing};
+use super::problem::Problem;
+use crate::domain::call::Priority;
+use crate::domain::share::{Activity, Share};
 
 /// What the caches show of an image before a reconcile.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +28,14 @@ pub struct Need<'a> {
 
 impl Need<'_> {
     /// In which lane a reconcile travels. After a restart everything looks changed; what the ledger shows as served is not.
-    pub fn lane(&self, changed: bool) -> Lane {
+    pub fn priority(&self, changed: bool) -> Priority {
         if self.ends_access() {
-            Lane::Revoke
+            Priority::Revoke
         } else if self.ledger.job.is_some() || (changed && (self.amiss || self.edited || self.is_unserved())) {
             // A job is asked for until its end can be read: what it did is not known before.
-            Lane::Edit
+            Priority::Edit
         } else {
-            Lane::Resync
+            Priority::Resync
         }
     }
 
@@ -43,7 +43,7 @@ impl Need<'_> {
     /// while others keep it. A removal that the cloud refused waits for its pause.
     fn ends_access(&self) -> bool {
         let ended =
-            |share: &Share| share.standing(self.now) == Standing::Ended && self.ledger.shares.contains_key(&share.uid);
+            |share: &Share| share.activity(self.now) == Activity::Ended && self.ledger.shares.contains_key(&share.uid);
         let last =
             self.deleting && planted!("held-image-asks-the-cloud", blockers(self.shares, self.ledger).is_empty(), true);
         self.ledger.removal_is_due(self.now) || self.shares.iter().any(ended) || (last && self.ledger.holds_anything())
@@ -53,13 +53,13 @@ impl Need<'_> {
     fn is_unserved(&self) -> bool {
         self.shares.iter().any(|share| {
             let served = self.ledger.shares.get(&share.uid).map(|served| served.generation);
-            share.standing(self.now) == Standing::Wishing && served != Some(share.generation)
+            share.activity(self.now) == Activity::Active && served != Some(share.generation)
         })
     }
 
     /// Who keeps a deleting image that is as asked otherwise: the cloud could show nothing about it that matters now.
     /// `replica`: the `ImageReplica` that is to remove the image, where only that keeps it.
-    pub fn kept_by_others(&self, replica: Option<&str>) -> Option<Trouble> {
+    pub fn kept_by_others(&self, replica: Option<&str>) -> Option<Problem> {
         let keeps = held_by_shares(&blockers(self.shares, self.ledger)).or_else(|| held_by_replica(replica));
         let asks = self.ledger.job.is_some() || self.ends_access() || self.is_unserved();
         keeps.filter(|_| !asks && !self.amiss)
@@ -70,7 +70,7 @@ impl Need<'_> {
 mod tests {
     use super::*;
     use crate::api::cloud_image::GrantState;
-    use crate::domain::identifiers::{JobId, PartyId, Recipient, RecipientKind};
+    use crate::domain::identifiers::{JobId, PrincipalId, Recipient, RecipientKind};
     use crate::domain::share::{Consent, Finalizer};
     use crate::planning::attempts::Attempt;
     use crate::planning::ledger::{Entry, Job, Served};
@@ -101,7 +101,7 @@ mod tests {
 
     /// The share is served as it is, and its recipient has the image.
     fn served(state: GrantState) -> Ledger {
-        let recipient = Recipient { kind: RecipientKind::Account, id: PartyId::parse("1000000000000001").unwrap() };
+        let recipient = Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("1000000000000001").unwrap() };
         let team = Served { namespace: "plat".into(), name: "team".into(), generation: 1 };
         Ledger {
             grants: [(recipient, Entry::new(state, at(0)))].into(),
@@ -118,7 +118,7 @@ mod tests {
     fn what_is_served_as_asked_is_part_of_the_resync_however_it_was_woken() {
         let (ledger, shares) = (served(GrantState::Granted), [share(|_| {})]);
         let need = need(&ledger, &shares);
-        assert_eq!([true, false].map(|changed| need.lane(changed)), [Lane::Resync, Lane::Resync]);
+        assert_eq!([true, false].map(|changed| need.priority(changed)), [Priority::Resync, Priority::Resync]);
     }
 
     #[test]
@@ -130,7 +130,11 @@ mod tests {
             Need { edited: true, ..need(&ledger, &as_it_was) },
             need(&ledger, &edited),
         ] {
-            assert_eq!([true, false].map(|changed| need.lane(changed)), [Lane::Edit, Lane::Resync], "{need:?}");
+            assert_eq!(
+                [true, false].map(|changed| need.priority(changed)),
+                [Priority::Edit, Priority::Resync],
+                "{need:?}"
+            );
         }
     }
 
@@ -147,7 +151,7 @@ mod tests {
                 share.generation = 2;
                 edit(share);
             })];
-            assert_eq!(need(&ledger, &shares).lane(true), Lane::Resync);
+            assert_eq!(need(&ledger, &shares).priority(true), Priority::Resync);
         }
     }
 
@@ -155,7 +159,7 @@ mod tests {
     fn a_job_is_followed_although_nothing_changed() {
         let job = Job { id: JobId::parse("job-1").unwrap(), since: at(0) };
         let (ledger, shares) = (Ledger { job: Some(job), ..served(GrantState::Granted) }, [share(|_| {})]);
-        assert_eq!(need(&ledger, &shares).lane(false), Lane::Edit);
+        assert_eq!(need(&ledger, &shares).priority(false), Priority::Edit);
         assert_eq!(need(&ledger, &shares).kept_by_others(None), None);
     }
 
@@ -168,31 +172,35 @@ mod tests {
             |share| share.expires = Some(at(10)),
         ];
         for end in ends {
-            assert_eq!(need(&granted, &[share(end)]).lane(false), Lane::Revoke);
-            assert_eq!(need(&Ledger::default(), &[share(end)]).lane(false), Lane::Resync, "it never had anything");
+            assert_eq!(need(&granted, &[share(end)]).priority(false), Priority::Revoke);
+            assert_eq!(
+                need(&Ledger::default(), &[share(end)]).priority(false),
+                Priority::Resync,
+                "it never had anything"
+            );
         }
-        assert_eq!(need(&revoking, &[]).lane(false), Lane::Revoke);
+        assert_eq!(need(&revoking, &[]).priority(false), Priority::Revoke);
         let recipient = revoking.grants.keys().next().unwrap().clone();
         let refused = Attempt { since: at(9), last: at(9), code: Some("Refused".into()) };
         let paused = Ledger { attempts: [(recipient, refused)].into(), ..revoking };
-        assert_eq!(need(&paused, &[]).lane(false), Lane::Resync);
-        assert_eq!(Need { now: at(24), ..need(&paused, &[]) }.lane(false), Lane::Revoke);
+        assert_eq!(need(&paused, &[]).priority(false), Priority::Resync);
+        assert_eq!(Need { now: at(24), ..need(&paused, &[]) }.priority(false), Priority::Revoke);
     }
 
     #[test]
     fn an_image_that_is_deleted_needs_the_cloud_once_nobody_keeps_it() {
         let (ledger, shares) = (served(GrantState::Granted), [share(|_| {})]);
         let kept = Need { deleting: true, ..need(&ledger, &shares) };
-        assert_eq!(kept.lane(true), Lane::Resync);
+        assert_eq!(kept.priority(true), Priority::Resync);
         assert!(kept.kept_by_others(None).unwrap().message.contains("plat/team"));
         assert_eq!(Need { amiss: true, ..kept }.kept_by_others(None), None, "what is amiss must be read anew");
         let unserved = [share(|share| share.generation = 2)];
         assert_eq!(Need { shares: &unserved, ..kept }.kept_by_others(None), None, "somebody waits for an answer");
         let left = Ledger { shares: [].into(), ..ledger.clone() };
         let last = Need { ledger: &left, shares: &[], ..kept };
-        assert_eq!((last.lane(false), last.kept_by_others(None)), (Lane::Revoke, None));
+        assert_eq!((last.priority(false), last.kept_by_others(None)), (Priority::Revoke, None));
         let nothing = Need { ledger: &Ledger::default(), ..last };
-        assert_eq!(nothing.lane(true), Lane::Resync);
+        assert_eq!(nothing.priority(true), Priority::Resync);
         assert!(nothing.kept_by_others(Some("copy")).unwrap().message.contains("ImageReplica copy"));
     }
 }

@@ -2,13 +2,13 @@
 
 use kube::runtime::reflector::ObjectRef;
 
-use crate::accounts::connections::{Connection, Standing};
+use crate::accounts::connections::{AccountState, Connection};
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
 use crate::api::{CloudAccount, CloudImage};
 use crate::domain::identifiers::RegionId;
 use crate::planning::duplicates::Owner;
-use crate::planning::trouble::Trouble;
+use crate::planning::problem::Problem;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::owner;
 
@@ -19,7 +19,7 @@ pub struct Access {
     /// Whose the region's images are.
     pub owner: Owner,
     /// The Secret is going or gone: only endings are still carried out.
-    pub only_to_end: Option<Trouble>,
+    pub only_to_end: Option<Problem>,
 }
 
 /// The account an object names, from the cache.
@@ -35,34 +35,34 @@ pub fn image_of(ctx: &Context, namespace: &str, name: &str) -> Option<CloudImage
 }
 
 /// Why [`account_of`] gives no account, which `field` names: there is none, or it cannot be read.
-pub fn no_account(ctx: &Context, namespace: &str, field: &str, name: &str) -> Trouble {
+pub fn no_account(ctx: &Context, namespace: &str, field: &str, name: &str) -> Problem {
     if ctx.stores.accounts.get(&ObjectRef::new(name).within(namespace)).is_some() {
         let message =
             format!("{field}: the operator cannot read CloudAccount {name:?}: mend the field that its conditions name");
-        return Trouble::blocked(Reason::Unreadable, message);
+        return Problem::blocked(Reason::Unreadable, message);
     }
-    Trouble::blocked(Reason::AccountNotFound, format!("{field}: there is no CloudAccount {name:?} here"))
+    Problem::blocked(Reason::AccountNotFound, format!("{field}: there is no CloudAccount {name:?} here"))
 }
 
 /// Whether an account may be called for an object that recorded its owner when it first saw its image.
-pub fn check_account(account: &CloudAccount, recorded: Option<&String>) -> Result<(), Trouble> {
+pub fn check_account(account: &CloudAccount, recorded: Option<&String>) -> Result<(), Problem> {
     let owner = owner(account);
     if let Some(recorded) = recorded.filter(|recorded| Owner::parse(recorded).account() != owner) {
         return Err(changed(recorded, &owner));
     }
     if account.spec.suspend {
         let message = "the CloudAccount is suspended: nothing is granted, revoked, answered or deleted";
-        return Err(Trouble::blocked(Reason::Suspended, message));
+        return Err(Problem::blocked(Reason::Suspended, message));
     }
     Ok(())
 }
 
-fn changed(recorded: &str, owner: &str) -> Trouble {
+fn changed(recorded: &str, owner: &str) -> Problem {
     let message = format!(
         "this object was recorded as one of {recorded}, but the CloudAccount is now {owner}: no cloud API calls are made; \
          restore the former CloudAccount and its projects, or delete this object once its shares are retained"
     );
-    Trouble::blocked(Reason::AccountChanged, message)
+    Problem::blocked(Reason::AccountChanged, message)
 }
 
 /// The account's connection, to a region it has and that `field` names, and in which the owner is still the recorded one.
@@ -71,21 +71,21 @@ pub async fn connect(
     account: &CloudAccount,
     (region, field): (&RegionId, &str),
     recorded: Option<&String>,
-) -> Result<Access, Trouble> {
-    let Standing { connection, last_known_good, .. } = ctx.connections.standing(account, false).await;
+) -> Result<Access, Problem> {
+    let AccountState { connection, last_known_good, .. } = ctx.connections.state(account, false).await;
     let (connection, only_to_end) = match (connection, last_known_good) {
         (Ok(connection), _) => (connection, None),
-        (Err(trouble), Some(good)) if matches!(trouble.reason, Reason::SecretNotFound | Reason::SecretDeleting) => {
-            (good, Some(trouble))
+        (Err(problem), Some(good)) if matches!(problem.reason, Reason::SecretNotFound | Reason::SecretDeleting) => {
+            (good, Some(problem))
         }
-        (Err(trouble), _) => return Err(trouble),
+        (Err(problem), _) => return Err(problem),
     };
     if !connection.regions.contains(region) {
         let message = format!("{field}: the account has no region {region}");
-        return Err(Trouble::blocked(Reason::RegionUnknown, message));
+        return Err(Problem::blocked(Reason::RegionUnknown, message));
     }
     let whole = account.spec.tenancy().map(Tenancy::account_id);
-    let project = connection.cloud.party(region).filter(|party| Some(party.as_str()) != whole);
+    let project = connection.cloud.principal(region).filter(|principal| Some(principal.as_str()) != whole);
     let owner = Owner::new(owner(account), project.as_ref());
     if let Some(recorded) = recorded.filter(|recorded| !owner.is_recorded_as(recorded)) {
         return Err(changed(recorded, &owner.to_string()));

@@ -16,13 +16,13 @@ use crate::cluster::definitions::Definitions;
 use crate::cluster::events::Events;
 use crate::cluster::guard::Guarded;
 use crate::cluster::scope::Scope;
-use crate::planning::schedule::{Gathering, Pace};
+use crate::planning::schedule::{Debounce, Intervals};
 use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
 use crate::reconcile::index::Index;
 use crate::reconcile::leader::Leading;
-use crate::reconcile::metrics::Stopwatches;
-use crate::reconcile::object_state::Memories;
+use crate::reconcile::metrics::LatencyTimers;
+use crate::reconcile::object_state::ObjectStates;
 use crate::reconcile::transfers::Transfers;
 use crate::telemetry::metrics::Metrics;
 
@@ -32,9 +32,9 @@ pub struct Settings {
     /// Windows and graces of the planner.
     pub timing: Timing,
     /// How wishes are gathered.
-    pub gathering: Gathering,
+    pub debounce: Debounce,
     /// Pauses between looks.
-    pub pace: Pace,
+    pub intervals: Intervals,
     /// How often a Secret is looked at, and a rejected key tried again.
     pub credentials_interval: Duration,
     /// How often what others share with an account is listed.
@@ -105,9 +105,9 @@ pub struct Context {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// What is known of each image between passes; lost at a restart without harm.
-    pub memories: Arc<Memories>,
+    pub states: Arc<ObjectStates>,
     /// How long shares have been waited for.
-    pub stopwatches: Arc<Stopwatches>,
+    pub stopwatches: Arc<LatencyTimers>,
     /// What is counted.
     pub metrics: Metrics,
     /// Content on its way between clouds.
@@ -129,7 +129,7 @@ pub struct Context {
 impl Context {
     /// The same for a process that knows of no object yet.
     pub(crate) fn without_memory(mut self) -> Self {
-        (self.memories, self.stopwatches, self.filled) = (Arc::default(), Arc::default(), CancellationToken::new());
+        (self.states, self.stopwatches, self.filled) = (Arc::default(), Arc::default(), CancellationToken::new());
         self
     }
 

@@ -22,14 +22,14 @@ use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
 use crate::domain::share::{AskedRecipient, Consent, Finalizer, Share};
-use crate::planning::trouble::Trouble;
+use crate::planning::desired::Terms;
+use crate::planning::problem::Problem;
 use crate::planning::unreadable;
-use crate::planning::wishes::Terms;
 use crate::reconcile::context::Stores;
 
 /// What an account and an image's region allow. Whom images of the region belong to is added once it is known.
-pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Trouble> {
-    let unreadable = |message: String| Trouble::blocked(Reason::Unreadable, message);
+pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Problem> {
+    let unreadable = |message: String| Problem::blocked(Reason::Unreadable, message);
     let tenancy = account.spec.tenancy().ok_or_else(|| unreadable("the CloudAccount names no provider".into()))?;
     let provider = tenancy.provider();
     let id = provider.parse_account(tenancy.account_id()).map_err(|e| unreadable(format!("CloudAccount: {e}")))?;
@@ -162,7 +162,7 @@ pub fn listed(account: (&str, &str), region: &str, image_id: &str, stores: &Stor
 }
 
 /// Why nobody can tell which namespaces an image's selector chooses.
-pub fn selector_trouble(image: &CloudImage) -> Option<Trouble> {
+pub fn selector_problem(image: &CloudImage) -> Option<Problem> {
     let from = &image.spec.shareable_from.namespaces;
     let wrong = match (from.from, &from.selector) {
         (NamespacesFrom::Same | NamespacesFrom::All, _) => return None,
@@ -173,7 +173,7 @@ pub fn selector_trouble(image: &CloudImage) -> Option<Trouble> {
         "spec.shareableFrom.namespaces.selector: {wrong}: until it is mended nothing is granted to other namespaces and \
          nothing is taken from them"
     );
-    Some(Trouble::blocked(Reason::SelectorInvalid, message))
+    Some(Problem::blocked(Reason::SelectorInvalid, message))
 }
 
 /// Whether the image's owner lets a namespace use it.

@@ -16,7 +16,7 @@ use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::Recipient;
 use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, concerns, must_claim, role};
 use crate::planning::ledger::Ledger;
-use crate::planning::trouble::Trouble;
+use crate::planning::problem::Problem;
 use crate::reconcile::access::account_of;
 use crate::reconcile::context::{Context, Stores};
 use crate::reconcile::convert::{identity_key, is_proven, offer_key, owner};
@@ -149,7 +149,7 @@ impl Duplicates {
     }
 
     /// What keeps the object from acting.
-    pub(crate) fn obstacle(&self) -> Option<Trouble> {
+    pub(crate) fn obstacle(&self) -> Option<Problem> {
         self.decide(|role| self.kind.obstacle(role))
     }
 

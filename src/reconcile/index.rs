@@ -26,7 +26,7 @@ impl<K> Default for Index<K> {
 
 impl<K: Resource<DynamicType = ()> + Clone> Index<K> {
     /// The object has these keys now, or is gone.
-    pub fn note(&self, keys: impl IntoIterator<Item = String>, object: &K, gone: bool) {
+    pub fn update(&self, keys: impl IntoIterator<Item = String>, object: &K, gone: bool) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
             let entry = [key, object.namespace().unwrap_or_default(), object.name_any()];
@@ -67,7 +67,7 @@ mod tests {
         let index = Index::default();
         for (key, namespace, name) in [("n/golden", "a", "x"), ("n/golden", "b", "x"), ("n/golden-2", "a", "y")] {
             let object = object(namespace, name);
-            index.note([key.to_owned()], &object, false);
+            index.update([key.to_owned()], &object, false);
             writer.apply_watcher_event(&watcher::Event::Apply(object));
         }
         let found = |key| -> Vec<String> {
@@ -75,7 +75,7 @@ mod tests {
         };
         assert_eq!(found("n/golden"), ["a/x", "b/x"]);
         assert!(found("n/gold").is_empty());
-        index.note(["n/golden".to_owned()], &object("a", "x"), true);
+        index.update(["n/golden".to_owned()], &object("a", "x"), true);
         assert_eq!(found("n/golden"), ["b/x"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clouds::{Cloud, Fault, JobProgress, Lane};
+use crate::clouds::{Cloud, Fault, JobProgress, Priority};
 use crate::domain::identifiers::RegionId;
 use crate::planning::ledger::Job;
 use crate::planning::schedule::next_job_look;
@@ -27,9 +27,9 @@ pub(crate) async fn follow(
     cloud: &dyn Cloud,
     region: &RegionId,
     job: &Job,
-    lane: Lane,
+    priority: Priority,
 ) -> Result<Followed, Fault> {
-    let progress = cloud.follow_job(region, &job.id, lane).await?;
+    let progress = cloud.follow_job(region, &job.id, priority).await?;
     let now = ctx.clock.now();
     Ok(match progress {
         JobProgress::Running if now.duration_since(job.since) < PATIENCE => {

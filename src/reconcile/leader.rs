@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clouds::clock::Clock;
-use crate::clouds::gate::Gate;
+use crate::clouds::fence::Fence;
 use crate::cluster::ClusterError;
 use crate::cluster::lease::{Held, LeaseRecord};
 use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, leave_to_others, observe};
@@ -30,7 +30,7 @@ pub struct LeaseLost;
 #[derive(Clone)]
 pub struct Leading {
     /// Lets calls to the clouds through.
-    pub gate: Gate,
+    pub fence: Fence,
     /// Cancelled once this process leads.
     pub begun: CancellationToken,
     /// Until when calls of a former leader may still take effect, by a clock that nobody sets; unset where there was none, or
@@ -43,12 +43,12 @@ impl Leading {
     pub fn alone() -> Self {
         let begun = CancellationToken::new();
         begun.cancel();
-        Self { gate: Gate::always_open(), begun, others_until: Arc::default() }
+        Self { fence: Fence::always_open(), begun, others_until: Arc::default() }
     }
 
     /// One of several waits until it holds the lease.
     pub fn one_of_several() -> Self {
-        Self { gate: Gate::closed(), begun: CancellationToken::new(), others_until: Arc::default() }
+        Self { fence: Fence::closed(), begun: CancellationToken::new(), others_until: Arc::default() }
     }
 }
 
@@ -89,7 +89,7 @@ impl Leadership {
                     sleep(wait).await;
                 }
                 Err(lost) => {
-                    self.leading.gate.close();
+                    self.leading.fence.close();
                     tracing::error!(lease.holder = self.record.me(), "the lease is lost");
                     return lost;
                 }
@@ -99,7 +99,7 @@ impl Leadership {
 
     /// Calls nobody any more, and gives the lease back.
     pub async fn give_back(&mut self) {
-        self.leading.gate.close();
+        self.leading.fence.close();
         if self.memory.held_since.take().is_some()
             && let Err(error) = self.record.give_back().await
         {
@@ -137,7 +137,7 @@ impl Leadership {
 
     fn hold(&mut self, since: Duration, taken_over: bool) {
         self.memory.held_since = Some(since);
-        self.leading.gate.open_until(self.start + held_until(since, self.terms));
+        self.leading.fence.open_until(self.start + held_until(since, self.terms));
         if self.leading.begun.is_cancelled() {
             return;
         }

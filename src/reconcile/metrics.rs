@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clouds::Fault;
-use crate::clouds::observed::{CallObserver, Question};
+use crate::clouds::instrumented::{CallObserver, Operation};
 use crate::domain::provider::Provider;
 use crate::telemetry::metrics::Metrics;
 
@@ -18,7 +18,7 @@ fn name_of(provider: Provider) -> &'static str {
 }
 
 impl CallObserver for Metrics {
-    fn asked(&self, provider: Provider, question: Question, fault: Option<&Fault>, took: Duration) {
+    fn asked(&self, provider: Provider, question: Operation, fault: Option<&Fault>, took: Duration) {
         self.called(name_of(provider), format!("{question:?}"), fault.map(Fault::name), took);
     }
 
@@ -63,25 +63,25 @@ impl Waiting {
 
 /// How long shares have been waited for, from when their wishes or their end were first seen: by uid.
 #[derive(Default)]
-pub struct Stopwatches(Mutex<HashMap<String, Begun>>);
+pub struct LatencyTimers(Mutex<HashMap<String, Begun>>);
 
 struct Begun {
     generation: Option<i64>,
-    leaving: bool,
+    deleting: bool,
     at: Instant,
 }
 
-impl Stopwatches {
+impl LatencyTimers {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Begun>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something is wished that is not so yet; the first time counts.
-    pub(crate) fn begin(&self, uid: &str, generation: Option<i64>, leaving: bool) {
+    pub(crate) fn begin(&self, uid: &str, generation: Option<i64>, deleting: bool) {
         let mut all = self.lock();
-        let same = all.get(uid).is_some_and(|begun| (begun.generation, begun.leaving) == (generation, leaving));
+        let same = all.get(uid).is_some_and(|begun| (begun.generation, begun.deleting) == (generation, deleting));
         if !same {
-            all.insert(uid.to_owned(), Begun { generation, leaving, at: Instant::now() });
+            all.insert(uid.to_owned(), Begun { generation, deleting, at: Instant::now() });
         }
     }
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_is_timed_from_its_first_sight_and_once() {
-        let watches = Stopwatches::default();
+        let watches = LatencyTimers::default();
         watches.begin("a", Some(1), false);
         std::thread::sleep(Duration::from_millis(20));
         watches.begin("a", Some(1), false);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn another_wish_is_timed_anew() {
-        let watches = Stopwatches::default();
+        let watches = LatencyTimers::default();
         watches.begin("a", Some(1), false);
         std::thread::sleep(Duration::from_millis(50));
         watches.begin("a", Some(2), false);

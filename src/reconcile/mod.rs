@@ -57,12 +57,12 @@ impl Outcome {
 
 /// What a look at one object came to.
 #[derive(Debug)]
-pub struct Look {
+pub struct ReconcileOutcome {
     pub(crate) outcome: Outcome,
     pub(crate) next: kube::runtime::controller::Action,
 }
 
-impl Look {
+impl ReconcileOutcome {
     pub(crate) fn new(outcome: Outcome, next: kube::runtime::controller::Action) -> Self {
         Self { outcome, next }
     }

@@ -14,31 +14,37 @@ use crate::api::shared_image::SharedImageState;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 use crate::reconcile::context::{ImageMetrics, Stores};
-use crate::telemetry::census::{Census, Counted, Image};
+use crate::telemetry::object_metrics::{Counted, Image, ObjectCounts};
 
 impl Stores {
     /// Counts everything, as of now.
-    pub(crate) fn census(&self, metrics: ImageMetrics, now: Timestamp) -> Census {
-        let mut census = Census::default();
-        ready::<CloudAccount>(&mut census, "CloudAccount", &self.accounts, |o| Some(&o.status.as_ref()?.conditions));
-        ready::<CloudImage>(&mut census, "CloudImage", &self.images, |o| Some(&o.status.as_ref()?.conditions));
-        ready::<ImageShare>(&mut census, "ImageShare", &self.shares, |o| Some(&o.status.as_ref()?.conditions));
+    pub(crate) fn object_metrics(&self, metrics: ImageMetrics, now: Timestamp) -> ObjectCounts {
+        let mut object_metrics = ObjectCounts::default();
+        ready::<CloudAccount>(&mut object_metrics, "CloudAccount", &self.accounts, |o| {
+            Some(&o.status.as_ref()?.conditions)
+        });
+        ready::<CloudImage>(&mut object_metrics, "CloudImage", &self.images, |o| Some(&o.status.as_ref()?.conditions));
+        ready::<ImageShare>(&mut object_metrics, "ImageShare", &self.shares, |o| Some(&o.status.as_ref()?.conditions));
         let answers = (&self.acceptances, "SharedImageAcceptance");
-        ready::<SharedImageAcceptance>(&mut census, answers.1, answers.0, |o| Some(&o.status.as_ref()?.conditions));
-        ready::<ImageReplica>(&mut census, "ImageReplica", &self.replicas, |o| Some(&o.status.as_ref()?.conditions));
+        ready::<SharedImageAcceptance>(&mut object_metrics, answers.1, answers.0, |o| {
+            Some(&o.status.as_ref()?.conditions)
+        });
+        ready::<ImageReplica>(&mut object_metrics, "ImageReplica", &self.replicas, |o| {
+            Some(&o.status.as_ref()?.conditions)
+        });
         let shares = self.shares.state();
-        census.grants.wanted = wanted(shares.iter().filter_map(|share| share.readable()), now);
+        object_metrics.grants.wanted = wanted(shares.iter().filter_map(|share| share.readable()), now);
         for image in self.images.state() {
-            image.readable().into_iter().for_each(|image| count_image(&mut census, image, metrics));
+            image.readable().into_iter().for_each(|image| count_image(&mut object_metrics, image, metrics));
         }
         for offered in self.shared_images.state() {
             let Some(offered) = offered.readable() else { continue };
             if offered.status.as_ref().and_then(|status| status.state) == Some(SharedImageState::Pending) {
                 let whose = (offered.namespace().unwrap_or_default(), offered.spec.account_ref.name.clone());
-                *census.offers.entry(whose).or_default() += 1;
+                *object_metrics.offers.entry(whose).or_default() += 1;
             }
         }
-        census
+        object_metrics
     }
 }
 
@@ -64,7 +70,7 @@ fn number(length: usize) -> u64 {
 }
 
 fn ready<K: kube::Resource<DynamicType = ()>>(
-    census: &mut Census,
+    object_metrics: &mut ObjectCounts,
     kind: &'static str,
     store: &Store<Guarded<K>>,
     conditions: impl Fn(&K) -> Option<&Vec<Condition>>,
@@ -78,19 +84,19 @@ fn ready<K: kube::Resource<DynamicType = ()>>(
             Some(None) => ("Unknown".to_owned(), String::new()),
             None => ("False".to_owned(), Reason::Unreadable.as_str()),
         };
-        *census.objects.entry(Counted { kind, ready, reason }).or_default() += 1;
+        *object_metrics.objects.entry(Counted { kind, ready, reason }).or_default() += 1;
     }
 }
 
-fn count_image(census: &mut Census, image: &CloudImage, metrics: ImageMetrics) {
+fn count_image(object_metrics: &mut ObjectCounts, image: &CloudImage, metrics: ImageMetrics) {
     let Some(status) = &image.status else { return };
-    census.grants.unmanaged += number(status.unmanaged.len());
+    object_metrics.grants.unmanaged += number(status.unmanaged.len());
     for grant in &status.grants {
         match grant.state {
-            GrantState::Granted => census.grants.granted += 1,
-            GrantState::Intended if grant.refusal.is_some() => census.grants.refused += 1,
-            GrantState::Intended | GrantState::Revoking => census.grants.pending += 1,
-            GrantState::Retained => census.grants.retained += 1,
+            GrantState::Granted => object_metrics.grants.granted += 1,
+            GrantState::Intended if grant.refusal.is_some() => object_metrics.grants.refused += 1,
+            GrantState::Intended | GrantState::Revoking => object_metrics.grants.pending += 1,
+            GrantState::Retained => object_metrics.grants.retained += 1,
             GrantState::ImageGone => {}
         }
     }
@@ -101,7 +107,7 @@ fn count_image(census: &mut Census, image: &CloudImage, metrics: ImageMetrics) {
     let near = limit.is_some_and(|limit| recipients.saturating_mul(5) >= limit.saturating_mul(4));
     if metrics == ImageMetrics::All || (metrics == ImageMetrics::NearLimit && near) {
         let (namespace, name) = (image.namespace().unwrap_or_default(), image.name_any());
-        census.images.push(Image { namespace, name, recipients, limit });
+        object_metrics.images.push(Image { namespace, name, recipients, limit });
     }
 }
 
@@ -122,11 +128,13 @@ mod tests {
             let share: Guarded<ImageShare> = serde_json::from_value(share).unwrap();
             writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(share));
         }
-        let mut census = Census::default();
-        ready::<ImageShare>(&mut census, "ImageShare", &store, |share| Some(&share.status.as_ref()?.conditions));
+        let mut object_metrics = ObjectCounts::default();
+        ready::<ImageShare>(&mut object_metrics, "ImageShare", &store, |share| {
+            Some(&share.status.as_ref()?.conditions)
+        });
         let counted = |ready: &str, reason: &str| {
             let (ready, reason) = (ready.to_owned(), reason.to_owned());
-            census.objects.get(&Counted { kind: "ImageShare", ready, reason }).copied()
+            object_metrics.objects.get(&Counted { kind: "ImageShare", ready, reason }).copied()
         };
         assert_eq!((counted("False", "Unreadable"), counted("Unknown", "")), (Some(1), Some(1)));
     }
@@ -171,18 +179,18 @@ mod tests {
         let mut refused = grant("10003", "Intended");
         refused["refusal"] = json!("InvalidRecipient");
         let all = json!([grant("10001", "Granted"), grant("10002", "Intended"), refused, grant("10004", "Revoking")]);
-        let mut census = Census::default();
-        count_image(&mut census, &image("1/50", &all), ImageMetrics::All);
-        let grants = census.grants;
+        let mut object_metrics = ObjectCounts::default();
+        count_image(&mut object_metrics, &image("1/50", &all), ImageMetrics::All);
+        let grants = object_metrics.grants;
         assert_eq!((grants.granted, grants.pending, grants.refused), (1, 2, 1));
     }
 
     #[test]
     fn there_are_metrics_of_the_images_that_were_chosen() {
         let counted = |recipients: &str, metrics| {
-            let mut census = Census::default();
-            count_image(&mut census, &image(recipients, &json!([])), metrics);
-            census.images.len()
+            let mut object_metrics = ObjectCounts::default();
+            count_image(&mut object_metrics, &image(recipients, &json!([])), metrics);
+            object_metrics.images.len()
         };
         let chosen = |recipients| {
             [ImageMetrics::All, ImageMetrics::NearLimit, ImageMetrics::Off].map(|m| counted(recipients, m))

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::conditions::Decision;
 use crate::domain::image::ImageFacts;
-use crate::planning::schedule::{Gathering, Verdict, still_gathering};
+use crate::planning::schedule::{Debounce, Requeue, debounce_left};
 
 /// What taking stock brought.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Listing {
     /// What the `Listed` condition says; `None` if nothing was listed now.
     pub(crate) decision: Option<Decision>,
     /// When the next listing is due.
-    pub(crate) next_look: Option<Duration>,
+    pub(crate) next_reconcile: Option<Duration>,
 }
 
 /// Everything in Kubernetes that a pass depends on, as versions: unchanged inputs need no pass before it is due.
@@ -28,10 +28,10 @@ pub(crate) struct Listing {
 pub struct Inputs(pub Vec<String>);
 
 #[derive(Debug, Default)]
-struct Memory {
+struct ObjectState {
     done: Option<Inputs>,
-    gathering: Option<(Inputs, Timestamp, Timestamp)>,
-    next_look: Option<Wait>,
+    debounce: Option<(Inputs, Timestamp, Timestamp)>,
+    next_reconcile: Option<Wait>,
     failures: u32,
     /// How many passes in a row found the same obstacle.
     blocked: u32,
@@ -43,7 +43,7 @@ struct Memory {
     /// The image as read before a job, for the pass that looks at what the job did. Few are carried at a time.
     carried: Option<Box<(ImageFacts, Timestamp)>>,
     /// How many recipients a failed job is blamed on.
-    suspects: usize,
+    candidates: usize,
     /// Which generation of an account's inventory was listed last, and when the next listing is due.
     listing: Option<(Option<i64>, Wait)>,
     /// What that listing brought, until it is in the account's status.
@@ -109,180 +109,180 @@ pub enum Due {
 
 /// The memories of all objects, by uid.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<String, Memory>>);
+pub struct ObjectStates(Mutex<HashMap<String, ObjectState>>);
 
-impl Memories {
-    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut Memory) -> T) -> T {
+impl ObjectStates {
+    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut ObjectState) -> T) -> T {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         act(all.entry(uid.to_owned()).or_default())
     }
 
     /// Whether no pass over this object has ended.
     pub fn is_unseen(&self, uid: &str) -> bool {
-        self.with(uid, |memory| memory.done.is_none() && memory.failures == 0)
+        self.with(uid, |state| state.done.is_none() && state.failures == 0)
     }
 
     /// Whether a pass is due for these inputs.
-    pub fn due(&self, uid: &str, inputs: &Inputs, rule: Gathering, now: Timestamp) -> Due {
-        self.with(uid, |memory| {
-            if memory.done.as_ref() == Some(inputs) {
-                memory.gathering = None;
-                let Some(wait) = memory.next_look else { return Due::Time { since: now } };
+    pub fn due(&self, uid: &str, inputs: &Inputs, rule: Debounce, now: Timestamp) -> Due {
+        self.with(uid, |state| {
+            if state.done.as_ref() == Some(inputs) {
+                state.debounce = None;
+                let Some(wait) = state.next_reconcile else { return Due::Time { since: now } };
                 return wait.left(now).map_or(Due::Time { since: wait.until.min(now) }, Due::In);
             }
-            let (first, last) = match &memory.gathering {
+            let (first, last) = match &state.debounce {
                 Some((gathered, first, last)) if gathered == inputs && *last <= now => (*first, *last),
                 Some((_, first, _)) if *first <= now => (*first, now),
                 Some(_) | None => (now, now),
             };
-            memory.gathering = Some((inputs.clone(), first, last));
-            still_gathering(rule, first, last, now).map_or(Due::Changed { first, last }, Due::In)
+            state.debounce = Some((inputs.clone(), first, last));
+            debounce_left(rule, first, last, now).map_or(Due::Changed { first, last }, Due::In)
         })
     }
 
     /// A pass over these inputs is over. Returns how many in a row ended so: were to be tried again, or were blocked with the
     /// same inputs.
-    pub fn passed(&self, uid: &str, inputs: Inputs, verdict: &Verdict) -> u32 {
-        self.with(uid, |memory| {
-            let again = memory.done.as_ref() == Some(&inputs);
-            memory.done = Some(inputs);
-            memory.gathering = None;
-            (memory.failures, memory.blocked) = match verdict {
-                Verdict::Retrying { .. } => (memory.failures.saturating_add(1), 0),
-                Verdict::Blocked if again => (0, memory.blocked.saturating_add(1)),
-                Verdict::Blocked => (0, 1),
-                Verdict::Settled | Verdict::Waiting(_) => (0, 0),
+    pub fn passed(&self, uid: &str, inputs: Inputs, verdict: &Requeue) -> u32 {
+        self.with(uid, |state| {
+            let again = state.done.as_ref() == Some(&inputs);
+            state.done = Some(inputs);
+            state.debounce = None;
+            (state.failures, state.blocked) = match verdict {
+                Requeue::Retrying { .. } => (state.failures.saturating_add(1), 0),
+                Requeue::Blocked if again => (0, state.blocked.saturating_add(1)),
+                Requeue::Blocked => (0, 1),
+                Requeue::Settled | Requeue::Waiting(_) => (0, 0),
             };
-            memory.failures.max(memory.blocked)
+            state.failures.max(state.blocked)
         })
     }
 
     /// When the next look is due.
-    pub fn look_at(&self, uid: &str, at: Timestamp, now: Timestamp) {
-        self.with(uid, |memory| memory.next_look = Some(Wait { begun: now, until: at }));
+    pub fn requeue_at(&self, uid: &str, at: Timestamp, now: Timestamp) {
+        self.with(uid, |state| state.next_reconcile = Some(Wait { begun: now, until: at }));
     }
 
     /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that. Returns
     /// whether it was refused before, and none came.
     pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) -> bool {
-        self.with(uid, |memory| {
-            memory.done = None;
-            let again = memory.overtaken.is_some_and(|(refused, _)| version.parse() == Ok(refused));
+        self.with(uid, |state| {
+            state.done = None;
+            let again = state.overtaken.is_some_and(|(refused, _)| version.parse() == Ok(refused));
             let until = now.saturating_add(OVERTAKEN_FOR).unwrap_or(Timestamp::MAX);
-            memory.overtaken = version.parse().ok().map(|version| (version, Wait { begun: now, until }));
+            state.overtaken = version.parse().ok().map(|version| (version, Wait { begun: now, until }));
             again
         })
     }
 
     /// A pass broke off: the next call of `due` finds everything changed. Returns how many in a row failed.
     pub fn broke_off(&self, uid: &str) -> u32 {
-        self.with(uid, |memory| {
-            memory.done = None;
-            memory.failures = memory.failures.saturating_add(1);
-            memory.failures
+        self.with(uid, |state| {
+            state.done = None;
+            state.failures = state.failures.saturating_add(1);
+            state.failures
         })
     }
 
     /// We wrote this version of the object.
     pub fn wrote(&self, uid: &str, version: &str) {
-        self.with(uid, |memory| {
-            memory.written = version.parse().ok().or(memory.written);
-            memory.stale_since = None;
+        self.with(uid, |state| {
+            state.written = version.parse().ok().or(state.written);
+            state.stale_since = None;
         });
     }
 
     /// Whether a version is the newest that is known of; an older one is too old to act upon.
     pub fn freshness(&self, uid: &str, version: &str, now: Timestamp) -> Freshness {
         let Ok(seen) = version.parse::<u64>() else { return Freshness::Newest };
-        self.with(uid, |memory| {
-            if memory.written.is_some_and(|written| seen < written) {
-                let since = *memory.stale_since.get_or_insert(now);
+        self.with(uid, |state| {
+            if state.written.is_some_and(|written| seen < written) {
+                let since = *state.stale_since.get_or_insert(now);
                 if (SignedDuration::ZERO..DOUBTED_AFTER).contains(&now.duration_since(since)) {
                     return Freshness::Stale;
                 }
-                memory.stale_since = Some(now);
+                state.stale_since = Some(now);
                 return Freshness::Doubtful;
             }
-            memory.stale_since = None;
-            let overtaken = memory.overtaken.is_some_and(|(refused, wait)| seen <= refused && wait.left(now).is_some());
+            state.stale_since = None;
+            let overtaken = state.overtaken.is_some_and(|(refused, wait)| seen <= refused && wait.left(now).is_some());
             if overtaken { Freshness::Stale } else { Freshness::Newest }
         })
     }
 
     /// The API server itself says that this version is the newest, though we wrote a later one: that was lost.
     pub fn is_newest(&self, uid: &str, version: &str) {
-        self.with(uid, |memory| {
+        self.with(uid, |state| {
             let known: Option<u64> = version.parse().ok();
-            if memory.written > known {
-                memory.written = known;
+            if state.written > known {
+                state.written = known;
             }
         });
     }
 
     /// Keeps the image as read, across the job that was just asked for.
     pub fn carry(&self, uid: &str, facts: ImageFacts, read_at: Timestamp) {
-        self.with(uid, |memory| memory.carried = Some(Box::new((facts, read_at))));
+        self.with(uid, |state| state.carried = Some(Box::new((facts, read_at))));
     }
 
     /// The image as read before the job, if that is not too long ago. Given once.
     pub fn take_carried(&self, uid: &str, now: Timestamp) -> Option<ImageFacts> {
-        let carried = self.with(uid, |memory| memory.carried.take());
+        let carried = self.with(uid, |state| state.carried.take());
         carried
             .filter(|carried| (SignedDuration::ZERO..CARRIED_FOR).contains(&now.duration_since(carried.1)))
             .map(|carried| carried.0)
     }
 
     /// How many recipients are suspected after what the last job taught.
-    pub fn suspect(&self, uid: &str, suspects: usize) {
-        self.with(uid, |memory| memory.suspects = suspects);
+    pub fn set_candidates(&self, uid: &str, candidates: usize) {
+        self.with(uid, |state| state.candidates = candidates);
     }
 
     /// What `suspect` was told last; 0 before.
-    pub fn suspects(&self, uid: &str) -> usize {
-        self.with(uid, |memory| memory.suspects)
+    pub fn candidates(&self, uid: &str) -> usize {
+        self.with(uid, |state| state.candidates)
     }
 
     /// Since when nothing of an object's copy is found; from now, the first time.
     pub fn missing_since(&self, uid: &str, now: Timestamp) -> Timestamp {
-        self.with(uid, |memory| {
-            let since = memory.missing_since.filter(|since| *since <= now).unwrap_or(now);
-            *memory.missing_since.insert(since)
+        self.with(uid, |state| {
+            let since = state.missing_since.filter(|since| *since <= now).unwrap_or(now);
+            *state.missing_since.insert(since)
         })
     }
 
     /// A look at an object's copy showed something, or nothing that counts.
     pub fn not_missing(&self, uid: &str) {
-        self.with(uid, |memory| memory.missing_since = None);
+        self.with(uid, |state| state.missing_since = None);
     }
 
     /// An account's inventory was listed.
     pub fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp, now: Timestamp) {
-        self.with(uid, |memory| memory.listing = Some((generation, Wait { begun: now, until: next })));
+        self.with(uid, |state| state.listing = Some((generation, Wait { begun: now, until: next })));
     }
 
     /// Keeps what a listing brought until it is told.
     pub(crate) fn keep_listing(&self, uid: &str, listing: Listing) {
-        self.with(uid, |memory| memory.untold = Some(Box::new(listing)));
+        self.with(uid, |state| state.untold = Some(Box::new(listing)));
     }
 
     /// What the last listing brought, if that is not told yet.
     pub(crate) fn untold_listing(&self, uid: &str) -> Option<Listing> {
-        self.with(uid, |memory| memory.untold.as_deref().cloned())
+        self.with(uid, |state| state.untold.as_deref().cloned())
     }
 
     /// What the last listing brought is in the account's status.
     pub fn listing_is_told(&self, uid: &str) {
-        self.with(uid, |memory| memory.untold = None);
+        self.with(uid, |state| state.untold = None);
     }
 
     /// The generation of the account at its last listing; `None` before the first.
     pub fn listed_generation(&self, uid: &str) -> Option<Option<i64>> {
-        self.with(uid, |memory| memory.listing.map(|(generation, _)| generation))
+        self.with(uid, |state| state.listing.map(|(generation, _)| generation))
     }
 
     /// How long the account's inventory need not be listed again.
     pub fn next_listing(&self, uid: &str, now: Timestamp) -> Option<Duration> {
-        self.with(uid, |memory| memory.listing.and_then(|(_, next)| next.left(now)))
+        self.with(uid, |state| state.listing.and_then(|(_, next)| next.left(now)))
     }
 
     /// Forgets an object that is gone.
@@ -301,97 +301,97 @@ mod tests {
 
     #[test]
     fn a_first_look_that_was_put_off_waits_for_its_time_or_for_a_change() {
-        let (memories, rule) =
-            (Memories::default(), Gathering { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
+        let (states, rule) =
+            (ObjectStates::default(), Debounce { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
         let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
-        assert!(memories.is_unseen("uid"));
-        memories.passed("uid", inputs("as it was"), &Verdict::Settled);
-        memories.look_at("uid", at(1), at(0));
-        assert!(!memories.is_unseen("uid"));
-        assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
-        assert_eq!(memories.due("uid", &inputs("as it was"), rule, at(3)), Due::Time { since: at(1) });
-        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(0)), Due::Changed { first: at(0), last: at(0) });
+        assert!(states.is_unseen("uid"));
+        states.passed("uid", inputs("as it was"), &Requeue::Settled);
+        states.requeue_at("uid", at(1), at(0));
+        assert!(!states.is_unseen("uid"));
+        assert_eq!(states.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
+        assert_eq!(states.due("uid", &inputs("as it was"), rule, at(3)), Due::Time { since: at(1) });
+        assert_eq!(states.due("uid", &inputs("edited"), rule, at(0)), Due::Changed { first: at(0), last: at(0) });
     }
 
     #[test]
     fn what_waits_for_its_turn_keeps_the_time_of_its_first_change_and_of_its_last() {
-        let (memories, rule) =
-            (Memories::default(), Gathering { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
+        let (states, rule) =
+            (ObjectStates::default(), Debounce { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
         let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
         let changed = |first, last| Due::Changed { first: at(first), last: at(last) };
-        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(1)), changed(1, 1));
-        assert_eq!(memories.due("uid", &inputs("edited"), rule, at(2)), changed(1, 1));
-        assert_eq!(memories.due("uid", &inputs("edited again"), rule, at(3)), changed(1, 3));
-        memories.passed("uid", inputs("edited again"), &Verdict::Settled);
-        assert_eq!(memories.due("uid", &inputs("edited once more"), rule, at(4)), changed(4, 4));
+        assert_eq!(states.due("uid", &inputs("edited"), rule, at(1)), changed(1, 1));
+        assert_eq!(states.due("uid", &inputs("edited"), rule, at(2)), changed(1, 1));
+        assert_eq!(states.due("uid", &inputs("edited again"), rule, at(3)), changed(1, 3));
+        states.passed("uid", inputs("edited again"), &Requeue::Settled);
+        assert_eq!(states.due("uid", &inputs("edited once more"), rule, at(4)), changed(4, 4));
     }
 
     #[test]
     fn a_row_is_of_one_outcome_and_a_change_begins_it_anew() {
-        let memories = Memories::default();
-        let row = |wish: &str, verdict: &Verdict| memories.passed("uid", Inputs(vec![wish.to_owned()]), verdict);
-        let retrying = Verdict::Retrying { not_before: None };
-        assert_eq!(["a", "a", "a", "b", "b"].map(|wish| row(wish, &Verdict::Blocked)), [1, 2, 3, 1, 2]);
+        let states = ObjectStates::default();
+        let row = |wish: &str, verdict: &Requeue| states.passed("uid", Inputs(vec![wish.to_owned()]), verdict);
+        let retrying = Requeue::Retrying { not_before: None };
+        assert_eq!(["a", "a", "a", "b", "b"].map(|wish| row(wish, &Requeue::Blocked)), [1, 2, 3, 1, 2]);
         assert_eq!([row("b", &retrying), row("c", &retrying)], [1, 2], "an outage is one, whatever changes meanwhile");
-        assert_eq!([row("c", &Verdict::Blocked), row("c", &Verdict::Settled), row("c", &Verdict::Blocked)], [1, 0, 1]);
+        assert_eq!([row("c", &Requeue::Blocked), row("c", &Requeue::Settled), row("c", &Requeue::Blocked)], [1, 0, 1]);
     }
 
     #[test]
     fn after_a_conflict_the_next_pass_is_over_a_newer_version() {
-        let memories = Memories::default();
-        assert!(!memories.overtaken("uid", "7", at(0)));
-        assert_eq!(memories.freshness("uid", "7", at(1)), Freshness::Stale);
-        assert_eq!(memories.freshness("uid", "6", at(1)), Freshness::Stale);
-        assert_eq!(memories.freshness("uid", "8", at(1)), Freshness::Newest);
+        let states = ObjectStates::default();
+        assert!(!states.overtaken("uid", "7", at(0)));
+        assert_eq!(states.freshness("uid", "7", at(1)), Freshness::Stale);
+        assert_eq!(states.freshness("uid", "6", at(1)), Freshness::Stale);
+        assert_eq!(states.freshness("uid", "8", at(1)), Freshness::Newest);
     }
 
     #[test]
     fn a_conflict_that_no_newer_version_explains_stops_nobody_for_long() {
-        let memories = Memories::default();
-        assert!(!memories.overtaken("uid", "7", at(0)));
-        assert!(memories.overtaken("uid", "7", at(0)), "again");
-        assert_eq!(memories.freshness("uid", "7", at(4)), Freshness::Stale);
-        assert_eq!(memories.freshness("uid", "7", at(5)), Freshness::Newest);
+        let states = ObjectStates::default();
+        assert!(!states.overtaken("uid", "7", at(0)));
+        assert!(states.overtaken("uid", "7", at(0)), "again");
+        assert_eq!(states.freshness("uid", "7", at(4)), Freshness::Stale);
+        assert_eq!(states.freshness("uid", "7", at(5)), Freshness::Newest);
     }
 
     #[test]
     fn no_wait_outlasts_a_clock_that_is_set_back() {
         let hour = |n: i64| at(3_600 * n);
-        let rule = Gathering { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
-        let (memories, inputs) = (Memories::default(), |wish: &str| Inputs(vec![wish.to_owned()]));
-        memories.passed("uid", inputs("a"), &Verdict::Settled);
-        memories.look_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
-        assert_eq!(memories.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));
-        assert_eq!(memories.due("uid", &inputs("a"), rule, hour(1)), Due::Time { since: hour(1) });
-        assert_eq!(memories.due("uid", &inputs("b"), rule, hour(9)), Due::In(Duration::from_millis(100)));
-        assert_eq!(memories.due("uid", &inputs("b"), rule, hour(1)), Due::In(Duration::from_millis(100)));
-        assert!(!memories.overtaken("uid", "7", hour(9)));
-        assert_eq!(memories.freshness("uid", "7", hour(1)), Freshness::Newest);
-        memories.listed("uid", None, hour(10), hour(9));
-        assert_eq!(memories.next_listing("uid", hour(1)), None);
-        memories.missing_since("uid", hour(9));
-        assert_eq!(memories.missing_since("uid", hour(1)), hour(1));
+        let rule = Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
+        let (states, inputs) = (ObjectStates::default(), |wish: &str| Inputs(vec![wish.to_owned()]));
+        states.passed("uid", inputs("a"), &Requeue::Settled);
+        states.requeue_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
+        assert_eq!(states.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));
+        assert_eq!(states.due("uid", &inputs("a"), rule, hour(1)), Due::Time { since: hour(1) });
+        assert_eq!(states.due("uid", &inputs("b"), rule, hour(9)), Due::In(Duration::from_millis(100)));
+        assert_eq!(states.due("uid", &inputs("b"), rule, hour(1)), Due::In(Duration::from_millis(100)));
+        assert!(!states.overtaken("uid", "7", hour(9)));
+        assert_eq!(states.freshness("uid", "7", hour(1)), Freshness::Newest);
+        states.listed("uid", None, hour(10), hour(9));
+        assert_eq!(states.next_listing("uid", hour(1)), None);
+        states.missing_since("uid", hour(9));
+        assert_eq!(states.missing_since("uid", hour(1)), hour(1));
     }
 
     #[test]
     fn a_version_that_was_lost_with_a_backup_is_not_waited_for_once_the_api_server_was_asked() {
-        let memories = Memories::default();
-        memories.wrote("uid", "900");
-        assert_eq!(memories.freshness("uid", "8", at(0)), Freshness::Stale);
-        assert_eq!(memories.freshness("uid", "8", at(9)), Freshness::Stale);
-        assert_eq!(memories.freshness("uid", "8", at(10)), Freshness::Doubtful);
-        assert_eq!(memories.freshness("uid", "8", at(11)), Freshness::Stale, "asked once in a while");
-        memories.is_newest("uid", "8");
-        assert_eq!(memories.freshness("uid", "8", at(12)), Freshness::Newest);
+        let states = ObjectStates::default();
+        states.wrote("uid", "900");
+        assert_eq!(states.freshness("uid", "8", at(0)), Freshness::Stale);
+        assert_eq!(states.freshness("uid", "8", at(9)), Freshness::Stale);
+        assert_eq!(states.freshness("uid", "8", at(10)), Freshness::Doubtful);
+        assert_eq!(states.freshness("uid", "8", at(11)), Freshness::Stale, "asked once in a while");
+        states.is_newest("uid", "8");
+        assert_eq!(states.freshness("uid", "8", at(12)), Freshness::Newest);
     }
 
     #[test]
     fn what_we_wrote_is_waited_for_however_long_the_cache_lags() {
-        let memories = Memories::default();
-        memories.wrote("uid", "9");
-        assert_ne!(memories.freshness("uid", "8", at(1_000)), Freshness::Newest);
-        memories.is_newest("uid", "9");
-        assert_ne!(memories.freshness("uid", "8", at(2_000)), Freshness::Newest, "the API server confirmed it");
-        assert_eq!(memories.freshness("uid", "9", at(2_000)), Freshness::Newest);
+        let states = ObjectStates::default();
+        states.wrote("uid", "9");
+        assert_ne!(states.freshness("uid", "8", at(1_000)), Freshness::Newest);
+        states.is_newest("uid", "9");
+        assert_ne!(states.freshness("uid", "8", at(2_000)), Freshness::Newest, "the API server confirmed it");
+        assert_eq!(states.freshness("uid", "9", at(2_000)), Freshness::Newest);
     }
 }

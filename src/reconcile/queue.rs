@@ -10,7 +10,7 @@ use crate::cluster::guard::Guarded;
 /// One queue for each controller, of objects to look at. Unbounded, but drained at once into the controller's scheduler,
 /// which keeps each object once.
 #[derive(Clone)]
-pub(crate) struct Bells {
+pub(crate) struct QueueSenders {
     pub(crate) accounts: UnboundedSender<ObjectRef<Guarded<CloudAccount>>>,
     pub(crate) images: UnboundedSender<ObjectRef<Guarded<CloudImage>>>,
     pub(crate) shares: UnboundedSender<ObjectRef<Guarded<ImageShare>>>,
@@ -19,7 +19,7 @@ pub(crate) struct Bells {
 }
 
 /// The other ends of the queues.
-pub(crate) struct Told {
+pub(crate) struct QueueReceivers {
     pub(crate) accounts: UnboundedReceiver<ObjectRef<Guarded<CloudAccount>>>,
     pub(crate) images: UnboundedReceiver<ObjectRef<Guarded<CloudImage>>>,
     pub(crate) shares: UnboundedReceiver<ObjectRef<Guarded<ImageShare>>>,
@@ -28,20 +28,20 @@ pub(crate) struct Told {
 }
 
 /// Makes the queues.
-pub(crate) fn bells() -> (Bells, Told) {
+pub(crate) fn queues() -> (QueueSenders, QueueReceivers) {
     let (tell_accounts, accounts) = unbounded_channel();
     let (tell_images, images) = unbounded_channel();
     let (tell_shares, shares) = unbounded_channel();
     let (tell_acceptances, acceptances) = unbounded_channel();
     let (tell_replicas, replicas) = unbounded_channel();
-    let bells = Bells {
+    let queues = QueueSenders {
         accounts: tell_accounts,
         images: tell_images,
         shares: tell_shares,
         acceptances: tell_acceptances,
         replicas: tell_replicas,
     };
-    (bells, Told { accounts, images, shares, acceptances, replicas })
+    (queues, QueueReceivers { accounts, images, shares, acceptances, replicas })
 }
 
 pub(crate) fn send_all<K: Resource<DynamicType = ()>>(

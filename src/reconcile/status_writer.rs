@@ -53,7 +53,7 @@ where
             drop(self.ctx.definitions.check().await);
         }
         self.version = applied?;
-        self.ctx.memories.wrote(&self.object.uid().unwrap_or_default(), &self.version);
+        self.ctx.states.wrote(&self.object.uid().unwrap_or_default(), &self.version);
         self.written = status;
         Ok(())
     }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::clouds::copying::Content;
-use crate::clouds::{Cloud, Fault, ImageRef, Lane};
+use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 
 /// Transfers that run at the same time; the others wait for their turn.
 const AT_ONCE: usize = 4;
@@ -23,7 +23,7 @@ pub(crate) struct End {
 }
 
 /// How a transfer stands.
-pub(crate) enum Standing {
+pub(crate) enum TransferState {
     /// This process runs none for the object.
     Unknown,
     /// Under way, or waiting for its turn.
@@ -78,16 +78,16 @@ impl Transfers {
     }
 
     /// How the transfer for an object stands.
-    pub(crate) fn look(&self, uid: &str) -> Standing {
+    pub(crate) fn look(&self, uid: &str) -> TransferState {
         let mut running = locked(&self.running);
-        let Some(transfer) = running.get(uid) else { return Standing::Unknown };
+        let Some(transfer) = running.get(uid) else { return TransferState::Unknown };
         if let Some(outcome) = transfer.outcome.get().cloned() {
             running.remove(uid);
-            return Standing::Ended(outcome);
+            return TransferState::Ended(outcome);
         }
         let (sent, size) = (transfer.gauge.sent.load(Ordering::Relaxed), transfer.gauge.size.load(Ordering::Relaxed));
         let percent = sent.saturating_mul(100).checked_div(size).and_then(|percent| u8::try_from(percent).ok());
-        Standing::Running { percent: percent.map(|percent| percent.min(100)) }
+        TransferState::Running { percent: percent.map(|percent| percent.min(100)) }
     }
 
     /// Ends the transfer for an object, if there is one.
@@ -105,12 +105,12 @@ impl Transfers {
 }
 
 async fn carry(from: End, to: End, gauge: Arc<Gauge>) -> Result<(), Fault> {
-    let Content { size, pieces } = from.cloud.download(&from.at, Lane::Edit).await?;
+    let Content { size, pieces } = from.cloud.download(&from.at, Priority::Edit).await?;
     gauge.size.store(size, Ordering::Relaxed);
     let counted = pieces.inspect(move |piece| {
         if let Ok(piece) = piece {
             gauge.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
         }
     });
-    to.cloud.upload(&to.at, Content { size, pieces: counted.boxed() }, Lane::Edit).await
+    to.cloud.upload(&to.at, Content { size, pieces: counted.boxed() }, Priority::Edit).await
 }

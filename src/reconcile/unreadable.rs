@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::api::conditions::{READY, conditions, find};
 use crate::cluster::ClusterError;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::cluster::guard::{Guarded, Unreadable};
 use crate::cluster::status::apply_status;
 use crate::planning::unreadable::decisions;
-use crate::reconcile::Look;
 use crate::reconcile::Outcome;
 use crate::reconcile::ReconcileError;
+use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
 use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
@@ -26,7 +26,7 @@ pub(crate) async fn reconcile<K>(
     object: &Guarded<K>,
     left: &Unreadable,
     kept_by: Option<&str>,
-) -> Result<Look, ReconcileError>
+) -> Result<ReconcileOutcome, ReconcileError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -36,13 +36,13 @@ where
     }
     let deleting = object.meta().deletion_timestamp.is_some();
     let passed = if deleting && kept_by.is_none() {
-        release(ctx, object).await.map(|()| ctx.memories.forget(&uid))
+        release(ctx, object).await.map(|()| ctx.states.forget(&uid))
     } else {
         say_so(ctx, object, left, kept_by.filter(|_| deleting)).await
     };
     match passed {
-        Ok(()) if deleting && kept_by.is_none() => Ok(Look::new(Outcome::Gone, Action::await_change())),
-        Ok(()) => Ok(Look::new(Outcome::Blocked, Action::requeue(ctx.settings.pace.drift))),
+        Ok(()) if deleting && kept_by.is_none() => Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change())),
+        Ok(()) => Ok(ReconcileOutcome::new(Outcome::Blocked, Action::requeue(ctx.settings.intervals.drift))),
         Err(error) if error.is_conflict() => Ok(overtaken(ctx, object)),
         Err(error) => Err(error.into()),
     }
@@ -73,12 +73,12 @@ where
     }
     let version = object.resource_version().unwrap_or_default();
     let version = apply_status(&ctx.client, object, &version, &status).await?;
-    ctx.memories.wrote(&object.uid().unwrap_or_default(), &version);
+    ctx.states.wrote(&object.uid().unwrap_or_default(), &version);
     let told = |all: &[Condition]| find(all, READY).map(|ready| (ready.reason.clone(), ready.message.clone()));
     if told(&old) != told(&new) {
         tracing::warn!(object.name = %object.name_any(), error = %left.error, "the object cannot be read");
         let note = find(&new, READY).map(|ready| ready.message.clone()).unwrap_or_default();
-        ctx.events.publish(object, Occurrence::Unreadable, note).await;
+        ctx.events.publish(object, EventReason::Unreadable, note).await;
     }
     Ok(())
 }

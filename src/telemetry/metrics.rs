@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::census::{Census, TakeCensus};
+use super::object_metrics::{ObjectCounts, ObjectMetrics};
 
 type Name = &'static str;
 type Seconds = Counter<f64, AtomicU64>;
@@ -27,7 +27,7 @@ const SHORT: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10
 const LONG: [f64; 12] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Look {
+struct ReconcileOutcome {
     kind: Name,
     outcome: Name,
 }
@@ -66,7 +66,7 @@ pub enum Drift {
 /// Counters and measures of the process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    looks: Family<Look, Histogram>,
+    looks: Family<ReconcileOutcome, Histogram>,
     queues: Family<Kind, Gauge>,
     calls: Family<Call, Counter>,
     call_times: Family<Provider, Histogram>,
@@ -102,7 +102,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A look at an object of this kind ended.
     pub fn looked(&self, kind: Name, outcome: Name, took: Duration) {
-        self.looks.get_or_create(&Look { kind, outcome }).observe(took.as_secs_f64());
+        self.looks.get_or_create(&ReconcileOutcome { kind, outcome }).observe(took.as_secs_f64());
     }
 
     /// So many objects of this kind wait for a look.
@@ -146,7 +146,7 @@ impl Metrics {
     }
 
     /// Everything, ready to be served; `census` is taken whenever somebody asks.
-    pub fn registry(&self, census: Arc<dyn TakeCensus>) -> Registry {
+    pub fn registry(&self, object_metrics: Arc<dyn ObjectMetrics>) -> Registry {
         let mut all = Registry::with_prefix("imageshare");
         let seconds = || Unit::Seconds;
         let all_of = &mut all;
@@ -173,7 +173,7 @@ impl Metrics {
         all_of.register("leader", "Whether this process leads", self.leader.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         all_of.register("build", "The version that runs", build);
-        all.register_collector(Box::new(Counted(census)));
+        all.register_collector(Box::new(Counted(object_metrics)));
         all
     }
 }
@@ -188,7 +188,7 @@ pub fn text(registry: &Registry) -> Result<String, fmt::Error> {
 /// The media type of that text.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-struct Counted(Arc<dyn TakeCensus>);
+struct Counted(Arc<dyn ObjectMetrics>);
 
 impl fmt::Debug for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,7 +198,7 @@ impl fmt::Debug for Counted {
 
 impl Collector for Counted {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Census { objects, grants, images, missing_fields, offers } = self.0.take();
+        let ObjectCounts { objects, grants, images, missing_fields, offers } = self.0.take();
         let objects = objects.into_iter().map(|(counted, number)| {
             let labels = [("kind", counted.kind.to_owned()), ("ready", counted.ready), ("reason", counted.reason)];
             (labels, number)
@@ -214,7 +214,9 @@ impl Collector for Counted {
         ];
         let states = states.into_iter().map(|(state, number)| ([("state", state.to_owned())], number));
         gauges(&mut to, "grants", "Recipients of images, by how far they are", states)?;
-        let of = |image: &super::census::Image| [("namespace", image.namespace.clone()), ("name", image.name.clone())];
+        let of = |image: &super::object_metrics::Image| {
+            [("namespace", image.namespace.clone()), ("name", image.name.clone())]
+        };
         let used = images.iter().map(|image| (of(image), image.recipients));
         gauges(&mut to, "image_recipients", "Places that recipients take at an image", used)?;
         let limits = images.iter().filter_map(|image| Some((of(image), image.limit?)));

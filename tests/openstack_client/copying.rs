@@ -53,26 +53,26 @@ fn content(length: usize, arrives: usize) -> Content {
 }
 
 async fn begin(cloud: &Arc<dyn Cloud>, order: &CopyOrder, facts: &ContentFacts) -> Result<String, Fault> {
-    match cloud.begin_copy(order, Some(facts), Lane::Edit).await? {
+    match cloud.begin_copy(order, Some(facts), Priority::Edit).await? {
         Copying::Image(image) => Ok(image.to_string()),
         Copying::Job(job) => panic!("{job}"),
     }
 }
 
 async fn follow(cloud: &Arc<dyn Cloud>, order: &CopyOrder, image: &str) -> CopyProgress {
-    cloud.follow_copy(order, &Copying::Image(at(image).image), Lane::Edit).await.unwrap()
+    cloud.follow_copy(order, &Copying::Image(at(image).image), Priority::Edit).await.unwrap()
 }
 
 /// An image with content and properties.
 async fn source(cloud: &Arc<dyn Cloud>, properties: &[(&str, &str)]) -> String {
     let image = begin(cloud, &order("x", "golden"), &facts(properties)).await.unwrap();
-    cloud.upload(&at(&image), content(DISK, DISK), Lane::Edit).await.unwrap();
+    cloud.upload(&at(&image), content(DISK, DISK), Priority::Edit).await.unwrap();
     image
 }
 
 async fn carry(from: &Arc<dyn Cloud>, source: &str, to: &Arc<dyn Cloud>, copy: &str) -> Result<(), Fault> {
-    let content = from.download(&at(source), Lane::Edit).await?;
-    to.upload(&at(copy), content, Lane::Edit).await
+    let content = from.download(&at(source), Priority::Edit).await?;
+    to.upload(&at(copy), content, Priority::Edit).await
 }
 
 fn refused(refusal: Refusal, code: &str) -> Fault {
@@ -91,11 +91,11 @@ async fn a_received_image_becomes_an_own_one_once() {
     let (theirs, ours) = (client(&owner, openstack), client(&member, openstack));
     let image = source(&theirs, &[("hw_disk_bus", "virtio"), ("os_distro", "debian"), ("owner_id", "x")]).await;
     let order = order(&image, "copied 镜像");
-    assert_eq!(ours.content_facts(&at(&image), Lane::Edit).await, Err(Fault::NotFound(Missing::Image)));
-    assert_eq!(ours.download(&at(&image), Lane::Edit).await.err(), Some(Fault::NotFound(Missing::Image)));
+    assert_eq!(ours.content_facts(&at(&image), Priority::Edit).await, Err(Fault::NotFound(Missing::Image)));
+    assert_eq!(ours.download(&at(&image), Priority::Edit).await.err(), Some(Fault::NotFound(Missing::Image)));
 
     openstack.add_member(&owner, &image, &member.id).await.unwrap();
-    let facts = ours.content_facts(&at(&image), Lane::Edit).await.unwrap();
+    let facts = ours.content_facts(&at(&image), Priority::Edit).await.unwrap();
     let seen = openstack.image(&owner, &image).await.unwrap().unwrap();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     assert_eq!(facts.hash, Some((text(&seen, "os_hash_algo"), text(&seen, "os_hash_value"))));
@@ -107,9 +107,9 @@ async fn a_received_image_becomes_an_own_one_once() {
     let properties: BTreeMap<_, _> = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     assert_eq!((facts.size, facts.min_disk, &facts.properties), (DISK as u64, 2, &properties));
 
-    assert_eq!(ours.find_copy(&order, Lane::Edit).await, Ok(None));
+    assert_eq!(ours.find_copy(&order, Priority::Edit).await, Ok(None));
     let copy = begin(&ours, &order, &facts).await.unwrap();
-    assert_eq!(ours.find_copy(&order, Lane::Edit).await, Ok(Some(at(&copy).image)));
+    assert_eq!(ours.find_copy(&order, Priority::Edit).await, Ok(Some(at(&copy).image)));
     assert_eq!(follow(&ours, &order, &copy).await, CopyProgress::Empty);
     assert_eq!(begin(&ours, &order, &facts).await, Ok(copy.clone()), "once more is the same");
     carry(&ours, &image, &ours, &copy).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_copy_of_another_project_is_none_of_ours() {
     openstack.add_member(&owner, &copy, &other.id).await.unwrap();
     let others = client(&other, openstack);
     assert_eq!(begin(&others, &order, &facts(&[])).await, id_used());
-    assert_eq!(others.find_copy(&order, Lane::Edit).await, Ok(None));
+    assert_eq!(others.find_copy(&order, Priority::Edit).await, Ok(None));
     assert_eq!(others.cancel_copy(&order, &at(&copy).image).await, Ok(()));
     assert_eq!(follow(&cloud, &order, &copy).await, CopyProgress::Empty, "it is still there");
 }
@@ -151,11 +151,11 @@ async fn an_upload_that_breaks_off_leaves_an_empty_image_to_be_written_again() {
     let owner = openstack.create_project("owner").await.unwrap();
     let cloud = client(&owner, openstack);
     let image = source(&cloud, &[]).await;
-    let facts = cloud.content_facts(&at(&image), Lane::Edit).await.unwrap();
+    let facts = cloud.content_facts(&at(&image), Priority::Edit).await.unwrap();
     let order = order(&image, "copy");
     let copy = begin(&cloud, &order, &facts).await.unwrap();
     for arrives in [0, DISK / 2, DISK - 4096] {
-        let broken = cloud.upload(&at(&copy), content(DISK, arrives), Lane::Edit).await;
+        let broken = cloud.upload(&at(&copy), content(DISK, arrives), Priority::Edit).await;
         assert_eq!(broken, Err(Fault::Unavailable), "as the pieces told");
         // Glance hears of it a moment later.
         let ended = eventually(LIMIT, "the end of the upload", async || {
@@ -175,14 +175,14 @@ async fn a_copy_that_is_cancelled_goes_and_its_id_with_it() {
     let owner = openstack.create_project("owner").await.unwrap();
     let cloud = client(&owner, openstack);
     let image = source(&cloud, &[]).await;
-    let facts = cloud.content_facts(&at(&image), Lane::Edit).await.unwrap();
+    let facts = cloud.content_facts(&at(&image), Priority::Edit).await.unwrap();
     let order = order(&image, "copy");
     let copy = begin(&cloud, &order, &facts).await.unwrap();
-    cloud.upload(&at(&copy), content(DISK, DISK / 2), Lane::Edit).await.unwrap_err();
+    cloud.upload(&at(&copy), content(DISK, DISK / 2), Priority::Edit).await.unwrap_err();
     assert_eq!(cloud.cancel_copy(&order, &at(&copy).image).await, Ok(()));
     assert_eq!(cloud.cancel_copy(&order, &at(&copy).image).await, Ok(()), "once more is no error");
     assert_eq!(follow(&cloud, &order, &copy).await, CopyProgress::Gone);
-    assert_eq!(cloud.find_copy(&order, Lane::Edit).await, Ok(None));
+    assert_eq!(cloud.find_copy(&order, Priority::Edit).await, Ok(None));
     assert_eq!(begin(&cloud, &order, &facts).await, id_used(), "a deleted image keeps its id");
     let mut again = order.clone();
     again.mark.attempt = 2;
@@ -197,11 +197,11 @@ async fn content_that_is_not_the_source_s_is_no_copy() {
     let owner = openstack.create_project("owner").await.unwrap();
     let cloud = client(&owner, openstack);
     let image = source(&cloud, &[]).await;
-    let facts = cloud.content_facts(&at(&image), Lane::Edit).await.unwrap();
+    let facts = cloud.content_facts(&at(&image), Priority::Edit).await.unwrap();
     let (one, two) = (order(&image, "one"), order(&image, "two"));
     let other = || Content { size: DISK as u64, pieces: stream::iter([Ok(vec![1; DISK].into())]).boxed() };
     let copy = begin(&cloud, &one, &facts).await.unwrap();
-    cloud.upload(&at(&copy), other(), Lane::Edit).await.unwrap();
+    cloud.upload(&at(&copy), other(), Priority::Edit).await.unwrap();
     let differs = CopyProgress::Failed(refused(Refusal::Unknown, "ChecksumDiffers"));
     assert_eq!(follow(&cloud, &one, &copy).await, differs);
     // Of another algorithm than this cloud's: MD5 decides.
@@ -211,7 +211,7 @@ async fn content_that_is_not_the_source_s_is_no_copy() {
         let facts = ContentFacts { hash: Some(("blake9".to_owned(), "77".to_owned())), ..facts.clone() };
         let copy = begin(&cloud, &order, &facts).await.unwrap();
         let sent = if wanted.is_some() { other() } else { content(DISK, DISK) };
-        cloud.upload(&at(&copy), sent, Lane::Edit).await.unwrap();
+        cloud.upload(&at(&copy), sent, Priority::Edit).await.unwrap();
         assert_eq!(follow(&cloud, &order, &copy).await, wanted.unwrap_or(CopyProgress::Made(at(&copy).image)));
     }
 }
@@ -222,15 +222,19 @@ async fn an_image_is_written_once_and_read_when_it_is_whole() {
     let owner = openstack.create_project("owner").await.unwrap();
     let cloud = client(&owner, openstack);
     let image = begin(&cloud, &order("x", "copy"), &facts(&[])).await.unwrap();
-    assert_eq!(cloud.content_facts(&at(&image), Lane::Edit).await, Err(Fault::Conflict(Conflict::ImageBusy)), "queued");
-    assert_eq!(cloud.download(&at(&image), Lane::Edit).await.err(), Some(refused(Refusal::Copy, "NoContent")));
-    cloud.upload(&at(&image), content(DISK, DISK), Lane::Edit).await.unwrap();
+    assert_eq!(
+        cloud.content_facts(&at(&image), Priority::Edit).await,
+        Err(Fault::Conflict(Conflict::ImageBusy)),
+        "queued"
+    );
+    assert_eq!(cloud.download(&at(&image), Priority::Edit).await.err(), Some(refused(Refusal::Copy, "NoContent")));
+    cloud.upload(&at(&image), content(DISK, DISK), Priority::Edit).await.unwrap();
     for length in [4096, DISK, 64 * DISK] {
-        let again = cloud.upload(&at(&image), content(length, length), Lane::Edit).await;
+        let again = cloud.upload(&at(&image), content(length, length), Priority::Edit).await;
         assert_eq!(again, Err(Fault::Conflict(Conflict::ImageBusy)), "{length}");
     }
-    assert_eq!(cloud.content_facts(&at(&image), Lane::Edit).await.unwrap().size, DISK as u64);
-    let gone = cloud.upload(&at("8a64453f-71c1-4448-8994-264aae537a42"), content(4096, 4096), Lane::Edit).await;
+    assert_eq!(cloud.content_facts(&at(&image), Priority::Edit).await.unwrap().size, DISK as u64);
+    let gone = cloud.upload(&at("8a64453f-71c1-4448-8994-264aae537a42"), content(4096, 4096), Priority::Edit).await;
     assert_eq!(gone, Err(Fault::NotFound(Missing::Image)));
 }
 

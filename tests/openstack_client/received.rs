@@ -9,7 +9,7 @@ async fn an_offer_is_seen_accepted_rejected_and_accepted_again() {
         (openstack.create_project("owner").await.unwrap(), openstack.create_project("member").await.unwrap());
     let image = openstack.create_image(&owner, "golden", NewImage::default()).await.unwrap();
     let cloud = client(&member, openstack);
-    let observed = async || cloud.observe_received(&at(&image), Lane::Edit).await.unwrap();
+    let observed = async || cloud.observe_received(&at(&image), Priority::Edit).await.unwrap();
     assert_eq!(observed().await, None);
     assert_eq!(accept(&cloud, &image).await, Err(Fault::NotFound(Missing::Image)), "nothing is offered");
 
@@ -33,7 +33,7 @@ async fn an_offer_is_seen_accepted_rejected_and_accepted_again() {
         assert_eq!(openstack.list_as(&member, status).await.unwrap(), std::slice::from_ref(&image));
     }
     let own = client(&owner, openstack);
-    assert_eq!(own.observe_received(&at(&image), Lane::Edit).await, Ok(None), "an own image is not received");
+    assert_eq!(own.observe_received(&at(&image), Priority::Edit).await, Ok(None), "an own image is not received");
     assert!(matches!(accept(&own, &image).await, Err(Fault::NotFound(Missing::Image) | Fault::Forbidden { .. })));
 
     openstack.remove_member(&owner, &image, &member.id).await.unwrap();
@@ -50,10 +50,10 @@ async fn an_offer_goes_with_its_image() {
     let image = openstack.create_image(&owner, "golden", NewImage::default()).await.unwrap();
     openstack.add_member(&owner, &image, &member.id).await.unwrap();
     let cloud = client(&member, openstack);
-    assert!(cloud.observe_received(&at(&image), Lane::Edit).await.unwrap().is_some());
+    assert!(cloud.observe_received(&at(&image), Priority::Edit).await.unwrap().is_some());
     openstack.delete_image(&owner, &image).await.unwrap();
-    assert_eq!(cloud.observe_received(&at(&image), Lane::Edit).await, Ok(None));
-    let list = cloud.list_received(&at(&image).region, Lane::Edit).await.unwrap();
+    assert_eq!(cloud.observe_received(&at(&image), Priority::Edit).await, Ok(None));
+    let list = cloud.list_received(&at(&image).region, Priority::Edit).await.unwrap();
     assert_eq!((list.images.len(), list.complete), (0, true));
 }
 
@@ -80,7 +80,7 @@ async fn all_pages_of_what_was_offered_are_listed_and_nothing_else_is_asked() {
     }
     wanted.sort();
     let cloud = client(&member, openstack);
-    let list = cloud.list_received(&at("x").region, Lane::Resync).await.unwrap();
+    let list = cloud.list_received(&at("x").region, Priority::Resync).await.unwrap();
     let seen: Vec<_> = list.images.iter().map(|image| (image.image.to_string(), image.answer)).collect();
     assert_eq!((seen, list.complete), (wanted, true));
     assert!(list.images.iter().all(|image| image.owner.as_ref().unwrap().as_str() == owner.id));
@@ -100,7 +100,7 @@ async fn what_was_shared_with_others_is_not_seen() {
     let image = openstack.create_image(&owner, "golden", NewImage::default()).await.unwrap();
     openstack.add_member(&owner, &image, "somebody").await.unwrap();
     let cloud = client(&other, openstack);
-    assert_eq!(cloud.observe_image(&at(&image), Lane::Edit).await, Ok(None));
-    assert_eq!(cloud.observe_received(&at(&image), Lane::Edit).await, Ok(None));
-    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await, Err(Fault::NotFound(Missing::Image)));
+    assert_eq!(cloud.observe_image(&at(&image), Priority::Edit).await, Ok(None));
+    assert_eq!(cloud.observe_received(&at(&image), Priority::Edit).await, Ok(None));
+    assert_eq!(cloud.list_recipients(&at(&image), Priority::Edit).await, Err(Fault::NotFound(Missing::Image)));
 }

@@ -12,7 +12,7 @@ async fn three_projects_are_offered_an_image_and_one_is_taken_off() {
     let owner = openstack.create_project("owner").await.unwrap();
     let image = openstack.create_image(&owner, "golden", NewImage::default()).await.unwrap();
     let cloud = client(&owner, openstack);
-    let facts = cloud.observe_image(&at(&image), Lane::Edit).await.unwrap().unwrap();
+    let facts = cloud.observe_image(&at(&image), Priority::Edit).await.unwrap().unwrap();
     assert_eq!((facts.ownership, facts.state), (Ownership::Own, ImageState::Available));
     assert_eq!((facts.name.as_str(), facts.visibility, facts.encrypted), ("golden", Visibility::Shared, false));
 
@@ -23,7 +23,7 @@ async fn three_projects_are_offered_an_image_and_one_is_taken_off() {
         assert_eq!(share(&cloud, &image, &member.id).await, Ok(Submitted::Done), "once more is no error");
         members.push(member);
     }
-    let list = cloud.list_recipients(&at(&image), Lane::Edit).await.unwrap();
+    let list = cloud.list_recipients(&at(&image), Priority::Edit).await.unwrap();
     let wanted = members.iter().map(|member| (recipient(&member.id), Some(Answer::Pending))).collect();
     assert_eq!((list.recipients, list.complete), (wanted, true));
     assert_eq!(openstack.members(&owner, &image).await.unwrap().len(), 3, "no row is doubled");
@@ -31,7 +31,7 @@ async fn three_projects_are_offered_an_image_and_one_is_taken_off() {
     assert_eq!(unshare(&cloud, &image, &members[1].id).await, Ok(Submitted::Done));
     assert_eq!(unshare(&cloud, &image, &members[1].id).await, Ok(Submitted::Done), "once more is no error");
     assert_eq!(openstack.image(&members[1], &image).await.unwrap(), None);
-    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await.unwrap().recipients.len(), 2);
+    assert_eq!(cloud.list_recipients(&at(&image), Priority::Edit).await.unwrap().recipients.len(), 2);
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_doubled_member_loses_its_access() {
     let cloud = client(&owner, openstack);
     share(&cloud, &image, &member.id).await.unwrap();
     openstack.double_member(&image, &member.id).await.unwrap();
-    let list = cloud.list_recipients(&at(&image), Lane::Edit).await.unwrap();
+    let list = cloud.list_recipients(&at(&image), Priority::Edit).await.unwrap();
     assert_eq!((list.recipients.len(), list.complete), (1, true));
 
     assert_eq!(unshare(&cloud, &image, &member.id).await, Ok(Submitted::Done));
@@ -63,16 +63,16 @@ async fn what_a_token_may_not_see_is_not_absent() {
 
     openstack.let_use(&owner, false).await.unwrap();
     let denied = Fault::Forbidden { code: "get_images".to_owned() };
-    assert_eq!(cloud.observe_image(&at(&image), Lane::Edit).await, Err(denied.clone()));
-    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await, Err(denied.clone()));
+    assert_eq!(cloud.observe_image(&at(&image), Priority::Edit).await, Err(denied.clone()));
+    assert_eq!(cloud.list_recipients(&at(&image), Priority::Edit).await, Err(denied.clone()));
     assert_eq!(unshare(&cloud, &image, &member.id).await, Err(denied.clone()));
     assert_eq!(cloud.delete_image(&at(&image)).await, Err(denied));
 
     openstack.let_use(&owner, true).await.unwrap();
-    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await.unwrap().recipients.len(), 1);
+    assert_eq!(cloud.list_recipients(&at(&image), Priority::Edit).await.unwrap().recipients.len(), 1);
     assert_eq!(unshare(&cloud, &image, &member.id).await, Ok(Submitted::Done));
     assert_eq!(cloud.delete_image(&at(&image)).await, Ok(()));
-    assert_eq!(cloud.observe_image(&at(&image), Lane::Edit).await, Ok(None));
+    assert_eq!(cloud.observe_image(&at(&image), Priority::Edit).await, Ok(None));
 }
 
 #[tokio::test]
@@ -102,17 +102,17 @@ async fn a_private_image_is_opened_first_and_its_old_members_come_back() {
     openstack.change_image(&owner, &image, "visibility", json!("private")).await.unwrap();
 
     let cloud = client(&owner, openstack);
-    let facts = cloud.observe_image(&at(&image), Lane::Edit).await.unwrap().unwrap();
+    let facts = cloud.observe_image(&at(&image), Priority::Edit).await.unwrap().unwrap();
     assert_eq!(facts.visibility, Visibility::Private);
     let private = Fault::Conflict(Conflict::ImagePrivate);
     assert_eq!(share(&cloud, &image, "new").await, Err(private.clone()));
     assert_eq!(unshare(&cloud, &image, &old.id).await, Err(private.clone()));
-    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await, Err(private));
-    assert_eq!(client(&old, openstack).observe_received(&at(&image), Lane::Edit).await, Ok(None));
+    assert_eq!(cloud.list_recipients(&at(&image), Priority::Edit).await, Err(private));
+    assert_eq!(client(&old, openstack).observe_received(&at(&image), Priority::Edit).await, Ok(None));
 
-    assert_eq!(cloud.open_for_sharing(&at(&image), Lane::Edit).await, Ok(()));
-    assert_eq!(cloud.open_for_sharing(&at(&image), Lane::Edit).await, Ok(()), "once more is no error");
-    let list = cloud.list_recipients(&at(&image), Lane::Edit).await.unwrap();
+    assert_eq!(cloud.open_for_sharing(&at(&image), Priority::Edit).await, Ok(()));
+    assert_eq!(cloud.open_for_sharing(&at(&image), Priority::Edit).await, Ok(()), "once more is no error");
+    let list = cloud.list_recipients(&at(&image), Priority::Edit).await.unwrap();
     assert_eq!(list.recipients, [(recipient(&old.id), Some(Answer::Rejected))].into());
     assert_eq!(share(&cloud, &image, "new").await, Ok(Submitted::Done));
 }
@@ -124,14 +124,14 @@ async fn what_everybody_may_use_has_no_members() {
     let community = NewImage { visibility: "community", ..NewImage::default() };
     let image = openstack.create_image(&owner, "golden", community).await.unwrap();
     let cloud = client(&owner, openstack);
-    let facts = cloud.observe_image(&at(&image), Lane::Edit).await.unwrap().unwrap();
+    let facts = cloud.observe_image(&at(&image), Priority::Edit).await.unwrap().unwrap();
     assert_eq!(facts.visibility, Visibility::Public);
     assert!(matches!(share(&cloud, &image, "new").await, Err(Fault::Refused { .. })));
-    assert!(matches!(cloud.list_recipients(&at(&image), Lane::Edit).await, Err(Fault::Refused { .. })));
+    assert!(matches!(cloud.list_recipients(&at(&image), Priority::Edit).await, Err(Fault::Refused { .. })));
     let stranger = openstack.create_project("stranger").await.unwrap();
     let other = client(&stranger, openstack);
-    assert!(other.observe_image(&at(&image), Lane::Edit).await.unwrap().is_some());
-    assert_eq!(other.observe_received(&at(&image), Lane::Edit).await, Ok(None));
+    assert!(other.observe_image(&at(&image), Priority::Edit).await.unwrap().is_some());
+    assert_eq!(other.observe_received(&at(&image), Priority::Edit).await, Ok(None));
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_member_cannot_share_on_nor_delete_nor_open() {
     let cloud = client(&member, openstack);
     assert_eq!(share(&cloud, &image, "third").await, Err(forbidden()));
     assert_eq!(unshare(&cloud, &image, &member.id).await, Err(forbidden()));
-    assert_eq!(cloud.open_for_sharing(&at(&image), Lane::Edit).await, Err(forbidden()));
+    assert_eq!(cloud.open_for_sharing(&at(&image), Priority::Edit).await, Err(forbidden()));
     assert_eq!(cloud.delete_image(&at(&image)).await, Err(forbidden()));
     assert_eq!(openstack.members(&owner, &image).await.unwrap(), [(member.id, "accepted".to_owned())]);
 }
@@ -162,9 +162,9 @@ async fn a_protected_image_stays_and_a_deleted_one_is_absent() {
     assert_eq!(cloud.delete_image(&at(&image)).await, Ok(()));
 
     let gone = Fault::NotFound(Missing::Image);
-    assert_eq!(cloud.observe_image(&at(&image), Lane::Edit).await, Ok(None));
+    assert_eq!(cloud.observe_image(&at(&image), Priority::Edit).await, Ok(None));
     assert_eq!(cloud.delete_image(&at(&image)).await, Err(gone.clone()));
-    assert_eq!(cloud.list_recipients(&at(&image), Lane::Edit).await, Err(gone.clone()));
+    assert_eq!(cloud.list_recipients(&at(&image), Priority::Edit).await, Err(gone.clone()));
     assert_eq!(share(&cloud, &image, "new").await, Err(gone.clone()));
     assert_eq!(unshare(&cloud, &image, "new").await, Err(gone));
 }
@@ -176,7 +176,7 @@ async fn an_image_still_being_made_may_be_shared() {
     let queued = NewImage { bytes: None, ..NewImage::default() };
     let image = openstack.create_image(&owner, "golden", queued).await.unwrap();
     let cloud = client(&owner, openstack);
-    let facts = cloud.observe_image(&at(&image), Lane::Edit).await.unwrap().unwrap();
+    let facts = cloud.observe_image(&at(&image), Priority::Edit).await.unwrap().unwrap();
     assert_eq!(facts.state, ImageState::Creating);
     assert_eq!(share(&cloud, &image, "new").await, Ok(Submitted::Done));
 }

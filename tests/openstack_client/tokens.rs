@@ -19,9 +19,9 @@ async fn both_kinds_of_credentials_prove_whose_they_are_and_where() {
         assert_eq!(cloud.identity().await.unwrap().as_str(), project.id);
         let regions = cloud.regions().await.unwrap();
         assert_eq!(regions.iter().map(RegionId::as_str).collect::<Vec<_>>(), [REGION]);
-        assert_eq!(cloud.party(&regions[0]).unwrap().as_str(), project.id);
+        assert_eq!(cloud.principal(&regions[0]).unwrap().as_str(), project.id);
         let elsewhere = ImageRef { region: RegionId::parse("Elsewhere").unwrap(), ..at("x") };
-        assert_eq!(cloud.observe_image(&elsewhere, Lane::Edit).await, Err(Fault::NotFound(Missing::Region)));
+        assert_eq!(cloud.observe_image(&elsewhere, Priority::Edit).await, Err(Fault::NotFound(Missing::Region)));
     }
 }
 
@@ -59,7 +59,7 @@ async fn refused_credentials_are_unauthenticated() {
     openstack.delete_credential(&project).await.unwrap();
     let fault = cloud.identity().await.unwrap_err();
     assert!(matches!(fault, Fault::Unauthenticated { .. }), "a deleted one: {fault:?}");
-    let fault = cloud.observe_image(&at("x"), Lane::Edit).await.unwrap_err();
+    let fault = cloud.observe_image(&at("x"), Priority::Edit).await.unwrap_err();
     assert!(matches!(fault, Fault::Unauthenticated { .. }), "{fault:?}");
 }
 
@@ -93,7 +93,7 @@ async fn calls_outlive_their_tokens() {
     let cloud = client(&project, &openstack);
     let mut tokens = 0;
     while tokens < 3 {
-        assert_eq!(cloud.observe_image(&at("x"), Lane::Edit).await, Ok(None));
+        assert_eq!(cloud.observe_image(&at("x"), Priority::Edit).await, Ok(None));
         tokens = count(&openstack.identity_calls().await.unwrap(), "POST", "/auth/tokens");
     }
     let calls = openstack.image_calls().await.unwrap();
@@ -108,7 +108,7 @@ async fn an_image_service_that_is_not_allowed_is_not_called() {
     let project = openstack.create_project("owner").await.unwrap();
     let allowed = AllowedEndpoints::parse(&[openstack.identity_url()]).unwrap();
     let access = OpenStackAccess {
-        project: PartyId::parse(&project.id).unwrap(),
+        project: PrincipalId::parse(&project.id).unwrap(),
         auth_url: allowed.check_service(Provider::OpenStack, &openstack.auth_url()).unwrap(),
         interface: Interface::Internal,
         allowed,
@@ -117,5 +117,5 @@ async fn an_image_service_that_is_not_allowed_is_not_called() {
     let cloud = connect::openstack(access, &edge());
     let not_allowed = Fault::EndpointNotAllowed;
     assert_eq!(cloud.regions().await, Err(not_allowed.clone()));
-    assert_eq!(cloud.observe_image(&at("x"), Lane::Edit).await, Err(not_allowed));
+    assert_eq!(cloud.observe_image(&at("x"), Priority::Edit).await, Err(not_allowed));
 }

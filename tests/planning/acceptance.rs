@@ -6,18 +6,18 @@ use imageshare_operator::api::acceptance::AcceptanceDecision::{self, Accept, Rej
 use imageshare_operator::api::acceptance::OfferState;
 use imageshare_operator::api::conditions::{Reason, Truth};
 use imageshare_operator::domain::fault::Recovery;
-use imageshare_operator::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, VaultId};
+use imageshare_operator::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, VaultId};
 use imageshare_operator::domain::image::{Answer, ImageKind, ImageState, ReceivedImage, Reply};
 use imageshare_operator::domain::provider::Provider;
-use imageshare_operator::planning::acceptance::{Offer, Opinion, plan_acceptance, waits_for_the_owner};
-use imageshare_operator::planning::trouble::Trouble;
+use imageshare_operator::planning::acceptance::{AcceptancePlan, Offer, plan_acceptance, waits_for_the_owner};
+use imageshare_operator::planning::problem::Problem;
 
 const PROVIDERS: [Provider; 3] = [Provider::Alibaba, Provider::Huawei, Provider::OpenStack];
 const DECISIONS: [AcceptanceDecision; 2] = [Accept, Reject];
 const KINDS: [ImageKind; 3] = [ImageKind::SystemDisk, ImageKind::DataDisk, ImageKind::FullServer];
 
-fn party(text: &str) -> PartyId {
-    PartyId::parse(text).unwrap()
+fn party(text: &str) -> PrincipalId {
+    PrincipalId::parse(text).unwrap()
 }
 
 fn received(answer: Option<Answer>) -> ReceivedImage {
@@ -46,7 +46,7 @@ impl Case {
         Self { provider: Provider::Huawei, decision, vault: None, received: received.into(), known: true }
     }
 
-    fn opinion(&self) -> Opinion {
+    fn opinion(&self) -> AcceptancePlan {
         plan_acceptance(&Offer {
             provider: self.provider,
             decision: self.decision,
@@ -58,7 +58,7 @@ impl Case {
     }
 }
 
-fn trouble(opinion: &Opinion) -> &Trouble {
+fn trouble(opinion: &AcceptancePlan) -> &Problem {
     opinion.standing.as_ref().unwrap_err()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use imageshare_operator::api::cloud_image::{CloudImageStatus, GrantState};
 use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::api::limits::{SHARES_PER_IMAGE_MAX, UNMANAGED_LISTED_MAX};
-use imageshare_operator::domain::identifiers::{PartyId, Recipient, RecipientKind};
+use imageshare_operator::domain::identifiers::{PrincipalId, Recipient, RecipientKind};
 use imageshare_operator::domain::image::Answer;
 use imageshare_operator::planning::attempts::{Attempt, ImageRefusal};
 use imageshare_operator::planning::ledger::{DECLINED_MAX, Entry, GRANTS_MAX, Ledger, Served};
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 const BYTES_MAX: usize = 1_572_864 - 200_000;
 
 fn longest(n: usize) -> Recipient {
-    Recipient { kind: RecipientKind::Organization, id: PartyId::parse(&format!("{n:x<255}")).unwrap() }
+    Recipient { kind: RecipientKind::Organization, id: PrincipalId::parse(&format!("{n:x<255}")).unwrap() }
 }
 
 #[test]

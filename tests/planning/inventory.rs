@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use imageshare_operator::api::shared_image::{SharedImageSpec, SharedImageState, SharedImageStatus};
-use imageshare_operator::domain::identifiers::{ImageId, PartyId, RegionId};
+use imageshare_operator::domain::identifiers::{ImageId, PrincipalId, RegionId};
 use imageshare_operator::domain::image::{Answer, ImageKind, ImageState, ReceivedImage, ReceivedList};
 use imageshare_operator::planning::inventory::{Changes, INVENTORY_MAX, name_of, plan_inventory};
 
@@ -12,8 +12,8 @@ const REGION: &str = "cn-north-4";
 fn image(n: usize, answer: Option<Answer>) -> ReceivedImage {
     ReceivedImage {
         image: ImageId::parse(&format!("image-{n}")).unwrap(),
-        through: PartyId::parse("our-project").unwrap(),
-        owner: Some(PartyId::parse("friend").unwrap()),
+        through: PrincipalId::parse("our-project").unwrap(),
+        owner: Some(PrincipalId::parse("friend").unwrap()),
         name: format!("golden {n}"),
         kind: ImageKind::SystemDisk,
         state: ImageState::Available,
@@ -191,7 +191,7 @@ fn names_are_stable_and_differ_by_account_recipient_region_and_image() {
 
 #[test]
 fn one_image_that_reaches_two_projects_has_two_objects() {
-    let other = ReceivedImage { through: PartyId::parse("other-project").unwrap(), ..image(1, None) };
+    let other = ReceivedImage { through: PrincipalId::parse("other-project").unwrap(), ..image(1, None) };
     let mut stock = Stock::of(vec![image(1, None), other]);
     stock.take();
     assert_eq!((stock.objects.len(), stock.images().len()), (2, 1));

@@ -7,9 +7,9 @@ use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::domain::fault::{Fault, Missing, Quota, Refusal};
 use imageshare_operator::domain::identifiers::{JobId, Recipient};
 use imageshare_operator::domain::provider::Provider;
-use imageshare_operator::planning::aftermath::record;
-use imageshare_operator::planning::exchange::{Ending, Outcome};
+use imageshare_operator::planning::batch::{BatchResult, Outcome};
 use imageshare_operator::planning::ledger::{Job, Ledger};
+use imageshare_operator::planning::outcome::record;
 
 use super::table::share;
 use super::world::{World, project, share_of};
@@ -55,7 +55,7 @@ fn what_was_not_sent_beside_a_job_is_as_it_was() {
     let intended = world.plan().with_intents(world.now);
     let outcomes = [(project(1), Outcome::UnderWay), (project(2), Outcome::NotSent)].into();
     let id = JobId::parse("job-1").unwrap();
-    let ending = Ending { outcomes, job: Some(id.clone()), ..Ending::default() };
+    let ending = BatchResult { outcomes, job: Some(id.clone()), ..BatchResult::default() };
     let recorded = record(&intended, &Ledger::default(), &ending, world.now);
     assert_eq!(recorded.job, Some(Job { id, since: world.now }));
     assert!(recorded.grants.keys().eq([&project(1)]));

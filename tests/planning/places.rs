@@ -17,12 +17,12 @@ fn huawei(places: u32, projects: impl IntoIterator<Item = usize>) -> World {
 #[test]
 fn huawei_a_pending_or_rejected_offer_uses_no_place_and_an_accepted_one_does() {
     let mut world = huawei(2, 1..=3);
-    assert_eq!((world.cloud.len(), world.plan().places_taken), (3, 0));
+    assert_eq!((world.cloud.len(), world.plan().slots_taken), (3, 0));
     world.answer(&project(1), Answer::Rejected);
-    assert_eq!(world.plan().places_taken, 0);
+    assert_eq!(world.plan().slots_taken, 0);
     world.accept(2..=3);
     let plan = world.plan();
-    assert_eq!((plan.places_taken, plan.limit), (2, 2));
+    assert_eq!((plan.slots_taken, plan.limit), (2, 2));
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn huawei_a_full_quota_is_told_with_its_figure_and_pending_offers_beside_it_stay
     world.accept(1..=128);
     world.shares.push(share_of(2, [200]));
     let plan = world.pass();
-    assert_eq!((plan.places_taken, plan.limit), (128, 128));
+    assert_eq!((plan.slots_taken, plan.limit), (128, 128));
     assert_eq!(world.ledger.declined[&project(200)], Reason::RecipientLimit);
     assert!((129..=133).all(|n| world.cloud[&project(n)] == Some(Answer::Pending)));
     world.assert_at_rest();
@@ -55,7 +55,7 @@ fn huawei_ten_accept_a_full_server_image_and_the_eleventh_is_not_offered_it() {
     world.accept(10..=10);
     world.shares.push(share_of(3, [12]));
     let plan = world.pass();
-    assert_eq!((plan.places_taken, plan.limit), (10, 10));
+    assert_eq!((plan.slots_taken, plan.limit), (10, 10));
     assert_eq!(world.ledger.declined[&project(12)], Reason::RecipientLimit);
 }
 
@@ -66,7 +66,7 @@ fn huawei_accounts_and_organizations_use_a_place_at_once() {
     world.places = 2;
     world.passes(2);
     assert!(world.cloud.keys().eq([&wanted[0], &wanted[1]]), "{:?}", world.cloud);
-    assert_eq!(world.plan().places_taken, 2);
+    assert_eq!(world.plan().slots_taken, 2);
     assert_eq!(world.ledger.declined[&wanted[2]], Reason::RecipientLimit);
     world.shares.push(share_of(2, [4]));
     world.passes(2);
@@ -96,7 +96,7 @@ fn openstack_everybody_uses_a_place_whatever_they_answered() {
     world.answer(&project(1), Answer::Rejected);
     world.accept(2..=2);
     let plan = world.pass();
-    assert_eq!((plan.places_taken, plan.limit), (2, 2));
+    assert_eq!((plan.slots_taken, plan.limit), (2, 2));
     world.assert_at_rest();
     world.shares[0].recipients.remove(0);
     world.later(60);
@@ -108,6 +108,6 @@ fn openstack_everybody_uses_a_place_whatever_they_answered() {
 fn openstack_one_hundred_and_twenty_eight_is_the_published_quota() {
     let mut world = World::at(Provider::OpenStack, vec![share_of(1, 1..=129)]);
     world.passes(3);
-    assert_eq!((world.cloud.len(), world.plan().places_taken), (128, 128));
+    assert_eq!((world.cloud.len(), world.plan().slots_taken), (128, 128));
     assert_eq!(world.ledger.declined[&project(129)], Reason::RecipientLimit);
 }

@@ -7,16 +7,16 @@ use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::api::image_replica::CopySource;
 use imageshare_operator::clouds::Fault;
 use imageshare_operator::domain::call::{CopyProgress, Copying};
-use imageshare_operator::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
+use imageshare_operator::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
 use imageshare_operator::domain::image::{
     Answer, ImageFacts, ImageKind, ImageState, Ownership, ReceivedImage, Visibility,
 };
 use imageshare_operator::domain::provider::{CopyMeans, Provider};
+use imageshare_operator::planning::problem::Problem;
 use imageshare_operator::planning::replica::{
     Attempt, ClearingSight, Extra, Patience, Route, Stage, Step, after_asking, after_clearing, after_following,
     after_losing_the_writer, judge_route, judge_source, next_try,
 };
-use imageshare_operator::planning::trouble::Trouble;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ const GIB: u64 = 1 << 30;
 struct Case {
     provider: Provider,
     received: bool,
-    trusted: Option<PartyId>,
+    trusted: Option<PrincipalId>,
     from: RegionId,
     to: RegionId,
     same_account: bool,
@@ -75,12 +75,12 @@ impl Case {
     }
 }
 
-fn told(trouble: Trouble) -> (Reason, String) {
+fn told(trouble: Problem) -> (Reason, String) {
     (trouble.reason, trouble.message)
 }
 
-fn friend() -> PartyId {
-    PartyId::parse("friend").unwrap()
+fn friend() -> PrincipalId {
+    PrincipalId::parse("friend").unwrap()
 }
 
 fn image(ownership: Ownership, kind: ImageKind, gib: u64) -> ImageFacts {
@@ -103,7 +103,7 @@ fn theirs() -> Ownership {
 fn offer(answer: Option<Answer>) -> ReceivedImage {
     ReceivedImage {
         image: ImageId::parse("m-1").unwrap(),
-        through: PartyId::parse("us").unwrap(),
+        through: PrincipalId::parse("us").unwrap(),
         owner: Some(friend()),
         name: "golden".into(),
         kind: ImageKind::SystemDisk,
@@ -169,7 +169,7 @@ fn a_received_image_is_copied_once_it_is_offered_trusted_and_accepted() {
         assert_eq!(reason(Some(&offer(Some(Answer::Rejected)))), Some(Reason::NotAccepted));
         assert_eq!(reason(Some(&offer(Some(Answer::Accepted)))), None);
         assert_eq!(reason(Some(&offer(None))), None, "it came to the whole account, which is not asked");
-        let choosy = Case { trusted: Some(PartyId::parse("other").unwrap()), ..Case::received(provider, "r", "r") };
+        let choosy = Case { trusted: Some(PrincipalId::parse("other").unwrap()), ..Case::received(provider, "r", "r") };
         let untrusted = choosy.source(Some(&facts), Some(&offer(Some(Answer::Pending)))).unwrap();
         assert_eq!(untrusted.0, Reason::UntrustedOwner, "said before anybody is asked to accept it");
         assert!(untrusted.1.contains("friend") && untrusted.1.contains("other"), "{}", untrusted.1);
@@ -177,7 +177,7 @@ fn a_received_image_is_copied_once_it_is_offered_trusted_and_accepted() {
     let case = Case { trusted: Some(friend()), ..Case::received(Alibaba, "r", "r") };
     assert_eq!(case.source(Some(&facts), None), None, "no answer is asked for");
     assert_eq!(case.source(None, None).unwrap().0, Reason::NotOffered);
-    let choosy = Case { trusted: Some(PartyId::parse("12345").unwrap()), ..Case::received(Alibaba, "r", "r") };
+    let choosy = Case { trusted: Some(PrincipalId::parse("12345").unwrap()), ..Case::received(Alibaba, "r", "r") };
     assert_eq!(choosy.source(Some(&facts), None).unwrap().0, Reason::UntrustedOwner);
 }
 

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imageshare_operator::api::cloud_image::{CloudImageStatus, GrantState, UnmanagedRecipients, VisibilityChange};
 use imageshare_operator::clouds::{CallShape, Fault, Submitted};
-use imageshare_operator::domain::identifiers::{PartyId, Recipient, RecipientKind, RegionId};
+use imageshare_operator::domain::identifiers::{PrincipalId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use imageshare_operator::domain::provider::{Provider, Site};
 use imageshare_operator::domain::share::{AskedRecipient, Consent, Finalizer, Share};
-use imageshare_operator::planning::aftermath::record;
-use imageshare_operator::planning::exchange::Exchange;
+use imageshare_operator::planning::batch::Batch;
+use imageshare_operator::planning::desired::{DesiredRecipients, Terms};
 use imageshare_operator::planning::ledger::Ledger;
-use imageshare_operator::planning::sharing::{Plan, Scene, Timing, confirm, plan};
-use imageshare_operator::planning::wishes::{Terms, Wishes};
+use imageshare_operator::planning::outcome::record;
+use imageshare_operator::planning::sharing::{Plan, PlanInput, Timing, confirm, plan};
 use jiff::{SignedDuration, Timestamp};
 
 pub const TIMING: Timing = Timing {
@@ -30,7 +30,7 @@ pub fn id(n: usize) -> String {
 }
 
 pub fn recipient(n: usize) -> Recipient {
-    Recipient { kind: RecipientKind::Account, id: PartyId::parse(&id(n)).unwrap() }
+    Recipient { kind: RecipientKind::Account, id: PrincipalId::parse(&id(n)).unwrap() }
 }
 
 pub fn asked(n: usize) -> AskedRecipient {
@@ -115,7 +115,7 @@ impl Table {
     pub fn terms(&self) -> Terms {
         Terms {
             provider: self.provider,
-            ourselves: BTreeSet::from([PartyId::parse(&id(9999)).unwrap()]),
+            ourselves: BTreeSet::from([PrincipalId::parse(&id(9999)).unwrap()]),
             site: Some(Site::International),
             region: RegionId::parse("cn-hangzhou").unwrap(),
             sites: BTreeMap::new(),
@@ -124,15 +124,15 @@ impl Table {
         }
     }
 
-    pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, &self.ledger, self.now)
+    pub fn wishes(&self) -> DesiredRecipients {
+        DesiredRecipients::gather(&self.terms(), &self.shares, &self.ledger, self.now)
     }
 
     pub fn plan(&self) -> Plan {
         let wishes = self.wishes();
         let recipients =
             RecipientList { recipients: self.seen().iter().map(|r| (r.clone(), None)).collect(), complete: true };
-        plan(&Scene {
+        plan(&PlanInput {
             others_until: self.others_until,
             now: self.now,
             timing: TIMING,
@@ -142,7 +142,7 @@ impl Table {
             deleting: self.deleting,
             requested: self.requested,
             shares: &self.shares,
-            wishes: &wishes,
+            desired: &wishes,
             ledger: &self.ledger,
             image: &self.image,
             recipients: &recipients,
@@ -156,7 +156,7 @@ impl Table {
             let intended = first.with_intents(self.now);
             let before = self.ledger.clone();
             confirm(&mut first, &before, &self.wishes());
-            let mut exchange = Exchange::new(first.add.clone(), first.remove.clone(), first.free_places, ALIBABA);
+            let mut exchange = Batch::new(first.add.clone(), first.remove.clone(), first.free_places, ALIBABA);
             if before.image_refusal.is_some() {
                 exchange = exchange.of_refused_image();
             }

@@ -6,7 +6,7 @@ use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::domain::identifiers::RecipientKind::{self, Account, Organization, Project};
 use imageshare_operator::domain::provider::{Provider, Site};
 use imageshare_operator::domain::share::{AskedRecipient, Share};
-use imageshare_operator::planning::wishes::Wishes;
+use imageshare_operator::planning::desired::DesiredRecipients;
 
 use super::table::share;
 use super::world::{OWNER_ACCOUNT, OWNER_PROJECT, World, hex_id, id_of};
@@ -17,9 +17,9 @@ fn asked(kind: RecipientKind, id: &str, site: Option<Site>) -> AskedRecipient {
 
 /// What becomes of one wish, under terms that may be changed first.
 fn judged(world: &World, sites: BTreeMap<Site, BTreeSet<String>>, asked: AskedRecipient) -> Result<(), Reason> {
-    let terms = imageshare_operator::planning::wishes::Terms { sites, ..world.terms() };
+    let terms = imageshare_operator::planning::desired::Terms { sites, ..world.terms() };
     let shares = [Share { recipients: vec![asked], ..share(1, &[]) }];
-    let wishes = Wishes::gather(&terms, &shares, &world.ledger, world.now);
+    let wishes = DesiredRecipients::gather(&terms, &shares, &world.ledger, world.now);
     assert_eq!(wishes.wanted.len() + wishes.declined.len(), 1, "a wish is wanted or declined");
     wishes.declined.into_values().next().map_or(Ok(()), Err)
 }
@@ -110,7 +110,7 @@ fn who_crosses_sites_is_known_of_the_wanted() {
     let world = World::at(Provider::Huawei, vec![]);
     let recipients = vec![asked(Project, &hex_id(1), Some(Site::China)), asked(Project, &hex_id(2), None)];
     let shares = [Share { recipients, ..share(1, &[]) }];
-    let wishes = Wishes::gather(&world.terms(), &shares, &world.ledger, world.now);
+    let wishes = DesiredRecipients::gather(&world.terms(), &shares, &world.ledger, world.now);
     let across: Vec<bool> = wishes.wanted.values().map(|wanted| wanted.across_sites).collect();
     assert_eq!(across, [true, false]);
 }

@@ -6,16 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use imageshare_operator::api::cloud_image::{CloudImageStatus, UnmanagedRecipients, VisibilityChange};
 use imageshare_operator::clouds::{CallShape, RecipientChange, Submitted};
 use imageshare_operator::domain::fault::{Fault, Missing};
-use imageshare_operator::domain::identifiers::{JobId, PartyId, Recipient, RecipientKind, RegionId};
+use imageshare_operator::domain::identifiers::{JobId, PrincipalId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::image::{Answer, ImageFacts, ImageKind, RecipientList, Visibility};
 use imageshare_operator::domain::provider::{Provider, Site};
 use imageshare_operator::domain::share::{AskedRecipient, Share};
-use imageshare_operator::planning::aftermath::{Lesson, learn_from_failure, learn_from_success, most_at_once, record};
-use imageshare_operator::planning::exchange::{Ending, Exchange};
+use imageshare_operator::planning::batch::{Batch, BatchResult};
+use imageshare_operator::planning::desired::{DesiredRecipients, Terms};
 use imageshare_operator::planning::ledger::Ledger;
-use imageshare_operator::planning::sharing::{Plan, Scene, confirm, plan};
-use imageshare_operator::planning::trouble::Trouble;
-use imageshare_operator::planning::wishes::{Terms, Wishes};
+use imageshare_operator::planning::outcome::{Recorded, most_at_once, record, record_failure, record_success};
+use imageshare_operator::planning::problem::Problem;
+use imageshare_operator::planning::sharing::{Plan, PlanInput, confirm, plan};
 use jiff::{SignedDuration, Timestamp};
 
 use super::table::{TIMING, image, share};
@@ -36,7 +36,7 @@ pub fn id_of(kind: RecipientKind, n: usize) -> String {
 }
 
 pub fn of(kind: RecipientKind, n: usize) -> Recipient {
-    Recipient { kind, id: PartyId::parse(&id_of(kind, n)).unwrap() }
+    Recipient { kind, id: PrincipalId::parse(&id_of(kind, n)).unwrap() }
 }
 
 pub fn project(n: usize) -> Recipient {
@@ -69,8 +69,8 @@ pub struct World {
     pub shares: Vec<Share>,
     pub cloud: BTreeMap<Recipient, Option<Answer>>,
     pub ledger: Ledger,
-    pub suspects: usize,
-    pub trouble: Option<Trouble>,
+    pub candidates: usize,
+    pub trouble: Option<Problem>,
     /// A call or job that adds one of these fails.
     pub bad: BTreeSet<Recipient>,
     /// With this.
@@ -102,7 +102,7 @@ impl World {
             shares,
             cloud: BTreeMap::new(),
             ledger: Ledger::default(),
-            suspects: 0,
+            candidates: 0,
             trouble: None,
             bad: BTreeSet::new(),
             fault: Fault::NotFound(Missing::Recipient),
@@ -120,7 +120,7 @@ impl World {
         let rules = self.provider.rules();
         Terms {
             provider: self.provider,
-            ourselves: [OWNER_ACCOUNT, OWNER_PROJECT].map(|n| PartyId::parse(&hex_id(n)).unwrap()).into(),
+            ourselves: [OWNER_ACCOUNT, OWNER_PROJECT].map(|n| PrincipalId::parse(&hex_id(n)).unwrap()).into(),
             site: (self.provider == Provider::Huawei).then_some(Site::International),
             region: RegionId::parse("cn-north-4").unwrap(),
             sites: BTreeMap::new(),
@@ -129,8 +129,8 @@ impl World {
         }
     }
 
-    pub fn wishes(&self) -> Wishes {
-        Wishes::gather(&self.terms(), &self.shares, &self.ledger, self.now)
+    pub fn wishes(&self) -> DesiredRecipients {
+        DesiredRecipients::gather(&self.terms(), &self.shares, &self.ledger, self.now)
     }
 
     fn shape(&self) -> CallShape {
@@ -151,7 +151,7 @@ impl World {
     }
 
     pub fn plan(&self) -> Plan {
-        plan(&Scene {
+        plan(&PlanInput {
             others_until: Timestamp::UNIX_EPOCH,
             now: self.now,
             timing: TIMING,
@@ -161,7 +161,7 @@ impl World {
             deleting: self.deleting,
             requested: false,
             shares: &self.shares,
-            wishes: &self.wishes(),
+            desired: &self.wishes(),
             ledger: &self.ledger,
             image: &self.image,
             recipients: &self.seen(),
@@ -178,7 +178,7 @@ impl World {
             let intended = first.with_intents(self.now);
             let before = self.ledger.clone();
             if self.trouble.is_some() {
-                let recorded = record(&intended, &before, &Ending::default(), self.now);
+                let recorded = record(&intended, &before, &BatchResult::default(), self.now);
                 self.write(&recorded);
                 return first;
             }
@@ -190,8 +190,8 @@ impl World {
                 return first;
             }
             let mut add = first.add.clone();
-            add.truncate(most_at_once(self.suspects));
-            let mut exchange = Exchange::new(add, first.remove.clone(), first.free_places, self.shape());
+            add.truncate(most_at_once(self.candidates));
+            let mut exchange = Batch::new(add, first.remove.clone(), first.free_places, self.shape());
             while let Some(call) = exchange.next_call() {
                 let submitted = self.call(call);
                 exchange.record(submitted);
@@ -266,12 +266,12 @@ impl World {
             Some(_) => RecipientChange::default(),
         };
         self.apply(&done);
-        let Lesson { ledger, suspects, trouble } = if fails {
-            learn_from_failure(&self.ledger, &self.fault, &self.seen(), self.suspects, self.now)
+        let Recorded { ledger, candidates, problem: trouble } = if fails {
+            record_failure(&self.ledger, &self.fault, &self.seen(), self.candidates, self.now)
         } else {
-            learn_from_success(&self.ledger, self.suspects)
+            record_success(&self.ledger, self.candidates)
         };
-        (self.ledger, self.suspects, self.trouble) = (ledger, suspects, trouble);
+        (self.ledger, self.candidates, self.trouble) = (ledger, candidates, trouble);
     }
 
     pub fn answer(&mut self, recipient: &Recipient, answer: Answer) {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use imageshare_operator::clouds::budget::BudgetSettings;
 use imageshare_operator::clouds::clock::SystemClock;
-use imageshare_operator::clouds::connect::{self, AlibabaAccess, Edge, HuaweiAccess, OpenStackAccess};
+use imageshare_operator::clouds::connect::{self, AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess};
 use imageshare_operator::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
 use imageshare_operator::clouds::transport::TransportSettings;
-use imageshare_operator::clouds::{Cloud, ImageRef, Lane, RecipientChange, alibaba, huawei, openstack};
-use imageshare_operator::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
+use imageshare_operator::clouds::{Cloud, ImageRef, Priority, RecipientChange, alibaba, huawei, openstack};
+use imageshare_operator::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::provider::{Provider, Site};
 use serde_json::json;
 
@@ -20,13 +20,13 @@ const PROVIDERS: [Provider; 3] = [Provider::Alibaba, Provider::Huawei, Provider:
 const PROJECT: &str = "a0000000000000000000000000000001";
 const IMAGE: &str = "d164b5df-1bc3-4c3f-893e-3e471fd16e64";
 
-fn edge() -> Edge {
+fn edge() -> ClientContext {
     let settings = TransportSettings { deadline: Duration::from_secs(5), ..TransportSettings::default() };
-    Edge::new(settings, BudgetSettings::default(), Arc::new(SystemClock)).unwrap()
+    ClientContext::new(settings, BudgetSettings::default(), Arc::new(SystemClock)).unwrap()
 }
 
 fn cloud(provider: Provider, endpoint: CheckedEndpoint, allowed: &AllowedEndpoints) -> Arc<dyn Cloud> {
-    let party = |id: &str| PartyId::parse(id).unwrap();
+    let party = |id: &str| PrincipalId::parse(id).unwrap();
     match provider {
         Provider::Alibaba => {
             let credentials = alibaba::Credentials::parse("LTAIdoor", "CanaryOfTheDoor", None).unwrap();
@@ -54,8 +54,8 @@ fn cloud(provider: Provider, endpoint: CheckedEndpoint, allowed: &AllowedEndpoin
 /// Everything that a look around asks; what comes of it does not matter here.
 async fn ask(cloud: &dyn Cloud, region: &str) {
     let at = ImageRef { region: RegionId::parse(region).unwrap(), image: ImageId::parse(IMAGE).unwrap() };
-    let add = vec![Recipient { kind: RecipientKind::Project, id: PartyId::parse(PROJECT).unwrap() }];
-    let lane = Lane::Edit;
+    let add = vec![Recipient { kind: RecipientKind::Project, id: PrincipalId::parse(PROJECT).unwrap() }];
+    let lane = Priority::Edit;
     drop(cloud.identity().await);
     drop(cloud.regions().await);
     drop(cloud.observe_image(&at, lane).await);

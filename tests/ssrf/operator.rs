@@ -55,11 +55,11 @@ impl Servers {
 }
 
 /// A namespace with a Secret that has every key there is.
-struct Scene {
+struct PlanInput {
     accounts: Api<CloudAccount>,
 }
 
-impl Scene {
+impl PlanInput {
     async fn open() -> Result<Self> {
         let client = ControlPlane::shared().await?.client().await?;
         let namespace = Namespace::create(&client, "tricks").await?;
@@ -129,7 +129,7 @@ fn catalogue(request: &str, port: u16) -> String {
 
 #[tokio::test]
 async fn an_account_whose_endpoint_is_a_trick_is_refused_and_nobody_is_called() -> Result<()> {
-    let (servers, scene) = (servers().await?, Scene::open().await?);
+    let (servers, scene) = (servers().await?, PlanInput::open().await?);
     let tricks = tricks::all(servers.forbidden.address.port(), &servers.own.address.to_string());
     let specs = tricks.iter().flat_map(|trick| {
         [
@@ -155,7 +155,7 @@ async fn an_account_whose_endpoint_is_a_trick_is_refused_and_nobody_is_called() 
 
 #[tokio::test]
 async fn a_catalogue_that_names_a_trick_is_refused_and_nobody_but_keystone_is_called() -> Result<()> {
-    let (servers, scene) = (servers().await?, Scene::open().await?);
+    let (servers, scene) = (servers().await?, PlanInput::open().await?);
     let keystone = &servers.keystone;
     let tricks = tricks::all(servers.forbidden.address.port(), &keystone.address.to_string());
     let specs = (0..tricks.len()).map(|number| openstack(&format!("{}/{number}/v3", keystone.url())));

@@ -16,12 +16,12 @@ use super::endpoints::{Place, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire;
-use crate::clouds::connect::{AlibabaAccess, Edge};
+use crate::clouds::connect::{AlibabaAccess, ClientContext};
 use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::transport::{Request, sensitive};
-use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
-use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
@@ -40,10 +40,10 @@ type Query = Vec<(String, String)>;
 
 /// The client of one account. Shares connections and budgets with all others of the process.
 pub struct AlibabaCloud {
-    account: PartyId,
+    account: PrincipalId,
     endpoint: Option<CheckedEndpoint>,
     credentials: Credentials,
-    edge: Edge,
+    client_context: ClientContext,
 }
 
 impl fmt::Debug for AlibabaCloud {
@@ -54,43 +54,49 @@ impl fmt::Debug for AlibabaCloud {
 
 impl AlibabaCloud {
     /// A client for one account; nothing is sent yet.
-    pub fn new(access: AlibabaAccess, edge: &Edge) -> Self {
+    pub fn new(access: AlibabaAccess, client_context: &ClientContext) -> Self {
         let AlibabaAccess { account, endpoint, credentials } = access;
-        Self { account, endpoint, credentials, edge: edge.clone() }
+        Self { account, endpoint, credentials, client_context: client_context.clone() }
     }
 
     /// Makes one call and returns the body of its answer.
-    async fn call(&self, operation: Operation, place: Place<'_>, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
+    async fn call(
+        &self,
+        operation: Operation,
+        place: Place<'_>,
+        query: Query,
+        priority: Priority,
+    ) -> Result<Vec<u8>, Fault> {
         let url = url_of(place, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
         let account = format!("alibaba/{}", self.account);
         let budget_account = match place {
             Place::Region(_) => account,
-            Place::Central | Place::Sts => self.edge.proving(&account),
+            Place::Central | Place::Sts => self.client_context.proving(&account),
         };
-        self.edge.take_turn(Provider::Alibaba, &budget_account, &place.budget_key(), lane).await?;
+        self.client_context.acquire(Provider::Alibaba, &budget_account, &place.budget_key(), priority).await?;
         // Signed only now: the wait for a token may have been long, and the date must be fresh.
         let request = self
             .signed(operation, url, &query)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
-        let answer = self.edge.send(&budget_account, &place.budget_key(), request).await?;
+        let answer = self.client_context.send(&budget_account, &place.budget_key(), request).await?;
         if answer.status == 200 {
             return Ok(answer.body);
         }
         let fault = fault_of(operation, answer.status, &answer.headers, &answer.body);
         if let Fault::Throttled { retry_after: Some(wait) } = fault {
-            self.edge.budgets.hold_back(&budget_account, &place.budget_key(), wait);
+            self.client_context.budgets.hold_back(&budget_account, &place.budget_key(), wait);
         }
         tracing::debug!(action = operation.action(), status = answer.status, %fault, "a call to Alibaba Cloud failed");
         Err(fault)
     }
 
     /// What the vendor tells of one image, in whatever state; `None` where it knows none.
-    async fn describe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<Vec<u8>>, Fault> {
+    async fn describe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<Vec<u8>>, Fault> {
         let mut query = image_query(at);
         // Without it only available images are listed. No owner is asked for: an image of somebody else must be told apart
         // from one that is not there.
         query.push(("Status".to_owned(), "ALL".to_owned()));
-        match self.call(Operation::DescribeImages, Place::Region(&at.region), query, lane).await {
+        match self.call(Operation::DescribeImages, Place::Region(&at.region), query, priority).await {
             Ok(body) => Ok(Some(body)),
             Err(Fault::NotFound(Missing::Image)) => Ok(None),
             Err(fault) => Err(fault),
@@ -111,7 +117,8 @@ impl AlibabaCloud {
             headers: &[("host", &host), ("x-acs-action", operation.action()), ("x-acs-version", operation.version())],
             body: b"",
         };
-        let signed = sign(&unsigned, &self.credentials, self.edge.clock.now(), &(self.edge.nonce)());
+        let signed =
+            sign(&unsigned, &self.credentials, self.client_context.clock.now(), &(self.client_context.nonce)());
         url.set_query(Some(&signed.query));
         let mut headers = HeaderMap::new();
         headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -161,7 +168,7 @@ fn image_query(at: &ImageRef) -> Query {
 }
 
 /// An image that somebody else owns; on this cloud it needs no answer.
-fn received(image: ImageId, account: &PartyId, facts: ImageFacts) -> Option<ReceivedImage> {
+fn received(image: ImageId, account: &PrincipalId, facts: ImageFacts) -> Option<ReceivedImage> {
     let Ownership::Received { owner } = facts.ownership else { return None };
     let via = BTreeMap::from([(Recipient { kind: RecipientKind::Account, id: account.clone() }, None)]);
     let ImageFacts { name, kind, state, .. } = facts;
@@ -176,37 +183,37 @@ fn numbered<'a>(name: &'a str, recipients: &'a [Recipient]) -> impl Iterator<Ite
 
 #[async_trait]
 impl Cloud for AlibabaCloud {
-    async fn identity(&self) -> Result<PartyId, Fault> {
-        let body = self.call(Operation::GetCallerIdentity, Place::Sts, Vec::new(), Lane::Acceptance).await?;
+    async fn identity(&self) -> Result<PrincipalId, Fault> {
+        let body = self.call(Operation::GetCallerIdentity, Place::Sts, Vec::new(), Priority::Acceptance).await?;
         wire::read_identity(&body)
     }
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
-        let body = self.call(Operation::DescribeRegions, Place::Central, Vec::new(), Lane::Acceptance).await?;
+        let body = self.call(Operation::DescribeRegions, Place::Central, Vec::new(), Priority::Acceptance).await?;
         wire::read_regions(&body)
     }
 
-    fn party(&self, _: &RegionId) -> Option<PartyId> {
+    fn principal(&self, _: &RegionId) -> Option<PrincipalId> {
         Some(self.account.clone())
     }
 
-    async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
-        match self.describe_image(at, lane).await? {
+    async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault> {
+        match self.describe_image(at, priority).await? {
             Some(body) => wire::read_image(&body, &at.image, &self.account),
             None => Ok(None),
         }
     }
 
-    async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
-        let (mut recipients, mut tally, mut lane) = (BTreeSet::new(), Tally::default(), lane);
+    async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault> {
+        let (mut recipients, mut tally, mut priority) = (BTreeSet::new(), Tally::default(), priority);
         for number in 1..=PAGES_MAX {
             let mut query = image_query(at);
             query.push(("PageNumber".to_owned(), number.to_string()));
             query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
             let operation = Operation::DescribeImageSharePermission;
-            let body = self.call(operation, Place::Region(&at.region), query, lane).await?;
+            let body = self.call(operation, Place::Region(&at.region), query, priority).await?;
             let page = wire::read_recipients(&body, &at.image, number)?;
-            lane = lane.onwards();
+            priority = priority.escalate();
             let last = tally.count(page.total as usize, page.rows.len());
             recipients.extend(page.rows);
             if last {
@@ -217,7 +224,12 @@ impl Cloud for AlibabaCloud {
         Ok(RecipientList { recipients: recipients.into_iter().map(|recipient| (recipient, None)).collect(), complete })
     }
 
-    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault> {
+    async fn change_recipients(
+        &self,
+        at: &ImageRef,
+        change: &RecipientChange,
+        priority: Priority,
+    ) -> Result<Submitted, Fault> {
         if change.add.len() > RECIPIENTS_PER_CALL || change.remove.len() > RECIPIENTS_PER_CALL {
             // Sent all the same, the vendor would drop the rest in silence and report success.
             return Err(Fault::Refused { refusal: Refusal::Unknown, code: "TooManyRecipientsInOneCall".to_owned() });
@@ -229,43 +241,43 @@ impl Cloud for AlibabaCloud {
         query.extend(numbered("AddAccount", &change.add));
         query.extend(numbered("RemoveAccount", &change.remove));
         let operation = Operation::ModifyImageSharePermission;
-        wire::read_write(&self.call(operation, Place::Region(&at.region), query, lane).await?)?;
+        wire::read_write(&self.call(operation, Place::Region(&at.region), query, priority).await?)?;
         Ok(Submitted::Done)
     }
 
-    async fn open_for_sharing(&self, _: &ImageRef, _: Lane) -> Result<(), Fault> {
+    async fn open_for_sharing(&self, _: &ImageRef, _: Priority) -> Result<(), Fault> {
         Ok(())
     }
 
-    async fn follow_job(&self, _: &RegionId, _: &JobId, _: Lane) -> Result<JobProgress, Fault> {
+    async fn follow_job(&self, _: &RegionId, _: &JobId, _: Priority) -> Result<JobProgress, Fault> {
         Ok(JobProgress::Ended)
     }
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
         let query = image_query(at);
-        wire::read_write(&self.call(Operation::DeleteImage, Place::Region(&at.region), query, Lane::Edit).await?)
+        wire::read_write(&self.call(Operation::DeleteImage, Place::Region(&at.region), query, Priority::Edit).await?)
     }
 
-    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault> {
-        let facts = self.observe_image(at, lane).await?;
+    async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {
+        let facts = self.observe_image(at, priority).await?;
         Ok(facts.and_then(|facts| received(at.image.clone(), &self.account, facts)))
     }
 
-    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
-        let (mut images, mut tally, mut lane) = (BTreeMap::new(), Tally::default(), lane);
+    async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
+        let (mut images, mut tally, mut priority) = (BTreeMap::new(), Tally::default(), priority);
         for number in 1..=RECEIVED_PAGES_MAX {
             let mut query = vec![("RegionId".to_owned(), region.to_string())];
             query.push(("ImageOwnerAlias".to_owned(), "others".to_owned()));
             query.push(("Status".to_owned(), "ALL".to_owned()));
             query.push(("PageNumber".to_owned(), number.to_string()));
             query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
-            let body = self.call(Operation::DescribeImages, Place::Region(region), query, lane).await?;
+            let body = self.call(Operation::DescribeImages, Place::Region(region), query, priority).await?;
             let page = wire::read_images(&body, &self.account, number)?;
             // Pages are counted, so that what all of them may hold is bounded by what was asked for.
             if page.rows.len() > PAGE_SIZE {
                 return Err(Fault::Unintelligible);
             }
-            lane = lane.onwards();
+            priority = priority.escalate();
             let last = tally.count(page.total, page.rows.len());
             images.extend(page.rows);
             if last {
@@ -277,7 +289,7 @@ impl Cloud for AlibabaCloud {
         Ok(ReceivedList { images: images.into_iter().filter_map(received).collect(), complete })
     }
 
-    async fn answer(&self, _: &ImageRef, _: &Reply, _: Lane) -> Result<Submitted, Fault> {
+    async fn answer(&self, _: &ImageRef, _: &Reply, _: Priority) -> Result<Submitted, Fault> {
         Err(Fault::Refused { refusal: Refusal::Unknown, code: "NoAnswerNeeded".to_owned() })
     }
 

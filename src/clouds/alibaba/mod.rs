@@ -1,11 +1,11 @@
 //! Alibaba Cloud ECS (API 2014-05-26) and STS (API 2015-04-01): signing, wire, faults, hosts and the client. The only
 //! place that knows this vendor's words; nothing here plans or retries.
 
+#[cfg(test)]
+mod adversarial;
 mod client;
 mod endpoints;
 mod faults;
-#[cfg(test)]
-mod hostile;
 mod sign;
 mod wire;
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clouds::Fault;
-use crate::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, Visibility};
 use crate::domain::provider::Provider;
 
@@ -25,7 +25,7 @@ enum TextOrNumber {
 }
 
 impl TextOrNumber {
-    fn parse(&self) -> Result<PartyId, Fault> {
+    fn parse(&self) -> Result<PrincipalId, Fault> {
         let parsed = match self {
             Self::Text(text) => Provider::Alibaba.parse_account(text),
             Self::Number(number) => Provider::Alibaba.parse_account(&number.to_string()),
@@ -168,7 +168,7 @@ fn bounded<T>(rows: Vec<T>) -> Result<Vec<T>, Fault> {
 }
 
 /// Reads `DescribeImages` asked for one image, seen by `account`; no row means that the account does not see the image.
-pub(super) fn read_image(body: &[u8], asked: &ImageId, account: &PartyId) -> Result<Option<ImageFacts>, Fault> {
+pub(super) fn read_image(body: &[u8], asked: &ImageId, account: &PrincipalId) -> Result<Option<ImageFacts>, Fault> {
     read_row(body, asked)?.map(|row| facts_of(&row, account)).transpose()
 }
 
@@ -183,7 +183,7 @@ fn read_row(body: &[u8], asked: &ImageId) -> Result<Option<ImageRow>, Fault> {
 }
 
 /// Reads one page of `DescribeImages` asked for what others share.
-pub(super) fn read_images(body: &[u8], account: &PartyId, page: u32) -> Result<ImagePage, Fault> {
+pub(super) fn read_images(body: &[u8], account: &PrincipalId, page: u32) -> Result<ImagePage, Fault> {
     let (total, rows) = read_page(body, page)?;
     let rows = rows.iter().map(|row| Ok((id_of(row)?, facts_of(row, account)?))).collect::<Result<_, Fault>>()?;
     Ok(ImagePage { total, rows })
@@ -202,7 +202,7 @@ fn id_of(row: &ImageRow) -> Result<ImageId, Fault> {
     ImageId::parse(&row.image_id).map_err(|_| Fault::Unintelligible)
 }
 
-fn facts_of(row: &ImageRow, account: &PartyId) -> Result<ImageFacts, Fault> {
+fn facts_of(row: &ImageRow, account: &PrincipalId) -> Result<ImageFacts, Fault> {
     let owner = row.image_owner_id.as_ref();
     let ownership = match row.image_owner_alias.as_str() {
         "system" => Ownership::System,
@@ -264,7 +264,7 @@ pub(super) fn read_regions(body: &[u8]) -> Result<Vec<RegionId>, Fault> {
 }
 
 /// Reads `GetCallerIdentity`.
-pub(super) fn read_identity(body: &[u8]) -> Result<PartyId, Fault> {
+pub(super) fn read_identity(body: &[u8]) -> Result<PrincipalId, Fault> {
     read::<IdentityAnswer>(body)?.account_id.parse()
 }
 
@@ -284,12 +284,12 @@ mod tests {
         ImageId::parse("m-2ze1a2b3c4d5e6f7g8h9").unwrap()
     }
 
-    fn party(id: &str) -> PartyId {
-        PartyId::parse(id).unwrap()
+    fn principal(id: &str) -> PrincipalId {
+        PrincipalId::parse(id).unwrap()
     }
 
     fn observed(body: &str) -> Result<Option<ImageFacts>, Fault> {
-        read_image(body.as_bytes(), &image(), &party(ACCOUNT))
+        read_image(body.as_bytes(), &image(), &principal(ACCOUNT))
     }
 
     /// An answer as the vendor's documentation shows it, with fields nobody reads here.
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn owner_is_told_from_alias_and_id() {
-        let owner = Some(party("1000000000000009"));
+        let owner = Some(principal("1000000000000009"));
         for (alias, id, wanted) in [
             ("self", r#","ImageOwnerId":"1000000000000001""#, Ownership::Own),
             ("self", "", Ownership::Own),
@@ -453,7 +453,7 @@ mod tests {
         assert_eq!(read_regions(br#"{"Regions":{"Region":[{"RegionId":"a/b"}]}}"#), Err(Fault::Unintelligible));
 
         let identity = br#"{"IdentityType":"Account","RequestId":"R","AccountId":"1000000000000001","UserId":"2"}"#;
-        assert_eq!(read_identity(identity), Ok(party(ACCOUNT)));
+        assert_eq!(read_identity(identity), Ok(principal(ACCOUNT)));
         assert_eq!(read_identity(br#"{"AccountId":"root"}"#), Err(Fault::Unintelligible));
     }
 

@@ -26,16 +26,16 @@ async fn a_vendors_hint_holds_back_every_call_of_the_account_in_the_region() {
     let budgets = Budgets::new(BudgetSettings::default());
     budgets.hold_back("a", "here", Duration::from_secs(60));
     budgets.hold_back("a", "here", Duration::from_secs(5));
-    for lane in [Lane::Resync, Lane::Edit, Lane::Revoke] {
-        let Err(Fault::Throttled { retry_after: Some(left) }) = budgets.take("a", "here", lane).await else {
+    for priority in [Priority::Resync, Priority::Edit, Priority::Revoke] {
+        let Err(Fault::Throttled { retry_after: Some(left) }) = budgets.take("a", "here", priority).await else {
             panic!("not held back")
         };
         assert!(left > Duration::from_secs(50), "{left:?}");
     }
-    assert_eq!(budgets.take("a", "there", Lane::Edit).await, Ok(()));
-    assert_eq!(budgets.take("b", "here", Lane::Edit).await, Ok(()));
+    assert_eq!(budgets.take("a", "there", Priority::Edit).await, Ok(()));
+    assert_eq!(budgets.take("b", "here", Priority::Edit).await, Ok(()));
     let bucket = budgets.bucket("a", "here", Instant::now());
-    assert_eq!(bucket.heed_the_hint(Instant::now() + Duration::from_secs(61)), Ok(()));
+    assert_eq!(bucket.honour_retry_after(Instant::now() + Duration::from_secs(61)), Ok(()));
 }
 
 #[tokio::test]
@@ -43,12 +43,12 @@ async fn looks_around_leave_half_of_the_burst_to_others() {
     let bucket = Bucket::new(settings(5, 10, Duration::ZERO), FakeRelativeClock::default());
     let looks = taken_at_once(&bucket);
     for _ in 0..looks {
-        assert_eq!(bucket.take(Lane::Resync.onwards()).await, Ok(()));
+        assert_eq!(bucket.take(Priority::Resync.escalate()).await, Ok(()));
     }
     for _ in 0..10 - 2 * looks {
-        assert_eq!(bucket.take(Lane::Edit).await, Ok(()));
+        assert_eq!(bucket.take(Priority::Edit).await, Ok(()));
     }
-    assert!(bucket.take(Lane::Edit).await.is_err());
+    assert!(bucket.take(Priority::Edit).await.is_err());
     assert_eq!(looks, 2);
 }
 
@@ -102,16 +102,16 @@ fn smallest_bucket_still_has_a_token_for_resync() {
 async fn waiting_is_bounded() {
     // The clock of the bucket stands still: no token ever comes.
     let bucket = Bucket::new(settings(5, 1, Duration::from_millis(50)), FakeRelativeClock::default());
-    assert_eq!(bucket.take(Lane::Revoke).await, Ok(()));
+    assert_eq!(bucket.take(Priority::Revoke).await, Ok(()));
     let spent = Err(Fault::BudgetSpent { retry_after: Duration::from_millis(200) });
-    assert_eq!(bucket.take(Lane::Revoke).await, spent);
+    assert_eq!(bucket.take(Priority::Revoke).await, spent);
     assert!(lock(&bucket.queue).waiting.is_empty(), "who gave up leaves the queue");
 }
 
 #[tokio::test]
 async fn resync_stands_back_while_anybody_waits() {
     let bucket = Bucket::new(settings(5, 10, Duration::ZERO), FakeRelativeClock::default());
-    let turn = Turn::join(&bucket, Lane::Acceptance);
+    let turn = Turn::join(&bucket, Priority::Acceptance);
     assert!(matches!(bucket.take_if_idle(), Err(Fault::BudgetSpent { .. })));
     drop(turn);
     assert_eq!(bucket.take_if_idle(), Ok(()));
@@ -121,16 +121,21 @@ async fn resync_stands_back_while_anybody_waits() {
 async fn waiting_lanes_are_served_by_urgency_and_then_by_arrival() {
     let clock = FakeRelativeClock::default();
     let bucket = Arc::new(Bucket::new(settings(100, 1, Duration::from_secs(20)), clock.clone()));
-    assert_eq!(bucket.take(Lane::Edit).await, Ok(()));
+    assert_eq!(bucket.take(Priority::Edit).await, Ok(()));
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
-    let arrivals =
-        [(Lane::Acceptance, 1), (Lane::Edit, 2), (Lane::Revoke, 3), (Lane::Acceptance, 4), (Lane::Revoke, 5)];
-    for (count, (lane, number)) in arrivals.into_iter().enumerate() {
+    let arrivals = [
+        (Priority::Acceptance, 1),
+        (Priority::Edit, 2),
+        (Priority::Revoke, 3),
+        (Priority::Acceptance, 4),
+        (Priority::Revoke, 5),
+    ];
+    for (count, (priority, number)) in arrivals.into_iter().enumerate() {
         let (here, served) = (Arc::clone(&bucket), Arc::clone(&served));
         tasks.push(tokio::spawn(async move {
-            here.take(lane).await.unwrap();
-            lock(&served).push((lane, number));
+            here.take(priority).await.unwrap();
+            lock(&served).push((priority, number));
         }));
         while lock(&bucket.queue).waiting.len() <= count {
             tokio::task::yield_now().await;
@@ -146,7 +151,13 @@ async fn waiting_lanes_are_served_by_urgency_and_then_by_arrival() {
         task.await.unwrap();
     }
     let order: Vec<_> = lock(&served).clone();
-    let wanted = [(Lane::Revoke, 3), (Lane::Revoke, 5), (Lane::Edit, 2), (Lane::Acceptance, 1), (Lane::Acceptance, 4)];
+    let wanted = [
+        (Priority::Revoke, 3),
+        (Priority::Revoke, 5),
+        (Priority::Edit, 2),
+        (Priority::Acceptance, 1),
+        (Priority::Acceptance, 4),
+    ];
     assert_eq!(order, wanted);
 }
 
@@ -168,7 +179,7 @@ async fn let_all_through(bucket: &Bucket<FakeRelativeClock>, clock: &FakeRelativ
 async fn what_began_first_is_finished_first() {
     let clock = FakeRelativeClock::default();
     let bucket = Arc::new(Bucket::new(settings(100, 1, Duration::from_secs(20)), clock.clone()));
-    assert_eq!(bucket.take(Lane::Edit).await, Ok(()));
+    assert_eq!(bucket.take(Priority::Edit).await, Ok(()));
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
     for name in ["first", "second", "third"] {
@@ -176,7 +187,7 @@ async fn what_began_first_is_finished_first() {
         let begun = Begun::now(false);
         tasks.push(tokio::spawn(begun.scope(async move {
             for _ in 0..4 {
-                bucket.take(Lane::Edit).await.unwrap();
+                bucket.take(Priority::Edit).await.unwrap();
                 lock(&served).push(name);
                 // A call takes its time, in which the others would go on if they might.
                 tokio::task::yield_now().await;
@@ -208,19 +219,19 @@ async fn what_began_first_is_finished_first() {
 async fn one_look_around_waits_with_the_others_after_half_a_minute_without_room() {
     let clock = FakeRelativeClock::default();
     let bucket = Arc::new(Bucket::new(settings(100, 1, Duration::from_secs(20)), clock.clone()));
-    assert_eq!(bucket.take(Lane::Edit).await, Ok(()));
-    let held = Turn::join(&bucket, Lane::Revoke);
-    assert!(bucket.take(Lane::Resync).await.is_err());
+    assert_eq!(bucket.take(Priority::Edit).await, Ok(()));
+    let held = Turn::join(&bucket, Priority::Revoke);
+    assert!(bucket.take(Priority::Resync).await.is_err());
     clock.advance(RESYNC_STARVES);
     // Somebody waits all the time: one look around joins, the next one is told to come again.
     let joined = tokio::spawn({
         let bucket = Arc::clone(&bucket);
-        async move { bucket.take(Lane::Resync).await }
+        async move { bucket.take(Priority::Resync).await }
     });
     while lock(&bucket.queue).waiting.len() < 2 {
         tokio::task::yield_now().await;
     }
-    assert!(matches!(bucket.take(Lane::Resync).await, Err(Fault::BudgetSpent { .. })));
+    assert!(matches!(bucket.take(Priority::Resync).await, Err(Fault::BudgetSpent { .. })));
     drop(held);
     let_all_through(&bucket, &clock).await;
     assert_eq!(joined.await.unwrap(), Ok(()));
@@ -230,12 +241,12 @@ async fn one_look_around_waits_with_the_others_after_half_a_minute_without_room(
 async fn a_process_that_stops_makes_nobody_wait_for_a_token() {
     let stop = CancellationToken::new();
     let budgets = Arc::new(Budgets::new(settings(1, 2, Duration::from_secs(30))).until(stop.clone()));
-    assert_eq!(budgets.take("a", "r", Lane::Edit).await, Ok(()));
+    assert_eq!(budgets.take("a", "r", Priority::Edit).await, Ok(()));
     stop.cancel();
-    assert_eq!(budgets.take("a", "r", Lane::Edit).await, Ok(()), "a token that is there is taken");
+    assert_eq!(budgets.take("a", "r", Priority::Edit).await, Ok(()), "a token that is there is taken");
     let begun = Instant::now();
-    for lane in [Lane::Acceptance, Lane::Edit, Lane::Revoke] {
-        assert_eq!(budgets.take("a", "r", lane).await, Err(Fault::NotLeading));
+    for priority in [Priority::Acceptance, Priority::Edit, Priority::Revoke] {
+        assert_eq!(budgets.take("a", "r", priority).await, Err(Fault::NotLeading));
     }
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 }
@@ -245,18 +256,18 @@ async fn an_endpoint_that_hangs_is_left_alone_and_no_other_one() {
     let budgets = Budgets::new(settings(100, 100, Duration::from_secs(30)));
     for region in ["here", "there"] {
         for _ in 0..3 {
-            assert_eq!(budgets.take("a", region, Lane::Edit).await, Ok(()));
+            assert_eq!(budgets.take("a", region, Priority::Edit).await, Ok(()));
             let ago = if region == "here" { HANGS_AFTER } else { Duration::ZERO };
             budgets.ended("a", region, false, Instant::now().checked_sub(ago).unwrap());
         }
     }
-    for lane in [Lane::Resync, Lane::Edit, Lane::Revoke] {
-        assert_eq!(budgets.take("a", "here", lane).await, Err(Fault::Unavailable));
-        assert_eq!(budgets.take("a", "there", lane).await, Ok(()), "calls that fail at once hold nobody up");
-        assert_eq!(budgets.take("b", "here", lane).await, Ok(()));
+    for priority in [Priority::Resync, Priority::Edit, Priority::Revoke] {
+        assert_eq!(budgets.take("a", "here", priority).await, Err(Fault::Unavailable));
+        assert_eq!(budgets.take("a", "there", priority).await, Ok(()), "calls that fail at once hold nobody up");
+        assert_eq!(budgets.take("b", "here", priority).await, Ok(()));
     }
     budgets.ended("a", "here", true, Instant::now());
-    assert_eq!(budgets.take("a", "here", Lane::Edit).await, Ok(()), "one of those under way was answered");
+    assert_eq!(budgets.take("a", "here", Priority::Edit).await, Ok(()), "one of those under way was answered");
 }
 
 #[tokio::test]
@@ -264,7 +275,7 @@ async fn tokens_come_at_the_rate_set() {
     let budgets = Budgets::new(settings(100, 1, Duration::from_secs(30)));
     let start = Instant::now();
     for _ in 0..6 {
-        budgets.take("a", "r", Lane::Edit).await.unwrap();
+        budgets.take("a", "r", Priority::Edit).await.unwrap();
     }
     assert!(start.elapsed() >= Duration::from_millis(50), "{:?}", start.elapsed());
 }
@@ -273,8 +284,8 @@ async fn tokens_come_at_the_rate_set() {
 async fn accounts_and_regions_do_not_share_a_bucket() {
     let budgets = Budgets::new(settings(1, 1, Duration::ZERO));
     for (account, region) in [("a", "r"), ("b", "r"), ("a", "s")] {
-        assert_eq!(budgets.take(account, region, Lane::Edit).await, Ok(()));
-        assert!(budgets.take(account, region, Lane::Edit).await.is_err());
+        assert_eq!(budgets.take(account, region, Priority::Edit).await, Ok(()));
+        assert!(budgets.take(account, region, Priority::Edit).await.is_err());
     }
 }
 

@@ -13,11 +13,11 @@ use super::faults::fault_of;
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, Token, Tokens, question, read_token};
 use super::{Query, tokens};
-use crate::clouds::connect::{Edge, HuaweiAccess};
+use crate::clouds::connect::{ClientContext, HuaweiAccess};
 use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::signing::canonical_query;
 use crate::clouds::transport::{Answer, Request, sensitive};
-use crate::clouds::{Fault, Lane};
+use crate::clouds::{Fault, Priority};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::provider::{Provider, Site};
 
@@ -66,11 +66,11 @@ pub(super) struct Caller {
     signing: Semaphore,
     /// The code the key was refused with: it is not tried again by this client.
     refused: OnceLock<String>,
-    pub(super) edge: Edge,
+    pub(super) client_context: ClientContext,
 }
 
 impl Caller {
-    pub(super) fn new(access: &HuaweiAccess, edge: &Edge) -> Self {
+    pub(super) fn new(access: &HuaweiAccess, client_context: &ClientContext) -> Self {
         Self {
             account: format!("huawei/{}", access.domain),
             site: access.site,
@@ -79,42 +79,47 @@ impl Caller {
             tokens: Tokens::default(),
             signing: Semaphore::new(SIGNED_AT_ONCE),
             refused: OnceLock::new(),
-            edge: edge.clone(),
+            client_context: client_context.clone(),
         }
     }
 
     /// Makes one call. Nothing is sent twice but a call whose cached token was refused, which had no effect.
-    pub(super) async fn call(&self, call: &Call<'_>, lane: Lane) -> Result<Answer, Fault> {
+    pub(super) async fn call(&self, call: &Call<'_>, priority: Priority) -> Result<Answer, Fault> {
         if let Credentials::AccessKey { id, secret, token } = &self.credentials {
-            return self.send(call, Proof::Key { id, secret, token: token.as_ref() }, lane).await;
+            return self.send(call, Proof::Key { id, secret, token: token.as_ref() }, priority).await;
         }
-        let (token, kept) = self.token(call.scope, lane, None).await?;
-        match self.send(call, Proof::Token(&token.value), lane).await {
+        let (token, kept) = self.token(call.scope, priority, None).await?;
+        match self.send(call, Proof::Token(&token.value), priority).await {
             // One just asked for is not asked for again: it would be refused as well.
             Err(Fault::Unauthenticated { .. }) if kept => {
-                let (token, _) = self.token(call.scope, lane, Some(&token)).await?;
-                self.send(call, Proof::Token(&token.value), lane).await
+                let (token, _) = self.token(call.scope, priority, Some(&token)).await?;
+                self.send(call, Proof::Token(&token.value), priority).await
             }
             outcome => outcome,
         }
     }
 
     /// A token for a scope other than the one refused, and whether it was kept from before.
-    async fn token(&self, scope: Scope<'_>, lane: Lane, refused: Option<&Token>) -> Result<(Token, bool), Fault> {
+    async fn token(
+        &self,
+        scope: Scope<'_>,
+        priority: Priority,
+        refused: Option<&Token>,
+    ) -> Result<(Token, bool), Fault> {
         let slot = self.tokens.slot(scope);
         let mut kept = slot.lock().await;
-        let now = self.edge.clock.now();
+        let now = self.client_context.clock.now();
         let good = |token: &&Token| token.is_fresh(now) && refused.is_none_or(|other| !token.is_the_same_as(other));
         if let Some(token) = kept.as_ref().filter(good) {
             return Ok((token.clone(), true));
         }
         *kept = None;
-        let token = self.ask_for_token(scope, lane).await?;
+        let token = self.ask_for_token(scope, priority).await?;
         *kept = Some(token.clone());
         Ok((token, false))
     }
 
-    async fn ask_for_token(&self, scope: Scope<'_>, lane: Lane) -> Result<tokens::Token, Fault> {
+    async fn ask_for_token(&self, scope: Scope<'_>, priority: Priority) -> Result<tokens::Token, Fault> {
         let Credentials::Password { user, password, domain } = &self.credentials else {
             return Err(Fault::Unauthenticated { code: "NoPassword".to_owned() });
         };
@@ -131,18 +136,18 @@ impl Caller {
             query: Query::new(),
             body: question,
         };
-        let answer = self.send(&call, Proof::None, lane).await?;
-        read_token(&answer, self.edge.clock.now())
+        let answer = self.send(&call, Proof::None, priority).await?;
+        read_token(&answer, self.client_context.clock.now())
     }
 
-    async fn send(&self, call: &Call<'_>, proof: Proof<'_>, lane: Lane) -> Result<Answer, Fault> {
+    async fn send(&self, call: &Call<'_>, proof: Proof<'_>, priority: Priority) -> Result<Answer, Fault> {
         let url = url_of(call.place, self.site, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
         let region = call.place.budget_key();
         let budget_account = match call.place {
             Place::Ims(_) => self.account.clone(),
-            Place::Iam(_) | Place::IamCentral => self.edge.proving(&self.account),
+            Place::Iam(_) | Place::IamCentral => self.client_context.proving(&self.account),
         };
-        self.edge.take_turn(Provider::Huawei, &budget_account, &region, lane).await?;
+        self.client_context.acquire(Provider::Huawei, &budget_account, &region, priority).await?;
         let _turn = match proof {
             Proof::Key { .. } => Some(self.turn_to_sign().await?),
             Proof::Token(_) | Proof::None => None,
@@ -151,13 +156,13 @@ impl Caller {
         let request = self
             .request(call, url, proof)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
-        let answer = self.edge.send(&budget_account, &region, request).await?;
+        let answer = self.client_context.send(&budget_account, &region, request).await?;
         if (200..=299).contains(&answer.status) {
             return Ok(answer);
         }
         let fault = fault_of(answer.status, &answer.headers, &answer.body);
         if let Fault::Throttled { retry_after: Some(wait) } = fault {
-            self.edge.budgets.hold_back(&budget_account, &region, wait);
+            self.client_context.budgets.hold_back(&budget_account, &region, wait);
         }
         if let (Proof::Key { .. }, Fault::Unauthenticated { code }) = (proof, &fault) {
             self.refused.get_or_init(|| code.clone());
@@ -200,7 +205,8 @@ impl Caller {
             Proof::Key { id, secret, .. } => {
                 let (method, path, body) = (call.method.as_str(), call.path.as_str(), call.body.as_slice());
                 let unsigned = Unsigned { method, path, query: &query, headers: &named, body };
-                let signed = sign(&unsigned, id.expose_secret(), secret.expose_secret(), self.edge.clock.now());
+                let signed =
+                    sign(&unsigned, id.expose_secret(), secret.expose_secret(), self.client_context.clock.now());
                 headers.insert("x-sdk-date", sensitive(&signed.date)?);
                 headers.insert("authorization", sensitive(&signed.authorization)?);
             }

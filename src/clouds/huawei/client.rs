@@ -21,11 +21,11 @@ use super::wire::identities::{read_domain, read_projects};
 use super::wire::images::read_image;
 use super::wire::jobs::{read_job, read_submitted};
 use super::wire::members::read_members;
-use crate::clouds::connect::{Edge, HuaweiAccess};
+use crate::clouds::connect::{ClientContext, HuaweiAccess};
 use crate::clouds::signing::escape;
-use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
-use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId, VaultId};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId, VaultId};
 use crate::domain::image::{Answer, ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 
 /// Recipients one call may name. The vendor publishes no maximum for a call; its console takes 100 at a time, and no image
@@ -42,11 +42,11 @@ const REGIONS_MAX: usize = 1000;
 
 /// The client of one account. Shares connections and budgets with all others of the process.
 pub struct HuaweiCloud {
-    domain: PartyId,
+    domain: PrincipalId,
     /// Projects named by whoever wrote the account, in order.
-    named: Vec<(RegionId, PartyId)>,
+    named: Vec<(RegionId, PrincipalId)>,
     /// Regions' own projects, as far as they were looked up.
-    known: Mutex<BTreeMap<RegionId, PartyId>>,
+    known: Mutex<BTreeMap<RegionId, PrincipalId>>,
     caller: Caller,
 }
 
@@ -71,7 +71,7 @@ struct MembersBody<'a> {
 #[derive(Serialize)]
 struct AnswerBody<'a> {
     images: [&'a ImageId; 1],
-    project_id: &'a PartyId,
+    project_id: &'a PrincipalId,
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     vault_id: Option<&'a str>,
@@ -103,18 +103,18 @@ fn bare(urn: &str) -> &str {
 
 impl HuaweiCloud {
     /// A client; nothing is sent yet.
-    pub fn new(access: HuaweiAccess, edge: &Edge) -> Self {
-        let caller = Caller::new(&access, edge);
+    pub fn new(access: HuaweiAccess, client_context: &ClientContext) -> Self {
+        let caller = Caller::new(&access, client_context);
         let HuaweiAccess { domain, projects, .. } = access;
         Self { domain, named: projects, known: Mutex::default(), caller }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<RegionId, PartyId>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<RegionId, PrincipalId>> {
         // Nothing fails while it is held, so what a poisoned one holds is whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, region: RegionId, project: PartyId) {
+    fn remember(&self, region: RegionId, project: PrincipalId) {
         let mut known = self.known();
         if known.len() < REGIONS_MAX || known.contains_key(&region) {
             known.insert(region, project);
@@ -122,12 +122,12 @@ impl HuaweiCloud {
     }
 
     /// The project that owns and receives images in a region, asked for by its name if it is not known yet.
-    async fn project_of(&self, region: &RegionId, lane: Lane) -> Result<PartyId, Fault> {
-        if let Some(project) = self.party(region) {
+    async fn project_of(&self, region: &RegionId, priority: Priority) -> Result<PrincipalId, Fault> {
+        if let Some(project) = self.principal(region) {
             return Ok(project);
         }
         let query = pairs([("name", region.as_str())]);
-        let page = read_projects(&self.ask_iam(Place::Iam(region), "/v3/projects", query, lane).await?)?;
+        let page = read_projects(&self.ask_iam(Place::Iam(region), "/v3/projects", query, priority).await?)?;
         match page.own.as_slice() {
             [(name, project)] if name == region => {
                 self.remember(region.clone(), project.clone());
@@ -139,38 +139,44 @@ impl HuaweiCloud {
         }
     }
 
-    async fn ask_iam(&self, place: Place<'_>, path: &str, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
+    async fn ask_iam(&self, place: Place<'_>, path: &str, query: Query, priority: Priority) -> Result<Vec<u8>, Fault> {
         let (method, scope, body) = (Method::GET, Scope::Domain, Vec::new());
         let call = Call { method, place, scope, path: path.to_owned(), query, body };
-        Ok(self.caller.call(&call, lane).await?.body)
+        Ok(self.caller.call(&call, priority).await?.body)
     }
 
     async fn ims<'a>(
         &self,
         (method, path): (Method, String),
-        (region, id): (&'a RegionId, &'a PartyId),
+        (region, id): (&'a RegionId, &'a PrincipalId),
         (query, body): (Query, Vec<u8>),
-        lane: Lane,
+        priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
         let scope = Scope::Project { region, id };
         let call = Call { method, place: Place::Ims(region), scope, path, query, body };
-        Ok(self.caller.call(&call, lane).await?.body)
+        Ok(self.caller.call(&call, priority).await?.body)
     }
 
     async fn get(
         &self,
         region: &RegionId,
-        project: &PartyId,
+        project: &PrincipalId,
         path: String,
         query: Query,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
-        self.ims((Method::GET, path), (region, project), (query, Vec::new()), lane).await
+        self.ims((Method::GET, path), (region, project), (query, Vec::new()), priority).await
     }
 
     /// A list of images of one project.
-    async fn images(&self, region: &RegionId, project: &PartyId, query: Query, lane: Lane) -> Result<Vec<u8>, Fault> {
-        self.get(region, project, "/v2/cloudimages".to_owned(), query, lane).await
+    async fn images(
+        &self,
+        region: &RegionId,
+        project: &PrincipalId,
+        query: Query,
+        priority: Priority,
+    ) -> Result<Vec<u8>, Fault> {
+        self.get(region, project, "/v2/cloudimages".to_owned(), query, priority).await
     }
 
     /// A call on members that a job carries out.
@@ -178,20 +184,20 @@ impl HuaweiCloud {
         &self,
         method: Method,
         at: &ImageRef,
-        project: &PartyId,
+        project: &PrincipalId,
         body: Vec<u8>,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<Submitted, Fault> {
         let call = (method, "/v1/cloudimages/members".to_owned());
-        let answer = self.ims(call, (&at.region, project), (Query::new(), body), lane).await?;
+        let answer = self.ims(call, (&at.region, project), (Query::new(), body), priority).await?;
         Ok(Submitted::Job(read_submitted(&answer)?))
     }
 
     /// What the vendor tells of a job; `None` where it does not know it, or any more.
-    async fn ask_for_job(&self, region: &RegionId, job: &JobId, lane: Lane) -> Result<Option<Vec<u8>>, Fault> {
-        let project = self.project_of(region, lane).await?;
+    async fn ask_for_job(&self, region: &RegionId, job: &JobId, priority: Priority) -> Result<Option<Vec<u8>>, Fault> {
+        let project = self.project_of(region, priority).await?;
         let path = format!("/v1/{}/jobs/{}", escape(project.as_str()), escape(job.as_str()));
-        match self.get(region, &project, path, Query::new(), lane).await {
+        match self.get(region, &project, path, Query::new(), priority).await {
             Ok(body) => Ok(Some(body)),
             Err(fault) if tells_no_such_job(&fault) => Ok(None),
             Err(fault) => Err(fault),
@@ -199,15 +205,15 @@ impl HuaweiCloud {
     }
 
     /// All pages of the members of an image, as `project` may see them.
-    async fn members(&self, at: &ImageRef, project: &PartyId, mut lane: Lane) -> Result<Members, Fault> {
+    async fn members(&self, at: &ImageRef, project: &PrincipalId, mut priority: Priority) -> Result<Members, Fault> {
         let path = format!("/v1/{}/cloudimages/{}/members", escape(project.as_str()), escape(at.image.as_str()));
         let mut found = Members { rows: BTreeMap::new(), complete: true };
         let mut markers = BTreeSet::new();
         let mut query = pairs([("limit", &MEMBERS_PER_PAGE.to_string())]);
         for _ in 0..MEMBER_PAGES_MAX {
-            let body = self.get(&at.region, project, path.clone(), query, lane).await?;
+            let body = self.get(&at.region, project, path.clone(), query, priority).await?;
             let page = read_members(&body, &at.image, MEMBERS_PER_PAGE)?;
-            lane = lane.onwards();
+            priority = priority.escalate();
             found.complete &= page.whole;
             for (recipient, answer) in page.rows {
                 // A row sent twice hides that another slipped from one page to the next.
@@ -224,10 +230,10 @@ impl HuaweiCloud {
     }
 
     /// All projects called like a region.
-    async fn own_projects(&self) -> Result<Vec<(RegionId, PartyId)>, Fault> {
+    async fn own_projects(&self) -> Result<Vec<(RegionId, PrincipalId)>, Fault> {
         let (mut found, mut query) = (Vec::new(), Query::new());
         for _ in 0..PROJECT_PAGES_MAX {
-            let body = self.ask_iam(Place::IamCentral, "/v3/projects", query, Lane::Acceptance).await?;
+            let body = self.ask_iam(Place::IamCentral, "/v3/projects", query, Priority::Acceptance).await?;
             let page = read_projects(&body)?;
             found.extend(page.own);
             let Some(next) = page.next else { return Ok(found) };
@@ -240,8 +246,8 @@ impl HuaweiCloud {
 
 #[async_trait]
 impl Cloud for HuaweiCloud {
-    async fn identity(&self) -> Result<PartyId, Fault> {
-        let body = self.ask_iam(Place::IamCentral, "/v3/auth/domains", Query::new(), Lane::Acceptance).await?;
+    async fn identity(&self) -> Result<PrincipalId, Fault> {
+        let body = self.ask_iam(Place::IamCentral, "/v3/auth/domains", Query::new(), Priority::Acceptance).await?;
         read_domain(&body, &self.domain)
     }
 
@@ -259,29 +265,34 @@ impl Cloud for HuaweiCloud {
         Ok(regions.into_iter().collect())
     }
 
-    fn party(&self, region: &RegionId) -> Option<PartyId> {
+    fn principal(&self, region: &RegionId) -> Option<PrincipalId> {
         let named = self.named.iter().find(|(name, _)| name == region).map(|(_, project)| project.clone());
         named.or_else(|| self.known().get(region).cloned())
     }
 
-    async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
-        let project = self.project_of(&at.region, lane).await?;
+    async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault> {
+        let project = self.project_of(&at.region, priority).await?;
         // No type, owner or status is asked for: an image of somebody else must be told apart from one that is not there.
         let query = pairs([("id", at.image.as_str())]);
-        match self.images(&at.region, &project, query, lane).await {
+        match self.images(&at.region, &project, query, priority).await {
             Ok(body) => read_image(&body, &at.image, &project),
             Err(Fault::NotFound(Missing::Image)) => Ok(None),
             Err(fault) => Err(fault),
         }
     }
 
-    async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
-        let project = self.project_of(&at.region, lane).await?;
-        let Members { rows, complete } = self.members(at, &project, lane).await?;
+    async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault> {
+        let project = self.project_of(&at.region, priority).await?;
+        let Members { rows, complete } = self.members(at, &project, priority).await?;
         Ok(RecipientList { recipients: rows.into_iter().map(|(who, answer)| (who, Some(answer))).collect(), complete })
     }
 
-    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault> {
+    async fn change_recipients(
+        &self,
+        at: &ImageRef,
+        change: &RecipientChange,
+        priority: Priority,
+    ) -> Result<Submitted, Fault> {
         let (method, recipients, adds) = match (change.add.as_slice(), change.remove.as_slice()) {
             ([], []) => return Ok(Submitted::Done),
             (add, []) => (Method::POST, add, true),
@@ -302,16 +313,16 @@ impl Cloud for HuaweiCloud {
             domains: of(RecipientKind::Account).collect(),
             organizations,
         })?;
-        let project = self.project_of(&at.region, lane).await?;
-        self.submit(method, at, &project, body, lane).await
+        let project = self.project_of(&at.region, priority).await?;
+        self.submit(method, at, &project, body, priority).await
     }
 
-    async fn open_for_sharing(&self, _: &ImageRef, _: Lane) -> Result<(), Fault> {
+    async fn open_for_sharing(&self, _: &ImageRef, _: Priority) -> Result<(), Fault> {
         Ok(())
     }
 
-    async fn follow_job(&self, region: &RegionId, job: &JobId, lane: Lane) -> Result<JobProgress, Fault> {
-        match self.ask_for_job(region, job, lane).await? {
+    async fn follow_job(&self, region: &RegionId, job: &JobId, priority: Priority) -> Result<JobProgress, Fault> {
+        match self.ask_for_job(region, job, priority).await? {
             Some(body) => read_job(&body, job),
             None => Ok(JobProgress::Ended),
         }
@@ -319,29 +330,29 @@ impl Cloud for HuaweiCloud {
 
     /// The vendor deletes after it has answered: the image may be seen for a while.
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
-        let project = self.project_of(&at.region, Lane::Edit).await?;
+        let project = self.project_of(&at.region, Priority::Edit).await?;
         let call = (Method::DELETE, format!("/v2/images/{}", escape(at.image.as_str())));
         let whose = (&at.region, &project);
-        self.ims(call, whose, (Query::new(), Vec::new()), Lane::Edit).await.map(|_| ())
+        self.ims(call, whose, (Query::new(), Vec::new()), Priority::Edit).await.map(|_| ())
     }
 
-    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault> {
-        self.received_image(at, lane).await
+    async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {
+        self.received_image(at, priority).await
     }
 
     /// An image that came by several grants is told with the project's own answer; which grants they are is not told.
-    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
-        self.received_images(region, lane).await
+    async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
+        self.received_images(region, priority).await
     }
 
-    async fn answer(&self, at: &ImageRef, reply: &Reply, lane: Lane) -> Result<Submitted, Fault> {
-        let project = self.project_of(&at.region, lane).await?;
+    async fn answer(&self, at: &ImageRef, reply: &Reply, priority: Priority) -> Result<Submitted, Fault> {
+        let project = self.project_of(&at.region, priority).await?;
         let (status, vault_id) = match reply {
             Reply::Accept { vault } => ("accepted", vault.as_ref().map(VaultId::as_str)),
             Reply::Reject => ("rejected", None),
         };
         let body = json(&AnswerBody { images: [&at.image], project_id: &project, status, vault_id })?;
-        self.submit(Method::PUT, at, &project, body, lane).await
+        self.submit(Method::PUT, at, &project, body, priority).await
     }
 
     fn call_shape(&self) -> CallShape {

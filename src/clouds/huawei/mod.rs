@@ -2,13 +2,13 @@
 //! and the client. The only place that knows this vendor's words; nothing here plans, and nothing is sent twice but a call
 //! refused because its cached token had run out.
 
+#[cfg(test)]
+mod adversarial;
 mod caller;
 mod client;
 mod credentials;
 mod endpoints;
 mod faults;
-#[cfg(test)]
-mod hostile;
 mod sign;
 mod tokens;
 mod wire;

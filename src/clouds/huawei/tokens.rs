@@ -12,7 +12,7 @@ use serde_json::json;
 use super::wire::read;
 use crate::clouds::Fault;
 use crate::clouds::transport::Answer;
-use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::identifiers::{PrincipalId, RegionId};
 
 /// A token lives a day (IAM's page on tokens); one that says more is not believed.
 const LIFE_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -31,7 +31,7 @@ pub(super) enum Scope<'a> {
         /// Where it is.
         region: &'a RegionId,
         /// Which one it is.
-        id: &'a PartyId,
+        id: &'a PrincipalId,
     },
 }
 
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn question_names_user_password_and_scope() {
-        let (region, id) = (RegionId::parse("cn-north-4").unwrap(), PartyId::parse("p1").unwrap());
+        let (region, id) = (RegionId::parse("cn-north-4").unwrap(), PrincipalId::parse("p1").unwrap());
         let text = |scope| String::from_utf8(question("u", "p\"w", "d", scope)).unwrap();
         assert_eq!(
             text(Scope::Project { region: &region, id: &id }),
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn tokens_are_kept_by_scope_and_not_shown() {
         let tokens = Tokens::default();
-        let (region, id) = (RegionId::parse("cn-north-4").unwrap(), PartyId::parse("p1").unwrap());
+        let (region, id) = (RegionId::parse("cn-north-4").unwrap(), PrincipalId::parse("p1").unwrap());
         let project = Scope::Project { region: &region, id: &id };
         assert!(Arc::ptr_eq(&tokens.slot(project), &tokens.slot(project)));
         assert!(!Arc::ptr_eq(&tokens.slot(project), &tokens.slot(Scope::Domain)));

@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 use super::faults::{Operation, glance_fault};
 use super::keystone::{Keystone, Token, Wanted};
 use super::wire::{self, ImageSeen};
-use crate::clouds::connect::{Edge, OpenStackAccess};
+use crate::clouds::connect::{ClientContext, OpenStackAccess};
 use crate::clouds::transport::{Answer as HttpAnswer, Request};
-use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Lane, RecipientChange, Submitted};
+use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Conflict, Missing, Refusal};
-use crate::domain::identifiers::{ImageId, JobId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{
     Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility,
 };
@@ -48,8 +48,8 @@ type Turns = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
 /// The client of one account. Shares connections and budgets with all others of the process.
 pub struct OpenStackCloud {
     keystone: Keystone,
-    project: PartyId,
-    edge: Edge,
+    project: PrincipalId,
+    client_context: ClientContext,
     writing: Mutex<Turns>,
     removal_pause: Duration,
 }
@@ -81,24 +81,24 @@ impl<'a> Question<'a> {
 
 impl OpenStackCloud {
     /// A client; nothing is sent yet.
-    pub fn new(access: OpenStackAccess, edge: &Edge) -> Self {
+    pub fn new(access: OpenStackAccess, client_context: &ClientContext) -> Self {
         Self {
             project: access.project.clone(),
-            keystone: Keystone::new(access, edge.clone()),
-            edge: edge.clone(),
+            keystone: Keystone::new(access, client_context.clone()),
+            client_context: client_context.clone(),
             writing: Mutex::default(),
             removal_pause: REMOVAL_PAUSE,
         }
     }
 
     /// Makes one call and returns the body of its answer.
-    async fn call(&self, region: &RegionId, question: Question<'_>, lane: Lane) -> Result<Vec<u8>, Fault> {
-        let mut token = self.keystone.token(Wanted::Valid, lane).await?;
-        let mut answer = self.send(&token, region, &question, lane).await?;
+    async fn call(&self, region: &RegionId, question: Question<'_>, priority: Priority) -> Result<Vec<u8>, Fault> {
+        let mut token = self.keystone.token(Wanted::Valid, priority).await?;
+        let mut answer = self.send(&token, region, &question, priority).await?;
         if answer.status == 401 {
             // Revoked, or ended early: refused before anything was done.
-            token = self.keystone.token(Wanted::OtherThan(&token), lane).await?;
-            answer = self.send(&token, region, &question, lane).await?;
+            token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
+            answer = self.send(&token, region, &question, priority).await?;
         }
         if answer.status == question.wanted {
             return Ok(answer.body);
@@ -110,7 +110,7 @@ impl OpenStackCloud {
     fn failed(&self, region: &RegionId, question: &Question<'_>, answer: &HttpAnswer) -> Fault {
         let fault = glance_fault(question.operation, answer);
         if let Fault::Throttled { retry_after: Some(wait) } = fault {
-            self.edge.budgets.hold_back(self.keystone.budget_account(), region.as_str(), wait);
+            self.client_context.budgets.hold_back(self.keystone.budget_account(), region.as_str(), wait);
         }
         tracing::debug!(method = %question.method, status = answer.status, %fault, "a call to Glance failed");
         fault
@@ -121,17 +121,17 @@ impl OpenStackCloud {
         token: &Token,
         region: &RegionId,
         question: &Question<'_>,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<HttpAnswer, Fault> {
         let request = Self::request(token, region, question)?;
-        self.take_turn(region, lane).await?;
-        self.edge.send(self.keystone.budget_account(), region.as_str(), request).await
+        self.acquire(region, priority).await?;
+        self.client_context.send(self.keystone.budget_account(), region.as_str(), request).await
     }
 
     /// Waits until the account's budget allows another call, as far as the lane may wait.
-    async fn take_turn(&self, region: &RegionId, lane: Lane) -> Result<(), Fault> {
+    async fn acquire(&self, region: &RegionId, priority: Priority) -> Result<(), Fault> {
         let account = self.keystone.budget_account();
-        self.edge.take_turn(Provider::OpenStack, account, region.as_str(), lane).await
+        self.client_context.acquire(Provider::OpenStack, account, region.as_str(), priority).await
     }
 
     fn request(token: &Token, region: &RegionId, question: &Question<'_>) -> Result<Request, Fault> {
@@ -148,11 +148,11 @@ impl OpenStackCloud {
     }
 
     /// One image as Glance shows it; `None` where it is proven absent.
-    async fn show(&self, region: &RegionId, image: &ImageId, lane: Lane) -> Result<Option<Vec<u8>>, Fault> {
-        match self.call(region, Question::read([image.as_str()]), lane).await {
+    async fn show(&self, region: &RegionId, image: &ImageId, priority: Priority) -> Result<Option<Vec<u8>>, Fault> {
+        match self.call(region, Question::read([image.as_str()]), priority).await {
             Ok(body) => Ok(Some(body)),
             Err(Fault::NotFound(Missing::Image)) => {
-                self.prove_absence(region, image, lane.onwards()).await.map(|()| None)
+                self.prove_absence(region, image, priority.escalate()).await.map(|()| None)
             }
             Err(fault) => Err(fault),
         }
@@ -160,10 +160,10 @@ impl OpenStackCloud {
 
     /// Glance answers 404 also where its policy denies `get_image` (33, `ImageAPIPolicy`): then the image may well be there. A
     /// denied list is an honest 403, so the token must be able to list, and the list must lack the image.
-    async fn prove_absence(&self, region: &RegionId, image: &ImageId, lane: Lane) -> Result<(), Fault> {
+    async fn prove_absence(&self, region: &RegionId, image: &ImageId, priority: Priority) -> Result<(), Fault> {
         let filter = format!("in:{image}");
         let query = [("id", filter.as_str()), ("limit", "1")];
-        let body = match self.call(region, Question { query: &query, ..Question::read([]) }, lane).await {
+        let body = match self.call(region, Question { query: &query, ..Question::read([]) }, priority).await {
             Ok(body) => body,
             Err(Fault::Forbidden { .. }) => return Err(Fault::Forbidden { code: "get_images".to_owned() }),
             Err(Fault::NotFound(_)) => return Err(Fault::Unintelligible),
@@ -173,17 +173,17 @@ impl OpenStackCloud {
         if listed.iter().any(|row| row.id == *image) { Err(Fault::Unintelligible) } else { Ok(()) }
     }
 
-    async fn read_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageSeen>, Fault> {
-        let body = self.show(&at.region, &at.image, lane).await?;
+    async fn read_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageSeen>, Fault> {
+        let body = self.show(&at.region, &at.image, priority).await?;
         body.map_or(Ok(None), |body| wire::read_image(&body, &at.image, &self.project))
     }
 
     /// Why members are neither shown nor changed: Glance says the same of rights and of the image's visibility.
-    async fn why_no_members(&self, at: &ImageRef, fault: Fault, lane: Lane) -> Fault {
+    async fn why_no_members(&self, at: &ImageRef, fault: Fault, priority: Priority) -> Fault {
         if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
             return fault;
         }
-        let facts = match self.read_image(at, lane).await {
+        let facts = match self.read_image(at, priority).await {
             Ok(None) => return Fault::NotFound(Missing::Image),
             Ok(Some(seen)) => seen.facts,
             Err(other) => return other,
@@ -210,23 +210,23 @@ impl OpenStackCloud {
         turn.lock_owned().await
     }
 
-    async fn add(&self, at: &ImageRef, member: &PartyId, lane: Lane) -> Result<(), Fault> {
+    async fn add(&self, at: &ImageRef, member: &PrincipalId, priority: Priority) -> Result<(), Fault> {
         let question = Question {
             operation: Operation::AddMember,
             method: Method::POST,
             body: Some(("application/json", json!({"member": member}))),
             ..Question::read([at.image.as_str(), "members"])
         };
-        match self.call(&at.region, question, lane).await {
+        match self.call(&at.region, question, priority).await {
             Ok(body) => wire::read_member(&body, &at.image, member).map(drop),
             // It is a member already.
             Err(Fault::Conflict(_)) => Ok(()),
-            Err(fault) => Err(self.why_no_members(at, fault, lane).await),
+            Err(fault) => Err(self.why_no_members(at, fault, priority).await),
         }
     }
 
     /// Removes a member until a list shows nobody of its name.
-    async fn remove(&self, at: &ImageRef, member: &Recipient, lane: Lane) -> Result<(), Fault> {
+    async fn remove(&self, at: &ImageRef, member: &Recipient, priority: Priority) -> Result<(), Fault> {
         for number in 1..=REMOVALS_MAX {
             let question = Question {
                 operation: Operation::Change,
@@ -234,12 +234,12 @@ impl OpenStackCloud {
                 wanted: 204,
                 ..Question::read([at.image.as_str(), "members", member.id.as_str()])
             };
-            match self.call(&at.region, question, lane).await {
+            match self.call(&at.region, question, priority).await {
                 // Not there: of what else is not there the list tells.
                 Ok(_) | Err(Fault::NotFound(Missing::Image)) => {}
-                Err(fault) => return Err(self.why_no_members(at, fault, lane).await),
+                Err(fault) => return Err(self.why_no_members(at, fault, priority).await),
             }
-            if !self.list_recipients(at, lane).await?.recipients.contains_key(member) {
+            if !self.list_recipients(at, priority).await?.recipients.contains_key(member) {
                 return Ok(());
             }
             tracing::warn!(image = %at.image, %member, number, "a member is still listed after its removal");
@@ -254,14 +254,14 @@ impl OpenStackCloud {
         region: &RegionId,
         (word, answer): (&str, Answer),
         images: &mut BTreeMap<ImageId, ReceivedImage>,
-        mut lane: Lane,
+        mut priority: Priority,
     ) -> Result<bool, Fault> {
         let limit = PAGE_SIZE.to_string();
         let mut marker: Option<ImageId> = None;
         for _ in 0..PAGES_MAX {
             let mut query = vec![("visibility", "shared"), ("member_status", word), ("limit", limit.as_str())];
             query.extend(marker.as_ref().map(|marker| ("marker", marker.as_str())));
-            let body = self.call(region, Question { query: &query, ..Question::read([]) }, lane).await?;
+            let body = self.call(region, Question { query: &query, ..Question::read([]) }, priority).await?;
             let page = wire::read_images(&body, &self.project)?;
             // Pages are counted, so that what all of them may hold is bounded by what was asked for.
             if page.rows.len() > PAGE_SIZE {
@@ -277,7 +277,7 @@ impl OpenStackCloud {
             }
             marker = page.marker;
             // What was begun is ended: a list longer than what `Resync` may take at once would never be whole.
-            lane = lane.onwards();
+            priority = priority.escalate();
         }
         Ok(false)
     }
@@ -312,41 +312,46 @@ fn only_projects(recipient: &Recipient) -> Result<(), Fault> {
 
 #[async_trait]
 impl Cloud for OpenStackCloud {
-    async fn identity(&self) -> Result<PartyId, Fault> {
-        let token = self.keystone.token(Wanted::Fresh, Lane::Acceptance).await?;
+    async fn identity(&self) -> Result<PrincipalId, Fault> {
+        let token = self.keystone.token(Wanted::Fresh, Priority::Acceptance).await?;
         Ok(token.project().clone())
     }
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
-        self.keystone.token(Wanted::Valid, Lane::Acceptance).await?.regions()
+        self.keystone.token(Wanted::Valid, Priority::Acceptance).await?.regions()
     }
 
-    fn party(&self, _: &RegionId) -> Option<PartyId> {
+    fn principal(&self, _: &RegionId) -> Option<PrincipalId> {
         Some(self.project.clone())
     }
 
-    async fn observe_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageFacts>, Fault> {
-        Ok(self.read_image(at, lane).await?.map(|seen| seen.facts))
+    async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault> {
+        Ok(self.read_image(at, priority).await?.map(|seen| seen.facts))
     }
 
-    async fn list_recipients(&self, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
-        match self.call(&at.region, Question::read([at.image.as_str(), "members"]), lane).await {
+    async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault> {
+        match self.call(&at.region, Question::read([at.image.as_str(), "members"]), priority).await {
             Ok(body) => wire::read_members(&body, &at.image),
-            Err(fault) => Err(self.why_no_members(at, fault, lane).await),
+            Err(fault) => Err(self.why_no_members(at, fault, priority).await),
         }
     }
 
-    async fn change_recipients(&self, at: &ImageRef, change: &RecipientChange, lane: Lane) -> Result<Submitted, Fault> {
+    async fn change_recipients(
+        &self,
+        at: &ImageRef,
+        change: &RecipientChange,
+        priority: Priority,
+    ) -> Result<Submitted, Fault> {
         let _turn = self.turn(at).await;
         match (change.add.as_slice(), change.remove.as_slice()) {
             ([], []) => {}
             ([new], []) => {
                 only_projects(new)?;
-                self.add(at, &new.id, lane).await?;
+                self.add(at, &new.id, priority).await?;
             }
             ([], [old]) => {
                 only_projects(old)?;
-                self.remove(at, old, lane).await?;
+                self.remove(at, old, priority).await?;
             }
             _ => {
                 return Err(Fault::Refused {
@@ -358,7 +363,7 @@ impl Cloud for OpenStackCloud {
         Ok(Submitted::Done)
     }
 
-    async fn open_for_sharing(&self, at: &ImageRef, lane: Lane) -> Result<(), Fault> {
+    async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault> {
         let _turn = self.turn(at).await;
         let question = Question {
             operation: Operation::Change,
@@ -366,13 +371,13 @@ impl Cloud for OpenStackCloud {
             body: Some((PATCH, json!([{"op": "replace", "path": "/visibility", "value": "shared"}]))),
             ..Question::read([at.image.as_str()])
         };
-        let body = self.call(&at.region, question, lane).await?;
+        let body = self.call(&at.region, question, priority).await?;
         let seen = wire::read_image(&body, &at.image, &self.project)?;
         let shared = seen.is_some_and(|seen| seen.facts.visibility == Visibility::Shared);
         if shared { Ok(()) } else { Err(Fault::Unintelligible) }
     }
 
-    async fn follow_job(&self, _: &RegionId, _: &JobId, _: Lane) -> Result<JobProgress, Fault> {
+    async fn follow_job(&self, _: &RegionId, _: &JobId, _: Priority) -> Result<JobProgress, Fault> {
         Ok(JobProgress::Ended)
     }
 
@@ -384,12 +389,12 @@ impl Cloud for OpenStackCloud {
             wanted: 204,
             ..Question::read([at.image.as_str()])
         };
-        let Err(fault) = self.call(&at.region, question, Lane::Edit).await else { return Ok(()) };
+        let Err(fault) = self.call(&at.region, question, Priority::Edit).await else { return Ok(()) };
         if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
             return Err(fault);
         }
         // Glance says the same of a protected image and of one that is not ours, and of one that is gone or not shown.
-        Err(match (self.read_image(at, Lane::Edit).await?, fault) {
+        Err(match (self.read_image(at, Priority::Edit).await?, fault) {
             (Some(seen), _) if seen.protected && seen.facts.ownership == Ownership::Own => {
                 Fault::Conflict(Conflict::ImageProtected)
             }
@@ -399,35 +404,35 @@ impl Cloud for OpenStackCloud {
         })
     }
 
-    async fn observe_received(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault> {
+    async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {
         // What everybody may use is not shared with anybody.
         let Some(seen) = self
-            .read_image(at, lane)
+            .read_image(at, priority)
             .await?
             .filter(|seen| seen.facts.ownership != Ownership::Own && seen.facts.visibility == Visibility::Shared)
         else {
             return Ok(None);
         };
         let path = [at.image.as_str(), "members", self.project.as_str()];
-        match self.call(&at.region, Question::read(path), lane.onwards()).await {
+        match self.call(&at.region, Question::read(path), priority.escalate()).await {
             Ok(body) => Ok(self.received(seen, wire::read_member(&body, &at.image, &self.project)?)),
             Err(Fault::NotFound(Missing::Image)) => Ok(None),
             Err(fault) => Err(fault),
         }
     }
 
-    async fn list_received(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
-        let (mut images, mut complete, mut lane) = (BTreeMap::new(), true, lane);
+    async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
+        let (mut images, mut complete, mut priority) = (BTreeMap::new(), true, priority);
         // Rows carry no answer, hence three lists; in this order, so that an offer answered meanwhile is in one of them.
         // Images their owner hides from lists (`os_hidden`) are in none.
         for list in [("pending", Answer::Pending), ("rejected", Answer::Rejected), ("accepted", Answer::Accepted)] {
-            complete &= self.list_answered(region, list, &mut images, lane).await?;
-            lane = lane.onwards();
+            complete &= self.list_answered(region, list, &mut images, priority).await?;
+            priority = priority.escalate();
         }
         Ok(ReceivedList { images: images.into_values().collect(), complete })
     }
 
-    async fn answer(&self, at: &ImageRef, reply: &Reply, lane: Lane) -> Result<Submitted, Fault> {
+    async fn answer(&self, at: &ImageRef, reply: &Reply, priority: Priority) -> Result<Submitted, Fault> {
         let status = match reply {
             Reply::Accept { .. } => "accepted",
             Reply::Reject => "rejected",
@@ -438,7 +443,7 @@ impl Cloud for OpenStackCloud {
             body: Some(("application/json", json!({"status": status}))),
             ..Question::read([at.image.as_str(), "members", self.project.as_str()])
         };
-        let body = self.call(&at.region, question, lane).await?;
+        let body = self.call(&at.region, question, priority).await?;
         wire::read_member(&body, &at.image, &self.project)?;
         Ok(Submitted::Done)
     }

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::clouds::signing::{InvalidCredentials, part, phrase};
-use crate::domain::identifiers::PartyId;
+use crate::domain::identifiers::PrincipalId;
 
 /// What tokens are asked for with. Its parts never show in `Debug`.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Credentials {
 impl Credentials {
     /// The body that asks for a token of the project. It is secret. An application credential names no project: it has
     /// one, and Keystone refuses a scope beside it.
-    pub(super) fn question(&self, project: &PartyId) -> Value {
+    pub(super) fn question(&self, project: &PrincipalId) -> Value {
         match self {
             Self::Application { id, secret } => json!({"auth": {"identity": {
                 "methods": ["application_credential"],
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn an_application_credential_names_no_project_and_a_password_does() {
-        let project = PartyId::parse("0a1b").unwrap();
+        let project = PrincipalId::parse("0a1b").unwrap();
         let question = Credentials::application(" id\n", "secret").unwrap().question(&project);
         let wanted = json!({"auth": {"identity": {"methods": ["application_credential"],
             "application_credential": {"id": "id", "secret": "secret"}}}});

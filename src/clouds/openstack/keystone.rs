@@ -11,11 +11,11 @@ use tokio::sync::Mutex;
 
 use super::faults::keystone_fault;
 use super::wire::{TokenFacts, read_token};
-use crate::clouds::connect::{Edge, OpenStackAccess};
+use crate::clouds::connect::{ClientContext, OpenStackAccess};
 use crate::clouds::transport::{Request, sensitive};
-use crate::clouds::{Fault, Lane};
+use crate::clouds::{Fault, Priority};
 use crate::domain::fault::Missing;
-use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
 
 /// Budget and hints of Keystone are kept apart from those of the regions.
@@ -38,7 +38,7 @@ pub(super) struct Token {
 
 impl Token {
     /// The project it is for.
-    pub(super) fn project(&self) -> &PartyId {
+    pub(super) fn project(&self) -> &PrincipalId {
         &self.facts.project
     }
 
@@ -84,7 +84,7 @@ enum Last {
 /// Keystone, for one account.
 pub(super) struct Keystone {
     access: OpenStackAccess,
-    edge: Edge,
+    client_context: ClientContext,
     account: String,
     /// What counts the calls that ask for tokens, by which credentials are proven.
     proving: String,
@@ -94,10 +94,10 @@ pub(super) struct Keystone {
 }
 
 impl Keystone {
-    pub(super) fn new(access: OpenStackAccess, edge: Edge) -> Self {
+    pub(super) fn new(access: OpenStackAccess, client_context: ClientContext) -> Self {
         let account = format!("openstack/{}/{}", access.auth_url.url(), access.project);
-        let proving = edge.proving(&account);
-        Self { access, edge, account, proving, last: Mutex::default(), renewals: AtomicU64::new(0) }
+        let proving = client_context.proving(&account);
+        Self { access, client_context, account, proving, last: Mutex::default(), renewals: AtomicU64::new(0) }
     }
 
     /// The account's own name among the budgets: projects have the same id in no two clouds, but nothing forbids it.
@@ -106,7 +106,7 @@ impl Keystone {
     }
 
     /// A token, asked for only if none at hand is good enough.
-    pub(super) async fn token(&self, wanted: Wanted<'_>, lane: Lane) -> Result<Arc<Token>, Fault> {
+    pub(super) async fn token(&self, wanted: Wanted<'_>, priority: Priority) -> Result<Arc<Token>, Fault> {
         let before = self.renewals.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;
         let renewed_meanwhile = self.renewals.load(Ordering::SeqCst) > before;
@@ -116,7 +116,7 @@ impl Keystone {
             _ => {}
         }
         // Not a renewal: how long one waits for a call's turn says nothing about the next one.
-        self.edge.take_turn(Provider::OpenStack, &self.proving, BUDGET_KEY, lane).await?;
+        self.client_context.acquire(Provider::OpenStack, &self.proving, BUDGET_KEY, priority).await?;
         let number = before.max(self.renewals.load(Ordering::SeqCst)) + 1;
         let brought = self.ask(number).await;
         self.renewals.store(number, Ordering::SeqCst);
@@ -133,7 +133,7 @@ impl Keystone {
             Wanted::OtherThan(refused) => token.number > refused.number,
             Wanted::Fresh => renewed_meanwhile,
         };
-        other && self.edge.clock.now() < token.renewed_at
+        other && self.client_context.clock.now() < token.renewed_at
     }
 
     async fn ask(&self, number: u64) -> Result<Arc<Token>, Fault> {
@@ -149,11 +149,11 @@ impl Keystone {
         let headers = HeaderMap::from_iter([(ACCEPT, json.clone()), (CONTENT_TYPE, json)]);
         let body = question.to_string().into_bytes();
         let request = Request { method: Method::POST, url, headers, body };
-        let answer = self.edge.send(&self.proving, BUDGET_KEY, request).await?;
+        let answer = self.client_context.send(&self.proving, BUDGET_KEY, request).await?;
         if answer.status != 201 {
             let fault = keystone_fault(&answer);
             if let Fault::Throttled { retry_after: Some(wait) } = fault {
-                self.edge.budgets.hold_back(&self.proving, BUDGET_KEY, wait);
+                self.client_context.budgets.hold_back(&self.proving, BUDGET_KEY, wait);
             }
             tracing::debug!(status = answer.status, %fault, "Keystone gave no token");
             return Err(fault);
@@ -162,7 +162,7 @@ impl Keystone {
         let value = answer.headers.get("x-subject-token").and_then(|value| sensitive(value.to_str().ok()?));
         let value = value.ok_or(Fault::Unintelligible)?;
         let used = facts.lifetime.checked_mul(USED_PER_CENT).map(|life| life / 100).ok_or(Fault::Unintelligible)?;
-        let renewed_at = self.edge.clock.now().checked_add(used).map_err(|_| Fault::Unintelligible)?;
+        let renewed_at = self.client_context.clock.now().checked_add(used).map_err(|_| Fault::Unintelligible)?;
         Ok(Arc::new(Token { number, value, renewed_at, facts }))
     }
 }

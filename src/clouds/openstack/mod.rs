@@ -1,11 +1,11 @@
 //! `OpenStack` Keystone v3 and Glance v2: tokens, wire, faults and the client. The only place that knows their words;
 //! nothing here plans, or sends a call again for any other reason than a refused token.
 
+#[cfg(test)]
+mod adversarial;
 mod client;
 mod credentials;
 mod faults;
-#[cfg(test)]
-mod hostile;
 mod keystone;
 mod wire;
 

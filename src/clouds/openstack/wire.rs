@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::Interface;
 use crate::clouds::Fault;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint, EndpointRefused};
-use crate::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{Answer, ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use crate::domain::provider::Provider;
 pub(super) use copies::{MARK, SOURCE_HASH, read_content, read_copy};
@@ -102,7 +102,7 @@ struct MemberRow {
 #[derive(Debug, Clone)]
 pub(super) struct TokenFacts {
     /// The project it is for.
-    pub(super) project: PartyId,
+    pub(super) project: PrincipalId,
     /// How long it holds, by Keystone's clock alone: ours may differ.
     pub(super) lifetime: SignedDuration,
     /// The image service by region, or why it may not be called.
@@ -138,7 +138,7 @@ fn bounded<T>(rows: Vec<T>) -> Result<Vec<T>, Fault> {
 pub(super) fn read_token(body: &[u8], interface: Interface, allowed: &AllowedEndpoints) -> Result<TokenFacts, Fault> {
     let TokenPart { issued_at, expires_at, project, catalog } = read::<TokenAnswer>(body)?.token;
     let project = project.ok_or(Fault::Unintelligible)?.id;
-    let project = Provider::OpenStack.parse_party(&project).map_err(|_| Fault::Unintelligible)?;
+    let project = Provider::OpenStack.parse_principal(&project).map_err(|_| Fault::Unintelligible)?;
     let mut image_services = BTreeMap::new();
     let services = bounded(catalog)?.into_iter().filter(|service| service.kind == "image");
     for endpoint in services.flat_map(|service| service.endpoints).take(ROWS_MAX) {
@@ -156,7 +156,7 @@ pub(super) fn read_token(body: &[u8], interface: Interface, allowed: &AllowedEnd
 }
 
 /// Reads one image asked for by its id, seen by a project; `None` if it is being deleted.
-pub(super) fn read_image(body: &[u8], asked: &ImageId, project: &PartyId) -> Result<Option<ImageSeen>, Fault> {
+pub(super) fn read_image(body: &[u8], asked: &ImageId, project: &PrincipalId) -> Result<Option<ImageSeen>, Fault> {
     let row: ImageRow = read(body)?;
     if row.id != asked.as_str() {
         return Err(Fault::Unintelligible);
@@ -165,7 +165,7 @@ pub(super) fn read_image(body: &[u8], asked: &ImageId, project: &PartyId) -> Res
 }
 
 /// Reads one page of a list of images.
-pub(super) fn read_images(body: &[u8], project: &PartyId) -> Result<ImagePage, Fault> {
+pub(super) fn read_images(body: &[u8], project: &PrincipalId) -> Result<ImagePage, Fault> {
     let ImagesAnswer { images, next } = read(body)?;
     let rows = bounded(images)?.into_iter().filter_map(|row| image_of(row, project).transpose());
     Ok(ImagePage { rows: rows.collect::<Result<_, _>>()?, marker: next.as_deref().map(marker_of).transpose()? })
@@ -181,10 +181,10 @@ fn marker_of(next: &str) -> Result<ImageId, Fault> {
     ImageId::parse(&marker.unwrap_or_default()).map_err(|_| Fault::Unintelligible)
 }
 
-fn image_of(row: ImageRow, project: &PartyId) -> Result<Option<ImageSeen>, Fault> {
+fn image_of(row: ImageRow, project: &PrincipalId) -> Result<Option<ImageSeen>, Fault> {
     let id = ImageId::parse(&row.id).map_err(|_| Fault::Unintelligible)?;
     let owner = row.owner.filter(|owner| !owner.is_empty());
-    let owner = owner.map(|owner| PartyId::parse(&owner)).transpose().map_err(|_| Fault::Unintelligible)?;
+    let owner = owner.map(|owner| PrincipalId::parse(&owner)).transpose().map_err(|_| Fault::Unintelligible)?;
     let ownership = if owner.as_ref() == Some(project) { Ownership::Own } else { Ownership::Received { owner } };
     let state = match row.status.as_str() {
         "active" => ImageState::Available,
@@ -219,7 +219,7 @@ pub(super) fn read_members(body: &[u8], asked: &ImageId) -> Result<RecipientList
     let mut list = RecipientList { recipients: BTreeMap::new(), complete: true };
     for row in bounded(read::<MembersAnswer>(body)?.members)? {
         let answer = answer_of(&row, asked)?;
-        let Ok(id) = PartyId::parse(&row.member_id) else {
+        let Ok(id) = PrincipalId::parse(&row.member_id) else {
             list.complete = false;
             continue;
         };
@@ -232,7 +232,7 @@ pub(super) fn read_members(body: &[u8], asked: &ImageId) -> Result<RecipientList
 }
 
 /// Reads one member of an image, as asked for.
-pub(super) fn read_member(body: &[u8], asked: &ImageId, member: &PartyId) -> Result<Answer, Fault> {
+pub(super) fn read_member(body: &[u8], asked: &ImageId, member: &PrincipalId) -> Result<Answer, Fault> {
     let row: MemberRow = read(body)?;
     if row.member_id == member.as_str() { answer_of(&row, asked) } else { Err(Fault::Unintelligible) }
 }

@@ -74,7 +74,7 @@ impl Transport {
         let Request { method, url, mut headers, body } = request;
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let sending = self.streaming.request(method, url).headers(headers).body(body).send();
-        self.pass_gate()?;
+        self.check_fence()?;
         let mut response = within(self.idle, sending).await?;
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
         Ok(Opened { status, headers, length: response.content_length(), response, idle: self.idle })
@@ -96,7 +96,7 @@ impl Transport {
         // Some servers answer before they have it all: then the connection is not to go on with it.
         let _ended = ended.drop_guard();
         let sending = self.streaming.request(method, url).headers(headers).body(body).send();
-        self.pass_gate()?;
+        self.check_fence()?;
         let answering = async { read_whole(sending.await.map_err(|error| fault_of(&error))?).await };
         let answer = tokio::select! {
             biased;

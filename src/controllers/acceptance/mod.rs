@@ -13,9 +13,9 @@ use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDeletionPolicy;
 use crate::cluster::guard::Guarded;
 use crate::planning::unreadable::acceptance_leaves_behind;
-use crate::reconcile::Look;
 use crate::reconcile::Outcome;
 use crate::reconcile::ReconcileError;
+use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::Worker;
 use crate::reconcile::context::Context;
 use crate::reconcile::requeue;
@@ -27,7 +27,7 @@ pub async fn reconcile(
     guarded: Arc<Guarded<SharedImageAcceptance>>,
     ctx: Arc<Context>,
     worker: Worker<Guarded<SharedImageAcceptance>>,
-) -> Result<Look, ReconcileError> {
+) -> Result<ReconcileOutcome, ReconcileError> {
     let acceptance = match guarded.as_ref() {
         Guarded::Readable(acceptance) => acceptance.as_ref(),
         Guarded::Unreadable(left) => {
@@ -35,21 +35,21 @@ pub async fn reconcile(
             return unreadable::reconcile(&ctx, &guarded, left, kept_by).await;
         }
     };
-    if let Some(instead) = requeue::enter(&ctx, acceptance).await? {
+    if let Some(instead) = requeue::preflight(&ctx, acceptance).await? {
         return Ok(instead);
     }
-    let leaving = acceptance.metadata.deletion_timestamp.is_some();
-    if leaving && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
+    let deleting = acceptance.metadata.deletion_timestamp.is_some();
+    if deleting && acceptance.spec.deletion_policy == AcceptanceDeletionPolicy::Retain {
         requeue::release(&ctx, acceptance).await?;
-        ctx.memories.forget(&acceptance.uid().unwrap_or_default());
-        return Ok(Look::new(Outcome::Gone, Action::await_change()));
+        ctx.states.forget(&acceptance.uid().unwrap_or_default());
+        return Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change()));
     }
     let desired = observe_desired(&ctx, acceptance);
-    let asked = match requeue::due(&ctx, acceptance, &desired.inputs, desired.expecting) {
+    let asked = match requeue::is_due(&ctx, acceptance, &desired.inputs, desired.expecting) {
         Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
     let passed = pass::run(&ctx, acceptance, desired, (asked, worker)).await;
-    Ok(requeue::after(&ctx, acceptance, inputs, passed))
+    Ok(requeue::finish(&ctx, acceptance, inputs, passed))
 }

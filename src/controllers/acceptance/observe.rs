@@ -5,9 +5,9 @@ use kube::ResourceExt;
 use crate::api::conditions::Reason;
 use crate::api::{CloudAccount, SharedImageAcceptance};
 use crate::clouds::ImageRef;
-use crate::domain::identifiers::{ImageId, PartyId, RegionId, VaultId};
+use crate::domain::identifiers::{ImageId, PrincipalId, RegionId, VaultId};
 use crate::domain::provider::Provider;
-use crate::planning::trouble::Trouble;
+use crate::planning::problem::Problem;
 use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::{account_input, is_unseen, listed, requested_at};
@@ -28,7 +28,7 @@ pub(super) struct Desired {
 pub(super) struct Site {
     pub(super) provider: Provider,
     pub(super) at: ImageRef,
-    pub(super) trusted: PartyId,
+    pub(super) trusted: PrincipalId,
     pub(super) vault: Option<VaultId>,
     pub(super) access: Access,
 }
@@ -57,7 +57,7 @@ pub(super) async fn observe_site(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,
     desired: &Desired,
-) -> Result<Site, Trouble> {
+) -> Result<Site, Problem> {
     let spec = &acceptance.spec;
     let namespace = acceptance.namespace().unwrap_or_default();
     let missing = || no_account(ctx, &namespace, "spec.accountRef", &spec.account_ref.name);
@@ -65,20 +65,20 @@ pub(super) async fn observe_site(
     let recorded = acceptance.status.as_ref().and_then(|status| status.account.as_ref());
     check_account(account, recorded)?;
     if spec.suspend {
-        return Err(Trouble::blocked(Reason::Suspended, "spec.suspend: nothing is answered"));
+        return Err(Problem::blocked(Reason::Suspended, "spec.suspend: nothing is answered"));
     }
     let unreadable = |field: &str, error: crate::domain::identifiers::InvalidIdentifier| {
-        Trouble::blocked(Reason::Unreadable, format!("{field}: {error}"))
+        Problem::blocked(Reason::Unreadable, format!("{field}: {error}"))
     };
     let Some(tenancy) = account.spec.tenancy() else {
-        return Err(Trouble::blocked(Reason::Unreadable, "the CloudAccount names no provider"));
+        return Err(Problem::blocked(Reason::Unreadable, "the CloudAccount names no provider"));
     };
     let provider = tenancy.provider();
     let at = ImageRef {
         region: RegionId::parse(&spec.region).map_err(|e| unreadable("spec.region", e))?,
         image: ImageId::parse(&spec.image_id).map_err(|e| unreadable("spec.imageID", e))?,
     };
-    let trusted = provider.parse_party(&spec.owner).map_err(|e| unreadable("spec.owner", e))?;
+    let trusted = provider.parse_principal(&spec.owner).map_err(|e| unreadable("spec.owner", e))?;
     let vault = spec.vault_id.as_deref().map(VaultId::parse).transpose().map_err(|e| unreadable("spec.vaultID", e))?;
     let access = connect(ctx, account, (&at.region, "spec.region"), recorded).await?;
     desired.duplicates.connected(&access.owner);

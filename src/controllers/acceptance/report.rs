@@ -4,19 +4,19 @@ use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
 use crate::cluster::ClusterError;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
 use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::JobId;
 use crate::domain::image::ReceivedImage;
-use crate::planning::acceptance::{Opinion, waits_for_the_owner};
+use crate::planning::acceptance::{AcceptancePlan, waits_for_the_owner};
 use crate::planning::ledger::Job;
-use crate::planning::schedule::{Verdict, next_job_look};
-use crate::planning::trouble::Trouble;
+use crate::planning::problem::Problem;
+use crate::planning::schedule::{Requeue, next_job_look};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
 use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
-use crate::reconcile::requeue::{Passed, later};
+use crate::reconcile::requeue::{Next, later};
 use crate::reconcile::status_writer::StatusWriter;
 
 /// Writes what a pass tells.
@@ -48,18 +48,18 @@ impl<'a> Reporter<'a> {
     }
 
     /// Says that the object was noticed, once.
-    pub(super) async fn announce(&mut self) -> Result<(), ClusterError> {
+    pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
-        let pending = Trouble::passing(Reason::Pending, "the offer was not looked at yet");
+        let pending = Problem::passing(Reason::Pending, "the offer was not looked at yet");
         let mut status = self.status.written().clone();
         status.conditions = self.conditions(&Err(pending));
         self.status.write(status).await
     }
 
     /// Writes down what is about to be answered; proves that the object acted upon is the newest.
-    pub(super) async fn intend(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
+    pub(super) async fn record_intent(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
         let mut status = self.status.written().clone();
         status.answering = Some(decision);
         status.account = self.duplicates.owner().or(status.account);
@@ -67,49 +67,49 @@ impl<'a> Reporter<'a> {
     }
 
     /// Records the account before anything is answered: others for the same offer may do so at the same time.
-    pub(super) async fn claim(&mut self) -> Result<Passed, ClusterError> {
+    pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
         let mut status = self.status.written().clone();
         status.account = self.duplicates.owner();
         self.status.write(status).await?;
-        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, CLAIM_SETTLES))))
+        Ok(Next::Requeue(Requeue::Waiting(later(self.ctx, CLAIM_SETTLES))))
     }
 
     /// A job carries the answer out.
-    pub(super) async fn under_way(&mut self, job: JobId) -> Result<Passed, ClusterError> {
+    pub(super) async fn under_way(&mut self, job: JobId) -> Result<Next, ClusterError> {
         let now = self.ctx.clock.now();
         let mut status = self.status.written().clone();
         status.job = Some(Job { id: job, since: now }.encode());
         self.status.write(status).await?;
-        Ok(Passed::LookAgain(Verdict::Waiting(next_job_look(now, now))))
+        Ok(Next::Requeue(Requeue::Waiting(next_job_look(now, now))))
     }
 
     /// Reports a pass that could not see the offer. What is known of it stays.
-    pub(super) async fn trouble(&mut self, trouble: Trouble) -> Result<Passed, ClusterError> {
-        let verdict = Verdict::from(&trouble);
+    pub(super) async fn problem(&mut self, problem: Problem) -> Result<Next, ClusterError> {
+        let verdict = Requeue::from(&problem);
         let mut status = self.status.written().clone();
         self.sign(&mut status);
-        status.conditions = self.conditions(&Err(trouble));
+        status.conditions = self.conditions(&Err(problem));
         self.status.write_if_new(status).await?;
-        Ok(Passed::LookAgain(verdict))
+        Ok(Next::Requeue(verdict))
     }
 
     /// Reports what was seen. `trouble`: what kept the answer from being given.
     pub(super) async fn finish(
         &mut self,
         received: Option<&ReceivedImage>,
-        opinion: Opinion,
-        trouble: Option<Trouble>,
-    ) -> Result<Passed, ClusterError> {
+        plan: AcceptancePlan,
+        problem: Option<Problem>,
+    ) -> Result<Next, ClusterError> {
         let before = self.status.written().state;
-        let standing = trouble.map_or(opinion.standing, Err);
+        let standing = problem.map_or(plan.standing, Err);
         let verdict = match &standing {
-            Ok(_) => Verdict::Settled,
-            Err(trouble) => Verdict::from(trouble),
+            Ok(_) => Requeue::Settled,
+            Err(problem) => Requeue::from(problem),
         };
         let mut status = self.status.written().clone();
         self.sign(&mut status);
         status.job = None;
-        status.state = Some(opinion.state);
+        status.state = Some(plan.state);
         if let Some(received) = received {
             status.account = self.duplicates.owner().or(status.account);
             status.owner = received.owner.as_ref().map(ToString::to_string);
@@ -122,8 +122,8 @@ impl<'a> Reporter<'a> {
         }
         status.conditions = self.conditions(&standing);
         self.status.write_if_new(status).await?;
-        self.tell(before, opinion.state).await;
-        Ok(Passed::LookAgain(verdict))
+        self.tell(before, plan.state).await;
+        Ok(Next::Requeue(verdict))
     }
 
     fn sign(&self, status: &mut SharedImageAcceptanceStatus) {
@@ -134,7 +134,7 @@ impl<'a> Reporter<'a> {
 
     fn conditions(
         &self,
-        standing: &Result<(Reason, String), Trouble>,
+        standing: &Result<(Reason, String), Problem>,
     ) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
         let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
         let decisions = match standing {
@@ -142,11 +142,11 @@ impl<'a> Reporter<'a> {
                 let accepted = if *reason == Reason::Rejected { Truth::False } else { Truth::True };
                 vec![decide(READY, Truth::True, *reason, message), decide(ACCEPTED, accepted, *reason, message)]
             }
-            Err(trouble) => {
-                let (truth, reason, message) = (trouble.truth(), trouble.reason, trouble.message.as_str());
+            Err(problem) => {
+                let (truth, reason, message) = (problem.truth(), problem.reason, problem.message.as_str());
                 let mut decisions =
                     vec![decide(READY, truth, reason, message), decide(ACCEPTED, truth, reason, message)];
-                let moving = trouble.recovery != Recovery::Blocked || waits_for_the_owner(trouble);
+                let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem);
                 let kind = if moving { RECONCILING } else { STALLED };
                 if reason != Reason::Suspended {
                     decisions.push(decide(kind, Truth::True, reason, message));
@@ -167,11 +167,11 @@ impl<'a> Reporter<'a> {
         let owner = self.status.written().owner.as_deref().unwrap_or("its owner");
         let told = match (before, after) {
             (before, after) if before == Some(after) => None,
-            (_, OfferState::Accepted) => Some((Occurrence::Accepted, format!("accepted image {image} of {owner}"))),
-            (_, OfferState::Rejected) => Some((Occurrence::Rejected, format!("rejected image {image} of {owner}"))),
-            (_, OfferState::Pending) => Some((Occurrence::OfferReceived, format!("{owner} offers image {image}"))),
+            (_, OfferState::Accepted) => Some((EventReason::Accepted, format!("accepted image {image} of {owner}"))),
+            (_, OfferState::Rejected) => Some((EventReason::Rejected, format!("rejected image {image} of {owner}"))),
+            (_, OfferState::Pending) => Some((EventReason::OfferReceived, format!("{owner} offers image {image}"))),
             (_, OfferState::Revoked) => Some((
-                Occurrence::RevokedByOwner,
+                EventReason::RevokedByOwner,
                 format!(
                     "{owner} took image {image} back: servers made from it cannot re-initialise their system disk or \
                      change their OS any more, and no new servers can be made"

@@ -13,17 +13,17 @@ use crate::accounts::connections::Connection;
 use crate::api::conditions::{Decision, LISTED, Reason, Truth};
 use crate::api::shared_image::{SharedImageSpec, SharedImageStatus};
 use crate::api::{CloudAccount, SharedImage};
-use crate::clouds::{Fault, Lane};
+use crate::clouds::{Fault, Priority};
 use crate::cluster::ClusterError;
 use crate::cluster::deletion::delete_exactly;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::cluster::status::apply_status;
 use crate::cluster::within_deadline;
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::ReceivedList;
 use crate::planning::inventory::{Changes, Entry, INVENTORY_MAX, plan_inventory};
-use crate::planning::trouble::{Trouble, name_some};
+use crate::planning::problem::{Problem, name_some};
 use crate::reconcile::context::Context;
 use crate::reconcile::object_state::Listing;
 
@@ -34,23 +34,23 @@ const WRITES_AT_ONCE: usize = 8;
 const REGION_CHARS_MAX: usize = 63;
 
 /// A listing takes several calls, and half of one is worth nothing: it waits for its turn, which comes rarely.
-const LANE: Lane = Lane::Acceptance;
+const PRIORITY: Priority = Priority::Acceptance;
 
 /// Lists what others share with the account if that is due, and brings its `SharedImage`s into step.
 pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection: &Connection, asked: bool) -> Listing {
     let uid = account.uid().unwrap_or_default();
     let now = ctx.clock.now();
     let generation = account.metadata.generation;
-    let edited = asked || ctx.memories.listed_generation(&uid) != Some(generation);
-    if let Some(wait) = ctx.memories.next_listing(&uid, now).filter(|_| !edited) {
+    let edited = asked || ctx.states.listed_generation(&uid) != Some(generation);
+    if let Some(wait) = ctx.states.next_listing(&uid, now).filter(|_| !edited) {
         // What the last listing brought is told now if somebody else's write of the object kept it from being told.
-        let untold = ctx.memories.untold_listing(&uid).unwrap_or_default();
-        return Listing { next_look: Some(wait), ..untold };
+        let untold = ctx.states.untold_listing(&uid).unwrap_or_default();
+        return Listing { next_reconcile: Some(wait), ..untold };
     }
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
         let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);
-        ctx.memories.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX), now);
+        ctx.states.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX), now);
         return Listing::default();
     }
     let (listed, fault) = list(ctx, account, connection).await;
@@ -59,18 +59,18 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let failed = fault.is_some() || written.is_err();
     let interval = ctx.settings.inventory_interval;
     let spread = 0.9 + 0.2 * ctx.chance();
-    let wait = if failed { ctx.settings.pace.blocked.min(interval) } else { interval }.mul_f64(spread);
+    let wait = if failed { ctx.settings.intervals.blocked.min(interval) } else { interval }.mul_f64(spread);
     let next = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX));
-    ctx.memories.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX), now);
+    ctx.states.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX), now);
     if let Err(error) = written {
         tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
     }
     let listing = Listing {
         counts: (!failed).then(|| (figure(account, changes.received), changes.pending)),
         decision: Some(decision(fault.as_ref(), &odd_regions(account), &changes)),
-        next_look: Some(wait),
+        next_reconcile: Some(wait),
     };
-    ctx.memories.keep_listing(&uid, listing.clone());
+    ctx.states.keep_listing(&uid, listing.clone());
     listing
 }
 
@@ -96,7 +96,7 @@ async fn list(
         let list = match first_fault {
             // What refused one region refuses the next: it is not asked.
             Some(_) => None,
-            None => match connection.cloud.list_received(&region, LANE).await {
+            None => match connection.cloud.list_received(&region, PRIORITY).await {
                 Ok(list) if list.complete => Some(list),
                 Ok(list) => {
                     first_fault = Some(Fault::Unintelligible);
@@ -130,8 +130,8 @@ fn decision(fault: Option<&Fault>, odd_regions: &[String], changes: &Changes) ->
     let decide = |truth, reason, message: String| Decision { kind: LISTED, truth, reason, message };
     match fault {
         Some(fault) => {
-            let trouble = Trouble::from(fault);
-            decide(trouble.truth(), trouble.reason, format!("spec.inventory: {}", trouble.message))
+            let problem = Problem::from(fault);
+            decide(problem.truth(), problem.reason, format!("spec.inventory: {}", problem.message))
         }
         None if !odd_regions.is_empty() => {
             let message = format!(
@@ -163,7 +163,7 @@ async fn apply(ctx: &Context, account: &CloudAccount, changes: &Changes) -> Resu
         changes.create.iter().chain(&changes.update).filter_map(|(_, entry)| offer(entry)).collect();
     if !offers.is_empty() {
         let note = format!("offered, and waiting for an answer by a SharedImageAcceptance: {}", name_some(offers));
-        ctx.events.publish(account, Occurrence::OfferReceived, note).await;
+        ctx.events.publish(account, EventReason::OfferReceived, note).await;
     }
     Ok(())
 }

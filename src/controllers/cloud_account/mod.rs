@@ -16,17 +16,17 @@ use crate::accounts::connections::Connection;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::cluster::guard::Guarded;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
 use crate::domain::fault::Recovery;
 use crate::planning::duplicates::doubt;
-use crate::planning::trouble::{Trouble, name_some};
+use crate::planning::problem::{Problem, name_some};
 use crate::planning::unreadable::names_account;
-use crate::reconcile::Look;
 use crate::reconcile::Outcome;
 use crate::reconcile::ReconcileError;
+use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::Worker;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::accounts_named;
@@ -40,7 +40,7 @@ pub async fn reconcile(
     guarded: Arc<Guarded<CloudAccount>>,
     ctx: Arc<Context>,
     worker: Worker<Guarded<CloudAccount>>,
-) -> Result<Look, ReconcileError> {
+) -> Result<ReconcileOutcome, ReconcileError> {
     let account = match guarded.as_ref() {
         Guarded::Readable(account) => account.as_ref(),
         Guarded::Unreadable(left) => {
@@ -66,41 +66,41 @@ async fn look(
     account: &CloudAccount,
     ctx: &Context,
     worker: Worker<Guarded<CloudAccount>>,
-) -> Result<Look, ClusterError> {
+) -> Result<ReconcileOutcome, ClusterError> {
     if let Some(instead) = wait_for_newer(ctx, account).await? {
         return Ok(instead);
     }
-    let leaving = account.metadata.deletion_timestamp.is_some();
+    let deleting = account.metadata.deletion_timestamp.is_some();
     if !finalizers::is_held(account) {
-        if !leaving {
+        if !deleting {
             finalizers::hold(&ctx.client, account).await?;
         }
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+        return Ok(ReconcileOutcome::new(Outcome::Idle, Action::await_change()));
     }
-    let users = if leaving { users(account, ctx) } else { Vec::new() };
+    let users = if deleting { users(account, ctx) } else { Vec::new() };
     let users: Vec<String> = planted!(
         "account-leaves-first",
         users,
         users.into_iter().filter(|user| !user.starts_with("CloudImage ")).collect()
     );
-    if leaving && users.is_empty() {
+    if deleting && users.is_empty() {
         let written = account.status.iter().flat_map(|status| &status.held_secrets);
         secret::let_go_of_all(ctx, account, written.map(String::as_str)).await?;
         release(ctx, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
-        ctx.memories.forget(&account.uid().unwrap_or_default());
-        return Ok(Look::new(Outcome::Gone, Action::await_change()));
+        ctx.states.forget(&account.uid().unwrap_or_default());
+        return Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change()));
     }
     let old = account.status.clone().unwrap_or_default();
     let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
     // One reconcile an account calls its cloud, and no other one waits for it.
     drop(worker);
-    let standing = ctx.connections.standing(account, asked.is_some()).await;
-    let connection = standing.connection.as_ref();
-    let held = secret::tend(ctx, account, &old.held_secrets, standing.secret).await?;
-    let mut decisions = decisions(connection.map(|_| ()), leaving.then_some(users.as_slice()));
+    let state = ctx.connections.state(account, asked.is_some()).await;
+    let connection = state.connection.as_ref();
+    let held = secret::tend(ctx, account, &old.held_secrets, state.secret).await?;
+    let mut decisions = decisions(connection.map(|_| ()), deleting.then_some(users.as_slice()));
     let listing = match connection {
-        Ok(connection) if !leaving => inventory::take_stock(ctx, account, connection, asked.is_some()).await,
+        Ok(connection) if !deleting => inventory::take_stock(ctx, account, connection, asked.is_some()).await,
         _ => Listing::default(),
     };
     decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
@@ -110,41 +110,41 @@ async fn look(
     if account.status.as_ref() != Some(&status) {
         apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
     }
-    ctx.memories.listing_is_told(&account.uid().unwrap_or_default());
+    ctx.states.listing_is_told(&account.uid().unwrap_or_default());
     held.put_on(ctx, account).await?;
     tell(ctx, account, &old, connection.err()).await;
     let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
-    let outcome = match connection.err().map(|trouble| trouble.recovery) {
+    let outcome = match connection.err().map(|problem| problem.recovery) {
         None => Outcome::Settled,
         Some(Recovery::Blocked) => Outcome::Blocked,
         Some(Recovery::Retry { .. }) => Outcome::Retrying,
     };
-    let wait = [listing.next_look, held.next_look].into_iter().flatten().fold(wait, Duration::min);
-    Ok(Look::new(outcome, Action::requeue(wait)))
+    let wait = [listing.next_reconcile, held.next_reconcile].into_iter().flatten().fold(wait, Duration::min);
+    Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
 }
 
 /// Tells once that the account's key is refused, or goes.
-async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, trouble: Option<&Trouble>) {
-    let Some(trouble) = trouble else { return };
-    let occurrence = match trouble.reason {
-        Reason::CredentialsRejected => Occurrence::CredentialsRejected,
-        Reason::SecretDeleting => Occurrence::SecretDeleting,
+async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, problem: Option<&Problem>) {
+    let Some(problem) = problem else { return };
+    let event_reason = match problem.reason {
+        Reason::CredentialsRejected => EventReason::CredentialsRejected,
+        Reason::SecretDeleting => EventReason::SecretDeleting,
         _ => return,
     };
-    if find(&old.conditions, READY).is_none_or(|ready| ready.reason != trouble.reason.as_str()) {
-        ctx.events.publish(account, occurrence, trouble.message.clone()).await;
+    if find(&old.conditions, READY).is_none_or(|ready| ready.reason != problem.reason.as_str()) {
+        ctx.events.publish(account, event_reason, problem.message.clone()).await;
     }
 }
 
 /// Whether the credentials are proven: what others for the same images go by. A proof of other credentials than the spec asks
 /// for now is none.
-fn prove(account: &CloudAccount, connection: Result<(), &Trouble>, status: &mut CloudAccountStatus, ctx: &Context) {
+fn prove(account: &CloudAccount, connection: Result<(), &Problem>, status: &mut CloudAccountStatus, ctx: &Context) {
     let claimed = owner(account);
-    let Err(trouble) = connection else {
+    let Err(problem) = connection else {
         (status.identity, status.refused_since) = (Some(claimed), None);
         return;
     };
-    let refused = trouble.truth() == Truth::False;
+    let refused = problem.truth() == Truth::False;
     let since = status.refused_since.as_ref().map(|since| since.0);
     let (since, counts) = doubt(refused, since, takeover_after(ctx), ctx.clock.now());
     status.refused_since = since.map(Time);
@@ -202,10 +202,10 @@ fn refers<K>(object: &Guarded<K>, account: &str, readable: impl Fn(&K) -> bool) 
     }
 }
 
-fn pause(trouble: Option<&Trouble>, ctx: &Context) -> Duration {
+fn pause(problem: Option<&Problem>, ctx: &Context) -> Duration {
     // Every look must find the Secret due, and none may come later than the interval promises.
     let interval = ctx.settings.credentials_interval.mul_f64(0.9);
-    match trouble.map(|t| (t.reason, t.recovery)) {
+    match problem.map(|t| (t.reason, t.recovery)) {
         // A Secret that is not there yet is looked for often: it costs the cloud nothing.
         Some((Reason::SecretNotFound, _)) => interval.min(Duration::from_secs(5)),
         Some((_, Recovery::Retry { not_before })) => not_before.unwrap_or(Duration::from_secs(2)).min(interval),
@@ -213,7 +213,7 @@ fn pause(trouble: Option<&Trouble>, ctx: &Context) -> Duration {
     }
 }
 
-fn decisions(connection: Result<(), &Trouble>, kept_by: Option<&[String]>) -> Vec<Decision> {
+fn decisions(connection: Result<(), &Problem>, kept_by: Option<&[String]>) -> Vec<Decision> {
     let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
     let mut decisions = Vec::new();
     match connection {
@@ -221,10 +221,10 @@ fn decisions(connection: Result<(), &Trouble>, kept_by: Option<&[String]>) -> Ve
             let message = "the credentials belong to the account and it can be used";
             decisions.push(decide(READY, Truth::True, Reason::Verified, message));
         }
-        Err(trouble) => {
-            decisions.push(decide(READY, trouble.truth(), trouble.reason, &trouble.message));
-            let kind = if trouble.recovery == Recovery::Blocked { STALLED } else { RECONCILING };
-            decisions.push(decide(kind, Truth::True, trouble.reason, &trouble.message));
+        Err(problem) => {
+            decisions.push(decide(READY, problem.truth(), problem.reason, &problem.message));
+            let kind = if problem.recovery == Recovery::Blocked { STALLED } else { RECONCILING };
+            decisions.push(decide(kind, Truth::True, problem.reason, &problem.message));
         }
     }
     if let Some(users) = kept_by {

@@ -15,7 +15,7 @@ use crate::api::cloud_account::Tenancy;
 use crate::cluster::credentials::{hold_secret, let_go_of_secret};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, finalizers};
-use crate::planning::secret::{SecretSight, SecretStep, decide};
+use crate::planning::secret::{ObservedSecret, SecretStep, decide};
 use crate::reconcile::context::Context;
 
 /// How much later than a Secret its namespace is seen being deleted.
@@ -32,7 +32,7 @@ pub(super) struct Held {
     /// The Secret to put the finalizer on.
     hold: Option<String>,
     /// When to look again.
-    pub(super) next_look: Option<Duration>,
+    pub(super) next_reconcile: Option<Duration>,
 }
 
 /// Decides about the Secret that the account names, and lets go of those it does not need any more.
@@ -50,7 +50,7 @@ pub(super) async fn tend(
     }
     let mut held = Held::default();
     if let Some(seen) = seen {
-        let sight = SecretSight {
+        let observed = ObservedSecret {
             held: seen.held,
             deleting_since: seen.deleting_since,
             going_with_others: namespace_is_going(ctx, account)
@@ -58,7 +58,7 @@ pub(super) async fn tend(
         };
         let grace = if ctx.scope.sees_namespaces() { GRACE } else { GRACE_WITHOUT_NAMESPACES };
         let now = ctx.clock.now();
-        match decide(ctx.settings.secrets, sight, grace, now) {
+        match decide(ctx.settings.secrets, observed, grace, now) {
             // Another account may have put it on, and leave it to us.
             SecretStep::Leave if seen.held => drop(names.insert(current)),
             SecretStep::Leave => {}
@@ -71,7 +71,7 @@ pub(super) async fn tend(
                 ctx.connections.secret_changed(account).await;
                 names.remove(&current);
             }
-            SecretStep::Await(until) => held.next_look = Some(until.duration_since(now).unsigned_abs()),
+            SecretStep::Await(until) => held.next_reconcile = Some(until.duration_since(now).unsigned_abs()),
         }
     }
     held.names = names.into_iter().collect();

@@ -1,9 +1,9 @@
 //! The `CloudImage` controller: the unit of reconciliation is the image, because recipients, limits and deletion are
 //! properties of an image at the cloud. Only this controller changes who has an image.
 
+mod event_reasons;
 mod execute;
 mod observe;
-mod occurrences;
 mod pass;
 mod report;
 mod urgency;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use crate::api::CloudImage;
-use crate::clouds::Lane;
+use crate::clouds::Priority;
 use crate::cluster::guard::Guarded;
 use crate::planning::ledger::Ledger;
 use crate::planning::unreadable::image_leaves_behind;
-use crate::reconcile::Look;
 use crate::reconcile::ReconcileError;
+use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::Worker;
 use crate::reconcile::context::Context;
 use crate::reconcile::requeue;
@@ -30,7 +30,7 @@ pub async fn reconcile(
     guarded: Arc<Guarded<CloudImage>>,
     ctx: Arc<Context>,
     worker: Worker<Guarded<CloudImage>>,
-) -> Result<Look, ReconcileError> {
+) -> Result<ReconcileOutcome, ReconcileError> {
     let image = match guarded.as_ref() {
         Guarded::Readable(image) => image.as_ref(),
         Guarded::Unreadable(left) => {
@@ -38,25 +38,25 @@ pub async fn reconcile(
             return unreadable::reconcile(&ctx, &guarded, left, kept_by).await;
         }
     };
-    if let Some(instead) = requeue::enter(&ctx, image).await? {
+    if let Some(instead) = requeue::preflight(&ctx, image).await? {
         return Ok(instead);
     }
     let uid = image.uid().unwrap_or_default();
     let desired = observe_desired(&ctx, image);
-    if ctx.memories.is_unseen(&uid) && asks_for_nothing(&ctx, image, &desired) {
-        requeue::let_others_go_first(&ctx, &uid, desired.inputs.clone());
+    if ctx.states.is_unseen(&uid) && is_settled(&ctx, image, &desired) {
+        requeue::defer_settled(&ctx, &uid, desired.inputs.clone());
     }
-    let asked = match requeue::due(&ctx, image, &desired.inputs, desired.expecting) {
+    let asked = match requeue::is_due(&ctx, image, &desired.inputs, desired.expecting) {
         Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
     let passed = Box::pin(pass::run(&ctx, image, desired, (asked, worker))).await;
-    Ok(requeue::after(&ctx, image, inputs, passed))
+    Ok(requeue::finish(&ctx, image, inputs, passed))
 }
 
 /// Whether the ledger shows everything as served: a reconcile would only tell what others changed at the cloud.
-fn asks_for_nothing(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
+fn is_settled(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
     let ledger = Ledger::parse(image.status.as_ref());
-    ledger.is_ok_and(|ledger| urgency::need(ctx, image, desired, &ledger).lane(true) == Lane::Resync)
+    ledger.is_ok_and(|ledger| urgency::need(ctx, image, desired, &ledger).priority(true) == Priority::Resync)
 }

@@ -14,16 +14,16 @@ use crate::api::cloud_image::NamespacesFrom;
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
-use crate::clouds::{Cloud, Fault, ImageRef, Lane};
+use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, RecipientKind};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
+use crate::planning::desired::Terms;
 use crate::planning::ledger::Ledger;
-use crate::planning::trouble::Trouble;
-use crate::planning::wishes::Terms;
+use crate::planning::problem::Problem;
 use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::{account_input, is_unseen, requested_at, shares_naming, shares_of, terms};
@@ -58,7 +58,7 @@ pub(super) struct Site {
     pub(super) terms: Terms,
     pub(super) connection: Connection,
     /// The Secret is gone, or another object is the active one: only endings are still carried out.
-    pub(super) only_to_end: Option<Trouble>,
+    pub(super) only_to_end: Option<Problem>,
 }
 
 pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
@@ -73,8 +73,8 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     )];
     inputs.extend(account.as_ref().map(account_input));
     let now = ctx.clock.now();
-    for share in shares.iter().filter(|share| !share.is_newcomer() || names_somebody_granted(share, image)) {
-        let standing = share.standing(now);
+    for share in shares.iter().filter(|share| !share.lacks_finalizer() || names_somebody_granted(share, image)) {
+        let standing = share.activity(now);
         inputs.push(format!("{} {} {} {standing:?}", share.uid, share.generation, share.deleting));
     }
     inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
@@ -82,7 +82,7 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let replica = kept_for(ctx, image);
     inputs.extend(unreadable_ledger(image));
     inputs.push(format!("duplicates {} replica {replica:?}", duplicates.input()));
-    let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::is_newcomer);
+    let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::lacks_finalizer);
     Desired { account, duplicates, shares, replica, inputs: Inputs(inputs), expecting }
 }
 
@@ -112,7 +112,7 @@ fn kept_for(ctx: &Context, image: &CloudImage) -> Option<String> {
 }
 
 /// Whether and how the image may be called about: everything that is checked before any call on it.
-pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Trouble> {
+pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Problem> {
     let namespace = image.namespace().unwrap_or_default();
     let missing = || no_account(ctx, &namespace, "spec.accountRef", &image.spec.account_ref.name);
     let account = desired.account.as_ref().ok_or_else(missing)?;
@@ -121,12 +121,12 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
     let mut terms = terms(account, &image.spec.region)?;
     if let Some(site) = terms.site.filter(|site| !terms.sold_on(*site)) {
         let message = format!("spec.region: {} is not sold on the {site} site", terms.region);
-        return Err(Trouble::blocked(Reason::RegionNotOnSite, message));
+        return Err(Problem::blocked(Reason::RegionNotOnSite, message));
     }
     let at = ImageRef {
         region: terms.region.clone(),
         image: ImageId::parse(&image.spec.image_id)
-            .map_err(|e| Trouble::blocked(Reason::Unreadable, format!("spec.imageID: {e}")))?,
+            .map_err(|e| Problem::blocked(Reason::Unreadable, format!("spec.imageID: {e}")))?,
     };
     let Access { connection, owner, only_to_end } =
         connect(ctx, account, (&at.region, "spec.region"), recorded).await?;
@@ -137,7 +137,7 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
         Some(obstacle) => return Err(obstacle),
         None => only_to_end,
     };
-    terms.ourselves.extend(connection.cloud.party(&at.region));
+    terms.ourselves.extend(connection.cloud.principal(&at.region));
     Ok(Site { at, terms, connection, only_to_end })
 }
 
@@ -152,19 +152,19 @@ pub(super) async fn observe_image(
     ctx: &Context,
     cloud: &dyn Cloud,
     at: &ImageRef,
-    (lane, granted): (Lane, bool),
+    (priority, granted): (Priority, bool),
     carried: Option<ImageFacts>,
 ) -> Result<Seen, Fault> {
     let nobody = RecipientList { recipients: BTreeMap::new(), complete: true };
     let image = match carried {
         Some(facts) => Some(facts),
-        None => cloud.observe_image(at, lane).await?,
+        None => cloud.observe_image(at, priority).await?,
     };
     let recipients = match &image {
         Some(facts) if facts.ownership == Ownership::Own && facts.visibility == Visibility::Shared => {
-            observe_recipients(cloud, at, lane.onwards()).await?
+            observe_recipients(cloud, at, priority.escalate()).await?
         }
-        None if granted => match cloud.list_recipients(at, lane.onwards()).await {
+        None if granted => match cloud.list_recipients(at, priority.escalate()).await {
             Err(Fault::NotFound(Missing::Image)) => nobody,
             Ok(_) => return Err(Fault::Unintelligible),
             Err(fault) => return Err(fault),
@@ -175,8 +175,12 @@ pub(super) async fn observe_image(
 }
 
 /// Reads the recipients of an image that this pass read as ours.
-pub(super) async fn observe_recipients(cloud: &dyn Cloud, at: &ImageRef, lane: Lane) -> Result<RecipientList, Fault> {
-    let list = cloud.list_recipients(at, lane).await?;
+pub(super) async fn observe_recipients(
+    cloud: &dyn Cloud,
+    at: &ImageRef,
+    priority: Priority,
+) -> Result<RecipientList, Fault> {
+    let list = cloud.list_recipients(at, priority).await?;
     if list.complete { Ok(list) } else { Err(Fault::Unintelligible) }
 }
 

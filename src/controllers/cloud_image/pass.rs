@@ -8,26 +8,26 @@ use super::urgency::{is_requested, need};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
 use crate::api::conditions::Reason;
-use crate::clouds::{Fault, Lane};
+use crate::clouds::{Fault, Priority};
 use crate::cluster::ClusterError;
 use crate::cluster::guard::Guarded;
 use crate::controllers::cloud_image::execute::execute;
 use crate::domain::fault::Missing;
 use crate::domain::image::Ownership;
-use crate::planning::aftermath::{learn_from_failure, learn_from_success, most_at_once, record};
-use crate::planning::deletion::{Departure, Sight, ask_again, blockers, deletion_asked, plan_departure};
+use crate::planning::batch::{Batch, BatchResult};
+use crate::planning::deletion::{DeletionDecision, ObservedImage, ask_again, blockers, deletion_asked, plan_deletion};
+use crate::planning::desired::DesiredRecipients;
 use crate::planning::duplicates::hand_over;
-use crate::planning::exchange::{Ending, Exchange};
 use crate::planning::ledger::Ledger;
-use crate::planning::schedule::{Verdict, next_job_look};
-use crate::planning::sharing::{Plan, Scene, confirm, plan};
-use crate::planning::trouble::Trouble;
+use crate::planning::outcome::{most_at_once, record, record_failure, record_success};
+use crate::planning::problem::Problem;
+use crate::planning::schedule::{Requeue, next_job_look};
+use crate::planning::sharing::{Plan, PlanInput, confirm, plan};
 use crate::planning::unseen::{plan_absent, plan_unseen};
-use crate::planning::wishes::Wishes;
 use crate::reconcile::admission::Worker;
 use crate::reconcile::context::Context;
 use crate::reconcile::jobs::{Followed, follow};
-use crate::reconcile::requeue::{Asked, Passed, later, release};
+use crate::reconcile::requeue::{Asked, Next, later, release};
 
 /// Runs one pass, once its turn to call the cloud has come.
 pub(super) async fn run(
@@ -35,13 +35,13 @@ pub(super) async fn run(
     image: &CloudImage,
     desired: Desired,
     (asked, worker): (Asked, Worker<Guarded<CloudImage>>),
-) -> Result<Passed, ClusterError> {
+) -> Result<Next, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
     let ledger = match Ledger::parse(image.status.as_ref()) {
         Ok(ledger) => ledger.not_after(ctx.clock.now()),
         Err(error) => return reporter.unreadable_ledger(&error).await,
     };
-    reporter.announce().await?;
+    reporter.init_status().await?;
     if image.metadata.deletion_timestamp.is_some() {
         if let Some(passed) = leave_unseen(ctx, image, &mut reporter, &desired, &ledger).await? {
             return Ok(passed);
@@ -53,10 +53,10 @@ pub(super) async fn run(
             return reporter.finish(report, &blockers(&desired.shares, &ledger), Some(kept)).await;
         }
     }
-    let lane = need(ctx, image, &desired, &ledger).lane(asked.changed());
+    let priority = need(ctx, image, &desired, &ledger).priority(asked.changed());
     let (account, region) = (&image.spec.account_ref.name, &image.spec.region);
-    let Some(seat) = worker.begin(account, region, asked.with(lane)) else { return Ok(Passed::Queued) };
-    seat.call(Box::pin(act(ctx, image, &mut reporter, (&desired, ledger), lane))).await
+    let Some(seat) = worker.begin(account, region, asked.with(priority)) else { return Ok(Next::Queued) };
+    seat.call(Box::pin(act(ctx, image, &mut reporter, (&desired, ledger), priority))).await
 }
 
 /// The part of a pass that may call the cloud.
@@ -65,69 +65,69 @@ async fn act(
     image: &CloudImage,
     reporter: &mut Reporter<'_>,
     (desired, ledger): (&Desired, Ledger),
-    lane: Lane,
-) -> Result<Passed, ClusterError> {
+    priority: Priority,
+) -> Result<Next, ClusterError> {
     let deleting = image.metadata.deletion_timestamp.is_some();
     let site = match observe_site(ctx, image, desired).await {
         Ok(site) => site,
         // The active one acts for the image; this one's going touches no cloud.
-        Err(trouble)
+        Err(problem)
             if deleting
-                && trouble.reason == Reason::DuplicateImage
+                && problem.reason == Reason::DuplicateImage
                 && blockers(&desired.shares, &ledger).is_empty() =>
         {
             return leave(ctx, image, reporter, false).await;
         }
-        Err(trouble) => return unseen(ctx, image, reporter, (desired, &ledger), trouble).await,
+        Err(problem) => return unseen(ctx, image, reporter, (desired, &ledger), problem).await,
     };
-    if let Some(trouble) = site.only_to_end.clone().filter(|_| lane != Lane::Revoke && !deleting) {
-        return unseen(ctx, image, reporter, (desired, &ledger), trouble).await;
+    if let Some(problem) = site.only_to_end.clone().filter(|_| priority != Priority::Revoke && !deleting) {
+        return unseen(ctx, image, reporter, (desired, &ledger), problem).await;
     }
     let granted = ledger.holds_anything();
     let followed = match &ledger.job {
         Some(job) => {
             let cloud = site.connection.cloud.as_ref();
-            follow(ctx, cloud, &site.at.region, job, lane.max(Lane::Edit)).await.map(Some)
+            follow(ctx, cloud, &site.at.region, job, priority.max(Priority::Edit)).await.map(Some)
         }
         None => Ok(None),
     };
     let (seen, failed) = match followed {
-        Ok(Some(Followed::Running(until))) => return Ok(Passed::LookAgain(Verdict::Waiting(until))),
-        Ok(Some(Followed::Failed(fault))) => (pass_sight(ctx, image, &site, (lane, granted)).await, Some(fault)),
-        Ok(Some(Followed::Ended) | None) => (pass_sight(ctx, image, &site, (lane, granted)).await, None),
+        Ok(Some(Followed::Running(until))) => return Ok(Next::Requeue(Requeue::Waiting(until))),
+        Ok(Some(Followed::Failed(fault))) => (observe(ctx, image, &site, (priority, granted)).await, Some(fault)),
+        Ok(Some(Followed::Ended) | None) => (observe(ctx, image, &site, (priority, granted)).await, None),
         Err(fault) => (Err(fault), None),
     };
     let seen = match seen {
         Ok(seen) => seen,
         // A look around that found no room in the budget tells nothing: it comes again, and no status moves.
-        Err(Fault::BudgetSpent { retry_after }) if lane == Lane::Resync => {
-            return Ok(Passed::LookAgain(Verdict::Waiting(later(ctx, retry_after))));
+        Err(Fault::BudgetSpent { retry_after }) if priority == Priority::Resync => {
+            return Ok(Next::Requeue(Requeue::Waiting(later(ctx, retry_after))));
         }
         // So does one of a process that stops: the next one makes it.
-        Err(Fault::NotLeading) => return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None })),
+        Err(Fault::NotLeading) => return Ok(Next::Requeue(Requeue::Retrying { not_before: None })),
         Err(fault) => {
             note_fault(ctx, desired, &fault).await;
-            return unseen(ctx, image, reporter, (desired, &ledger), Trouble::from(&fault)).await;
+            return unseen(ctx, image, reporter, (desired, &ledger), Problem::from(&fault)).await;
         }
     };
     if seen.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) && desired.duplicates.must_claim() {
         return reporter.claim().await;
     }
     let requested = is_requested(image);
-    let pass = Pass { ctx, image, desired, site: &site, lane, deleting, requested };
-    let (ledger, trouble) = pass.learn(ledger, failed.as_ref(), &seen);
+    let pass = Pass { ctx, image, desired, site: &site, priority, deleting, requested };
+    let (ledger, problem) = pass.learn(ledger, failed.as_ref(), &seen);
     let mut report = match &seen.image {
         None => pass.absent(&ledger, seen.at),
         Some(facts) if facts.ownership != Ownership::Own => Report::seen(ledger.clone(), None, Some(facts.clone())),
-        Some(_) => pass.share(reporter, &ledger, seen, trouble.is_some()).await?,
+        Some(_) => pass.share(reporter, &ledger, seen, problem.is_some()).await?,
     };
-    report.trouble = report.trouble.or(trouble);
+    report.problem = report.problem.or(problem);
     pass.depart(reporter, report).await
 }
 
 /// What this pass sees of the image; what was read before a job still counts in the pass after it.
-async fn pass_sight(ctx: &Context, image: &CloudImage, site: &Site, how: (Lane, bool)) -> Result<Seen, Fault> {
-    let carried = ctx.memories.take_carried(&image.uid().unwrap_or_default(), ctx.clock.now());
+async fn observe(ctx: &Context, image: &CloudImage, site: &Site, how: (Priority, bool)) -> Result<Seen, Fault> {
+    let carried = ctx.states.take_carried(&image.uid().unwrap_or_default(), ctx.clock.now());
     observe_image(ctx, site.connection.cloud.as_ref(), &site.at, how, carried).await
 }
 
@@ -138,7 +138,7 @@ async fn leave_unseen(
     reporter: &mut Reporter<'_>,
     desired: &Desired,
     ledger: &Ledger,
-) -> Result<Option<Passed>, ClusterError> {
+) -> Result<Option<Next>, ClusterError> {
     if image.spec.deletion_policy == ImageDeletionPolicy::Delete || ledger.holds_anything() {
         return Ok(None);
     }
@@ -155,15 +155,15 @@ async fn leave(
     image: &CloudImage,
     reporter: &mut Reporter<'_>,
     image_gone: bool,
-) -> Result<Passed, ClusterError> {
+) -> Result<Next, ClusterError> {
     let fresh = list_shares_afresh(ctx, image, reporter.version()).await?;
     let holds_nothing = Ledger::parse(image.status.as_ref()).is_ok_and(|ledger| image_gone || !ledger.holds_anything());
     let wanted_by_nobody = blockers(&fresh, &Ledger::default()).is_empty();
     if !(holds_nothing && wanted_by_nobody) {
-        return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
+        return Ok(Next::Requeue(Requeue::Retrying { not_before: None }));
     }
     release(ctx, &reporter.current()).await?;
-    Ok(Passed::Gone)
+    Ok(Next::Gone)
 }
 
 /// What else lets a `CloudImage` go that has nothing left but the image itself to delete.
@@ -174,17 +174,17 @@ async fn unseen(
     image: &CloudImage,
     reporter: &mut Reporter<'_>,
     (desired, ledger): (&Desired, &Ledger),
-    trouble: Trouble,
-) -> Result<Passed, ClusterError> {
+    problem: Problem,
+) -> Result<Next, ClusterError> {
     let now = ctx.clock.now();
-    let wishes = Wishes::gather_unjudged(&desired.shares, ledger, now);
-    let settled = plan_unseen(ledger, &wishes, &desired.shares, now);
-    let known = trouble.reason != Reason::DuplicateImage;
+    let wanted = DesiredRecipients::gather_unjudged(&desired.shares, ledger, now);
+    let settled = plan_unseen(ledger, &wanted, &desired.shares, now);
+    let known = problem.reason != Reason::DuplicateImage;
     let waits_for_the_image = image.metadata.deletion_timestamp.is_some()
         && image.spec.deletion_policy == ImageDeletionPolicy::Delete
         && !settled.holds_anything();
-    let trouble = if waits_for_the_image && trouble.closes_the_way() { trouble.or(RETAIN) } else { trouble };
-    reporter.trouble(&settled, trouble, known).await
+    let problem = if waits_for_the_image && problem.closes_the_way() { problem.or(RETAIN) } else { problem };
+    reporter.problem(&settled, problem, known).await
 }
 
 async fn note_fault(ctx: &Context, desired: &Desired, fault: &Fault) {
@@ -198,7 +198,7 @@ struct Pass<'a> {
     image: &'a CloudImage,
     desired: &'a Desired,
     site: &'a Site,
-    lane: Lane,
+    priority: Priority,
     deleting: bool,
     /// Somebody asked for this reconcile.
     requested: bool,
@@ -210,17 +210,17 @@ impl Pass<'_> {
     }
 
     /// The ledger once the job it knew of is over.
-    fn learn(&self, ledger: Ledger, failed: Option<&Fault>, seen: &Seen) -> (Ledger, Option<Trouble>) {
+    fn learn(&self, ledger: Ledger, failed: Option<&Fault>, seen: &Seen) -> (Ledger, Option<Problem>) {
         if ledger.job.is_none() {
             return (ledger, None);
         }
-        let suspects = self.ctx.memories.suspects(&self.uid());
+        let candidates = self.ctx.states.candidates(&self.uid());
         let lesson = match failed {
-            Some(fault) => learn_from_failure(&ledger, fault, &seen.recipients, suspects, seen.at),
-            None => learn_from_success(&ledger, suspects),
+            Some(fault) => record_failure(&ledger, fault, &seen.recipients, candidates, seen.at),
+            None => record_success(&ledger, candidates),
         };
-        self.ctx.memories.suspect(&self.uid(), lesson.suspects);
-        (lesson.ledger, lesson.trouble)
+        self.ctx.states.set_candidates(&self.uid(), lesson.candidates);
+        (lesson.ledger, lesson.problem)
     }
 
     fn absent(&self, ledger: &Ledger, at: jiff::Timestamp) -> Report {
@@ -234,13 +234,13 @@ impl Pass<'_> {
     /// What the shares wish is told as of the look: one may have ended by itself since the pass began.
     fn plan(&self, ledger: &Ledger, seen: &Seen) -> Option<Plan> {
         let shares = &self.desired.shares;
-        let wishes = Wishes::gather(&self.site.terms, shares, ledger, seen.at);
+        let wanted = DesiredRecipients::gather(&self.site.terms, shares, ledger, seen.at);
         let duplicates = &self.desired.duplicates;
-        let ledger = &hand_over(ledger, &wishes, &duplicates.granted_by_active());
+        let ledger = &hand_over(ledger, &wanted, &duplicates.granted_by_active());
         // Whom duplicates granted the image was asked for, though not here.
         let asked_for_elsewhere = duplicates.others_granted();
         let unmanaged = self.image.spec.unmanaged_recipients;
-        let scene = Scene {
+        let input = PlanInput {
             now: seen.at,
             timing: self.ctx.settings.timing,
             others_until: self.ctx.others_until(),
@@ -250,12 +250,12 @@ impl Pass<'_> {
             deleting: self.deleting || self.site.only_to_end.is_some(),
             requested: self.requested,
             shares,
-            wishes: &wishes,
+            desired: &wanted,
             ledger,
             image: seen.image.as_ref()?,
             recipients: &seen.recipients,
         };
-        Some(plan(&scene))
+        Some(plan(&input))
     }
 
     /// Brings the image's recipients into step. `pause`: a job just failed in a way that only time or a person mends, and the
@@ -276,55 +276,50 @@ impl Pass<'_> {
         }
         let intended = first.with_intents(seen.at);
         if pause {
-            let recorded = record(&intended, ledger, &Ending::default(), seen.at);
+            let recorded = record(&intended, ledger, &BatchResult::default(), seen.at);
             return Ok(Report::seen(recorded, Some(first), seen.image));
         }
-        planted!("call-before-ledger", reporter.intend(&intended).await?, ());
+        planted!("call-before-ledger", reporter.record_intent(&intended).await?, ());
         let listed = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
         let fresh = planted!("list-from-cache", listed, self.desired.shares.clone());
-        let fresh_wishes = Wishes::gather(&self.site.terms, &fresh, ledger, self.ctx.clock.now());
-        confirm(&mut first, ledger, &fresh_wishes);
+        let fresh_wanted = DesiredRecipients::gather(&self.site.terms, &fresh, ledger, self.ctx.clock.now());
+        confirm(&mut first, ledger, &fresh_wanted);
         if !first.acts() {
             // The cache lags behind the API server: what it will show starts the next pass.
-            let recorded = record(&intended, ledger, &Ending::default(), self.ctx.clock.now());
+            let recorded = record(&intended, ledger, &BatchResult::default(), self.ctx.clock.now());
             return Ok(Report { overtaken: true, ..Report::seen(recorded, Some(first), seen.image) });
         }
         if first.open {
             return Ok(self.open(&intended, first, seen).await);
         }
-        self.exchange(ledger, &intended, first, seen).await
+        self.batch(ledger, &intended, first, seen).await
     }
 
     /// Makes the private image shared: who has it then is told by the next look.
     async fn open(&self, intended: &Ledger, plan: Plan, seen: Seen) -> Report {
-        let opened = self.site.connection.cloud.open_for_sharing(&self.site.at, self.lane.max(Lane::Edit)).await;
+        let opened =
+            self.site.connection.cloud.open_for_sharing(&self.site.at, self.priority.max(Priority::Edit)).await;
         let mut report = Report::seen(intended.clone(), Some(plan), seen.image);
         report.look_again = Some(self.ctx.clock.now());
         if let Err(fault) = opened {
             note_fault(self.ctx, self.desired, &fault).await;
-            report.trouble = Some(Trouble::from(&fault));
+            report.problem = Some(Problem::from(&fault));
         }
         report
     }
 
     /// Makes the calls and looks at what they did; where a job does it, the next looks do.
-    async fn exchange(
-        &self,
-        ledger: &Ledger,
-        intended: &Ledger,
-        first: Plan,
-        seen: Seen,
-    ) -> Result<Report, ClusterError> {
+    async fn batch(&self, ledger: &Ledger, intended: &Ledger, first: Plan, seen: Seen) -> Result<Report, ClusterError> {
         let cloud = self.site.connection.cloud.as_ref();
         let (mut add, remove) = (first.add.clone(), first.remove.clone());
-        add.truncate(most_at_once(self.ctx.memories.suspects(&self.uid())));
-        let mut exchange = Exchange::new(add, remove, first.free_places, cloud.call_shape());
+        add.truncate(most_at_once(self.ctx.states.candidates(&self.uid())));
+        let mut batch = Batch::new(add, remove, first.free_places, cloud.call_shape());
         if intended.image_refusal.is_some() {
-            exchange = exchange.of_refused_image();
+            batch = batch.of_refused_image();
         }
         // What was found by a look around is still worth a call that waits for its turn.
-        let lane = if first.remove.is_empty() { self.lane.max(Lane::Edit) } else { Lane::Revoke };
-        let ending = execute(cloud, &self.site.at, exchange, lane).await;
+        let priority = if first.remove.is_empty() { self.priority.max(Priority::Edit) } else { Priority::Revoke };
+        let ending = execute(cloud, &self.site.at, batch, priority).await;
         if let Some(fault) = &ending.fault {
             note_fault(self.ctx, self.desired, fault).await;
         }
@@ -333,20 +328,20 @@ impl Pass<'_> {
         if let Some(job) = &recorded.job {
             let look_again = Some(next_job_look(job.since, now));
             if let Some(facts) = seen.image.clone() {
-                self.ctx.memories.carry(&self.uid(), facts, seen.at);
+                self.ctx.states.carry(&self.uid(), facts, seen.at);
             }
             return Ok(Report { look_again, ..Report::seen(recorded, Some(first), seen.image) });
         }
         let fault = ending.fault;
         let after = match fault.clone().filter(Fault::closes_the_account) {
             Some(closed) => Err(closed),
-            None => observe_recipients(cloud, &self.site.at, lane).await,
+            None => observe_recipients(cloud, &self.site.at, priority).await,
         };
         let after = match after {
             Ok(recipients) => Seen { at: self.ctx.clock.now(), image: seen.image, recipients },
             Err(unread) => {
                 let mut report = Report::seen(recorded, Some(first), seen.image);
-                report.trouble = Some(Trouble::from(&fault.unwrap_or(unread)));
+                report.problem = Some(Problem::from(&fault.unwrap_or(unread)));
                 return Ok(report);
             }
         };
@@ -355,7 +350,7 @@ impl Pass<'_> {
     }
 
     /// Writes the report; where the object is being deleted, decides whether it may go.
-    async fn depart(&self, reporter: &mut Reporter<'_>, mut report: Report) -> Result<Passed, ClusterError> {
+    async fn depart(&self, reporter: &mut Reporter<'_>, mut report: Report) -> Result<Next, ClusterError> {
         report.only_to_end.clone_from(&self.site.only_to_end);
         let blockers = blockers(&self.desired.shares, &report.ledger);
         if !self.deleting {
@@ -363,29 +358,29 @@ impl Pass<'_> {
         }
         let now = self.ctx.clock.now();
         let window = self.ctx.settings.timing.absence_window;
-        let sight = match (&report.facts, report.ledger.absent_since) {
-            (Some(facts), _) => Sight::Present { ownership: &facts.ownership, recipients: report.present() },
-            (None, Some(since)) => Sight::Absent { since },
-            (None, None) => Sight::Unseen,
+        let observed = match (&report.facts, report.ledger.absent_since) {
+            (Some(facts), _) => ObservedImage::Present { ownership: &facts.ownership, recipients: report.present() },
+            (None, Some(since)) => ObservedImage::Absent { since },
+            (None, None) => ObservedImage::Unseen,
         };
         let is_active = self.desired.duplicates.obstacle().is_none();
         let policy = if is_active { self.image.spec.deletion_policy } else { ImageDeletionPolicy::Retain };
-        match plan_departure(&blockers, self.desired.replica.as_deref(), &report.ledger, policy, sight, window, now) {
-            Departure::Held(trouble) => reporter.finish(report, &blockers, Some(trouble)).await,
-            Departure::Await(until) => {
+        match plan_deletion(&blockers, self.desired.replica.as_deref(), &report.ledger, policy, observed, window, now) {
+            DeletionDecision::Held(problem) => reporter.finish(report, &blockers, Some(problem)).await,
+            DeletionDecision::Await(until) => {
                 report.look_again = until.or(report.look_again);
                 reporter.finish(report, &blockers, None).await
             }
-            Departure::Asked(until) => {
+            DeletionDecision::Asked(until) => {
                 report.look_again = Some(until);
                 reporter.finish(report, &blockers, Some(deletion_asked())).await
             }
-            Departure::Release => {
-                let image_gone = matches!(sight, Sight::Absent { .. });
+            DeletionDecision::Release => {
+                let image_gone = matches!(observed, ObservedImage::Absent { .. });
                 reporter.finish(report, &blockers, None).await?;
                 leave(self.ctx, self.image, reporter, image_gone).await
             }
-            Departure::Delete => self.delete(reporter, report, &blockers).await,
+            DeletionDecision::Delete => self.delete(reporter, report, &blockers).await,
         }
     }
 
@@ -396,12 +391,12 @@ impl Pass<'_> {
         reporter: &mut Reporter<'_>,
         mut report: Report,
         keeping: &[String],
-    ) -> Result<Passed, ClusterError> {
+    ) -> Result<Next, ClusterError> {
         let asked = ask_again(&report.ledger, self.ctx.clock.now());
-        reporter.intend(&asked).await?;
+        reporter.record_intent(&asked).await?;
         let fresh = list_shares_afresh(self.ctx, self.image, reporter.version()).await?;
         if !blockers(&fresh, &report.ledger).is_empty() {
-            return Ok(Passed::LookAgain(Verdict::Retrying { not_before: None }));
+            return Ok(Next::Requeue(Requeue::Retrying { not_before: None }));
         }
         match self.site.connection.cloud.delete_image(&self.site.at).await {
             Ok(()) | Err(Fault::NotFound(Missing::Image)) => {
@@ -412,7 +407,7 @@ impl Pass<'_> {
             }
             Err(fault) => {
                 note_fault(self.ctx, self.desired, &fault).await;
-                reporter.finish(report, keeping, Some(Trouble::from(&fault))).await
+                reporter.finish(report, keeping, Some(Problem::from(&fault))).await
             }
         }
     }
@@ -425,6 +420,6 @@ fn after_calls(second: Option<Plan>, recorded: Ledger, after: Seen, fault: Optio
     let look_again = if more { Some(after.at) } else { second.look_again };
     let mut report = Report::seen(second.settled.clone(), Some(second), after.image);
     report.look_again = look_again;
-    report.trouble = fault.map(|fault| Trouble::from(&fault));
+    report.problem = fault.map(|fault| Problem::from(&fault));
     report
 }

@@ -3,28 +3,28 @@
 
 use std::collections::HashMap;
 
+use super::event_reasons::{event_reasons, found_amiss};
 use super::observe::Desired;
-use super::occurrences::{found_amiss, occurrences};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
 use crate::api::conditions::{
     DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, conditions, find,
 };
 use crate::cluster::ClusterError;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
 use crate::planning::deletion::{blockers, held_by_shares, refused_removals};
 use crate::planning::ledger::Ledger;
-use crate::planning::schedule::Verdict;
+use crate::planning::problem::{PRIVATE, Problem, name_some};
+use crate::planning::schedule::Requeue;
 use crate::planning::sharing::Plan;
-use crate::planning::trouble::{PRIVATE, Trouble, name_some};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{requested_at, selector_trouble};
+use crate::reconcile::convert::{requested_at, selector_problem};
 use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
-use crate::reconcile::requeue::{Passed, later};
+use crate::reconcile::requeue::{Next, later};
 use crate::reconcile::status_writer::StatusWriter;
 use jiff::Timestamp;
 
@@ -32,8 +32,8 @@ use jiff::Timestamp;
 pub(super) struct Report {
     pub(super) ledger: Ledger,
     pub(super) facts: Option<ImageFacts>,
-    pub(super) trouble: Option<Trouble>,
-    pub(super) only_to_end: Option<Trouble>,
+    pub(super) problem: Option<Problem>,
+    pub(super) only_to_end: Option<Problem>,
     pub(super) look_again: Option<Timestamp>,
     pub(super) plan: Option<Plan>,
     pub(super) seen: bool,
@@ -44,7 +44,7 @@ pub(super) struct Report {
 impl Report {
     /// The cloud was seen.
     pub(super) fn seen(ledger: Ledger, plan: Option<Plan>, facts: Option<ImageFacts>) -> Self {
-        Self { ledger, facts, trouble: None, only_to_end: None, look_again: None, plan, seen: true, overtaken: false }
+        Self { ledger, facts, problem: None, only_to_end: None, look_again: None, plan, seen: true, overtaken: false }
     }
 
     /// Recipients at the cloud, as far as they were read.
@@ -53,41 +53,41 @@ impl Report {
     }
 
     /// What keeps the image from being as asked.
-    fn obstacle(&self) -> Option<Trouble> {
-        if let Some(trouble) = self.trouble.clone().or_else(|| self.only_to_end.clone()) {
-            return Some(trouble);
+    fn obstacle(&self) -> Option<Problem> {
+        if let Some(problem) = self.problem.clone().or_else(|| self.only_to_end.clone()) {
+            return Some(problem);
         }
         let refused = self.ledger.image_refusal.as_ref().filter(|_| self.facts.is_some());
         if let Some(refusal) = refused {
-            return Some(Trouble::of_refused_image(refusal));
+            return Some(Problem::of_refused_image(refusal));
         }
         let Some(facts) = &self.facts else {
             return self.seen.then(|| {
                 let message = "spec.imageID: the cloud does not know this image in this account and region: check \
                                imageID, region and accountRef";
-                Trouble::blocked(Reason::ImageNotFound, message)
+                Problem::blocked(Reason::ImageNotFound, message)
             });
         };
         unshareable(facts)
     }
 
     /// Why an image that may have recipients does not.
-    fn hidden(&self, change: VisibilityChange) -> Option<Trouble> {
+    fn hidden(&self, change: VisibilityChange) -> Option<Problem> {
         match self.facts.as_ref()?.visibility {
             Visibility::Shared => None,
             Visibility::Private if change == VisibilityChange::Allow => None,
-            Visibility::Private => Some(Trouble::blocked(Reason::ImagePrivate, PRIVATE)),
+            Visibility::Private => Some(Problem::blocked(Reason::ImagePrivate, PRIVATE)),
             Visibility::Public => {
                 let message =
                     "the image is public at the cloud: everybody may use it, and it cannot be given to anybody";
-                Some(Trouble::blocked(Reason::ImageNotShareable, message))
+                Some(Problem::blocked(Reason::ImageNotShareable, message))
             }
         }
     }
 }
 
 /// Why an image that was seen cannot be shared.
-fn unshareable(facts: &ImageFacts) -> Option<Trouble> {
+fn unshareable(facts: &ImageFacts) -> Option<Problem> {
     match &facts.ownership {
         Ownership::Own => {}
         Ownership::Received { owner } => {
@@ -96,25 +96,25 @@ fn unshareable(facts: &ImageFacts) -> Option<Trouble> {
                 "the image belongs to another account{owner}; a received image cannot be shared on: replicate it into a \
                  private image first and share that"
             );
-            return Some(Trouble::blocked(Reason::ImageNotOwned, message));
+            return Some(Problem::blocked(Reason::ImageNotOwned, message));
         }
         Ownership::System | Ownership::Marketplace => {
             let message = "only custom images can be shared: this one is the vendor's or the marketplace's";
-            return Some(Trouble::blocked(Reason::ImageNotShareable, message));
+            return Some(Problem::blocked(Reason::ImageNotShareable, message));
         }
     }
     match facts.state {
         ImageState::Available => None,
         ImageState::Creating => {
-            Some(Trouble::passing(Reason::ImageNotAvailable, "the image is still being made; waiting for it"))
+            Some(Problem::passing(Reason::ImageNotAvailable, "the image is still being made; waiting for it"))
         }
-        ImageState::Failed => Some(Trouble::blocked(
+        ImageState::Failed => Some(Problem::blocked(
             Reason::ImageNotAvailable,
             "the image could not be made or is held back by the cloud",
         )),
         ImageState::Deprecated => {
             let message = "the image is deprecated: restore it to Available before sharing it";
-            Some(Trouble::blocked(Reason::ImageNotShareable, message))
+            Some(Problem::blocked(Reason::ImageNotShareable, message))
         }
     }
 }
@@ -153,7 +153,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Says that the object was noticed, once.
-    pub(super) async fn announce(&mut self) -> Result<(), ClusterError> {
+    pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
@@ -167,7 +167,7 @@ impl<'a> Reporter<'a> {
 
     /// Writes the intent. Always a write to the API server, even if it changes nothing: it proves that the object we act
     /// upon is the newest.
-    pub(super) async fn intend(&mut self, intended: &Ledger) -> Result<(), ClusterError> {
+    pub(super) async fn record_intent(&mut self, intended: &Ledger) -> Result<(), ClusterError> {
         self.intended = Some(intended.clone());
         let mut status = self.status.written().clone();
         intended.encode_into(&mut status);
@@ -178,44 +178,44 @@ impl<'a> Reporter<'a> {
     }
 
     /// Records the owner before anything is done: others for the same image may do so at the same time.
-    pub(super) async fn claim(&mut self) -> Result<Passed, ClusterError> {
+    pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
         let mut status = self.status.written().clone();
         status.owner = self.duplicates.owner();
         self.status.write(status).await?;
-        Ok(Passed::LookAgain(Verdict::Waiting(later(self.ctx, CLAIM_SETTLES))))
+        Ok(Next::Requeue(Requeue::Waiting(later(self.ctx, CLAIM_SETTLES))))
     }
 
     /// Reports a pass that could not see the cloud.
-    pub(super) async fn trouble(
+    pub(super) async fn problem(
         &mut self,
         ledger: &Ledger,
-        trouble: Trouble,
+        problem: Problem,
         known: bool,
-    ) -> Result<Passed, ClusterError> {
+    ) -> Result<Next, ClusterError> {
         let mut report = Report::seen(ledger.clone(), None, None);
         report.seen = false;
-        report.trouble = Some(trouble);
+        report.problem = Some(problem);
         let names = if known { blockers(self.shares, ledger) } else { Vec::new() };
         self.finish(report, &names, None).await
     }
 
     /// Reports a ledger that does not parse: nothing is concluded from it, and nothing of it is written.
-    pub(super) async fn unreadable_ledger(&mut self, error: &InvalidIdentifier) -> Result<Passed, ClusterError> {
+    pub(super) async fn unreadable_ledger(&mut self, error: &InvalidIdentifier) -> Result<Next, ClusterError> {
         let message = format!(
             "status.grants cannot be read ({error}): no cloud API calls are made for this image; run the version of the \
              operator that wrote it, or correct the entry"
         );
-        let trouble = Trouble::blocked(Reason::Unreadable, message);
+        let problem = Problem::blocked(Reason::Unreadable, message);
         let mut status = self.status.written().clone();
         status.observed_generation = self.image.metadata.generation;
         if planted!("half-a-ledger-erased", false, true) {
             Ledger::default().encode_into(&mut status);
         }
-        let decisions = decisions(&Ledger::default(), Some(&trouble), Some(&trouble));
+        let decisions = decisions(&Ledger::default(), Some(&problem), Some(&problem));
         status.conditions =
             conditions(&status.conditions, decisions, self.image.metadata.generation, self.ctx.clock.now());
         self.status.write_if_new(status).await?;
-        Ok(Passed::LookAgain(Verdict::from(&trouble)))
+        Ok(Next::Requeue(Requeue::from(&problem)))
     }
 
     /// Writes the result if it says anything new, and decides when to look again. `held`: what keeps a deleting object.
@@ -223,8 +223,8 @@ impl<'a> Reporter<'a> {
         &mut self,
         report: Report,
         blockers: &[String],
-        held: Option<Trouble>,
-    ) -> Result<Passed, ClusterError> {
+        held: Option<Problem>,
+    ) -> Result<Next, ClusterError> {
         let before = Ledger::parse(self.image.status.as_ref()).unwrap_or_default();
         let now = self.ctx.clock.now();
         let obstacle = report.obstacle().or_else(|| report.hidden(self.image.spec.visibility_change));
@@ -234,20 +234,20 @@ impl<'a> Reporter<'a> {
         self.status.write_if_new(status).await?;
         self.tell(&before, &report.ledger).await;
         if let Some(why) = blocked {
-            self.ctx.events.publish(self.image, Occurrence::DeletionBlocked, why).await;
+            self.ctx.events.publish(self.image, EventReason::DeletionBlocked, why).await;
         }
-        Ok(Passed::LookAgain(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
+        Ok(Next::Requeue(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
     }
 
     /// Why nobody can tell which namespaces may use the image. It is told, and nothing at the cloud changes it.
-    fn consent_unknown(&self) -> Option<Trouble> {
-        selector_trouble(self.image).or_else(|| {
+    fn consent_unknown(&self) -> Option<Problem> {
+        selector_problem(self.image).or_else(|| {
             let chosen = self.image.spec.shareable_from.namespaces.from == NamespacesFrom::Selector;
             (chosen && !self.ctx.scope.sees_namespaces()).then(|| {
                 let message = "spec.shareableFrom: this operator may not read the labels of namespaces, so that nothing is \
                                granted to other namespaces or taken from them: set from: All (the watched namespaces) or \
                                Same, or run the operator for the whole cluster";
-                Trouble::blocked(Reason::SelectorNeedsClusterScope, message)
+                Problem::blocked(Reason::SelectorNeedsClusterScope, message)
             })
         })
     }
@@ -255,9 +255,9 @@ impl<'a> Reporter<'a> {
     fn status(
         &self,
         report: &Report,
-        obstacle: Option<&Trouble>,
+        obstacle: Option<&Problem>,
         blockers: &[String],
-        held: Option<&Trouble>,
+        held: Option<&Problem>,
         now: Timestamp,
     ) -> CloudImageStatus {
         let mut status = self.status.written().clone();
@@ -274,7 +274,7 @@ impl<'a> Reporter<'a> {
         }
         if let Some(plan) = &report.plan {
             let limit = if plan.limit == 0 { String::new() } else { format!("/{}", plan.limit) };
-            status.recipients = Some(format!("{}{limit}", plan.places_taken));
+            status.recipients = Some(format!("{}{limit}", plan.slots_taken));
         }
         let held = held.cloned().or_else(|| held_by_shares(blockers));
         let mut decisions = decisions(&report.ledger, obstacle, held.as_ref());
@@ -284,23 +284,23 @@ impl<'a> Reporter<'a> {
         status
     }
 
-    fn verdict(&self, report: &Report, obstacle: Option<&Trouble>, held: Option<&Trouble>, now: Timestamp) -> Verdict {
+    fn verdict(&self, report: &Report, obstacle: Option<&Problem>, held: Option<&Problem>, now: Timestamp) -> Requeue {
         let expiry = self.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
         let soonest = report.look_again.into_iter().chain(expiry).min();
-        let quiet = if report.overtaken { Verdict::Retrying { not_before: None } } else { Verdict::Settled };
+        let quiet = if report.overtaken { Requeue::Retrying { not_before: None } } else { Requeue::Settled };
         // What keeps it from going wakes it when that is over.
         let amiss = obstacle.or(held.filter(|held| !NOBODYS_FAULT.contains(&held.reason)));
-        let base = amiss.map_or(quiet, Verdict::from);
+        let base = amiss.map_or(quiet, Requeue::from);
         match (&base, soonest) {
             // A fault is retried with growing pauses, whatever else is due.
-            (Verdict::Retrying { .. }, Some(_)) if report.trouble.is_some() || report.overtaken => base,
-            (_, Some(at)) if at.duration_since(now) < self.slow_look() => Verdict::Waiting(at),
+            (Requeue::Retrying { .. }, Some(_)) if report.problem.is_some() || report.overtaken => base,
+            (_, Some(at)) if at.duration_since(now) < self.slow_look() => Requeue::Waiting(at),
             _ => base,
         }
     }
 
     fn slow_look(&self) -> jiff::SignedDuration {
-        jiff::SignedDuration::try_from(self.ctx.settings.pace.drift).unwrap_or(jiff::SignedDuration::MAX)
+        jiff::SignedDuration::try_from(self.ctx.settings.intervals.drift).unwrap_or(jiff::SignedDuration::MAX)
     }
 
     /// What keeps an object that is being deleted, if that was not told before.
@@ -320,7 +320,7 @@ impl<'a> Reporter<'a> {
         for (drift, recipients) in found_amiss(before, self.intended.as_ref(), after) {
             self.ctx.metrics.drifted(drift, recipients);
         }
-        for (what, note) in occurrences(&self.image.spec.image_id, before, self.intended.as_ref(), after) {
+        for (what, note) in event_reasons(&self.image.spec.image_id, before, self.intended.as_ref(), after) {
             self.ctx.events.publish(self.image, what, note).await;
         }
     }
@@ -337,14 +337,14 @@ fn answer<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s
 /// What keeps an image from being deleted without anything being wrong with it.
 const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::ReplicaExists];
 
-fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>) -> Vec<Decision> {
+fn decisions(ledger: &Ledger, obstacle: Option<&Problem>, held: Option<&Problem>) -> Vec<Decision> {
     let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
     let mut decisions = vec![match obstacle {
-        Some(trouble) => decide(READY, trouble.truth(), trouble.reason, &trouble.message),
+        Some(problem) => decide(READY, problem.truth(), problem.reason, &problem.message),
         None => decide(READY, Truth::True, Reason::Available, "the image is ours and can be shared"),
     }];
     decisions.push(match held {
-        Some(trouble) => decide(DELETABLE, Truth::False, trouble.reason, &trouble.message),
+        Some(problem) => decide(DELETABLE, Truth::False, problem.reason, &problem.message),
         None if ledger.image_is_gone() => {
             let message = "the cloud does not show the image any more: nobody has it";
             decide(DELETABLE, Truth::True, Reason::NotShared, message)
@@ -372,12 +372,12 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Trouble>, held: Option<&Trouble>
         .grants
         .values()
         .any(|entry| matches!(entry.state, GrantState::Intended | GrantState::Revoking) && entry.refusal.is_none());
-    if let Some(trouble) = stalled {
-        decisions.push(decide(STALLED, Truth::True, trouble.reason, &trouble.message));
+    if let Some(problem) = stalled {
+        decisions.push(decide(STALLED, Truth::True, problem.reason, &problem.message));
     } else if moving || obstacle.is_some_and(|t| t.recovery != Recovery::Blocked) {
         let refused = refused_removals(ledger);
         let reason = match obstacle {
-            Some(trouble) => trouble.reason,
+            Some(problem) => problem.reason,
             None if refused.is_empty() => Reason::Pending,
             None => Reason::Revoking,
         };

@@ -1,9 +1,9 @@
 //! The `ImageReplica` controller: has a copy made, once, and lets a `CloudImage` stand for it.
 
+mod cloud_image;
 mod observe;
 mod pass;
 mod report;
-mod standing;
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::api::ImageReplica;
 use crate::cluster::finalizers;
 use crate::cluster::guard::Guarded;
 use crate::planning::unreadable::replica_leaves_behind;
-use crate::reconcile::Look;
 use crate::reconcile::ReconcileError;
+use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::Worker;
 use crate::reconcile::context::Context;
 use crate::reconcile::requeue;
@@ -26,7 +26,7 @@ pub async fn reconcile(
     guarded: Arc<Guarded<ImageReplica>>,
     ctx: Arc<Context>,
     worker: Worker<Guarded<ImageReplica>>,
-) -> Result<Look, ReconcileError> {
+) -> Result<ReconcileOutcome, ReconcileError> {
     let replica = match guarded.as_ref() {
         Guarded::Readable(replica) => replica.as_ref(),
         Guarded::Unreadable(left) => {
@@ -35,18 +35,18 @@ pub async fn reconcile(
         }
     };
     let uid = replica.uid().unwrap_or_default();
-    if let Some(instead) = requeue::enter(&ctx, replica).await? {
+    if let Some(instead) = requeue::preflight(&ctx, replica).await? {
         if replica.metadata.deletion_timestamp.is_some() && !finalizers::is_held(replica) {
             ctx.transfers.stop(&uid);
         }
         return Ok(instead);
     }
     let desired = observe_desired(&ctx, replica);
-    let asked = match requeue::due(&ctx, replica, &desired.inputs, false) {
+    let asked = match requeue::is_due(&ctx, replica, &desired.inputs, false) {
         Ok(asked) => asked,
         Err(instead) => return Ok(instead),
     };
     let inputs = desired.inputs.clone();
     let passed = Box::pin(pass::run(&ctx, replica, desired, (asked, worker))).await;
-    Ok(requeue::after(&ctx, replica, inputs, passed))
+    Ok(requeue::finish(&ctx, replica, inputs, passed))
 }

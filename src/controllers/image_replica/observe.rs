@@ -11,11 +11,11 @@ use crate::api::image_replica::{CopySource, ReceivedSource, ReplicaDestination};
 use crate::api::{CloudAccount, CloudImage, ImageReplica};
 use crate::clouds::{Cloud, CopyMark, CopyOrder, ImageRef};
 use crate::domain::identifiers::{
-    AgencyName, ImageId, InvalidIdentifier, KeyId, ObjectUid, PartyId, ProjectName, RegionId, VaultId,
+    AgencyName, ImageId, InvalidIdentifier, KeyId, ObjectUid, PrincipalId, ProjectName, RegionId, VaultId,
 };
 use crate::domain::provider::{CopyMeans, Provider};
+use crate::planning::problem::Problem;
 use crate::planning::replica::{Attempt, Extra, Patience, Route, judge_route};
-use crate::planning::trouble::Trouble;
 use crate::reconcile::access::{Access, account_of, check_account, connect, image_of, no_account};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::accounts_named;
@@ -26,7 +26,7 @@ use crate::reconcile::transfers::End;
 /// What Kubernetes says, from the caches.
 pub(super) struct Desired {
     /// What is to be copied, as the spec names it now.
-    pub(super) source: Result<CopySource, Trouble>,
+    pub(super) source: Result<CopySource, Problem>,
     /// The `CloudImage` that has our name.
     pub(super) namesake: Option<CloudImage>,
     pub(super) inputs: Inputs,
@@ -47,7 +47,7 @@ pub(super) struct Site {
 struct Way {
     provider: Provider,
     received: bool,
-    trusted: Option<PartyId>,
+    trusted: Option<PrincipalId>,
     same_account: bool,
     given: BTreeSet<Extra>,
 }
@@ -109,7 +109,7 @@ fn answered(ctx: &Context, replica: &ImageReplica, received: &ReceivedSource) ->
     ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).chain(listed).collect()
 }
 
-fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, Trouble> {
+fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, Problem> {
     let source = &replica.spec.source;
     if let Some(received) = &source.received {
         let account = received.account_ref.name.clone();
@@ -117,7 +117,7 @@ fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, T
     }
     let name = source.image_ref.as_ref().map(|reference| reference.name.as_str()).unwrap_or_default();
     let not_ready = |message: String| {
-        Trouble::blocked(Reason::SourceNotReady, format!("spec.source.imageRef: {message}; waiting for it"))
+        Problem::blocked(Reason::SourceNotReady, format!("spec.source.imageRef: {message}; waiting for it"))
     };
     match image_of(ctx, &replica.namespace().unwrap_or_default(), name) {
         None => Err(not_ready(format!("there is no CloudImage {name:?} here"))),
@@ -138,7 +138,7 @@ pub(super) async fn observe_site(
     replica: &ImageReplica,
     desired: &Desired,
     under_way: Option<&Attempt>,
-) -> Result<Site, Trouble> {
+) -> Result<Site, Problem> {
     let (spec, status) = (&replica.spec, replica.status.as_ref());
     let namespace = replica.namespace().unwrap_or_default();
     let source = match under_way {
@@ -159,11 +159,11 @@ pub(super) async fn observe_site(
     let (provider, to_provider) = (provider_of(&from_account)?, provider_of(&to_account)?);
     let order = parse_order(replica, &source, provider, under_way.map_or(1, |attempt| attempt.number))?;
     let trusted = spec.source.received.as_ref().and_then(|received| received.owner.as_deref());
-    let trusted = trusted.map(|owner| provider.parse_party(owner)).transpose();
+    let trusted = trusted.map(|owner| provider.parse_principal(owner)).transpose();
     let trusted = trusted.map_err(|e| unreadable("spec.source.received.owner", &e))?;
     if provider != to_provider {
         let message = "spec.destination.accountRef: an image cannot be copied to another kind of cloud";
-        return Err(Trouble::blocked(Reason::DestinationRefused, message));
+        return Err(Problem::blocked(Reason::DestinationRefused, message));
     }
     let way = Way {
         provider,
@@ -178,8 +178,8 @@ pub(super) async fn observe_site(
     Ok(Site { order, way, source, from, to, from_account, to_account })
 }
 
-fn provider_of(account: &CloudAccount) -> Result<Provider, Trouble> {
-    let none = || Trouble::blocked(Reason::Unreadable, "the CloudAccount names no provider");
+fn provider_of(account: &CloudAccount) -> Result<Provider, Problem> {
+    let none = || Problem::blocked(Reason::Unreadable, "the CloudAccount names no provider");
     account.spec.tenancy().map(Tenancy::provider).ok_or_else(none)
 }
 
@@ -193,8 +193,8 @@ fn given(destination: &ReplicaDestination) -> BTreeSet<Extra> {
     all.into_iter().filter(|(_, given)| *given).map(|(extra, _)| extra).collect()
 }
 
-fn unreadable(field: &str, error: &InvalidIdentifier) -> Trouble {
-    Trouble::blocked(Reason::Unreadable, format!("{field}: {error}"))
+fn unreadable(field: &str, error: &InvalidIdentifier) -> Problem {
+    Problem::blocked(Reason::Unreadable, format!("{field}: {error}"))
 }
 
 /// Reads an optional field of the destination.
@@ -202,7 +202,7 @@ fn field<T>(
     text: Option<&str>,
     name: &str,
     parse: impl FnOnce(&str) -> Result<T, InvalidIdentifier>,
-) -> Result<Option<T>, Trouble> {
+) -> Result<Option<T>, Problem> {
     text.map(parse).transpose().map_err(|error| unreadable(&format!("spec.destination.{name}"), &error))
 }
 
@@ -211,7 +211,7 @@ fn parse_order(
     source: &CopySource,
     provider: Provider,
     attempt: u32,
-) -> Result<CopyOrder, Trouble> {
+) -> Result<CopyOrder, Problem> {
     let to = &replica.spec.destination;
     let name = provider.parse_image_name(&to.name);
     let key = to.encryption.as_ref().map(|encryption| encryption.key_id.as_str());
@@ -221,7 +221,7 @@ fn parse_order(
             image: ImageId::parse(&source.image_id).map_err(|e| unreadable("spec.source", &e))?,
         },
         region: RegionId::parse(&to.region).map_err(|e| unreadable("spec.destination.region", &e))?,
-        name: name.map_err(|e| Trouble::blocked(Reason::NameInvalid, format!("spec.destination.name: {e}")))?,
+        name: name.map_err(|e| Problem::blocked(Reason::NameInvalid, format!("spec.destination.name: {e}")))?,
         mark: CopyMark {
             uid: ObjectUid::parse(&replica.uid().unwrap_or_default()).map_err(|e| unreadable("metadata.uid", &e))?,
             attempt,
@@ -276,7 +276,7 @@ impl Site {
             CopyMeans::Job => timing.lost_job_window,
             CopyMeans::Token | CopyMeans::Stream => timing.absence_window,
         };
-        let retry = SignedDuration::try_from(ctx.settings.pace.blocked).unwrap_or(SignedDuration::MAX);
+        let retry = SignedDuration::try_from(ctx.settings.intervals.blocked).unwrap_or(SignedDuration::MAX);
         Patience { lost, lag: timing.absence_window, others_until: ctx.others_until(), retry }
     }
 

@@ -3,43 +3,43 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::cloud_image;
 use super::observe::{Desired, Site, observe_site};
 use super::report::{Reporter, Says};
-use super::standing;
 use crate::api::conditions::Reason;
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, ImageReplica};
-use crate::clouds::{CopyOrder, CopyProgress, Copying, Fault, Lane};
+use crate::clouds::{CopyOrder, CopyProgress, Copying, Fault, Priority};
 use crate::cluster::ClusterError;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::cluster::guard::Guarded;
 use crate::domain::fault::{Conflict, Recovery};
 use crate::domain::identifiers::ImageId;
 use crate::domain::provider::CopyMeans;
+use crate::planning::problem::Problem;
 use crate::planning::replica::{
     Attempt, ClearingSight, Stage, Step, after_asking, after_clearing, after_following, after_losing_the_writer,
     after_missing, judge_source, next_try, refusal_to_copy,
 };
-use crate::planning::schedule::{Verdict, next_copy_look};
-use crate::planning::trouble::Trouble;
+use crate::planning::schedule::{Requeue, next_copy_look};
 use crate::reconcile::admission::Worker;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::accounts_named;
 use crate::reconcile::convert::requested_at;
-use crate::reconcile::requeue::{Asked, Passed, release};
-use crate::reconcile::transfers::Standing;
+use crate::reconcile::requeue::{Asked, Next, release};
+use crate::reconcile::transfers::TransferState;
 
 /// Most steps of one pass; the next pass goes on.
 const STEPS_MAX: usize = 8;
 
 /// Copies take their time: how far they are is asked for as patiently as offers are answered.
-const LANE: Lane = Lane::Acceptance;
+const PRIORITY: Priority = Priority::Acceptance;
 
 /// Whether a leaving replica has nothing more to end at a cloud, or has no way to it and may let go.
-fn nothing_to_end(replica: &ImageReplica, trouble: &Trouble) -> bool {
-    match trouble.reason {
+fn nothing_to_end(replica: &ImageReplica, problem: &Problem) -> bool {
+    match problem.reason {
         Reason::AccountNotFound | Reason::AccountChanged => true,
-        _ => trouble.closes_the_way() && replica.spec.deletion_policy == ReplicaDeletionPolicy::Retain,
+        _ => problem.closes_the_way() && replica.spec.deletion_policy == ReplicaDeletionPolicy::Retain,
     }
 }
 
@@ -52,15 +52,15 @@ async fn kept(
     ctx: &Context,
     replica: &ImageReplica,
     reporter: &mut Reporter<'_>,
-    trouble: Trouble,
-) -> Result<Passed, ClusterError> {
+    problem: Problem,
+) -> Result<Next, ClusterError> {
     if replica.metadata.deletion_timestamp.is_none() {
-        return reporter.trouble(trouble).await;
+        return reporter.problem(problem).await;
     }
-    if nothing_to_end(replica, &trouble) {
+    if nothing_to_end(replica, &problem) {
         return leave(ctx, reporter).await;
     }
-    reporter.trouble(if trouble.closes_the_way() { trouble.or(RETAIN) } else { trouble }).await
+    reporter.problem(if problem.closes_the_way() { problem.or(RETAIN) } else { problem }).await
 }
 
 /// Runs one pass, once its turn to call the clouds has come.
@@ -69,10 +69,10 @@ pub(super) async fn run(
     replica: &ImageReplica,
     desired: Desired,
     (asked, worker): (Asked, Worker<Guarded<ImageReplica>>),
-) -> Result<Passed, ClusterError> {
+) -> Result<Next, ClusterError> {
     let mut reporter = Reporter::new(ctx, replica);
-    reporter.announce().await?;
-    let leaving = replica.metadata.deletion_timestamp.is_some();
+    reporter.init_status().await?;
+    let deleting = replica.metadata.deletion_timestamp.is_some();
     let status = replica.status.as_ref();
     if let Some(uid) = status.and_then(|status| status.cloud_image_uid.as_deref()) {
         return stand(ctx, replica, reporter, uid).await;
@@ -80,18 +80,18 @@ pub(super) async fn run(
     let last = match status.and_then(|status| status.copy.as_ref()).map(Attempt::parse).transpose() {
         Ok(last) => last,
         Err(error) => {
-            return reporter.trouble(Trouble::blocked(Reason::Unreadable, format!("status.copy: {error}"))).await;
+            return reporter.problem(Problem::blocked(Reason::Unreadable, format!("status.copy: {error}"))).await;
         }
     };
     let is_under_way = last.as_ref().is_some_and(|attempt| attempt.stage != Stage::Failed);
-    if leaving && !is_under_way {
+    if deleting && !is_under_way {
         return leave(ctx, &reporter).await;
     }
     if replica.spec.suspend && !is_under_way {
-        return reporter.trouble(Trouble::blocked(Reason::Suspended, "spec.suspend: no copy is begun")).await;
+        return reporter.problem(Problem::blocked(Reason::Suspended, "spec.suspend: no copy is begun")).await;
     }
     let accounts = accounts_named(replica, desired.source.as_ref().ok()).join("+");
-    let Some(seat) = worker.begin(&accounts, "", asked.with(LANE)) else { return Ok(Passed::Queued) };
+    let Some(seat) = worker.begin(&accounts, "", asked.with(PRIORITY)) else { return Ok(Next::Queued) };
     seat.call(Box::pin(act(ctx, replica, reporter, desired, last))).await
 }
 
@@ -102,31 +102,31 @@ async fn act(
     mut reporter: Reporter<'_>,
     desired: Desired,
     last: Option<Attempt>,
-) -> Result<Passed, ClusterError> {
-    let leaving = replica.metadata.deletion_timestamp.is_some();
+) -> Result<Next, ClusterError> {
+    let deleting = replica.metadata.deletion_timestamp.is_some();
     let forgotten = planted!("asked-copy-forgotten", Stage::Failed, Stage::Asked);
     let under_way = last.as_ref().filter(|attempt| ![Stage::Failed, forgotten].contains(&attempt.stage));
     let site = match observe_site(ctx, replica, &desired, under_way).await {
         Ok(site) => site,
-        Err(trouble) => return kept(ctx, replica, &mut reporter, trouble).await,
+        Err(problem) => return kept(ctx, replica, &mut reporter, problem).await,
     };
     reporter.note_accounts(site.from.owner.to_string(), site.to.owner.to_string());
     let only_to_end = site.from.only_to_end.clone().or_else(|| site.to.only_to_end.clone());
-    if let Some(trouble) = only_to_end.filter(|_| !leaving) {
-        return reporter.trouble(trouble).await;
+    if let Some(problem) = only_to_end.filter(|_| !deleting) {
+        return reporter.problem(problem).await;
     }
-    let pass = Pass { ctx, replica, desired: &desired, site: &site, leaving };
+    let pass = Pass { ctx, replica, desired: &desired, site: &site, deleting };
     match (under_way, &last) {
         (Some(attempt), _) => pass.go_on(&mut reporter, attempt.clone()).await,
         (None, last) => pass.begin(&mut reporter, last.as_ref()).await,
     }
 }
 
-async fn leave(ctx: &Context, reporter: &Reporter<'_>) -> Result<Passed, ClusterError> {
+async fn leave(ctx: &Context, reporter: &Reporter<'_>) -> Result<Next, ClusterError> {
     let current = reporter.current();
     ctx.transfers.stop(&current.uid().unwrap_or_default());
     release(ctx, &current).await?;
-    Ok(Passed::Gone)
+    Ok(Next::Gone)
 }
 
 /// The copy is made and a `CloudImage` stands for it, which looks after it from then on: no cloud is called here.
@@ -135,15 +135,15 @@ async fn stand(
     replica: &ImageReplica,
     mut reporter: Reporter<'_>,
     uid: &str,
-) -> Result<Passed, ClusterError> {
+) -> Result<Next, ClusterError> {
     if replica.metadata.deletion_timestamp.is_none() {
         reporter.say(Says::Replicated, |_| {}).await?;
-        return Ok(Passed::LookAgain(Verdict::Settled));
+        return Ok(Next::Requeue(Requeue::Settled));
     }
     if planted!("copy-retain-ignored", replica.spec.deletion_policy == ReplicaDeletionPolicy::Delete, true)
-        && let Some(waiting) = standing::delete(ctx, replica, uid).await?
+        && let Some(waiting) = cloud_image::delete(ctx, replica, uid).await?
     {
-        return reporter.trouble(waiting).await;
+        return reporter.problem(waiting).await;
     }
     leave(ctx, &reporter).await
 }
@@ -153,19 +153,19 @@ struct Pass<'a> {
     replica: &'a ImageReplica,
     desired: &'a Desired,
     site: &'a Site,
-    leaving: bool,
+    deleting: bool,
 }
 
-fn look_again(at: Timestamp) -> Passed {
-    Passed::LookAgain(Verdict::Waiting(at))
+fn look_again(at: Timestamp) -> Next {
+    Next::Requeue(Requeue::Waiting(at))
 }
 
 fn copying() -> Says {
-    Says::Trouble(Trouble::passing(Reason::Copying, "the copy is being made"))
+    Says::Problem(Problem::passing(Reason::Copying, "the copy is being made"))
 }
 
 fn clearing() -> Says {
-    Says::Trouble(Trouble::passing(Reason::Clearing, "the copy is not wanted any more and is being ended and removed"))
+    Says::Problem(Problem::passing(Reason::Clearing, "the copy is not wanted any more and is being ended and removed"))
 }
 
 impl Pass<'_> {
@@ -179,13 +179,13 @@ impl Pass<'_> {
         reporter: &mut Reporter<'_>,
         account: &CloudAccount,
         fault: Fault,
-    ) -> Result<Passed, ClusterError> {
+    ) -> Result<Next, ClusterError> {
         self.ctx.connections.note(account, &fault).await;
-        kept(self.ctx, self.replica, reporter, Trouble::from(&fault)).await
+        kept(self.ctx, self.replica, reporter, Problem::from(&fault)).await
     }
 
     /// Begins a try, if the source can be copied and nothing has the name.
-    async fn begin(&self, reporter: &mut Reporter<'_>, last: Option<&Attempt>) -> Result<Passed, ClusterError> {
+    async fn begin(&self, reporter: &mut Reporter<'_>, last: Option<&Attempt>) -> Result<Next, ClusterError> {
         let now = self.ctx.clock.now();
         let due = last.map(|last| next_try(last, self.site.patience(self.ctx)));
         let handled = self.replica.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
@@ -195,11 +195,11 @@ impl Pass<'_> {
             return Ok(look_again(due));
         }
         if let Some(other) = &self.desired.namesake {
-            return reporter.trouble(standing::name_taken(other)).await;
+            return reporter.problem(cloud_image::name_taken(other)).await;
         }
         match self.judge_source().await {
             Ok(Ok(())) => {}
-            Ok(Err(trouble)) => return reporter.trouble(trouble).await,
+            Ok(Err(problem)) => return reporter.problem(problem).await,
             Err(fault) => return self.unseen(reporter, &self.site.from_account, fault).await,
         }
         let attempt = Attempt::after(last, self.site.source.clone(), now);
@@ -211,17 +211,17 @@ impl Pass<'_> {
     }
 
     /// Whether the source can be copied: read afresh.
-    async fn judge_source(&self) -> Result<Result<(), Trouble>, Fault> {
+    async fn judge_source(&self) -> Result<Result<(), Problem>, Fault> {
         let (cloud, at) = (&self.site.from.connection.cloud, self.site.origin());
-        let offer = if self.site.by_offer() { cloud.observe_received(at, LANE).await? } else { None };
-        let image = cloud.observe_image(at, LANE.onwards()).await?;
+        let offer = if self.site.by_offer() { cloud.observe_received(at, PRIORITY).await? } else { None };
+        let image = cloud.observe_image(at, PRIORITY.escalate()).await?;
         Ok(judge_source(&self.site.route(), image.as_ref(), offer.as_ref()))
     }
 
     /// Goes on with a try from where it stands.
-    async fn go_on(&self, reporter: &mut Reporter<'_>, mut attempt: Attempt) -> Result<Passed, ClusterError> {
+    async fn go_on(&self, reporter: &mut Reporter<'_>, mut attempt: Attempt) -> Result<Next, ClusterError> {
         for _ in 0..STEPS_MAX {
-            if self.leaving && !matches!(attempt.stage, Stage::Clearing(_)) {
+            if self.deleting && !matches!(attempt.stage, Stage::Clearing(_)) {
                 if let Some(passed) = self.stood_for(reporter, &attempt).await? {
                     return Ok(passed);
                 }
@@ -249,25 +249,25 @@ impl Pass<'_> {
         let (patience, now) = (self.site.patience(self.ctx), self.ctx.clock.now());
         let step = match &attempt.stage {
             Stage::Asked => {
-                let found = cloud.find_copy(&order, LANE).await?;
+                let found = cloud.find_copy(&order, PRIORITY).await?;
                 after_asking(attempt, self.site.means(), found, patience, now)
             }
             Stage::Copying(copying) => self.follow(attempt, copying).await?,
             Stage::Clearing(None) => {
-                let found = cloud.find_copy(&order, LANE).await?;
+                let found = cloud.find_copy(&order, PRIORITY).await?;
                 after_clearing(attempt, ClearingSight::Found(found), patience, now)
             }
             Stage::Clearing(Some(copying)) => {
-                let progress = cloud.follow_copy(&order, copying, LANE).await?;
+                let progress = cloud.follow_copy(&order, copying, PRIORITY).await?;
                 after_clearing(attempt, ClearingSight::Progress(progress), patience, now)
             }
             Stage::Failed | Stage::Made(_) => return Ok(None),
         };
         if !step.rests_on_absence() {
-            self.ctx.memories.not_missing(&self.uid());
+            self.ctx.states.not_missing(&self.uid());
             return Ok(Some(step));
         }
-        let first_missing = self.ctx.memories.missing_since(&self.uid(), now);
+        let first_missing = self.ctx.states.missing_since(&self.uid(), now);
         Ok(Some(after_missing(step, first_missing, patience, now)))
     }
 
@@ -276,14 +276,14 @@ impl Pass<'_> {
         let stream = self.site.means() == CopyMeans::Stream;
         if stream {
             match self.ctx.transfers.look(&self.uid()) {
-                Standing::Running { percent } => {
+                TransferState::Running { percent } => {
                     return Ok(Step::Progress(percent, next_copy_look(attempt.since, now)));
                 }
-                Standing::Ended(Err(fault)) => return Ok(Step::GiveUp(refusal_to_copy(&fault))),
-                Standing::Ended(Ok(())) | Standing::Unknown => {}
+                TransferState::Ended(Err(fault)) => return Ok(Step::GiveUp(refusal_to_copy(&fault))),
+                TransferState::Ended(Ok(())) | TransferState::Unknown => {}
             }
         }
-        let progress = self.site.copier().follow_copy(&self.site.order(attempt), copying, LANE).await?;
+        let progress = self.site.copier().follow_copy(&self.site.order(attempt), copying, PRIORITY).await?;
         if stream && matches!(progress, CopyProgress::Running { .. }) {
             let first_seen = self.ctx.transfers.stranger_since(&self.uid(), now);
             return Ok(after_losing_the_writer(attempt, first_seen, patience, now));
@@ -297,7 +297,7 @@ impl Pass<'_> {
         reporter: &mut Reporter<'_>,
         attempt: Attempt,
         step: Step,
-    ) -> Result<Result<Attempt, Passed>, ClusterError> {
+    ) -> Result<Result<Attempt, Next>, ClusterError> {
         let now = self.ctx.clock.now();
         match step {
             Step::Wait(at) => Ok(Err(look_again(at))),
@@ -319,7 +319,7 @@ impl Pass<'_> {
             }
             Step::Now(stage) => {
                 let says = match &stage {
-                    _ if self.leaving => clearing(),
+                    _ if self.deleting => clearing(),
                     // Why it is cleared was told when it was given up.
                     Stage::Clearing(_) => Says::Same,
                     _ => copying(),
@@ -328,9 +328,9 @@ impl Pass<'_> {
                 reporter.stage(Some(&next), says).await?;
                 Ok(Ok(next))
             }
-            Step::GiveUp(trouble) | Step::Missing(trouble) => self.give_up(reporter, &attempt, trouble).await.map(Ok),
+            Step::GiveUp(problem) | Step::Missing(problem) => self.give_up(reporter, &attempt, problem).await.map(Ok),
             Step::Remove(image) => self.remove(reporter, attempt, image).await,
-            Step::Cleared if self.leaving => leave(self.ctx, reporter).await.map(Err),
+            Step::Cleared if self.deleting => leave(self.ctx, reporter).await.map(Err),
             Step::Cleared => {
                 let failed = Attempt { since: now, stage: Stage::Failed, ..attempt };
                 reporter.stage(Some(&failed), Says::Same).await?;
@@ -340,11 +340,7 @@ impl Pass<'_> {
     }
 
     /// Asks the cloud for the copy that was written down.
-    async fn ask(
-        &self,
-        reporter: &mut Reporter<'_>,
-        attempt: Attempt,
-    ) -> Result<Result<Attempt, Passed>, ClusterError> {
+    async fn ask(&self, reporter: &mut Reporter<'_>, attempt: Attempt) -> Result<Result<Attempt, Next>, ClusterError> {
         let order = self.site.order(&attempt);
         let asked = self.asked(&order).await;
         tracing::info!(
@@ -358,28 +354,28 @@ impl Pass<'_> {
                 reporter.stage(Some(&next), self::copying()).await?;
                 let note =
                     format!("copying image {} of {} to {}", order.source.image, order.source.region, order.region);
-                reporter.tell(Occurrence::CopyStarted, note).await;
+                reporter.tell(EventReason::CopyStarted, note).await;
                 Ok(Ok(next))
             }
             // Only a person can mend it, and nothing was made.
             Err(fault) if fault.certainly_did_nothing() && fault.recovery() == Recovery::Blocked => {
                 let failed = Attempt { since: self.ctx.clock.now(), stage: Stage::Failed, ..attempt };
-                reporter.stage(Some(&failed), Says::Trouble(refusal_to_copy(&fault))).await?;
+                reporter.stage(Some(&failed), Says::Problem(refusal_to_copy(&fault))).await?;
                 Ok(Err(look_again(next_try(&failed, self.site.patience(self.ctx)))))
             }
-            Err(fault) => reporter.trouble(refusal_to_copy(&fault)).await.map(Err),
+            Err(fault) => reporter.problem(refusal_to_copy(&fault)).await.map(Err),
         }
     }
 
     async fn asked(&self, order: &CopyOrder) -> Result<Copying, Fault> {
         let content = match self.site.means() {
             CopyMeans::Stream => {
-                let facts = self.site.from.connection.cloud.content_facts(&order.source, Lane::Edit).await;
+                let facts = self.site.from.connection.cloud.content_facts(&order.source, Priority::Edit).await;
                 Some(self.noted(&self.site.from_account, facts).await?)
             }
             CopyMeans::Token | CopyMeans::Job => None,
         };
-        let begun = self.site.copier().begin_copy(order, content.as_ref(), Lane::Edit).await;
+        let begun = self.site.copier().begin_copy(order, content.as_ref(), Priority::Edit).await;
         self.noted(self.site.copying_account(), begun).await
     }
 
@@ -392,9 +388,9 @@ impl Pass<'_> {
 
     /// A pass that broke off may have let a `CloudImage` stand for the copy, which may be shared by now: then it is too
     /// late to end the copy, and what the policy says of a copy that is made holds for it.
-    async fn stood_for(&self, reporter: &mut Reporter<'_>, attempt: &Attempt) -> Result<Option<Passed>, ClusterError> {
+    async fn stood_for(&self, reporter: &mut Reporter<'_>, attempt: &Attempt) -> Result<Option<Next>, ClusterError> {
         let Stage::Made(image) = &attempt.stage else { return Ok(None) };
-        let Some(uid) = standing::uid_of(self.ctx, self.replica, self.site, image).await? else { return Ok(None) };
+        let Some(uid) = cloud_image::uid_of(self.ctx, self.replica, self.site, image).await? else { return Ok(None) };
         reporter.finish(uid).await?;
         Ok(Some(look_again(self.ctx.clock.now())))
     }
@@ -412,18 +408,18 @@ impl Pass<'_> {
         &self,
         reporter: &mut Reporter<'_>,
         attempt: &Attempt,
-        trouble: Trouble,
+        problem: Problem,
     ) -> Result<Attempt, ClusterError> {
         self.ctx.transfers.stop(&self.uid());
         let cause = self.judge_source().await.ok().and_then(Result::err);
-        let trouble = cause.map_or(trouble.clone(), |cause| Trouble {
+        let problem = cause.map_or(problem.clone(), |cause| Problem {
             message: format!("{}; the copy of it under way failed and is removed", cause.message),
             ..cause
         });
-        let note = trouble.message.clone();
+        let note = problem.message.clone();
         let next = attempt.at(Stage::Clearing(what_is_made(&attempt.stage)));
-        reporter.stage(Some(&next), Says::Trouble(trouble)).await?;
-        reporter.tell(Occurrence::CopyFailed, note).await;
+        reporter.stage(Some(&next), Says::Problem(problem)).await?;
+        reporter.tell(EventReason::CopyFailed, note).await;
         Ok(next)
     }
 
@@ -433,7 +429,7 @@ impl Pass<'_> {
         reporter: &mut Reporter<'_>,
         attempt: Attempt,
         image: ImageId,
-    ) -> Result<Result<Attempt, Passed>, ClusterError> {
+    ) -> Result<Result<Attempt, Next>, ClusterError> {
         let now = self.ctx.clock.now();
         match self.site.copier().cancel_copy(&self.site.order(&attempt), &image).await {
             Ok(()) | Err(Fault::NotFound(_) | Fault::Conflict(Conflict::ImageBusy)) => {
@@ -446,13 +442,13 @@ impl Pass<'_> {
     }
 
     /// The copy is made: a `CloudImage` is to stand for it.
-    async fn record(&self, reporter: &mut Reporter<'_>, image: &ImageId) -> Result<Passed, ClusterError> {
-        match standing::write(self.ctx, self.replica, self.site, image).await? {
+    async fn record(&self, reporter: &mut Reporter<'_>, image: &ImageId) -> Result<Next, ClusterError> {
+        match cloud_image::write(self.ctx, self.replica, self.site, image).await? {
             Ok(uid) => {
                 reporter.finish(uid).await?;
-                Ok(Passed::LookAgain(Verdict::Settled))
+                Ok(Next::Requeue(Requeue::Settled))
             }
-            Err(trouble) => reporter.trouble(trouble).await,
+            Err(problem) => reporter.problem(problem).await,
         }
     }
 }

@@ -7,14 +7,14 @@ use crate::api::ImageReplica;
 use crate::api::conditions::{Decision, READY, RECONCILING, REPLICATED, Reason, STALLED, Truth, conditions};
 use crate::api::image_replica::ImageReplicaStatus;
 use crate::cluster::ClusterError;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
+use crate::planning::problem::Problem;
 use crate::planning::replica::{Attempt, Stage, waits_for_others};
-use crate::planning::schedule::Verdict;
-use crate::planning::trouble::Trouble;
+use crate::planning::schedule::Requeue;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
-use crate::reconcile::requeue::Passed;
+use crate::reconcile::requeue::Next;
 use crate::reconcile::status_writer::StatusWriter;
 
 /// What the conditions are to say.
@@ -24,7 +24,7 @@ pub(super) enum Says {
     /// The copy is there.
     Replicated,
     /// Something is in the way, or under way.
-    Trouble(Trouble),
+    Problem(Problem),
 }
 
 /// Writes what a pass tells.
@@ -46,11 +46,11 @@ impl<'a> Reporter<'a> {
     }
 
     /// Says that the object was noticed, once.
-    pub(super) async fn announce(&mut self) -> Result<(), ClusterError> {
+    pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
-        let pending = Trouble::passing(Reason::Pending, "the copy was not looked at yet");
+        let pending = Problem::passing(Reason::Pending, "the copy was not looked at yet");
         let mut status = self.status.written().clone();
         status.conditions = self.conditions(&pending);
         self.status.write_if_new(status).await
@@ -62,10 +62,10 @@ impl<'a> Reporter<'a> {
     }
 
     /// Reports a pass that could not go on. What is known of the copy stays.
-    pub(super) async fn trouble(&mut self, trouble: Trouble) -> Result<Passed, ClusterError> {
-        let verdict = Verdict::from(&trouble);
-        self.say(Says::Trouble(trouble), |_| {}).await?;
-        Ok(Passed::LookAgain(verdict))
+    pub(super) async fn problem(&mut self, problem: Problem) -> Result<Next, ClusterError> {
+        let verdict = Requeue::from(&problem);
+        self.say(Says::Problem(problem), |_| {}).await?;
+        Ok(Next::Requeue(verdict))
     }
 
     /// Writes down where a try stands, before or after the cloud is called; proves that the object is the newest.
@@ -95,12 +95,12 @@ impl<'a> Reporter<'a> {
         let image = self.status.written().image_id.as_deref().unwrap_or_default();
         let region = &self.replica.spec.destination.region;
         let note = format!("image {image} in {region} is made; CloudImage {} stands for it", self.replica.name_any());
-        self.tell(Occurrence::Replicated, note).await;
+        self.tell(EventReason::Replicated, note).await;
         Ok(())
     }
 
     /// Tells an event.
-    pub(super) async fn tell(&self, what: Occurrence, note: String) {
+    pub(super) async fn tell(&self, what: EventReason, note: String) {
         self.ctx.events.publish(self.replica, what, note).await;
     }
 
@@ -122,7 +122,7 @@ impl<'a> Reporter<'a> {
         match says {
             Says::Same => {}
             Says::Replicated => status.conditions = self.done(),
-            Says::Trouble(trouble) => status.conditions = self.conditions(&trouble),
+            Says::Problem(problem) => status.conditions = self.conditions(&problem),
         }
         self.status.write_if_new(status).await
     }
@@ -133,14 +133,14 @@ impl<'a> Reporter<'a> {
         self.merge([READY, REPLICATED].map(decide).to_vec())
     }
 
-    fn conditions(&self, trouble: &Trouble) -> Vec<Condition> {
-        let decide = |kind, truth| Decision { kind, truth, reason: trouble.reason, message: trouble.message.clone() };
-        let mut decisions = vec![decide(READY, trouble.truth())];
+    fn conditions(&self, problem: &Problem) -> Vec<Condition> {
+        let decide = |kind, truth| Decision { kind, truth, reason: problem.reason, message: problem.message.clone() };
+        let mut decisions = vec![decide(READY, problem.truth())];
         if self.status.written().cloud_image_uid.is_none() {
-            decisions.push(decide(REPLICATED, trouble.truth()));
+            decisions.push(decide(REPLICATED, problem.truth()));
         }
-        let moving = trouble.recovery != Recovery::Blocked || waits_for_others(trouble);
-        if trouble.reason != Reason::Suspended {
+        let moving = problem.recovery != Recovery::Blocked || waits_for_others(problem);
+        if problem.reason != Reason::Suspended {
             decisions.push(decide(if moving { RECONCILING } else { STALLED }, Truth::True));
         }
         self.merge(decisions)

@@ -20,12 +20,12 @@ use crate::cluster::status::apply_status;
 use crate::domain::share::Consent;
 use crate::planning::projection::{Projection, Reference, project};
 use crate::planning::unreadable::serves;
-use crate::reconcile::Look;
 use crate::reconcile::Outcome;
 use crate::reconcile::ReconcileError;
+use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::Worker;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{consent, image_named_by, selector_trouble};
+use crate::reconcile::convert::{consent, image_named_by, selector_problem};
 use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
 use crate::reconcile::unreadable;
 
@@ -37,7 +37,7 @@ pub async fn reconcile(
     guarded: Arc<Guarded<ImageShare>>,
     ctx: Arc<Context>,
     _worker: Worker<Guarded<ImageShare>>,
-) -> Result<Look, ReconcileError> {
+) -> Result<ReconcileOutcome, ReconcileError> {
     let share = match guarded.as_ref() {
         Guarded::Readable(share) => share.as_ref(),
         Guarded::Unreadable(left) => {
@@ -53,43 +53,47 @@ pub async fn reconcile(
     }
 }
 
-async fn look(share: &ImageShare, guarded: &Guarded<ImageShare>, ctx: &Context) -> Result<Look, ClusterError> {
-    let leaving = share.metadata.deletion_timestamp.is_some();
+async fn look(
+    share: &ImageShare,
+    guarded: &Guarded<ImageShare>,
+    ctx: &Context,
+) -> Result<ReconcileOutcome, ClusterError> {
+    let deleting = share.metadata.deletion_timestamp.is_some();
     let uid = share.uid().unwrap_or_default();
     // The cache lags behind our own writes, and what is written upon an old version is refused.
     if let Some(instead) = wait_for_newer(ctx, share).await? {
         return Ok(instead);
     }
     if !finalizers::is_held(share) {
-        if leaving {
-            ctx.memories.forget(&uid);
+        if deleting {
+            ctx.states.forget(&uid);
         } else if let Some(version) = finalizers::hold(&ctx.client, share).await? {
-            ctx.memories.wrote(&uid, &version);
+            ctx.states.wrote(&uid, &version);
         }
-        return Ok(Look::new(Outcome::Idle, Action::await_change()));
+        return Ok(ReconcileOutcome::new(Outcome::Idle, Action::await_change()));
     }
     let image = image_named_by(guarded)
         .and_then(|(namespace, name)| ctx.stores.images.get(&ObjectRef::new(&name).within(&namespace)));
-    if leaving {
-        ctx.stopwatches.begin(&uid, share.metadata.generation, leaving);
+    if deleting {
+        ctx.stopwatches.begin(&uid, share.metadata.generation, deleting);
         if !image.as_deref().is_some_and(|image| is_served(&uid, image)) && is_released(guarded, ctx).await? {
             release(ctx, share).await?;
-            ctx.memories.forget(&uid);
+            ctx.states.forget(&uid);
             ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
-            return Ok(Look::new(Outcome::Gone, Action::await_change()));
+            return Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change()));
         }
     }
     let now = ctx.clock.now();
     let projection = project(share, reference(share, image.as_deref(), ctx), now);
-    if !leaving {
+    if !deleting {
         time(ctx, share, &projection);
     }
     let outcome = outcome_of(&projection);
     report(share, ctx, projection, now).await?;
     let expiry = share.spec.expiration_time.as_ref().and_then(Expiration::at).filter(|end| *end > now);
     let wait = expiry.map(|end| end.duration_since(now).unsigned_abs() + Duration::from_millis(10));
-    let wait = wait.map_or(ctx.settings.pace.drift, |wait| wait.min(ctx.settings.pace.drift));
-    Ok(Look::new(outcome, Action::requeue(wait)))
+    let wait = wait.map_or(ctx.settings.intervals.drift, |wait| wait.min(ctx.settings.intervals.drift));
+    Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
 }
 
 /// Times how long the share's wishes take.
@@ -125,7 +129,7 @@ fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx
         Some(Guarded::Readable(image)) => match consent(image, &namespace, &ctx.stores) {
             Consent::Given => Reference::Found(image),
             Consent::Withheld => Reference::Unresolved,
-            Consent::Unknown if selector_trouble(image).is_some() => Reference::SelectorInvalid,
+            Consent::Unknown if selector_problem(image).is_some() => Reference::SelectorInvalid,
             Consent::Unknown if !ctx.scope.sees_namespaces() => Reference::BeyondScope,
             Consent::Unknown => Reference::Unknown,
         },
@@ -167,6 +171,6 @@ async fn report(
         return Ok(());
     }
     let version = apply_status(&ctx.client, share, &share.resource_version().unwrap_or_default(), &status).await?;
-    ctx.memories.wrote(&share.uid().unwrap_or_default(), &version);
+    ctx.states.wrote(&share.uid().unwrap_or_default(), &version);
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::super::wire::copies::{CopySeen, read_begun, read_copies, read_copy};
 use super::super::wire::read_write;
 use super::{AlibabaCloud, PAGE_SIZE, Query, Tally, image_query};
 use crate::clouds::copying::{ContentFacts, Copies, CopyOrder};
-use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Priority};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::ImageId;
 use crate::domain::image::ImageState;
@@ -53,8 +53,8 @@ fn progress_of(image: &ImageId, seen: Option<&CopySeen>) -> CopyProgress {
 
 impl AlibabaCloud {
     /// A copy in whatever state, or `None` where there is nothing of it.
-    async fn see_copy(&self, at: &ImageRef, lane: Lane) -> Result<Option<CopySeen>, Fault> {
-        match self.describe_image(at, lane).await? {
+    async fn see_copy(&self, at: &ImageRef, priority: Priority) -> Result<Option<CopySeen>, Fault> {
+        match self.describe_image(at, priority).await? {
             Some(body) => read_copy(&body, &at.image, &self.account),
             None => Ok(None),
         }
@@ -63,19 +63,24 @@ impl AlibabaCloud {
     /// The vendor removes what there is of the image as well (API page of the call).
     async fn end_copying(&self, at: &ImageRef) -> Result<(), Fault> {
         let (place, query) = (Place::Region(&at.region), image_query(at));
-        read_write(&self.call(Operation::CancelCopyImage, place, query, Lane::Edit).await?)
+        read_write(&self.call(Operation::CancelCopyImage, place, query, Priority::Edit).await?)
     }
 }
 
 #[async_trait]
 impl Copies for AlibabaCloud {
-    async fn begin_copy(&self, order: &CopyOrder, _: Option<&ContentFacts>, lane: Lane) -> Result<Copying, Fault> {
+    async fn begin_copy(
+        &self,
+        order: &CopyOrder,
+        _: Option<&ContentFacts>,
+        priority: Priority,
+    ) -> Result<Copying, Fault> {
         let place = Place::Region(&order.source.region);
-        let body = self.call(Operation::CopyImage, place, copy_query(order), lane).await?;
+        let body = self.call(Operation::CopyImage, place, copy_query(order), priority).await?;
         Ok(Copying::Image(read_begun(&body)?))
     }
 
-    async fn find_copy(&self, order: &CopyOrder, mut lane: Lane) -> Result<Option<ImageId>, Fault> {
+    async fn find_copy(&self, order: &CopyOrder, mut priority: Priority) -> Result<Option<ImageId>, Fault> {
         let description = order.mark.description();
         let (mut images, mut tally) = (BTreeSet::new(), Tally::default());
         for number in 1..=NAMED_PAGES_MAX {
@@ -87,7 +92,7 @@ impl Copies for AlibabaCloud {
                 pair("PageNumber", &number),
                 pair("PageSize", &PAGE_SIZE),
             ];
-            let body = match self.call(Operation::DescribeImages, Place::Region(&order.region), query, lane).await {
+            let body = match self.call(Operation::DescribeImages, Place::Region(&order.region), query, priority).await {
                 // No image was named: it must not be taken for the source.
                 Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
                 body => body?,
@@ -96,7 +101,7 @@ impl Copies for AlibabaCloud {
             if page.found.is_some() {
                 return Ok(page.found);
             }
-            lane = lane.onwards();
+            priority = priority.escalate();
             let last = tally.count(page.total, page.rows.len());
             images.extend(page.rows);
             // Where the list changed while it was read, the copy may have slipped from one page to the next.
@@ -107,17 +112,22 @@ impl Copies for AlibabaCloud {
         Err(Fault::Unintelligible)
     }
 
-    async fn follow_copy(&self, order: &CopyOrder, copying: &Copying, lane: Lane) -> Result<CopyProgress, Fault> {
+    async fn follow_copy(
+        &self,
+        order: &CopyOrder,
+        copying: &Copying,
+        priority: Priority,
+    ) -> Result<CopyProgress, Fault> {
         let Copying::Image(image) = copying else {
             return Err(Fault::Refused { refusal: Refusal::Unknown, code: "NoJobs".to_owned() });
         };
         let at = order.place_of(image);
-        Ok(progress_of(image, self.see_copy(&at, lane).await?.as_ref()))
+        Ok(progress_of(image, self.see_copy(&at, priority).await?.as_ref()))
     }
 
     async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
         let at = order.place_of(image);
-        let ended = match self.see_copy(&at, Lane::Edit).await?.map(|seen| seen.state) {
+        let ended = match self.see_copy(&at, Priority::Edit).await?.map(|seen| seen.state) {
             None => Ok(()),
             Some(ImageState::Creating) => self.end_copying(&at).await,
             Some(ImageState::Available | ImageState::Deprecated | ImageState::Failed) => self.delete_image(&at).await,

@@ -101,14 +101,15 @@ impl Setting {
         let origin = format!("http://{host}");
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
         let access = AlibabaAccess {
-            account: PartyId::parse(ACCOUNT).unwrap(),
+            account: PrincipalId::parse(ACCOUNT).unwrap(),
             endpoint: Some(allowed.check(Provider::Alibaba, &origin).unwrap()),
             credentials: Credentials::parse("testAccessKeyId", "testAccessKeySecret", None).unwrap(),
         };
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
-        let mut edge = Edge::new(transport, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();
-        edge.nonce = || NONCE.to_owned();
-        Self { cloud: AlibabaCloud::new(access, &edge), script, host }
+        let mut client_context =
+            ClientContext::new(transport, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();
+        client_context.nonce = || NONCE.to_owned();
+        Self { cloud: AlibabaCloud::new(access, &client_context), script, host }
     }
 
     fn calls(&self) -> usize {
@@ -131,7 +132,7 @@ fn image() -> ImageRef {
 }
 
 fn recipient(number: u64) -> Recipient {
-    let id = PartyId::parse(&(1_000_000_000_000_000 + number).to_string()).unwrap();
+    let id = PrincipalId::parse(&(1_000_000_000_000_000 + number).to_string()).unwrap();
     Recipient { kind: RecipientKind::Account, id }
 }
 
@@ -159,7 +160,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 #[tokio::test]
 async fn request_carries_the_signature_of_what_is_sent() {
     let here = Setting::new([page(1, 0, [])]).await;
-    here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
 
     let query = pairs(&[
         ("ImageId", "m-2ze1a2b3c4d5e6f7g8h9"),
@@ -202,7 +203,7 @@ async fn request_carries_the_signature_of_what_is_sent() {
 #[tokio::test]
 async fn three_pages_make_one_complete_list() {
     let here = Setting::new([page(1, 250, 0..100), page(2, 250, 100..200), page(3, 250, 200..250)]).await;
-    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    let list = here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
     assert!(list.complete);
     assert_eq!(list.recipients, unanswered(recipients(0..250)));
     let pages: Vec<String> = (0..here.calls()).map(|call| here.asked(call).1[1].1.clone()).collect();
@@ -212,10 +213,10 @@ async fn three_pages_make_one_complete_list() {
 #[tokio::test]
 async fn failing_second_page_fails_the_whole_list() {
     let here = Setting::new([page(1, 150, 0..100), error(503, "ServiceUnavailable")]).await;
-    assert_eq!(here.cloud.list_recipients(&image(), Lane::Edit).await, Err(Fault::Unavailable));
+    assert_eq!(here.cloud.list_recipients(&image(), Priority::Edit).await, Err(Fault::Unavailable));
 
     let here = Setting::new([page(1, 150, 0..100), page(1, 150, 0..100)]).await;
-    assert_eq!(here.cloud.list_recipients(&image(), Lane::Edit).await, Err(Fault::Unintelligible));
+    assert_eq!(here.cloud.list_recipients(&image(), Priority::Edit).await, Err(Fault::Unintelligible));
 }
 
 #[tokio::test]
@@ -234,7 +235,7 @@ async fn list_that_does_not_fit_its_total_is_incomplete() {
         (vec![page(1, 2, [0, 1, 1])], recipients(0..2)),
     ] {
         let here = Setting::new(script).await;
-        let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+        let list = here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
         assert_eq!(list, RecipientList { recipients: unanswered(wanted), complete: false });
     }
 }
@@ -242,14 +243,14 @@ async fn list_that_does_not_fit_its_total_is_incomplete() {
 #[tokio::test]
 async fn short_pages_are_followed_to_the_total() {
     let here = Setting::new([page(1, 3, 0..1), page(2, 3, 1..3)]).await;
-    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    let list = here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
     assert_eq!(list, RecipientList { recipients: unanswered(recipients(0..3)), complete: true });
 }
 
 #[tokio::test]
 async fn endless_list_ends_after_twenty_pages() {
     let here = Setting::new((1..=30).map(|number| page(number, 9999, [u64::from(number)]))).await;
-    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    let list = here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
     assert_eq!((here.calls(), list.complete), (20, false));
 }
 
@@ -262,21 +263,21 @@ async fn one_image_is_asked_for_in_any_state_and_of_any_owner() {
     let other = full.replace("g8h9", "g8h8");
     let answers = [says(200, full), says(200, none), error(404, "InvalidImageId.NotFound"), says(200, other)];
     let here = Setting::new(answers).await;
-    let facts = here.cloud.observe_image(&image(), Lane::Resync).await.unwrap().unwrap();
-    assert_eq!(facts.ownership, Ownership::Received { owner: Some(PartyId::parse("1000000000000009").unwrap()) });
+    let facts = here.cloud.observe_image(&image(), Priority::Resync).await.unwrap().unwrap();
+    assert_eq!(facts.ownership, Ownership::Received { owner: Some(PrincipalId::parse("1000000000000009").unwrap()) });
     let query = pairs(&[("ImageId", "m-2ze1a2b3c4d5e6f7g8h9"), ("RegionId", "cn-beijing"), ("Status", "ALL")]);
     assert_eq!(here.asked(0), ("DescribeImages".to_owned(), query));
 
-    assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Ok(None));
-    assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Ok(None));
-    assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Err(Fault::Unintelligible));
+    assert_eq!(here.cloud.observe_image(&image(), Priority::Edit).await, Ok(None));
+    assert_eq!(here.cloud.observe_image(&image(), Priority::Edit).await, Ok(None));
+    assert_eq!(here.cloud.observe_image(&image(), Priority::Edit).await, Err(Fault::Unintelligible));
 }
 
 #[tokio::test]
 async fn additions_and_removals_go_in_one_numbered_call() {
     let here = Setting::new([says(200, r#"{"RequestId":"R"}"#)]).await;
     let change = RecipientChange { add: recipients(1..=10), remove: recipients(11..=12) };
-    assert_eq!(here.cloud.change_recipients(&image(), &change, Lane::Edit).await, Ok(Submitted::Done));
+    assert_eq!(here.cloud.change_recipients(&image(), &change, Priority::Edit).await, Ok(Submitted::Done));
     let (action, query) = here.asked(0);
     let query: BTreeMap<String, String> = query.into_iter().collect();
     assert_eq!((action.as_str(), query.len()), ("ModifyImageSharePermission", 14));
@@ -294,11 +295,11 @@ async fn more_than_ten_are_refused_before_anything_is_sent() {
         RecipientChange { add: recipients(0..11), remove: Vec::new() },
         RecipientChange { add: Vec::new(), remove: recipients(0..11) },
     ] {
-        let fault = here.cloud.change_recipients(&image(), &change, Lane::Edit).await.unwrap_err();
+        let fault = here.cloud.change_recipients(&image(), &change, Priority::Edit).await.unwrap_err();
         assert!(matches!(fault, Fault::Refused { .. }));
     }
     assert_eq!(
-        here.cloud.change_recipients(&image(), &RecipientChange::default(), Lane::Edit).await,
+        here.cloud.change_recipients(&image(), &RecipientChange::default(), Priority::Edit).await,
         Ok(Submitted::Done)
     );
     assert_eq!(here.calls(), 0);
@@ -315,10 +316,10 @@ async fn errors_of_the_vendor_are_read_by_code_and_calls_are_made_once() {
         Fault::Unavailable,
         Fault::Throttled { retry_after: Some(Duration::from_millis(1500)) },
     ] {
-        assert_eq!(here.cloud.change_recipients(&image(), &change, Lane::Edit).await, Err(wanted));
+        assert_eq!(here.cloud.change_recipients(&image(), &change, Priority::Edit).await, Err(wanted));
     }
     assert_eq!(here.calls(), 3);
-    let early = here.cloud.list_recipients(&image(), Lane::Revoke).await;
+    let early = here.cloud.list_recipients(&image(), Priority::Revoke).await;
     assert!(matches!(early, Err(Fault::Throttled { retry_after: Some(_) })), "{early:?}");
     assert_eq!(here.calls(), 3, "nothing is sent before the hint is over");
 }
@@ -337,7 +338,7 @@ async fn identity_and_regions_are_asked_for() {
     let identity = r#"{"RequestId":"R","AccountId":"1000000000000001","Arn":"acs:ram::1:user/x"}"#;
     let regions = r#"{"RequestId":"R","Regions":{"Region":[{"RegionId":"cn-beijing"}]}}"#;
     let here = Setting::new([says(200, identity), says(200, regions)]).await;
-    assert_eq!(here.cloud.identity().await, Ok(PartyId::parse(ACCOUNT).unwrap()));
+    assert_eq!(here.cloud.identity().await, Ok(PrincipalId::parse(ACCOUNT).unwrap()));
     assert_eq!(here.cloud.regions().await, Ok(vec![image().region]));
     assert_eq!(here.asked(0), ("GetCallerIdentity".to_owned(), Vec::new()));
     assert_eq!(here.script.seen.lock().unwrap()[0].headers["x-acs-version"], "2015-04-01");
@@ -349,7 +350,7 @@ async fn broken_answers_are_unintelligible() {
     let cut = r#"{"RequestId":"R","TotalCount":1,"Accounts":{"Account":[{"AliyunId":"10000"#;
     let here = Setting::new([says(200, cut), says(200, "<html>"), says(200, ""), says(204, "")]).await;
     for _ in 0..4 {
-        assert_eq!(here.cloud.list_recipients(&image(), Lane::Edit).await, Err(Fault::Unintelligible));
+        assert_eq!(here.cloud.list_recipients(&image(), Priority::Edit).await, Err(Fault::Unintelligible));
     }
 }
 
@@ -367,9 +368,9 @@ async fn redirects_are_not_followed() {
 async fn slow_answer_to_a_write_times_out_as_sent() {
     let mut here = Setting::new([Scripted { hangs: true, ..says(200, "") }]).await;
     let short = TransportSettings { deadline: Duration::from_millis(300), ..TransportSettings::default() };
-    here.cloud.edge = Edge::new(short, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();
+    here.cloud.client_context = ClientContext::new(short, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();
     let change = RecipientChange { add: recipients(0..1), remove: Vec::new() };
-    let fault = here.cloud.change_recipients(&image(), &change, Lane::Edit).await.unwrap_err();
+    let fault = here.cloud.change_recipients(&image(), &change, Priority::Edit).await.unwrap_err();
     assert_eq!((fault, here.calls()), (Fault::TimedOut { sent: true }, 1));
 }
 
@@ -377,9 +378,9 @@ async fn slow_answer_to_a_write_times_out_as_sent() {
 async fn spent_budget_sends_nothing() {
     let here = Setting::new((0..2).map(|_| page(1, 0, []))).await;
     for _ in 0..2 {
-        here.cloud.list_recipients(&image(), Lane::Resync).await.unwrap();
+        here.cloud.list_recipients(&image(), Priority::Resync).await.unwrap();
     }
-    let fault = here.cloud.list_recipients(&image(), Lane::Resync).await.unwrap_err();
+    let fault = here.cloud.list_recipients(&image(), Priority::Resync).await.unwrap_err();
     assert!(matches!(fault, Fault::BudgetSpent { .. }));
     assert_eq!(here.calls(), 2);
 }
@@ -390,11 +391,11 @@ async fn who_claims_an_account_spends_no_call_that_its_owner_proves_it_with() {
     let mut here = Setting::new((0..2).map(|_| says(200, identity))).await;
     let one = NonZeroU32::MIN;
     let settings = BudgetSettings { per_second: one, burst: one, longest_wait: Duration::from_millis(20) };
-    here.cloud.edge.budgets = Arc::new(Budgets::new(settings));
-    let owner = here.cloud.edge.made_for("of the owner");
-    here.cloud.edge = here.cloud.edge.made_for("of a claimant");
+    here.cloud.client_context.budgets = Arc::new(Budgets::new(settings));
+    let owner = here.cloud.client_context.made_for("of the owner");
+    here.cloud.client_context = here.cloud.client_context.made_for("of a claimant");
     assert!(here.cloud.identity().await.is_ok());
     assert!(matches!(here.cloud.identity().await, Err(Fault::BudgetSpent { .. })));
-    here.cloud.edge = owner;
+    here.cloud.client_context = owner;
     assert!(here.cloud.identity().await.is_ok());
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{ImageRow, facts_of, id_of, read, read_page, read_row};
 use crate::clouds::Fault;
-use crate::domain::identifiers::{ImageId, PartyId};
+use crate::domain::identifiers::{ImageId, PrincipalId};
 use crate::domain::image::{ImageState, Ownership};
 
 #[derive(Deserialize)]
@@ -45,7 +45,11 @@ pub(in super::super) fn read_begun(body: &[u8]) -> Result<ImageId, Fault> {
 
 /// Reads `DescribeImages` asked for one copy; no row means that there is nothing of it. An image of somebody else is no
 /// copy of `account`.
-pub(in super::super) fn read_copy(body: &[u8], asked: &ImageId, account: &PartyId) -> Result<Option<CopySeen>, Fault> {
+pub(in super::super) fn read_copy(
+    body: &[u8],
+    asked: &ImageId,
+    account: &PrincipalId,
+) -> Result<Option<CopySeen>, Fault> {
     let Some(row) = read_row(body, asked)? else { return Ok(None) };
     let state = own_state(&row, account)?;
     Ok(Some(CopySeen { state, percent: row.progress.as_deref().and_then(percent) }))
@@ -54,7 +58,7 @@ pub(in super::super) fn read_copy(body: &[u8], asked: &ImageId, account: &PartyI
 /// Reads one page of `DescribeImages` asked for own images by a name, and finds the one with a description.
 pub(in super::super) fn read_copies(
     body: &[u8],
-    account: &PartyId,
+    account: &PrincipalId,
     page: u32,
     description: &str,
 ) -> Result<CopyPage, Fault> {
@@ -72,7 +76,7 @@ pub(in super::super) fn read_copies(
     Ok(CopyPage { total, rows, found })
 }
 
-fn own_state(row: &ImageRow, account: &PartyId) -> Result<ImageState, Fault> {
+fn own_state(row: &ImageRow, account: &PrincipalId) -> Result<ImageState, Fault> {
     let facts = facts_of(row, account)?;
     if facts.ownership == Ownership::Own { Ok(facts.state) } else { Err(Fault::Unintelligible) }
 }
@@ -97,8 +101,8 @@ mod tests {
         "IsSelfShared":"","Usage":"none","Tags":{"Tag":[]},"DiskDeviceMappings":{"DiskDeviceMapping":[
           {"Device":"/dev/xvda","Type":"system","Size":"40","Progress":"40%","RemainTime":120}]}}]}}"#;
 
-    fn account() -> PartyId {
-        PartyId::parse("1000000000000001").unwrap()
+    fn account() -> PrincipalId {
+        PrincipalId::parse("1000000000000001").unwrap()
     }
 
     fn image() -> ImageId {

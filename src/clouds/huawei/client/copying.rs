@@ -17,9 +17,9 @@ use super::super::wire::jobs::read_submitted;
 use super::{HuaweiCloud, json, pairs};
 use crate::clouds::copying::{ContentFacts, Copies, CopyOrder};
 use crate::clouds::signing::escape;
-use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Priority};
 use crate::domain::fault::{Conflict, Missing, Refusal};
-use crate::domain::identifiers::{AgencyName, ImageId, JobId, KeyId, PartyId, ProjectName, RegionId, VaultId};
+use crate::domain::identifiers::{AgencyName, ImageId, JobId, KeyId, PrincipalId, ProjectName, RegionId, VaultId};
 use crate::domain::image::{ImageState, Ownership};
 
 /// Images asked for at a time.
@@ -75,48 +75,48 @@ fn progress_of(image: ImageId, state: Option<ImageState>) -> CopyProgress {
 
 impl HuaweiCloud {
     /// The project named for a copy to another region must be the account's there, or the account could not see the copy.
-    async fn check_destination(&self, order: &CopyOrder, lane: Lane) -> Result<(), Fault> {
+    async fn check_destination(&self, order: &CopyOrder, priority: Priority) -> Result<(), Fault> {
         let region = &order.region;
-        let here = self.project_of(region, lane).await?;
+        let here = self.project_of(region, priority).await?;
         let name = order.project.as_ref().map_or(region.as_str(), ProjectName::as_str);
         let named = self.named.iter().any(|(named, _)| named == region);
         if name == region.as_str() && !named {
             return Ok(()); // It was found by that very name.
         }
-        if self.project_called(region, name, lane).await? == here {
+        if self.project_called(region, name, priority).await? == here {
             return Ok(());
         }
         Err(refused(Refusal::Agency, "NotTheAccountsProject"))
     }
 
-    async fn project_called(&self, region: &RegionId, name: &str, lane: Lane) -> Result<PartyId, Fault> {
-        let body = self.ask_iam(Place::Iam(region), "/v3/projects", pairs([("name", name)]), lane).await?;
+    async fn project_called(&self, region: &RegionId, name: &str, priority: Priority) -> Result<PrincipalId, Fault> {
+        let body = self.ask_iam(Place::Iam(region), "/v3/projects", pairs([("name", name)]), priority).await?;
         read_project(&body, name)?.ok_or_else(|| refused(Refusal::Agency, "NoSuchProject"))
     }
 
     /// The state of a copy, or `None` where there is nothing of it.
-    async fn see_copy(&self, at: &ImageRef, lane: Lane) -> Result<Option<ImageState>, Fault> {
-        match self.observe_image(at, lane).await? {
+    async fn see_copy(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageState>, Fault> {
+        match self.observe_image(at, priority).await? {
             Some(facts) if facts.ownership != Ownership::Own => Err(Fault::Unintelligible),
             facts => Ok(facts.map(|facts| facts.state)),
         }
     }
 
-    async fn follow_image(&self, order: &CopyOrder, image: ImageId, lane: Lane) -> Result<CopyProgress, Fault> {
-        let state = self.see_copy(&order.place_of(&image), lane).await?;
+    async fn follow_image(&self, order: &CopyOrder, image: ImageId, priority: Priority) -> Result<CopyProgress, Fault> {
+        let state = self.see_copy(&order.place_of(&image), priority).await?;
         Ok(progress_of(image, state))
     }
 
     /// What became of a copy whose job tells nothing of an image.
-    async fn follow_mark(&self, order: &CopyOrder, lane: Lane) -> Result<CopyProgress, Fault> {
-        match self.find_copy(order, lane).await? {
-            Some(image) => self.follow_image(order, image, lane).await,
+    async fn follow_mark(&self, order: &CopyOrder, priority: Priority) -> Result<CopyProgress, Fault> {
+        match self.find_copy(order, priority).await? {
+            Some(image) => self.follow_image(order, image, priority).await,
             None => Ok(CopyProgress::Gone),
         }
     }
 
-    async fn follow_copy_job(&self, order: &CopyOrder, job: &JobId, lane: Lane) -> Result<CopyProgress, Fault> {
-        let told = match self.ask_for_job(&order.source.region, job, lane).await? {
+    async fn follow_copy_job(&self, order: &CopyOrder, job: &JobId, priority: Priority) -> Result<CopyProgress, Fault> {
+        let told = match self.ask_for_job(&order.source.region, job, priority).await? {
             Some(body) => read_copy_job(&body, job)?,
             None => CopyJob::Ended { image: None },
         };
@@ -125,21 +125,26 @@ impl HuaweiCloud {
             CopyJob::Failed(fault) => Ok(CopyProgress::Failed(of_a_copy(fault, is_across(order)))),
             // Nobody says that it is the new image in every kind of job: the source is never the copy.
             CopyJob::Ended { image: Some(image) } if image != order.source.image => {
-                self.follow_image(order, image, lane.onwards()).await
+                self.follow_image(order, image, priority.escalate()).await
             }
-            CopyJob::Ended { .. } => self.follow_mark(order, lane.onwards()).await,
+            CopyJob::Ended { .. } => self.follow_mark(order, priority.escalate()).await,
         }
     }
 }
 
 #[async_trait]
 impl Copies for HuaweiCloud {
-    async fn begin_copy(&self, order: &CopyOrder, _: Option<&ContentFacts>, lane: Lane) -> Result<Copying, Fault> {
+    async fn begin_copy(
+        &self,
+        order: &CopyOrder,
+        _: Option<&ContentFacts>,
+        priority: Priority,
+    ) -> Result<Copying, Fault> {
         let (across, description) = (is_across(order), order.mark.description());
         let (name, description) = (order.name.as_str(), description.as_str());
         let (verb, body) = if across {
             let agency_name = agency(order)?;
-            self.check_destination(order, lane).await?;
+            self.check_destination(order, priority).await?;
             let project_name = order.project.as_ref().map_or(order.region.as_str(), ProjectName::as_str);
             let vault_id = order.vault.as_ref().map(VaultId::as_str);
             let region = &order.region;
@@ -150,16 +155,16 @@ impl Copies for HuaweiCloud {
             ("copy", json(&CopyBody { name, description, cmk_id })?)
         };
         let region = &order.source.region;
-        let project = self.project_of(region, lane).await?;
+        let project = self.project_of(region, priority).await?;
         let call = (Method::POST, format!("/v1/cloudimages/{}/{verb}", escape(order.source.image.as_str())));
-        let answer = self.ims(call, (region, &project), (Query::new(), body), lane).await;
+        let answer = self.ims(call, (region, &project), (Query::new(), body), priority).await;
         let answer = answer.map_err(|fault| of_a_copy(fault, across))?;
         Ok(Copying::Job(read_submitted(&answer)?))
     }
 
-    async fn find_copy(&self, order: &CopyOrder, mut lane: Lane) -> Result<Option<ImageId>, Fault> {
+    async fn find_copy(&self, order: &CopyOrder, mut priority: Priority) -> Result<Option<ImageId>, Fault> {
         let description = order.mark.description();
-        let project = self.project_of(&order.region, lane).await?;
+        let project = self.project_of(&order.region, priority).await?;
         let (mut seen, mut marker) = (BTreeSet::new(), None);
         for _ in 0..NAMED_PAGES_MAX {
             let mut query = pairs([
@@ -169,7 +174,7 @@ impl Copies for HuaweiCloud {
                 ("limit", &IMAGES_PER_PAGE.to_string()),
             ]);
             query.extend(marker.take().map(|marker| ("marker".to_owned(), marker)));
-            let body = match self.images(&order.region, &project, query, lane).await {
+            let body = match self.images(&order.region, &project, query, priority).await {
                 // The image the list goes on from was taken away in between.
                 Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
                 body => body?,
@@ -178,7 +183,7 @@ impl Copies for HuaweiCloud {
             if found.is_some() {
                 return Ok(found);
             }
-            lane = lane.onwards();
+            priority = priority.escalate();
             // A row sent twice, or fewer rows than it says: the copy may have slipped through.
             if !page.whole || !page.rows.into_iter().all(|(image, _)| seen.insert(image)) {
                 return Err(Fault::Unintelligible);
@@ -191,16 +196,21 @@ impl Copies for HuaweiCloud {
         Err(Fault::Unintelligible)
     }
 
-    async fn follow_copy(&self, order: &CopyOrder, copying: &Copying, lane: Lane) -> Result<CopyProgress, Fault> {
+    async fn follow_copy(
+        &self,
+        order: &CopyOrder,
+        copying: &Copying,
+        priority: Priority,
+    ) -> Result<CopyProgress, Fault> {
         match copying {
-            Copying::Image(image) => self.follow_image(order, image.clone(), lane).await,
-            Copying::Job(job) => self.follow_copy_job(order, job, lane).await,
+            Copying::Image(image) => self.follow_image(order, image.clone(), priority).await,
+            Copying::Job(job) => self.follow_copy_job(order, job, priority).await,
         }
     }
 
     async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
         let at = order.place_of(image);
-        match self.see_copy(&at, Lane::Edit).await? {
+        match self.see_copy(&at, Priority::Edit).await? {
             None => Ok(()),
             // The vendor ends no job: it can only be waited for.
             Some(ImageState::Creating) => Err(Fault::Conflict(Conflict::ImageBusy)),

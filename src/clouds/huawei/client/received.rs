@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::faults::tells_a_stranger;
 use super::super::wire::images::{read_image, read_images};
 use super::{HuaweiCloud, Members, pairs};
-use crate::clouds::{Cloud, Fault, ImageRef, Lane};
+use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 use crate::domain::fault::Missing;
-use crate::domain::identifiers::{ImageId, PartyId, Recipient, RecipientKind, RegionId};
+use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList};
 
 /// Images asked for at a time: the vendor allows more, but each has some sixty fields and an answer is bounded.
@@ -26,7 +26,7 @@ fn word(answer: Answer) -> &'static str {
 /// An image of somebody else, as this project has it.
 fn received(
     image: ImageId,
-    project: &PartyId,
+    project: &PrincipalId,
     facts: ImageFacts,
     answer: Option<Answer>,
     via: BTreeMap<Recipient, Option<Answer>>,
@@ -37,9 +37,13 @@ fn received(
 }
 
 impl HuaweiCloud {
-    pub(super) async fn received_image(&self, at: &ImageRef, lane: Lane) -> Result<Option<ReceivedImage>, Fault> {
-        let project = self.project_of(&at.region, lane).await?;
-        let Members { rows, complete } = match self.members(at, &project, lane).await {
+    pub(super) async fn received_image(
+        &self,
+        at: &ImageRef,
+        priority: Priority,
+    ) -> Result<Option<ReceivedImage>, Fault> {
+        let project = self.project_of(&at.region, priority).await?;
+        let Members { rows, complete } = match self.members(at, &project, priority).await {
             Err(fault) if tells_a_stranger(&fault) => return Ok(None),
             members => members?,
         };
@@ -59,7 +63,7 @@ impl HuaweiCloud {
             None => vec![Answer::Accepted],
         };
         for list in lists {
-            let facts = self.listed(at, &project, list, lane.onwards()).await?;
+            let facts = self.listed(at, &project, list, priority.escalate()).await?;
             if let Some(facts) = facts {
                 return Ok(received(at.image.clone(), &project, facts, answer, via));
             }
@@ -68,7 +72,7 @@ impl HuaweiCloud {
             return Ok(None);
         }
         // A grant without a listing proves nothing, unless it is the grant of an own image to an organization.
-        match self.observe_image(at, lane.onwards()).await?.map(|facts| facts.ownership) {
+        match self.observe_image(at, priority.escalate()).await?.map(|facts| facts.ownership) {
             Some(Ownership::Own | Ownership::System | Ownership::Marketplace) => Ok(None),
             Some(Ownership::Received { .. }) | None => Err(Fault::Unintelligible),
         }
@@ -76,7 +80,7 @@ impl HuaweiCloud {
 
     /// Whether a member of an image is, or may contain, this project. Which organizations it is in is not known: their rows
     /// are only shown to those who are.
-    fn reaches(&self, recipient: &Recipient, project: &PartyId) -> bool {
+    fn reaches(&self, recipient: &Recipient, project: &PrincipalId) -> bool {
         match recipient.kind {
             RecipientKind::Project => recipient.id == *project,
             RecipientKind::Account => recipient.id == self.domain,
@@ -88,9 +92,9 @@ impl HuaweiCloud {
     async fn listed(
         &self,
         at: &ImageRef,
-        project: &PartyId,
+        project: &PrincipalId,
         answer: Answer,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<Option<ImageFacts>, Fault> {
         let query = pairs([
             ("__imagetype", "shared"),
@@ -98,29 +102,29 @@ impl HuaweiCloud {
             ("member_status", word(answer)),
             ("id", at.image.as_str()),
         ]);
-        match self.images(&at.region, project, query, lane).await {
+        match self.images(&at.region, project, query, priority).await {
             Ok(body) => read_image(&body, &at.image, project),
             Err(fault) if tells_a_stranger(&fault) => Ok(None),
             Err(fault) => Err(fault),
         }
     }
 
-    pub(super) async fn received_images(&self, region: &RegionId, lane: Lane) -> Result<ReceivedList, Fault> {
-        let mut projects: Vec<PartyId> = Vec::new();
+    pub(super) async fn received_images(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
+        let mut projects: Vec<PrincipalId> = Vec::new();
         for (_, project) in self.named.iter().filter(|(name, _)| name == region) {
             if !projects.contains(project) {
                 projects.push(project.clone());
             }
         }
         if projects.is_empty() {
-            projects.push(self.project_of(region, lane).await?);
+            projects.push(self.project_of(region, priority).await?);
         }
         let mut list = ReceivedList { images: Vec::new(), complete: true };
         for project in &projects {
             let mut found = BTreeMap::new();
             // What an account or organization brings is listed as accepted; an answer of the project's own stands above it.
             for answer in [Answer::Accepted, Answer::Pending, Answer::Rejected] {
-                list.complete &= self.list_answered(region, project, answer, lane, &mut found).await?;
+                list.complete &= self.list_answered(region, project, answer, priority, &mut found).await?;
             }
             list.images.extend(found.into_values());
         }
@@ -131,9 +135,9 @@ impl HuaweiCloud {
     async fn list_answered(
         &self,
         region: &RegionId,
-        project: &PartyId,
+        project: &PrincipalId,
         answer: Answer,
-        lane: Lane,
+        priority: Priority,
         found: &mut BTreeMap<ImageId, ReceivedImage>,
     ) -> Result<bool, Fault> {
         let mut here = BTreeSet::new();
@@ -147,7 +151,7 @@ impl HuaweiCloud {
                 ("limit", &IMAGES_PER_PAGE.to_string()),
             ]);
             query.extend(marker.iter().map(|marker| ("marker".to_owned(), marker.clone())));
-            let body = match self.images(region, project, query, lane).await {
+            let body = match self.images(region, project, query, priority).await {
                 // The image the list goes on from was taken away in between.
                 Err(Fault::NotFound(Missing::Image)) if marker.is_some() => return Ok(false),
                 body => body?,

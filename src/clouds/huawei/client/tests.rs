@@ -101,14 +101,14 @@ impl Setting {
     }
 
     async fn with(credentials: Credentials, projects: &[&str], answers: impl IntoIterator<Item = Scripted>) -> Self {
-        let named = projects.iter().map(|project| (region(), PartyId::parse(project).unwrap())).collect();
+        let named = projects.iter().map(|project| (region(), PrincipalId::parse(project).unwrap())).collect();
         Self::of(credentials, named, answers).await
     }
 
     /// The same, with projects named for whatever regions.
     async fn of(
         credentials: Credentials,
-        projects: Vec<(RegionId, PartyId)>,
+        projects: Vec<(RegionId, PrincipalId)>,
         answers: impl IntoIterator<Item = Scripted>,
     ) -> Self {
         let script = Script::default();
@@ -121,7 +121,7 @@ impl Setting {
         let origin = format!("http://{host}");
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
         let access = HuaweiAccess {
-            domain: PartyId::parse(DOMAIN).unwrap(),
+            domain: PrincipalId::parse(DOMAIN).unwrap(),
             site: Site::China,
             projects,
             endpoint: Some(allowed.check(Provider::Huawei, &origin).unwrap()),
@@ -130,8 +130,8 @@ impl Setting {
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
         let clock = Arc::new(HandClock(Mutex::new("2024-05-06T07:08:09.5Z".parse().unwrap())));
         let budget = BudgetSettings { burst: std::num::NonZeroU32::new(1000).unwrap(), ..BudgetSettings::default() };
-        let edge = Edge::new(transport, budget, Arc::<HandClock>::clone(&clock)).unwrap();
-        Self { cloud: HuaweiCloud::new(access, &edge), script, host, clock }
+        let client_context = ClientContext::new(transport, budget, Arc::<HandClock>::clone(&clock)).unwrap();
+        Self { cloud: HuaweiCloud::new(access, &client_context), script, host, clock }
     }
 
     fn calls(&self) -> usize {
@@ -216,7 +216,7 @@ async fn all_pages_make_one_complete_list() {
     let script =
         [members(&pending(0..2), Some("bTE=")), members(&pending(2..4), Some("bTI=")), members(&pending(4..5), None)];
     let here = Setting::new(script).await;
-    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    let list = here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
     let wanted = projects(0..5).into_iter().map(|project| (project, Some(Answer::Pending))).collect();
     assert_eq!(list, RecipientList { recipients: wanted, complete: true });
     let path = format!("GET /v1/{PROJECT}/cloudimages/{IMAGE}/members?limit=1000");
@@ -230,7 +230,7 @@ async fn rows_of_every_kind_are_listed_with_their_answers() {
     let project = recipient(RecipientKind::Project, OTHER);
     let rows = [member(&project, "rejected"), member(&domain, "accepted"), member(&organization, "accepted")];
     let here = Setting::new([members(&rows, None)]).await;
-    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    let list = here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
     let accepted = Some(Answer::Accepted);
     let wanted = [(project, Some(Answer::Rejected)), (domain, accepted), (organization, accepted)].into();
     assert_eq!(list, RecipientList { recipients: wanted, complete: true });
@@ -246,11 +246,11 @@ async fn lists_that_may_lack_somebody_are_incomplete() {
         vec![says(200, serde_json::json!({"members": pending(0..2), "page_info": {"current_count": 3}}).to_string())],
     ] {
         let here = Setting::new(script).await;
-        assert!(!here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap().complete);
+        assert!(!here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap().complete);
     }
     let endless = (0..30).map(|number| members(&pending(number..=number), Some(&format!("m{number}"))));
     let here = Setting::new(endless).await;
-    let list = here.cloud.list_recipients(&image(), Lane::Edit).await.unwrap();
+    let list = here.cloud.list_recipients(&image(), Priority::Edit).await.unwrap();
     assert_eq!((here.calls(), list.complete), (20, false));
 }
 
@@ -263,7 +263,7 @@ async fn failing_second_page_fails_the_whole_list() {
         (error("IMG.0144"), Fault::NotFound(Missing::Image)),
     ] {
         let here = Setting::new([members(&pending(0..2), Some("a")), second]).await;
-        assert_eq!(here.cloud.list_recipients(&image(), Lane::Edit).await, Err(wanted));
+        assert_eq!(here.cloud.list_recipients(&image(), Priority::Edit).await, Err(wanted));
     }
 }
 
@@ -281,9 +281,9 @@ async fn one_image_is_asked_for_by_nothing_but_its_id() {
         error("IMG.0161"),
     ])
     .await;
-    let look = async || here.cloud.observe_image(&image(), Lane::Edit).await;
+    let look = async || here.cloud.observe_image(&image(), Priority::Edit).await;
     assert_eq!(look().await.unwrap().unwrap().ownership, Ownership::Own);
-    let owner = Some(PartyId::parse(OTHER).unwrap());
+    let owner = Some(PrincipalId::parse(OTHER).unwrap());
     assert_eq!(look().await.unwrap().unwrap().ownership, Ownership::Received { owner });
     assert_eq!(look().await, Ok(None));
     assert_eq!(look().await, Ok(None));
@@ -300,7 +300,7 @@ async fn calls_on_members_are_answered_with_a_job_or_prove_nothing() {
     let here =
         Setting::new([submitted(), says(200, "{}"), says(200, "<html>"), says(204, ""), error("IMG.0088")]).await;
     let change = adds(projects(0..1));
-    let submit = async || here.cloud.change_recipients(&image(), &change, Lane::Edit).await;
+    let submit = async || here.cloud.change_recipients(&image(), &change, Priority::Edit).await;
     assert_eq!(submit().await, Ok(Submitted::Job(job())));
     for _ in 0..3 {
         assert_eq!(submit().await, Err(Fault::Unintelligible));
@@ -319,13 +319,13 @@ async fn changes_outside_the_call_shape_are_refused_before_anything_is_sent() {
         adds(projects(0..129)),
         RecipientChange { add: Vec::new(), remove: projects(0..129) },
     ] {
-        let fault = here.cloud.change_recipients(&image(), &change, Lane::Edit).await.unwrap_err();
+        let fault = here.cloud.change_recipients(&image(), &change, Priority::Edit).await.unwrap_err();
         assert!(matches!(fault, Fault::Refused { .. }));
     }
     let nothing = RecipientChange::default();
-    assert_eq!(here.cloud.change_recipients(&image(), &nothing, Lane::Edit).await, Ok(Submitted::Done));
+    assert_eq!(here.cloud.change_recipients(&image(), &nothing, Priority::Edit).await, Ok(Submitted::Done));
     assert_eq!(here.calls(), 0);
-    here.cloud.change_recipients(&image(), &adds(projects(0..128)), Lane::Edit).await.unwrap();
+    here.cloud.change_recipients(&image(), &adds(projects(0..128)), Priority::Edit).await.unwrap();
     assert_eq!(here.calls(), 1, "128 go in one call");
 }
 
@@ -348,7 +348,7 @@ async fn jobs_are_followed_to_their_end() {
         says(429, r#"{"error_code":"APIGW.0308","error_msg":"x"}"#),
     ])
     .await;
-    let follow = async || here.cloud.follow_job(&region(), &job(), Lane::Edit).await;
+    let follow = async || here.cloud.follow_job(&region(), &job(), Priority::Edit).await;
     assert_eq!(follow().await, Ok(JobProgress::Running));
     assert_eq!(follow().await, Ok(JobProgress::Running));
     assert_eq!(follow().await, Ok(JobProgress::Ended));
@@ -392,10 +392,11 @@ async fn regions_are_those_of_the_account_and_those_named() {
     assert_eq!(names, ["ap-southeast-1", "cn-east-3", "cn-north-4"]);
     assert_eq!(here.asked(), ["GET /v3/projects", "GET /v3/projects?page=2&per_page=2"]);
     assert_eq!(here.header(0, "x-project-id"), None);
-    let party = |name: &str| here.cloud.party(&RegionId::parse(name).unwrap()).map(|party| party.to_string());
-    assert_eq!(party("cn-north-4").as_deref(), Some(PROJECT), "a named project goes before the region's own");
-    assert_eq!(party("cn-east-3"), Some(second));
-    assert_eq!(party("af-south-1"), None);
+    let principal =
+        |name: &str| here.cloud.principal(&RegionId::parse(name).unwrap()).map(|principal| principal.to_string());
+    assert_eq!(principal("cn-north-4").as_deref(), Some(PROJECT), "a named project goes before the region's own");
+    assert_eq!(principal("cn-east-3"), Some(second));
+    assert_eq!(principal("af-south-1"), None);
 }
 
 #[tokio::test]
@@ -430,12 +431,12 @@ async fn a_region_without_a_project_is_asked_for_once() {
     let found = format!(r#"{{"projects":[{{"id":"{OTHER}","name":"cn-north-4","enabled":true}}]}}"#);
     let here = Setting::with(key(), &[], [says(200, found), images(&[]), images(&[])]).await;
     for _ in 0..2 {
-        assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Ok(None));
+        assert_eq!(here.cloud.observe_image(&image(), Priority::Edit).await, Ok(None));
     }
     let list = format!("GET /v2/cloudimages?id={IMAGE}");
     assert_eq!(here.asked(), ["GET /v3/projects?name=cn-north-4", &list, &list]);
     assert_eq!(here.header(1, "x-project-id").as_deref(), Some(OTHER));
-    assert_eq!(here.cloud.party(&region()).unwrap().as_str(), OTHER);
+    assert_eq!(here.cloud.principal(&region()).unwrap().as_str(), OTHER);
 
     for (body, wanted) in [
         (r#"{"projects":[]}"#.to_owned(), Fault::NotFound(Missing::Region)),
@@ -443,7 +444,7 @@ async fn a_region_without_a_project_is_asked_for_once() {
         ("{}".to_owned(), Fault::Unintelligible),
     ] {
         let here = Setting::with(key(), &[], [says(200, body)]).await;
-        assert_eq!(here.cloud.observe_image(&image(), Lane::Edit).await, Err(wanted));
+        assert_eq!(here.cloud.observe_image(&image(), Priority::Edit).await, Err(wanted));
         assert_eq!(here.calls(), 1);
     }
 }

@@ -6,7 +6,7 @@ use super::images::{ImagePage, ImagesAnswer, page_of};
 use super::jobs::{JobAnswer, progress_of};
 use super::read;
 use crate::clouds::{Fault, JobProgress};
-use crate::domain::identifiers::{ImageId, JobId, PartyId};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId};
 use crate::domain::image::Ownership;
 
 /// How far the job of a copy is.
@@ -44,7 +44,7 @@ pub(in super::super) fn read_copy_job(body: &[u8], asked: &JobId) -> Result<Copy
 /// Reads one page of images of `project` asked for by a name, and finds the one with a description.
 pub(in super::super) fn read_copies(
     body: &[u8],
-    project: &PartyId,
+    project: &PrincipalId,
     description: &str,
 ) -> Result<(ImagePage, Option<ImageId>), Fault> {
     let answer: ImagesAnswer = read(body)?;
@@ -176,7 +176,7 @@ mod tests {
         "visibility":"private","virtual_env_type":"FusionCompute","status":"queued","__image_size":""}]}"#;
 
     fn found(body: &str) -> Result<Option<ImageId>, Fault> {
-        read_copies(body.as_bytes(), &PartyId::parse(PROJECT).unwrap(), MARK).map(|(_, found)| found)
+        read_copies(body.as_bytes(), &PrincipalId::parse(PROJECT).unwrap(), MARK).map(|(_, found)| found)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::super::Query;
 use super::{bounded, read};
 use crate::clouds::Fault;
-use crate::domain::identifiers::{PartyId, RegionId};
+use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
 
 /// Longest link to a next page, in bytes.
@@ -51,11 +51,11 @@ pub(in super::super) struct ProjectPage {
     /// The query by which the vendor says that another page is asked for. Its host is not taken from an answer.
     pub(in super::super) next: Option<Query>,
     /// Regions and the project of each that is its own, if it is in use.
-    pub(in super::super) own: Vec<(RegionId, PartyId)>,
+    pub(in super::super) own: Vec<(RegionId, PrincipalId)>,
 }
 
 /// Reads `GET /v3/auth/domains`: the one domain of the credentials; where there are several, the expected one among them.
-pub(in super::super) fn read_domain(body: &[u8], expected: &PartyId) -> Result<PartyId, Fault> {
+pub(in super::super) fn read_domain(body: &[u8], expected: &PrincipalId) -> Result<PrincipalId, Fault> {
     let rows = bounded(read::<DomainsAnswer>(body)?.domains)?;
     let parse = |row: &DomainRow| Provider::Huawei.parse_account(&row.id).map_err(|_| Fault::Unintelligible);
     let ids = rows.iter().map(parse).collect::<Result<Vec<_>, Fault>>()?;
@@ -75,7 +75,7 @@ pub(in super::super) fn read_projects(body: &[u8]) -> Result<ProjectPage, Fault>
         .iter()
         .filter(|row| row.enabled != Some(false) && is_region(&row.name))
         .map(|row| {
-            let project = Provider::Huawei.parse_party(&row.id).map_err(|_| Fault::Unintelligible)?;
+            let project = Provider::Huawei.parse_principal(&row.id).map_err(|_| Fault::Unintelligible)?;
             Ok((RegionId::parse(&row.name).map_err(|_| Fault::Unintelligible)?, project))
         })
         .collect::<Result<_, Fault>>()?;
@@ -88,12 +88,12 @@ pub(in super::super) fn read_projects(body: &[u8]) -> Result<ProjectPage, Fault>
 }
 
 /// Reads `GET /v3/projects` asked for one name: the project in use that is called so, or `None`.
-pub(in super::super) fn read_project(body: &[u8], name: &str) -> Result<Option<PartyId>, Fault> {
+pub(in super::super) fn read_project(body: &[u8], name: &str) -> Result<Option<PrincipalId>, Fault> {
     let answer: ProjectsAnswer = read(body)?;
     let rows = bounded(answer.projects)?;
     let mut called = rows.iter().filter(|row| row.name == name && row.enabled != Some(false));
     match (called.next(), called.next()) {
-        (Some(row), None) => Provider::Huawei.parse_party(&row.id).map(Some).map_err(|_| Fault::Unintelligible),
+        (Some(row), None) => Provider::Huawei.parse_principal(&row.id).map(Some).map_err(|_| Fault::Unintelligible),
         (None, _) if answer.links.is_none_or(|links| links.next.is_none_or(|next| next.is_empty())) => Ok(None),
         // It may be on another page, or which of two it is cannot be told.
         _ => Err(Fault::Unintelligible),
@@ -121,8 +121,8 @@ mod tests {
     const DOMAIN: &str = "d78cbac186b744899480f25bd022f468";
     const OTHER: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
 
-    fn domain(body: &str) -> Result<PartyId, Fault> {
-        read_domain(body.as_bytes(), &PartyId::parse(DOMAIN).unwrap())
+    fn domain(body: &str) -> Result<PrincipalId, Fault> {
+        read_domain(body.as_bytes(), &PrincipalId::parse(DOMAIN).unwrap())
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         };
         let row = |name: &str, rest: &str| format!(r#"{{"name":"{name}","id":"{OTHER}"{rest}}}"#);
         let (web, own) = (row("cn-east-3_web", r#","enabled":true"#), row("cn-east-3", ""));
-        assert_eq!(of(&web, "null"), Ok(Some(PartyId::parse(OTHER).unwrap())));
+        assert_eq!(of(&web, "null"), Ok(Some(PrincipalId::parse(OTHER).unwrap())));
         assert_eq!(of(&format!("{own},{web}"), r#""https://x/?page=2""#).unwrap().unwrap().as_str(), OTHER);
         for rows in ["", &own, &row("cn-east-3_web", r#","enabled":false"#)] {
             assert_eq!(of(rows, "null"), Ok(None), "{rows}");

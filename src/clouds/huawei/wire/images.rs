@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{PageInfo, bounded, read};
 use crate::clouds::Fault;
-use crate::domain::identifiers::{ImageId, PartyId};
+use crate::domain::identifiers::{ImageId, PrincipalId};
 use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, Visibility};
 use crate::domain::provider::Provider;
 
@@ -62,7 +62,7 @@ pub(in super::super) struct ImagePage {
 pub(in super::super) fn read_image(
     body: &[u8],
     asked: &ImageId,
-    project: &PartyId,
+    project: &PrincipalId,
 ) -> Result<Option<ImageFacts>, Fault> {
     let ImagePage { mut rows, more, whole, .. } = read_images(body, project)?;
     // Where the filter was not heeded, or rows are held back, absence is not shown.
@@ -73,11 +73,11 @@ pub(in super::super) fn read_image(
 }
 
 /// Reads one page of images, seen by `project`. Those already deleted are left out.
-pub(in super::super) fn read_images(body: &[u8], project: &PartyId) -> Result<ImagePage, Fault> {
+pub(in super::super) fn read_images(body: &[u8], project: &PrincipalId) -> Result<ImagePage, Fault> {
     page_of(read(body)?, project)
 }
 
-pub(super) fn page_of(answer: ImagesAnswer, project: &PartyId) -> Result<ImagePage, Fault> {
+pub(super) fn page_of(answer: ImagesAnswer, project: &PrincipalId) -> Result<ImagePage, Fault> {
     let sent = bounded(answer.images)?;
     let rows = sent
         .iter()
@@ -100,14 +100,14 @@ fn bytes_of(size: &Value) -> Option<u64> {
     size.as_u64().or_else(|| size.as_str()?.parse().ok())
 }
 
-fn facts_of(row: &ImageRow, project: &PartyId) -> Result<ImageFacts, Fault> {
+fn facts_of(row: &ImageRow, project: &PrincipalId) -> Result<ImageFacts, Fault> {
     let ownership = match row.image_type.as_str() {
         "gold" => Ownership::System,
         "market" => Ownership::Marketplace,
         // An own image is called "shared" as well once somebody has it.
         "private" | "shared" => {
             let owner = row.owner.as_deref().ok_or(Fault::Unintelligible)?;
-            let owner = Provider::Huawei.parse_party(owner).map_err(|_| Fault::Unintelligible)?;
+            let owner = Provider::Huawei.parse_principal(owner).map_err(|_| Fault::Unintelligible)?;
             if owner == *project { Ownership::Own } else { Ownership::Received { owner: Some(owner) } }
         }
         _ => return Err(Fault::Unintelligible),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn observed(body: &str) -> Result<Option<ImageFacts>, Fault> {
-        read_image(body.as_bytes(), &image(), &PartyId::parse(PROJECT).unwrap())
+        read_image(body.as_bytes(), &image(), &PrincipalId::parse(PROJECT).unwrap())
     }
 
     /// An answer as the vendor's documentation shows it, with fields nobody reads here.
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn owner_tells_own_from_received_whatever_the_type() {
-        let received = Ownership::Received { owner: Some(PartyId::parse(OTHER).unwrap()) };
+        let received = Ownership::Received { owner: Some(PrincipalId::parse(OTHER).unwrap()) };
         for (kind, owner, wanted) in [
             ("private", PROJECT, Ownership::Own),
             ("shared", PROJECT, Ownership::Own),
@@ -282,10 +282,10 @@ mod tests {
     fn marker_of_the_next_page_is_handed_on() {
         let rows = FULL.strip_suffix('}').unwrap();
         let body = format!(r#"{rows},"page_info":{{"next_marker":"abc","current_count":1}}}}"#);
-        let page = read_images(body.as_bytes(), &PartyId::parse(PROJECT).unwrap());
+        let page = read_images(body.as_bytes(), &PrincipalId::parse(PROJECT).unwrap());
         let page = page.unwrap();
         assert_eq!((page.next.as_deref(), page.more, page.whole), (Some("abc"), true, true));
-        let last = read_images(FULL.as_bytes(), &PartyId::parse(PROJECT).unwrap()).unwrap();
+        let last = read_images(FULL.as_bytes(), &PrincipalId::parse(PROJECT).unwrap()).unwrap();
         assert_eq!((last.next.as_deref(), last.more, last.whole), (Some(image().as_str()), false, true));
     }
 }

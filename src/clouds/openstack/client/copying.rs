@@ -14,7 +14,7 @@ use super::super::keystone::Wanted;
 use super::super::wire::{MARK, SOURCE_HASH, read_content, read_copy};
 use super::{OpenStackCloud, Question};
 use crate::clouds::copying::{Content, ContentFacts, Copies, CopyMark, CopyOrder};
-use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Lane};
+use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Priority};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::ImageId;
 
@@ -67,8 +67,8 @@ fn refused(refusal: Refusal, code: &str) -> Fault {
 
 impl OpenStackCloud {
     /// How far the copy of this order is, if this is it.
-    async fn read_copy(&self, order: &CopyOrder, image: &ImageId, lane: Lane) -> Result<CopyProgress, Fault> {
-        let body = self.show(&order.region, image, lane).await?;
+    async fn read_copy(&self, order: &CopyOrder, image: &ImageId, priority: Priority) -> Result<CopyProgress, Fault> {
+        let body = self.show(&order.region, image, priority).await?;
         let read = |body: Vec<u8>| read_copy(&body, image, &self.project, &order.mark.description());
         body.map_or(Ok(CopyProgress::Gone), read)
     }
@@ -80,7 +80,7 @@ impl Copies for OpenStackCloud {
         &self,
         order: &CopyOrder,
         content: Option<&ContentFacts>,
-        lane: Lane,
+        priority: Priority,
     ) -> Result<Copying, Fault> {
         let content = content.ok_or_else(|| refused(Refusal::Copy, "NoContentFacts"))?;
         let id = id_of(&order.mark)?;
@@ -91,12 +91,12 @@ impl Copies for OpenStackCloud {
             wanted: 201,
             ..Question::read([])
         };
-        match self.call(&order.region, question, lane).await {
+        match self.call(&order.region, question, priority).await {
             Ok(body) => match read_copy(&body, &id, &self.project, &order.mark.description())? {
                 CopyProgress::Gone => Err(Fault::Unintelligible),
                 _ => Ok(Copying::Image(id)),
             },
-            Err(Fault::Conflict(_)) => match self.read_copy(order, &id, lane.onwards()).await? {
+            Err(Fault::Conflict(_)) => match self.read_copy(order, &id, priority.escalate()).await? {
                 // A deleted image keeps its id; or it is another project's.
                 CopyProgress::Gone => Err(refused(Refusal::Unknown, "IdUsed")),
                 _ => Ok(Copying::Image(id)),
@@ -108,21 +108,26 @@ impl Copies for OpenStackCloud {
         }
     }
 
-    async fn find_copy(&self, order: &CopyOrder, lane: Lane) -> Result<Option<ImageId>, Fault> {
+    async fn find_copy(&self, order: &CopyOrder, priority: Priority) -> Result<Option<ImageId>, Fault> {
         let id = id_of(&order.mark)?;
-        let progress = self.read_copy(order, &id, lane).await?;
+        let progress = self.read_copy(order, &id, priority).await?;
         Ok((progress != CopyProgress::Gone).then_some(id))
     }
 
-    async fn follow_copy(&self, order: &CopyOrder, copying: &Copying, lane: Lane) -> Result<CopyProgress, Fault> {
+    async fn follow_copy(
+        &self,
+        order: &CopyOrder,
+        copying: &Copying,
+        priority: Priority,
+    ) -> Result<CopyProgress, Fault> {
         match copying {
-            Copying::Image(image) => self.read_copy(order, image, lane).await,
+            Copying::Image(image) => self.read_copy(order, image, priority).await,
             Copying::Job(_) => Err(refused(Refusal::Unknown, "NoJobs")),
         }
     }
 
     async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
-        if self.read_copy(order, image, Lane::Edit).await? == CopyProgress::Gone {
+        if self.read_copy(order, image, Priority::Edit).await? == CopyProgress::Gone {
             return Ok(());
         }
         match self.delete_image(&order.place_of(image)).await {
@@ -131,23 +136,23 @@ impl Copies for OpenStackCloud {
         }
     }
 
-    async fn content_facts(&self, at: &ImageRef, lane: Lane) -> Result<ContentFacts, Fault> {
-        let body = self.call(&at.region, Question::read([at.image.as_str()]), lane).await?;
+    async fn content_facts(&self, at: &ImageRef, priority: Priority) -> Result<ContentFacts, Fault> {
+        let body = self.call(&at.region, Question::read([at.image.as_str()]), priority).await?;
         read_content(&body, &at.image)
     }
 
-    async fn download(&self, at: &ImageRef, lane: Lane) -> Result<Content, Fault> {
+    async fn download(&self, at: &ImageRef, priority: Priority) -> Result<Content, Fault> {
         let (region, question) = (&at.region, Question::read([at.image.as_str(), "file"]));
-        let mut token = self.keystone.token(Wanted::Valid, lane).await?;
+        let mut token = self.keystone.token(Wanted::Valid, priority).await?;
         let mut renewed = false;
         let opened = loop {
             let request = Self::request(&token, region, &question)?;
-            self.take_turn(region, lane).await?;
-            let opened = self.edge.transport.open(request).await?;
+            self.acquire(region, priority).await?;
+            let opened = self.client_context.transport.open(request).await?;
             if opened.status != 401 || renewed {
                 break opened;
             }
-            token = self.keystone.token(Wanted::OtherThan(&token), lane).await?;
+            token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
             renewed = true;
         };
         match opened.status {
@@ -157,14 +162,14 @@ impl Copies for OpenStackCloud {
         }
         let size = match opened.length {
             Some(length) => length,
-            None => self.content_facts(at, lane.onwards()).await?.size,
+            None => self.content_facts(at, priority.escalate()).await?.size,
         };
         if size == 0 { Err(refused(Refusal::Copy, "NoContent")) } else { Ok(Content { size, pieces: opened.pieces() }) }
     }
 
     /// As `Copies::upload`. A fault among the pieces is returned as it is; then, and after `TimedOut`, the image may be
     /// queued again, or even active with a part of the content (see `follow_copy`).
-    async fn upload(&self, at: &ImageRef, content: Content, lane: Lane) -> Result<(), Fault> {
+    async fn upload(&self, at: &ImageRef, content: Content, priority: Priority) -> Result<(), Fault> {
         let region = &at.region;
         let question = Question {
             operation: Operation::Upload,
@@ -173,11 +178,11 @@ impl Copies for OpenStackCloud {
             ..Question::read([at.image.as_str(), "file"])
         };
         // What was sent cannot be sent again with another token, and some stores need it at the end: a whole life for it.
-        let token = self.keystone.token(Wanted::Fresh, lane).await?;
+        let token = self.keystone.token(Wanted::Fresh, priority).await?;
         let mut request = Self::request(&token, region, &question)?;
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        self.take_turn(region, lane).await?;
-        let answer = self.edge.transport.send_streamed(request, content.size, content.pieces).await?;
+        self.acquire(region, priority).await?;
+        let answer = self.client_context.transport.send_streamed(request, content.size, content.pieces).await?;
         if answer.status == question.wanted {
             return Ok(());
         }

@@ -151,7 +151,7 @@ impl Setting {
 
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
         let access = OpenStackAccess {
-            project: PartyId::parse(PROJECT).unwrap(),
+            project: PrincipalId::parse(PROJECT).unwrap(),
             auth_url: allowed.check_service(Provider::OpenStack, &format!("{origin}{auth_path}")).unwrap(),
             interface: Interface::Public,
             allowed,
@@ -159,8 +159,9 @@ impl Setting {
         };
         let clock = Arc::new(SetClock::default());
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
-        let edge = Edge::new(transport, BudgetSettings::default(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
-        let mut cloud = OpenStackCloud::new(access, &edge);
+        let client_context =
+            ClientContext::new(transport, BudgetSettings::default(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let mut cloud = OpenStackCloud::new(access, &client_context);
         cloud.removal_pause = Duration::from_millis(1);
         Self { cloud, script, clock }
     }
@@ -185,12 +186,12 @@ impl Setting {
 
     async fn add(&self, id: &str) -> Result<Submitted, Fault> {
         let change = RecipientChange { add: vec![project(id)], remove: Vec::new() };
-        self.cloud.change_recipients(&here(), &change, Lane::Edit).await
+        self.cloud.change_recipients(&here(), &change, Priority::Edit).await
     }
 
     async fn remove(&self, id: &str) -> Result<Submitted, Fault> {
         let change = RecipientChange { add: Vec::new(), remove: vec![project(id)] };
-        self.cloud.change_recipients(&here(), &change, Lane::Revoke).await
+        self.cloud.change_recipients(&here(), &change, Priority::Revoke).await
     }
 }
 
@@ -199,7 +200,7 @@ fn here() -> ImageRef {
 }
 
 fn project(id: &str) -> Recipient {
-    Recipient { kind: RecipientKind::Project, id: PartyId::parse(id).unwrap() }
+    Recipient { kind: RecipientKind::Project, id: PrincipalId::parse(id).unwrap() }
 }
 
 fn forbidden() -> Fault {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::read;
 use crate::clouds::{ContentFacts, CopyProgress, Fault};
 use crate::domain::fault::{Conflict, Missing, Refusal};
-use crate::domain::identifiers::{ImageId, PartyId};
+use crate::domain::identifiers::{ImageId, PrincipalId};
 
 /// On a copy: for whom it was made, and by which try (`CopyMark::description`).
 pub(in crate::clouds::openstack) const MARK: &str = "imageshare_mark";
@@ -184,7 +184,7 @@ fn properties_of(row: &CopyRow) -> Result<BTreeMap<String, String>, Fault> {
 pub(in crate::clouds::openstack) fn read_copy(
     body: &[u8],
     asked: &ImageId,
-    project: &PartyId,
+    project: &PrincipalId,
     mark: &str,
 ) -> Result<CopyProgress, Fault> {
     let row = CopyRow::of(body, asked)?;

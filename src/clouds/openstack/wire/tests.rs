@@ -14,12 +14,12 @@ fn image() -> ImageId {
     ImageId::parse(IMAGE).unwrap()
 }
 
-fn party(id: &str) -> PartyId {
-    PartyId::parse(id).unwrap()
+fn principal(id: &str) -> PrincipalId {
+    PrincipalId::parse(id).unwrap()
 }
 
 fn seen(body: &str) -> Result<Option<ImageSeen>, Fault> {
-    read_image(body.as_bytes(), &image(), &party(PROJECT))
+    read_image(body.as_bytes(), &image(), &principal(PROJECT))
 }
 
 /// The row with one text replaced.
@@ -49,7 +49,7 @@ fn the_owner_decides_whose_an_image_is() {
     let received = |owner| Ownership::Received { owner };
     for (owner, wanted) in [
         (r#""0d91420605f84fd1b3cae49ba9b42f1f""#, Ownership::Own),
-        (r#""another""#, received(Some(party("another")))),
+        (r#""another""#, received(Some(principal("another")))),
         ("null", received(None)),
         (r#""""#, received(None)),
     ] {
@@ -112,7 +112,7 @@ fn an_image_that_was_not_asked_for_or_lacks_what_is_needed_proves_nothing() {
 fn of_the_link_to_the_next_page_only_the_marker_is_taken() {
     let page = |next: &str| {
         let body = format!(r#"{{"images": [{ROW}], "next": {next}, "first": "/v2/images"}}"#);
-        read_images(body.as_bytes(), &party(PROJECT)).map(|page| page.marker)
+        read_images(body.as_bytes(), &principal(PROJECT)).map(|page| page.marker)
     };
     let marker = ImageId::parse("a-b").unwrap();
     assert_eq!(page(r#""/v2/images?limit=1&marker=a-b&visibility=shared""#), Ok(Some(marker.clone())));
@@ -131,7 +131,7 @@ fn members(rows: &[(&str, &str)]) -> Result<RecipientList, Fault> {
 }
 
 fn project(id: &str) -> Recipient {
-    Recipient { kind: RecipientKind::Project, id: party(id) }
+    Recipient { kind: RecipientKind::Project, id: principal(id) }
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn image_services_are_read_by_region_and_interface_without_the_version() {
            {"interface": "public", "region_id": "Five", "url": "http://127.0.0.1:9292/"}"#,
     )
     .unwrap();
-    assert_eq!((facts.project, facts.lifetime.as_secs()), (party(PROJECT), 3600));
+    assert_eq!((facts.project, facts.lifetime.as_secs()), (principal(PROJECT), 3600));
     let services: Vec<_> = facts
         .image_services
         .iter()

@@ -74,7 +74,7 @@ fn captured(raw: &str) -> (String, BTreeSet<String>) {
 async fn a_copy_is_asked_for_at_the_source_with_its_mark() {
     let begun = format!(r#"{{"RequestId":"R","ImageId":"{COPY}"}}"#);
     let here = Setting::new([says(200, begun.clone()), says(200, begun)]).await;
-    assert_eq!(here.cloud.begin_copy(&order(), None, Lane::Edit).await, Ok(Copying::Image(copy())));
+    assert_eq!(here.cloud.begin_copy(&order(), None, Priority::Edit).await, Ok(Copying::Image(copy())));
     let description = format!("Made by imageshare-operator for ImageReplica {UID} (2)");
     let token = format!("{UID}-2");
     let plain = [
@@ -88,7 +88,7 @@ async fn a_copy_is_asked_for_at_the_source_with_its_mark() {
     assert_eq!(here.asked(0), ("CopyImage".to_owned(), pairs(&plain)));
 
     let key = KeyId::parse("e522b26d-abf6-4e0d-b5da-04b70000003c").unwrap();
-    here.cloud.begin_copy(&CopyOrder { key: Some(key), ..order() }, None, Lane::Edit).await.unwrap();
+    here.cloud.begin_copy(&CopyOrder { key: Some(key), ..order() }, None, Priority::Edit).await.unwrap();
     let encrypted = [("Encrypted", "true"), ("KMSKeyId", "e522b26d-abf6-4e0d-b5da-04b70000003c")];
     let mut wanted = pairs(&[&plain[..], &encrypted].concat());
     wanted.sort();
@@ -121,7 +121,7 @@ async fn a_refused_copy_is_told_and_an_unclear_answer_proves_nothing() {
         Fault::Unintelligible,
         Fault::Unavailable,
     ] {
-        assert_eq!(here.cloud.begin_copy(&order(), None, Lane::Edit).await, Err(wanted));
+        assert_eq!(here.cloud.begin_copy(&order(), None, Priority::Edit).await, Err(wanted));
     }
     assert_eq!(here.calls(), 6, "nothing is sent twice");
 }
@@ -131,7 +131,7 @@ async fn a_copy_is_found_by_its_mark_among_all_pages() {
     let marked = row(COPY, &order().mark.description(), "CreateFailed");
     let script = [shows(1, 102, &others(0..100)), shows(2, 102, &[others(100..101), vec![marked]].concat()), nothing()];
     let here = Setting::new(script).await;
-    assert_eq!(here.cloud.find_copy(&order(), Lane::Edit).await, Ok(Some(copy())), "in whatever state");
+    assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Ok(Some(copy())), "in whatever state");
     let page = |number| {
         pairs(&[
             ("ImageName", "golden-copy"),
@@ -144,14 +144,14 @@ async fn a_copy_is_found_by_its_mark_among_all_pages() {
     };
     assert_eq!(here.asked(0), ("DescribeImages".to_owned(), page("1")));
     assert_eq!(here.asked(1), ("DescribeImages".to_owned(), page("2")));
-    assert_eq!(here.cloud.find_copy(&order(), Lane::Edit).await, Ok(None));
+    assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Ok(None));
 }
 
 #[tokio::test]
 async fn images_without_the_mark_are_no_copy_of_this_order() {
     let earlier = CopyMark { attempt: 1, ..order().mark }.description();
     let here = Setting::new([shows(1, 2, &[row("m-1", "", "Available"), row("m-2", &earlier, "Available")])]).await;
-    assert_eq!(here.cloud.find_copy(&order(), Lane::Edit).await, Ok(None));
+    assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Ok(None));
 }
 
 #[tokio::test]
@@ -170,10 +170,10 @@ async fn a_list_that_may_lack_the_copy_is_a_fault() {
         (vec![says(200, "{}")], Fault::Unintelligible),
     ] {
         let here = Setting::new(script).await;
-        assert_eq!(here.cloud.find_copy(&order(), Lane::Edit).await, Err(wanted));
+        assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Err(wanted));
     }
     let here = Setting::new((1..=30).map(|number| shows(number, 9999, &others(number..number + 1)))).await;
-    assert_eq!(here.cloud.find_copy(&order(), Lane::Edit).await, Err(Fault::Unintelligible));
+    assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Err(Fault::Unintelligible));
     assert_eq!(here.calls(), 20);
 }
 
@@ -192,7 +192,7 @@ async fn a_copy_is_followed_where_it_is_made() {
     ] {
         let here = Setting::new([answer]).await;
         let copying = Copying::Image(copy());
-        assert_eq!(here.cloud.follow_copy(&order(), &copying, Lane::Resync).await, Ok(wanted));
+        assert_eq!(here.cloud.follow_copy(&order(), &copying, Priority::Resync).await, Ok(wanted));
         let query = pairs(&[("ImageId", COPY), ("RegionId", "cn-shanghai"), ("Status", "ALL")]);
         assert_eq!(here.asked(0), ("DescribeImages".to_owned(), query));
     }
@@ -211,11 +211,11 @@ async fn what_does_not_show_the_copy_does_not_end_it() {
     ] {
         let here = Setting::new([answer]).await;
         let copying = Copying::Image(copy());
-        assert_eq!(here.cloud.follow_copy(&order(), &copying, Lane::Edit).await, Err(wanted));
+        assert_eq!(here.cloud.follow_copy(&order(), &copying, Priority::Edit).await, Err(wanted));
     }
     let here = Setting::new([]).await;
     let job = Copying::Job(JobId::parse("j-1").unwrap());
-    let fault = here.cloud.follow_copy(&order(), &job, Lane::Edit).await.unwrap_err();
+    let fault = here.cloud.follow_copy(&order(), &job, Priority::Edit).await.unwrap_err();
     assert!(matches!(fault, Fault::Refused { refusal: Refusal::Unknown, .. }));
     assert_eq!(here.calls(), 0);
 }

@@ -36,7 +36,7 @@ fn to_team() -> CopyOrder {
 async fn in_two_regions(answers: impl IntoIterator<Item = Scripted>) -> Setting {
     let key = Credentials::access_key("testAccessKeyId", "testSecretKey", None).unwrap();
     let named = [(region(), PROJECT), (to_team().region, OTHER)];
-    Setting::of(key, named.map(|(region, id)| (region, PartyId::parse(id).unwrap())).to_vec(), answers).await
+    Setting::of(key, named.map(|(region, id)| (region, PrincipalId::parse(id).unwrap())).to_vec(), answers).await
 }
 
 pub(super) fn projects_called(name: &str) -> Scripted {
@@ -82,11 +82,11 @@ fn by_name(owner: &str, rest: &str) -> String {
 }
 
 async fn begin(here: &Setting, order: &CopyOrder) -> Result<Copying, Fault> {
-    here.cloud.begin_copy(order, None, Lane::Edit).await
+    here.cloud.begin_copy(order, None, Priority::Edit).await
 }
 
 async fn follow(here: &Setting, order: &CopyOrder) -> Result<CopyProgress, Fault> {
-    here.cloud.follow_copy(order, &Copying::Job(job()), Lane::Resync).await
+    here.cloud.follow_copy(order, &Copying::Job(job()), Priority::Resync).await
 }
 
 #[tokio::test]
@@ -192,8 +192,8 @@ async fn refusals_are_read_as_those_of_a_copy() {
 async fn a_copy_is_found_by_its_mark_among_all_pages() {
     let first = "00000000-0000-4000-8000-000000000001";
     let here = Setting::new([images(&[row(first, PROJECT, "mine", "active")]), is("killed"), images(&[])]).await;
-    assert_eq!(here.cloud.find_copy(&within(), Lane::Edit).await, Ok(Some(copy())), "in whatever state");
-    assert_eq!(here.cloud.find_copy(&within(), Lane::Edit).await, Ok(None));
+    assert_eq!(here.cloud.find_copy(&within(), Priority::Edit).await, Ok(Some(copy())), "in whatever state");
+    assert_eq!(here.cloud.find_copy(&within(), Priority::Edit).await, Ok(None));
     let page = by_name(PROJECT, "");
     assert_eq!(here.asked(), [page.clone(), by_name(PROJECT, &format!("&marker={first}")), page]);
 }
@@ -202,8 +202,8 @@ async fn a_copy_is_found_by_its_mark_among_all_pages() {
 async fn a_copy_is_looked_for_in_the_project_it_went_to() {
     let seen = || images(&[row(COPY, OTHER, MARK, "active")]);
     let here = in_two_regions([seen(), seen()]).await;
-    assert_eq!(here.cloud.find_copy(&to_team(), Lane::Edit).await, Ok(Some(copy())));
-    let seen = here.cloud.follow_copy(&to_team(), &Copying::Image(copy()), Lane::Edit).await;
+    assert_eq!(here.cloud.find_copy(&to_team(), Priority::Edit).await, Ok(Some(copy())));
+    let seen = here.cloud.follow_copy(&to_team(), &Copying::Image(copy()), Priority::Edit).await;
     assert_eq!(seen, Ok(CopyProgress::Made(copy())));
     assert_eq!(here.asked(), [by_name(OTHER, ""), by_id()]);
     for call in [0, 1] {
@@ -237,10 +237,10 @@ async fn a_list_that_may_lack_the_copy_is_a_fault() {
         (vec![error("IMG.0161")], Fault::Forbidden { code: "IMG.0161".to_owned() }),
     ] {
         let here = Setting::new(script).await;
-        assert_eq!(here.cloud.find_copy(&within(), Lane::Edit).await, Err(wanted));
+        assert_eq!(here.cloud.find_copy(&within(), Priority::Edit).await, Err(wanted));
     }
     let here = Setting::new((0..30).map(other)).await;
-    assert_eq!(here.cloud.find_copy(&within(), Lane::Edit).await, Err(Fault::Unintelligible));
+    assert_eq!(here.cloud.find_copy(&within(), Priority::Edit).await, Err(Fault::Unintelligible));
     assert_eq!(here.calls(), 20);
 }
 

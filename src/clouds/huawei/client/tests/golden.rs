@@ -79,7 +79,7 @@ fn every_capture_of_the_vendors_sdk_is_signed_alike() {
 async fn request_carries_the_signature_of_what_is_sent() {
     let key = Credentials::access_key(AK, SK, Some("fakeSecurityToken+/=abc")).unwrap();
     let here = Setting::with(key, &[PROJECT], [submitted()]).await;
-    here.cloud.change_recipients(&image(), &adds(projects(1..2)), Lane::Edit).await.unwrap();
+    here.cloud.change_recipients(&image(), &adds(projects(1..2)), Priority::Edit).await.unwrap();
 
     let body = format!(r#"{{"images":["{IMAGE}"],"projects":["00000000000000000000000000000001"]}}"#);
     assert_eq!(here.body(0), body);
@@ -122,21 +122,21 @@ async fn calls_are_those_of_the_vendors_sdk() {
     let (a, d) = ("a".repeat(32), "d".repeat(32));
     let here = Setting::new([submitted(), submitted(), says(204, ""), error("IMG.0061")]).await;
     let domain = adds(vec![recipient(RecipientKind::Account, &d)]);
-    here.cloud.change_recipients(&image(), &domain, Lane::Edit).await.unwrap();
+    here.cloud.change_recipients(&image(), &domain, Priority::Edit).await.unwrap();
     assert_like(&here, 0, &capture!("BatchAddMembers-domains"));
     let remove = vec![recipient(RecipientKind::Project, &a)];
     let change = RecipientChange { add: Vec::new(), remove };
-    here.cloud.change_recipients(&image(), &change, Lane::Revoke).await.unwrap();
+    here.cloud.change_recipients(&image(), &change, Priority::Revoke).await.unwrap();
     assert_like(&here, 1, &capture!("BatchDeleteMembers"));
     here.cloud.delete_image(&image()).await.unwrap();
     assert_like(&here, 2, &capture!("GlanceDeleteImage"));
     assert_eq!(here.header(2, "content-length").as_deref(), Some("0"));
-    assert_eq!(here.cloud.follow_job(&region(), &job(), Lane::Edit).await, Err(Fault::Unavailable));
+    assert_eq!(here.cloud.follow_job(&region(), &job(), Priority::Edit).await, Err(Fault::Unavailable));
     assert_like(&here, 3, &capture!("ShowJob"));
 
     let key = Credentials::access_key("k", "s", None).unwrap();
     let here = Setting::with(key, &[], [says(200, r#"{"projects":[]}"#)]).await;
-    here.cloud.observe_image(&image(), Lane::Edit).await.unwrap_err();
+    here.cloud.observe_image(&image(), Priority::Edit).await.unwrap_err();
     assert_like(&here, 0, &capture!("ListProjects"));
 }
 
@@ -146,7 +146,7 @@ async fn answers_are_those_of_the_vendors_sdk() {
     let key = || Credentials::access_key("k", "s", None).unwrap();
     let here = Setting::with(key(), &[&project], [submitted(), submitted(), submitted()]).await;
     let accept = Reply::Accept { vault: None };
-    assert_eq!(here.cloud.answer(&image(), &accept, Lane::Acceptance).await, Ok(Submitted::Job(job())));
+    assert_eq!(here.cloud.answer(&image(), &accept, Priority::Acceptance).await, Ok(Submitted::Job(job())));
     let mut capture = capture!("BatchUpdateMembers");
     for (name, value) in &mut capture.headers {
         // The SDK was told two projects, the caller's and the one that answers; here they are one.
@@ -157,11 +157,11 @@ async fn answers_are_those_of_the_vendors_sdk() {
     assert_like(&here, 0, &capture);
 
     let vault = Some(VaultId::parse("2b076a25-1d5f-4b4d-a9f3-1a3b9a1b0a11").unwrap());
-    here.cloud.answer(&image(), &Reply::Accept { vault }, Lane::Acceptance).await.unwrap();
+    here.cloud.answer(&image(), &Reply::Accept { vault }, Priority::Acceptance).await.unwrap();
     let vault = "2b076a25-1d5f-4b4d-a9f3-1a3b9a1b0a11";
     let head = format!(r#"{{"images":["{IMAGE}"],"project_id":"{project}","status":"#);
     assert_eq!(here.body(1), format!(r#"{head}"accepted","vault_id":"{vault}"}}"#));
-    here.cloud.answer(&image(), &Reply::Reject, Lane::Acceptance).await.unwrap();
+    here.cloud.answer(&image(), &Reply::Reject, Priority::Acceptance).await.unwrap();
     assert_eq!(here.body(2), format!(r#"{head}"rejected"}}"#));
 }
 
@@ -178,13 +178,13 @@ async fn copies_are_those_of_the_vendors_sdk() {
     let name = |name: &str| Provider::Huawei.parse_image_name(name).unwrap();
     let here = Setting::new([submitted(), projects_called("cn-east-3"), submitted()]).await;
     let within = CopyOrder { name: name("copy 1"), ..within() };
-    assert_eq!(here.cloud.begin_copy(&within, None, Lane::Edit).await, Ok(Copying::Job(job())));
+    assert_eq!(here.cloud.begin_copy(&within, None, Priority::Edit).await, Ok(Copying::Job(job())));
     let mut capture = capture!("CopyImageInRegion");
     described(&mut capture, &within);
     assert_like(&here, 0, &capture);
 
     let across = CopyOrder { name: name("xcopy"), ..across() };
-    assert_eq!(here.cloud.begin_copy(&across, None, Lane::Edit).await, Ok(Copying::Job(job())));
+    assert_eq!(here.cloud.begin_copy(&across, None, Priority::Edit).await, Ok(Copying::Job(job())));
     let mut capture = capture!("CopyImageCrossRegion");
     described(&mut capture, &across);
     assert_like(&here, 2, &capture);
@@ -201,9 +201,9 @@ async fn recipients_of_every_kind_go_in_one_call() {
         ]
     };
     let here = Setting::new([submitted(), submitted()]).await;
-    here.cloud.change_recipients(&image(), &adds(everybody()), Lane::Edit).await.unwrap();
+    here.cloud.change_recipients(&image(), &adds(everybody()), Priority::Edit).await.unwrap();
     let change = RecipientChange { add: Vec::new(), remove: everybody() };
-    here.cloud.change_recipients(&image(), &change, Lane::Revoke).await.unwrap();
+    here.cloud.change_recipients(&image(), &change, Priority::Revoke).await.unwrap();
     let head = format!(r#"{{"images":["{IMAGE}"],"projects":["{OTHER}"],"domains":["{DOMAIN}"],"organizations":["#);
     let whole = format!(r#""{URN}","organizations::{DOMAIN}:organization:o-abc123"]}}"#);
     assert_eq!(here.body(0), format!("{head}{whole}"));

@@ -15,7 +15,7 @@ fn shared(status: &str, rest: &str) -> String {
 }
 
 async fn look(here: &Setting) -> Result<Option<ReceivedImage>, Fault> {
-    here.cloud.observe_received(&image(), Lane::Acceptance).await
+    here.cloud.observe_received(&image(), Priority::Acceptance).await
 }
 
 fn listed(status: &str) -> String {
@@ -119,7 +119,7 @@ async fn three_lists_of_all_pages_make_the_received_images() {
     let mine = image_row(&id(900), PROJECT, "shared");
     let accepted = images(&[mine, image_row(&id(901), OTHER, "shared")]);
     let here = Setting::new([accepted, rows(0..0), rows(0..100), rows(100..130), rows(0..0), rows(0..0)]).await;
-    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     assert!(list.complete);
     let count = |answer| list.images.iter().filter(|image| image.answer == Some(answer)).count();
     assert_eq!([Answer::Accepted, Answer::Pending, Answer::Rejected].map(count), [1, 130, 0]);
@@ -142,7 +142,7 @@ async fn three_lists_of_all_pages_make_the_received_images() {
 #[tokio::test]
 async fn a_page_longer_than_was_asked_for_is_not_believed() {
     let here = Setting::new([rows(0..101)]).await;
-    assert_eq!(here.cloud.list_received(&region(), Lane::Resync).await, Err(Fault::Unintelligible));
+    assert_eq!(here.cloud.list_received(&region(), Priority::Resync).await, Err(Fault::Unintelligible));
 }
 
 #[tokio::test]
@@ -154,17 +154,17 @@ async fn a_list_whose_end_the_vendor_tells_is_not_asked_on() {
     let row = |number| [image_row(&id(number), OTHER, "shared")];
     let script = [told(&row(1), Some("m"), 1), told(&row(2), None, 1), told(&[], None, 0), told(&[], None, 0)];
     let here = Setting::new(script).await;
-    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     assert_eq!((list.images.len(), list.complete, here.calls()), (2, true, 4));
     assert!(here.asked()[1].contains("&marker=m&"));
     let here = Setting::new([told(&row(1), None, 2), told(&[], None, 0), told(&[], None, 0)]).await;
-    assert!(!here.cloud.list_received(&region(), Lane::Resync).await.unwrap().complete, "fewer rows than it says");
+    assert!(!here.cloud.list_received(&region(), Priority::Resync).await.unwrap().complete, "fewer rows than it says");
 }
 
 #[tokio::test]
 async fn an_answer_of_the_projects_own_stands_above_what_the_account_brings() {
     let here = Setting::new([rows(0..2), rows(0..0), rows(0..1), rows(0..0), rows(1..2), rows(0..0)]).await;
-    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     let answers: Vec<_> = list.images.iter().map(|image| (image.image.to_string(), image.answer.unwrap())).collect();
     assert_eq!(answers, [(id(0), Answer::Pending), (id(1), Answer::Rejected)]);
     assert!(list.complete);
@@ -177,7 +177,7 @@ async fn every_named_project_of_the_region_is_listed() {
     let none = || rows(0..0);
     let answers = [rows(0..1), none(), none(), none(), rows(0..2), none(), none(), none()];
     let here = Setting::with(key, &[PROJECT, &second, PROJECT], answers).await;
-    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     let through: Vec<&str> = list.images.iter().map(|image| image.through.as_str()).collect();
     assert_eq!(through, [PROJECT, &second, &second]);
     for call in 0..8 {
@@ -191,14 +191,14 @@ async fn every_named_project_of_the_region_is_listed() {
 async fn lists_that_may_lack_an_image_are_incomplete_and_failing_ones_fail() {
     // The marker is not heeded: the same page comes again.
     let here = Setting::new([rows(0..100), rows(0..100), images(&[]), images(&[])]).await;
-    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     assert_eq!((list.images.len(), list.complete, here.calls()), (100, false, 4));
     // The image that the next page begins after was taken away.
     let here = Setting::new([rows(0..100), error("IMG.0144"), images(&[]), images(&[])]).await;
-    let list = here.cloud.list_received(&region(), Lane::Resync).await.unwrap();
+    let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     assert_eq!((list.images.len(), list.complete), (100, false));
     for (bad, wanted) in [(error("IMG.0061"), Fault::Unavailable), (says(200, "{}"), Fault::Unintelligible)] {
         let here = Setting::new([rows(0..100), bad]).await;
-        assert_eq!(here.cloud.list_received(&region(), Lane::Resync).await, Err(wanted));
+        assert_eq!(here.cloud.list_received(&region(), Priority::Resync).await, Err(wanted));
     }
 }

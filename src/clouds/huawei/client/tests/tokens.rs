@@ -25,7 +25,7 @@ fn list() -> String {
 }
 
 async fn look(here: &Setting) -> Result<Option<ImageFacts>, Fault> {
-    here.cloud.observe_image(&image(), Lane::Edit).await
+    here.cloud.observe_image(&image(), Priority::Edit).await
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ fn refused(refusal: Refusal, code: &str) -> Fault {
 }
 
 async fn begin(setting: &Setting, name: &str) -> Result<Copying, Fault> {
-    setting.cloud.begin_copy(&order(name), Some(&facts()), Lane::Edit).await
+    setting.cloud.begin_copy(&order(name), Some(&facts()), Priority::Edit).await
 }
 
 fn made() -> Copying {
@@ -104,7 +104,7 @@ async fn why_a_copy_is_not_begun_is_told() {
         assert_eq!(begin(&setting, name).await, Err(wanted), "{status}");
     }
     let setting = Setting::new([]).await;
-    let fault = setting.cloud.begin_copy(&order("copy"), None, Lane::Edit).await.unwrap_err();
+    let fault = setting.cloud.begin_copy(&order("copy"), None, Priority::Edit).await.unwrap_err();
     assert_eq!((fault, setting.asked().len()), (refused(Refusal::Copy, "NoContentFacts"), 0));
 }
 
@@ -120,11 +120,11 @@ async fn a_copy_is_found_by_the_id_of_its_mark() {
         (vec![error(403)], Err(forbidden())),
     ] {
         let setting = Setting::new(answer).await;
-        assert_eq!(setting.cloud.find_copy(&order("copy"), Lane::Edit).await, wanted);
+        assert_eq!(setting.cloud.find_copy(&order("copy"), Priority::Edit).await, wanted);
         assert_eq!(setting.asked()[0].1, format!("/image/v2/images/{COPY}"));
     }
     let setting = Setting::new([copy(200, MARK)]).await;
-    let progress = setting.cloud.follow_copy(&order("copy"), &made(), Lane::Edit).await;
+    let progress = setting.cloud.follow_copy(&order("copy"), &made(), Priority::Edit).await;
     assert_eq!(progress, Ok(CopyProgress::Empty));
 }
 
@@ -152,7 +152,7 @@ async fn only_the_copy_itself_is_removed() {
 #[tokio::test]
 async fn content_is_opened_with_another_token_if_its_own_is_refused() {
     let setting = Setting::new([error(401), says(200, "disk")]).await;
-    let content = setting.cloud.download(&here(), Lane::Edit).await.unwrap();
+    let content = setting.cloud.download(&here(), Priority::Edit).await.unwrap();
     let pieces: Vec<_> = content.pieces.map(Result::unwrap).collect().await;
     assert_eq!((content.size, pieces.concat().as_slice()), (4, b"disk".as_slice()));
     assert_eq!((setting.calls(), setting.tokens_asked()), (vec!["GET /file".to_owned(); 2], 2));
@@ -166,7 +166,7 @@ async fn content_is_opened_with_another_token_if_its_own_is_refused() {
         (vec![says(502, "<html>")], Fault::Unavailable),
     ] {
         let setting = Setting::new(answers.clone()).await;
-        assert_eq!(setting.cloud.download(&here(), Lane::Edit).await.err(), Some(wanted));
+        assert_eq!(setting.cloud.download(&here(), Priority::Edit).await.err(), Some(wanted));
         assert_eq!(setting.asked().len(), answers.len());
     }
 }
@@ -176,7 +176,7 @@ async fn content_is_written_once_with_a_token_of_its_own() {
     let disk = || Content { size: 4, pieces: stream::iter(["di", "sk"]).map(|piece| Ok(piece.into())).boxed() };
     let setting = Setting::new([says(204, "")]).await;
     setting.cloud.identity().await.unwrap();
-    assert_eq!(setting.cloud.upload(&here(), disk(), Lane::Edit).await, Ok(()));
+    assert_eq!(setting.cloud.upload(&here(), disk(), Priority::Edit).await, Ok(()));
     let asked = setting.script.asked.lock().unwrap().clone();
     let put = |token: &str| {
         let path = format!("/image/v2/images/{IMAGE}/file");
@@ -192,7 +192,7 @@ async fn content_is_written_once_with_a_token_of_its_own() {
         (200, Fault::Unintelligible),
     ] {
         let setting = Setting::new([error(status)]).await;
-        assert_eq!(setting.cloud.upload(&here(), disk(), Lane::Edit).await, Err(wanted), "{status}");
+        assert_eq!(setting.cloud.upload(&here(), disk(), Priority::Edit).await, Err(wanted), "{status}");
         assert_eq!(setting.script.asked.lock().unwrap().clone(), put("token-1"));
     }
 }

@@ -19,10 +19,10 @@ async fn more_than_one_recipient_is_refused_before_anything_is_sent() {
         [(two.clone(), vec![]), (vec![], two), (one.clone(), one), (account.clone(), vec![]), (vec![], account)]
     {
         let change = RecipientChange { add, remove };
-        let fault = setting.cloud.change_recipients(&here(), &change, Lane::Edit).await.unwrap_err();
+        let fault = setting.cloud.change_recipients(&here(), &change, Priority::Edit).await.unwrap_err();
         assert!(matches!(fault, Fault::Refused { .. }), "{fault:?}");
     }
-    let nothing = setting.cloud.change_recipients(&here(), &RecipientChange::default(), Lane::Edit).await;
+    let nothing = setting.cloud.change_recipients(&here(), &RecipientChange::default(), Priority::Edit).await;
     assert_eq!((nothing, setting.asked().len()), (Ok(Submitted::Done), 0));
     assert_eq!(setting.cloud.call_shape(), CallShape { recipients: 1, both_ways: false });
 }
@@ -111,7 +111,7 @@ async fn a_removal_that_no_list_confirms_failed() {
 #[tokio::test]
 async fn members_are_listed_whole() {
     let setting = Setting::new([members(&[("a", "pending"), ("b", "accepted")])]).await;
-    let list = setting.cloud.list_recipients(&here(), Lane::Edit).await.unwrap();
+    let list = setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap();
     let wanted = [(project("a"), Some(Answer::Pending)), (project("b"), Some(Answer::Accepted))].into();
     assert_eq!(list, RecipientList { recipients: wanted, complete: true });
 }
@@ -125,11 +125,11 @@ async fn members_that_are_not_shown_are_explained_by_the_image() {
         (404, image(OTHER, "community", false), Fault::Forbidden { code: "NotOwner".to_owned() }),
     ] {
         let setting = Setting::new([error(said), image]).await;
-        assert_eq!(setting.cloud.list_recipients(&here(), Lane::Edit).await, Err(wanted));
+        assert_eq!(setting.cloud.list_recipients(&here(), Priority::Edit).await, Err(wanted));
     }
     for (list, wanted) in [(lists(&[]), Fault::NotFound(Missing::Image)), (error(403), denied())] {
         let setting = Setting::new([error(404), error(404), list]).await;
-        assert_eq!(setting.cloud.list_recipients(&here(), Lane::Edit).await, Err(wanted));
+        assert_eq!(setting.cloud.list_recipients(&here(), Priority::Edit).await, Err(wanted));
     }
 }
 
@@ -144,10 +144,10 @@ async fn an_image_is_absent_only_if_glance_plainly_says_so() {
     let setting = Setting::new(answers).await;
     let mut looks = Vec::new();
     for _ in 0..3 {
-        looks.push(setting.cloud.observe_image(&here(), Lane::Edit).await);
+        looks.push(setting.cloud.observe_image(&here(), Priority::Edit).await);
     }
     let facts = looks[0].clone().unwrap().unwrap();
-    assert_eq!(facts.ownership, Ownership::Received { owner: Some(PartyId::parse(OTHER).unwrap()) });
+    assert_eq!(facts.ownership, Ownership::Received { owner: Some(PrincipalId::parse(OTHER).unwrap()) });
     assert_eq!(looks[1..], [Err(Fault::Unintelligible), Err(Fault::Unintelligible)]);
 }
 
@@ -162,7 +162,7 @@ async fn an_image_is_absent_only_if_the_token_could_see_it() {
         (says(500, ""), Err(Fault::Unavailable)),
     ] {
         let setting = Setting::new([error(404), list]).await;
-        assert_eq!(setting.cloud.observe_image(&here(), Lane::Edit).await, wanted);
+        assert_eq!(setting.cloud.observe_image(&here(), Priority::Edit).await, wanted);
         let asked: Vec<String> =
             setting.asked().into_iter().map(|(method, path, _)| format!("{method} {path}")).collect();
         let list = format!("GET /image/v2/images?id=in%3A{IMAGE}&limit=1");
@@ -173,8 +173,8 @@ async fn an_image_is_absent_only_if_the_token_could_see_it() {
 #[tokio::test]
 async fn a_private_image_is_opened_by_a_patch_that_shows_in_its_answer() {
     let setting = Setting::new([image(PROJECT, "shared", false), image(PROJECT, "private", false)]).await;
-    assert_eq!(setting.cloud.open_for_sharing(&here(), Lane::Edit).await, Ok(()));
-    assert_eq!(setting.cloud.open_for_sharing(&here(), Lane::Edit).await, Err(Fault::Unintelligible));
+    assert_eq!(setting.cloud.open_for_sharing(&here(), Priority::Edit).await, Ok(()));
+    assert_eq!(setting.cloud.open_for_sharing(&here(), Priority::Edit).await, Err(Fault::Unintelligible));
     let (method, _, body) = setting.asked()[0].clone();
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(method, "PATCH");
@@ -220,9 +220,9 @@ async fn writes_to_one_image_go_one_at_a_time() {
 async fn spent_budget_sends_nothing() {
     let setting = Setting::new((0..9).map(|_| members(&[]))).await;
     for _ in 0..2 {
-        setting.cloud.list_recipients(&here(), Lane::Resync).await.unwrap();
+        setting.cloud.list_recipients(&here(), Priority::Resync).await.unwrap();
     }
-    let fault = setting.cloud.list_recipients(&here(), Lane::Resync).await.unwrap_err();
+    let fault = setting.cloud.list_recipients(&here(), Priority::Resync).await.unwrap_err();
     assert!(matches!(fault, Fault::BudgetSpent { .. }));
     assert_eq!(setting.asked().len(), 2);
 }

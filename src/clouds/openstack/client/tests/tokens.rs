@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test]
 async fn one_token_serves_all_calls_until_shortly_before_it_ends() {
     let setting = Setting::new((0..4).map(|_| members(&[]))).await;
-    let list = || async { setting.cloud.list_recipients(&here(), Lane::Edit).await.unwrap() };
+    let list = || async { setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap() };
     join_all([list(), list()]).await;
     setting.clock.0.store(53, Ordering::SeqCst);
     list().await;
@@ -24,7 +24,7 @@ async fn one_token_serves_all_calls_until_shortly_before_it_ends() {
 async fn the_question_for_a_token_goes_below_the_version() {
     for path in ["/identity/v3", "/identity"] {
         let setting = Setting::at(path, [members(&[])]).await;
-        setting.cloud.list_recipients(&here(), Lane::Edit).await.unwrap();
+        setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap();
         let (path, body) = setting.script.tokens.lock().unwrap()[0].clone();
         assert_eq!(path, "/identity/v3/auth/tokens");
         let body: Value = serde_json::from_str(&body).unwrap();
@@ -35,12 +35,12 @@ async fn the_question_for_a_token_goes_below_the_version() {
 #[tokio::test]
 async fn a_refused_token_is_renewed_once_and_the_call_made_again() {
     let setting = Setting::new([error(401), members(&[]), members(&[])]).await;
-    setting.cloud.list_recipients(&here(), Lane::Edit).await.unwrap();
-    setting.cloud.list_recipients(&here(), Lane::Edit).await.unwrap();
+    setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap();
+    setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap();
     assert_eq!((setting.tokens_asked(), setting.asked().len()), (2, 3));
 
     let setting = Setting::new([error(401), error(401), members(&[])]).await;
-    let fault = setting.cloud.list_recipients(&here(), Lane::Edit).await.unwrap_err();
+    let fault = setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap_err();
     assert!(matches!(fault, Fault::Unauthenticated { .. }), "{fault:?}");
     assert_eq!((setting.tokens_asked(), setting.asked().len()), (2, 2));
 }
@@ -49,7 +49,7 @@ async fn a_refused_token_is_renewed_once_and_the_call_made_again() {
 async fn callers_refused_together_renew_once() {
     let setting = Setting::new((0..4).map(|_| members(&[]))).await;
     let at = here();
-    let list = || setting.cloud.list_recipients(&at, Lane::Edit);
+    let list = || setting.cloud.list_recipients(&at, Priority::Edit);
     list().await.unwrap();
     "token-1".clone_into(&mut setting.script.refused.lock().unwrap());
     for listed in join_all([list(), list(), list()]).await {
@@ -64,7 +64,7 @@ async fn a_wrong_secret_is_sent_once_for_all_who_wait() {
     let refusal = json!({"error": {"code": 401, "message": "text", "title": "Unauthorized"}}).to_string();
     setting.script.keystone.lock().unwrap().push_back(says(401, refusal));
     let at = here();
-    let list = || setting.cloud.list_recipients(&at, Lane::Edit);
+    let list = || setting.cloud.list_recipients(&at, Priority::Edit);
     let wanted = Fault::Unauthenticated { code: "Unauthorized".to_owned() };
     for listed in join_all((0..5).map(|_| list())).await {
         assert_eq!(listed, Err(wanted.clone()));
@@ -79,12 +79,12 @@ async fn a_wrong_secret_is_sent_once_for_all_who_wait() {
 async fn identity_is_proven_anew_and_regions_come_with_it() {
     let setting = Setting::new([]).await;
     for number in 1..=2 {
-        assert_eq!(setting.cloud.identity().await, Ok(PartyId::parse(PROJECT).unwrap()));
+        assert_eq!(setting.cloud.identity().await, Ok(PrincipalId::parse(PROJECT).unwrap()));
         assert_eq!(setting.tokens_asked(), number);
     }
     let regions = setting.cloud.regions().await.unwrap();
     assert_eq!(regions.iter().map(RegionId::as_str).collect::<Vec<_>>(), ["Here", "There"]);
-    assert_eq!(setting.cloud.party(&here().region), Some(PartyId::parse(PROJECT).unwrap()));
+    assert_eq!(setting.cloud.principal(&here().region), Some(PrincipalId::parse(PROJECT).unwrap()));
     assert_eq!((setting.tokens_asked(), setting.asked().len()), (2, 0));
 }
 
@@ -93,8 +93,8 @@ async fn no_token_goes_to_an_endpoint_that_is_not_allowed() {
     let setting = Setting::new([]).await;
     let at = |region: &str| ImageRef { region: RegionId::parse(region).unwrap(), ..here() };
     let not_allowed = Fault::EndpointNotAllowed;
-    assert_eq!(setting.cloud.observe_image(&at("There"), Lane::Edit).await, Err(not_allowed.clone()));
-    let unknown = setting.cloud.observe_image(&at("Nowhere"), Lane::Edit).await;
+    assert_eq!(setting.cloud.observe_image(&at("There"), Priority::Edit).await, Err(not_allowed.clone()));
+    let unknown = setting.cloud.observe_image(&at("Nowhere"), Priority::Edit).await;
     assert_eq!(unknown, Err(Fault::NotFound(Missing::Region)));
 
     let foreign = token("https://evil.io", 1);
@@ -110,7 +110,7 @@ async fn hints_hold_back_glance_and_keystone_each() {
     let setting = Setting::new([busy.clone()]).await;
     let throttled = |fault: &Fault| matches!(fault, Fault::Throttled { retry_after: Some(_) });
     for _ in 0..2 {
-        assert!(throttled(&setting.cloud.list_recipients(&here(), Lane::Revoke).await.unwrap_err()));
+        assert!(throttled(&setting.cloud.list_recipients(&here(), Priority::Revoke).await.unwrap_err()));
     }
     assert_eq!(setting.asked().len(), 1, "nothing is sent before the hint is over");
 
@@ -125,7 +125,7 @@ async fn hints_hold_back_glance_and_keystone_each() {
 async fn secrets_and_tokens_stay_out_of_debug() {
     let setting = Setting::new([]).await;
     setting.cloud.identity().await.unwrap();
-    let token = setting.cloud.keystone.token(Wanted::Valid, Lane::Edit).await.unwrap();
+    let token = setting.cloud.keystone.token(Wanted::Valid, Priority::Edit).await.unwrap();
     let shown = format!("{:?} {token:?}", setting.cloud);
     for text in ["s3cr3t", "credential-id", "token-1"] {
         assert!(!shown.contains(text), "{shown}");

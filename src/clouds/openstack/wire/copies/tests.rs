@@ -30,7 +30,7 @@ fn content(changes: &Value) -> Result<ContentFacts, Fault> {
 fn copy(changes: &Value) -> Result<CopyProgress, Fault> {
     let mut row = row(&json!({ MARK: "mine" }));
     row.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    read_copy(row.to_string().as_bytes(), &image(), &PartyId::parse(PROJECT).unwrap(), "mine")
+    read_copy(row.to_string().as_bytes(), &image(), &PrincipalId::parse(PROJECT).unwrap(), "mine")
 }
 
 #[test]

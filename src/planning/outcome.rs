@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::attempts::{Attempt, ImageRefusal, code_of};
-use super::exchange::{Ending, Outcome};
+use super::batch::{BatchResult, Outcome};
 use super::ledger::{Entry, Job, Ledger};
-use super::trouble::{Trouble, refusal_of};
+use super::problem::{Problem, refusal_of};
 use crate::api::cloud_image::GrantState;
 use crate::domain::fault::{Fault, Recovery};
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::RecipientList;
 
 /// The ledger after the calls: what was sent is dated, what was refused is remembered, what was never sent is as before.
-pub fn record(intended: &Ledger, before: &Ledger, ending: &Ending, now: Timestamp) -> Ledger {
+pub fn record(intended: &Ledger, before: &Ledger, ending: &BatchResult, now: Timestamp) -> Ledger {
     let outcomes = &ending.outcomes;
     let mut ledger = intended.clone();
     ledger.job = ending.job.clone().map(|id| Job { id, since: now });
@@ -64,7 +64,7 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &Ending, now: Timestam
 }
 
 /// Whether the cloud refuses the image, as far as the calls show it.
-fn image_refusal(intended: &Ledger, ending: &Ending, now: Timestamp) -> Option<ImageRefusal> {
+fn image_refusal(intended: &Ledger, ending: &BatchResult, now: Timestamp) -> Option<ImageRefusal> {
     let before = intended.image_refusal.as_ref();
     let added = |(recipient, outcome): (&Recipient, &Outcome)| {
         let entry = intended.grants.get(recipient);
@@ -94,44 +94,48 @@ fn note_attempts(ledger: &mut Ledger, outcomes: &BTreeMap<Recipient, Outcome>, n
 
 /// What an ended job left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lesson {
+pub struct Recorded {
     /// The ledger, without the job.
     pub ledger: Ledger,
     /// How many recipients, the first in turn of those not added yet, a job failed for: one of them is to blame, and halving
     /// finds it. 0: nobody is suspected.
-    pub suspects: usize,
+    pub candidates: usize,
     /// What a person should know.
-    pub trouble: Option<Trouble>,
+    pub problem: Option<Problem>,
 }
 
 /// How many recipients the next call may add at most while so many are suspected: their first half, which the order of
 /// turns keeps in front.
-pub fn most_at_once(suspects: usize) -> usize {
-    if suspects == 0 { usize::MAX } else { suspects.div_ceil(2) }
+pub fn most_at_once(candidates: usize) -> usize {
+    if candidates == 0 { usize::MAX } else { candidates.div_ceil(2) }
 }
 
 /// A job did what it was asked for: whom it added is not suspected any more.
-pub fn learn_from_success(ledger: &Ledger, suspects: usize) -> Lesson {
+pub fn record_success(ledger: &Ledger, candidates: usize) -> Recorded {
     let carried = ledger.grants.values().filter(|entry| in_last_job(ledger, entry)).count();
-    Lesson { ledger: Ledger { job: None, ..ledger.clone() }, suspects: suspects.saturating_sub(carried), trouble: None }
+    Recorded {
+        ledger: Ledger { job: None, ..ledger.clone() },
+        candidates: candidates.saturating_sub(carried),
+        problem: None,
+    }
 }
 
 /// A job ended with a fault, perhaps after a part of its work; `recipients` was read afterwards. Those it was to add and
 /// that are absent are refused, if it was one alone or if the fault concerns them all; else fewer are tried at a time.
 /// `suspects`: those of the lesson before.
-pub fn learn_from_failure(
+pub fn record_failure(
     ledger: &Ledger,
     fault: &Fault,
     recipients: &RecipientList,
-    suspects: usize,
+    candidates: usize,
     now: Timestamp,
-) -> Lesson {
+) -> Recorded {
     let present = |recipient: &Recipient| recipients.recipients.contains_key(recipient);
     let failed = |(recipient, entry): &(&Recipient, &Entry)| in_last_job(ledger, entry) && !present(recipient);
     let failed: Vec<Recipient> = ledger.grants.iter().filter(failed).map(|(recipient, _)| recipient.clone()).collect();
     let of_one = fault.may_concern_one_recipient();
     let refused = if of_one { failed.len() == 1 } else { fault.recovery() == Recovery::Blocked };
-    let mut lesson = Lesson { ledger: Ledger { job: None, ..ledger.clone() }, suspects, trouble: None };
+    let mut lesson = Recorded { ledger: Ledger { job: None, ..ledger.clone() }, candidates, problem: None };
     for (recipient, entry) in &mut lesson.ledger.grants {
         if refused && failed.contains(recipient) {
             *entry = Entry { refusal: Some(refusal_of(fault)), ..Entry::new(GrantState::Intended, now) };
@@ -150,12 +154,12 @@ pub fn learn_from_failure(
             lesson.ledger.attempts.remove(recipient);
         }
     }
-    lesson.suspects = match failed.len() {
+    lesson.candidates = match failed.len() {
         _ if refused => 0,
         several if of_one && several > 0 => several,
-        _ => suspects,
+        _ => candidates,
     };
-    lesson.trouble = (!of_one).then(|| Trouble::from(fault));
+    lesson.problem = (!of_one).then(|| Problem::from(fault));
     lesson
 }
 

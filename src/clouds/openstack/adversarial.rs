@@ -11,11 +11,11 @@ use super::client::below;
 use super::credentials::Credentials;
 use super::faults::{Operation, glance_fault, keystone_fault};
 use super::wire;
+use crate::clouds::adversarial::{bodies, headers, is_decent, or_decent, text};
 use crate::clouds::endpoint_rule::AllowedEndpoints;
-use crate::clouds::hostile::{bodies, headers, is_decent, or_decent, text};
 use crate::clouds::transport::Answer;
 use crate::clouds::{CopyProgress, Fault};
-use crate::domain::identifiers::{ImageId, PartyId};
+use crate::domain::identifiers::{ImageId, PrincipalId};
 
 const PROJECT: &str = "0d91420605f84fd1b3cae49ba9b42f1f";
 const IMAGE: &str = "8a64453f-71c1-4448-8994-264aae537a42";
@@ -41,8 +41,8 @@ const ANSWERS: &[&str] = &[
     r#"{"error":{"code":401,"title":"Unauthorized","message":"m"}}"#,
 ];
 
-fn project() -> PartyId {
-    PartyId::parse(PROJECT).unwrap()
+fn project() -> PrincipalId {
+    PrincipalId::parse(PROJECT).unwrap()
 }
 
 fn image() -> ImageId {
@@ -94,7 +94,7 @@ proptest! {
         let row = |id: &String| json!({"member_id": id, "image_id": IMAGE, "status": "accepted"});
         let body = json!({"members": ids.iter().map(row).collect::<Vec<_>>()}).to_string();
         let list = wire::read_members(body.as_bytes(), &image()).unwrap();
-        let named: Vec<&str> = ids.iter().map(String::as_str).filter(|id| PartyId::parse(id).is_ok()).collect();
+        let named: Vec<&str> = ids.iter().map(String::as_str).filter(|id| PrincipalId::parse(id).is_ok()).collect();
         prop_assert_eq!(list.recipients.keys().map(|recipient| recipient.id.as_str()).collect::<Vec<_>>(), named.clone());
         prop_assert_eq!(list.complete, named.len() == ids.len());
     }
@@ -102,7 +102,7 @@ proptest! {
     /// An id is one segment, whatever it is, and nothing goes anywhere but below the service.
     #[test]
     fn every_id_is_one_segment_of_its_path(image in text(), member in "[a-zA-Z0-9_.:/@-]{1,20}|[./]{1,4}", marker in text()) {
-        let Ok(member) = PartyId::parse(&member) else { return Ok(()) };
+        let Ok(member) = PrincipalId::parse(&member) else { return Ok(()) };
         let image = ImageId::parse(&image).unwrap_or_else(|_| ImageId::parse(IMAGE).unwrap());
         let service = Url::parse("http://127.0.0.1:9292/image").unwrap();
         let path = [image.as_str(), "members", member.as_str()];

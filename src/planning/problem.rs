@@ -18,7 +18,7 @@ pub const ACROSS: &str = "spec.destination.region: a received image can only be 
 
 /// Something that keeps an object from being as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Problem {
     /// What to do, as a class.
     pub reason: Reason,
     /// What to do, in words. Stable from pass to pass.
@@ -27,7 +27,7 @@ pub struct Trouble {
     pub recovery: Recovery,
 }
 
-impl Trouble {
+impl Problem {
     /// The cloud refuses to add anybody to the image.
     pub fn of_refused_image(refusal: &ImageRefusal) -> Self {
         let code = refusal.attempt.code.as_deref().unwrap_or_default();
@@ -135,7 +135,7 @@ pub fn refusal_of(fault: &Fault) -> Reason {
     }
 }
 
-impl From<&Fault> for Trouble {
+impl From<&Fault> for Problem {
     fn from(fault: &Fault) -> Self {
         let message = match fault {
             Fault::Throttled { .. } => "the cloud asks for fewer calls; waiting".to_owned(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Until when calls may be made; shared by all clients of the process.
 #[derive(Debug, Clone)]
-pub struct Gate(Arc<Mutex<Until>>);
+pub struct Fence(Arc<Mutex<Until>>);
 
 #[derive(Debug, Clone, Copy)]
 enum Until {
@@ -18,7 +18,7 @@ enum Until {
     Closed,
 }
 
-impl Gate {
+impl Fence {
     /// A gate that never closes: this process is the only one.
     #[must_use]
     pub fn always_open() -> Self {
@@ -64,13 +64,13 @@ mod tests {
 
     #[test]
     fn a_gate_closes_by_itself_and_for_everybody_who_has_it() {
-        let gate = Gate::closed();
-        let same = gate.clone();
+        let fence = Fence::closed();
+        let same = fence.clone();
         assert!(!same.is_open());
-        gate.open_until(Instant::now() + Duration::from_secs(60));
+        fence.open_until(Instant::now() + Duration::from_secs(60));
         assert!(same.is_open());
-        gate.open_until(Instant::now());
+        fence.open_until(Instant::now());
         assert!(!same.is_open());
-        assert!(Gate::always_open().is_open());
+        assert!(Fence::always_open().is_open());
     }
 }

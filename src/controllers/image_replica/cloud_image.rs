@@ -13,7 +13,7 @@ use crate::cluster::deletion::delete_exactly;
 use crate::cluster::status::FIELD_MANAGER;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::identifiers::ImageId;
-use crate::planning::trouble::Trouble;
+use crate::planning::problem::Problem;
 use crate::reconcile::context::Context;
 
 fn images(ctx: &Context, replica: &ImageReplica) -> Api<CloudImage> {
@@ -30,7 +30,7 @@ pub(super) async fn write(
     replica: &ImageReplica,
     site: &Site,
     made: &ImageId,
-) -> Result<Result<String, Trouble>, ClusterError> {
+) -> Result<Result<String, Problem>, ClusterError> {
     let images = images(ctx, replica);
     let name = replica.name_any();
     let image = CloudImage {
@@ -82,17 +82,17 @@ pub(super) async fn uid_of(
 }
 
 /// Another `CloudImage` has the name that the copy's is to have.
-pub(super) fn name_taken(other: &CloudImage) -> Trouble {
+pub(super) fn name_taken(other: &CloudImage) -> Problem {
     let message = format!(
         "metadata.name: a CloudImage of this name stands for image {} in {}: delete it, or make an ImageReplica of another \
          name",
         other.spec.image_id, other.spec.region
     );
-    Trouble::blocked(Reason::NameTaken, message)
+    Problem::blocked(Reason::NameTaken, message)
 }
 
 /// Has the `CloudImage` deleted, and with it the image: its own guard decides when. `None` when it is gone.
-pub(super) async fn delete(ctx: &Context, replica: &ImageReplica, uid: &str) -> Result<Option<Trouble>, ClusterError> {
+pub(super) async fn delete(ctx: &Context, replica: &ImageReplica, uid: &str) -> Result<Option<Problem>, ClusterError> {
     let images = images(ctx, replica);
     let name = replica.name_any();
     let found = find_image(&images, &name).await?;
@@ -109,10 +109,10 @@ pub(super) async fn delete(ctx: &Context, replica: &ImageReplica, uid: &str) -> 
     Ok(there.then(|| waits_for(&image)))
 }
 
-fn waits_for(image: &CloudImage) -> Trouble {
+fn waits_for(image: &CloudImage) -> Problem {
     let kept = image.status.as_ref().and_then(|status| find(&status.conditions, DELETABLE));
     let kept = kept.filter(|condition| condition.status == "False");
     let why = kept.map(|condition| format!(": {}", condition.message)).unwrap_or_default();
     let message = format!("waiting for CloudImage {} to be deleted{why}", image.name_any());
-    Trouble::blocked(Reason::ShareExists, message)
+    Problem::blocked(Reason::ShareExists, message)
 }

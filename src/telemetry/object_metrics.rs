@@ -45,7 +45,7 @@ pub struct Image {
 
 /// Everything that is counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct ObjectCounts {
     /// Objects by kind and readiness.
     pub objects: BTreeMap<Counted, u64>,
     /// Recipients.
@@ -59,7 +59,7 @@ pub struct Census {
 }
 
 /// Whoever can count.
-pub trait TakeCensus: Send + Sync {
+pub trait ObjectMetrics: Send + Sync {
     /// Counts.
-    fn take(&self) -> Census;
+    fn take(&self) -> ObjectCounts;
 }

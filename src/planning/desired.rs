@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::ledger::Ledger;
 use crate::api::conditions::Reason;
 use crate::api::limits::SHARES_PER_IMAGE_MAX;
-use crate::domain::identifiers::{PartyId, Recipient, RegionId};
+use crate::domain::identifiers::{PrincipalId, Recipient, RegionId};
 use crate::domain::provider::{Provider, Site};
-use crate::domain::share::{AskedRecipient, Share, Standing};
+use crate::domain::share::{Activity, AskedRecipient, Share};
 
 /// What the account and the place of an image allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Terms {
     /// The cloud.
     pub provider: Provider,
     /// The owner: its account and, where images belong to projects, the project.
-    pub ourselves: BTreeSet<PartyId>,
+    pub ourselves: BTreeSet<PrincipalId>,
     /// The owner's site, where the cloud has sites.
     pub site: Option<Site>,
     /// Where the image lives.
@@ -58,7 +58,7 @@ impl Terms {
 
 /// The order in which places are given: share's age, its uid, index in its list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Turn {
+pub struct SlotPriority {
     created: Timestamp,
     uid: String,
     index: usize,
@@ -68,14 +68,14 @@ pub struct Turn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Its turn.
-    pub turn: Turn,
+    pub slot_priority: SlotPriority,
     /// A share names another site than the owner's for it.
     pub across_sites: bool,
 }
 
 /// What all shares want together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct DesiredRecipients {
     /// Wanted recipients.
     pub wanted: BTreeMap<Recipient, Wanted>,
     /// Recipients a holding share names: neither added nor revoked.
@@ -84,13 +84,13 @@ pub struct Wishes {
     pub retained: BTreeSet<Recipient>,
     /// By recipient, the uids of the shares that its grant is held for.
     pub holders: BTreeMap<Recipient, BTreeSet<String>>,
-    /// Wishes that cannot be fulfilled as written.
+    /// Recipients that cannot be fulfilled as written.
     pub declined: BTreeMap<Recipient, Reason>,
     /// At least one share is wishing.
     pub anyone_wishing: bool,
 }
 
-impl Wishes {
+impl DesiredRecipients {
     /// Adds the shares up.
     pub fn gather(terms: &Terms, shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
         Self::gather_under(Some(terms), shares, ledger, now)
@@ -102,24 +102,24 @@ impl Wishes {
     }
 
     fn gather_under(terms: Option<&Terms>, shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
-        let mut wishes = Self::default();
+        let mut desired = Self::default();
         let served: BTreeSet<&str> = served(shares, ledger, now).into_iter().map(|share| share.uid.as_str()).collect();
         let mut in_turn: Vec<&Share> = shares.iter().collect();
         in_turn.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
         for share in in_turn {
-            match share.standing(now) {
-                Standing::Ended => planted!(
+            match share.activity(now) {
+                Activity::Ended => planted!(
                     "ended-share-ends-all",
-                    wishes.add_ended(share, ledger),
-                    named(share).for_each(|recipient| drop(wishes.wanted.remove(&recipient)))
+                    desired.add_ended(share, ledger),
+                    named(share).for_each(|recipient| drop(desired.wanted.remove(&recipient)))
                 ),
-                Standing::Wishing if served.contains(share.uid.as_str()) => wishes.add_wishing(terms, share),
+                Activity::Active if served.contains(share.uid.as_str()) => desired.add_wishing(terms, share),
                 // Beyond the bound a wishing share waits, but loses nothing it may have had.
-                Standing::Wishing | Standing::Holding => wishes.add_holding(share, ledger),
+                Activity::Active | Activity::Paused => desired.add_holding(share, ledger),
             }
         }
-        wishes.declined.retain(|recipient, _| !wishes.wanted.contains_key(recipient));
-        wishes
+        desired.declined.retain(|recipient, _| !desired.wanted.contains_key(recipient));
+        desired
     }
 
     fn hold(&mut self, recipient: &Recipient, share: &Share) {
@@ -155,11 +155,11 @@ impl Wishes {
         for (index, asked) in share.recipients.iter().enumerate() {
             match judge(terms, asked) {
                 Ok(recipient) => {
-                    let turn = Turn { created: share.created, uid: share.uid.clone(), index };
+                    let slot_priority = SlotPriority { created: share.created, uid: share.uid.clone(), index };
                     let across_sites =
                         asked.site.is_some_and(|site| terms.is_some_and(|terms| terms.site != Some(site)));
                     self.hold(&recipient, share);
-                    let wanted = self.wanted.entry(recipient).or_insert(Wanted { turn, across_sites });
+                    let wanted = self.wanted.entry(recipient).or_insert(Wanted { slot_priority, across_sites });
                     wanted.across_sites |= across_sites;
                 }
                 Err(reason) => {
@@ -186,7 +186,7 @@ fn judge(terms: Option<&Terms>, asked: &AskedRecipient) -> Result<Recipient, Rea
 }
 
 fn as_written(asked: &AskedRecipient) -> Option<Recipient> {
-    Some(Recipient { kind: asked.kind, id: PartyId::parse(&asked.id).ok()? })
+    Some(Recipient { kind: asked.kind, id: PrincipalId::parse(&asked.id).ok()? })
 }
 
 /// Everybody a share names who could ever have been granted, whatever the terms are now.
@@ -207,5 +207,5 @@ pub fn served<'a>(shares: &'a [Share], ledger: &Ledger, now: Timestamp) -> Vec<&
 
 /// The shares that would be served if there were no bound.
 pub fn to_serve(shares: &[Share], now: Timestamp) -> impl Iterator<Item = &Share> {
-    shares.iter().filter(move |share| share.standing(now) != Standing::Ended && !share.is_newcomer())
+    shares.iter().filter(move |share| share.activity(now) != Activity::Ended && !share.lacks_finalizer())
 }

@@ -13,10 +13,10 @@ use super::faults::{fault_of, fault_of_job, of_a_copy};
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, question, read_token};
 use super::wire::{copies, identities, images, jobs, members};
-use crate::clouds::hostile::{bodies, headers, is_decent, or_decent, text};
+use crate::clouds::adversarial::{bodies, headers, is_decent, or_decent, text};
 use crate::clouds::transport::{Answer, sensitive};
 use crate::clouds::{Fault, JobProgress};
-use crate::domain::identifiers::{ImageId, JobId, PartyId, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
 use crate::domain::provider::Site;
 
 const PROJECT: &str = "0b1e494e2660441a957313163095fe5c";
@@ -46,8 +46,8 @@ const ANSWERS: &[&str] = &[
     r#"{"error":{"code":"IMG.0088","message":"m"},"error_code":"APIGW.0301","error_msg":"m"}"#,
 ];
 
-fn project() -> PartyId {
-    PartyId::parse(PROJECT).unwrap()
+fn project() -> PrincipalId {
+    PrincipalId::parse(PROJECT).unwrap()
 }
 
 fn image() -> ImageId {

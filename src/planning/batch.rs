@@ -29,7 +29,7 @@ pub enum Outcome {
 
 /// How the calls of one pass ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ending {
+pub struct BatchResult {
     /// What became of every change.
     pub outcomes: BTreeMap<Recipient, Outcome>,
     /// The fault that ended the exchange or ended its additions, if any.
@@ -44,21 +44,21 @@ pub struct Ending {
 const REFUSED_ALIKE_MAX: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Direction {
     Add,
     Remove,
 }
 
-type Change = (Way, Recipient);
+type Change = (Direction, Recipient);
 
 /// The calls of one pass over one image.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Batch {
     removes: VecDeque<Recipient>,
     adds: VecDeque<Recipient>,
     in_flight: Vec<Change>,
     /// At least one of these was refused by the fault beside it.
-    suspects: Option<(Vec<Change>, Fault)>,
+    candidates: Option<(Vec<Change>, Fault)>,
     testing: bool,
     free_places: Option<usize>,
     shape: CallShape,
@@ -75,7 +75,7 @@ pub struct Exchange {
     job: Option<JobId>,
 }
 
-impl Exchange {
+impl Batch {
     /// `free_places`: how many can be added before anything is removed; `None` where there is no limit.
     /// `shape`: what one call may carry.
     pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_places: Option<usize>, shape: CallShape) -> Self {
@@ -85,7 +85,7 @@ impl Exchange {
             removes: remove.into(),
             adds: add.into(),
             in_flight: Vec::new(),
-            suspects: None,
+            candidates: None,
             testing: false,
             free_places,
             shape,
@@ -111,17 +111,17 @@ impl Exchange {
         if self.stopped.is_some() || self.job.is_some() || self.calls_left == 0 {
             return None;
         }
-        self.in_flight = match &self.suspects {
-            Some((suspects, _)) => suspects.iter().take(suspects.len() / 2).cloned().collect(),
+        self.in_flight = match &self.candidates {
+            Some((candidates, _)) => candidates.iter().take(candidates.len() / 2).cloned().collect(),
             None => self.pack(),
         };
-        self.testing = self.suspects.is_some();
+        self.testing = self.candidates.is_some();
         if self.in_flight.is_empty() {
             return None;
         }
         self.calls_left -= 1;
         let of = |way| self.in_flight.iter().filter(|(w, _)| *w == way).map(|(_, r)| r.clone()).collect();
-        Some(RecipientChange { add: of(Way::Add), remove: of(Way::Remove) })
+        Some(RecipientChange { add: of(Direction::Add), remove: of(Direction::Remove) })
     }
 
     /// Removals go first; additions travel with them, where one call can carry both, as far as there is room before the
@@ -131,8 +131,8 @@ impl Exchange {
         let removes = self.removes.len().min(recipients);
         let room = self.free_places.map_or(recipients, |free| free.min(recipients));
         let adds = if both_ways || removes == 0 { self.adds.len().min(room) } else { 0 };
-        let removes = self.removes.drain(..removes).map(|r| (Way::Remove, r));
-        removes.chain(self.adds.drain(..adds).map(|r| (Way::Add, r))).collect()
+        let removes = self.removes.drain(..removes).map(|r| (Direction::Remove, r));
+        removes.chain(self.adds.drain(..adds).map(|r| (Direction::Add, r))).collect()
     }
 
     /// Records what came of the last call.
@@ -163,40 +163,40 @@ impl Exchange {
 
     fn accept(&mut self, flight: &[Change]) {
         for (way, recipient) in flight {
-            self.added |= *way == Way::Add;
+            self.added |= *way == Direction::Add;
             self.outcomes.insert(recipient.clone(), Outcome::Done);
             if let Some(free) = &mut self.free_places {
                 *free = match way {
-                    Way::Add => free.saturating_sub(1),
-                    Way::Remove => *free + 1,
+                    Direction::Add => free.saturating_sub(1),
+                    Direction::Remove => *free + 1,
                 };
             }
         }
-        if let Some((suspects, fault)) = self.suspects.take() {
-            let rest: Vec<Change> = suspects.into_iter().filter(|change| !flight.contains(change)).collect();
-            self.suspect(rest, fault);
+        if let Some((candidates, fault)) = self.candidates.take() {
+            let rest: Vec<Change> = candidates.into_iter().filter(|change| !flight.contains(change)).collect();
+            self.set_candidates(rest, fault);
         }
     }
 
     /// Halving: of a refused list, test the first half. Accepted, the culprit is in the rest; refused, it is in the half,
     /// and the rest goes back to be sent with everything else. So one culprit among n costs 2 + log2 n calls in all.
     fn isolate(&mut self, flight: Vec<Change>, fault: Fault) {
-        if let Some((suspects, _)) = self.suspects.take() {
-            let untested: Vec<Change> = suspects.into_iter().filter(|change| !flight.contains(change)).collect();
+        if let Some((candidates, _)) = self.candidates.take() {
+            let untested: Vec<Change> = candidates.into_iter().filter(|change| !flight.contains(change)).collect();
             self.put_back(untested);
         }
-        self.suspect(flight, fault);
+        self.set_candidates(flight, fault);
     }
 
-    fn suspect(&mut self, changes: Vec<Change>, fault: Fault) {
+    fn set_candidates(&mut self, changes: Vec<Change>, fault: Fault) {
         match changes.as_slice() {
             [(way, only)] => {
                 self.outcomes.insert(only.clone(), Outcome::Refused(fault.clone()));
-                if *way == Way::Add && fault.is_unknown_refusal() && !self.added {
+                if *way == Direction::Add && fault.is_unknown_refusal() && !self.added {
                     self.count_refusal(fault);
                 }
             }
-            _ => self.suspects = Some((changes, fault)),
+            _ => self.candidates = Some((changes, fault)),
         }
     }
 
@@ -212,10 +212,10 @@ impl Exchange {
     }
 
     fn give_up_adding(&mut self, flight: Vec<Change>, fault: Fault) {
-        let had_adds = flight.iter().any(|(way, _)| *way == Way::Add);
+        let had_adds = flight.iter().any(|(way, _)| *way == Direction::Add);
         let mut back = flight;
-        if let Some((suspects, _)) = self.suspects.take() {
-            back.extend(suspects.into_iter().filter(|change| !back.contains(change)).collect::<Vec<_>>());
+        if let Some((candidates, _)) = self.candidates.take() {
+            back.extend(candidates.into_iter().filter(|change| !back.contains(change)).collect::<Vec<_>>());
         }
         self.put_back(back);
         self.adds.clear();
@@ -230,16 +230,16 @@ impl Exchange {
     fn put_back(&mut self, changes: Vec<Change>) {
         for (way, recipient) in changes.into_iter().rev() {
             match way {
-                Way::Add => self.adds.push_front(recipient),
-                Way::Remove => self.removes.push_front(recipient),
+                Direction::Add => self.adds.push_front(recipient),
+                Direction::Remove => self.removes.push_front(recipient),
             }
         }
     }
 
     /// How the calls ended.
-    pub fn finish(self) -> Ending {
+    pub fn finish(self) -> BatchResult {
         let fault = self.stopped.or(self.no_more_adds);
-        Ending { outcomes: self.outcomes, fault, image_refused: self.image_refused, job: self.job }
+        BatchResult { outcomes: self.outcomes, fault, image_refused: self.image_refused, job: self.job }
     }
 }
 
@@ -251,12 +251,12 @@ mod tests {
 
     use super::*;
     use crate::domain::fault::Missing;
-    use crate::domain::identifiers::{PartyId, RecipientKind};
+    use crate::domain::identifiers::{PrincipalId, RecipientKind};
 
     const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };
 
     fn recipient(n: usize) -> Recipient {
-        Recipient { kind: RecipientKind::Account, id: PartyId::parse(&format!("{}", 10_000 + n)).unwrap() }
+        Recipient { kind: RecipientKind::Account, id: PrincipalId::parse(&format!("{}", 10_000 + n)).unwrap() }
     }
 
     /// The vendor: all or nothing, refuses unknown accounts and more than `limit` recipients, 10 + 10 a call.
@@ -269,22 +269,22 @@ mod tests {
         let mut image: BTreeSet<Recipient> = (1000..1000 + remove).map(recipient).collect();
         let free = limit - image.len();
         let bad: BTreeSet<Recipient> = bad.iter().copied().map(recipient).collect();
-        let mut exchange =
-            Exchange::new((0..add).map(recipient).collect(), image.iter().cloned().collect(), Some(free), ALIBABA);
+        let mut batch =
+            Batch::new((0..add).map(recipient).collect(), image.iter().cloned().collect(), Some(free), ALIBABA);
         let mut calls = 0;
-        while let Some(call) = exchange.next_call() {
+        while let Some(call) = batch.next_call() {
             calls += 1;
             assert!(call.add.len() <= 10 && call.remove.len() <= 10);
             assert!(image.len() + call.add.len() <= limit, "a call that had to fail was sent");
             if call.add.iter().any(|r| bad.contains(r)) {
-                exchange.record(Err(Fault::NotFound(Missing::Recipient)));
+                batch.record(Err(Fault::NotFound(Missing::Recipient)));
             } else {
                 image.extend(call.add);
                 image.retain(|r| !call.remove.contains(r));
-                exchange.record(Ok(Submitted::Done));
+                batch.record(Ok(Submitted::Done));
             }
         }
-        (calls, image, exchange.finish().outcomes)
+        (calls, image, batch.finish().outcomes)
     }
 
     #[test]
@@ -312,11 +312,11 @@ mod tests {
 
     #[test]
     fn a_timeout_after_sending_leaves_its_changes_uncertain_and_stops() {
-        let mut exchange = Exchange::new((0..12).map(recipient).collect(), vec![], None, ALIBABA);
-        exchange.next_call().unwrap();
-        exchange.record(Err(Fault::TimedOut { sent: true }));
-        assert!(exchange.next_call().is_none());
-        let Ending { outcomes, fault, .. } = exchange.finish();
+        let mut batch = Batch::new((0..12).map(recipient).collect(), vec![], None, ALIBABA);
+        batch.next_call().unwrap();
+        batch.record(Err(Fault::TimedOut { sent: true }));
+        assert!(batch.next_call().is_none());
+        let BatchResult { outcomes, fault, .. } = batch.finish();
         assert_eq!(outcomes[&recipient(0)], Outcome::Uncertain);
         assert_eq!(outcomes[&recipient(11)], Outcome::NotSent);
         assert_eq!(fault, Some(Fault::TimedOut { sent: true }));
@@ -325,23 +325,23 @@ mod tests {
     #[test]
     fn a_cloud_that_cannot_do_both_in_one_call_removes_first() {
         let shape = CallShape { recipients: 2, both_ways: false };
-        let mut exchange = Exchange::new(vec![recipient(1), recipient(2)], vec![recipient(3)], None, shape);
-        let call = exchange.next_call().unwrap();
+        let mut batch = Batch::new(vec![recipient(1), recipient(2)], vec![recipient(3)], None, shape);
+        let call = batch.next_call().unwrap();
         assert_eq!((call.add.len(), call.remove.len()), (0, 1));
-        exchange.record(Ok(Submitted::Done));
-        let call = exchange.next_call().unwrap();
+        batch.record(Ok(Submitted::Done));
+        let call = batch.next_call().unwrap();
         assert_eq!((call.add.len(), call.remove.len()), (2, 0));
     }
 
     #[test]
     fn nothing_is_sent_while_a_job_is_under_way() {
         let shape = CallShape { recipients: 128, both_ways: false };
-        let mut exchange = Exchange::new(vec![recipient(1)], vec![recipient(2)], None, shape);
-        exchange.next_call().unwrap();
+        let mut batch = Batch::new(vec![recipient(1)], vec![recipient(2)], None, shape);
+        batch.next_call().unwrap();
         let job = JobId::parse("ff8080814dbd65d7014dbe0d84db0013").unwrap();
-        exchange.record(Ok(Submitted::Job(job.clone())));
-        assert!(exchange.next_call().is_none());
-        let ending = exchange.finish();
+        batch.record(Ok(Submitted::Job(job.clone())));
+        assert!(batch.next_call().is_none());
+        let ending = batch.finish();
         assert_eq!(ending.job, Some(job));
         assert_eq!(ending.outcomes[&recipient(2)], Outcome::UnderWay);
         assert_eq!(ending.outcomes[&recipient(1)], Outcome::NotSent);
@@ -349,14 +349,14 @@ mod tests {
 
     #[test]
     fn a_refused_image_still_lets_removals_through() {
-        let mut exchange = Exchange::new(vec![recipient(1)], vec![recipient(2)], None, ALIBABA);
-        exchange.next_call().unwrap();
-        exchange.record(Err(Fault::Refused { refusal: Refusal::Image, code: "x".into() }));
-        let call = exchange.next_call().unwrap();
+        let mut batch = Batch::new(vec![recipient(1)], vec![recipient(2)], None, ALIBABA);
+        batch.next_call().unwrap();
+        batch.record(Err(Fault::Refused { refusal: Refusal::Image, code: "x".into() }));
+        let call = batch.next_call().unwrap();
         assert_eq!((call.add.len(), call.remove.len()), (0, 1));
-        exchange.record(Ok(Submitted::Done));
-        assert!(exchange.next_call().is_none());
-        assert_eq!(exchange.finish().outcomes[&recipient(2)], Outcome::Done);
+        batch.record(Ok(Submitted::Done));
+        assert!(batch.next_call().is_none());
+        assert_eq!(batch.finish().outcomes[&recipient(2)], Outcome::Done);
     }
 
     proptest! {

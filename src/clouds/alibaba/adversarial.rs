@@ -11,9 +11,9 @@ use super::endpoints::{Place, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire::{self, copies};
-use crate::clouds::hostile::{bodies, headers, is_decent, or_decent, text};
+use crate::clouds::adversarial::{bodies, headers, is_decent, or_decent, text};
 use crate::clouds::transport::sensitive;
-use crate::domain::identifiers::{ImageId, PartyId, RegionId};
+use crate::domain::identifiers::{ImageId, PrincipalId, RegionId};
 
 const ACCOUNT: &str = "1000000000000001";
 const IMAGE: &str = "m-2ze1a2b3c4d5e6f7g8h9";
@@ -47,8 +47,8 @@ fn image() -> ImageId {
     ImageId::parse(IMAGE).unwrap()
 }
 
-fn account() -> PartyId {
-    PartyId::parse(ACCOUNT).unwrap()
+fn account() -> PrincipalId {
+    PrincipalId::parse(ACCOUNT).unwrap()
 }
 
 proptest! {

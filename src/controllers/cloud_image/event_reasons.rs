@@ -3,12 +3,12 @@
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
-use crate::cluster::events::Occurrence;
+use crate::cluster::events::EventReason;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
 use crate::planning::deletion::refused_removals;
 use crate::planning::ledger::Ledger;
-use crate::planning::trouble::name_some;
+use crate::planning::problem::name_some;
 use crate::telemetry::metrics::Drift;
 
 /// What breaks on the other side, told with every end of access.
@@ -16,12 +16,12 @@ const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their
                            and no new servers can be made";
 
 /// What happened between two ledgers, for people. `intended`: the ledger before the calls, where there were any.
-pub(super) fn occurrences(
+pub(super) fn event_reasons(
     image_id: &str,
     before: &Ledger,
     intended: Option<&Ledger>,
     after: &Ledger,
-) -> Vec<(Occurrence, String)> {
+) -> Vec<(EventReason, String)> {
     let had =
         |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
     let now_granted: Vec<&Recipient> = after
@@ -52,34 +52,34 @@ pub(super) fn occurrences(
         }
     };
     tell(
-        Occurrence::Granted,
+        EventReason::Granted,
         &granted,
         format!("shared the image with {}: data on it is theirs now", name_some(&granted)),
     );
     tell(
-        Occurrence::Adopted,
+        EventReason::Adopted,
         &adopted,
         format!("already shared, revoked with its ImageShare from now on: {}", name_some(&adopted)),
     );
     let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
-    tell(Occurrence::Accepted, &accepted, format!("accepted the image: {}", name_some(&accepted)));
+    tell(EventReason::Accepted, &accepted, format!("accepted the image: {}", name_some(&accepted)));
     tell(
-        Occurrence::Rejected,
+        EventReason::Rejected,
         &rejected,
         format!("rejected the image, which stays shared with them: {}", name_some(&rejected)),
     );
     tell(
-        Occurrence::UnmanagedFound,
+        EventReason::UnmanagedFound,
         &foreign,
         format!("the image is shared with recipients no ImageShare names: {}", name_some(&foreign)),
     );
     tell(
-        Occurrence::DriftFound,
+        EventReason::DriftFound,
         &lost,
         format!("somebody ended access that ImageShares still wish, which is given again: {}", name_some(&lost)),
     );
     tell(
-        Occurrence::RecipientLimit,
+        EventReason::RecipientLimit,
         &without_room,
         format!("the image has as many recipients as it may have; waiting for room: {}", name_some(&without_room)),
     );
@@ -88,7 +88,7 @@ pub(super) fn occurrences(
 }
 
 /// What ended between two ledgers, and what did not.
-fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(Occurrence, String)> {
+fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason, String)> {
     let revoked = revoked(before, after);
     let newly_retained =
         |recipient: &&Recipient| before.grants.get(*recipient).is_none_or(|e| e.state != GrantState::Retained);
@@ -102,9 +102,9 @@ fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(Occurrence, 
             told.push((what, text));
         }
     };
-    tell(Occurrence::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
+    tell(EventReason::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
     tell(
-        Occurrence::Retained,
+        EventReason::Retained,
         &retained,
         format!(
             "left at the cloud (deletionPolicy: Retain), though no ImageShare names them: {}",
@@ -112,13 +112,13 @@ fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(Occurrence, 
         ),
     );
     tell(
-        Occurrence::RevokeRefused,
+        EventReason::RevokeRefused,
         &refused,
         format!("access of {} is not ended yet{}", name_some(&refused), refused_removals(after)),
     );
     if after.deletion.is_some() && after.absent_since.is_some() && before.absent_since.is_none() {
         told.push((
-            Occurrence::ImageDeleted,
+            EventReason::ImageDeleted,
             format!("deleted image {image_id} at the cloud; whoever still had it: {WHAT_BREAKS}"),
         ));
     }

@@ -1,0 +1,194 @@
+//! Every question to a cloud, told to whoever counts: which one it was, how it ended, how long it took. Changes nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::copying::{Content, ContentFacts, Copies, CopyOrder};
+use super::{Cloud, Fault, ImageRef, Priority};
+use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, RecipientChange, Submitted};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
+use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::provider::Provider;
+
+/// A question that a cloud can be asked; `Debug` gives its name in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Whose the credentials are.
+    Identity,
+    /// The regions of the account.
+    Regions,
+    /// One image.
+    ObserveImage,
+    /// The recipients of an image.
+    ListRecipients,
+    /// Recipients are added or removed.
+    ChangeRecipients,
+    /// A private image is made shareable.
+    OpenForSharing,
+    /// How far a job is.
+    FollowJob,
+    /// An image is deleted.
+    DeleteImage,
+    /// One image that others share with the account.
+    ObserveReceived,
+    /// All of them.
+    ListReceived,
+    /// An offer is answered.
+    Answer,
+    /// A copy is asked for.
+    BeginCopy,
+    /// A copy is looked for.
+    FindCopy,
+    /// How far a copy is.
+    FollowCopy,
+    /// A copy is ended and removed.
+    CancelCopy,
+    /// What an image holds.
+    ContentFacts,
+    /// Its content is opened.
+    Download,
+    /// Content is written.
+    Upload,
+}
+
+/// Whoever counts calls.
+pub trait CallObserver: Send + Sync {
+    /// A question was answered, or failed.
+    fn asked(&self, provider: Provider, question: Operation, fault: Option<&Fault>, took: Duration);
+
+    /// A call waited for its turn: for this operator's own budget, or since the vendor asked for a pause.
+    fn waited(&self, provider: Provider, time: Duration);
+}
+
+/// Nobody counts.
+#[derive(Debug)]
+pub struct Unobserved;
+
+impl CallObserver for Unobserved {
+    fn asked(&self, _: Provider, _: Operation, _: Option<&Fault>, _: Duration) {}
+
+    fn waited(&self, _: Provider, _: Duration) {}
+}
+
+/// A cloud whose every question is told.
+pub(super) struct Instrumented<C> {
+    cloud: C,
+    provider: Provider,
+    observer: Arc<dyn CallObserver>,
+}
+
+impl<C: Cloud> Instrumented<C> {
+    pub(super) fn new(cloud: C, provider: Provider, observer: Arc<dyn CallObserver>) -> Self {
+        Self { cloud, provider, observer }
+    }
+
+    async fn told<T>(&self, question: Operation, answer: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let begun = Instant::now();
+        let answer = answer.await;
+        self.observer.asked(self.provider, question, answer.as_ref().err(), begun.elapsed());
+        answer
+    }
+}
+
+#[async_trait]
+impl<C: Cloud> Cloud for Instrumented<C> {
+    async fn identity(&self) -> Result<PrincipalId, Fault> {
+        self.told(Operation::Identity, self.cloud.identity()).await
+    }
+
+    async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
+        self.told(Operation::Regions, self.cloud.regions()).await
+    }
+
+    fn principal(&self, region: &RegionId) -> Option<PrincipalId> {
+        self.cloud.principal(region)
+    }
+
+    async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault> {
+        self.told(Operation::ObserveImage, self.cloud.observe_image(at, priority)).await
+    }
+
+    async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault> {
+        self.told(Operation::ListRecipients, self.cloud.list_recipients(at, priority)).await
+    }
+
+    async fn change_recipients(
+        &self,
+        at: &ImageRef,
+        change: &RecipientChange,
+        priority: Priority,
+    ) -> Result<Submitted, Fault> {
+        self.told(Operation::ChangeRecipients, self.cloud.change_recipients(at, change, priority)).await
+    }
+
+    async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault> {
+        self.told(Operation::OpenForSharing, self.cloud.open_for_sharing(at, priority)).await
+    }
+
+    async fn follow_job(&self, region: &RegionId, job: &JobId, priority: Priority) -> Result<JobProgress, Fault> {
+        self.told(Operation::FollowJob, self.cloud.follow_job(region, job, priority)).await
+    }
+
+    async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
+        self.told(Operation::DeleteImage, self.cloud.delete_image(at)).await
+    }
+
+    async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {
+        self.told(Operation::ObserveReceived, self.cloud.observe_received(at, priority)).await
+    }
+
+    async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
+        self.told(Operation::ListReceived, self.cloud.list_received(region, priority)).await
+    }
+
+    async fn answer(&self, at: &ImageRef, reply: &Reply, priority: Priority) -> Result<Submitted, Fault> {
+        self.told(Operation::Answer, self.cloud.answer(at, reply, priority)).await
+    }
+
+    fn call_shape(&self) -> CallShape {
+        self.cloud.call_shape()
+    }
+}
+
+#[async_trait]
+impl<C: Cloud> Copies for Instrumented<C> {
+    async fn begin_copy(
+        &self,
+        order: &CopyOrder,
+        content: Option<&ContentFacts>,
+        priority: Priority,
+    ) -> Result<Copying, Fault> {
+        self.told(Operation::BeginCopy, self.cloud.begin_copy(order, content, priority)).await
+    }
+
+    async fn find_copy(&self, order: &CopyOrder, priority: Priority) -> Result<Option<ImageId>, Fault> {
+        self.told(Operation::FindCopy, self.cloud.find_copy(order, priority)).await
+    }
+
+    async fn follow_copy(
+        &self,
+        order: &CopyOrder,
+        copying: &Copying,
+        priority: Priority,
+    ) -> Result<CopyProgress, Fault> {
+        self.told(Operation::FollowCopy, self.cloud.follow_copy(order, copying, priority)).await
+    }
+
+    async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
+        self.told(Operation::CancelCopy, self.cloud.cancel_copy(order, image)).await
+    }
+
+    async fn content_facts(&self, at: &ImageRef, priority: Priority) -> Result<ContentFacts, Fault> {
+        self.told(Operation::ContentFacts, self.cloud.content_facts(at, priority)).await
+    }
+
+    async fn download(&self, at: &ImageRef, priority: Priority) -> Result<Content, Fault> {
+        self.told(Operation::Download, self.cloud.download(at, priority)).await
+    }
+
+    async fn upload(&self, at: &ImageRef, content: Content, priority: Priority) -> Result<(), Fault> {
+        self.told(Operation::Upload, self.cloud.upload(at, content, priority)).await
+    }
+}
