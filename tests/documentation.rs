@@ -52,7 +52,7 @@ fn links_between_pages_lead_somewhere() -> Result<()> {
     let root = assets::workspace();
     let mut all = pages(&root.join("docs"))?;
     all.extend(pages(&root.join("docs/reference"))?);
-    all.push(root.join("README.md"));
+    all.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(|page| root.join(page)));
     let mut checked = 0;
     for page in all {
         let text = fs::read_to_string(&page)?;
