@@ -241,7 +241,7 @@ const TABLE: &[Row] = &[
         tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "tests/simulator/src/alibaba/guard.rs",
+        source: "tests/simulator/src/alibaba/authentication.rs",
         readers: &["parse_date"],
         tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_door_panic")],
     },
@@ -256,7 +256,7 @@ const TABLE: &[Row] = &[
         tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_door_panic")],
     },
     Row {
-        source: "tests/simulator/src/huawei/guard.rs",
+        source: "tests/simulator/src/huawei/authentication.rs",
         readers: &["parse_date"],
         tests: &[
             (SIMULATOR, DOORS),

@@ -2,11 +2,11 @@
 //! and reads the journal. For tests and demos; nothing of it exists at a vendor, and it asks no credentials.
 
 use super::clock::{ClockFace, ClockMove};
+use super::faults::{ActiveFaults, Fault, RandomFaults};
 use super::huawei;
 use super::journal::Entry;
 use super::names::{AccountId, ImageId};
 use super::state::{Refused, Shared, SharingOutOfBand};
-use super::weather::{Climate, Fault, Standing};
 use super::world::{AccountPatch, Effect, ImagePatch, KeyPatch, RulesPatch};
 use super::world_file::{ImageSpec, WorldFile};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -29,8 +29,8 @@ struct Faults {
 
 /// The faults in force.
 #[derive(Debug, Serialize)]
-struct StandingFaults {
-    faults: Vec<Standing>,
+struct ActiveFaultList {
+    faults: Vec<ActiveFaults>,
 }
 
 /// From where to read the journal.
@@ -97,14 +97,14 @@ async fn dump_world(State(state): State<Shared>) -> Json<WorldFile> {
     Json(state.lock().dump())
 }
 
-async fn add_faults(State(state): State<Shared>, Json(faults): Json<Faults>) -> Answer<StandingFaults> {
+async fn add_faults(State(state): State<Shared>, Json(faults): Json<Faults>) -> Answer<ActiveFaultList> {
     let mut state = state.lock();
     state.weather.script(faults.faults).map_err(Refused::Invalid)?;
-    Ok(Json(StandingFaults { faults: state.weather.standing() }))
+    Ok(Json(ActiveFaultList { faults: state.weather.standing() }))
 }
 
-async fn list_faults(State(state): State<Shared>) -> Json<StandingFaults> {
-    Json(StandingFaults { faults: state.lock().weather.standing() })
+async fn list_faults(State(state): State<Shared>) -> Json<ActiveFaultList> {
+    Json(ActiveFaultList { faults: state.lock().weather.standing() })
 }
 
 async fn clear_faults(State(state): State<Shared>) -> Json<Value> {
@@ -112,7 +112,7 @@ async fn clear_faults(State(state): State<Shared>) -> Json<Value> {
     done()
 }
 
-async fn set_weather(State(state): State<Shared>, Json(climate): Json<Climate>) -> Answer<Value> {
+async fn set_weather(State(state): State<Shared>, Json(climate): Json<RandomFaults>) -> Answer<Value> {
     state.lock().weather.set_climate(climate).map_err(Refused::Invalid)?;
     Ok(done())
 }

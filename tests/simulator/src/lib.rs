@@ -8,31 +8,31 @@
 
 mod alibaba;
 mod clock;
+mod connection;
 mod control;
+mod faults;
 pub mod huawei;
 mod journal;
-mod line;
 mod names;
 mod rules;
 mod state;
-mod weather;
 mod wire;
 mod world;
 mod world_file;
 
 pub use clock::{ClockFace, ClockMove};
+pub use faults::{Action, ActiveFaults, Fault, Matcher, RandomFaults};
 pub use journal::{Asked, Cut, Entry, Provider, Replica};
 pub use names::{AccountId, ImageId, RegionId};
 pub use rules::{Refusal, Rules};
 pub use state::{Refused, SharingOutOfBand};
-pub use weather::{Climate, Fault, Standing, Then, When};
 pub use world::{
     AccountPatch, Answered, CopyEnd, CopyRequest, CopyState, CopyStep, Effect, Grant, Image, ImagePatch, KeyPatch,
     Relation, RulesPatch, SharingChange, World,
 };
 pub use world_file::{Account, CopiedFrom, Disk, Encryption, ImageSpec, Key, Origin, Site, Status, WorldFile};
 
-use line::CuttableListener;
+use connection::CuttableListener;
 use state::{Shared, State};
 use std::io;
 use std::net::SocketAddr;
@@ -174,7 +174,7 @@ impl Simulator {
     }
 
     /// The scripted faults not yet used up.
-    pub fn faults(&self) -> Vec<Standing> {
+    pub fn faults(&self) -> Vec<ActiveFaults> {
         self.state.lock().weather.standing()
     }
 
@@ -182,7 +182,7 @@ impl Simulator {
     ///
     /// # Errors
     /// When a kind is unknown or a figure is out of bounds; then it stays as it was.
-    pub fn set_weather(&self, climate: Climate) -> Result<(), Refused> {
+    pub fn set_weather(&self, climate: RandomFaults) -> Result<(), Refused> {
         self.state.lock().weather.set_climate(climate).map_err(Refused::Invalid)
     }
 

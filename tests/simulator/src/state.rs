@@ -3,10 +3,10 @@
 
 use super::alibaba::Nonces;
 use super::clock::{Clock, ClockFace, ClockMove};
+use super::faults::FaultInjection;
 use super::huawei;
 use super::journal::{Asked, Entry, Journal, Provider};
 use super::names::{AccountId, ImageId};
-use super::weather::Weather;
 use super::world::{AccountPatch, CopyState, Effect, ImagePatch, KeyPatch, RulesPatch, World};
 use super::world_file::{ImageSpec, WorldFile};
 use serde::Deserialize;
@@ -45,7 +45,7 @@ pub(super) struct State {
     pub(super) world: World,
     pub(super) huawei: huawei::Cloud,
     pub(super) clock: Clock,
-    pub(super) weather: Weather,
+    pub(super) weather: FaultInjection,
     pub(super) journal: Journal,
     pub(super) nonces: Nonces,
 }
@@ -79,7 +79,7 @@ impl State {
         let mut huawei = huawei::Cloud::default();
         huawei.replace(huawei::World::load(file.huawei.take().unwrap_or_default(), clock.now())?);
         let world = World::load(file, clock.now())?;
-        let (weather, journal, nonces) = (Weather::default(), Journal::default(), Nonces::default());
+        let (weather, journal, nonces) = (FaultInjection::default(), Journal::default(), Nonces::default());
         let mut state = Self { world, huawei, clock, weather, journal, nonces };
         state.journal_seeds();
         Ok(state)

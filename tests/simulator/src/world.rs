@@ -2,13 +2,13 @@
 //! nothing here knows of HTTP, weather or journal. What goes around the rules is in `world/backdoor.rs`, copying in
 //! `world/copies.rs`.
 
-mod backdoor;
+mod admin;
 mod copies;
 mod copy_rules;
 #[cfg(test)]
 mod tests;
 
-pub use backdoor::{AccountPatch, ImagePatch, KeyPatch, RulesPatch};
+pub use admin::{AccountPatch, ImagePatch, KeyPatch, RulesPatch};
 pub use copies::{CopyEnd, CopyRequest, CopyState, CopyStep};
 
 use super::names::{AccountId, ImageId, RegionId};

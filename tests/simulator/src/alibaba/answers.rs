@@ -1,7 +1,7 @@
 //! Answers in the vendor's shapes: rows of images and recipients, pages, refusals, and their JSON or XML text.
 
+use crate::faults::Action;
 use crate::rules::Refusal;
-use crate::weather::Then;
 use crate::world::{Grant, Image, Relation};
 use crate::world_file::{Disk, Encryption, ImageSpec, Status};
 use jiff::Timestamp;
@@ -103,13 +103,13 @@ pub(super) fn refusal(refusal: &Refusal, request_id: &str, host: &str) -> Value 
 }
 
 /// Spoils a successful answer as the weather has it: rows missing, or all of them.
-pub(super) fn distort(answer: &mut Value, fault: &Then) {
+pub(super) fn distort(answer: &mut Value, fault: &Action) {
     let lists = [("Images", "Image"), ("Accounts", "Account")];
     let Some((list, row)) = lists.into_iter().find(|(list, _)| answer.get(list).is_some()) else { return };
     let Some(Value::Array(rows)) = answer.get_mut(list).and_then(|rows| rows.get_mut(row)) else { return };
     match fault {
-        Then::TruncatedPage { drop } => rows.truncate(rows.len().saturating_sub(*drop)),
-        Then::EmptyList => {
+        Action::TruncatedPage { drop } => rows.truncate(rows.len().saturating_sub(*drop)),
+        Action::EmptyList => {
             rows.clear();
             if let Some(total) = answer.get_mut("TotalCount") {
                 *total = json!(0);
@@ -193,10 +193,10 @@ mod tests {
     fn a_truncated_page_still_counts_the_missing_rows_and_an_empty_list_does_not() {
         let page = || Page::of(vec![json!(1), json!(2), json!(3)], (1, 10)).answer("Images", "Image", json!({}));
         let mut short = page();
-        distort(&mut short, &Then::TruncatedPage { drop: 2 });
+        distort(&mut short, &Action::TruncatedPage { drop: 2 });
         assert_eq!((&short["TotalCount"], &short["Images"]["Image"]), (&json!(3), &json!([1])));
         let mut empty = page();
-        distort(&mut empty, &Then::EmptyList);
+        distort(&mut empty, &Action::EmptyList);
         assert_eq!((&empty["TotalCount"], &empty["Images"]["Image"]), (&json!(0), &json!([])));
     }
 

@@ -3,26 +3,26 @@
 //! nonce, date), action, parameters, image, quota. Weather comes after the signature: a fault befalls an account.
 
 mod answers;
-mod door;
-mod guard;
+mod authentication;
+mod http;
 mod operations;
 mod params;
 mod signature;
 #[cfg(test)]
 mod tests;
 
-pub(super) use door::serve;
-pub(super) use guard::Nonces;
+pub(super) use authentication::Nonces;
+pub(super) use http::serve;
 
+use super::faults::{Action, Traits};
 use super::journal::{Asked, Cut, Entry, Provider};
 use super::names::{ImageId, RegionId};
 use super::rules::{self, Refusal};
 use super::state::State;
-use super::weather::{Then, Traits};
 use super::wire::Wire;
 use super::world::Effect;
 use answers::Format;
-use guard::Caller;
+use authentication::Caller;
 use jiff::{SignedDuration, Timestamp};
 use operations::{Call, Operation};
 use params::Params;
@@ -68,7 +68,7 @@ struct Reply {
 struct Outcome {
     result: Result<(Value, Effect), Refusal>,
     cut: Cut,
-    weather: Vec<Then>,
+    weather: Vec<Action>,
 }
 
 impl Outcome {
@@ -84,7 +84,7 @@ fn handle(state: &mut State, wire: &Wire, request_id: &str) -> Reply {
     let asked = operations::asked(wire.action(&params).0, &params);
     let caller = match wire.method.as_str() {
         _ if !state.journal.has_room() => Err(rules::JOURNAL_FULL.refuse()),
-        "GET" | "POST" => guard::authenticate(wire, &state.world, &mut state.nonces, now),
+        "GET" | "POST" => authentication::authenticate(wire, &state.world, &mut state.nonces, now),
         _ => Err(rules::HTTP_METHOD.refuse()),
     };
     let outcome = match &caller {
@@ -115,15 +115,15 @@ fn take_step(
         recipients: &recipients,
         region: region.as_ref(),
     });
-    if weather.iter().any(|fault| matches!(fault, Then::CutBefore)) {
+    if weather.iter().any(|fault| matches!(fault, Action::CutBefore)) {
         return Outcome { result: Ok((Value::Null, Effect::default())), cut: Cut::Before, weather };
     }
-    let cut = if weather.iter().any(|fault| matches!(fault, Then::CutAfter)) { Cut::After } else { Cut::None };
-    if let Some(refusal) = weather.iter().find_map(Then::refusal) {
+    let cut = if weather.iter().any(|fault| matches!(fault, Action::CutAfter)) { Cut::After } else { Cut::None };
+    if let Some(refusal) = weather.iter().find_map(Action::refusal) {
         return Outcome { result: Err(refusal), cut, weather };
     }
     let lag = weather.iter().find_map(|fault| match fault {
-        Then::DescribeLag { millis } => i64::try_from(*millis).ok().map(SignedDuration::from_millis),
+        Action::DescribeLag { millis } => i64::try_from(*millis).ok().map(SignedDuration::from_millis),
         _ => None,
     });
     let sharing_as_of = lag.and_then(|lag| now.checked_sub(lag).ok()).unwrap_or(now);
@@ -158,7 +158,7 @@ fn entry(
         status: if outcome.cut == Cut::None { status } else { 0 },
         code: code.to_owned(),
         cut: outcome.cut,
-        weather: outcome.weather.iter().map(Then::kind).collect(),
+        weather: outcome.weather.iter().map(Action::kind).collect(),
         ..Entry::without_request(time, principal, wire.action(params).0)
     }
 }
@@ -188,12 +188,12 @@ fn reply(wire: &Wire, params: &Params, outcome: Outcome, request_id: &str) -> Re
     let mut wrong_body = None;
     for fault in outcome.weather {
         match fault {
-            Then::Throttle { retry_after_millis } if retry_after_millis > 0 => {
+            Action::Throttle { retry_after_millis } if retry_after_millis > 0 => {
                 reply.retry_after_millis = Some(retry_after_millis);
             }
-            Then::Slow { millis } => reply.delay_millis = millis,
-            Then::TruncatedBody => reply.halve = true,
-            Then::WrongJson { body } => {
+            Action::Slow { millis } => reply.delay_millis = millis,
+            Action::TruncatedBody => reply.halve = true,
+            Action::WrongJson { body } => {
                 wrong_body =
                     Some(body.unwrap_or_else(|| "<html><body>Welcome to the gateway</body></html>".to_owned()));
             }

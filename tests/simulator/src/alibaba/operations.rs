@@ -2,7 +2,7 @@
 //! parameters into a step of the world and the vendor's answer.
 
 use super::answers::{self, Page};
-use super::guard::Caller;
+use super::authentication::Caller;
 use super::params::Params;
 use crate::journal::Asked;
 use crate::names::{AccountId, ImageId, RegionId};

@@ -1,11 +1,11 @@
 //! Answers in the vendor's shapes: rows of members and images, jobs, pages, refusals.
 
 use super::recipient::MemberKind;
-use super::world::{CopyOrder, CopyTo, Image, Job, Member, Order, Phase, Standing};
+use super::world::{ActiveFaults, CopyOrder, CopyTo, Image, Job, Member, Order, Phase};
 use super::world_file::{Kind, Origin};
+use crate::faults::Action;
 use crate::names::ImageId;
 use crate::rules::Refusal;
-use crate::weather::Then;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -54,13 +54,13 @@ pub(super) fn member_page(rows: &[Value], next: Option<String>) -> Value {
 
 /// An image as the list shows it. `shared` is for the lists of shared images: whether an image shared by its owner is
 /// shown to him as `shared` there only, or everywhere, is unconfirmed.
-pub(super) fn image_row(image: &Image, standing: Standing, shared: bool) -> Value {
+pub(super) fn image_row(image: &Image, standing: ActiveFaults, shared: bool) -> Value {
     let spec = image.spec();
     let kind = match (standing, shared) {
-        (Standing::Gold, _) => "gold",
-        (Standing::Market, _) => "market",
-        (Standing::Own, false) => "private",
-        (Standing::Own, true) | (Standing::Received, _) => "shared",
+        (ActiveFaults::Gold, _) => "gold",
+        (ActiveFaults::Market, _) => "market",
+        (ActiveFaults::Own, false) => "private",
+        (ActiveFaults::Own, true) | (ActiveFaults::Received, _) => "shared",
     };
     let visibility = match kind {
         "gold" | "market" => "public",
@@ -168,12 +168,12 @@ pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Value {
 }
 
 /// Spoils a successful answer as the weather has it: rows missing, or all of them.
-pub(super) fn distort(answer: &mut Value, fault: &Then) {
+pub(super) fn distort(answer: &mut Value, fault: &Action) {
     let Some(list) = ["images", "members"].into_iter().find(|list| answer.get(list).is_some()) else { return };
     let Some(Value::Array(rows)) = answer.get_mut(list) else { return };
     match fault {
-        Then::TruncatedPage { drop } => rows.truncate(rows.len().saturating_sub(*drop)),
-        Then::EmptyList => {
+        Action::TruncatedPage { drop } => rows.truncate(rows.len().saturating_sub(*drop)),
+        Action::EmptyList => {
             rows.clear();
             if let Some(page) = answer.get_mut("page_info") {
                 *page = json!({"current_count": 0});
@@ -202,10 +202,10 @@ mod tests {
     fn a_truncated_page_still_counts_the_missing_rows_and_an_empty_list_does_not() {
         let page = || member_page(&[json!(1), json!(2)], Some("next".to_owned()));
         let mut short = page();
-        distort(&mut short, &Then::TruncatedPage { drop: 1 });
+        distort(&mut short, &Action::TruncatedPage { drop: 1 });
         assert_eq!((&short["members"], &short["page_info"]["current_count"]), (&json!([1]), &json!(2)));
         let mut empty = page();
-        distort(&mut empty, &Then::EmptyList);
+        distort(&mut empty, &Action::EmptyList);
         assert_eq!((&empty["members"], &empty["page_info"]), (&json!([]), &json!({"current_count": 0})));
     }
 }

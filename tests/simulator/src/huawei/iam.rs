@@ -1,6 +1,6 @@
 //! The identity service, on the same port: tokens by password, and what a caller may ask about its domain.
 
-use super::guard::Caller;
+use super::authentication::Caller;
 use super::rules;
 use super::world::World;
 use crate::names::AccountId;

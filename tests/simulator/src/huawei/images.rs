@@ -3,7 +3,7 @@
 use super::answers;
 use super::recipient::is_hex_id;
 use super::rules;
-use super::world::{Image, Standing, World};
+use super::world::{ActiveFaults, Image, World};
 use super::world_file::{Kind, MemberStatus, Status};
 use crate::names::AccountId;
 use crate::rules::Refusal;
@@ -140,7 +140,7 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn keeps(&self, world: &World, project: &AccountId, image: &Image, standing: Standing) -> bool {
+    fn keeps(&self, world: &World, project: &AccountId, image: &Image, standing: ActiveFaults) -> bool {
         let spec = image.spec();
         self.has_status(world, project, image, standing)
             && self.sorts.iter().all(|sort| sort.holds(image, standing))
@@ -155,10 +155,10 @@ impl<'a> Filter<'a> {
 
     /// A received image is listed by the answers through which the project has it; `accepted` unless asked otherwise.
     /// Images of the project's own are no offers to it.
-    fn has_status(&self, world: &World, project: &AccountId, image: &Image, standing: Standing) -> bool {
+    fn has_status(&self, world: &World, project: &AccountId, image: &Image, standing: ActiveFaults) -> bool {
         let wanted = self.member_status.unwrap_or(MemberStatus::Accepted);
         match standing {
-            Standing::Received => world.rows(image, project).any(|member| member.status == wanted),
+            ActiveFaults::Received => world.rows(image, project).any(|member| member.status == wanted),
             _ => wanted == MemberStatus::Accepted,
         }
     }
@@ -166,14 +166,14 @@ impl<'a> Filter<'a> {
 
 impl Sort {
     /// `shared` are received images and those shared by the project itself: told apart by their owner.
-    fn holds(self, image: &Image, standing: Standing) -> bool {
+    fn holds(self, image: &Image, standing: ActiveFaults) -> bool {
         match self {
-            Self::Gold => standing == Standing::Gold,
-            Self::Market => standing == Standing::Market,
-            Self::Public => matches!(standing, Standing::Gold | Standing::Market),
-            Self::Private => standing == Standing::Own,
+            Self::Gold => standing == ActiveFaults::Gold,
+            Self::Market => standing == ActiveFaults::Market,
+            Self::Public => matches!(standing, ActiveFaults::Gold | ActiveFaults::Market),
+            Self::Private => standing == ActiveFaults::Own,
             Self::Shared => {
-                standing == Standing::Received || (standing == Standing::Own && !image.members().is_empty())
+                standing == ActiveFaults::Received || (standing == ActiveFaults::Own && !image.members().is_empty())
             }
         }
     }

@@ -3,10 +3,10 @@
 //! project, image, recipients, quota. Weather comes once it is known who asks: a fault befalls a project or a domain.
 
 mod answers;
+mod authentication;
 mod bodies;
 mod control;
-mod door;
-mod guard;
+mod http;
 mod iam;
 mod images;
 mod operations;
@@ -20,34 +20,34 @@ mod world;
 mod world_file;
 
 pub(super) use control::routes;
-pub(super) use door::serve;
+pub(super) use http::serve;
 
 pub use control::MembersOutOfBand;
 pub use recipient::{MemberKind, Recipient};
 pub use rules::Rules;
 pub use world::{
-    Asker, CopyOrder, CopyTo, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Member, Order, Phase, Received,
-    RulesPatch, Standing, World,
+    ActiveFaults, Asker, CopyOrder, CopyTo, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Member, Order, Phase,
+    Received, RulesPatch, World,
 };
 pub use world_file::{
     Agency, Domain, HuaweiFile, ImageSpec, Key, Kind, KmsKey, MemberSpec, MemberStatus, Origin, Project, Seconds, Site,
     Status, User, Vault,
 };
 
+use super::faults::{Action, Traits};
 use super::journal::{Asked, Cut, Entry, Provider};
 use super::names::{AccountId, ImageId};
 use super::rules::{JOURNAL_FULL, Refusal};
 use super::state::State;
-use super::weather::{Then, Traits};
 use super::wire::{Wire, decode_pairs};
+use authentication::{Access, Caller};
 use bodies::Wanted;
-use guard::{Access, Caller};
 use images::Query;
 use jiff::{SignedDuration, Timestamp};
 use operations::{Call, Done};
 use route::Operation;
 use serde_json::Value;
-use world::Doom;
+use world::JobFailure;
 
 /// Huawei Cloud as the simulator holds it.
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ struct Reply {
 struct Outcome {
     result: Result<Done, Refusal>,
     cut: Cut,
-    weather: Vec<Then>,
+    weather: Vec<Action>,
 }
 
 /// A request, as far as it is understood without knowing who asks.
@@ -129,7 +129,7 @@ fn handle(state: &mut State, wire: &Wire, fresh: &Fresh) -> Reply {
         _ if !state.journal.has_room() => Err(JOURNAL_FULL.refuse()),
         None => Err(rules::API_NOT_FOUND.refuse()),
         Some(Operation::CreateToken) => iam::log_in(&state.huawei.world, &wire.body),
-        Some(_) => guard::authenticate(wire, &state.huawei.world, &mut state.huawei.access, now),
+        Some(_) => authentication::authenticate(wire, &state.huawei.world, &mut state.huawei.access, now),
     };
     let outcome = match &caller {
         Ok(caller) => take_step(state, wire, &asking, caller, now, fresh),
@@ -157,18 +157,18 @@ fn take_step(
         recipients: &recipients,
         region: caller.place.as_ref().map(|(_, region)| region),
     });
-    if weather.iter().any(|fault| matches!(fault, Then::CutBefore)) {
+    if weather.iter().any(|fault| matches!(fault, Action::CutBefore)) {
         return Outcome { result: Ok(Done::default()), cut: Cut::Before, weather };
     }
-    let cut = if weather.iter().any(|fault| matches!(fault, Then::CutAfter)) { Cut::After } else { Cut::None };
+    let cut = if weather.iter().any(|fault| matches!(fault, Action::CutAfter)) { Cut::After } else { Cut::None };
     if let Some(refusal) = weather.iter().find_map(refusal_of) {
         return Outcome { result: Err(refusal), cut, weather };
     }
-    let millis = |pick: fn(&Then) -> Option<u64>| weather.iter().find_map(pick).unwrap_or_default();
-    let lag = millis(|fault| if let Then::DescribeLag { millis } = fault { Some(*millis) } else { None });
+    let millis = |pick: fn(&Action) -> Option<u64>| weather.iter().find_map(pick).unwrap_or_default();
+    let lag = millis(|fault| if let Action::DescribeLag { millis } = fault { Some(*millis) } else { None });
     let lag = SignedDuration::from_millis(i64::try_from(lag).unwrap_or(i64::MAX));
     let doom = weather.iter().find_map(|fault| match fault {
-        Then::JobFails { code, partial } => Some(Doom { code: code.clone(), partial: *partial }),
+        Action::JobFails { code, partial } => Some(JobFailure { code: code.clone(), partial: *partial }),
         _ => None,
     });
     let Cloud { world, access } = &mut state.huawei;
@@ -187,7 +187,7 @@ fn take_step(
                 fresh: &fresh.thing,
                 fresh_image: &fresh.image,
                 doom,
-                slow_millis: millis(|fault| if let Then::JobSlow { millis } = fault { Some(*millis) } else { None }),
+                slow_millis: millis(|fault| if let Action::JobSlow { millis } = fault { Some(*millis) } else { None }),
             };
             call.perform(world, access)
         }
@@ -202,11 +202,11 @@ fn recipients(asking: &Asking, caller: &Caller) -> Vec<AccountId> {
     asking.asked.add.iter().chain(&asking.asked.remove).cloned().chain(own).collect()
 }
 
-fn refusal_of(fault: &Then) -> Option<Refusal> {
+fn refusal_of(fault: &Action) -> Option<Refusal> {
     match fault {
-        Then::Throttle { .. } => Some(rules::THROTTLED.refuse()),
-        Then::Unavailable => Some(rules::UNAVAILABLE.refuse()),
-        Then::InternalError => Some(rules::INTERNAL_ERROR.refuse()),
+        Action::Throttle { .. } => Some(rules::THROTTLED.refuse()),
+        Action::Unavailable => Some(rules::UNAVAILABLE.refuse()),
+        Action::InternalError => Some(rules::INTERNAL_ERROR.refuse()),
         fault => fault.refusal(),
     }
 }
@@ -237,7 +237,7 @@ fn entry(wire: &Wire, asking: Asking, caller: Option<&Caller>, time: Timestamp, 
         status: if outcome.cut == Cut::None { status } else { 0 },
         code: code.to_owned(),
         cut: outcome.cut,
-        weather: outcome.weather.iter().map(Then::kind).collect(),
+        weather: outcome.weather.iter().map(Action::kind).collect(),
         ..Entry::without_request(time, principal, asking.action()).asking(asking.asked)
     }
 }
@@ -259,12 +259,12 @@ fn reply(outcome: Outcome, request_id: &str) -> Reply {
     let mut wrong_body = None;
     for fault in outcome.weather {
         match fault {
-            Then::Throttle { retry_after_millis } if retry_after_millis > 0 => {
+            Action::Throttle { retry_after_millis } if retry_after_millis > 0 => {
                 reply.headers.push(("retry-after", retry_after_millis.div_ceil(1000).to_string()));
             }
-            Then::Slow { millis } => reply.delay_millis = millis,
-            Then::TruncatedBody => reply.halve = true,
-            Then::WrongJson { body } => {
+            Action::Slow { millis } => reply.delay_millis = millis,
+            Action::TruncatedBody => reply.halve = true,
+            Action::WrongJson { body } => {
                 wrong_body =
                     Some(body.unwrap_or_else(|| "<html><body>Welcome to the gateway</body></html>".to_owned()));
             }

@@ -1,11 +1,11 @@
 //! The operations: each turns an authenticated request into a step of the world and the vendor's answer.
 
+use super::authentication::{Access, Caller};
 use super::bodies::Wanted;
-use super::guard::{Access, Caller};
 use super::images::{self, Query};
 use super::recipient::Recipient;
 use super::route::Operation;
-use super::world::{Asker, Doom, Member, Order, Submission, World};
+use super::world::{Asker, JobFailure, Member, Order, Submission, World};
 use super::{answers, iam, rules};
 use crate::journal::Replica;
 use crate::names::{AccountId, ImageId};
@@ -54,7 +54,7 @@ pub(super) struct Call<'a> {
     pub(super) fresh: &'a str,
     /// An image id not used before.
     pub(super) fresh_image: &'a str,
-    pub(super) doom: Option<Doom>,
+    pub(super) doom: Option<JobFailure>,
     pub(super) slow_millis: u64,
 }
 

@@ -60,7 +60,7 @@ fn plain() -> State {
 /// A request over `path`, its query included, not yet signed.
 fn wire(state: &State, method: &str, path: &str, body: &str, extra: &[(&str, &str)]) -> Wire {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let date = guard::date_text(state.clock.now());
+    let date = authentication::date_text(state.clock.now());
     let mut headers = vec![("host", "ims.test"), ("content-type", "application/json"), ("x-sdk-date", &date)];
     headers.retain(|(name, _)| extra.iter().all(|(other, _)| other != name));
     headers.extend(extra);

@@ -3,19 +3,19 @@
 //! out in `world/jobs.rs`, copies of images are in `world/copies.rs`, and what goes around the rules is in
 //! `world/backdoor.rs`.
 
-mod backdoor;
+mod admin;
 mod copies;
 mod jobs;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use backdoor::{DomainPatch, ImagePatch, KeyPatch, Received, RulesPatch};
+pub use admin::{DomainPatch, ImagePatch, KeyPatch, Received, RulesPatch};
 pub use copies::{CopyOrder, CopyTo};
 pub use jobs::{Asker, Ended, Job, Phase};
 pub use plan::Order;
 
-pub(super) use jobs::{Doom, Submission};
+pub(super) use jobs::{JobFailure, Submission};
 
 use super::recipient::{self, MemberKind, Recipient};
 use super::rules::{self, Rules};
@@ -94,7 +94,7 @@ impl Image {
 
 /// How an image stands to the project that looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ActiveFaults {
     /// Owned.
     Own,
     /// Offered to it, to its domain or to an organization of it, however answered.
@@ -173,19 +173,19 @@ impl World {
     }
 
     /// How an image stands to a project; `None` where it may not know of it.
-    pub fn standing(&self, image: &Image, project: &AccountId) -> Option<Standing> {
+    pub fn standing(&self, image: &Image, project: &AccountId) -> Option<ActiveFaults> {
         let here = self.places.get(project).is_some_and(|place| place.region == image.region);
         match image.spec.origin {
             _ if !here || image.hidden => None,
-            Origin::Gold => Some(Standing::Gold),
-            Origin::Market => Some(Standing::Market),
-            Origin::Private if image.spec.project == *project => Some(Standing::Own),
-            Origin::Private => self.has_rows(image, project).then_some(Standing::Received),
+            Origin::Gold => Some(ActiveFaults::Gold),
+            Origin::Market => Some(ActiveFaults::Market),
+            Origin::Private if image.spec.project == *project => Some(ActiveFaults::Own),
+            Origin::Private => self.has_rows(image, project).then_some(ActiveFaults::Received),
         }
     }
 
     /// Every image a project may know of, by id.
-    pub fn seen_by(&self, project: &AccountId) -> Vec<(&Image, Standing)> {
+    pub fn seen_by(&self, project: &AccountId) -> Vec<(&Image, ActiveFaults)> {
         let standing = |image| self.standing(image, project).map(|standing| (image, standing));
         self.images.values().filter_map(standing).collect()
     }
@@ -194,7 +194,7 @@ impl World {
     ///
     /// # Errors
     /// When there is none.
-    pub fn visible(&self, project: &AccountId, id: &ImageId) -> Result<(&Image, Standing), Refusal> {
+    pub fn visible(&self, project: &AccountId, id: &ImageId) -> Result<(&Image, ActiveFaults), Refusal> {
         let image = self.images.get(id);
         let seen = image.and_then(|image| self.standing(image, project).map(|standing| (image, standing)));
         seen.ok_or_else(|| rules::IMAGE_NOT_FOUND.about(id.as_str()))
@@ -206,9 +206,9 @@ impl World {
     /// When there is none the project may know of, it is no custom image, or another's.
     pub fn owned(&self, project: &AccountId, id: &ImageId) -> Result<&Image, Refusal> {
         match self.visible(project, id)? {
-            (image, Standing::Own) => Ok(image),
-            (_, Standing::Gold | Standing::Market) => Err(rules::NOT_CUSTOM.about(id.as_str())),
-            (_, Standing::Received) => {
+            (image, ActiveFaults::Own) => Ok(image),
+            (_, ActiveFaults::Gold | ActiveFaults::Market) => Err(rules::NOT_CUSTOM.about(id.as_str())),
+            (_, ActiveFaults::Received) => {
                 let code = self.rules.not_owner_code.clone();
                 Err(Refusal { status: 400, code, message: format!("only its owner may share the image ({id})") })
             }
@@ -223,7 +223,7 @@ impl World {
     pub fn members_seen(&self, project: &AccountId, id: &ImageId, instant: Timestamp) -> Result<Vec<&Member>, Refusal> {
         let (image, standing) = self.visible(project, id)?;
         let members = image.members_at(instant).iter();
-        Ok(members.filter(|member| standing == Standing::Own || self.covers(&member.recipient, project)).collect())
+        Ok(members.filter(|member| standing == ActiveFaults::Own || self.covers(&member.recipient, project)).collect())
     }
 
     /// The members through which a project has an image of its region.

@@ -71,7 +71,7 @@ fn every_captured_request_of_the_official_sdk_is_authenticated() {
 type Case<'a> = (&'a str, (&'a str, &'a str), &'a [(&'a str, &'a str)], u16);
 
 fn date_apart(state: &State, seconds: i64) -> String {
-    guard::date_text(state.clock.now() + SignedDuration::from_secs(seconds))
+    authentication::date_text(state.clock.now() + SignedDuration::from_secs(seconds))
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::jobs::{Asker, Ended, Job, Outcome, Submission};
 use super::plan::{Order, usable};
-use super::{Image, Standing, World};
+use super::{ActiveFaults, Image, World};
 use crate::huawei::rules;
 use crate::huawei::world_file::{Domain, ImageSpec, Kind, MemberStatus, Origin, Project, Status, Vault};
 use crate::journal::Replica;
@@ -159,7 +159,7 @@ impl World {
     fn copy_destination(&self, asker: &Asker, order: &CopyOrder) -> Result<(AccountId, RegionId), Refusal> {
         let (image, standing) = self.visible(&asker.project, &order.source)?;
         let id = order.source.as_str();
-        if matches!(standing, Standing::Gold | Standing::Market) {
+        if matches!(standing, ActiveFaults::Gold | ActiveFaults::Market) {
             return Err(rules::NOT_CUSTOM_COPY.about(id));
         }
         let project = self.project(&asker.project);
@@ -169,13 +169,13 @@ impl World {
                 self.may_copy_here(asker, image, standing)?;
                 match (standing, key) {
                     (_, None) => {}
-                    (Standing::Own, Some(key)) => has_key(domain, key)?,
+                    (ActiveFaults::Own, Some(key)) => has_key(domain, key)?,
                     (_, Some(_)) => return Err(rules::NOT_SUPPORTED.about("a shared image into an encrypted one")),
                 }
                 (asker.project.clone(), asker.region.clone())
             }
             CopyTo::Region { region, project, agency, vault } => {
-                if standing != Standing::Own {
+                if standing != ActiveFaults::Own {
                     let code = self.rules.not_owner_code.clone();
                     let message = format!("only its owner may copy the image to another region ({id})");
                     return Err(Refusal { status: 400, code, message });
@@ -195,9 +195,9 @@ impl World {
         Ok(place)
     }
 
-    fn may_copy_here(&self, asker: &Asker, image: &Image, standing: Standing) -> Result<(), Refusal> {
+    fn may_copy_here(&self, asker: &Asker, image: &Image, standing: ActiveFaults) -> Result<(), Refusal> {
         let id = image.spec.id.as_str();
-        let received = standing == Standing::Received;
+        let received = standing == ActiveFaults::Received;
         if received && !self.rows(image, &asker.project).any(|member| member.status == MemberStatus::Accepted) {
             return Err(rules::NOT_ACCEPTED.about(id));
         }

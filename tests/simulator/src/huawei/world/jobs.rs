@@ -25,7 +25,7 @@ pub struct Asker {
 
 /// That the weather has a job fail.
 #[derive(Debug, Clone)]
-pub(in crate::huawei) struct Doom {
+pub(in crate::huawei) struct JobFailure {
     /// With which code.
     pub(in crate::huawei) code: String,
     /// After how many steps.
@@ -38,7 +38,7 @@ pub(in crate::huawei) struct Submission {
     /// The job's id.
     pub(in crate::huawei) id: String,
     /// Whether it fails.
-    pub(in crate::huawei) doom: Option<Doom>,
+    pub(in crate::huawei) doom: Option<JobFailure>,
     /// How much longer it takes than the rules say, in milliseconds.
     pub(in crate::huawei) slow_millis: u64,
 }
@@ -75,7 +75,7 @@ pub struct Job {
     pub(super) order: Order,
     pub(super) begin: Timestamp,
     pub(super) end: Timestamp,
-    pub(super) doom: Option<Doom>,
+    pub(super) doom: Option<JobFailure>,
     pub(super) outcome: Option<Outcome>,
     pub(super) copying: Option<Copying>,
 }
@@ -267,7 +267,7 @@ impl World {
             Err(refusal) => (Vec::new(), Some(refusal)),
         };
         let mut cut_off = BTreeSet::new();
-        if let Some(Doom { code, partial }) = doom {
+        if let Some(JobFailure { code, partial }) = doom {
             cut_off = steps.iter().skip(partial).map(|step| step.image.clone()).collect();
             steps.truncate(partial);
             let message = "the job was made to fail by the simulator's weather".to_owned();

@@ -2,7 +2,7 @@
 //! order of the request; carrying them out is for `apply`, whole or, by the weather, only the first few.
 
 use super::copies::CopyOrder;
-use super::{Image, Member, Standing, World};
+use super::{ActiveFaults, Image, Member, World};
 use crate::huawei::recipient::{self, MemberKind, Recipient};
 use crate::huawei::rules;
 use crate::huawei::world_file::{Kind, MemberStatus, Status, first_status};
@@ -182,7 +182,7 @@ impl World {
     ) -> Result<Option<Step>, Refusal> {
         let (image, standing) = self.visible(caller, id)?;
         let own = Recipient::project(caller);
-        let member = image.member(&own).filter(|_| standing == Standing::Received);
+        let member = image.member(&own).filter(|_| standing == ActiveFaults::Received);
         let member = member.ok_or_else(|| rules::MEMBER_NOT_FOUND.about(caller.as_str()))?;
         if status == MemberStatus::Pending {
             return Err(rules::MALFORMED_BODY.about("status"));
@@ -204,8 +204,8 @@ impl World {
     /// Checks whether `caller` may delete an image.
     pub(super) fn may_delete(&self, caller: &AccountId, id: &ImageId) -> Result<(), Refusal> {
         let image = match self.visible(caller, id)? {
-            (image, Standing::Own) => image,
-            (_, Standing::Gold) => return Err(rules::DELETE_PUBLIC.about(id.as_str())),
+            (image, ActiveFaults::Own) => image,
+            (_, ActiveFaults::Gold) => return Err(rules::DELETE_PUBLIC.about(id.as_str())),
             _ => return Err(rules::DELETE_BY_OWNER.about(id.as_str())),
         };
         if image.spec.protected {

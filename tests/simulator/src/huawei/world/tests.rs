@@ -95,7 +95,7 @@ fn answer(status: MemberStatus) -> Order {
     answer_of(GOLDEN, status, None)
 }
 
-fn submit(world: &mut World, who: &AccountId, order: Order, doom: Option<Doom>) -> Result<(), String> {
+fn submit(world: &mut World, who: &AccountId, order: Order, doom: Option<JobFailure>) -> Result<(), String> {
     let submission = Submission { id: "job".to_owned(), doom, slow_millis: 0 };
     world.submit(&asker(who), order, submission, at(0)).map_err(|refusal| refusal.code)
 }
@@ -309,7 +309,7 @@ fn one_recipient_that_cannot_be_keeps_all_others_out() {
 #[test]
 fn a_job_that_the_weather_breaks_keeps_what_it_had_done() {
     let mut world = world();
-    let doom = Doom { code: "IMG.0112".to_owned(), partial: 2 };
+    let doom = JobFailure { code: "IMG.0112".to_owned(), partial: 2 };
     submit(&mut world, &owner(), add(projects(1..=3)), Some(doom)).unwrap();
     let ended = world.end_next(at(150)).unwrap();
     assert_eq!(ended.code.as_deref(), Some("IMG.0112"));

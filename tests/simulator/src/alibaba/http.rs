@@ -1,7 +1,7 @@
 //! The front door's socket side: reads requests within bounds, carries out delays and cuts, sends answers.
 
 use super::{Reply, handle};
-use crate::line::{CuttableListener, Line};
+use crate::connection::{CuttableListener, Line};
 use crate::state::Shared;
 use crate::wire::{Wire, half_of};
 use axum::Router;

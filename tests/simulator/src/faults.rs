@@ -19,18 +19,18 @@ pub(super) const MAX_MILLIS: u64 = 600_000;
 pub struct Fault {
     /// Which requests it is for. Default all.
     #[serde(default)]
-    pub when: When,
+    pub when: Matcher,
     /// How often it strikes. Default until cleared, or once where `when.nth` is set.
     #[serde(default)]
     pub count: Option<u64>,
     /// What it does.
-    pub then: Then,
+    pub then: Action,
 }
 
 /// Which requests a fault is for: all that is named must be so.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct When {
+pub struct Matcher {
     /// The action.
     pub action: Option<String>,
     /// The image named.
@@ -48,7 +48,7 @@ pub struct When {
 /// What a fault does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields, tag = "kind")]
-pub enum Then {
+pub enum Action {
     /// 400 `Throttling.User`, with `x-acs-retry-after` where the wait is above 0. Huawei Cloud: 429 `APIGW.0308`, with
     /// `Retry-After` (whole seconds, rounded up) where it is.
     Throttle {
@@ -119,7 +119,7 @@ fn one() -> usize {
     1
 }
 
-impl Then {
+impl Action {
     /// The kind's name, as in a fault's JSON.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -175,7 +175,7 @@ impl Then {
 /// Seeded random weather: at most one fault a request, drawn from these probabilities.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Climate {
+pub struct RandomFaults {
     /// The seed; the same requests in the same order meet the same faults.
     pub seed: u64,
     /// Probability of each kind in thousandths; together at most 1000. All kinds but `refuse`.
@@ -188,22 +188,22 @@ pub struct Climate {
     pub lag_millis: u64,
 }
 
-impl Climate {
-    fn fault(&self, kind: &str) -> Option<Then> {
+impl RandomFaults {
+    fn fault(&self, kind: &str) -> Option<Action> {
         Some(match kind {
-            "throttle" => Then::Throttle { retry_after_millis: self.retry_after_millis },
-            "unavailable" => Then::Unavailable,
-            "internalError" => Then::InternalError,
-            "cutBefore" => Then::CutBefore,
-            "cutAfter" => Then::CutAfter,
-            "slow" => Then::Slow { millis: self.slow_millis },
-            "describeLag" => Then::DescribeLag { millis: self.lag_millis },
-            "wrongJson" => Then::WrongJson { body: None },
-            "truncatedPage" => Then::TruncatedPage { drop: 1 },
-            "emptyList" => Then::EmptyList,
-            "truncatedBody" => Then::TruncatedBody,
-            "jobFails" => Then::JobFails { code: "IMG.0061".to_owned(), partial: 1 },
-            "jobSlow" => Then::JobSlow { millis: self.slow_millis },
+            "throttle" => Action::Throttle { retry_after_millis: self.retry_after_millis },
+            "unavailable" => Action::Unavailable,
+            "internalError" => Action::InternalError,
+            "cutBefore" => Action::CutBefore,
+            "cutAfter" => Action::CutAfter,
+            "slow" => Action::Slow { millis: self.slow_millis },
+            "describeLag" => Action::DescribeLag { millis: self.lag_millis },
+            "wrongJson" => Action::WrongJson { body: None },
+            "truncatedPage" => Action::TruncatedPage { drop: 1 },
+            "emptyList" => Action::EmptyList,
+            "truncatedBody" => Action::TruncatedBody,
+            "jobFails" => Action::JobFails { code: "IMG.0061".to_owned(), partial: 1 },
+            "jobSlow" => Action::JobSlow { millis: self.slow_millis },
             _ => return None,
         })
     }
@@ -234,7 +234,7 @@ struct Scripted {
 /// A scripted fault and how it stands.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
+pub struct ActiveFaults {
     /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
@@ -246,19 +246,19 @@ pub struct Standing {
 
 /// The faults in force.
 #[derive(Debug)]
-pub(super) struct Weather {
+pub(super) struct FaultInjection {
     scripted: Vec<Scripted>,
-    climate: Climate,
+    climate: RandomFaults,
     chance: Xoshiro256PlusPlus,
 }
 
-impl Default for Weather {
+impl Default for FaultInjection {
     fn default() -> Self {
-        Self { scripted: Vec::new(), climate: Climate::default(), chance: Xoshiro256PlusPlus::seed_from_u64(0) }
+        Self { scripted: Vec::new(), climate: RandomFaults::default(), chance: Xoshiro256PlusPlus::seed_from_u64(0) }
     }
 }
 
-impl Weather {
+impl FaultInjection {
     /// Adds scripted faults.
     ///
     /// # Errors
@@ -280,8 +280,8 @@ impl Weather {
     }
 
     /// The scripted faults not yet used up, and how they stand.
-    pub(super) fn standing(&self) -> Vec<Standing> {
-        let standing = |s: &Scripted| Standing { fault: s.fault.clone(), met: s.met, struck: s.struck };
+    pub(super) fn standing(&self) -> Vec<ActiveFaults> {
+        let standing = |s: &Scripted| ActiveFaults { fault: s.fault.clone(), met: s.met, struck: s.struck };
         self.scripted.iter().map(standing).collect()
     }
 
@@ -289,7 +289,7 @@ impl Weather {
     ///
     /// # Errors
     /// When a kind is unknown, a time is out of bounds, or the probabilities exceed 1000.
-    pub(super) fn set_climate(&mut self, climate: Climate) -> Result<(), String> {
+    pub(super) fn set_climate(&mut self, climate: RandomFaults) -> Result<(), String> {
         for kind in climate.per_mille.keys() {
             climate.fault(kind).ok_or_else(|| format!("there is no random fault of kind {kind}"))?.check()?;
         }
@@ -303,7 +303,7 @@ impl Weather {
     }
 
     /// The faults that befall this request, scripted ones first. Faults used up are gone afterwards.
-    pub(super) fn befall(&mut self, request: &Traits<'_>) -> Vec<Then> {
+    pub(super) fn befall(&mut self, request: &Traits<'_>) -> Vec<Action> {
         let mut faults = Vec::new();
         for scripted in &mut self.scripted {
             if scripted.strikes(request) {
@@ -315,7 +315,7 @@ impl Weather {
         faults
     }
 
-    fn random(&mut self) -> Option<Then> {
+    fn random(&mut self) -> Option<Action> {
         if self.climate.per_mille.is_empty() {
             return None;
         }
@@ -347,7 +347,7 @@ impl Scripted {
     }
 }
 
-impl When {
+impl Matcher {
     fn matches(&self, request: &Traits<'_>) -> bool {
         self.action.as_deref().is_none_or(|action| action == request.action)
             && self.image.as_ref().is_none_or(|image| request.images.contains(image))
@@ -361,10 +361,10 @@ impl When {
 mod tests {
     use super::*;
 
-    fn strikes(weather: &mut Weather, action: &str, account: &str) -> Vec<&'static str> {
+    fn strikes(weather: &mut FaultInjection, action: &str, account: &str) -> Vec<&'static str> {
         let account = AccountId::from(account);
         let request = Traits { action, images: &[], accounts: &[account], recipients: &[], region: None };
-        weather.befall(&request).iter().map(Then::kind).collect()
+        weather.befall(&request).iter().map(Action::kind).collect()
     }
 
     fn fault(json: &str) -> Fault {
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_fault_with_nth_strikes_that_request_only() {
-        let mut weather = Weather::default();
+        let mut weather = FaultInjection::default();
         weather.script(vec![fault(r#"{"when":{"action":"DeleteImage","nth":2},"then":{"kind":"cutAfter"}}"#)]).unwrap();
         assert!(strikes(&mut weather, "DeleteImage", "1").is_empty());
         assert!(strikes(&mut weather, "DescribeImages", "1").is_empty());
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_fault_without_count_strikes_until_cleared() {
-        let mut weather = Weather::default();
+        let mut weather = FaultInjection::default();
         weather.script(vec![fault(r#"{"when":{"account":"1"},"then":{"kind":"unavailable"}}"#)]).unwrap();
         for _ in 0..3 {
             assert_eq!(strikes(&mut weather, "DescribeImages", "1"), ["unavailable"]);
@@ -397,10 +397,10 @@ mod tests {
 
     #[test]
     fn the_same_seed_brings_the_same_weather() {
-        let climate: Climate =
+        let climate: RandomFaults =
             serde_json::from_str(r#"{"seed":7,"perMille":{"throttle":300,"cutAfter":300}}"#).unwrap();
         let run = || {
-            let mut weather = Weather::default();
+            let mut weather = FaultInjection::default();
             weather.set_climate(climate.clone()).unwrap();
             (0..50).map(|_| strikes(&mut weather, "DescribeImages", "1")).collect::<Vec<_>>()
         };
@@ -413,16 +413,16 @@ mod tests {
 
     #[test]
     fn weather_out_of_bounds_is_refused_whole() {
-        let mut weather = Weather::default();
+        let mut weather = FaultInjection::default();
         let faults = vec![
             fault(r#"{"then":{"kind":"emptyList"}}"#),
             fault(r#"{"then":{"kind":"refuse","status":200,"code":"Ok"}}"#),
         ];
         assert!(weather.script(faults).is_err());
         assert!(weather.standing().is_empty());
-        let climate = |kind: &str, share: u32| Climate {
+        let climate = |kind: &str, share: u32| RandomFaults {
             per_mille: BTreeMap::from([(kind.to_owned(), share)]),
-            ..Climate::default()
+            ..RandomFaults::default()
         };
         assert!(weather.set_climate(climate("refuse", 1)).is_err());
         assert!(weather.set_climate(climate("throttle", 1001)).is_err());
