@@ -1,7 +1,13 @@
 //! Condition types and the closed set of reasons. A reason says what to do; the message carries the detail.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+/// Longest reason that the schema takes, in characters.
+const REASON_CHARS_MAX: usize = 64;
 
 /// Usable as asked.
 pub const READY: &str = "Ready";
@@ -24,8 +30,9 @@ pub const DELETABLE: &str = "Deletable";
 /// Recipients keep the image of a `CloudImage` though their `ImageShare` is gone.
 pub const RETAINED: &str = "Retained";
 
-/// Why a condition has its status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+/// Why a condition has its status. The code knows all of them; the schema takes any word, so that the definitions of an older
+/// version do not refuse what a newer one writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// The account's credentials are its own and it can be used.
     Verified,
@@ -235,6 +242,20 @@ pub fn conditions(
             }
         })
         .collect()
+}
+
+impl JsonSchema for Reason {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Reason".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": REASON_CHARS_MAX, "pattern": "^[A-Za-z]+$"})
+    }
 }
 
 /// Finds a condition by type.

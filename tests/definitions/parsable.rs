@@ -285,3 +285,28 @@ async fn what_may_be_null_is_taken_as_null() -> Result<()> {
     ensure!(tried > 10, "only {tried} fields were tried");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_reason_that_only_a_newer_version_knows_can_be_written() -> Result<()> {
+    let place = Place::new().await?;
+    place.create("CloudImage", "golden", &image()).await?;
+    place.create("ImageShare", "golden", &share()).await?;
+    let (id, since) = ("1000000000000001", "2026-01-01T00:00:00Z");
+    let newer =
+        json!({"type": "Account", "id": id, "state": "Intended", "since": since, "refusal": "AReasonOfNextYear"});
+    let statuses = [
+        ("CloudImage", json!({"grants": [newer]})),
+        ("CloudImage", json!({"declined": [{"type": "Account", "id": id, "reason": "AReasonOfNextYear"}]})),
+        ("ImageShare", json!({"waiting": [{"type": "Account", "id": id, "reason": "AReasonOfNextYear"}]})),
+    ];
+    for (kind, status) in statuses {
+        let patch = Patch::Merge(json!({"status": status}));
+        let written = place.api(kind).patch_status("golden", &PatchParams::default(), &patch).await;
+        ensure!(written.is_ok(), "{kind} {status}: {written:?}");
+    }
+    let nonsense = Patch::Merge(
+        json!({"status": {"grants": [{"type": "Account", "id": id, "state": "Intended", "since": since, "refusal": "a b"}]}}),
+    );
+    ensure!(place.api("CloudImage").patch_status("golden", &PatchParams::default(), &nonsense).await.is_err());
+    Ok(())
+}
