@@ -1,5 +1,5 @@
-//! One connection per `CloudAccount`: its Secret looked at by name once in a while, its credentials proven to be the
-//! account's, and one circuit that opens when the cloud refuses them. The only place that turns a Secret into a client.
+//! One connection per `CloudAccount`: reads its Secret by name at an interval, proves that the credentials are the account's,
+//! and opens one circuit when the cloud refuses them. Only this module turns a Secret into a client.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,21 +19,20 @@ use crate::clouds::{Cloud, Fault};
 use crate::cluster::credentials::{Keys, NoKeys, read_keys};
 use crate::domain::fault::Recovery;
 use crate::domain::identifiers::RegionId;
-use crate::domain::provider::Provider;
 use crate::planning::problem::Problem;
 
-/// How often a Secret that is not there is looked for: it costs the cloud nothing.
+/// How often the operator polls for a missing Secret: that costs no cloud calls.
 const MISSING_SECRET_LOOK: SignedDuration = SignedDuration::from_secs(4);
 
-/// What an account says while its Secret is being deleted.
+/// The account's message while its Secret is being deleted.
 const SECRET_DELETING: &str = "the account's Secret is being deleted: its key only ends access now; once it is gone, make it \
                                again with a valid key, or delete the CloudAccount";
 
-/// How long a cloud is left alone that locks a key after a few wrong signatures in a row, once two were refused. Huawei:
-/// more than 5 lock it for 5 minutes (API gateway FAQ).
+/// Pause after two refusals in a row by a cloud that locks a key after a few wrong signatures in a row. Huawei: more than 5
+/// lock it for 5 minutes (API gateway FAQ).
 const LOCKING_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
-/// An account that can be called.
+/// An account that the operator can call.
 #[derive(Clone)]
 pub struct Connection {
     /// Its client.
@@ -42,23 +41,23 @@ pub struct Connection {
     pub regions: Arc<[RegionId]>,
 }
 
-/// How things stand with an account.
+/// The state of an account.
 #[derive(Clone)]
 pub struct AccountState {
     /// The connection, or why there is none.
     pub connection: Result<Connection, Problem>,
-    /// Credentials last known good, usable only to finish deletions while the Secret is going or gone.
+    /// The last known good credentials, usable only to finish deletions while the Secret is being deleted or is missing.
     pub last_known_good: Option<Connection>,
-    /// The Secret as last seen; `None` where it was not read.
+    /// The Secret as last read; `None` if it was not read.
     pub secret: Option<SecretSeen>,
 }
 
-/// What was seen of a Secret besides its keys.
+/// The state of a Secret besides its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretSeen {
-    /// Our finalizer is on it.
+    /// The Secret carries our finalizer.
     pub held: bool,
-    /// Since when it is seen being deleted.
+    /// Since when the Secret has been seen being deleted.
     pub deleting_since: Option<Timestamp>,
 }
 
@@ -78,9 +77,9 @@ struct Slot {
     version: Option<String>,
     good: Option<Connection>,
     problem: Option<Problem>,
-    /// When the Secret is to be looked at again.
+    /// When to read the Secret again.
     look_at: Option<Timestamp>,
-    /// Until when the cloud is left alone with credentials it refused.
+    /// Until when the circuit stays open: no calls with the refused credentials.
     open_until: Option<Timestamp>,
     vanished: Option<Timestamp>,
     secret: Option<SecretSeen>,
@@ -107,8 +106,8 @@ impl Slot {
 }
 
 impl Connections {
-    /// `interval`: how often Secrets are looked at and refused keys tried again. `keep`: how long credentials last known
-    /// good may finish deletions.
+    /// `interval`: how often the operator reads Secrets and retries refused keys. `keep`: how long the last known good
+    /// credentials may finish deletions.
     pub fn new(
         client: kube::Client,
         client_context: ClientContext,
@@ -121,7 +120,7 @@ impl Connections {
         Self { client, client_context, allowed, interval, keep, slots: Mutex::default() }
     }
 
-    /// How things stand with an account; looks at its Secret if that is due, or if `now_please`. One look at a time.
+    /// The state of an account. Reads its Secret if that is due, or if `now_please`; one read at a time.
     pub async fn state(&self, account: &CloudAccount, now_please: bool) -> AccountState {
         let slot = self.slot(account);
         let mut slot = slot.lock().await;
@@ -130,7 +129,7 @@ impl Connections {
         let due = slot.look_at.is_none_or(|at| at <= now);
         if changed || due || now_please {
             self.look(&mut slot, account, changed, now).await;
-            // Half a key is waited for like none, also where it is the same half again.
+            // An incomplete Secret is polled like a missing one, even if its content is unchanged.
             if slot.problem.as_ref().is_some_and(|problem| problem.reason == Reason::SecretNotFound) {
                 slot.look_at = slot.look_at.min(now.checked_add(MISSING_SECRET_LOOK).ok());
             }
@@ -138,14 +137,14 @@ impl Connections {
         slot.state(self.keep, now)
     }
 
-    /// The cloud refused a call: one that concerns the credentials opens the account's circuit for everybody.
+    /// Records a fault of a call: one that concerns the credentials opens the account's circuit for all callers.
     pub async fn note(&self, account: &CloudAccount, fault: &Fault) {
         if fault.closes_the_account() {
             let slot = self.slot(account);
             let mut slot = slot.lock().await;
             let now = self.client_context.clock.now();
             let problem = Problem::from(fault);
-            // Calls that were under way together are refused together; who comes late finds it told already.
+            // The cloud refuses concurrent calls together: only the first refusal counts.
             if slot.problem.is_none() {
                 slot.failures = slot.failures.saturating_add(1);
             }
@@ -154,12 +153,12 @@ impl Connections {
         }
     }
 
-    /// How long refused credentials are not tried again: a little less than the interval, so that the next look tries.
+    /// How long to pause after refused credentials: a little less than the interval, so that the next read retries them.
     fn circuit(&self) -> SignedDuration {
         self.interval * 17 / 20
     }
 
-    /// How long an account is left alone after so many tries in a row that failed.
+    /// How long to pause calls to an account after this many failed attempts in a row.
     fn pause_after(&self, failures: u32, account: &CloudAccount, problem: &Problem) -> SignedDuration {
         let rejected = problem.reason == Reason::CredentialsRejected;
         match problem.recovery {
@@ -171,12 +170,12 @@ impl Connections {
         }
     }
 
-    /// The account's Secret was written here: it is looked at anew.
+    /// Makes the account's Secret due for a read after the operator wrote it.
     pub async fn secret_changed(&self, account: &CloudAccount) {
         self.slot(account).lock().await.look_at = None;
     }
 
-    /// Forgets an account that is gone.
+    /// Forgets a deleted account.
     pub fn forget(&self, uid: &str) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
@@ -188,7 +187,7 @@ impl Connections {
 
     async fn look(&self, slot: &mut Slot, account: &CloudAccount, changed: bool, now: Timestamp) {
         slot.generation = account.metadata.generation;
-        // A little sooner than asked for, so that a look at every interval always finds it due.
+        // A little sooner than the interval, so that a reconcile at every interval always finds it due.
         slot.look_at = now.checked_add(self.interval * 3 / 4).ok();
         if changed {
             slot.version = None;
@@ -197,7 +196,7 @@ impl Connections {
         let keys = match read_keys(&self.client, &account.namespace().unwrap_or_default(), name).await {
             Ok(keys) => keys,
             Err(NoKeys::Unread(_)) if slot.good.is_some() && slot.problem.is_none() => {
-                // The API server is in trouble, not the account: what was good stays so until the next look.
+                // The API server failed, not the account: keep the good connection until the next read.
                 return;
             }
             Err(error) => return self.without_key(slot, account, &error, now),
@@ -207,7 +206,7 @@ impl Connections {
         slot.secret = Some(SecretSeen { held: keys.held, deleting_since: keys.deleting.then_some(since) });
         let open = slot.open_until.is_some_and(|until| now < until);
         if slot.version.as_deref() == Some(&keys.version) && (slot.problem.is_none() || open) {
-            // Read out of turn, it is due again when its pause is over, and not an interval later.
+            // After an unscheduled read, the next one is due when the pause ends, not an interval later.
             if slot.problem.is_some() {
                 slot.look_at = slot.look_at.min(slot.open_until);
             }
@@ -224,7 +223,7 @@ impl Connections {
             Err(problem) => {
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = self.pause_after(slot.failures, account, &problem);
-                // What passes by itself is looked at as soon as the pause is over.
+                // Retry a transient problem as soon as the pause ends.
                 slot.look_at = slot.look_at.min(now.checked_add(pause).ok());
                 slot.fail(problem, pause, now);
             }
@@ -239,7 +238,7 @@ impl Connections {
                 None => Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
             },
             NoKeys::Forbidden(secret) => {
-                // Whoever takes the right away wants the key used no more, not even to end access.
+                // An administrator who revokes the permission wants the key unused, even to end access.
                 slot.good = None;
                 let message = format!(
                     "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
@@ -256,7 +255,7 @@ impl Connections {
         slot.fail(problem, SignedDuration::ZERO, now);
     }
 
-    /// Proves that the credentials are the account's and learns its regions: two calls.
+    /// Proves that the credentials are the account's and reads its regions: two calls.
     async fn prove(&self, account: &CloudAccount, keys: &Keys) -> Result<Connection, Problem> {
         let client_context = self.client_context.made_for(account.metadata.uid.as_deref().unwrap_or_default());
         let cloud = client_for(account, keys, &self.allowed, &client_context)?;
@@ -277,5 +276,5 @@ impl Connections {
 }
 
 fn locks_keys(account: &CloudAccount) -> bool {
-    account.spec.tenancy().is_some_and(|tenancy| tenancy.provider() == Provider::Huawei)
+    account.spec.tenancy().is_some_and(|tenancy| tenancy.provider().rules().locks_keys)
 }

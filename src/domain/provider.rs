@@ -1,5 +1,5 @@
-//! What each provider allows: limits, kinds of recipients, sites and their regions. Every figure names its source and can
-//! be overridden on the `CloudAccount`, since vendors raise limits by ticket and open regions.
+//! What each provider allows: limits, kinds of recipients, sites and their regions. Every figure names its source. The
+//! `CloudAccount` can override it, since vendors raise limits by ticket and open regions.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identifiers::{ImageName, InvalidIdentifier, PrincipalId, Recipient, RecipientKind, RegionId};
 
-/// The clouds this operator speaks to.
+/// The supported clouds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Provider {
     /// Alibaba Cloud ECS.
@@ -49,21 +49,43 @@ impl fmt::Display for Site {
     }
 }
 
-/// The numbers and kinds a provider allows where the account says nothing else.
+/// The default limits and recipient kinds of a provider; the account can override them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "a table of capabilities that do not depend on each other")]
 pub struct Rules {
     /// Recipients one image may have; 0 means no limit.
     pub recipients_per_image: u32,
     /// Recipients a full-server image may have; 0 means no limit.
     pub recipients_per_full_server_image: u32,
-    /// Images one account may receive; 0 means no limit. Only the cloud can count it for others' accounts.
+    /// Images one account may receive; 0 means no limit. Only the cloud can count them for other accounts.
     pub received_images: u32,
-    /// Kinds of recipients the provider knows.
+    /// Recipient kinds of the provider.
     pub recipient_kinds: &'static [RecipientKind],
-    /// Whether a recipient that has not accepted uses one of the image's places.
+    /// Whether a recipient that has not accepted uses one of the image's slots.
     pub unaccepted_use_places: bool,
-    /// Whether projects answer offers, and images belong to projects.
+    /// Whether projects answer offers and own images.
     pub handshake: bool,
+    /// Whether a full-server image is accepted and copied into a backup vault only.
+    pub vault_for_full_servers: bool,
+    /// Whether a copy to another region is made by an agency that may write there.
+    pub agency_across: bool,
+    /// Which copies can be encrypted.
+    pub encrypted_copies: EncryptedCopies,
+    /// Whether the provider refuses some images as sources of copies, by kind, size or encryption.
+    pub restricts_copies: bool,
+    /// Whether a few refused signatures in a row lock a key.
+    pub locks_keys: bool,
+}
+
+/// Which copies a provider can encrypt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncryptedCopies {
+    /// None.
+    None,
+    /// Copies of own images within their region.
+    OwnWithinRegion,
+    /// All.
+    All,
 }
 
 /// Alibaba ECS: 50 accounts per image (API page of `ModifyImageSharePermission`), 30 received images per account
@@ -75,10 +97,15 @@ const ALIBABA: Rules = Rules {
     recipient_kinds: &[RecipientKind::Account],
     unaccepted_use_places: true,
     handshake: false,
+    vault_for_full_servers: false,
+    agency_across: false,
+    encrypted_copies: EncryptedCopies::All,
+    restricts_copies: false,
+    locks_keys: false,
 };
 
-/// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received ones, and an
-/// offer not yet answered uses no quota (IMS user guide, "Sharing Images", constraints).
+/// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received images; an
+/// unanswered offer uses no quota (IMS user guide, "Sharing Images", constraints).
 const HUAWEI: Rules = Rules {
     recipients_per_image: 128,
     recipients_per_full_server_image: 10,
@@ -86,10 +113,15 @@ const HUAWEI: Rules = Rules {
     recipient_kinds: &[RecipientKind::Project, RecipientKind::Account, RecipientKind::Organization],
     unaccepted_use_places: false,
     handshake: true,
+    vault_for_full_servers: true,
+    agency_across: true,
+    encrypted_copies: EncryptedCopies::OwnWithinRegion,
+    restricts_copies: true,
+    locks_keys: true,
 };
 
-/// `OpenStack` Glance: `image_member_quota` is 128 unless the operator of the cloud set another, and counts members
-/// whatever they answered (Glance configuration reference).
+/// `OpenStack` Glance: `image_member_quota` is 128 unless the cloud's operator sets another value, and counts members
+/// regardless of their answer (Glance configuration reference).
 const OPENSTACK: Rules = Rules {
     recipients_per_image: 128,
     recipients_per_full_server_image: 128,
@@ -97,10 +129,15 @@ const OPENSTACK: Rules = Rules {
     recipient_kinds: &[RecipientKind::Project],
     unaccepted_use_places: true,
     handshake: true,
+    vault_for_full_servers: false,
+    agency_across: false,
+    encrypted_copies: EncryptedCopies::None,
+    restricts_copies: false,
+    locks_keys: false,
 };
 
-/// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site, so
-/// every other region is taken to be on both).
+/// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site,
+/// so every other region counts as sold on both).
 const ALIBABA_CHINA_ONLY: [&str; 6] = [
     "cn-hangzhou-finance",
     "cn-shanghai-finance-1",
@@ -110,25 +147,32 @@ const ALIBABA_CHINA_ONLY: [&str; 6] = [
     "cn-north-2-gov-1",
 ];
 
-/// Regions outside the mainland that Huawei's Chinese Mainland site sells as well (unconfirmed; override by `spec.sites`).
+/// Regions outside the mainland that Huawei's Chinese Mainland site also sells (unconfirmed; override by `spec.sites`).
 const HUAWEI_CHINA_ABROAD: [&str; 3] = ["ap-southeast-1", "ap-southeast-2", "ap-southeast-3"];
 
-/// Regions of Huawei's European site begin so; no other site sells them.
+/// Prefix of the regions of Huawei's European site; no other site sells them.
 const HUAWEI_EUROPE: &str = "eu-west-1";
 
-/// How a copy of an image comes about.
+/// Largest image copied at Huawei (IMS user guide, replicating images within and across regions), in GiB.
+const HUAWEI_GIB_MAX: u64 = 128;
+
+/// Regions that copy larger ones. The vendor does not document whether both ends count; the cloud refuses if they do.
+const HUAWEI_LARGE_REGIONS: [&str; 4] = ["cn-south-1", "cn-east-2", "cn-east-3", "cn-north-4"];
+const HUAWEI_LARGE_GIB_MAX: u64 = 300;
+
+/// How a cloud makes a copy of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMeans {
-    /// The cloud copies; asked again with the same token it answers the same copy (Alibaba).
+    /// The cloud copies; a repeated request with the same token returns the same copy (Alibaba).
     Token,
-    /// The cloud copies by a job; asked again it makes a second copy (Huawei).
+    /// The cloud copies by a job; a repeated request makes a second copy (Huawei).
     Job,
-    /// The image is read from one place and written to the other, under an id of our own choice (`OpenStack`).
+    /// This process reads the image and writes it to the destination, under an id of its own choice (`OpenStack`).
     Stream,
 }
 
 impl Provider {
-    /// How copies are made.
+    /// How this provider makes copies.
     pub fn copies_by(self) -> CopyMeans {
         match self {
             Self::Alibaba => CopyMeans::Token,
@@ -139,10 +183,10 @@ impl Provider {
 
     /// Parses the name of an image to be made.
     ///
-    /// Alibaba: 2 to 128 characters, beginning with a letter, of letters, digits, `.`, `:`, `_` and `-`, not beginning with
-    /// `aliyun` or `acs:` (API page of `CopyImage`). Huawei: 1 to 128 letters, digits, spaces, `-`, `_` and `.`, neither
-    /// beginning nor ending with a space (API page of the copy). `OpenStack`: up to 255 characters. Letters of every script
-    /// are letters; what could change a terminal is none.
+    /// Alibaba: 2 to 128 characters, beginning with a letter, of letters, digits, `.`, `:`, `_` and `-`, not beginning
+    /// with `aliyun` or `acs:` (API page of `CopyImage`). Huawei: 1 to 128 letters, digits, spaces, `-`, `_` and `.`,
+    /// neither beginning nor ending with a space (API page of the copy). `OpenStack`: up to 255 characters. Letters of
+    /// every script are allowed; characters that could change a terminal are not.
     pub fn parse_image_name(self, text: &str) -> Result<ImageName, InvalidIdentifier> {
         let length = text.chars().count();
         let of = |others: &str| text.chars().all(|c| c.is_alphanumeric() || others.contains(c));
@@ -182,7 +226,34 @@ impl Provider {
         }
     }
 
-    /// Whether jobs change recipients, some time after the call that asked for it was answered.
+    /// The name in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Alibaba => "Alibaba",
+            Self::Huawei => "Huawei",
+            Self::OpenStack => "OpenStack",
+        }
+    }
+
+    /// What owns images, in the provider's own word.
+    pub fn owner_word(self) -> &'static str {
+        match self {
+            Self::OpenStack => "project",
+            Self::Alibaba | Self::Huawei => "account",
+        }
+    }
+
+    /// The largest image, in GiB, that is copied from a region; `None` if there is no limit. `across`: to another region;
+    /// `received`: of another account.
+    pub fn largest_copy_gib(self, from: &RegionId, across: bool, received: bool) -> Option<u64> {
+        match self {
+            Self::Huawei if across && HUAWEI_LARGE_REGIONS.contains(&from.as_str()) => Some(HUAWEI_LARGE_GIB_MAX),
+            Self::Huawei if across || received => Some(HUAWEI_GIB_MAX),
+            Self::Alibaba | Self::Huawei | Self::OpenStack => None,
+        }
+    }
+
+    /// Whether jobs change recipients, some time after the cloud answered the call.
     pub fn works_by_jobs(self) -> bool {
         match self {
             Self::Huawei => true,
@@ -190,7 +261,7 @@ impl Provider {
         }
     }
 
-    /// Whether a region is sold on a site, by the built-in table.
+    /// Whether a site sells a region, by the built-in table.
     pub fn site_has_region(self, site: Site, region: &RegionId) -> bool {
         let region = region.as_str();
         match (self, site) {
@@ -203,10 +274,10 @@ impl Provider {
         }
     }
 
-    /// Parses an account's own id as this provider writes it.
+    /// Parses an account's own id in this provider's format.
     ///
-    /// Alibaba: decimal UID of 5 to 20 digits without a leading zero (samples have 12 to 16; the vendor gives no grammar).
-    /// Huawei: the id of the domain, 32 hexadecimal digits. `OpenStack`: the id of the project.
+    /// Alibaba: decimal UID of 5 to 20 digits without a leading zero (samples have 12 to 16; the vendor gives no
+    /// grammar). Huawei: the id of the domain, 32 hexadecimal digits. `OpenStack`: the id of the project.
     pub fn parse_account(self, text: &str) -> Result<PrincipalId, InvalidIdentifier> {
         match self {
             Self::Alibaba => {
@@ -222,9 +293,9 @@ impl Provider {
         }
     }
 
-    /// Parses the id of whoever owns images: the account at Alibaba, else a project.
+    /// Parses the id of an image owner: the account at Alibaba, else a project.
     ///
-    /// Huawei: 32 hexadecimal digits. `OpenStack`: usually the same, but other backends make other ids.
+    /// Huawei: 32 hexadecimal digits. `OpenStack`: usually the same, but other backends use other formats.
     pub fn parse_principal(self, text: &str) -> Result<PrincipalId, InvalidIdentifier> {
         match self {
             Self::Alibaba => self.parse_account(text),
@@ -240,7 +311,7 @@ impl Provider {
         }
     }
 
-    /// Parses a recipient as this provider writes it. The kind must be one of `rules().recipient_kinds`.
+    /// Parses a recipient in this provider's format. The kind must be one of `rules().recipient_kinds`.
     pub fn parse_recipient(self, kind: RecipientKind, id: &str) -> Result<Recipient, InvalidIdentifier> {
         let id = match kind {
             RecipientKind::Account => self.parse_account(id)?,

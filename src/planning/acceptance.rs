@@ -1,5 +1,5 @@
-//! What to do about one offer: from what its `SharedImageAcceptance` asks and what the cloud shows to the answer to send
-//! and to what is to be said.
+//! Plans one offer: from the spec of its `SharedImageAcceptance` and what the cloud shows to the answer to send and the
+//! conditions to report.
 
 use super::problem::Problem;
 use crate::api::acceptance::{AcceptanceDecision, OfferState};
@@ -9,31 +9,31 @@ use crate::domain::identifiers::{PrincipalId, Recipient, VaultId};
 use crate::domain::image::{Answer, ImageKind, ReceivedImage, Reply};
 use crate::domain::provider::Provider;
 
-/// Everything the decision depends on.
+/// The input of the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
     /// The cloud.
     pub provider: Provider,
-    /// What is wished.
+    /// The desired answer.
     pub decision: AcceptanceDecision,
-    /// The owner that is trusted.
+    /// The trusted owner.
     pub trusted: &'a PrincipalId,
     /// The vault a full-server image goes into.
     pub vault: Option<&'a VaultId>,
-    /// The image as read: shared with us, or not.
+    /// The image as read; `None` if it is not shared with this account.
     pub received: Option<&'a ReceivedImage>,
-    /// It was seen as shared with us before.
+    /// An earlier read showed it as shared with this account.
     pub known: bool,
 }
 
-/// What is so, and what to do.
+/// The state of the offer, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptancePlan {
-    /// Where the offer is.
+    /// The state of the offer.
     pub state: OfferState,
-    /// What to answer now.
+    /// The answer to send now.
     pub reply: Option<Reply>,
-    /// As asked (and why it is so), or what is in the way.
+    /// In the desired state (and why), or the problem that prevents it.
     pub standing: Result<(Reason, String), Problem>,
 }
 
@@ -103,10 +103,11 @@ fn not_there(offer: &Offer<'_>) -> AcceptancePlan {
 }
 
 fn needs_vault(offer: &Offer<'_>, received: &ReceivedImage) -> bool {
-    offer.provider == Provider::Huawei && received.kind == ImageKind::FullServer && offer.vault.is_none()
+    offer.provider.rules().vault_for_full_servers && received.kind == ImageKind::FullServer && offer.vault.is_none()
 }
 
-/// Rejecting is no protection: the owner's grant stays, and others may bring the image too.
+/// The message for a rejected image. Rejecting does not protect: the owner's grant stays, and other grants may bring
+/// the image too.
 fn rejected(received: &ReceivedImage) -> String {
     let others: Vec<&Recipient> =
         received.via.iter().filter(|(_, answer)| **answer != Some(Answer::Rejected)).map(|(via, _)| via).collect();
@@ -117,7 +118,7 @@ fn rejected(received: &ReceivedImage) -> String {
     format!("{text}, and it can still be used through: {}", super::problem::name_some(others))
 }
 
-/// Whether an offer that is not as asked waits for somebody else, rather than being stuck.
+/// Whether an offer that is not in the desired state waits for the owner, rather than being stuck.
 pub fn waits_for_the_owner(problem: &Problem) -> bool {
     problem.recovery == Recovery::Blocked && problem.reason == Reason::NotOffered
 }

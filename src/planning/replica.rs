@@ -1,5 +1,6 @@
-//! What to do about one copy of an image: whether its source can be copied to there, and from where it stands and what the
-//! cloud shows to the next step. A copy is written down before the cloud is asked for it, so that there is never a second.
+//! Plans one copy of an image: whether its source can be copied to the destination, and the next step from its stage
+//! and what the cloud shows. The operator records a copy before it asks the cloud for it, so that there is never a
+//! second one.
 
 use std::collections::BTreeSet;
 
@@ -14,39 +15,33 @@ use crate::domain::call::{CopyProgress, Copying};
 use crate::domain::fault::{Fault, Missing, Refusal};
 use crate::domain::identifiers::{ImageId, InvalidIdentifier, JobId, PrincipalId, RegionId};
 use crate::domain::image::{Answer, ImageFacts, ImageKind, ImageState, Ownership, ReceivedImage};
-use crate::domain::provider::{CopyMeans, Provider};
+use crate::domain::provider::{CopyMeans, EncryptedCopies, Provider};
 
 const GIB: u64 = 1 << 30;
 
-/// Largest image copied at Huawei (IMS user guide, replicating images within and across regions), in GiB.
-const HUAWEI_GIB_MAX: u64 = 128;
-/// Regions from which larger ones go. The vendor does not say whether both ends count, and refuses by itself if so.
-const HUAWEI_LARGE_REGIONS: [&str; 4] = ["cn-south-1", "cn-east-2", "cn-east-3", "cn-north-4"];
-const HUAWEI_LARGE_GIB_MAX: u64 = 300;
-
-/// The longest pause between two tries, as a multiple of the first.
+/// The longest delay between two attempts, as a multiple of the first.
 const PAUSES_MAX: i32 = 64;
 
-/// Where a copy is to go, and by which way.
+/// Source and destination of a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
     /// The cloud.
     pub provider: Provider,
-    /// The source is an image that somebody else shares with us.
+    /// The source is an image that another account shares with this one.
     pub received: bool,
-    /// The owner that is trusted, where one is named.
+    /// The trusted owner, if one is named.
     pub trusted: Option<&'a PrincipalId>,
-    /// Where the source is.
+    /// The region of the source.
     pub from: &'a RegionId,
-    /// Where the copy goes.
+    /// The region of the copy.
     pub to: &'a RegionId,
-    /// The account that is to own the copy is the one that has the source.
+    /// The account that will own the copy is the one that has the source.
     pub same_account: bool,
-    /// Fields of the destination that are set.
+    /// Destination fields that are set.
     pub given: &'a BTreeSet<Extra>,
 }
 
-/// A field of the destination that not every copy takes.
+/// A destination field that not every copy accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extra {
     /// `agencyName`.
@@ -59,7 +54,7 @@ pub enum Extra {
     Encryption,
 }
 
-/// Whether the destination makes sense at all, before anything is asked.
+/// Whether the destination is valid at all, before any call.
 pub fn judge_route(route: &Route<'_>) -> Result<(), Problem> {
     let refused = |field: &str, why: &str| {
         Err(Problem::blocked(Reason::DestinationRefused, format!("spec.destination.{field}: {why}")))
@@ -68,23 +63,25 @@ pub fn judge_route(route: &Route<'_>) -> Result<(), Problem> {
     if !route.same_account && route.provider.copies_by() != CopyMeans::Stream {
         return refused("accountRef", "this cloud copies only within the account that has the image: leave it out");
     }
-    let huawei_across = route.provider == Provider::Huawei && across;
+    let rules = route.provider.rules();
+    let by_agency = rules.agency_across && across;
     let given = |extra| route.given.contains(&extra);
     for (extra, field) in [(Extra::Agency, "agencyName"), (Extra::Project, "projectName"), (Extra::Vault, "vaultID")] {
-        if given(extra) && !huawei_across {
+        if given(extra) && !by_agency {
             return refused(field, "only copies to another region of Huawei Cloud take it: leave it out");
         }
     }
-    if given(Extra::Encryption) && route.provider == Provider::OpenStack {
+    if given(Extra::Encryption) && rules.encrypted_copies == EncryptedCopies::None {
         return refused("encryption", "this cloud does not encrypt images: leave it out");
     }
-    if given(Extra::Encryption) && route.provider == Provider::Huawei && (across || route.received) {
+    let own_only = rules.encrypted_copies == EncryptedCopies::OwnWithinRegion;
+    if given(Extra::Encryption) && own_only && (across || route.received) {
         return refused("encryption", "only a copy of an own image in the same region can be encrypted: leave it out");
     }
     if route.received && across && route.provider.copies_by() != CopyMeans::Stream {
         return Err(Problem::blocked(Reason::CrossRegionNeedsOwnImage, ACROSS));
     }
-    if huawei_across && !given(Extra::Agency) {
+    if by_agency && !given(Extra::Agency) {
         let message = "spec.destination.agencyName: a copy to another region needs an agency that lets the image service \
                        write there: name one with IMS Administrator (or IMS CrossCopyAgencyPolicy) on the \
                        destination's project";
@@ -93,8 +90,8 @@ pub fn judge_route(route: &Route<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether the source can be copied, from what was read of it. `offer`: how it is shared with us, where the cloud asks for
-/// an answer and the source is a received image.
+/// Whether the source can be copied, from what was read of it. `offer`: how it is shared with this account, if the
+/// cloud asks for an answer and the source is a received image.
 pub fn judge_source(
     route: &Route<'_>,
     image: Option<&ImageFacts>,
@@ -149,11 +146,11 @@ pub fn judge_source(
             return blocked(Reason::ImageNotAvailable, "the image was taken out of use: restore it first");
         }
     }
-    if route.provider == Provider::Huawei { judge_at_huawei(route, image) } else { Ok(()) }
+    if route.provider.rules().restricts_copies { judge_restrictions(route, image) } else { Ok(()) }
 }
 
-/// What Huawei refuses is told before the call (IMS user guide and error codes IMG.0130, 0197).
-fn judge_at_huawei(route: &Route<'_>, image: &ImageFacts) -> Result<(), Problem> {
+/// Reports what Huawei would refuse, before the call (IMS user guide and error codes IMG.0130, 0197).
+fn judge_restrictions(route: &Route<'_>, image: &ImageFacts) -> Result<(), Problem> {
     let blocked = |reason, message: String| Err(Problem::blocked(reason, message));
     let across = route.from != route.to;
     let uncopyable = |what: &str| blocked(Reason::ImageNotCopyable, format!("spec.source: {what} cannot be copied"));
@@ -173,12 +170,7 @@ fn judge_at_huawei(route: &Route<'_>, image: &ImageFacts) -> Result<(), Problem>
     if image.encrypted && (across || route.received) {
         return uncopyable("an encrypted image, but for an own one in its own region,");
     }
-    let large = HUAWEI_LARGE_REGIONS.contains(&route.from.as_str());
-    let most = match (across, route.received) {
-        (true, _) if large => Some(HUAWEI_LARGE_GIB_MAX),
-        (true, _) | (false, true) => Some(HUAWEI_GIB_MAX),
-        (false, false) => None,
-    };
+    let most = route.provider.largest_copy_gib(route.from, across, route.received);
     match (image.size, most) {
         (Some(size), Some(most)) if size > most * GIB => blocked(
             Reason::ImageTooLarge,
@@ -208,36 +200,36 @@ fn not_offered() -> Result<(), Problem> {
     Err(Problem::blocked(Reason::NotOffered, message))
 }
 
-/// One try to make the copy, as it is remembered.
+/// One recorded attempt to make the copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which try it is, from 1.
+    /// Its number, from 1.
     pub number: u32,
-    /// When it was written down or, where it failed, when it was given up.
+    /// When it was recorded or, if it failed, given up.
     pub since: Timestamp,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
-    /// What is copied.
+    /// The source of the copy.
     pub source: CopySource,
 }
 
-/// Where a try stands.
+/// The stage of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// Written down; the cloud's answer is not known.
+    /// Recorded; the cloud's answer is not known.
     Asked,
-    /// Under way.
+    /// In progress.
     Copying(Copying),
-    /// Not wanted any more, and perhaps not yet gone.
+    /// Not desired any more, and perhaps not yet removed.
     Clearing(Option<Copying>),
     /// Given up, and nothing of it is left.
     Failed,
-    /// There.
+    /// The copy exists.
     Made(ImageId),
 }
 
 impl Attempt {
-    /// Reads a try from a status.
+    /// Reads an attempt from status.
     pub fn parse(copy: &CopyAttempt) -> Result<Self, InvalidIdentifier> {
         let image = copy.image_id.as_deref().map(ImageId::parse).transpose()?;
         let job = copy.job_id.as_deref().map(JobId::parse).transpose()?;
@@ -252,7 +244,7 @@ impl Attempt {
         Ok(Self { number: copy.number, since: copy.since.0, stage, source: copy.source.clone() })
     }
 
-    /// Writes the try for a status.
+    /// Writes the attempt for status.
     pub fn encode(&self) -> CopyAttempt {
         let (state, copying) = match &self.stage {
             Stage::Asked => (CopyState::Asked, None),
@@ -270,72 +262,72 @@ impl Attempt {
         CopyAttempt { number: self.number, since, state, source: self.source.clone(), image_id, job_id }
     }
 
-    /// The same try at another stage.
+    /// The same attempt at another stage.
     #[must_use]
     pub fn at(&self, stage: Stage) -> Self {
         Self { stage, ..self.clone() }
     }
 
-    /// The try after this one, or the first.
+    /// The attempt after this one, or the first.
     pub fn after(last: Option<&Self>, source: CopySource, now: Timestamp) -> Self {
         let number = last.map_or(1, |last| last.number.saturating_add(1));
         Self { number, since: now, stage: Stage::Asked, source }
     }
 }
 
-/// How long things are given.
+/// Time limits and delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// How long a copy that was asked for may still appear at the cloud, if the answer was lost.
+    /// How long a requested copy may still appear at the cloud, if the answer was lost.
     pub lost: SignedDuration,
-    /// How long one whose id is known may be missing in what the cloud shows.
+    /// How long a copy with a known id may be missing from the cloud's answers.
     pub lag: SignedDuration,
-    /// Until when calls of a former leader may still take effect; long past where there was none.
+    /// Until when calls of a former leader may still take effect; long past if there was none.
     pub others_until: Timestamp,
-    /// The pause after the first try that failed; doubled for each further one.
+    /// The delay after the first failed attempt; doubled for each further one.
     pub retry: SignedDuration,
 }
 
-/// What to do about a try, when its look is done.
+/// The next step of an attempt after its observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing but looking again then.
+    /// Only observe it again at this time.
     Wait(Timestamp),
-    /// So far; look again then.
+    /// The progress so far; observe it again at this time.
     Progress(Option<u8>, Timestamp),
-    /// Ask the cloud for the copy, by the same order as before.
+    /// Ask the cloud for the copy, with the same request as before.
     Ask,
-    /// Forget this try and begin the next one.
+    /// Discard this attempt and begin the next one.
     Anew,
     /// Write the content into the empty image.
     Fill(ImageId),
     /// It is at this stage now.
     Now(Stage),
-    /// It failed: clear what there is of it, and say why.
+    /// It failed: remove what exists of it, and report why.
     GiveUp(Problem),
     /// The same, because the cloud does not show the copy any more.
     Missing(Problem),
-    /// End and remove this image.
+    /// Stop and remove this image.
     Remove(ImageId),
     /// Nothing of it is left.
     Cleared,
 }
 
 impl Step {
-    /// Whether it would be wrong if there were something of the copy after all.
+    /// Whether the step would be wrong if parts of the copy existed after all.
     pub fn rests_on_absence(&self) -> bool {
         matches!(self, Self::Anew | Self::Cleared | Self::Missing(_))
     }
 }
 
-/// When the next try may begin after one that was given up.
+/// When the next attempt may begin after one that was given up.
 pub fn next_try(attempt: &Attempt, patience: Patience) -> Timestamp {
     let doublings = attempt.number.saturating_sub(1).min(16);
     let times = 1_i32.checked_shl(doublings).unwrap_or(PAUSES_MAX).min(PAUSES_MAX);
     attempt.since.saturating_add(patience.retry * times).unwrap_or(Timestamp::MAX)
 }
 
-/// A copy was asked for and the answer is not known; `found`: what the cloud has of it.
+/// A copy was requested and the answer is not known; `found`: the copy at the cloud, if any.
 pub fn after_asking(
     attempt: &Attempt,
     means: CopyMeans,
@@ -346,14 +338,14 @@ pub fn after_asking(
     let settled = after(attempt, patience.lost, patience);
     match (found, means) {
         (Some(image), _) => Step::Now(Stage::Copying(Copying::Image(image))),
-        // Asked again, the cloud makes no second one.
+        // A repeated request makes no second copy.
         (None, CopyMeans::Token | CopyMeans::Stream) => Step::Ask,
         (None, CopyMeans::Job) if now < planted!("second-copy", settled, attempt.since) => Step::Wait(settled),
         (None, CopyMeans::Job) => Step::Anew,
     }
 }
 
-/// A copy is under way; `progress`: how far.
+/// A copy is in progress; `progress`: how far.
 pub fn after_following(attempt: &Attempt, progress: CopyProgress, patience: Patience, now: Timestamp) -> Step {
     let settled = settled(attempt, patience);
     match (progress, &attempt.stage) {
@@ -370,8 +362,7 @@ pub fn after_following(attempt: &Attempt, progress: CopyProgress, patience: Pati
     }
 }
 
-/// A copy is not wanted any more. `sight`: how far the one being made is, or, where it is not known which it is, the one
-/// that was found.
+/// A copy is not desired any more. `sight`: its progress or, if its id is not known, the copy that was found.
 pub fn after_clearing(attempt: &Attempt, sight: ClearingSight, patience: Patience, now: Timestamp) -> Step {
     let settled = settled(attempt, patience);
     let copying = match &attempt.stage {
@@ -387,15 +378,15 @@ pub fn after_clearing(attempt: &Attempt, sight: ClearingSight, patience: Patienc
         }
         (ClearingSight::Found(None) | ClearingSight::Progress(CopyProgress::Gone), _) => Step::Cleared,
         (ClearingSight::Progress(_), Some(Copying::Image(image))) => Step::Remove(image.clone()),
-        // A job cannot be stopped; what it made is removed afterwards.
+        // A job cannot be stopped; its image is removed afterwards.
         (ClearingSight::Progress(CopyProgress::Running { .. }), _) => Step::Wait(next_copy_look(attempt.since, now)),
-        // It ended without a copy; what it left is found by its mark.
+        // It ended without a copy; its mark identifies what it left.
         (ClearingSight::Progress(_), _) => Step::Now(Stage::Clearing(None)),
     }
 }
 
-/// A step that rests on nothing having been found is taken only when that was read twice: a single list may lack a row, or
-/// all. `first_missing`: when it was first read so, since nothing spoke against it.
+/// Takes a step that rests on absence only after two reads: a single list may lack a row, or all rows. `first_missing`:
+/// the first absent read since the last contrary one.
 pub fn after_missing(step: Step, first_missing: Timestamp, patience: Patience, now: Timestamp) -> Step {
     let sure = first_missing.saturating_add(patience.lag).unwrap_or(Timestamp::MAX);
     if step.rests_on_absence() && now < planted!("missing-copy-believed", sure, first_missing) {
@@ -405,8 +396,7 @@ pub fn after_missing(step: Step, first_missing: Timestamp, patience: Patience, n
     }
 }
 
-/// Content is being written by nobody this process knows of, and has been since `first_seen`: by a process that died, or
-/// that is about to.
+/// No process known to this one has written the content since `first_seen`: the writer died, or is about to.
 pub fn after_losing_the_writer(attempt: &Attempt, first_seen: Timestamp, patience: Patience, now: Timestamp) -> Step {
     if now.duration_since(first_seen) < patience.lost {
         return Step::Progress(None, next_copy_look(attempt.since.max(first_seen), now));
@@ -414,7 +404,7 @@ pub fn after_losing_the_writer(attempt: &Attempt, first_seen: Timestamp, patienc
     Step::GiveUp(failed("whoever wrote the copy's content is gone"))
 }
 
-/// What kept the cloud from making the copy when it was asked, in the words of the fields.
+/// Why the cloud refused to make the copy, with the spec field that it concerns.
 pub fn refusal_to_copy(fault: &Fault) -> Problem {
     let of = Problem::from(fault);
     let (reason, field) = match fault {
@@ -433,7 +423,7 @@ pub fn refusal_to_copy(fault: &Fault) -> Problem {
     Problem { reason, message: format!("{field}{}", of.message), recovery: of.recovery }
 }
 
-/// Whether a trouble passes when somebody else acts whom this object waits for, rather than being stuck.
+/// Whether this object waits for another object or user, rather than being stuck.
 pub fn waits_for_others(problem: &Problem) -> bool {
     matches!(
         problem.reason,
@@ -441,16 +431,16 @@ pub fn waits_for_others(problem: &Problem) -> bool {
     )
 }
 
-/// What was seen of a copy that is being cleared.
+/// The observation of a copy that is being removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClearingSight {
-    /// How far it is.
+    /// Its progress.
     Progress(CopyProgress),
-    /// What was found by its mark.
+    /// The image found by its mark.
     Found(Option<ImageId>),
 }
 
-/// From then on, what is not seen of a try is not there.
+/// From this time on, parts of an attempt that are not observed do not exist.
 fn settled(attempt: &Attempt, patience: Patience) -> Timestamp {
     match &attempt.stage {
         Stage::Copying(Copying::Image(_)) | Stage::Clearing(Some(Copying::Image(_))) => {

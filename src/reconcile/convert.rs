@@ -1,4 +1,4 @@
-//! From objects to the planner's words: parsed at the door, nothing decided.
+//! Converts objects into the planner's types: everything is parsed at the boundary, and nothing is decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use kube::core::SelectorExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::expiration::Expiration;
@@ -27,7 +26,7 @@ use crate::planning::problem::Problem;
 use crate::planning::unreadable;
 use crate::reconcile::context::Stores;
 
-/// What an account and an image's region allow. Whom images of the region belong to is added once it is known.
+/// The terms of an account and an image's region. The caller adds the region's principal once it is known.
 pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Problem> {
     let unreadable = |message: String| Problem::blocked(Reason::Unreadable, message);
     let tenancy = account.spec.tenancy().ok_or_else(|| unreadable("the CloudAccount names no provider".into()))?;
@@ -51,13 +50,13 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Problem> {
     })
 }
 
-/// What of an account a pass over an object of it depends on.
+/// The account's part of the input fingerprint of an object that uses it.
 pub fn account_input(account: &CloudAccount) -> String {
     let ready = ready_of(account).map(|condition| (&condition.status, &condition.reason));
     format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation)
 }
 
-/// Whether an account was never looked at: the first look at it says whether it may be called.
+/// Whether an account has never been reconciled: its first reconcile determines whether the operator may call it.
 pub fn is_unseen(account: &CloudAccount) -> bool {
     ready_of(account).is_none()
 }
@@ -66,8 +65,8 @@ fn ready_of(account: &CloudAccount) -> Option<&Condition> {
     find(&account.status.as_ref()?.conditions, READY)
 }
 
-/// Whether the account's credentials were proven, and not refused for so long since that somebody else may take over. An older
-/// version told it by the conditions alone.
+/// Whether the account's credentials are proven and have not been refused for so long that another object may take over. Older
+/// versions recorded this in the conditions alone.
 pub fn is_proven(account: &CloudAccount) -> bool {
     let Some(status) = &account.status else { return false };
     let verified = || {
@@ -78,19 +77,19 @@ pub fn is_proven(account: &CloudAccount) -> bool {
     status.identity.as_ref().map_or_else(verified, |identity| *identity == owner(account))
 }
 
-/// Who owns the images of an account, but for the project that a region's images may belong to.
+/// The owner of an account's images, without the project that a region's images may belong to.
 pub fn owner(account: &CloudAccount) -> String {
     match account.spec.tenancy() {
         Some(tenancy) => {
             let at = tenancy.endpoint().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
-            let what = if let Tenancy::OpenStack(_) = tenancy { "project" } else { "account" };
+            let what = tenancy.provider().owner_word();
             format!("{} {what} {}{at}", tenancy.provider(), tenancy.account_id())
         }
         None => "nobody".to_owned(),
     }
 }
 
-/// Name and namespace of the image a share names, also of one that cannot be read.
+/// Namespace and name of the image that a share names, even if the share cannot be read.
 pub fn image_named_by(share: &Guarded<ImageShare>) -> Option<(String, String)> {
     let own = share.namespace()?;
     match share {
@@ -119,22 +118,22 @@ pub fn image_key((namespace, name): &(String, String)) -> String {
     format!("{namespace}/{name}")
 }
 
-/// Where an image is at a cloud, but for whose it is.
+/// Region and id of an image at a cloud, without its owner.
 pub fn place_key(region: &str, image_id: &str) -> String {
     format!("{region}/{image_id}")
 }
 
-/// Key of the index of images: where the image is at a cloud.
+/// Key of the index of images: region and id at the cloud.
 pub fn identity_key(image: &CloudImage) -> String {
     place_key(&image.spec.region, &image.spec.image_id)
 }
 
-/// Key of the index of acceptances: where the offered image is at a cloud.
+/// Key of the index of acceptances: region and id of the offered image.
 pub fn offer_key(acceptance: &SharedImageAcceptance) -> String {
     place_key(&acceptance.spec.region, &acceptance.spec.image_id)
 }
 
-/// Keys of the index of replicas: the `CloudImages` of its own name and of its source, and where a received source is.
+/// Keys of the index of replicas: the `CloudImages` of its own name and its source; region and id of a received source.
 pub fn replica_keys(replica: &ImageReplica) -> Vec<String> {
     let namespace = replica.namespace().unwrap_or_default();
     let named = replica.spec.source.image_ref.iter().map(|source| source.name.clone()).chain([replica.name_any()]);
@@ -142,12 +141,12 @@ pub fn replica_keys(replica: &ImageReplica) -> Vec<String> {
     named.map(|name| image_key(&(namespace.clone(), name))).chain(received).collect()
 }
 
-/// Key of the index of what the inventories list: where the image is at a cloud.
+/// Key of the index of inventory entries: region and id of the image.
 pub fn listed_key(image: &SharedImage) -> String {
     place_key(&image.spec.region, &image.spec.image_id)
 }
 
-/// What an account's inventory, if it has one, says of an image that others share: whom it reached, and whether it was answered.
+/// The entries for a received image in an account's inventory, if it has one: each recipient and the state of its offer.
 pub fn listed(account: (&str, &str), region: &str, image_id: &str, stores: &Stores) -> Vec<String> {
     let (namespace, name) = account;
     let key = place_key(region, image_id);
@@ -161,7 +160,7 @@ pub fn listed(account: (&str, &str), region: &str, image_id: &str, stores: &Stor
     told.collect()
 }
 
-/// Why nobody can tell which namespaces an image's selector chooses.
+/// Why it is unknown which namespaces an image's selector selects.
 pub fn selector_problem(image: &CloudImage) -> Option<Problem> {
     let from = &image.spec.shareable_from.namespaces;
     let wrong = match (from.from, &from.selector) {
@@ -176,7 +175,7 @@ pub fn selector_problem(image: &CloudImage) -> Option<Problem> {
     Some(Problem::blocked(Reason::SelectorInvalid, message))
 }
 
-/// Whether the image's owner lets a namespace use it.
+/// Whether the image's owner lets a namespace share it.
 pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent {
     let from = &image.spec.shareable_from.namespaces;
     if image.namespace().as_deref() == Some(namespace) {
@@ -197,7 +196,7 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
     }
 }
 
-/// The shares of one image. One that goes without our finalizer is none.
+/// The shares of one image, except those that are being deleted and lack our finalizer.
 pub fn shares_of<'a>(
     image: &CloudImage,
     all: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
@@ -212,7 +211,7 @@ pub fn shares_of<'a>(
     shares
 }
 
-/// Whether the image's owner lets a share leave its access at the cloud.
+/// Whether the image's owner lets a share retain its access at the cloud on deletion.
 pub fn may_retain(image: &CloudImage, share: &Guarded<ImageShare>) -> bool {
     image.namespace() == share.namespace() || image.spec.shareable_from.retain == RetainPolicy::Allow
 }
@@ -238,7 +237,7 @@ fn to_share(image: &CloudImage, share: &Guarded<ImageShare>, stores: &Stores) ->
     }
 }
 
-/// What a share's spec asks for.
+/// The request in a share's spec.
 struct Asked {
     suspended: bool,
     expires: Option<Timestamp>,
@@ -246,7 +245,7 @@ struct Asked {
     recipients: Vec<AskedRecipient>,
 }
 
-/// What cannot be read suspends its share: those it names keep what they have, and nobody else is concerned.
+/// An unreadable spec suspends its share: the recipients that it names keep their access, and no others are affected.
 fn asked(share: &Guarded<ImageShare>) -> Asked {
     match share {
         Guarded::Readable(share) => {
@@ -270,12 +269,12 @@ fn asked(share: &Guarded<ImageShare>) -> Asked {
     }
 }
 
-/// The value of the annotation that asks for an immediate look.
+/// The value of the annotation that forces a reconcile.
 pub fn requested_at<K: kube::Resource>(object: &K) -> Option<String> {
     object.annotations().get(crate::api::RECONCILE_REQUESTED_AT).map(|value| value.chars().take(256).collect())
 }
 
-/// The accounts a copy goes by: those its spec names, and the one its source was copied from.
+/// The accounts that a replica uses: those in its spec, and the account that its source was copied from.
 pub(crate) fn accounts_named(replica: &ImageReplica, source: Option<&CopySource>) -> Vec<String> {
     let spec = &replica.spec;
     let copied =

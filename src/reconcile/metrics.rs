@@ -1,4 +1,4 @@
-//! What the controllers count: calls, queues, and how long wishes took.
+//! Metrics of the controllers: calls, queue depth and latencies.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,25 +9,17 @@ use crate::clouds::instrumented::{CallObserver, Operation};
 use crate::domain::provider::Provider;
 use crate::telemetry::metrics::Metrics;
 
-fn name_of(provider: Provider) -> &'static str {
-    match provider {
-        Provider::Alibaba => "Alibaba",
-        Provider::Huawei => "Huawei",
-        Provider::OpenStack => "OpenStack",
-    }
-}
-
 impl CallObserver for Metrics {
     fn asked(&self, provider: Provider, question: Operation, fault: Option<&Fault>, took: Duration) {
-        self.called(name_of(provider), format!("{question:?}"), fault.map(Fault::name), took);
+        self.called(provider.label(), format!("{question:?}"), fault.map(Fault::name), took);
     }
 
     fn waited(&self, provider: Provider, time: Duration) {
-        self.throttled(name_of(provider), time);
+        self.throttled(provider.label(), time);
     }
 }
 
-/// Objects of one kind that were told to be looked at and have not been yet, each once.
+/// Objects of one kind that are enqueued and not yet reconciled, each once.
 pub(crate) struct Waiting {
     kind: &'static str,
     metrics: Metrics,
@@ -61,7 +53,7 @@ impl Waiting {
     }
 }
 
-/// How long shares have been waited for, from when their wishes or their end were first seen: by uid.
+/// Latency timers of shares, by uid: from the first sight of a change or a deletion.
 #[derive(Default)]
 pub struct LatencyTimers(Mutex<HashMap<String, Begun>>);
 
@@ -76,7 +68,7 @@ impl LatencyTimers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something is wished that is not so yet; the first time counts.
+    /// Starts the timer of a desired state that is not yet reached; the first start counts.
     pub(crate) fn begin(&self, uid: &str, generation: Option<i64>, deleting: bool) {
         let mut all = self.lock();
         let same = all.get(uid).is_some_and(|begun| (begun.generation, begun.deleting) == (generation, deleting));
@@ -85,7 +77,7 @@ impl LatencyTimers {
         }
     }
 
-    /// It is so: how long it took, if it was waited for.
+    /// Stops the timer and returns the elapsed time, if a timer ran.
     pub(crate) fn end(&self, uid: &str) -> Option<Duration> {
         self.lock().remove(uid).map(|begun| begun.at.elapsed())
     }
