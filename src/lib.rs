@@ -1,15 +1,21 @@
 //! # imageshare-operator
 //!
-//! Sharing cloud machine images, declared in Kubernetes. This page is the architecture: what a newcomer reads first.
+//! Declarative sharing of cloud machine images, as Kubernetes objects. This page is the architecture: read it first.
 //!
 //! ## Bird's-eye view
 //!
-//! A person writes a [`CloudAccount`](api::CloudAccount) (one account at one cloud, and the Secret with its key), a
-//! [`CloudImage`](api::CloudImage) (one image of it) and any number of [`ImageShare`](api::ImageShare)s (who may use the
-//! image). On the other side, a [`SharedImageAcceptance`](api::SharedImageAcceptance) says what to answer to an offered
-//! image. The operator makes the clouds agree, keeps them so, and says in status what is true; it also lists what others
-//! share with an account, one [`SharedImage`](api::SharedImage) each. An [`ImageReplica`](api::ImageReplica) copies an
-//! image, own or received, into an own one, also to another region; a `CloudImage` stands for the copy.
+//! The operator reconciles the clouds with these objects, corrects drift, and reports the actual state in `status`:
+//!
+//! | kind | written by | meaning |
+//! |---|---|---|
+//! | [`CloudAccount`](api::CloudAccount) | platform engineer | one account at one cloud, and the Secret with its key |
+//! | [`CloudImage`](api::CloudImage) | image owner | one image of that account; its status holds the ledger of grants |
+//! | [`ImageShare`](api::ImageShare) | whoever wants to share | an image and its recipients; many may name one `CloudImage` |
+//! | [`SharedImageAcceptance`](api::SharedImageAcceptance) | receiving side | the answer to one offered image |
+//! | [`ImageReplica`](api::ImageReplica) | either side | a copy of an own or received image, also in another region |
+//! | [`SharedImage`](api::SharedImage) | the operator | inventory: one image that others share with an account |
+//!
+//! For a finished copy, the operator creates a `CloudImage`, so that the copy can be shared like any other image.
 //!
 //! ```text
 //! ImageShare.spec ──► CloudImage reconcile ──► cloud
@@ -19,101 +25,109 @@
 //! ```
 //!
 //! The unit of reconciliation is the image, because recipients, limits and deletion are properties of an image at the
-//! cloud. A cloud keeps no mark of who granted what, so the operator keeps a ledger, in `CloudImage.status`: it is the
-//! only memory there is. Whatever is in this process's memory may be lost at any moment.
+//! cloud. A cloud does not record who granted what. The operator does: `CloudImage.status` is its ledger, and the only
+//! record there is. The ledger survives restarts; the process may lose everything it holds in memory at any moment.
 //!
 //! ## The flow
 //!
-//! One pass over one image, in `controllers/cloud_image/pass.rs`:
+//! Each watch enqueues the object that changed, and `controllers/triggers.rs` the related ones: an edited `ImageShare` enqueues
+//! its `CloudImage`, and a changed ledger enqueues the shares. One reconcile of one image takes five steps
+//! (`controllers/cloud_image/pass.rs`):
 //!
-//! 1. **observe** the account, the shares and the image at the cloud with everybody it is shared with; each is a fact, or
-//!    the trouble that hides it;
-//! 2. **plan**: a pure function of wishes, ledger, sight and time makes every choice;
-//! 3. write the intent into the ledger, then list the shares afresh from the API server, and drop what they no longer ask
-//!    for;
-//! 4. **execute** the batched calls; decide nothing;
-//! 5. observe again, and **report** in one write: ledger, conditions, and then events.
+//! 1. **Observe** the account, the shares, and the image at the cloud with all its recipients. Each is a fact, or the
+//!    [`Problem`](planning::problem::Problem) that hides it.
+//! 2. **Plan**: a pure function of desired recipients, ledger, observed state and time makes every choice.
+//! 3. **Record** the intent in the ledger, list the shares afresh from the API server, and drop the steps that they no
+//!    longer ask for.
+//! 4. **Execute** the batched calls; this step decides nothing.
+//! 5. Observe again, and **report** in one write: ledger and conditions. Events follow.
 //!
-//! Where a cloud carries calls out by jobs, the ledger holds the job: the pass ends, later ones ask for it, nothing else is
-//! sent before it ended, and only a read proves what it did.
+//! Some clouds carry calls out by asynchronous jobs. Then the ledger holds the job and the reconcile ends. Later reconciles
+//! poll the job, send nothing else before it has ended, and read the cloud to learn what the job did.
 //!
-//! The `ImageShare` controller never talks to a cloud: it holds its object until no grant of its own is left, and projects
-//! the ledger onto its recipients. The `CloudAccount` controller proves that the credentials are the account's and keeps
-//! its inventory. The `SharedImageAcceptance` controller answers one offer, in the same order: observe, plan, write down
-//! what is about to be answered, answer, observe again, report. The `ImageReplica` controller carries one copy from stage to
-//! stage, each written down before the cloud is asked for the next ([`planning::replica`]); clouds copy by token, by job, or
-//! have their content streamed through this process ([`clouds::copying`]).
+//! The other controllers:
+//!
+//! - `ImageShare` never calls a cloud. It keeps the share's finalizer until the share has no grant left, and projects the
+//!   ledger onto the share's recipients.
+//! - `CloudAccount` proves that the credentials belong to the account, and maintains the account's inventory.
+//! - `SharedImageAcceptance` answers one offer in the same order: observe, plan, record the intended answer, answer, observe
+//!   again, report.
+//! - `ImageReplica` takes one copy from stage to stage, and records each stage before it asks the cloud for the next
+//!   ([`planning::replica`]). Clouds copy by token or by job, or this process streams the content ([`clouds::copying`]).
 //!
 //! ## Code map
 //!
-//! | module | what lives there |
+//! | module | content |
 //! |---|---|
-//! | [`domain`] | the vocabulary: identifiers parsed once, images, provider rules, shares, calls and faults. Pure |
-//! | [`api`] | the kinds, their schema and rules, conditions and reasons |
-//! | [`planning`] | every choice, as pure functions: wishes, ledger, sharing, places, exchange, aftermath, deletion, duplicates, projection, unreadable, acceptance, replica, inventory, admission, schedule, lease |
+//! | [`domain`] | the vocabulary: identifiers parsed at the boundary, images, provider rules, shares, calls, faults. Pure |
+//! | [`api`] | the kinds, their schemas and validation rules, conditions and reasons |
+//! | [`planning`] | every choice, as pure functions: `desired`, `sharing`, `batch`, `deletion`, `duplicates`, `replica`, … |
 //! | [`clouds`] | the edge towards the clouds: one trait, transport, call budgets, `alibaba`, `huawei`, `openstack` |
-//! | [`cluster`] | the edge towards Kubernetes: watches within its scope, guarded reads, status, finalizers, events, Secrets, the lease |
+//! | [`cluster`] | the edge towards Kubernetes: watches, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`accounts`] | from a `CloudAccount` to a client: its Secret, the proof of its identity, its circuit |
-//! | [`reconcile`] | what every reconcile uses: requeue, what is kept between two, access, conversion, status, metrics, leader |
-//! | [`controllers`] | how they run, what wakes them, and one folder a kind |
-//! | [`telemetry`] | logs, metrics, health, traces: it is told what to tell |
-//! | [`operator`] | the composition root: arguments, clients, caches, controllers, an orderly stop |
+//! | [`reconcile`] | what all reconciles share: requeue, object state, access, conversion, status writer, metrics, leader |
+//! | [`controllers`] | how controllers run (`run`, `startup`), watch mappers (`triggers`), and one folder a kind |
+//! | [`telemetry`] | logs, metrics, health, traces; it depends on no other module |
+//! | [`operator`] | the composition root: arguments, clients, caches, controllers, orderly shutdown |
 //!
-//! `main.rs` turns arguments into [`operator::run`] or into the definitions of `crds/`. `tests/simulator` is a cloud to try and
-//! test against, a crate that shares no code with this one. `tests/harness` starts real servers for the tests and holds the demo, the benchmark and the fault campaign.
+//! `main.rs` turns arguments into [`operator::run`], or writes the definitions of `crds/`. `planted.rs` holds known bugs that
+//! score the tests; only the feature `planted` compiles them in. `tests/simulator` is a cloud to try and test against, a crate
+//! that shares no code with this one. `tests/harness` starts real servers for the tests, and holds the demo, the benchmark
+//! and the chaos run.
 //!
 //! ## Invariants
 //!
-//! What must always hold, and where it is kept. Whoever changes the place keeps the invariant.
+//! These always hold. Each names the code that keeps it; a change of that code must keep the invariant.
 //!
-//! 1. **Ledger before call.** An intent, to grant or to revoke, is written with the object's version before the cloud is
-//!    called; then the shares are listed afresh, and steps they no longer ask for are dropped.
+//! 1. **Ledger before call.** The operator writes every intent, to grant or to revoke, with the object's `resourceVersion`
+//!    before it calls the cloud. Then it lists the shares afresh and drops the steps that they no longer ask for.
 //!    `controllers/cloud_image/pass.rs`, [`planning::sharing::confirm`], [`cluster::status`].
-//! 2. **No wrongful revoke.** What is revoked comes from the ledger, less what any share wishes, holds or retains; never
-//!    from "seen but not wished". A share that cannot be read is paused: whom its spec names keep what they have.
+//! 2. **No wrongful revoke.** Revokes come from the ledger, less the recipients of active and paused shares and retained
+//!    ones; never from "observed minus desired". An unreadable share is paused: recipients that its spec names keep access.
 //!    [`planning::sharing`], [`planning::desired`], [`planning::unreadable`].
 //! 3. **No leak.** A grant has ended only when a complete read shows it absent, long enough after the last call that may
-//!    have added it; twice, where its removal is not known to have been made. An incomplete list proves nothing.
-//!    [`planning::sharing`], [`planning::ledger`], [`RecipientList`](domain::image::RecipientList),
+//!    have added it; two reads, where the operator does not know that the removal was made. An incomplete list proves
+//!    nothing. [`planning::sharing`], [`planning::ledger`], [`RecipientList`](domain::image::RecipientList),
 //!    `clouds/alibaba/wire.rs`.
-//! 4. **Image last.** The finalizer of a `CloudImage` goes when no admitted share names it and its ledger holds nothing;
-//!    with `deletionPolicy: Delete` the image is deleted only when nobody at all has it, never by force, and is gone after
-//!    two absent reads. [`planning::deletion`].
-//! 5. **Foreign grants are not ours.** They are reported and left alone; `unmanagedRecipients: Revoke` acts after a while,
-//!    and only while a share wishes something. A wished recipient that is already there is adopted. What was retained is
-//!    touched by no policy. [`planning::sharing`].
-//! 6. **At rest, nothing moves.** What matches causes no mutating call and no write: status holds no times, counters or
+//! 4. **Image last.** A `CloudImage` loses its finalizer when no admitted share names it and its ledger is empty. With
+//!    `deletionPolicy: Delete` the operator deletes the image only when nobody at all has it, never by force, and counts it
+//!    as deleted after two absent reads. [`planning::deletion`].
+//! 5. **Foreign grants are not ours.** The operator reports them and does not touch them; `unmanagedRecipients: Revoke` acts
+//!    after a while, and only while a share is active. The operator adopts a desired recipient that already has the image.
+//!    No policy touches a retained recipient. [`planning::sharing`].
+//! 6. **Settled means silent.** Matching state causes no mutating call and no write: status holds no times, counters or
 //!    request ids that change by themselves. `controllers/cloud_image/report.rs`, [`planning::projection`].
-//! 7. **Places.** Who has a place keeps it, also if foreign; free ones go in the order of a share's age, its uid, and the
-//!    index in its list; removals come before additions. The rest wait with the figure, counted as the vendor counts.
-//!    `planning/slots.rs`, [`planning::batch`].
+//! 7. **Quota slots.** A recipient that has a slot keeps it, also a foreign one. Free slots go by the share's age, its uid,
+//!    and the index in its list; removals come before additions. The others wait, and their status shows the figure, counted
+//!    as the vendor counts. `planning/slots.rs`, [`planning::batch`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
-//!    `accounts`, `reconcile` and `controllers` alone see both; the simulator is another crate, or one mistake would cancel itself out.
-//!    `tests/layering.rs` reads the sources.
+//!    `accounts`, `reconcile` and `controllers` alone see both. The simulator is another crate: shared code would cancel its
+//!    own mistakes out. `tests/layering.rs` reads the sources.
 //! 9. **Bounded and fair.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds. A reconcile
-//!    begins to call a cloud only with a seat in the line of its account and region, and holds no worker while it waits for
-//!    one, so that no account waits for another; an edit does not wait for a thousand made before it. Calls pass a token
-//!    bucket for each account and region, which calls that end access use most and no priority alone; what began first is
-//!    finished first. An endpoint that hangs is left alone for a while.
-//!    [`planning::admission`], [`clouds::budget`], [`clouds::transport`], [`api::limits`], [`planning::schedule`].
-//! 10. **Secrets** are read by name, one read for the whole key, never listed, watched or printed. They go only to the
-//!     vendor's hosts or to endpoints that the operator was started to allow; no redirect is followed. A refused key opens
-//!     one circuit for its account. [`cluster::credentials`], [`clouds::endpoint_rule`], [`clouds::transport`],
-//!     [`accounts::connections`].
+//!    calls a cloud only with a seat of its account and region, and holds no worker while it waits for one: no account waits
+//!    for another, and an edit does not wait for a thousand earlier ones. Calls pass a token bucket for each account and
+//!    region; calls that end access get most tokens, but no priority takes all, and earlier reconciles finish first. After
+//!    calls that hang, the operator pauses calls to that endpoint. [`planning::admission`], [`clouds::budget`],
+//!    [`clouds::transport`], [`api::limits`], [`planning::schedule`].
+//! 10. **Secrets.** The operator reads a Secret by name, in one read for the whole key, and never lists, watches or prints
+//!     it. Keys go only to the vendor's hosts or to endpoints that the operator was started to allow; it follows no redirect.
+//!     A refused key opens one circuit for its account. [`cluster::credentials`], [`clouds::endpoint_rule`],
+//!     [`clouds::transport`], [`accounts::connections`].
 //! 11. **Namespaces are walls, and a name is not a proof.** References stay in their namespace; only `imageRef` may leave it,
-//!     where the image consents. Of several objects for one image, only those count that saw it as their own through proven
-//!     credentials; those of other namespaces are not named. [`reconcile::convert`], [`planning::duplicates`].
-//! 12. **Ends can be reached.** A `CloudAccount` stays while images, acceptances or replicas refer to it; credentials last
-//!     known good may finish deletions for a while after their Secret vanished. [`controllers::cloud_account`], [`accounts::connections`].
-//! 13. **No panic reachable from input.** An object that cannot be read says which field it is, can be deleted, and stops
-//!     nobody else; lints forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
-//! 14. **One copy.** What an `ImageReplica` asks of a cloud is written down first, and carries a mark by which it is found
-//!     again, so that there is never a second; that nothing is found of it counts when it was looked for twice. A copy
-//!     that is not wanted any more is removed before its object goes.
-//!     [`planning::replica`], [`CopyMark`](clouds::CopyMark), `controllers/image_replica/pass.rs`.
-//! 15. **One leader.** Of several processes one holds the lease; it gives up before the lease can run out, and the gate is the
-//!     last thing looked at before a request goes out. Who follows a leader that left without a word revokes nobody, and
-//!     believes no absence, before that one's calls are over. [`planning::lease`], [`clouds::fence`],
+//!     with the image's consent. Of several objects for one image, only those count that observed it as their own through
+//!     proven credentials; messages do not name those of other namespaces. [`reconcile::convert`], [`planning::duplicates`].
+//! 12. **Ends can be reached.** A `CloudAccount` stays while images, acceptances or replicas refer to it. Credentials last
+//!     known good may finish deletions for a while after their Secret was deleted. [`controllers::cloud_account`],
+//!     [`accounts::connections`].
+//! 13. **No panic reachable from input.** An unreadable object reports the field at fault, can be deleted, and blocks no
+//!     other object; lints forbid `unwrap`, `expect` and indexing. [`cluster::guard`], `Cargo.toml`.
+//! 14. **One copy.** An `ImageReplica` records each request before it makes it. The copy carries a mark by which the operator
+//!     finds it again, so that there is never a second one; only two reads that find nothing prove that there is none. The
+//!     operator removes an unwanted copy before it releases the object. [`planning::replica`],
+//!     [`CopyMark`](clouds::CopyMark), `controllers/image_replica/pass.rs`.
+//! 15. **One leader.** Of several processes one holds the lease. This leader stops before the lease can expire, and checks
+//!     the fence as the last step before each request. The successor of a leader that left without notice revokes nothing,
+//!     and trusts no absence, before that leader's calls are over. [`planning::lease`], [`clouds::fence`],
 //!     [`reconcile::leader`].
 
 #[macro_use]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use imageshare_operator::{api, operator};
 
-/// Caches that stay, among much that comes and goes on all threads: the system's allocator holds a quarter more for them.
+/// Long-lived caches among many short-lived objects on all threads: the system's allocator holds a quarter more memory.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

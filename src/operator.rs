@@ -1,4 +1,4 @@
-//! The composition root: arguments in, controllers out, an orderly stop.
+//! The composition root: builds the controllers from the arguments, runs them, and stops them in order.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -116,7 +116,7 @@ pub struct RunArguments {
     log_format: LogFormat,
 }
 
-/// What is done about the Secrets of accounts.
+/// How the operator treats the Secrets of accounts.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum SecretFinalizer {
     /// They get a finalizer.
@@ -151,10 +151,10 @@ pub enum RunError {
     /// Metrics and health cannot be served.
     #[error("--listen: {0}")]
     Listen(std::io::Error),
-    /// Signals cannot be listened to.
+    /// Signal handlers cannot be installed.
     #[error("signals: {0}")]
     Signals(std::io::Error),
-    /// Somebody else leads now: only a new process may try again.
+    /// Another process leads now: only a new process may try again.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
 }
@@ -175,8 +175,8 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
-/// How many reconciles of an account may call at the same time: each makes one call after the other, so that these use the
-/// whole rate where a call takes up to a second.
+/// How many reconciles of an account may call at the same time: each makes one call after the other, so that together they
+/// use the whole rate where a call takes up to a second.
 fn seats(calls_per_second: NonZeroU32) -> usize {
     usize::try_from(calls_per_second.get()).unwrap_or(usize::MAX).clamp(2, 64)
 }
@@ -212,7 +212,7 @@ impl RunArguments {
         }
     }
 
-    /// What all clients of clouds share.
+    /// The context that all cloud clients share.
     fn client_context(&self, clock: Arc<SystemClock>) -> Result<ClientContext, TransportUnusable> {
         let (per_second, burst) = (self.calls_per_second, self.calls_burst);
         ClientContext::new(
@@ -222,12 +222,12 @@ impl RunArguments {
         )
     }
 
-    /// What this process needs to lead, and who tends its lease, if it is one of several.
+    /// The leader state of this process, and the keeper of its lease, if it is one of several.
     fn leadership(&self, client: &kube::Client, clock: &Arc<SystemClock>) -> (Leading, Option<Leadership>) {
         let Some((namespace, name)) = &self.lease else { return (Leading::alone(), None) };
         let (leading, duration) = (Leading::one_of_several(), self.lease_duration);
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "imageshare-operator".to_owned());
-        // Pods have names of their own; processes on one host are told apart by the number.
+        // Pod names are unique; the number tells processes on one host apart.
         let me = format!("{host}_{:08x}", rand::random::<u32>());
         let record = LeaseRecord::new(client.clone(), namespace, name, me, duration);
         let terms = lease::Terms { duration, deadline: duration * 2 / 3, period: duration * 2 / 15 };
@@ -247,7 +247,7 @@ impl RunArguments {
     }
 }
 
-/// Runs the operator until it is told to stop.
+/// Runs the operator until the process receives a stop signal.
 pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let _logging = start(&arguments.log, arguments.log_format)?;
     let client = arguments.client().await?;
@@ -300,7 +300,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     lead_and_act(leadership, &definitions, &acting, stop).await
 }
 
-/// Acts, as one of several if there is a lease, until the process is told to stop.
+/// Runs the controllers, as one of several processes if there is a lease, until `stop` is cancelled.
 async fn lead_and_act(
     leadership: Option<Leadership>,
     definitions: &Arc<Definitions>,
@@ -319,7 +319,7 @@ async fn lead_and_act(
         leadership.keep().await
     };
     tokio::select! {
-        // What is under way is dropped: somebody else does it now.
+        // Drop running reconciles: another process does them now.
         lost = leads => return Err(lost.into()),
         () = &mut acting => {}
     }
@@ -327,7 +327,7 @@ async fn lead_and_act(
     Ok(())
 }
 
-/// A token that is cancelled when the process is told to stop.
+/// A token that is cancelled when the process receives a stop signal.
 fn stop_on_signal() -> Result<CancellationToken, RunError> {
     let stop = CancellationToken::new();
     let stopper = stop.clone();

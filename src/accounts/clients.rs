@@ -1,4 +1,4 @@
-//! From an account and its Secret to a client of its cloud: the only place that reads the keys of credentials.
+//! Creates the cloud client of an account from its Secret. Only this module reads the keys of credentials.
 
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
 use crate::planning::problem::Problem;
 
-/// The keys that a provider's credentials need, for people.
+/// The keys that a provider's credentials need, for messages.
 fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
     match tenancy {
         Tenancy::Alibaba(_) => "accessKeyID and accessKeySecret",
@@ -26,13 +26,13 @@ fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
     }
 }
 
-/// A key that is missing from the Secret of an account.
+/// The problem of a key that is missing from an account's Secret.
 pub(crate) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -> Problem {
     let message = format!("CloudAccount {account}: {error}: restore it, with the keys {}", wanted_keys(tenancy));
     Problem::blocked(Reason::SecretNotFound, message)
 }
 
-/// Makes the client of an account; nothing is sent yet.
+/// Creates the client of an account; sends no request yet.
 pub(crate) fn client_for(
     account: &CloudAccount,
     keys: &Keys,

@@ -1,5 +1,5 @@
-//! From a `CloudAccount` to a client of its cloud: the Secret is read, the credentials are proven to be the account's, and one
-//! circuit opens when the cloud refuses them.
+//! From a `CloudAccount` to its cloud client: reads the Secret, proves that the credentials are the account's, and opens one
+//! circuit when the cloud refuses them.
 
 pub mod clients;
 pub mod connections;

@@ -1,5 +1,5 @@
-//! Bytes that no honest cloud sends, for the tests of all that reads what clouds send; and those tests of what all clouds
-//! share. Which parser is tried where is listed in `tests/hostile_parsers.rs`.
+//! Generators of malformed input for the tests of every parser of cloud answers, and the tests of the code that all clouds
+//! share. `tests/hostile_parsers.rs` lists which test covers which parser.
 
 use percent_encoding::percent_decode_str;
 use proptest::collection::vec;
@@ -16,7 +16,7 @@ use super::signing::{canonical_query, escape};
 use crate::domain::foreign_text::plain;
 use crate::domain::provider::Provider;
 
-/// Texts that mean something to somebody: to terminals, paths, hosts, numbers, readers of JSON.
+/// Texts with a special meaning in terminals, paths, hosts, numbers or JSON.
 const NASTY: [&str; 24] = [
     "",
     ".",
@@ -54,7 +54,7 @@ pub(super) fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON, not deep.
+/// Any JSON of small depth.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -72,14 +72,14 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// What may be done to one value of an answer.
+/// A mutation of one value of an answer.
 #[derive(Debug, Clone)]
 enum Harm {
     Replace(Value),
     Remove,
     Rename(String),
     Repeat(usize),
-    /// The same in another guise: a number as text, a text as a list of it.
+    /// Changes the type only: a number becomes text, a text becomes a list of it.
     Disguise,
 }
 
@@ -93,7 +93,7 @@ fn harm() -> impl Strategy<Value = Harm> {
     ]
 }
 
-/// Where every value of a document is.
+/// Collects the JSON pointers of all values of a document.
 fn places(value: &Value, here: &str, all: &mut Vec<String>) {
     all.push(here.to_owned());
     match value {
@@ -138,7 +138,7 @@ fn do_harm(document: &mut Value, at: Index, harm: &Harm) {
     }
 }
 
-/// What may be done to the bytes of an answer.
+/// A mutation of the bytes of an answer.
 #[derive(Debug, Clone)]
 enum Cut {
     Off,
@@ -155,7 +155,7 @@ fn cut(body: &mut Vec<u8>, at: Index, cut: &Cut) {
     }
 }
 
-/// Bodies: mostly real answers in which some values are others, now and then whole, broken or nothing of the kind.
+/// Bodies: mostly real answers with some mutated values; sometimes unchanged, truncated, or arbitrary bytes.
 pub(super) fn bodies(samples: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let cuts = prop_oneof![Just(Cut::Off), (1_u8..).prop_map(Cut::Flip), vec(any::<u8>(), 1..9).prop_map(Cut::Insert)];
     let harms = vec((any::<Index>(), harm()), 0..4);
@@ -178,7 +178,7 @@ pub(super) fn bodies(samples: &'static [&'static str]) -> impl Strategy<Value = 
     ]
 }
 
-/// Headers, these among them with any value.
+/// Headers with the given names and any value.
 pub(super) fn headers(names: &'static [&'static str]) -> impl Strategy<Value = HeaderMap> {
     let values = prop_oneof![
         3 => any::<u64>().prop_map(|number| number.to_string().into_bytes()),
@@ -194,7 +194,7 @@ pub(super) fn headers(names: &'static [&'static str]) -> impl Strategy<Value = H
     })
 }
 
-/// Fails where a fault says what could move a terminal, or too much, or asks for a wait that nobody lives to see the end of.
+/// Fails if the text of a fault contains terminal control characters or is too long, or if its wait is too long.
 pub(super) fn is_decent(fault: &Fault) -> Result<(), TestCaseError> {
     let said = fault.to_string();
     prop_assert!(said.len() < 300 && plain(&said, usize::MAX) == said, "{said:?}");
@@ -204,7 +204,7 @@ pub(super) fn is_decent(fault: &Fault) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The same for what was read, if it was.
+/// Returns a parsed value, or checks the fault with [`is_decent`].
 pub(super) fn or_decent<T>(read: Result<T, Fault>) -> Result<Option<T>, TestCaseError> {
     match read {
         Ok(read) => Ok(Some(read)),
@@ -212,7 +212,7 @@ pub(super) fn or_decent<T>(read: Result<T, Fault>) -> Result<Option<T>, TestCase
     }
 }
 
-/// Parts of which an endpoint may seem to be made.
+/// Texts assembled from valid and invalid parts of an endpoint.
 fn endpoint() -> impl Strategy<Value = String> {
     let scheme =
         select(&["https://", "http://", "HTTPS://", "ftp://", "https:", "//", "https:\\\\", "", " https://"][..]);
@@ -241,7 +241,7 @@ fn endpoint() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// By another parser than the one that let it through.
+    /// Checks the host with another parser than the one under test.
     #[test]
     fn no_text_passes_for_an_allowed_endpoint_that_a_browser_would_open_elsewhere(text in endpoint()) {
         let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:80", "https://[::1]:8443"]).unwrap();
@@ -287,7 +287,7 @@ proptest! {
         url.set_query(Some(&canonical_query(&pairs)));
         let mut read: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let mut wanted = pairs;
-        // A pair of nothing is nothing.
+        // A pair with an empty name and an empty value disappears.
         wanted.retain(|(name, value)| !name.is_empty() || !value.is_empty());
         read.retain(|(name, value)| !name.is_empty() || !value.is_empty());
         read.sort();

@@ -1,14 +1,13 @@
-//! How many calls this operator makes: one token bucket an account and region, shared by every client of the process, so
-//! that consoles and other tools of the same account keep room. The vendor counts by account, API, region and minute and
-//! publishes no figures.
+//! Call budgets: one token bucket per account and region, shared by all clients of the process, so that consoles and other
+//! tools of the same account keep room. The vendor counts by account, API, region and minute and publishes no figures.
 //!
-//! Lanes share the tokens by weight (`fair_share`): calls that end access get most of them, and no lane waits until another
-//! one is done. Within a lane the calls of the reconcile that began first go first, so that what was begun is finished
-//! instead of all being half done. `Resync` leaves half of the burst to the others and never waits, or only after half a
-//! minute without room: who finds no room is told when to come again, each at a time of its own, so that ten thousand looks
-//! around that are all due come one by one and not all of them again and again.
+//! Priorities share the tokens by weight (`fair_share`): calls that end access get most of them, and no priority waits
+//! until another one is done. Within a priority the calls of the oldest reconcile go first, so that started reconciles
+//! finish. `Resync` leaves half of the burst to the other priorities and does not wait, except after `RESYNC_STARVES`
+//! without a token. A resync without a token gets its own retry time, so that ten thousand due resyncs retry one after
+//! another and not all at once.
 //!
-//! An endpoint that hangs is left alone for a while (`circuit`), and when the process is told to stop, who waits gives up.
+//! After an endpoint hangs, calls to it pause (`circuit`). When the process stops, waiting calls fail.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
@@ -28,21 +27,21 @@ use super::circuit::{Circuit, HANGS_AFTER};
 use super::fair_share::{Class, FairShare};
 use super::{Fault, Priority};
 
-/// Most buckets kept; beyond it, idle ones are dropped and, if none is idle, the newcomers share one.
+/// Most buckets kept. Beyond it, idle buckets are dropped; if none is idle, new accounts share one bucket.
 const BUCKETS_MAX: usize = 4096;
 
-/// The latest that a look around is told to come again: whoever is told so is gone, or has been told more than once.
+/// Longest retry time of a resync. A longer queue counts resyncs that are gone or reserved more than one slot.
 const LONGEST_LINE: Duration = Duration::from_secs(600);
 
-/// Where others wait all the time, one look around waits with them after so long without any.
+/// While other calls always wait, one resync joins the queue after this time without any resync.
 const RESYNC_STARVES: Duration = Duration::from_secs(25);
 
 tokio::task_local! {
-    /// The reconcile that makes the calls.
+    /// The reconcile that the current task's calls belong to.
     static BEGUN: Begun;
 }
 
-/// A reconcile that has begun. Its calls go before those of reconciles of the same class that began later.
+/// A started reconcile. Its calls go before those of later reconciles of the same class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Begun {
     number: u64,
@@ -50,31 +49,31 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// A reconcile that begins now. `fresh`: it was asked for a moment ago.
+    /// A reconcile that begins now. `fresh`: an event requested it a moment ago.
     pub fn now(fresh: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), fresh }
     }
 
-    /// Makes the calls within `work` those of this reconcile.
+    /// Assigns the calls within `work` to this reconcile.
     pub async fn scope<W: Future>(self, work: W) -> W::Output {
         BEGUN.scope(self, work).await
     }
 
-    /// The reconcile that asks; calls that belong to none begin now.
+    /// The reconcile of the current task; a call outside of any reconcile begins now.
     fn asking() -> Self {
         BEGUN.try_with(|begun| *begun).unwrap_or_else(|_| Self::now(false))
     }
 }
 
-/// How fast calls may be made, by account and region.
+/// Call rate limits per account and region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetSettings {
-    /// Calls a second over time.
+    /// Sustained calls per second.
     pub per_second: NonZeroU32,
-    /// Calls that may come at once after a rest.
+    /// Calls at once after an idle time.
     pub burst: NonZeroU32,
-    /// Longest wait for a token, for the lanes that wait.
+    /// Longest wait for a token, for the priorities that wait.
     pub longest_wait: Duration,
 }
 
@@ -94,14 +93,14 @@ impl BudgetSettings {
         Quota::per_second(self.per_second).allow_burst(self.burst)
     }
 
-    /// How looks around may begin. Each makes one more call, in a lane that waits: half of the rate is all of it with those,
-    /// and a quarter of the burst is half.
+    /// Rate at which resyncs may begin. Each resync makes a second call, at a waiting priority, so half of the rate uses all
+    /// of it, and a quarter of the burst uses half.
     fn resync_quota(self) -> Quota {
         let burst = NonZeroU32::new(self.burst.get() / 4).unwrap_or(NonZeroU32::MIN);
         Quota::with_period(self.token_every() * 2).unwrap_or_else(|| self.quota()).allow_burst(burst)
     }
 
-    /// After this long without a call a bucket is full again and may be forgotten.
+    /// A bucket without calls for this time is full again and may be dropped.
     fn refilled_after(self) -> Duration {
         self.token_every() * self.burst.get() + Duration::from_secs(1)
     }
@@ -109,7 +108,7 @@ impl BudgetSettings {
 
 type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// Somebody waiting, in the order in which a class is served: by when its reconcile began, then by arrival.
+/// A waiting call. A class is served in this order: by the start of the reconcile, then by arrival.
 type Place = (Class, u64, u64);
 
 #[derive(Debug, Default)]
@@ -150,11 +149,11 @@ struct Bucket<C: Clock> {
     resync: Limiter<C>,
     queue: Mutex<Queue>,
     moved: Notify,
-    /// The vendor asked for no call before this.
+    /// The vendor asked for no call before this time.
     held_back: Mutex<Option<Instant>>,
-    /// When the last of the looks around that found no room was told to come again.
+    /// Last retry time given to a resync.
     line: Mutex<Option<C::Instant>>,
-    /// Since when no look around found room.
+    /// Since when no resync got a token.
     starving: Mutex<Option<C::Instant>>,
     circuit: Mutex<Circuit>,
 }
@@ -186,7 +185,7 @@ impl<C: Clock + Clone> Bucket<C> {
             .map_err(|_| Fault::BudgetSpent { retry_after: self.settings.token_every() })
     }
 
-    /// Whether it is time for a look around although others wait; one at a time is told so.
+    /// Whether a resync may join the queue although other calls wait; true for one resync at a time.
     fn resync_starves(&self) -> bool {
         let (now, mut starving) = (self.clock.now(), lock(&self.starving));
         let starves = starving.is_some_and(|since| Duration::from(now.duration_since(since)) >= RESYNC_STARVES);
@@ -213,29 +212,29 @@ impl<C: Clock + Clone> Bucket<C> {
             lock(&self.starving).get_or_insert(self.clock.now());
             return Err(self.told_to_come_again(self.settings.token_every()));
         }
-        // Its own bucket first: a token lost there when the whole is empty costs nobody else anything.
+        // The resync bucket first: when `whole` is empty, the token lost in `resync` costs other priorities nothing.
         for limiter in [&self.resync, &self.whole] {
             limiter.check().map_err(|until| self.told_to_come_again(until.wait_time_from(self.clock.now())))?;
         }
         Ok(())
     }
 
-    /// Gives a look around the next place in the line, not before `soonest` from now.
+    /// Reserves the next resync slot, not before `soonest` from now.
     fn told_to_come_again(&self, soonest: Duration) -> Fault {
         let (now, mut line) = (self.clock.now(), lock(&self.line));
         let ahead = line.map_or(Duration::ZERO, |last| last.duration_since(now).into());
-        // Looks around begin at half of the rate.
+        // Resyncs begin at half of the rate.
         let retry_after = soonest.max(ahead + self.settings.token_every() * 2).min(LONGEST_LINE);
         *line = Some(now + retry_after.into());
         Fault::BudgetSpent { retry_after }
     }
 
-    /// Waits until nobody goes before this caller and a token is there.
+    /// Waits until this call is first in the queue and a token is available.
     async fn wait_for_turn(&self, priority: Priority) {
         let turn = Turn::join(self, priority);
         loop {
             let mut moved = pin!(self.moved.notified());
-            // From here on no change of the queue is missed.
+            // Register before the check, so that no change of the queue is missed.
             moved.as_mut().enable();
             if !turn.is_first() {
                 moved.await;
@@ -246,7 +245,7 @@ impl<C: Clock + Clone> Bucket<C> {
                 return turn.served();
             };
             let wait = until.wait_time_from(self.clock.now());
-            // Woken early or not, the queue is asked again: somebody more urgent may have come.
+            // Check the queue again in both cases: a more urgent call may have arrived.
             if tokio::time::timeout(wait, moved).await.is_ok() {
                 tracing::trace!("the queue for a call budget moved");
             }
@@ -254,7 +253,7 @@ impl<C: Clock + Clone> Bucket<C> {
     }
 }
 
-/// A place in the queue; leaving it, also by cancellation, lets the others look again.
+/// A place in the queue. Dropping it, also by cancellation, wakes the other waiting calls.
 struct Turn<'a, C: Clock> {
     bucket: &'a Bucket<C>,
     place: Place,
@@ -281,7 +280,7 @@ impl<C: Clock> Drop for Turn<'_, C> {
     }
 }
 
-/// No lock here is held while anything can fail, so what a poisoned one holds is whole.
+/// No code that can panic runs under these locks, so the data of a poisoned lock is consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -302,24 +301,24 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// No bucket yet; each is made full when it is first asked for.
+    /// Starts without buckets; each is created full on first use.
     pub fn new(settings: BudgetSettings) -> Self {
         let overflow = Arc::new(Bucket::new(settings, DefaultClock::default()));
         Self { settings, kept: Mutex::default(), overflow, stop: CancellationToken::new() }
     }
 
-    /// New ones with the same settings, for a process that is told to stop by `stop`.
+    /// New budgets with the same settings; `stop` ends all waits.
     #[must_use]
     pub fn until(&self, stop: CancellationToken) -> Self {
         Self { stop, ..Self::new(self.settings) }
     }
 
-    /// Takes one token of an account's bucket in a region, waiting for it if the lane may.
+    /// Takes one token of an account's bucket in a region; waits for it if the priority allows.
     ///
-    /// Errors: `BudgetSpent`, at once for `Resync`, after `longest_wait` for the others; `Throttled` while a hint of the
-    /// vendor's is not over, whoever got it; `Unavailable` while the endpoint is left alone since it hung; `NotLeading` for
-    /// who would have to wait in a process that is told to stop: what it was about to do is written down, and the next
-    /// leader does it sooner.
+    /// Errors: `BudgetSpent`, at once for `Resync`, after `longest_wait` for the other priorities; `Throttled` until the
+    /// vendor's retry time has passed, whichever call got it; `Unavailable` while the circuit of a hanging endpoint is open;
+    /// `NotLeading` for a call that would wait in a stopping process: its intent is recorded, and the next leader makes the
+    /// call sooner.
     pub async fn take(&self, account: &str, region: &str, priority: Priority) -> Result<(), Fault> {
         let now = Instant::now();
         let bucket = self.bucket(account, region, now);
@@ -330,13 +329,13 @@ impl Budgets {
             taken = bucket.take(priority) => taken?,
             () = self.stop.cancelled() => return Err(Fault::NotLeading),
         }
-        // Somebody else may have got a hint, or no answer, while this one waited for its turn.
+        // During the wait another call may have got a retry time, or no answer.
         let now = Instant::now();
         bucket.honour_retry_after(now)?;
         lock(&bucket.circuit).enter(now)
     }
 
-    /// A call has ended for which a token was taken just before `begun`. `answered`: not by its deadline.
+    /// Records the end of a call that took its token just before `begun`. `answered`: it did not end by its deadline.
     pub fn ended(&self, account: &str, region: &str, answered: bool, begun: Instant) {
         let now = Instant::now();
         let hung = !answered && now.saturating_duration_since(begun) >= HANGS_AFTER;
@@ -346,7 +345,7 @@ impl Budgets {
         }
     }
 
-    /// The vendor asked this account to make no call in the region for so long.
+    /// Stops the account's calls in the region for the time that the vendor asked for.
     pub fn hold_back(&self, account: &str, region: &str, wait: Duration) {
         let now = Instant::now();
         if let Some(until) = now.checked_add(wait) {

@@ -1,26 +1,26 @@
-//! The circuit of one endpoint: after three calls in a row that hung, calls fail at once for a growing pause, so that
-//! neither tokens nor time are spent on a cloud that does not answer; then one call at a time tries whether it does.
+//! Circuit breaker of one endpoint. After three hung calls in a row, calls fail at once for a growing pause, so that a cloud
+//! that does not answer costs neither tokens nor time. Then one call at a time probes the endpoint.
 
 use std::time::{Duration, Instant};
 
 use super::Fault;
 
-/// So many calls in a row must hang before the circuit opens.
+/// Hung calls in a row that open the circuit.
 const HUNG_MAX: u32 = 3;
 
-/// A call that ends without an answer after at least this long hung. What fails faster costs nothing but a token.
+/// A call hung if it ends without an answer after at least this time. A faster failure costs only a token.
 pub(super) const HANGS_AFTER: Duration = Duration::from_secs(4);
 
-/// The first pause; doubled after each try that hung too.
+/// The first pause; each hung probe doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest pause: this much later at most a cloud is used again that answers again.
+/// The longest pause, and so the longest delay until the operator uses a recovered cloud again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
-/// A try that was given up and never told its end stands in nobody's way for longer than this.
+/// An abandoned probe that never reports its end blocks the next probe for this time.
 const TRY_LAPSES: Duration = Duration::from_secs(15);
 
-/// Whether an endpoint is called.
+/// State of the circuit breaker.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
     hung: u32,
@@ -30,21 +30,21 @@ pub(super) struct Circuit {
 #[derive(Debug)]
 struct Open {
     pause: Duration,
-    /// No try before this.
+    /// No probe before this time.
     until: Instant,
-    /// Since when one call tries.
+    /// Start of the running probe.
     trying: Option<Instant>,
 }
 
 impl Circuit {
-    /// Whether a call may be made now; changes nothing.
+    /// Whether a call may start now; changes nothing.
     pub(super) fn check(&self, now: Instant) -> Result<(), Fault> {
         let Some(open) = &self.open else { return Ok(()) };
         let tried = open.trying.is_some_and(|since| now.saturating_duration_since(since) < TRY_LAPSES);
         if now < open.until || tried { Err(Fault::Unavailable) } else { Ok(()) }
     }
 
-    /// A call is made now; where the circuit is open, it is the one that tries.
+    /// Records the start of a call; if the circuit is open, this call is the probe.
     pub(super) fn enter(&mut self, now: Instant) -> Result<(), Fault> {
         self.check(now)?;
         if let Some(open) = &mut self.open {
@@ -53,7 +53,7 @@ impl Circuit {
         Ok(())
     }
 
-    /// A call that was begun then has ended. Whether the circuit opens with it.
+    /// Records the end of a call that started at `begun`. Returns whether this call opens the circuit.
     pub(super) fn ended(&mut self, hung: bool, begun: Instant, now: Instant) -> bool {
         if !hung {
             *self = Self::default();
@@ -64,7 +64,7 @@ impl Circuit {
             None if self.hung < HUNG_MAX => return false,
             None => FIRST_PAUSE,
             Some(open) if open.trying.is_some_and(|since| begun >= since) => (open.pause * 2).min(LONGEST_PAUSE),
-            // It was begun before the circuit opened and says nothing new.
+            // The call started before the circuit opened and proves nothing new.
             Some(_) => return false,
         };
         let opens = self.open.is_none();
@@ -79,14 +79,14 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// A call that hangs; when it ends.
+    /// Makes a call that hangs; returns when it ends.
     fn hang(circuit: &mut Circuit, begun: Instant) -> Instant {
         circuit.enter(begun).unwrap();
         circuit.ended(true, begun, begun + DEADLINE);
         begun + DEADLINE
     }
 
-    /// A circuit that opened, and when.
+    /// An open circuit, and when it opened.
     fn opened() -> (Circuit, Instant) {
         let mut circuit = Circuit::default();
         let open = (0..3).fold(Instant::now(), |now, _| hang(&mut circuit, now));

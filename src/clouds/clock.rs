@@ -1,15 +1,15 @@
-//! The two things a signature takes from the outside: the time and a number used once. Both come in from here, so that
-//! signing itself stays pure. Nothing here waits.
+//! The two external inputs of a signature: the time and a nonce. Signing takes both as arguments and stays pure. Nothing
+//! here waits.
 
 use jiff::Timestamp;
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// This machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -19,7 +19,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A number used once: 128 random bits as 32 hexadecimal digits.
+/// A nonce: 128 random bits as 32 hexadecimal digits.
 pub fn random_nonce() -> String {
     hex::encode(rand::random::<[u8; 16]>())
 }

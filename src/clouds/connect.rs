@@ -1,4 +1,4 @@
-//! Makes clients. What all of them share (connections, call budgets, the clock) is built once for the process.
+//! Creates clients. The process builds their shared parts (connections, call budgets, the clock) once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,25 +19,25 @@ use crate::domain::fault::Fault;
 use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::{Provider, Site};
 
-/// What every client of the process shares; cheap to clone.
+/// The parts that all clients of the process share; cheap to clone.
 #[derive(Clone)]
 pub struct ClientContext {
     /// The HTTP client.
     pub transport: Transport,
-    /// How many calls may be made.
+    /// The call budgets.
     pub budgets: Arc<Budgets>,
-    /// What dates signatures.
+    /// The clock that dates signatures.
     pub clock: Arc<dyn Clock>,
-    /// Makes the number used once of each signature.
+    /// Generates the nonce of each signature.
     pub nonce: fn() -> String,
     /// Counts calls.
     pub observer: Arc<dyn CallObserver>,
-    /// The uid of the `CloudAccount` that the client is made for.
+    /// The uid of the client's `CloudAccount`.
     pub claimant: Arc<str>,
 }
 
 impl ClientContext {
-    /// Builds what is shared, with random nonces. Fails only if no HTTP client can be built.
+    /// Builds the shared parts, with random nonces. Fails only if no HTTP client can be built.
     pub fn new(
         transport: TransportSettings,
         budgets: BudgetSettings,
@@ -53,37 +53,37 @@ impl ClientContext {
         })
     }
 
-    /// The same, for clients of the `CloudAccount` with this uid.
+    /// Returns the context for clients of the `CloudAccount` with this uid.
     #[must_use]
     pub fn made_for(&self, uid: &str) -> Self {
         Self { claimant: uid.into(), ..self.clone() }
     }
 
-    /// The budget of the calls that prove credentials. Each `CloudAccount` has its own: who claims an account without having its
-    /// keys delays nobody who has them.
+    /// The budget of the calls that verify credentials. Each `CloudAccount` has its own, so an object that claims an account
+    /// without its keys does not delay objects that have them.
     pub(super) fn proving(&self, account: &str) -> String {
         format!("{account} claimed by {}", self.claimant)
     }
 
-    /// The same, behind a gate that all clients share.
+    /// Returns the context with a leader fence that all clients share.
     #[must_use]
     pub fn with_fence(self, fence: Fence) -> Self {
         Self { transport: self.transport.with_fence(fence), ..self }
     }
 
-    /// The same, in a process that is told to stop by `stop`: who waits for a turn gives up then.
+    /// Returns the context for a process that stops by `stop`: calls that wait for a token then fail.
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {
         Self { budgets: Arc::new(self.budgets.until(stop)), ..self }
     }
 
-    /// The same, with every call told to `observer`.
+    /// Returns the context with an observer of every call.
     #[must_use]
     pub fn with_observer(self, observer: Arc<dyn CallObserver>) -> Self {
         Self { observer, ..self }
     }
 
-    /// Waits until the budget of an account in a region allows another call, as far as the lane may wait.
+    /// Takes a token of the account's budget in a region; waits as long as the priority allows.
     pub(super) async fn acquire(
         &self,
         provider: Provider,
@@ -97,7 +97,7 @@ impl ClientContext {
         turn
     }
 
-    /// Sends a request for which a turn was taken.
+    /// Sends a request after [`acquire`](Self::acquire).
     pub(super) async fn send(&self, account: &str, region: &str, request: Request) -> Result<Answer, Fault> {
         let begun = Instant::now();
         let answer = self.transport.send(request).await;
@@ -110,59 +110,59 @@ impl ClientContext {
     }
 }
 
-/// What it takes to call one Alibaba Cloud account.
+/// The parameters of a client of one Alibaba Cloud account.
 #[derive(Debug, Clone)]
 pub struct AlibabaAccess {
-    /// The account the credentials are said to belong to; `Cloud::identity` tells whether they do.
+    /// The account that the credentials should belong to; `Cloud::identity` returns the actual one.
     pub account: PrincipalId,
-    /// Where to send everything, instead of to the vendor's hosts.
+    /// An endpoint for all calls, instead of the vendor's hosts.
     pub endpoint: Option<CheckedEndpoint>,
-    /// What calls are signed with.
+    /// The credentials that sign calls.
     pub credentials: Credentials,
 }
 
-/// A client of one Alibaba Cloud account; nothing is sent yet.
+/// Creates a client of one Alibaba Cloud account; makes no call.
 pub fn alibaba(access: AlibabaAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
     shared.observed(AlibabaCloud::new(access, shared), Provider::Alibaba)
 }
 
-/// What it takes to call one Huawei Cloud account.
+/// The parameters of a client of one Huawei Cloud account.
 #[derive(Debug, Clone)]
 pub struct HuaweiAccess {
-    /// The domain the credentials are said to belong to; `Cloud::identity` tells whether they do.
+    /// The domain that the credentials should belong to; `Cloud::identity` returns the actual one.
     pub domain: PrincipalId,
-    /// Which of the vendor's domains its hosts are in.
+    /// The vendor's DNS domain of the account's hosts.
     pub site: Site,
-    /// Projects named for regions; a region without one has its own project, found by its name. The first one of a region
-    /// owns and receives images, all of them are listed.
+    /// Configured projects of regions. For a region without one, the client finds the region's own project by its name. The
+    /// first project of a region owns and receives images; the client lists all of them.
     pub projects: Vec<(RegionId, PrincipalId)>,
-    /// Where to send everything, instead of to the vendor's hosts.
+    /// An endpoint for all calls, instead of the vendor's hosts.
     pub endpoint: Option<CheckedEndpoint>,
-    /// What calls are signed with, or tokens asked for.
+    /// The credentials that sign calls or request tokens.
     pub credentials: huawei::Credentials,
 }
 
-/// A client of one Huawei Cloud account; nothing is sent yet.
+/// Creates a client of one Huawei Cloud account; makes no call.
 pub fn huawei(access: HuaweiAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
     shared.observed(HuaweiCloud::new(access, shared), Provider::Huawei)
 }
 
-/// What it takes to call one project of one `OpenStack` cloud.
+/// The parameters of a client of one project of one `OpenStack` cloud.
 #[derive(Debug, Clone)]
 pub struct OpenStackAccess {
-    /// The project the credentials are said to belong to; `Cloud::identity` tells whether they do.
+    /// The project that the credentials should belong to; `Cloud::identity` returns the actual one.
     pub project: PrincipalId,
-    /// Keystone, as `https://host:5000/v3`.
+    /// Keystone, such as `https://host:5000/v3`.
     pub auth_url: CheckedEndpoint,
-    /// Which endpoints of the service catalogue are called.
+    /// Which endpoints of the service catalogue the client calls.
     pub interface: Interface,
-    /// What the catalogue's endpoints are checked against.
+    /// The endpoints that the catalogue may contain.
     pub allowed: AllowedEndpoints,
-    /// What tokens are asked for with.
+    /// The credentials that request tokens.
     pub credentials: openstack::Credentials,
 }
 
-/// A client of one project of one `OpenStack` cloud; nothing is sent yet.
+/// Creates a client of one project of one `OpenStack` cloud; makes no call.
 pub fn openstack(access: OpenStackAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
     shared.observed(OpenStackCloud::new(access, shared), Provider::OpenStack)
 }

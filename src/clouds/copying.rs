@@ -1,5 +1,5 @@
-//! Copying images: what is asked of a cloud, and what it must be able to do for it. How a copy comes about differs by cloud
-//! (`domain::provider::CopyMeans`); which of these calls are made, and when, is decided in `planning`.
+//! Copying images: the order for a copy, and the calls that a cloud implements for it. Clouds copy in different ways
+//! (`domain::provider::CopyMeans`); `planning` decides which of these calls to make, and when.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,47 +12,47 @@ use crate::domain::call::{CopyProgress, Copying};
 use crate::domain::fault::Refusal;
 use crate::domain::identifiers::{AgencyName, ImageId, ImageName, KeyId, ObjectUid, ProjectName, RegionId, VaultId};
 
-/// One copy to be made. The same order finds its own copy again after an answer was lost.
+/// An order for one copy. The same order finds its own copy again after a lost answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyOrder {
-    /// What is copied.
+    /// The source image.
     pub source: ImageRef,
-    /// Where to.
+    /// The target region.
     pub region: RegionId,
-    /// What the copy is called.
+    /// The name of the copy.
     pub name: ImageName,
-    /// What tells this copy from every other.
+    /// Identifies this copy.
     pub mark: CopyMark,
     /// The agency that lets the image service write into the other region (Huawei).
     pub agency: Option<AgencyName>,
-    /// The project there, where it is not the region's own (Huawei).
+    /// The project in the target region, if it is not the region's own (Huawei).
     pub project: Option<ProjectName>,
-    /// The vault that a full-server image goes into (Huawei, to another region).
+    /// The vault for a full-server image (Huawei, to another region).
     pub vault: Option<VaultId>,
-    /// The key that the copy is encrypted with.
+    /// The key that encrypts the copy.
     pub key: Option<KeyId>,
 }
 
 impl CopyOrder {
-    /// Where the copy is, or is being made.
+    /// Region and id of the copy, finished or not.
     #[must_use]
     pub fn place_of(&self, copy: &ImageId) -> ImageRef {
         ImageRef { region: self.region.clone(), image: copy.clone() }
     }
 }
 
-/// What tells a copy from every other: for whom it was made, and by which try. Clouds keep it in the description, the
-/// client token or the id of the copy.
+/// Identifies a copy: the requesting object and the attempt. Clouds keep it in the description, the client token or the id
+/// of the copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyMark {
-    /// The object that asks for the copy.
+    /// The object that requests the copy.
     pub uid: ObjectUid,
-    /// Which try this is, from 1.
+    /// The attempt, from 1.
     pub attempt: u32,
 }
 
 impl CopyMark {
-    /// The description of the copy: at most 120 plain characters, and no other copy has the same.
+    /// The description of the copy: at most 120 plain characters, unique for this copy.
     pub fn description(&self) -> String {
         format!("Made by imageshare-operator for ImageReplica {} ({})", self.uid, self.attempt)
     }
@@ -65,40 +65,40 @@ impl fmt::Display for CopyMark {
     }
 }
 
-/// What an image holds, apart from its content: what a new one is given so that it works like the old one.
+/// The properties of an image apart from its content. A new image gets them so that it works like the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentFacts {
-    /// As `qcow2`.
+    /// For example `qcow2`.
     pub disk_format: String,
-    /// As `bare`.
+    /// For example `bare`.
     pub container_format: String,
-    /// The smallest disk for it, in GiB.
+    /// The smallest disk for the image, in GiB.
     pub min_disk: u64,
-    /// The smallest memory for it, in MiB.
+    /// The smallest memory for the image, in MiB.
     pub min_ram: u64,
     /// Size of the content, in bytes.
     pub size: u64,
-    /// What proves that content arrived whole, as the cloud names it: algorithm and value.
+    /// The checksum of the content: algorithm, as the cloud names it, and value.
     pub hash: Option<(String, String)>,
-    /// Properties that go with the image, bounded; none that bind it to its own cloud.
+    /// Properties to copy with the image, bounded; none that bind it to its own cloud.
     pub properties: BTreeMap<String, String>,
 }
 
-/// Content on its way: never more than a few pieces are held at a time.
+/// A stream of content; memory holds only a few pieces at a time.
 pub struct Content {
-    /// How long it is, in bytes.
+    /// Size of the content, in bytes.
     pub size: u64,
-    /// The pieces, each of at most some hundred KiB.
+    /// The pieces, each at most some hundred KiB.
     pub pieces: BoxStream<'static, Result<bytes::Bytes, Fault>>,
 }
 
-/// What a cloud does to copy images. Vendors' clouds are asked at the account that has the source, which is the one that
-/// will own the copy; where content is streamed, the account that is to own the copy makes the empty image.
+/// The copy operations of a cloud. At vendors' clouds the account with the source makes the call and owns the copy; for
+/// streamed content the account that is to own the copy creates the empty image.
 #[async_trait]
 pub trait Copies: Send + Sync {
-    /// Asks for the copy. Called again with the same order, `CopyMeans::Token` and `Stream` make no second one.
+    /// Requests the copy. Repeated with the same order, `CopyMeans::Token` and `Stream` make no second copy.
     ///
-    /// `content` is what the new image is to be like, given where content is streamed: the image is made empty.
+    /// `content`: for streamed content, the properties of the new image, which is created empty.
     async fn begin_copy(
         &self,
         order: &CopyOrder,
@@ -106,11 +106,11 @@ pub trait Copies: Send + Sync {
         priority: Priority,
     ) -> Result<Copying, Fault>;
 
-    /// The copy that this very order made or is making, in any state.
+    /// Finds the copy of this order, in any state.
     async fn find_copy(&self, order: &CopyOrder, priority: Priority) -> Result<Option<ImageId>, Fault>;
 
-    /// How far a copy is. One that is made has been seen as available in its region and, where content was streamed, has
-    /// the source's checksum.
+    /// Reads the progress of a copy. A made copy was observed as available in its region and, for streamed content, has the
+    /// source's checksum.
     async fn follow_copy(
         &self,
         order: &CopyOrder,
@@ -118,21 +118,21 @@ pub trait Copies: Send + Sync {
         priority: Priority,
     ) -> Result<CopyProgress, Fault>;
 
-    /// Ends a copy under way and removes what there is of it. Where a cloud knows no such call, it is
+    /// Cancels a running copy and removes its image. Without such a call at the cloud, it returns
     /// `Fault::Conflict(Conflict::ImageBusy)` until the copy has ended, and then deletes the image.
     async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault>;
 
-    /// What a new image must be like to hold the content of this one. Only where content is streamed.
+    /// Reads the properties that a new image needs for the content of this one. Only for streamed content.
     async fn content_facts(&self, _at: &ImageRef, _lane: Priority) -> Result<ContentFacts, Fault> {
         Err(not_streamed())
     }
 
-    /// Opens the content of an image. Only where content is streamed.
+    /// Opens the content of an image. Only for streamed content.
     async fn download(&self, _at: &ImageRef, _lane: Priority) -> Result<Content, Fault> {
         Err(not_streamed())
     }
 
-    /// Writes content into an empty image; returns when the cloud has all of it. Only where content is streamed.
+    /// Writes content into an empty image; returns when the cloud has all of it. Only for streamed content.
     async fn upload(&self, _at: &ImageRef, _content: Content, _lane: Priority) -> Result<(), Fault> {
         Err(not_streamed())
     }

@@ -1,8 +1,8 @@
-//! Where signed requests may go. Whoever writes a `CloudAccount` may name an endpoint, but only the operator's flags (and
-//! the vendor's own domain) decide whether it is used: otherwise an object in a namespace could point the operator's
-//! requests at any host it can reach.
+//! Restricts the hosts that receive signed requests. A `CloudAccount` may name an endpoint, but only the operator's flags
+//! and the vendor's own domains allow it. Otherwise an object in a namespace could point the operator's requests at any
+//! host that the operator can reach.
 //!
-//! The text is parsed strictly, and spellings that different parsers read differently are refused rather than normalised.
+//! The parser is strict: it refuses, and does not normalise, spellings that different parsers read differently.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -17,7 +17,7 @@ const ENDPOINT_BYTES_MAX: usize = 300;
 /// Longest path of a service below its endpoint, in bytes.
 const PATH_BYTES_MAX: usize = 200;
 
-/// A vendor's domains: every host below one is allowed over https at its usual port. `OpenStack` clouds have none.
+/// A vendor's domains: the rule allows every host below them over https at port 443. `OpenStack` clouds have none.
 fn vendor_suffixes(provider: Provider) -> &'static [&'static str] {
     match provider {
         Provider::Alibaba => planted!("suffix-without-dot", &[".aliyuncs.com"], &["aliyuncs.com"]),
@@ -26,10 +26,10 @@ fn vendor_suffixes(provider: Provider) -> &'static [&'static str] {
     }
 }
 
-/// Why a text is not an endpoint, or not an allowed one. Never repeats the text.
+/// Why the rule refuses an endpoint. The message never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointRefused {
-    /// Not of the form wanted.
+    /// Not a valid endpoint.
     #[error(
         "an endpoint is https://host[:port] or, where the operator's flags say so, http://host:port; without user, \
          path, query or fragment"
@@ -40,7 +40,7 @@ pub enum EndpointRefused {
     NotAllowed,
 }
 
-/// Scheme, host and port, in one spelling.
+/// Scheme, host and port, in their only accepted spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Origin {
     https: bool,
@@ -71,7 +71,7 @@ impl Origin {
             None => (authority.to_owned(), if https { 443 } else { 80 }),
         };
         let origin = is_host(&host).then_some(Self { https, host, port })?;
-        // The second opinion: the parser whose URL is used must read the very same parts.
+        // The client uses the URL of another parser, which must read the same parts.
         let url = origin.url()?;
         let same = url.host_str() == Some(origin.host.as_str()) && url.port_or_known_default() == Some(origin.port);
         same.then_some(origin)
@@ -111,29 +111,29 @@ fn is_host(host: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // A last label that starts with a digit is read as an address by some parsers: then it must be a plain one.
+    // Some parsers read a last label that starts with a digit as an address: then the host must be a plain address.
     let numeric = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
     host.len() <= 253 && host.split('.').all(is_label) && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
 
-/// An endpoint that passed the rule: the only kind a client accepts.
+/// An endpoint that passed the rule. Clients accept no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedEndpoint(Url);
 
 impl CheckedEndpoint {
-    /// The endpoint's URL, without a query; its path is `/` but for services that live below one.
+    /// The endpoint's URL, without a query. Its path is `/`, except for services below a path.
     pub fn url(&self) -> &Url {
         &self.0
     }
 }
 
-/// The endpoints an operator allows besides the vendor's own.
+/// The endpoints that the operator's flags allow besides the vendor's own.
 #[derive(Debug, Clone, Default)]
 pub struct AllowedEndpoints(Vec<Origin>);
 
 impl AllowedEndpoints {
-    /// Parses the operator's flags: each `host`, `host:port` (both meaning https) or a whole origin. Plain http is only
-    /// allowed by an entry that says `http://` and its port.
+    /// Parses the operator's flags: each `host`, `host:port` (both https) or a whole origin. Only an entry with `http://` and
+    /// a port allows plain http.
     pub fn parse(entries: &[impl AsRef<str>]) -> Result<Self, EndpointRefused> {
         let parse = |entry: &str| {
             if !entry.contains("://") {
@@ -147,7 +147,7 @@ impl AllowedEndpoints {
         origins.map(Self).ok_or(EndpointRefused::Malformed)
     }
 
-    /// Checks an endpoint somebody asked for.
+    /// Checks a requested endpoint.
     pub fn check(&self, provider: Provider, text: &str) -> Result<CheckedEndpoint, EndpointRefused> {
         let origin = Origin::parse(text).ok_or(EndpointRefused::Malformed)?;
         if !origin.is_of(provider) && !self.0.contains(&origin) {
@@ -156,8 +156,8 @@ impl AllowedEndpoints {
         origin.url().map(CheckedEndpoint).ok_or(EndpointRefused::Malformed)
     }
 
-    /// The same for a service that lives below a path, as `https://host:5000/v3` or an entry of a service catalogue. The
-    /// path is plain: letters, digits, `-`, `_`, `.` between single slashes.
+    /// Checks the endpoint of a service below a path, such as `https://host:5000/v3` or an entry of a service catalogue. The
+    /// path must be plain: letters, digits, `-`, `_`, `.` between single slashes.
     pub fn check_service(&self, provider: Provider, text: &str) -> Result<CheckedEndpoint, EndpointRefused> {
         let scheme_ends = text.find("://").map_or(0, |at| at + 3);
         let path_starts =

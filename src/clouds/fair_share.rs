@@ -1,22 +1,22 @@
-//! Shares out what is scarce by weight: an urgent class gets most of it, and no class ever waits for another one to be
-//! done. Without contention every class gets what it asks for. Pure: its time is what was shared out.
+//! Weighted fair queueing: an urgent class gets most tokens, and no class waits until another one is done. Without
+//! contention every class gets all it requests. Pure: its time is the amount served so far.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Priority;
 
-/// How urgent a call is.
+/// The urgency of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Class {
     pub(super) priority: Priority,
-    /// The reconcile was asked for a moment ago, and goes before those of its lane that have waited in a long line: whoever
-    /// edits one object does not wait for somebody else's thousand.
+    /// An event requested the reconcile a moment ago. It goes before reconciles of its priority from a long queue, so that
+    /// an edit of one object does not wait for a thousand others.
     pub(super) fresh: bool,
 }
 
 impl Class {
-    /// Every class that waits, the most urgent last.
+    /// All classes that can wait, the most urgent last.
     pub(super) const ALL: [Self; 6] = {
         const fn both(priority: Priority) -> [Class; 2] {
             [Class { priority, fresh: false }, Class { priority, fresh: true }]
@@ -25,7 +25,7 @@ impl Class {
         [a, b, c, d, e, f]
     };
 
-    /// What one token costs: the inverse of the class's weight.
+    /// The cost of one token: the inverse of the class's weight.
     fn cost(self) -> u64 {
         let cost = match self.priority {
             Priority::Revoke => 2,
@@ -36,29 +36,29 @@ impl Class {
     }
 }
 
-/// What each class got so far (weighted fair queueing).
+/// The service that each class got so far.
 #[derive(Debug, Default)]
 pub(super) struct FairShare {
-    /// When the next service of a class begins.
+    /// Virtual start time of a class's next service.
     starts: BTreeMap<Class, u64>,
-    /// When the last service began.
+    /// Virtual start time of the last service.
     now: u64,
 }
 
 impl FairShare {
-    /// The first of a class begins to wait: what it did not use while nobody of it waited is not made up for.
+    /// Records the first waiting call of a class. The class does not catch up on service it did not use while it was empty.
     pub(super) fn begins_to_wait(&mut self, class: Class) {
         let start = self.starts.entry(class).or_default();
         *start = (*start).max(self.now);
     }
 
-    /// Which of the waiting classes is served next.
+    /// The waiting class to serve next.
     pub(super) fn next(&self, waiting: impl Iterator<Item = Class>) -> Option<Class> {
         let start = |class: &Class| self.starts.get(class).copied().unwrap_or_default();
         waiting.min_by_key(|class| (start(class) + class.cost(), Reverse(*class)))
     }
 
-    /// A class was served.
+    /// Records that a class was served.
     pub(super) fn served(&mut self, class: Class) {
         let start = self.starts.entry(class).or_default();
         self.now = self.now.max(*start);
@@ -74,7 +74,7 @@ mod tests {
         Class { priority, fresh: false }
     }
 
-    /// Who is served, if each of these waits for ever.
+    /// The classes in the order of service while all of `waiting` keep waiting.
     fn served(share: &mut FairShare, waiting: &[Class], times: usize) -> Vec<Class> {
         let mut order = Vec::new();
         for _ in 0..times {

@@ -1,31 +1,31 @@
-//! The last thing that is looked at before a request goes out: whether this process may call anybody at all. Who opens it,
-//! and for how long, is decided elsewhere; it closes by itself.
+//! The leader fence: the last check before a request goes out, whether this process may make calls. Other code decides when
+//! to open it and for how long; it closes by itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Until when calls may be made; shared by all clients of the process.
+/// Until when this process may make calls; shared by all its clients.
 #[derive(Debug, Clone)]
 pub struct Fence(Arc<Mutex<Until>>);
 
 #[derive(Debug, Clone, Copy)]
 enum Until {
-    /// This process is alone.
+    /// This process is the only one.
     Always,
-    /// It leads until then, unless it is told otherwise before.
+    /// It leads until this time, unless the fence changes before.
     Then(Instant),
-    /// It does not lead.
+    /// This process does not lead.
     Closed,
 }
 
 impl Fence {
-    /// A gate that never closes: this process is the only one.
+    /// A fence that never closes, for a process that is the only one.
     #[must_use]
     pub fn always_open() -> Self {
         Self(Arc::new(Mutex::new(Until::Always)))
     }
 
-    /// A gate that somebody must open.
+    /// A closed fence.
     #[must_use]
     pub fn closed() -> Self {
         Self(Arc::new(Mutex::new(Until::Closed)))
@@ -35,17 +35,17 @@ impl Fence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens it until then.
+    /// Opens the fence until `then`.
     pub fn open_until(&self, then: Instant) {
         *self.until() = Until::Then(then);
     }
 
-    /// Closes it.
+    /// Closes the fence.
     pub fn close(&self) {
         *self.until() = Until::Closed;
     }
 
-    /// Whether a call may be made now, by a clock that nobody sets.
+    /// Whether this process may make a call now, by the monotonic clock.
     #[must_use]
     pub fn is_open(&self) -> bool {
         match *self.until() {

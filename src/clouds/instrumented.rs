@@ -1,4 +1,4 @@
-//! Every question to a cloud, told to whoever counts: which one it was, how it ended, how long it took. Changes nothing.
+//! Instruments a cloud client: reports the operation, result and duration of every call to an observer. Changes nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,57 +12,57 @@ use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
 use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
-/// A question that a cloud can be asked; `Debug` gives its name in metrics.
+/// A cloud operation; `Debug` gives its name in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Whose the credentials are.
+    /// Reads the account of the credentials.
     Identity,
-    /// The regions of the account.
+    /// Lists the regions of the account.
     Regions,
-    /// One image.
+    /// Reads one image.
     ObserveImage,
-    /// The recipients of an image.
+    /// Lists the recipients of an image.
     ListRecipients,
-    /// Recipients are added or removed.
+    /// Adds or removes recipients.
     ChangeRecipients,
-    /// A private image is made shareable.
+    /// Makes a private image shareable.
     OpenForSharing,
-    /// How far a job is.
+    /// Reads the progress of a job.
     FollowJob,
-    /// An image is deleted.
+    /// Deletes an image.
     DeleteImage,
-    /// One image that others share with the account.
+    /// Reads one image that another account shares with this one.
     ObserveReceived,
-    /// All of them.
+    /// Lists all images that other accounts share with this one.
     ListReceived,
-    /// An offer is answered.
+    /// Answers an offer.
     Answer,
-    /// A copy is asked for.
+    /// Requests a copy.
     BeginCopy,
-    /// A copy is looked for.
+    /// Finds a copy.
     FindCopy,
-    /// How far a copy is.
+    /// Reads the progress of a copy.
     FollowCopy,
-    /// A copy is ended and removed.
+    /// Cancels and removes a copy.
     CancelCopy,
-    /// What an image holds.
+    /// Reads the properties of an image's content.
     ContentFacts,
-    /// Its content is opened.
+    /// Opens the content of an image.
     Download,
-    /// Content is written.
+    /// Writes content into an image.
     Upload,
 }
 
-/// Whoever counts calls.
+/// An observer of calls, such as metrics.
 pub trait CallObserver: Send + Sync {
-    /// A question was answered, or failed.
+    /// Records an operation that succeeded or failed.
     fn asked(&self, provider: Provider, question: Operation, fault: Option<&Fault>, took: Duration);
 
-    /// A call waited for its turn: for this operator's own budget, or since the vendor asked for a pause.
+    /// Records how long a call waited for this operator's own budget, or because the vendor asked for a pause.
     fn waited(&self, provider: Provider, time: Duration);
 }
 
-/// Nobody counts.
+/// An observer that ignores all calls.
 #[derive(Debug)]
 pub struct Unobserved;
 
@@ -72,7 +72,7 @@ impl CallObserver for Unobserved {
     fn waited(&self, _: Provider, _: Duration) {}
 }
 
-/// A cloud whose every question is told.
+/// A cloud client that reports every operation.
 pub(super) struct Instrumented<C> {
     cloud: C,
     provider: Provider,

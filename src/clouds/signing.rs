@@ -1,20 +1,20 @@
-//! What the signatures of several clouds are made of: escaping, the query in its one order, the keyed hash; and how the
-//! parts of credentials are read. No vendor's algorithm.
+//! Parts that the signatures of several clouds share: escaping, the canonical query, HMAC; and the parser of credential
+//! parts. Contains no vendor's algorithm.
 
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 use sha2::Sha256;
 
-/// Everything but RFC 3986's unreserved characters is escaped.
+/// All characters except the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// One segment of a path, one name or one value of a query, as it is sent and signed.
+/// Escapes one segment of a path, one name or one value of a query, for sending and signing.
 pub(super) fn escape(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
-/// A query as it is sent and signed: sorted, escaped.
+/// The sorted, escaped query, for sending and signing.
 pub(super) fn canonical_query(pairs: &[(String, String)]) -> String {
     let mut pairs: Vec<&(String, String)> = pairs.iter().collect();
     pairs.sort();
@@ -33,7 +33,7 @@ pub(super) fn hmac_hex(key: &[u8], message: &[u8]) -> String {
     )
 }
 
-/// Why credentials cannot be used; says which part, never what it holds.
+/// Why credentials are invalid; names the part, never its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the {part} must be 1 to {most} visible ASCII characters")]
 pub struct InvalidCredentials {
@@ -41,13 +41,13 @@ pub struct InvalidCredentials {
     most: usize,
 }
 
-/// Reads one part of a key, at most `most` bytes. White space around it is dropped, since secrets read from files often end
-/// in a line feed.
+/// Parses one part of a key, at most `most` bytes. Drops white space around it, since secrets read from files often end in
+/// a line feed.
 pub(super) fn part(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
     if text.trim_ascii().contains(' ') { Err(InvalidCredentials { part, most }) } else { phrase(part, text, most) }
 }
 
-/// The same for what a person chose, as a password: it may hold spaces.
+/// Parses a part that a person chose, such as a password, which may contain spaces.
 pub(super) fn phrase(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
     let text = text.trim_ascii();
     let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');

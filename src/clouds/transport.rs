@@ -1,5 +1,5 @@
-//! The one place that speaks HTTP: deadlines, no redirects, bounded answers, and faults that never carry an address.
-//! Knows no vendor; what an answer means is read elsewhere. Bodies too large to be held are streamed (`streaming`).
+//! The only HTTP client: deadlines, no redirects, bounded answers, and faults without addresses. Independent of vendors;
+//! other modules interpret the answers. `streaming` streams bodies that are too large for memory.
 
 mod streaming;
 
@@ -15,19 +15,19 @@ pub use streaming::{Opened, Pieces};
 /// Largest answer read from a cloud, in bytes. A full page of 100 images stays far below it.
 pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long this operator waits for a cloud.
+/// Timeouts of calls to clouds.
 #[derive(Debug, Clone, Copy)]
 pub struct TransportSettings {
     /// Longest time to open a connection, name resolution and TLS included.
     pub connect_timeout: Duration,
-    /// Longest time for one call as a whole, up to the last byte of the answer.
+    /// Longest time for one call, up to the last byte of the answer.
     pub deadline: Duration,
-    /// Longest time in which nothing of a streamed body moves; there is none for the whole. Stores that take an image in
-    /// parts read nothing while one of them is written.
+    /// Longest time without progress of a streamed body; the whole body has no deadline. Stores that receive an image in
+    /// parts read nothing while they write one part.
     pub idle: Duration,
-    /// Longest time from the last piece of a streamed body to its answer: the image may have to be stored first.
+    /// Longest time from the last piece of a streamed body to the answer: the cloud may have to store the image first.
     pub stored_within: Duration,
-    /// Whether the process's proxy variables (`HTTPS_PROXY` and its kin) are heeded.
+    /// Whether to use the proxy variables of the process (`HTTPS_PROXY` and similar).
     pub proxy_from_environment: bool,
 }
 
@@ -51,9 +51,9 @@ pub struct TransportUnusable(reqwest::Error);
 /// One request, ready to be sent.
 #[derive(Debug)]
 pub struct Request {
-    /// How it is sent.
+    /// The HTTP method.
     pub method: Method,
-    /// Where to, query included.
+    /// The URL, query included.
     pub url: Url,
     /// Headers; secret ones are marked sensitive, which keeps them out of `Debug`.
     pub headers: HeaderMap,
@@ -61,7 +61,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// What came back, whole.
+/// A complete answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
@@ -76,7 +76,7 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Transport {
     client: Client,
-    /// Without a deadline for the whole.
+    /// Has no deadline for the whole call.
     streaming: Client,
     idle: Duration,
     stored_within: Duration,
@@ -89,30 +89,30 @@ impl Transport {
         let unusable = |error: reqwest::Error| TransportUnusable(error.without_url());
         let TransportSettings { deadline, idle, stored_within, .. } = settings;
         let client = builder(settings).timeout(deadline).pool_idle_timeout(Duration::from_secs(30));
-        // What served a whole image is not kept: it may have been ended in the middle of one.
+        // Do not reuse connections of images: a transfer may have ended in the middle of one.
         let streaming = builder(settings).pool_max_idle_per_host(0);
         let (client, streaming) = (client.build().map_err(unusable)?, streaming.build().map_err(unusable)?);
         Ok(Self { client, streaming, idle, stored_within, fence: Fence::always_open() })
     }
 
-    /// The same, behind a gate: what is asked for while it is closed is not sent.
+    /// Returns the transport with a leader fence; it sends nothing while the fence is closed.
     #[must_use]
     pub fn with_fence(self, fence: Fence) -> Self {
         Self { fence, ..self }
     }
 
-    /// Looked at as late as can be: right before a request goes out.
+    /// Callers check as late as possible: right before a request goes out.
     fn check_fence(&self) -> Result<(), Fault> {
         if self.fence.is_open() { Ok(()) } else { Err(Fault::NotLeading) }
     }
 
     /// Sends one request and reads the whole answer, whatever its status.
     ///
-    /// Errors: `Unavailable` if no connection came about, `TimedOut` if no whole answer came (with `sent` unless the
+    /// Errors: `Unavailable` if no connection opened, `TimedOut` if no complete answer arrived (with `sent` unless the
     /// request certainly never left), `Unintelligible` if the answer is larger than `ANSWER_BYTES_MAX`.
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
         let Request { method, url, mut headers, body } = request;
-        // Left out for an empty body otherwise, and some servers refuse a POST without it (411).
+        // The client omits it for an empty body, and some servers refuse a POST without it (411).
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let sending = self.client.request(method, url).headers(headers).body(body).send();
         planted!("gate-ignored", self.check_fence()?, ());
@@ -120,13 +120,13 @@ impl Transport {
     }
 }
 
-/// What all connections have in common.
+/// Settings of both HTTP clients.
 fn builder(settings: TransportSettings) -> ClientBuilder {
     let builder = Client::builder()
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-        // A redirect would take a signed request to a host nobody allowed.
+        // A redirect would send a signed request to a host that is not allowed.
         .redirect(planted!("redirect-followed", redirect::Policy::none(), redirect::Policy::limited(2)))
-        // Sending again would repeat the nonce; retries are decided by those who know what the call does.
+        // A retry here would repeat the nonce. The callers decide on retries: they know the effect of the call.
         .retry(retry::never())
         .referer(false)
         .connect_timeout(settings.connect_timeout);
@@ -149,20 +149,20 @@ async fn read_whole(mut response: Response) -> Result<Answer, Fault> {
     Ok(Answer { status, headers, body })
 }
 
-/// Marks a header's value as secret; `None` if it holds what no header may.
+/// Marks a header value as secret; `None` if it is not a valid header value.
 pub fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Only what certainly never left this machine counts as not sent.
+/// Only a request that certainly never left this machine counts as not sent.
 fn fault_of(error: &reqwest::Error) -> Fault {
     let never_sent = error.is_connect() || error.is_builder();
     let fault = match (error.is_timeout(), never_sent) {
         (true, _) => Fault::TimedOut { sent: !never_sent },
         (false, true) => Fault::Unavailable,
-        // The connection broke under way: the cloud may have acted.
+        // The connection broke during the call: the cloud may have acted.
         (false, false) => Fault::TimedOut { sent: true },
     };
     tracing::debug!(timeout = error.is_timeout(), never_sent, "a call to a cloud brought no answer");
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// A server that reads one request and then answers these bytes; closes after them if told so, else hangs.
+    /// A server that reads one request and answers these bytes; then it closes the connection if `closes`, else it hangs.
     async fn server(answer: Vec<u8>, closes: bool) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -233,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn unknown_host_counts_as_never_sent() {
         let fault = transport(Duration::from_secs(10)).send(request("no-such-host.invalid")).await.unwrap_err();
-        // A name server that does not answer either makes it a timeout.
+        // The fault is a timeout if the name server does not answer.
         assert!(matches!(fault, Fault::Unavailable | Fault::TimedOut { sent: false }), "{fault:?}");
     }
 

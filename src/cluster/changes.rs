@@ -1,4 +1,4 @@
-//! What changes of one kind, as one stream, however many namespaces are watched for it.
+//! One stream of the changes of a kind, across all watched namespaces.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -18,12 +18,12 @@ use super::scope::Scope;
 
 type Change<K> = Result<Event<K>, watcher::Error>;
 
-/// The longest pause between two tries to watch. An API server that comes back costs up to four of them: the last try that
-/// found nobody, one before it serves our kinds, a watch from a version it knows no more, and a list before it is filled.
+/// The longest pause between two attempts to watch. Recovery of an API server costs up to four: the last attempt that found it
+/// down, one before it serves our kinds, a watch from a version that it no longer knows, and a list before it is filled.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// All changes of a kind within `scope`, for the cache that `cache` reads. Lists come as wholes: one at the start, when every
-/// namespace has been listed, and one whenever a watch had to begin anew.
+/// All changes of a kind within `scope`, for the cache that `cache` reads. The stream emits complete lists: one at the start,
+/// once every namespace is listed, and one whenever a watch restarts.
 pub fn changes<K>(client: &Client, scope: &Scope, cache: Store<K>) -> BoxStream<'static, Change<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// All changes of a kind that has no namespaces, or of one namespace.
+/// All changes of a cluster-scoped kind, or of one namespace.
 pub fn watch<K>(api: Api<K>) -> BoxStream<'static, Change<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -52,18 +52,18 @@ where
     watcher(api, watcher::Config::default()).backoff(WatchBackoff::default()).boxed()
 }
 
-/// The lists of several namespaces, on their way to be one.
+/// Merges the lists of several namespaces into one.
 struct Lists<K: Resource<DynamicType = ()> + 'static> {
-    /// What each namespace listed first; empty once all have, and then nothing is held back any more.
+    /// The first list of each namespace; empty once all are complete, after which nothing is held back.
     first: HashMap<String, Option<Vec<K>>>,
-    /// What a namespace has listed so far, while it lists.
+    /// The partial list of each namespace that is being listed.
     begun: HashMap<String, Vec<K>>,
-    /// What was passed on.
+    /// The cache of the emitted changes.
     cache: Store<K>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone> Lists<K> {
-    /// What to pass on after the watch of a namespace told something.
+    /// The changes to emit after an event of a namespace's watch.
     fn pass_on(&mut self, namespace: &str, change: Change<K>) -> Vec<Change<K>> {
         match change {
             Ok(Event::Init) => drop(self.begun.insert(namespace.to_owned(), Vec::new())),
@@ -108,7 +108,7 @@ fn whole<K>(objects: impl Iterator<Item = K>) -> Vec<Change<K>> {
     std::iter::once(Event::Init).chain(objects.map(Event::InitApply)).chain([Event::InitDone]).map(Ok).collect()
 }
 
-/// Pauses between tries while the API server is away: kube's own, cut so that everything is back within 30 s of its return.
+/// Backoff while the API server is unavailable: kube's own, capped so that all watches recover within 30 s of its return.
 #[derive(Default)]
 pub struct WatchBackoff(watcher::DefaultBackoff);
 
@@ -148,7 +148,7 @@ mod tests {
         (Lists { first, begun: HashMap::new(), cache }, writer)
     }
 
-    /// Tells what a watch said, and what the cache holds then.
+    /// Applies watch events and returns the resulting content of the cache.
     fn tell(
         lists: &mut Lists<ConfigMap>,
         writer: &mut Writer,

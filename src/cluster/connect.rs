@@ -1,4 +1,4 @@
-//! The client of the API server: kube's own parts, put together here for one setting that kube does not have.
+//! The client of the API server, built from kube's own parts for one setting that kube lacks.
 
 use http::Request;
 use hyper_timeout::TimeoutConnector;
@@ -9,9 +9,9 @@ use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
-/// A client by this configuration. It sends small pieces at once (`TCP_NODELAY`): otherwise the first request of each
-/// connection waits some 40 ms for the end of the handshake to be acknowledged (kube-rs/kube#2056). Nothing is tried again
-/// in it: retries are decided by those who know what a call does, under deadlines of their own.
+/// Creates a client from this configuration. It sets `TCP_NODELAY`: otherwise the first request of each connection waits some
+/// 40 ms for the acknowledgement of the handshake (kube-rs/kube#2056). The client never retries: callers know what a call does
+/// and retry under their own deadlines.
 pub fn connect(mut config: Config) -> kube::Result<Client> {
     config.default_retry = false;
     if config.proxy_url.is_some() {

@@ -1,5 +1,5 @@
-//! Reading one account's credentials from its Secret: by name, in one read, into types that do not print. No list, no
-//! watch, no path or command is ever taken from a Secret. Nothing of it is written but one finalizer.
+//! Reads one account's credentials from its Secret: by name, in one read, into types that do not print. The operator never
+//! lists or watches Secrets, and takes no path or command from one. It writes nothing to a Secret but one finalizer.
 
 use std::fmt;
 
@@ -17,14 +17,14 @@ use crate::api::SECRET_FINALIZER;
 /// Longest value accepted, in bytes.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
-/// One content of a Secret. Its values never show in `Debug`.
+/// The content of a Secret. `Debug` never shows its values.
 pub struct Keys {
     secret: Secret,
-    /// Tells one content of the Secret from another.
+    /// Identifies this content of the Secret.
     pub version: String,
-    /// Our finalizer is on the Secret.
+    /// The Secret carries our finalizer.
     pub held: bool,
-    /// The Secret is being deleted, and still there.
+    /// The Secret is being deleted and still exists.
     pub deleting: bool,
 }
 
@@ -35,12 +35,12 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// The value of a key, or that it is missing, empty or not plain text.
+    /// The value of a required key. Errors: it is missing, empty or not plain text.
     pub fn demand(&self, key: &'static str) -> Result<SecretString, NoKeys> {
         self.find(key).ok_or_else(|| NoKeys::NoKey { secret: self.secret.name_any(), key })
     }
 
-    /// The value of a key that may be left out. Trailing newlines are forgiven: many Secrets are made from files.
+    /// The value of an optional key. Trailing newlines are ignored: many Secrets are created from files.
     pub fn find(&self, key: &str) -> Option<SecretString> {
         let bytes = &self.secret.data.as_ref()?.get(key)?.0;
         let text = std::str::from_utf8(bytes).ok()?.trim_end_matches(['\r', '\n']);
@@ -49,7 +49,7 @@ impl Keys {
         plain.then(|| SecretString::from(text.to_owned()))
     }
 
-    /// Whether a key is there at all.
+    /// Whether a key exists at all.
     pub fn has(&self, key: &str) -> bool {
         self.secret.data.as_ref().is_some_and(|data| data.contains_key(key))
     }
@@ -61,15 +61,15 @@ pub enum NoKeys {
     /// There is no such Secret.
     #[error("there is no Secret {0:?} in this namespace")]
     NoSecret(String),
-    /// The Secret lacks a key, or it is empty or not plain text.
+    /// The Secret lacks a key, or its value is empty or not plain text.
     #[error("Secret {secret:?} has no usable key {key:?}")]
     NoKey {
         /// Name of the Secret.
         secret: String,
-        /// The key that is missing.
+        /// The missing key.
         key: &'static str,
     },
-    /// The operator's rights do not hold the Secret.
+    /// The operator's RBAC rules do not include the Secret.
     #[error("the operator may not read Secret {0:?}")]
     Forbidden(String),
     /// The Secret could not be read.
@@ -93,7 +93,7 @@ pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<K
     })
 }
 
-/// The same for the same keys: finalizers and labels come and go without a new key.
+/// A hash of the keys: edits of finalizers and labels do not change it.
 fn content(secret: &Secret) -> String {
     let mut hash = Sha256::new();
     hash.update(secret.uid().unwrap_or_default());
@@ -106,7 +106,7 @@ fn content(secret: &Secret) -> String {
     hex::encode(hash.finalize())
 }
 
-/// Keeps a Secret from going. `None` if there is none, or it is being deleted.
+/// Blocks the deletion of a Secret. `None` if it does not exist, or is being deleted.
 pub async fn hold_secret(client: &Client, namespace: &str, name: &str) -> Result<Option<String>, ClusterError> {
     let Some(secret) = metadata(client, namespace, name).await? else { return Ok(None) };
     if secret.metadata.deletion_timestamp.is_some() {
@@ -115,7 +115,7 @@ pub async fn hold_secret(client: &Client, namespace: &str, name: &str) -> Result
     finalizers::add(client, &secret, SECRET_FINALIZER).await
 }
 
-/// Lets a Secret go, if it is there and held.
+/// Releases a Secret, if it exists and is held.
 pub async fn let_go_of_secret(client: &Client, namespace: &str, name: &str) -> Result<(), ClusterError> {
     match metadata(client, namespace, name).await? {
         Some(secret) => finalizers::remove(client, &secret, SECRET_FINALIZER).await,

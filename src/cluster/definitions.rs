@@ -1,5 +1,5 @@
-//! Watching the definitions that the API server serves: with older ones it hides fields, and a ledger reads as empty. Read
-//! from its own `OpenAPI` document, which every authenticated client may read, in every mode of the operator.
+//! Checks the CRDs that the API server serves: with older ones it hides fields, and a ledger reads as empty. The source is the
+//! server's own `OpenAPI` document, which every authenticated client may read, in every mode of the operator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,29 +15,29 @@ use tokio::time::{Instant, sleep};
 use super::{ClusterError, within_deadline};
 use crate::api::definitions::{Lacking, document_path, lacking};
 
-/// How often the document is read: after a change, objects are read wrongly for no longer. What would be lost by acting
-/// upon them asks on its own ([`Definitions::check`]).
+/// How often the operator reads the document: after a change, it misreads objects for no longer than this. Actions that would
+/// lose data by a misread call [`Definitions::check`] themselves.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The same while something is lacking or unknown.
+/// The same while a field is missing or nothing is known.
 const INTERVAL_WHILE_LACKING: Duration = Duration::from_millis(500);
 
-/// How long definitions must be whole after they were not: several API servers learn of a change one after the other.
+/// How long definitions must stay complete after a gap: several API servers learn of a change one after the other.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// What is known of the definitions.
+/// The state of the definitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Served {
-    /// Nothing: the document could not be read yet, and why.
+    /// The document could not be read yet, and why.
     Unknown(String),
-    /// Something this version needs is hidden.
+    /// The API server hides fields that this version needs.
     Lacking(Arc<Lacking>),
-    /// Everything this version needs is there.
+    /// The API server serves every field that this version needs.
     Whole,
 }
 
 impl Served {
-    /// Why nobody may act; `None` where everybody may.
+    /// Why the operator may not act; `None` if it may.
     pub fn obstacle(&self) -> Option<String> {
         match self {
             Self::Unknown(why) => Some(why.clone()),
@@ -54,30 +54,30 @@ pub struct Definitions {
     served: watch::Sender<Served>,
 }
 
-/// The last answer.
+/// The last response.
 #[derive(Default)]
 struct Read {
-    /// When the request began that brought it.
+    /// When its request began.
     begun: Option<Instant>,
     etag: Option<http::HeaderValue>,
     lacking: Option<Lacking>,
-    /// Since when nothing is lacking, where something was.
+    /// Since when the definitions are complete again.
     whole_since: Option<Instant>,
 }
 
 impl Definitions {
-    /// Nothing is known yet.
+    /// Starts without any knowledge of the definitions.
     pub fn new(client: Client) -> Self {
         let why = "the API server's definitions are not read yet: is the API server there, and are the CRDs?";
         Self { client, read: Mutex::default(), served: watch::Sender::new(Served::Unknown(why.to_owned())) }
     }
 
-    /// What is known now.
+    /// The current state.
     pub fn served(&self) -> Served {
         self.served.borrow().clone()
     }
 
-    /// Keeps what is known up to date. Never ends.
+    /// Keeps the state up to date. Never returns.
     pub async fn keep(&self) {
         loop {
             let whole = self.check().await.is_ok();
@@ -85,20 +85,20 @@ impl Definitions {
         }
     }
 
-    /// Waits until the definitions are whole (`true`) or are not (`false`).
+    /// Waits until the definitions are complete (`true`) or incomplete (`false`).
     pub async fn until(&self, whole: bool) {
         let mut served = self.served.subscribe();
-        // The sender lives as long as we do.
+        // The sender lives as long as `self`.
         drop(served.wait_for(|served| (*served == Served::Whole) == whole).await);
     }
 
-    /// Waits until something is known.
+    /// Waits until the state is known.
     pub async fn until_known(&self) {
         let mut served = self.served.subscribe();
         drop(served.wait_for(|served| !matches!(served, Served::Unknown(_))).await);
     }
 
-    /// Proves that what was read before this call was read whole: asks the API server, unless somebody else has asked since.
+    /// Proves that earlier reads were complete: asks the API server, unless another call has asked since this one began.
     pub async fn check(&self) -> Result<(), ClusterError> {
         let asked = Instant::now();
         let mut read = self.read.lock().await;
@@ -115,7 +115,7 @@ impl Definitions {
         }
     }
 
-    /// The same, for what must not go on before it is known: tries until there is an answer.
+    /// The same for callers that cannot continue without a result: retries until the API server answers.
     pub async fn check_at_last(&self) -> Result<(), ClusterError> {
         loop {
             match self.check().await {
@@ -154,7 +154,7 @@ impl Definitions {
         Ok(())
     }
 
-    /// Nothing is concluded from no answer, but for why nothing is known.
+    /// A failed read changes nothing but the reason for which the state is unknown.
     fn unread(&self, error: &ClusterError) {
         let why = format!(
             "the definitions that the API server serves cannot be read ({error}): the operator's user needs the right to \

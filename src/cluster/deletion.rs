@@ -1,4 +1,4 @@
-//! Asking for the deletion of one object, and of no other that has taken its name.
+//! Deletes one object, and never another one that has taken its name.
 
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{ClusterError, within_deadline};
 
-/// Asks for the deletion of the object of this name and uid. `false` if there was none of this name.
+/// Deletes the object with this name and uid. `false` if no object has this name.
 pub async fn delete_exactly<K>(api: &Api<K>, name: &str, uid: Option<String>) -> Result<bool, ClusterError>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug,

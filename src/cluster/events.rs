@@ -1,4 +1,4 @@
-//! The closed set of events. An event tells what was done; a state is told by conditions.
+//! The closed set of event reasons. An event reports an action; conditions report state.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,54 +10,54 @@ use super::within_deadline;
 /// Longest note the API server accepts, in bytes.
 const NOTE_BYTES_MAX: usize = 1024;
 
-/// Events after which a recorder is followed by a new one. A recorder keeps each event for six minutes, to count those that
-/// come again, and goes through all of them for each: with thousands at once, that is most of what the operator holds.
+/// Events after which a new recorder replaces the old one. A recorder keeps each event for six minutes, to count repetitions,
+/// and scans all of them for each event: with thousands at once, they take most of the operator's memory.
 const REMEMBERED_MAX: usize = 256;
 
-/// What an event tells.
+/// The reason of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventReason {
-    /// Recipients may use the image now.
+    /// Recipients can use the image now.
     Granted,
-    /// Recipients that already had the image are ours now.
+    /// The operator adopted recipients that already had the image.
     Adopted,
-    /// Recipients may not use the image any more.
+    /// Recipients can no longer use the image.
     Revoked,
     /// Recipients keep the image without an `ImageShare`.
     Retained,
     /// The cloud refuses to end the access of recipients.
     RevokeRefused,
-    /// Recipients nobody here asked for were found.
+    /// The operator found recipients that no object requested.
     UnmanagedFound,
-    /// Recipients had lost the image without us.
+    /// Recipients had lost the image, and not through the operator.
     DriftFound,
-    /// The image has no room for everybody.
+    /// The image has too few slots for all recipients.
     RecipientLimit,
-    /// The object is being deleted, and something keeps it.
+    /// Something blocks the deletion of the object.
     DeletionBlocked,
-    /// The cloud does not take the account's credentials.
+    /// The cloud rejects the account's credentials.
     CredentialsRejected,
     /// The Secret of the account is being deleted.
     SecretDeleting,
-    /// The image was deleted at the cloud.
+    /// The operator deleted the image at the cloud.
     ImageDeleted,
-    /// Somebody offers this account an image.
+    /// Another account offers this account an image.
     OfferReceived,
-    /// An offer was accepted.
+    /// The operator accepted an offer.
     Accepted,
-    /// An offer was rejected.
+    /// The operator rejected an offer.
     Rejected,
-    /// The owner took an image back.
+    /// The owner revoked the access to an image.
     RevokedByOwner,
-    /// The cloud was asked for a copy.
+    /// The operator requested a copy from the cloud.
     CopyStarted,
-    /// A copy is made.
+    /// A copy is complete.
     Replicated,
-    /// A copy could not be made.
+    /// A copy failed.
     CopyFailed,
     /// The object cannot be read as its kind.
     Unreadable,
-    /// The API server hides fields of the object, and nothing is done for it.
+    /// The API server hides fields of the object, and the operator does not reconcile it.
     DefinitionsOutdated,
 }
 
@@ -107,12 +107,12 @@ impl EventReason {
 pub struct Events {
     client: Client,
     reporter: Reporter,
-    /// The recorder, and how many events it was given.
+    /// The recorder, and how many events it has received.
     recorder: Mutex<(Recorder, usize)>,
 }
 
 impl Events {
-    /// Publishes in this reporter's name.
+    /// Publishes events under this reporter.
     pub fn new(client: Client, reporter: Reporter) -> Self {
         let recorder = Recorder::new(client.clone(), reporter.clone());
         Self { client, reporter, recorder: Mutex::new((recorder, 0)) }
@@ -127,7 +127,7 @@ impl Events {
         current.0.clone()
     }
 
-    /// Publishes one event; a failure is logged and never stops a pass.
+    /// Publishes one event; a failure is logged and never stops a reconcile.
     pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, what: EventReason, note: String) {
         let event = Event {
             type_: what.kind(),

@@ -1,4 +1,4 @@
-//! Adding and removing our finalizer by name, each pinned to what was read, with no hidden control flow.
+//! Adds and removes our finalizer by name, pinned to the version that was read, without hidden control flow.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -9,12 +9,12 @@ use super::written::Written;
 use super::{ClusterError, json_patch};
 use crate::api::FINALIZER;
 
-/// Whether our finalizer is on the object.
+/// Whether the object carries our finalizer.
 pub fn is_held<K: Resource>(object: &K) -> bool {
     object.meta().finalizers.as_ref().is_some_and(|all| all.iter().any(|f| f == FINALIZER))
 }
 
-/// Adds our finalizer. An object that is being deleted gets none. Returns the new version; `None` if the object is gone.
+/// Adds our finalizer, unless the object is being deleted. Returns the new version; `None` if the object no longer exists.
 pub async fn hold<K>(client: &Client, object: &K) -> Result<Option<String>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -22,7 +22,7 @@ where
     add(client, object, FINALIZER).await
 }
 
-/// Removes our finalizer, and only ours.
+/// Removes our finalizer and no other.
 pub async fn release<K>(client: &Client, object: &K) -> Result<(), ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -30,7 +30,7 @@ where
     remove(client, object, FINALIZER).await
 }
 
-/// Adds a finalizer, if it is not there.
+/// Adds a finalizer, if it is missing.
 pub(super) async fn add<K>(client: &Client, object: &K, finalizer: &str) -> Result<Option<String>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -46,7 +46,7 @@ where
     patch(client, object, json!([version(object), add])).await
 }
 
-/// Removes a finalizer, if it is there.
+/// Removes a finalizer, if it is present.
 pub(super) async fn remove<K>(client: &Client, object: &K, finalizer: &str) -> Result<(), ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,

@@ -1,5 +1,5 @@
-//! Reading objects so that one bad object stops nobody else: what does not parse keeps its metadata and its raw spec. Managed
-//! fields are not even read: nobody here asks for them, and where a ledger is long they are the larger part of its object.
+//! Reads objects so that one bad object does not affect others: an unparsable one keeps its metadata and raw spec. Managed
+//! fields are skipped: the operator does not use them, and with a long ledger they are the larger part of the object.
 
 use std::borrow::Cow;
 
@@ -12,30 +12,30 @@ use serde_json::value::RawValue;
 
 use super::pruned::Without;
 
-/// An object, or what is left of one that cannot be read as its kind.
+/// An object, or the remainder of one that cannot be read as its kind.
 #[derive(Debug, Clone)]
 pub enum Guarded<K> {
-    /// It reads.
+    /// The object is readable.
     Readable(Box<K>),
-    /// It does not.
+    /// The object is not readable.
     Unreadable(Box<Unreadable>),
 }
 
-/// What is left of an object that cannot be read.
+/// The remainder of an object that cannot be read.
 #[derive(Debug, Clone)]
 pub struct Unreadable {
     /// Its metadata.
     pub metadata: ObjectMeta,
-    /// Its spec as it came.
+    /// Its raw spec.
     pub spec: Value,
-    /// Its status as it came.
+    /// Its raw status.
     pub status: Value,
-    /// Which field cannot be read, and why.
+    /// The field that cannot be read, and why.
     pub error: String,
 }
 
 impl<K> Guarded<K> {
-    /// The object, if it reads.
+    /// The object, if it is readable.
     pub fn readable(&self) -> Option<&K> {
         match self {
             Self::Readable(object) => Some(object),
@@ -56,7 +56,7 @@ struct Shell {
 
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Kept as text until it reads, so that what does not read loses nothing.
+        // The text is kept until it parses, so that a parse failure loses nothing.
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         match read(&raw) {
             Ok(object) => Ok(Self::Readable(Box::new(object))),
@@ -71,7 +71,7 @@ fn read<T: DeserializeOwned>(raw: &RawValue) -> serde_json::Result<T> {
 }
 
 impl<K: DeserializeOwned> Guarded<K> {
-    /// Reads once more, from a tree: its errors name no place in a line that nobody has seen.
+    /// Reads again, from a tree: its errors name no line of a text that the user has never seen.
     fn unreadable(raw: &RawValue) -> serde_json::Result<Self> {
         let tree: Value = read(raw)?;
         match serde_path_to_error::deserialize(&tree) {

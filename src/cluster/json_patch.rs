@@ -1,4 +1,4 @@
-//! JSON patches with tests in them: what was read is still so, or nothing is changed.
+//! JSON patches with test operations: the API server changes nothing if the object differs from what was read.
 
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use super::status::FIELD_MANAGER;
 use super::{ClusterError, within_deadline};
 
-/// How the API server begins its answer to a patch whose test failed. It tells nothing more; a policy that refuses the
-/// same patch answers with the same code and a sentence of its own.
+/// The start of the API server's message for a patch whose test failed. It gives no detail; a policy that refuses the same
+/// patch returns the same code with a message of its own.
 const TEST_FAILED: &str = "the server rejected our request due to an error in our request";
 
-/// What a patch is made of.
+/// A test operation of a patch.
 pub(super) fn test(path: &str, value: impl serde::Serialize) -> Value {
     json!({"op": "test", "path": path, "value": value})
 }
 
-/// Patches an object of this name, or a subresource of it. `Conflict` if a test failed; `None` if the object is gone.
+/// Patches an object by name, or a subresource of it. `Conflict` if a test failed; `None` if the object no longer exists.
 pub(super) async fn patch<W>(
     api: &Api<W>,
     name: &str,

@@ -1,5 +1,5 @@
-//! The lease that says who leads: read, and written only upon the version that was read, so that of two candidates one is
-//! refused. What to do about it is decided in `planning::lease`; what follows from it, by whoever runs this.
+//! The leader election lease. Each write is pinned to the version that was read, so that the API server refuses one of two
+//! candidates. `planning::lease` decides what to do about the lease; the caller applies the consequences.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use super::changes::WatchBackoff;
 use super::{ClusterError, within_deadline};
 use crate::cluster::status::FIELD_MANAGER;
 
-/// What is read of a lease.
+/// A lease as read.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// Who holds it; `None` where it was given back.
+    /// The holder; `None` if it gave the lease back.
     pub holder: Option<String>,
-    /// For how long its holder asked.
+    /// The duration that the holder requested.
     pub duration: Duration,
     /// Changes with every write.
     pub version: String,
@@ -37,7 +37,7 @@ pub struct LeaseRecord {
 }
 
 impl LeaseRecord {
-    /// The lease `namespace/name`, for a candidate of this identity, which no other process may have.
+    /// The lease `namespace/name`, for a candidate with this identity, which must be unique.
     pub fn new(client: Client, namespace: &str, name: &str, me: String, duration: Duration) -> Self {
         Self { api: Api::namespaced(client, namespace), name: name.to_owned(), me, duration }
     }
@@ -47,7 +47,7 @@ impl LeaseRecord {
         &self.me
     }
 
-    /// Reads it; `None` if there is none.
+    /// Reads the lease; `None` if it does not exist.
     pub async fn read(&self) -> Result<Option<Held>, ClusterError> {
         let Some(lease) = within_deadline(self.api.get_opt(&self.name)).await? else { return Ok(None) };
         let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).map(u64::try_from);
@@ -59,7 +59,7 @@ impl LeaseRecord {
         }))
     }
 
-    /// Tells whenever nobody holds it, as soon as the API server says so; nothing where it may not be watched. Never ends.
+    /// Emits an item whenever the API server reports that nobody holds the lease; none where it may not be watched. Never ends.
     pub fn freed(&self) -> BoxStream<'static, ()> {
         let seen = watch_object(self.api.clone(), &self.name).backoff(WatchBackoff::default());
         let seen = seen.inspect_err(|error| tracing::debug!(%error, "the lease cannot be watched"));
@@ -67,7 +67,7 @@ impl LeaseRecord {
             .boxed()
     }
 
-    /// Makes it, held by us. `Conflict` if somebody else made it first.
+    /// Creates the lease with us as the holder. `Conflict` if another candidate created it first.
     pub async fn create(&self, now: jiff::Timestamp) -> Result<(), ClusterError> {
         let lease = Lease {
             metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
@@ -76,14 +76,14 @@ impl LeaseRecord {
         within_deadline(self.api.create(&params(), &lease)).await.map(drop)
     }
 
-    /// Takes or renews it, upon exactly the version that was read. `Conflict` if it is newer.
+    /// Takes or renews the lease at exactly the version that was read. `Conflict` if the lease is newer.
     pub async fn hold(&self, read: &Held, now: jiff::Timestamp) -> Result<(), ClusterError> {
         let mut lease = read.lease.clone();
         lease.spec = Some(self.spec(&lease.spec.unwrap_or_default(), now));
         within_deadline(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
     }
 
-    /// Gives it back, if it is ours: the next candidate need not wait.
+    /// Gives the lease back, if it is ours, so that the next candidate need not wait.
     pub async fn give_back(&self) -> Result<(), ClusterError> {
         let Some(read) = self.read().await?.filter(|read| read.holder.as_deref() == Some(&self.me)) else {
             return Ok(());
@@ -99,7 +99,7 @@ impl LeaseRecord {
         LeaseSpec {
             holder_identity: Some(self.me.clone()),
             lease_duration_seconds: i32::try_from(self.duration.as_secs()).ok(),
-            // For people: no candidate reads these.
+            // For users: no candidate reads these.
             renew_time: Some(MicroTime(now)),
             acquire_time: if ours { old.acquire_time.clone() } else { Some(MicroTime(now)) },
             lease_transitions: Some(if ours { changes } else { changes.saturating_add(1) }),

@@ -1,5 +1,5 @@
-//! Asking for one object whose name somebody wrote. Names go into paths as they are, so that a text that can be no
-//! object's name would ask for something else, or for nothing that can be answered: there is no object of such a name.
+//! Reads one object by a name that a user wrote. Names go into URL paths unescaped, so that an invalid name would request
+//! something else, or something that has no answer: no object has such a name.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
@@ -13,7 +13,7 @@ const NAME_BYTES_MAX: usize = 253;
 /// Longest name of a namespace, in bytes.
 const NAMESPACE_BYTES_MAX: usize = 63;
 
-/// The object of this name; `None` where there is none, also since there can be none.
+/// The object with this name; `None` if it does not exist, or if the name is invalid.
 pub async fn find<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -24,7 +24,7 @@ where
     within_deadline(Api::namespaced(client.clone(), namespace).get_opt(name)).await
 }
 
-/// Whether there can be an object of this name in a namespace of that one (RFC 1123: a subdomain in a label).
+/// Whether an object with this name can exist in this namespace (RFC 1123: the name is a subdomain, the namespace a label).
 pub fn can_exist(namespace: &str, name: &str) -> bool {
     namespace.len() <= NAMESPACE_BYTES_MAX
         && is_label(namespace)

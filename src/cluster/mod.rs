@@ -1,5 +1,5 @@
-//! The edge towards Kubernetes: watching, guarded reading, status, finalizers, events, credentials and definitions. Knows `api`; knows nothing of
-//! clouds or of planning.
+//! The Kubernetes side: watches, guarded reads, status, finalizers, events, credentials and definitions. Depends on `api`, and
+//! not on clouds or planning.
 
 pub mod changes;
 pub mod connect;
@@ -23,39 +23,39 @@ use std::time::Duration;
 /// Every call to the API server ends within this time.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Why a call to the API server brought nothing.
+/// Why a call to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// The API server refused or could not be reached.
+    /// The API server refused the call or could not be reached.
     #[error("{0}")]
     Api(#[from] kube::Error),
-    /// No answer in time.
+    /// The API server did not answer in time.
     #[error("the API server did not answer within {} s", CALL_DEADLINE.as_secs())]
     Deadline,
-    /// The object is newer than what we acted upon.
+    /// The object is newer than the version that we acted on.
     #[error("the object changed meanwhile")]
     Conflict,
-    /// Another object than the one that is reconciled changed, came or went meanwhile. No newer version of ours follows
-    /// from it, so that waiting for one would be in vain.
+    /// An object other than the reconciled one was changed, created or deleted meanwhile. The reconciled object gets no newer
+    /// version from it, so do not wait for one.
     #[error("another object changed meanwhile")]
     ConflictElsewhere,
-    /// The API server hides fields: what it shows is not all there is.
+    /// The API server hides fields: it shows only a part of the object.
     #[error("{0}")]
     Definitions(String),
 }
 
 impl ClusterError {
-    /// Whether somebody else wrote the object first: look again at once.
+    /// Whether another client wrote the object first: reconcile again at once.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict)
     }
 
-    /// Whether there is an object of that name already.
+    /// Whether an object with that name already exists.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.is_already_exists())
     }
 
-    /// The same where the call was about another object than the one that is reconciled.
+    /// The same error for a call about another object than the reconciled one.
     #[must_use]
     pub fn elsewhere(self) -> Self {
         match self {
@@ -65,7 +65,7 @@ impl ClusterError {
     }
 }
 
-/// Runs one call under its deadline. A stale version is `Conflict`.
+/// Runs one call with a deadline. A stale version returns `Conflict`.
 pub async fn within_deadline<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
     match tokio::time::timeout(CALL_DEADLINE, call).await {
         Ok(Ok(value)) => Ok(value),

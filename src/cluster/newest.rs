@@ -1,4 +1,4 @@
-//! Asking the API server itself which version of an object is the newest, where the cache and our own writes disagree.
+//! Asks the API server itself for the newest version of an object, when the cache and our own writes disagree.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::ListParams;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::written::Written;
 use super::{ClusterError, within_deadline};
 
-/// The newest version of an object; `None` if it is gone. Asked as a list of one: there is no right to get every kind.
+/// The newest version of an object; `None` if it is gone. Uses a list of one: RBAC does not allow `get` for every kind.
 pub async fn newest_version<K>(client: &Client, object: &K) -> Result<Option<String>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,

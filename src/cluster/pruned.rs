@@ -1,4 +1,4 @@
-//! Reading one type out of what it is written in, but for a part: that part is skipped as it comes and never held.
+//! Deserializes a type without one part of its input: the part is skipped while reading and never held in memory.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-/// Reads a map, but for what is at the end of this path. Each part of the path but the last must be a map itself; the format
-/// must tell what comes, as JSON does.
+/// Reads a map without the value at the end of this path. Each part of the path but the last must be a map itself; the format
+/// must be self-describing, as JSON is.
 pub(super) struct Without<D> {
     pub(super) from: D,
     pub(super) path: &'static [&'static str],
@@ -27,7 +27,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Without<D> {
     }
 }
 
-/// What is read with `into`, but for what is at the end of the path.
+/// Reads with `into`, without the value at the end of the path.
 struct Pruned<T> {
     into: T,
     path: &'static [&'static str],
@@ -60,7 +60,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Pruned<S> {
 struct Entries<A> {
     from: A,
     path: &'static [&'static str],
-    /// What is left of the path for the value that comes next, if it leads there.
+    /// The rest of the path for the next value, if the path leads there.
     below: Option<&'static [&'static str]>,
 }
 

@@ -1,31 +1,31 @@
-//! Where the operator acts: in the whole cluster, or in some namespaces only, with rights in these and nowhere else.
+//! The scope of the operator: the whole cluster, or some namespaces only, with permissions in these and nowhere else.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 
-/// Where the operator acts.
+/// The scope of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// In every namespace.
+    /// Every namespace.
     Cluster,
-    /// In these alone: no call leaves them, and none is made for the whole cluster.
+    /// Only these namespaces: no call leaves them, and none covers the whole cluster.
     Namespaces(BTreeSet<String>),
 }
 
 impl Scope {
-    /// The whole cluster, unless namespaces are named.
+    /// The whole cluster, unless `namespaces` lists any.
     pub fn of(namespaces: &[String]) -> Self {
         if namespaces.is_empty() { Self::Cluster } else { Self::Namespaces(namespaces.iter().cloned().collect()) }
     }
 
-    /// Whether the labels of namespaces can be read: they belong to the cluster.
+    /// Whether the operator can read the labels of namespaces: they are cluster-scoped.
     pub fn sees_namespaces(&self) -> bool {
         *self == Self::Cluster
     }
 
-    /// Whether it acts in this namespace.
+    /// Whether the scope includes this namespace.
     pub fn holds(&self, namespace: &str) -> bool {
         match self {
             Self::Cluster => true,
@@ -33,7 +33,7 @@ impl Scope {
         }
     }
 
-    /// What to ask for all objects of a kind.
+    /// The API handles that together cover all objects of a kind.
     pub fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,

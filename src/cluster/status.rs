@@ -1,5 +1,5 @@
-//! Writing status: one apply, pinned to the version the decision was made on, so that a stale writer is refused. What the
-//! API server stored is compared with what was applied: somebody else's fields are taken over, and hidden ones are told.
+//! Writes status: one apply, pinned to the version that the decision used, so that the API server refuses a stale writer.
+//! Compares the stored status with the applied one, takes over fields of other managers, and reports hidden fields.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams};
@@ -16,8 +16,8 @@ pub const FIELD_MANAGER: &str = "imageshare-operator";
 
 /// Applies `status` to `object` at exactly `version`; `Conflict` if the object is newer. Returns the new version.
 ///
-/// An apply leaves what others wrote where it says nothing about it, and a restored backup is such a write: what is not in
-/// `status` is then removed by a second write.
+/// An apply keeps fields of other writers that it does not mention, and a restored backup is such a writer: a second write
+/// removes everything that is not in `status`.
 pub async fn apply_status<K, S>(client: &Client, object: &K, version: &str, status: &S) -> Result<String, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -46,7 +46,7 @@ where
     Ok(written.resource_version().unwrap_or_default())
 }
 
-/// Makes the status exactly this, and nobody else's: a field that another manager owns too would stay when we leave it out.
+/// Makes the status exactly this, owned by us alone: a field that another manager owns too would stay when we omit it.
 async fn take_over<K>(
     api: &Api<Written<K>>,
     name: &str,
@@ -60,7 +60,7 @@ where
         json_patch::test("/metadata/resourceVersion", written.resource_version()),
         json!({"op": "replace", "path": "/status", "value": status}),
     ];
-    // From the last to the first, so that the places of the others stay.
+    // From the last to the first, so that the indexes of the others stay valid.
     for (place, entry) in written.managed_fields().iter().enumerate().rev() {
         let ours =
             entry.get("manager") == Some(&json!(FIELD_MANAGER)) && entry.get("operation") == Some(&json!("Apply"));
@@ -72,8 +72,8 @@ where
     json_patch::patch(api, name, Some("status"), json!(operations)).await?.ok_or(ClusterError::Conflict)
 }
 
-/// Whether everything in `part` is in `whole` too. Lists are compared without their order, in which an API server may
-/// merge them; what is empty need not be there.
+/// Whether `whole` contains everything in `part`. Lists compare without order, because an API server may reorder them when
+/// merging; empty values need not be present.
 fn covers(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (_, Value::Null) => true,

@@ -1,5 +1,5 @@
-//! What is read of the answer to a write: the version it led to, and, where somebody asks, the status that was stored and who
-//! wrote it. The rest of the object is brought by the watch anyway.
+//! The parts of a write's response that the operator reads: the new version and, on request, the stored status and the field
+//! managers. The watch delivers the rest of the object anyway.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// An object of a kind as it was written. What is seldom asked for stays text.
+/// An object of a kind as it was written. Rarely used parts stay unparsed.
 #[derive(Debug, Clone)]
 pub(super) struct Written<K> {
     metadata: ObjectMeta,
@@ -20,12 +20,12 @@ pub(super) struct Written<K> {
 }
 
 impl<K> Written<K> {
-    /// The status as it was stored.
+    /// The status as stored.
     pub(super) fn status(&self) -> Value {
         parsed(self.status.as_deref()).unwrap_or_default()
     }
 
-    /// Who owns which fields, an entry each.
+    /// The field managers, one entry each.
     pub(super) fn managed_fields(&self) -> Vec<Value> {
         parsed(self.managed_fields.as_deref()).unwrap_or_default()
     }

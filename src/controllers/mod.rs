@@ -1,4 +1,4 @@
-//! The controllers: one folder a kind, how they run, and what wakes them.
+//! The controllers: one folder a kind, how they run (`run`, `startup`), and what enqueues objects (`triggers`).
 
 pub mod acceptance;
 pub mod cloud_account;

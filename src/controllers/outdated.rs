@@ -1,5 +1,5 @@
-//! What happens while the API server serves older definitions than this version needs: nobody acts, and objects say why.
-//! An object whose own definition lacks fields is not written: that would drop what is hidden of it for good.
+//! While the API server serves older definitions than this version needs, no controller runs, and the objects report why. The
+//! operator does not write an object whose own definition lacks fields: the write would drop its hidden fields for good.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -28,22 +28,22 @@ use crate::controllers::run;
 use crate::reconcile::context::Context;
 use crate::telemetry::object_metrics::{ObjectCounts, ObjectMetrics};
 
-/// How long something must be lacking before objects say so: a group that was just installed is described a moment later.
+/// How long fields must be missing before objects report it: the API server describes a new group only after a moment.
 const TELL_AFTER: Duration = Duration::from_secs(2);
 
-/// Objects listed at once.
+/// Objects per page of a list.
 const PAGE: u32 = 500;
 
-/// Who acts now, for whoever tells of the process.
+/// The controllers that run now, for metrics and readiness.
 #[derive(Clone)]
 pub struct Acting {
-    /// What the controllers are run with, each time with caches of its own.
+    /// The context of the controllers; each start gets new caches.
     template: Arc<Context>,
     current: Arc<Mutex<Option<Arc<Context>>>>,
 }
 
 impl Acting {
-    /// Nobody acts yet. The caches of `template` are never filled.
+    /// No controller runs yet. The caches of `template` are never filled.
     pub fn new(template: Context) -> Self {
         Self { template: Arc::new(template), current: Arc::default() }
     }
@@ -52,8 +52,8 @@ impl Acting {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Runs every controller until `stop`, as long as the definitions are whole. When they no longer are, whatever is under
-    /// way is dropped, as when a lease is lost; when they are again, everything begins anew, with caches filled anew.
+    /// Runs every controller until `stop` is cancelled, as long as the definitions are complete. When they no longer are, this
+    /// drops running reconciles, as a lost lease does; when they are again, all controllers restart with new caches.
     pub async fn run(&self, stop: CancellationToken) {
         let definitions = &self.template.definitions;
         loop {
@@ -101,8 +101,7 @@ impl ObjectMetrics for Acting {
     }
 }
 
-/// Says on all objects, as long as the definitions are not whole, why nothing is done for them. Only one of several
-/// processes does.
+/// While the definitions are incomplete, reports on all objects why the operator does nothing for them. Only the leader does.
 async fn tell_until_dropped(ctx: &Context) {
     ctx.leading.begun.cancelled().await;
     let mut told = HashSet::new();
@@ -149,7 +148,7 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
 {
     if lacking.concerns(&K::kind(&())) {
-        // Somebody may wait for its end, and finds the reason in its events.
+        // A user may wait for the deletion, and finds the reason in the events.
         let deleting = object.meta().deletion_timestamp.is_some();
         if deleting && told.insert(object.uid().unwrap_or_default()) {
             ctx.events.publish(object, EventReason::DefinitionsOutdated, lacking.message()).await;
@@ -165,7 +164,7 @@ where
     Ok(())
 }
 
-/// This status with conditions that say that nothing goes on, and why.
+/// This status with conditions that report that reconciliation has stopped, and why.
 fn stalled(old: &Value, why: &str, generation: Option<i64>, now: jiff::Timestamp) -> Value {
     let mut all: Vec<Condition> =
         old.get("conditions").and_then(|all| serde_json::from_value(all.clone()).ok()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The watches and the controllers they drive: one of each per kind, each watch feeding a cache. Whom a change concerns is
-//! told in `concerns`. Objects lose their managed fields before they are cached.
+//! The watches and the controllers they drive: one of each per kind. Each watch fills a cache; `triggers` maps a change to the
+//! objects to enqueue. The watches drop managed fields before they cache an object.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -44,14 +44,14 @@ use crate::reconcile::index::Index;
 use crate::reconcile::metrics::Waiting;
 use crate::reconcile::queue::{QueueSenders, queues, send_all};
 
-/// Reconciles of one kind that work with Kubernetes at the same time. Those that call a cloud have a seat in the line of
-/// their account instead (`admission`): accounts wait for each other no longer than the API server takes.
+/// Reconciles of one kind that work with Kubernetes at the same time. A reconcile that calls a cloud holds a seat of its
+/// account instead (`admission`), so that an account delays another one only by the API server's latency.
 const WORKERS: usize = 64;
 
-/// Reconciles of one kind that have begun at all, so that a flood of events is no flood of tasks.
+/// Reconciles of one kind that have started, so that a flood of events does not become a flood of tasks.
 const CONCURRENCY: u16 = 1024;
 
-/// The writing ends of the caches.
+/// The writers of the caches.
 pub struct Writers {
     accounts: Writer<Guarded<CloudAccount>>,
     pub(super) images: Writer<Guarded<CloudImage>>,
@@ -62,7 +62,7 @@ pub struct Writers {
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
 
-/// Makes the caches, still empty.
+/// Creates the empty caches.
 pub fn stores() -> (Stores, Writers) {
     let (accounts, write_accounts) = reflector::store();
     let (images, write_images) = reflector::store();
@@ -97,8 +97,8 @@ pub fn stores() -> (Stores, Writers) {
     (stores, writers)
 }
 
-/// Runs every controller until `stop`; returns when all have finished what they were doing, at once if none has begun. Each
-/// is a task of its own, so that long lists of two kinds are read side by side.
+/// Runs every controller until `stop` is cancelled; returns when all have finished their reconciles, at once if none has
+/// started. Each controller is a task of its own, so that the process reads long lists of two kinds in parallel.
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
     let (queues, told) = queues();
@@ -128,7 +128,7 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     acting.spawn(act().control(stores.acceptances, acceptances, queue, acceptance::reconcile));
     let queue = (queues.replicas, told.replicas);
     acting.spawn(act().control(stores.replicas, replicas, queue, image_replica::reconcile));
-    // What changes from here on reaches each controller by its watch; what changed before is in its cache.
+    // From here on, each controller receives changes from its watch; its cache holds the earlier ones.
     let begun = futures::future::join_all(begun.into_iter().map(CancellationToken::cancelled_owned));
     acting.spawn(enqueue_all(begun.map(drop), all.0, all.1));
     acting.spawn(drain(namespaces, stop.clone()));
@@ -139,8 +139,8 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     }
 }
 
-/// Ends when the process is told to stop before it may act. Nothing has begun then, and a cache that nobody fills would
-/// keep the process for ever.
+/// Completes when `stop` is cancelled before `ready`. No controller has started then, and a cache that never fills would
+/// keep the process running for ever.
 async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) {
     tokio::select! {
         biased;
@@ -149,7 +149,7 @@ async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) 
     }
 }
 
-/// Keeps a cache filled that no controller reconciles.
+/// Keeps the cache of a kind filled that no controller reconciles.
 async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: CancellationToken) {
     tokio::select! {
         () = objects.for_each(|_| futures::future::ready(())) => {}
@@ -157,8 +157,8 @@ async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: 
     }
 }
 
-/// The same changes, but no list enters a cache before it is certain that the API server hid nothing of it. Where it did,
-/// whoever reads the cache is about to be dropped.
+/// The same changes, but a list enters the cache only after a check that the API server hid no fields of it. If it did,
+/// `outdated` is about to drop the controllers that read the cache.
 fn believed<K: Send + 'static>(
     changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
     definitions: Arc<Definitions>,
@@ -175,16 +175,16 @@ fn believed<K: Send + 'static>(
     changes.then(believe).boxed()
 }
 
-/// What the watches are begun with.
+/// The shared input of the watches.
 struct Watches<'a> {
     ctx: &'a Context,
     queues: &'a QueueSenders,
-    /// Cancelled when a cache has been filled once; one for each.
+    /// One token for each cache, cancelled when the cache has been filled once.
     filled: Vec<CancellationToken>,
 }
 
 impl Watches<'_> {
-    /// The watch of one kind, where the operator acts.
+    /// Watches one kind in the namespaces where the operator acts.
     fn of<K>(
         &mut self,
         writer: Writer<K>,
@@ -200,7 +200,7 @@ impl Watches<'_> {
         self.fill(changes, writer, enqueue, concern)
     }
 
-    /// The watch of namespaces' labels, which belong to the whole cluster.
+    /// Watches the labels of namespaces, which are cluster-scoped.
     fn of_namespaces(
         &mut self,
         writer: Writer<PartialObjectMeta<Namespace>>,
@@ -211,10 +211,10 @@ impl Watches<'_> {
         self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, &triggers::NAMESPACE)
     }
 
-    /// Fills a cache and does what `concern` says of each object that came, changed or went, always after the cache knows. A
-    /// list enters the cache as a whole, at its end: only then everything in it is told, to its own controller (`tell`) too,
-    /// and what is missing in it is told as gone. The first time, this is when the cache is said to be filled; nobody need be
-    /// told before all are, since then everything is looked at.
+    /// Fills a cache and applies `concern` to each object that was created, changed or deleted, always after the cache holds the
+    /// change. A list enters the cache as a whole, at its end: only then this applies `concern` to its objects, sends them to
+    /// their own controller (`enqueue`), and treats missing objects as deleted. The first list marks the cache as filled.
+    /// `concern` enqueues nothing before all caches are filled, since `startup` then enqueues every object.
     fn fill<K>(
         &mut self,
         changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
@@ -259,9 +259,9 @@ impl Watches<'_> {
         .boxed()
     }
 
-    /// Nothing may act before every cache that chooses credentials or wishes has been filled once, and before this process
-    /// leads: one that waits to lead has its caches filled when its turn comes. A cache's own `wait_until_ready` wakes only
-    /// whoever asked last, and its controller asks too: the others would wait for ever.
+    /// No controller may act before every cache that determines credentials or desired recipients has been filled once, and
+    /// before this process leads: a standby fills its caches before it becomes the leader. A cache's own `wait_until_ready`
+    /// wakes only its last caller, and the controller calls it too: other callers would wait for ever.
     fn all_filled(self) -> impl Future<Output = ()> + Clone + Send + use<> {
         let filled = futures::future::join_all(self.filled.into_iter().map(CancellationToken::cancelled_owned));
         let (all, leading) = (self.ctx.filled.clone(), self.ctx.leading.begun.clone());
@@ -275,7 +275,7 @@ impl Watches<'_> {
     }
 }
 
-/// How many looks at an object failed in a row, by uid: while the API server is away, the tries of each grow rare.
+/// Consecutive failed reconciles by uid: while the API server is down, the retries of each object back off.
 #[derive(Default)]
 struct Failures(Mutex<HashMap<String, u32>>);
 
@@ -295,18 +295,18 @@ impl Failures {
     }
 }
 
-/// What every controller is run with.
+/// The input of one controller.
 struct Acting<Ready> {
     ctx: Arc<Context>,
     ready: Ready,
-    /// Cancelled once changes reach the controller and not its cache alone.
+    /// Cancelled once changes reach the controller as well as its cache.
     begun: CancellationToken,
     stop: CancellationToken,
 }
 
 impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
-    /// Reconciles the objects of one kind, from when this process may act on. What its cache holds by then is told by
-    /// `tell_of_everything`; until then its changes only fill the cache, so that no reconcile waits with an object as it was.
+    /// Reconciles the objects of one kind, once this process may act. `enqueue_all` enqueues the objects cached by then; until
+    /// then changes only fill the cache, so that no queued reconcile holds an outdated object.
     async fn control<K, F>(
         self,
         store: Store<K>,
@@ -369,7 +369,7 @@ async fn fill_until<K>(ready: impl Future<Output = ()>, objects: &mut (impl Stre
     }
 }
 
-/// What comes before and after every reconcile of a kind.
+/// The frame around every reconcile of a kind.
 struct Frame<K: Resource<DynamicType = ()> + 'static> {
     store: Store<K>,
     admission: Arc<Admission<K>>,
@@ -379,7 +379,7 @@ struct Frame<K: Resource<DynamicType = ()> + 'static> {
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Frame<K> {
-    /// Reconciles an object as it is once a worker is there for it.
+    /// Waits for a worker, then reconciles the object as the cache holds it by then.
     async fn run<F>(
         self: Arc<Self>,
         reference: ObjectRef<K>,
@@ -397,7 +397,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Frame<K> {
         self.waiting.looked_at(reference.namespace.clone(), reference.name.clone());
         let Some(object) = self.store.get(&reference) else { return Ok(Action::await_change()) };
         let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
-        // Apart from the wait, of which there may be many.
+        // Boxed apart from the wait for a worker, since many tasks may wait.
         let look = Box::pin(reconcile(object, Arc::clone(&ctx), worker)).await;
         let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
         ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
@@ -406,7 +406,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Frame<K> {
     }
 }
 
-/// The kind's name, for people and metrics.
+/// The kind's name, for logs and metrics.
 fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
     match K::kind(&()) {
         Cow::Borrowed(kind) => kind,
@@ -414,7 +414,7 @@ fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
     }
 }
 
-/// Everything logged during one look says which object it was about.
+/// The span of one reconcile: every log line in it names the object.
 fn span_of<K: Resource<DynamicType = ()>>(object: &K) -> tracing::Span {
     tracing::info_span!(
         "look",

@@ -1,4 +1,4 @@
-//! What is looked at once everything has been listed, and in which order: first what somebody may wait for.
+//! Which objects to enqueue once the caches have synced, and in which order: first those that a user may wait for.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::controllers::triggers::SHARE;
 use crate::reconcile::context::Stores;
 use crate::reconcile::queue::{QueueSenders, send_all};
 
-/// How long what is at rest lets the others go first. Ten thousand objects are looked at in about as long.
+/// How long settled objects are deferred in favour of the others. Ten thousand reconciles take about as long.
 const REST_AFTER: Duration = Duration::from_millis(250);
 
-/// Tells every controller of all that is in its cache, once those are `ready`.
+/// Enqueues every cached object for its controller, once the controllers are `ready`.
 pub(super) async fn enqueue_all(ready: impl Future<Output = ()>, queues: QueueSenders, stores: Stores) {
     ready.await;
     let shares = found(&stores.shares, of_share, false);
@@ -37,7 +37,7 @@ pub(super) async fn enqueue_all(ready: impl Future<Output = ()>, queues: QueueSe
     send_all(&queues.shares, references(&found(&stores.shares, of_share, true)));
 }
 
-/// What was seen of an object before: of which generation, and with which conditions.
+/// The observed generation and the conditions in an object's status.
 type Seen<'a> = Option<(Option<i64>, &'a Vec<Condition>)>;
 
 fn of_account(account: &CloudAccount) -> Seen<'_> {
@@ -52,7 +52,7 @@ fn of_share(share: &ImageShare) -> Seen<'_> {
     share.status.as_ref().map(|status| (status.observed_generation, &status.conditions))
 }
 
-/// What is at rest, or is not: was changed since it was last looked at, is leaving, or was not as asked.
+/// The settled objects, or the others: edited since the last reconcile, being deleted, or not `Ready`.
 fn found<K: Resource<DynamicType = ()>>(
     store: &Store<Guarded<K>>,
     seen: fn(&K) -> Seen<'_>,

@@ -1,5 +1,4 @@
-//! Whom a change concerns: which objects of other kinds are looked at when one comes, changes or goes; and by which keys it is
-//! found.
+//! Watch mappers: which objects to enqueue when a related object changes, and the index keys of each object.
 
 use std::sync::Arc;
 
@@ -19,11 +18,11 @@ use crate::reconcile::convert::{
 use crate::reconcile::duplicates::{Duplicable, duplicates_of};
 use crate::reconcile::queue::{QueueSenders, send_all};
 
-/// What follows from one object that came, changed or went (`true`), once its cache knows.
+/// What follows when an object was created, changed or deleted (`true`), once its cache holds the change.
 pub(super) struct Trigger<K> {
-    /// Keeps the keys by which it is found.
+    /// Updates the object's index keys.
     pub(super) index: fn(&Stores, &K, bool),
-    /// Tells whom it concerns.
+    /// Enqueues the related objects.
     pub(super) enqueue: fn(&QueueSenders, &Stores, &K, bool),
 }
 
@@ -119,8 +118,8 @@ impl QueueSenders {
     }
 }
 
-/// Objects that go through an account, and the other objects for their images: whether an account is proven decides which of
-/// them is the active one.
+/// Objects that use an account, and the duplicates for their images: whether an account's identity is proven decides which of
+/// them is active.
 fn through<K: Duplicable>(
     account: &Guarded<CloudAccount>,
     store: &Store<Guarded<K>>,
@@ -134,7 +133,7 @@ where
     references(&objects).into_iter().chain(duplicates).collect()
 }
 
-/// Objects of an account's namespace that name it.
+/// Objects in an account's namespace that name it.
 fn naming<K: Resource<DynamicType = ()>>(
     account: &Guarded<CloudAccount>,
     store: &Store<Guarded<K>>,
@@ -169,8 +168,8 @@ fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAc
     references(&same)
 }
 
-/// The accounts of the same namespace that an object named that is gone: one that is being deleted waits for that. What an
-/// object named that cannot be read is told as its account itself tells it.
+/// The accounts of the same namespace that a deleted object named: an account that is being deleted waits for this. Unreadable
+/// objects are matched by the test that the account controller uses (`names_account`).
 fn accounts_left<K: Resource<DynamicType = ()>>(
     object: &Guarded<K>,
     names: impl Fn(&K) -> Vec<String>,

@@ -1,4 +1,4 @@
-//! What a call carries and what comes back, in plain words that planning speaks too. No client, no vendor.
+//! What a call carries and what it returns, in terms that `planning` uses too. No client, no vendor.
 
 use super::fault::Fault;
 use super::identifiers::{ImageId, JobId, Recipient};
@@ -6,19 +6,20 @@ use super::identifiers::{ImageId, JobId, Recipient};
 /// Which calls go first when a budget is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Looking again at what should be at rest: leaves half of the burst to the others and never waits to begin.
+    /// Periodic drift check of a settled object: leaves half of the burst to the other priorities and does not wait to
+    /// begin.
     Resync,
-    /// Somebody answers an offer.
+    /// Answers an offer.
     Acceptance,
-    /// Somebody changed a wish.
+    /// A user changed the desired state.
     Edit,
-    /// Access must end.
+    /// Ends access.
     Revoke,
 }
 
 impl Priority {
-    /// The lane of the calls that complete what the first one began: half a look is worth nothing, so a look around waits
-    /// once it has begun. Two of them would otherwise take each other's calls for ever.
+    /// The priority of the calls after the first one: half an observation is worth nothing, so a resync that has begun
+    /// waits for tokens. Otherwise two of them would take each other's calls forever.
     #[must_use]
     pub fn escalate(self) -> Self {
         self.max(Self::Acceptance)
@@ -28,9 +29,9 @@ impl Priority {
 /// What one call changes. Within `Cloud::call_shape`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecipientChange {
-    /// To be added.
+    /// Recipients to add.
     pub add: Vec<Recipient>,
-    /// To be removed.
+    /// Recipients to remove.
     pub remove: Vec<Recipient>,
 }
 
@@ -43,50 +44,50 @@ pub struct CallShape {
     pub both_ways: bool,
 }
 
-/// What the cloud did with a call that changes something.
+/// The cloud's response to a call that changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
-    /// It is done, as far as the cloud says.
+    /// The cloud reports it as done.
     Done,
-    /// A job carries it out; what became of it is told by the job, and proven by reading.
+    /// A job carries it out. The job reports its result; only a read proves it.
     Job(JobId),
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobProgress {
     /// Not ended.
     Running,
-    /// It says that it succeeded, or the cloud does not know it any more: only a read proves what it did.
+    /// It reports success, or the cloud does not know it any more: only a read proves what it did.
     Ended,
     /// It failed, perhaps after a part of its work.
     Failed(Fault),
 }
 
-/// What makes a copy, as the cloud answered when it was asked for it.
+/// The cloud's answer to a request for a copy: what makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copying {
-    /// The new image, not yet whole.
+    /// The new image, still incomplete.
     Image(ImageId),
-    /// A job that makes it.
+    /// The job that makes it.
     Job(JobId),
 }
 
-/// How far a copy is.
+/// The progress of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyProgress {
-    /// Under way at the cloud.
+    /// In progress at the cloud.
     Running {
-        /// How much of it is made, in hundredths, where the cloud tells.
+        /// The part that is done, in percent, where the cloud reports it.
         percent: Option<u8>,
     },
-    /// It is there without content, which is ours to write (`CopyMeans::Stream`).
+    /// The image exists without content; this process writes the content (`CopyMeans::Stream`).
     Empty,
-    /// The copy is there and can be used.
+    /// The copy exists and can be used.
     Made(ImageId),
-    /// It failed; something of it may still be there.
+    /// It failed; parts of it may still exist.
     Failed(Fault),
-    /// Nothing of it is there.
+    /// Nothing of it exists.
     Gone,
 }
 

@@ -1,27 +1,27 @@
-//! Everything that can go wrong at a cloud, classed by what to do next. Providers map their codes to it; nothing outside
-//! `clouds` knows a vendor's code, and nobody decides by HTTP status alone.
+//! Everything that can go wrong at a cloud, classified by what to do next. Providers map their codes to it; no module
+//! outside `clouds` knows a vendor's code, and no decision rests on the HTTP status alone.
 
 use std::time::Duration;
 
-/// Why a cloud call brought no answer that can be used.
+/// Why a cloud call returned no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Too many calls; come back later. The hint is the vendor's, already converted from its unit.
+    /// Rate limited by the cloud. The hint is the vendor's, already converted from its unit.
     #[error("the cloud asks for fewer calls")]
     Throttled {
-        /// How long the vendor asks to wait.
+        /// The delay that the vendor asks for.
         retry_after: Option<Duration>,
     },
-    /// Our own token bucket is empty and the lane may not wait for it.
+    /// This operator's own token bucket is empty and the call's priority may not wait for it.
     #[error("this operator's own call budget is used up for the moment")]
     BudgetSpent {
-        /// When a token will be there.
+        /// The delay until a token is available.
         retry_after: Duration,
     },
-    /// This process does not lead any more: nothing was sent.
+    /// This process is no longer the leader: nothing was sent.
     #[error("this process does not lead any more")]
     NotLeading,
-    /// The cloud cannot be reached, or says that it has trouble of its own. The call had no effect as far as is known.
+    /// The cloud cannot be reached, or reports an internal error. As far as is known, the call had no effect.
     #[error("the cloud is unavailable")]
     Unavailable,
     /// No answer in time. A write that was sent may have had its effect: observe again.
@@ -30,22 +30,22 @@ pub enum Fault {
         /// Whether the request may have reached the cloud.
         sent: bool,
     },
-    /// The credentials are refused: unknown key, wrong signature, expired token, disabled key.
+    /// The cloud refuses the credentials: unknown key, wrong signature, expired token, disabled key.
     #[error("the cloud refuses the credentials ({code})")]
     Unauthenticated {
-        /// The vendor's code, bounded and plain.
+        /// The vendor's code, bounded and safe to print.
         code: String,
     },
-    /// Our clock and the cloud's differ too much for a signature to be accepted.
+    /// The operator's clock and the cloud's differ too much for a valid signature.
     #[error("this machine's clock and the cloud's differ by more than the signature allows")]
     ClockSkew,
-    /// The credentials are good but may not do this.
+    /// The credentials are valid but lack the permission.
     #[error("the credentials may not do this ({code})")]
     Forbidden {
-        /// The vendor's code, bounded and plain.
+        /// The vendor's code, bounded and safe to print.
         code: String,
     },
-    /// The cloud's catalogue names an endpoint that this operator was not started to call: nothing was sent there.
+    /// The cloud's catalogue names an endpoint that this operator was not started to allow: nothing was sent there.
     #[error("the cloud's catalogue names an endpoint that is not allowed")]
     EndpointNotAllowed,
     /// A limit of the cloud is reached.
@@ -54,21 +54,21 @@ pub enum Fault {
         /// Which limit.
         quota: Quota,
     },
-    /// What the call names is not there.
+    /// An object that the call names does not exist.
     #[error("the cloud does not know the {0:?}")]
     NotFound(Missing),
-    /// The image's present state forbids it; it may change without us.
+    /// The image's current state forbids the call; the state may change without this operator.
     #[error("the image's state forbids it ({0:?})")]
     Conflict(Conflict),
-    /// The request itself is refused; somebody must change it.
+    /// The cloud refuses the request itself; a user must change it.
     #[error("the cloud refuses the request ({code})")]
     Refused {
-        /// What is refused.
+        /// What the cloud refuses.
         refusal: Refusal,
-        /// The vendor's code, bounded and plain.
+        /// The vendor's code, bounded and safe to print.
         code: String,
     },
-    /// An answer that cannot be understood; proves nothing.
+    /// An answer that cannot be parsed; it proves nothing.
     #[error("the cloud's answer cannot be understood")]
     Unintelligible,
 }
@@ -86,7 +86,7 @@ pub enum Quota {
     Other,
 }
 
-/// What is not there.
+/// Which object does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// The image, in this account and region.
@@ -106,24 +106,24 @@ pub enum Conflict {
     ImageShared,
     /// It is protected against deletion.
     ImageProtected,
-    /// It is being copied, imported, exported or made; it will pass.
+    /// It is being copied, imported, exported or made; this state ends by itself.
     ImageBusy,
-    /// It is private: recipients are neither shown nor changed until it is made shared (`OpenStack`).
+    /// It is private: the cloud neither shows nor changes recipients until the image is made shared (`OpenStack`).
     ImagePrivate,
 }
 
-/// What is refused.
+/// What the cloud refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// A recipient of this call may not receive it (the account itself, or one the vendor does not admit).
+    /// A recipient of this call may not receive the image (the account itself, or one the vendor does not admit).
     Recipient,
-    /// This image can never be shared as it is (encrypted with the service key, a marketplace image).
+    /// The image can never be shared in its current form (encrypted with the service key, a marketplace image).
     Image,
     /// The vault that an acceptance names is missing, unknown, full or of the wrong kind.
     Vault,
     /// The name of the image to be made is malformed.
     Name,
-    /// Another image has the name of the one to be made.
+    /// Another image already has the name of the one to be made.
     NameTaken,
     /// The agency or the project of a copy to another region is missing, unknown or not allowed.
     Agency,
@@ -131,7 +131,7 @@ pub enum Refusal {
     Key,
     /// A received image must be accepted before it is copied.
     NotAccepted,
-    /// The image cannot be copied as it is, or not to there.
+    /// The image cannot be copied in its current form, or not to this destination.
     Copy,
     /// A received image cannot be copied to another region.
     CopyAcrossRegions,
@@ -144,17 +144,17 @@ pub enum Refusal {
 /// What to do after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovery {
-    /// Try again by itself, not before the hint.
+    /// Retry automatically, not before the hint.
     Retry {
-        /// The least time to wait.
+        /// The minimum delay.
         not_before: Option<Duration>,
     },
-    /// A person or another object must act; look again slowly.
+    /// User action, or a change of another object, is needed; requeue at long intervals.
     Blocked,
 }
 
 impl Fault {
-    /// What it is called in metrics.
+    /// The fault's name in metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Throttled { .. } => "Throttled",
@@ -174,7 +174,7 @@ impl Fault {
         }
     }
 
-    /// The vendor's code, where the cloud gave one.
+    /// The vendor's code, where the cloud returned one.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Unauthenticated { code } | Self::Forbidden { code } | Self::Refused { code, .. } => Some(code),
@@ -182,7 +182,7 @@ impl Fault {
         }
     }
 
-    /// What to do next. Exhaustive on purpose: a new fault must say what it asks for.
+    /// What to do next. Exhaustive on purpose: a new fault must define its recovery.
     pub fn recovery(&self) -> Recovery {
         match self {
             Self::Throttled { retry_after } => Recovery::Retry { not_before: *retry_after },
@@ -205,7 +205,7 @@ impl Fault {
         }
     }
 
-    /// Whether the call certainly changed nothing. Else what it was to make must be looked for.
+    /// Whether the call certainly changed nothing. Otherwise the caller must check whether it took effect.
     pub fn certainly_did_nothing(&self) -> bool {
         match self {
             Self::Throttled { .. }
@@ -224,7 +224,7 @@ impl Fault {
         }
     }
 
-    /// Whether the account's credentials or signatures are refused: any further call would be, too.
+    /// Whether the cloud refuses the account's credentials or signatures: it would refuse any further call, too.
     pub fn closes_the_account(&self) -> bool {
         matches!(self, Self::Unauthenticated { .. } | Self::ClockSkew)
     }

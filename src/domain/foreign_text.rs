@@ -1,10 +1,10 @@
-//! Text that somebody else wrote, made safe for a person's terminal and for status.
+//! Makes text from other sources safe for a terminal and for status.
 
 /// Longest image name kept in status, in characters.
 const IMAGE_NAME_CHARS_MAX: usize = 128;
 
-/// The text without anything that moves, colours, hides or reorders what a terminal shows; at most `chars_max` characters.
-/// Each such character becomes `\u{FFFD}`, so that its loss can be seen.
+/// Replaces every character that moves, colours, hides or reorders terminal output by `\u{FFFD}`, so that the loss
+/// stays visible. Returns at most `chars_max` characters.
 pub fn plain(text: &str, chars_max: usize) -> String {
     text.chars()
         .take(chars_max)
@@ -12,7 +12,7 @@ pub fn plain(text: &str, chars_max: usize) -> String {
         .collect()
 }
 
-/// An image's name as a cloud tells it, for status; `None` where it has none.
+/// An image's name as the cloud reports it, for status; `None` if it has none.
 pub fn image_name(text: &str) -> Option<String> {
     Some(plain(text, IMAGE_NAME_CHARS_MAX)).filter(|name| !name.is_empty())
 }

@@ -1,14 +1,14 @@
-//! Identifiers, parsed once at the door and trusted afterwards. Every one is non-empty, bounded and free of characters
-//! that could change a URL, a query or a terminal. Nothing here talks to a cloud.
+//! Identifiers, parsed once at the boundary and trusted afterwards. Each one is non-empty, bounded and free of
+//! characters that could change a URL, a query or a terminal. Nothing here calls a cloud.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest identifier accepted anywhere, in bytes.
+/// Longest identifier accepted, in bytes.
 pub const IDENTIFIER_BYTES_MAX: usize = 255;
 
-/// Why a text is not an identifier of the wanted kind.
+/// Why a text is not an identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {wanted}")]
 pub struct InvalidIdentifier {
@@ -78,17 +78,17 @@ identifier!(
     ImageId, "an image id (letters, digits, '-', '_', '.')", |t| t.len() <= 128 && planted!("id-climbs", t != "." && t != "..", true) && is_plain(t, b"-_.")
 );
 identifier!(
-    /// An account, project or organization that an image is shared with or owned by.
-    /// No dots alone: escaped or not, they are no segment of a path but a way up.
+    /// An account, project or organization that an image is shared with or owned by. `.` and `..` alone are refused:
+    /// escaped or not, they change the path of a URL.
     PrincipalId, "an account, project or organization id", |t| t != "." && t != ".." && is_plain(t, b"-_.:/@")
 );
 
 identifier!(
-    /// A job of a cloud that carries out a call after it was answered (Huawei).
+    /// A job of a cloud that carries out a call after the cloud answered it (Huawei).
     JobId, "a job id (letters, digits, '-', '_')", |t| t.len() <= 64 && is_plain(t, b"-_")
 );
 identifier!(
-    /// A backup vault a full-server image is accepted into (Huawei).
+    /// A backup vault that a full-server image is accepted into (Huawei).
     VaultId, "a vault id (letters, digits, '-')", |t| t.len() <= 64 && is_plain(t, b"-")
 );
 
@@ -101,15 +101,15 @@ identifier!(
     AgencyName, "an agency's name (up to 64 letters, digits, ' ', '-', '_', '.')", |t| t.len() <= 64 && is_plain(t, b" -_.")
 );
 identifier!(
-    /// A project by its name, as `cn-north-4` or `cn-north-4_team` (Huawei).
+    /// The name of a project, as `cn-north-4` or `cn-north-4_team` (Huawei).
     ProjectName, "a project's name (up to 64 letters, digits, '-', '_')", |t| t.len() <= 64 && is_plain(t, b"-_")
 );
 identifier!(
-    /// The uid of a Kubernetes object: what marks at a cloud that something was made for it.
+    /// The uid of a Kubernetes object: the mark of what the operator made for it at a cloud.
     ObjectUid, "an object's uid (up to 48 letters, digits, '-')", |t| t.len() <= 48 && is_plain(t, b"-")
 );
 
-/// The name of an image to be made, as its cloud takes it. Parsed by `Provider::parse_image_name`.
+/// The name of an image to be made, valid at its cloud. Parsed by `Provider::parse_image_name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName(String);
 
@@ -151,10 +151,10 @@ impl fmt::Display for RecipientKind {
     }
 }
 
-/// One party an image can be shared with: the key of every ledger.
+/// One recipient that an image can be shared with: the key of every ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Recipient {
-    /// What kind of party it is.
+    /// Which kind of recipient it is.
     pub kind: RecipientKind,
     /// Its id, in the spelling the cloud uses.
     pub id: PrincipalId,

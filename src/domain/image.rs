@@ -1,4 +1,4 @@
-//! What a cloud says of one image, reduced to what sharing depends on.
+//! A cloud's description of one image, reduced to what sharing depends on.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::identifiers::{ImageId, PrincipalId, Recipient, VaultId};
 
-/// Whose image it is, seen from the account that asked.
+/// Who owns the image, from the point of view of the calling account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ownership {
     /// A custom image of this account: the only kind that can be shared.
     Own,
-    /// Shared with this account by another; it can be replicated but never shared on.
+    /// Shared with this account by another one; it can be replicated but not shared further.
     Received {
-        /// The account that owns it, where the cloud says so.
+        /// The account that owns it, where the cloud reports it.
         owner: Option<PrincipalId>,
     },
     /// Published by the vendor.
@@ -22,16 +22,16 @@ pub enum Ownership {
     Marketplace,
 }
 
-/// Where the image is in its life.
+/// The lifecycle state of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageState {
     /// Ready to be shared and used.
     Available,
     /// Still being made; it will become available or fail.
     Creating,
-    /// Its making failed, or the cloud holds it back: it cannot be shared.
+    /// Its creation failed, or the cloud blocks it: it cannot be shared.
     Failed,
-    /// Taken out of use by its owner; sharing is refused (Alibaba `Deprecated`).
+    /// Its owner took it out of use; the cloud refuses to share it (Alibaba `Deprecated`).
     Deprecated,
 }
 
@@ -48,35 +48,35 @@ pub enum ImageKind {
     Iso,
 }
 
-/// Whether the cloud lets an image have recipients at all.
+/// Whether the cloud allows an image to have recipients at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
-    /// It may have recipients: the only visibility where a cloud knows no other.
+    /// It may have recipients: the only visibility of clouds without this setting.
     Shared,
-    /// Its recipients are hidden and without effect until it is made shared (`OpenStack`).
+    /// Its recipients are hidden and have no effect until it is made shared (`OpenStack`).
     Private,
-    /// Everybody may use it, so nobody in particular can be given it (`OpenStack` public and community).
+    /// Everyone may use it, so it cannot be given to a single recipient (`OpenStack` public and community).
     Public,
 }
 
 /// One image as observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFacts {
-    /// Whose it is.
+    /// Who owns it.
     pub ownership: Ownership,
-    /// Where it is in its life.
+    /// Its lifecycle state.
     pub state: ImageState,
     /// Which disks it holds.
     pub kind: ImageKind,
-    /// Its name in the cloud: foreign text, not yet made safe for a terminal.
+    /// Its name at the cloud: foreign text, not yet made safe for a terminal.
     pub name: String,
-    /// Whether any disk is encrypted. Which key was used is not told by every cloud.
+    /// Whether any disk is encrypted. Not every cloud reports the key.
     pub encrypted: bool,
     /// Whether it was built from a marketplace image, which may not cross sites (Alibaba).
     pub from_marketplace: bool,
     /// Whether it may have recipients.
     pub visibility: Visibility,
-    /// Its size in bytes, where the cloud tells.
+    /// Its size in bytes, where the cloud reports it.
     pub size: Option<u64>,
 }
 
@@ -91,38 +91,38 @@ pub enum Answer {
     Rejected,
 }
 
-/// The recipients of one image. Only a complete list proves that somebody is absent.
+/// The recipients of one image. Only a complete list proves that a recipient is absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipientList {
-    /// Everybody the image is shared with, and what they said; `None` where the cloud asks for no answer.
+    /// All recipients of the image and their answers; `None` where the cloud asks for no answer.
     pub recipients: BTreeMap<Recipient, Option<Answer>>,
-    /// Every page arrived and the rows equal the total, where the cloud gave one.
+    /// Every page arrived, and the number of rows equals the total, where the cloud reports one.
     pub complete: bool,
 }
 
-/// An image that somebody else shared with an account, seen from there.
+/// An image that another account shared with this one, as this one observes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedImage {
-    /// Its id, the same on both sides.
+    /// Its id, the same for owner and recipient.
     pub image: ImageId,
-    /// Whom it reached: the account, or the project where the cloud shares with projects.
+    /// The recipient: the account, or the project where the cloud shares with projects.
     pub through: PrincipalId,
-    /// Who owns it, where the cloud says so (Alibaba: the account; Huawei, `OpenStack`: the project).
+    /// Who owns it, where the cloud reports it (Alibaba: the account; Huawei, `OpenStack`: the project).
     pub owner: Option<PrincipalId>,
-    /// Its name in the cloud: foreign text, not yet made safe for a terminal.
+    /// Its name at the cloud: foreign text, not yet made safe for a terminal.
     pub name: String,
     /// Which disks it holds.
     pub kind: ImageKind,
-    /// Where it is in its life.
+    /// Its lifecycle state.
     pub state: ImageState,
-    /// What was answered by `through`; `None` where no answer is asked for (no handshake, or it comes only by a grant to
-    /// the whole account or organization).
+    /// The answer of `through`; `None` where the cloud asks for none (no handshake, or the image comes only by a grant
+    /// to the whole account or organization).
     pub answer: Option<Answer>,
-    /// Through which grants it comes, where the cloud tells and the call asked for it.
+    /// The grants it comes through, where the cloud reports them and the call asked for them.
     pub via: BTreeMap<Recipient, Option<Answer>>,
 }
 
-/// Images shared with an account in one region. Only a complete list proves that one is not there any more.
+/// Images shared with an account in one region. Only a complete list proves that an image is absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedList {
     /// All of them; `via` may be empty.
@@ -131,14 +131,14 @@ pub struct ReceivedList {
     pub complete: bool,
 }
 
-/// What to answer to an offer.
+/// The reply to an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Yes; a full-server image goes into the vault.
+    /// Accepts; a full-server image goes into the vault.
     Accept {
-        /// Demanded for full-server images (Huawei), refused nowhere.
+        /// Required for full-server images (Huawei), refused nowhere.
         vault: Option<VaultId>,
     },
-    /// No.
+    /// Rejects.
     Reject,
 }

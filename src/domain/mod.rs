@@ -1,4 +1,4 @@
-//! The vocabulary of the field: identifiers, images, provider rules, shares. Pure: no clock, no I/O, no Kubernetes.
+//! The domain types: identifiers, images, provider rules, shares. Pure: no clock, no I/O, no Kubernetes.
 
 pub mod call;
 pub mod fault;

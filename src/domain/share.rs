@@ -1,49 +1,49 @@
-//! One `ImageShare` as the planner sees it: who asks, since when, for whom, and whether its wish stands.
+//! One `ImageShare` as planner input: its owner, age and recipients, and whether it is active.
 
 use jiff::Timestamp;
 
 use super::identifiers::RecipientKind;
 use super::provider::Site;
 
-/// Whether the image's owner lets a share's namespace use the image.
+/// Whether the image's owner allows a share's namespace to use the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// It does.
+    /// The owner allows it.
     Given,
-    /// It does not, and this was read successfully.
+    /// The owner does not allow it; this was read successfully.
     Withheld,
     /// It could not be read.
     Unknown,
 }
 
-/// What a share's wish means at this moment.
+/// What a share asks for at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
-    /// Its recipients are wanted.
+    /// Its recipients are desired.
     Active,
-    /// What it has stays; nothing is added or revoked for it.
+    /// Its grants stay; the operator adds and revokes nothing for it.
     Paused,
-    /// What it has is to end.
+    /// Its grants must end.
     Ended,
 }
 
-/// One recipient as written in a share: not yet judged.
+/// One recipient as written in a share, not yet validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedRecipient {
     /// Kind of recipient.
     pub kind: RecipientKind,
     /// Its id as written.
     pub id: String,
-    /// The site that sold its account, if another than the owner's.
+    /// The site that sold its account, if it differs from the owner's.
     pub site: Option<Site>,
 }
 
-/// Whether an object carries our finalizer: without it, it may go at any moment.
+/// Whether an object carries our finalizer. Without it, the object may disappear at any moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finalizer {
-    /// It stays until we let it go.
+    /// It stays until the operator releases it.
     Carried,
-    /// It was not seen with it yet.
+    /// It was not observed with the finalizer yet.
     Missing,
 }
 
@@ -58,7 +58,7 @@ pub struct Share {
     pub name: String,
     /// Its generation.
     pub generation: i64,
-    /// When it was created; the elder is served first.
+    /// When it was created; the older share is served first.
     pub created: Timestamp,
     /// It is being deleted.
     pub deleting: bool,
@@ -66,22 +66,23 @@ pub struct Share {
     pub suspended: bool,
     /// Whether it carries our finalizer.
     pub finalizer: Finalizer,
-    /// The look that its owner asked for last.
+    /// The reconcile that its owner requested last.
     pub requested: Option<String>,
-    /// When its wish ends by itself.
+    /// When it expires.
     pub expires: Option<Timestamp>,
-    /// Deleting it leaves its grants at the cloud: it says so, and the image's owner lets its namespace.
+    /// Deleting it leaves its grants at the cloud: its spec asks for that, and the image's owner allows its namespace
+    /// to.
     pub retain: bool,
     /// The image owner's consent.
     pub consent: Consent,
-    /// For whom it asks.
+    /// The recipients it asks for.
     pub recipients: Vec<AskedRecipient>,
 }
 
 impl Share {
-    /// What its wish means now. Withdrawn consent wins over everything, since it is the owner's word; deleting over
-    /// suspension; suspension over expiry, since a suspended share revokes nothing; and so does a newcomer. A share that is
-    /// to leave its grants behind waits until it is known whether it may.
+    /// What the share asks for now. Withdrawn consent overrides everything, since the owner decides; deletion overrides
+    /// suspension; suspension overrides expiry, since a suspended share revokes nothing; so does a missing finalizer. A
+    /// deleted share with `retain` stays paused until the consent is known.
     pub fn activity(&self, now: Timestamp) -> Activity {
         let suspended = planted!("suspended-share-revokes", false, self.suspended);
         if suspended
@@ -101,23 +102,23 @@ impl Share {
         }
     }
 
-    /// It does not carry our finalizer yet: it is granted nothing, for its grants could outlive it; but whom it names is not
-    /// taken away.
+    /// Whether it does not carry our finalizer yet: it gets no grants, since they could outlive it, but its recipients
+    /// keep theirs.
     pub fn lacks_finalizer(&self) -> bool {
         self.finalizer == Finalizer::Missing
     }
 
-    /// Whether its grants stay at the cloud without it. Only a share that the image's owner admits can leave any behind.
+    /// Whether its grants stay at the cloud without it. Requires the consent of the image's owner.
     pub fn leaves_its_grants(&self) -> bool {
         self.deleting && self.retain && planted!("retain-without-consent", self.consent == Consent::Given, true)
     }
 
-    /// Whether its time is over.
+    /// Whether it has expired.
     pub fn expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|end| end <= now)
     }
 
-    /// `namespace/name`, for people.
+    /// `namespace/name`, for messages.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }

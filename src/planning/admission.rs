@@ -1,9 +1,9 @@
-//! Which reconciles begin to call a cloud, and which wait for a seat: one line for each account and region, so that no
-//! account waits for another one. A few reconciles of each lane have begun at a time; the others hold nothing but their
-//! place here, and are reconciled anew when a seat is theirs.
+//! Decides which reconciles start to call a cloud and which wait for a seat: one queue per account and region, so that
+//! no account waits for another. A few reconciles of each priority run at a time; the others hold only their place in
+//! the queue and are requeued when they get a seat.
 //!
-//! A seat that becomes free goes to whoever has waited longest. One more seat of each lane is for those that somebody asked
-//! for a moment ago, the newest first: an edit of one object does not wait for a thousand edits that were made before it.
+//! A free seat goes to the reconcile that has waited longest. One more seat per priority is for recent edits, newest
+//! first: an edit of one object does not wait for a thousand earlier edits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,48 +11,48 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::call::Priority;
 
-/// How long somebody's edit counts as just made.
+/// How long an edit counts as recent.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(5);
 
-/// Resyncs never wait for a token, so that seats bound only how many wait for an endpoint that hangs.
+/// Resyncs do not wait for a token, so seats limit only how many of them wait for an endpoint that hangs.
 const RESYNCS_MIN: usize = 16;
 
-/// What a reconcile asks to begin for.
+/// A request to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
-    /// What its first calls are for.
+    /// The priority of its first calls.
     pub priority: Priority,
-    /// Since when it is to be reconciled: its place in the line.
+    /// Since when it is due: its place in the queue.
     pub since: Timestamp,
-    /// When somebody last changed what is wanted, if somebody did.
+    /// When a user last changed the desired state, if one did.
     pub edited: Option<Timestamp>,
 }
 
-/// What a reconcile that has begun holds.
+/// What a started reconcile holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seat {
     priority: Priority,
-    /// It is the seat for those that were just asked for.
+    /// It is the seat for recent edits.
     pub fresh: bool,
 }
 
-/// The line of one account and region.
+/// The queue of one account and region.
 #[derive(Debug)]
 pub struct Line<T> {
     seats: usize,
     begun: BTreeMap<T, Seat>,
-    /// Who has a seat and does not know yet.
+    /// Seats assigned to reconciles that have not started yet.
     called: BTreeMap<T, Seat>,
     waiting: BTreeMap<T, Ask>,
     by_age: Order<T>,
     by_edit: Order<T>,
 }
 
-/// Those who wait, by lane and then by time.
+/// Waiting reconciles, by priority and then by time.
 type Order<T> = BTreeMap<Priority, BTreeSet<(Timestamp, T)>>;
 
 impl<T: Ord + Clone> Line<T> {
-    /// Nobody is there yet. `seats`: how many reconciles of a lane may have begun, besides one that was just asked for.
+    /// An empty queue. `seats`: how many reconciles of a priority may run, besides one recent edit.
     pub fn new(seats: usize) -> Self {
         Self {
             seats,
@@ -64,13 +64,13 @@ impl<T: Ord + Clone> Line<T> {
         }
     }
 
-    /// Whether nobody has begun or waits.
+    /// Whether no reconcile holds a seat or waits.
     pub fn is_empty(&self) -> bool {
         self.begun.is_empty() && self.called.is_empty() && self.waiting.is_empty()
     }
 
-    /// Gives `who` a seat, or else keeps its place until it is called. Also gives everybody else who is to be reconciled
-    /// now, since a seat is theirs.
+    /// Gives `who` a seat, or queues it until it gets one. Also returns the other reconciles to requeue now, since they
+    /// got a seat.
     pub fn ask(&mut self, who: &T, ask: Ask, now: Timestamp) -> (Option<Seat>, Vec<T>) {
         if self.called.get(who).is_none_or(|seat| seat.priority != ask.priority) {
             self.called.remove(who);
@@ -85,7 +85,7 @@ impl<T: Ord + Clone> Line<T> {
         (seat, called)
     }
 
-    /// A reconcile is over, or has nothing to ask for any more. Gives who is to be reconciled now.
+    /// Ends a reconcile or withdraws its request. Returns the reconciles to requeue now.
     pub fn leave(&mut self, who: &T, now: Timestamp) -> Vec<T> {
         self.begun.remove(who);
         self.called.remove(who);
@@ -111,7 +111,7 @@ impl<T: Ord + Clone> Line<T> {
         }
     }
 
-    /// Gives every free seat to whose turn it is.
+    /// Gives every free seat to the next waiting reconcile.
     fn call(&mut self, now: Timestamp) -> Vec<T> {
         let mut called = Vec::new();
         for priority in [Priority::Revoke, Priority::Edit, Priority::Acceptance, Priority::Resync] {
@@ -140,7 +140,7 @@ impl<T: Ord + Clone> Line<T> {
         taken < seats
     }
 
-    /// Who waits for this seat and comes first.
+    /// The first reconcile that waits for this seat.
     fn next(&self, seat: Seat, now: Timestamp) -> Option<T> {
         if !seat.fresh {
             return self.by_age.get(&seat.priority)?.first().map(|(_, who)| who.clone());
@@ -168,7 +168,7 @@ mod tests {
         Ask { priority, since, edited: None }
     }
 
-    /// A line in which edits 0, 1, 2 … came one a millisecond, long ago by `now`; those that have begun.
+    /// A queue that received edits 0, 1, 2 … one per millisecond, long before `now`; and the reconciles that started.
     fn bulk(size: u32, now: Timestamp) -> (Line<u32>, Vec<u32>) {
         let mut line = Line::new(SEATS);
         let mut begun = Vec::new();
@@ -176,12 +176,12 @@ mod tests {
             let time = at(i64::from(who));
             begun.extend(line.ask(&who, edit(time), time).0.map(|_| who));
         }
-        // What was just edited then is not any more.
+        // None of these edits is recent any more.
         assert!(now > at(i64::from(size)) + FRESH_FOR);
         (line, begun)
     }
 
-    /// `who` is over; who is called then, and begins.
+    /// Ends `who`, and starts and returns the reconciles that get a seat.
     fn end(line: &mut Line<u32>, who: u32, now: Timestamp) -> Vec<u32> {
         let called = line.leave(&who, now);
         for who in &called {
@@ -207,7 +207,7 @@ mod tests {
     fn an_edit_does_not_wait_for_a_thousand_made_before_it() {
         let now = at(60_000);
         let (mut line, _) = bulk(1000, now);
-        // The seat of the newest was taken by the first of them, which is over by now.
+        // The first edit took the seat for recent edits; it ends here.
         assert_eq!(end(&mut line, 0, now), [] as [u32; 0]);
         let (seat, called) = line.ask(&5000, edit(now), now);
         assert!(seat.is_some_and(|seat| seat.fresh));
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(line.leave(&3, now), [4], "3 is gone, or asks for nothing any more");
         assert!(line.ask(&4, edit(at(4)), now).0.is_some());
         assert_eq!(line.leave(&4, now), [5]);
-        // Called as an edit, it comes as a revoke: its seat is another one's.
+        // It got the seat as an edit and asks for one as a revoke, so the next reconcile gets that seat.
         assert_eq!(line.ask(&5, priority(Priority::Revoke, now), now).1, [6]);
     }
 

@@ -1,5 +1,6 @@
-//! Calls that had no visible effect: since when in a row, and what the cloud answered to the last one. The pause before the next
-//! call is as long as the row has lasted, so that nothing is asked for again and again; a read that shows the effect ends the row.
+//! Series of calls without a visible effect: since when, and the cloud's answer to the last one. The delay before the
+//! next call is as long as the series has lasted, which limits repeated calls. A read that shows the effect ends the
+//! series.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,34 +9,34 @@ use crate::api::cloud_image::{Attempt as Stored, ImageRefusal as StoredRefusal};
 use crate::api::conditions::Reason;
 use crate::domain::fault::Fault;
 
-/// The least pause after a refusal.
+/// The minimum delay after a refusal.
 const AFTER_REFUSAL: SignedDuration = SignedDuration::from_secs(15);
 
-/// The longest pause: access that is to end is not left alone for longer.
+/// The longest delay: no revoke waits longer for its retry.
 const LONGEST: SignedDuration = SignedDuration::from_mins(10);
 
-/// How often a read looks for the effect of a call.
+/// The shortest and longest interval between reads for the effect of a call.
 const READS: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_secs(30));
 
-/// A row of calls of one kind that had no visible effect.
+/// A series of calls of one kind without a visible effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The first call of the row.
+    /// The first call of the series.
     pub since: Timestamp,
-    /// The last one.
+    /// The last call.
     pub last: Timestamp,
-    /// The vendor's code, where the cloud refused the last one.
+    /// The vendor's code, if the cloud refused the last call.
     pub code: Option<String>,
 }
 
 impl Attempt {
-    /// One more call, now; `before`: the row so far.
+    /// Adds a call made now; `before`: the series so far.
     pub fn again(before: Option<&Self>, code: Option<String>, now: Timestamp) -> Self {
-        // A clock that was set back must not make the row longer than it is.
+        // A clock that was set back must not lengthen the series.
         Self { since: before.map_or(now, |before| before.since.min(now)), last: now, code }
     }
 
-    /// When the next call may be made. `least`: the pause that is always kept.
+    /// When the next call may be made. `least`: the minimum delay.
     pub fn next_call(&self, least: SignedDuration) -> Timestamp {
         let least = if self.code.is_some() { least.max(AFTER_REFUSAL) } else { least };
         let pause = self.last.duration_since(self.since).clamp(least, LONGEST.max(least));
@@ -43,7 +44,7 @@ impl Attempt {
         self.last.saturating_add(pause.min(longest)).unwrap_or(Timestamp::MAX)
     }
 
-    /// When to read whether the last call has had its effect, if no call is made before. A refused call has none.
+    /// When to read the effect of the last call, if no call is made before. A refused call has none.
     pub fn next_read(&self, now: Timestamp) -> Timestamp {
         if self.code.is_some() {
             return Timestamp::MAX;
@@ -53,44 +54,44 @@ impl Attempt {
         now.saturating_add(pause).unwrap_or(Timestamp::MAX)
     }
 
-    /// Reads a row from a status.
+    /// Reads a series from status.
     pub fn parse(stored: &Stored) -> Self {
         Self { since: stored.since.0, last: stored.last.0, code: stored.code.clone() }
     }
 
-    /// Writes the row for a status.
+    /// Writes the series for status.
     pub fn encode(&self) -> Stored {
         Stored { since: written(self.since), last: written(self.last), code: self.code.clone() }
     }
 }
 
-/// What a refusal is recorded by: the vendor's code, where it gave one.
+/// The recorded code of a refusal: the vendor's code, where there is one.
 pub fn code_of(fault: &Fault) -> String {
     fault.code().unwrap_or_else(|| fault.name()).to_owned()
 }
 
-/// The cloud refuses to add anybody to the image, whoever it is.
+/// The cloud refuses to add any recipient to the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRefusal {
-    /// Why.
+    /// Why the cloud refuses.
     pub reason: Reason,
-    /// The calls that were refused so.
+    /// The refused calls.
     pub attempt: Attempt,
 }
 
 impl ImageRefusal {
-    /// One more refusal, now; `before`: the refusal so far.
+    /// Adds a refusal received now; `before`: the refusal so far.
     pub fn again(before: Option<&Self>, fault: &Fault, now: Timestamp) -> Self {
         let before = before.map(|before| &before.attempt);
         Self { reason: super::problem::reason_of(fault), attempt: Attempt::again(before, Some(code_of(fault)), now) }
     }
 
-    /// Reads a refusal from a status.
+    /// Reads a refusal from status.
     pub fn parse(stored: &StoredRefusal) -> Self {
         Self { reason: stored.reason, attempt: Attempt::parse(&stored.attempt) }
     }
 
-    /// Writes the refusal for a status.
+    /// Writes the refusal for status.
     pub fn encode(&self) -> StoredRefusal {
         StoredRefusal { reason: self.reason, attempt: self.attempt.encode() }
     }

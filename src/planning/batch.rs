@@ -1,6 +1,6 @@
-//! Which calls change a list of recipients: batches within what a call may carry and what the image has room for, and the
-//! isolation of a recipient that makes the vendor refuse a whole call. A state machine without I/O: ask for the next
-//! call, make it, record what came of it.
+//! Batched calls that change a list of recipients, within what a call may carry and what the image has room for, with
+//! bisection to isolate a recipient that makes the vendor refuse a whole call. A state machine without I/O: ask for the
+//! next call, make it, record its result.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,39 +8,39 @@ use crate::domain::call::{CallShape, RecipientChange, Submitted};
 use crate::domain::fault::{Fault, Quota, Refusal};
 use crate::domain::identifiers::{JobId, Recipient};
 
-/// Most calls of one pass. What is left waits for the next one, which follows at once: it tells how far things are, and
-/// sees what was wished meanwhile.
+/// Most calls of one reconcile. The rest is left to the next one, which follows at once: it reports the progress and
+/// sees edits made meanwhile.
 const CALLS_PER_PASS: usize = 50;
 
-/// What became of one change.
+/// The result of one change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The cloud said yes.
+    /// The cloud confirmed it.
     Done,
-    /// The cloud refused it, and it was this one.
+    /// The cloud refused this change.
     Refused(Fault),
-    /// It never reached the cloud, or the whole call was refused without effect.
+    /// It never reached the cloud, or the cloud refused the whole call without effect.
     NotSent,
-    /// It was sent and no usable answer came: only a read can tell.
+    /// It was sent, and no usable answer came: only a read shows the result.
     Uncertain,
-    /// The cloud took it and a job carries it out.
+    /// The cloud took it, and a job carries it out.
     UnderWay,
 }
 
-/// How the calls of one pass ended.
+/// The results of the calls of one reconcile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BatchResult {
-    /// What became of every change.
+    /// The result of every change.
     pub outcomes: BTreeMap<Recipient, Outcome>,
-    /// The fault that ended the exchange or ended its additions, if any.
+    /// The fault that ended the batch or its additions, if any.
     pub fault: Option<Fault>,
-    /// The fault that shows that the cloud refuses to add anybody to the image.
+    /// The fault that shows that the cloud refuses to add any recipient to the image.
     pub image_refused: Option<Fault>,
-    /// The job that carries out the last call. Nothing else is sent before it ended.
+    /// The job that carries out the last call. Nothing else is sent before it ends.
     pub job: Option<JobId>,
 }
 
-/// After so many different recipients were refused by one and the same unknown fault, it is the image that is refused.
+/// After this many different recipients were refused with the same unknown fault, the image counts as refused.
 const REFUSED_ALIKE_MAX: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +51,13 @@ enum Direction {
 
 type Change = (Direction, Recipient);
 
-/// The calls of one pass over one image.
+/// The calls of one reconcile of one image.
 #[derive(Debug)]
 pub struct Batch {
     removes: VecDeque<Recipient>,
     adds: VecDeque<Recipient>,
     in_flight: Vec<Change>,
-    /// At least one of these was refused by the fault beside it.
+    /// The cloud refused at least one of these with this fault.
     candidates: Option<(Vec<Change>, Fault)>,
     testing: bool,
     free_places: Option<usize>,
@@ -65,10 +65,10 @@ pub struct Batch {
     calls_left: usize,
     outcomes: BTreeMap<Recipient, Outcome>,
     stopped: Option<Fault>,
-    /// Nobody else is added, since the cloud refuses it for all.
+    /// No further recipient is added, since the cloud refuses all additions.
     no_more_adds: Option<Fault>,
     image_refused: Option<Fault>,
-    /// How many recipients were refused in a row by the same unknown fault, while nobody was added.
+    /// How many recipients in a row the cloud refused with the same unknown fault, while it added none.
     refused_alike: Option<(Fault, usize)>,
     refused_alike_max: usize,
     added: bool,
@@ -76,8 +76,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// `free_places`: how many can be added before anything is removed; `None` where there is no limit.
-    /// `shape`: what one call may carry.
+    /// `free_places`: how many can be added before anything is removed; `None` if there is no limit. `shape`: what one
+    /// call may carry.
     pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_places: Option<usize>, shape: CallShape) -> Self {
         let shape = CallShape { recipients: shape.recipients.max(1), ..shape };
         Self {
@@ -100,13 +100,13 @@ impl Batch {
         }
     }
 
-    /// The cloud refused the image when it was asked last: one refusal shows that it still does.
+    /// Marks the image as refused by the last call: a single refusal then confirms it.
     #[must_use]
     pub fn of_refused_image(self) -> Self {
         Self { refused_alike_max: 1, ..self }
     }
 
-    /// The next call to make, or `None` when all is done or nothing more can be.
+    /// The next call to make, or `None` when all is done or nothing more can be done.
     pub fn next_call(&mut self) -> Option<RecipientChange> {
         if self.stopped.is_some() || self.job.is_some() || self.calls_left == 0 {
             return None;
@@ -124,7 +124,7 @@ impl Batch {
         Some(RecipientChange { add: of(Direction::Add), remove: of(Direction::Remove) })
     }
 
-    /// Removals go first; additions travel with them, where one call can carry both, as far as there is room before the
+    /// Packs removals first. Additions share their call where the cloud allows both, as far as there is room before the
     /// removals.
     fn pack(&mut self) -> Vec<Change> {
         let CallShape { recipients, both_ways } = self.shape;
@@ -135,7 +135,7 @@ impl Batch {
         removes.chain(self.adds.drain(..adds).map(|r| (Direction::Add, r))).collect()
     }
 
-    /// Records what came of the last call.
+    /// Records the result of the last call.
     pub fn record(&mut self, result: Result<Submitted, Fault>) {
         let flight = std::mem::take(&mut self.in_flight);
         match result {
@@ -178,8 +178,9 @@ impl Batch {
         }
     }
 
-    /// Halving: of a refused list, test the first half. Accepted, the culprit is in the rest; refused, it is in the half,
-    /// and the rest goes back to be sent with everything else. So one culprit among n costs 2 + log2 n calls in all.
+    /// Bisection: tests the first half of a refused list. If the cloud accepts it, the culprit is in the rest;
+    /// otherwise it is in this half, and the rest goes back into the queue. So one culprit among n costs 2 + log2 n
+    /// calls in all.
     fn isolate(&mut self, flight: Vec<Change>, fault: Fault) {
         if let Some((candidates, _)) = self.candidates.take() {
             let untested: Vec<Change> = candidates.into_iter().filter(|change| !flight.contains(change)).collect();
@@ -200,7 +201,7 @@ impl Batch {
         }
     }
 
-    /// Recipients that are refused one after the other for an unknown reason, while nobody is added: it is not theirs.
+    /// Counts recipients refused one after the other for an unknown reason while none is added: they are not the cause.
     fn count_refusal(&mut self, fault: Fault) {
         let before = self.refused_alike.take().filter(|(earlier, _)| *earlier == fault).map_or(0, |(_, count)| count);
         if before + 1 >= self.refused_alike_max {
@@ -236,7 +237,7 @@ impl Batch {
         }
     }
 
-    /// How the calls ended.
+    /// The results of the calls.
     pub fn finish(self) -> BatchResult {
         let fault = self.stopped.or(self.no_more_adds);
         BatchResult { outcomes: self.outcomes, fault, image_refused: self.image_refused, job: self.job }
@@ -259,7 +260,8 @@ mod tests {
         Recipient { kind: RecipientKind::Account, id: PrincipalId::parse(&format!("{}", 10_000 + n)).unwrap() }
     }
 
-    /// The vendor: all or nothing, refuses unknown accounts and more than `limit` recipients, 10 + 10 a call.
+    /// Simulates the vendor: each call succeeds or fails as a whole, unknown accounts and more than `limit` recipients
+    /// are refused, 10 + 10 a call.
     fn run(
         add: usize,
         bad: &BTreeSet<usize>,

@@ -1,5 +1,5 @@
-//! When a `CloudImage` may go, and what must happen before: nobody names it, nothing of ours is left at the cloud, and
-//! with `deletionPolicy: Delete` the image itself is gone.
+//! When a `CloudImage` may be released, and what must happen before: no share names it, none of its grants is left at
+//! the cloud, and with `deletionPolicy: Delete` the image itself is deleted.
 
 use jiff::Timestamp;
 
@@ -12,21 +12,21 @@ use crate::domain::identifiers::Recipient;
 use crate::domain::image::Ownership;
 use crate::domain::share::{Consent, Share};
 
-/// What was read of an image that is to go.
+/// What was observed of an image whose object is being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObservedImage<'a> {
-    /// Nothing could be read, or nothing had to be.
+    /// Nothing could be read, or nothing had to be read.
     Unseen,
-    /// The image is not there; since when it was read so.
+    /// The image does not exist.
     Absent {
-        /// The first such read.
+        /// The first read that showed this.
         since: Timestamp,
     },
-    /// The image is there.
+    /// The image exists.
     Present {
-        /// Whose it is.
+        /// Who owns it.
         ownership: &'a Ownership,
-        /// Everybody it is shared with.
+        /// All its recipients.
         recipients: &'a [Recipient],
     },
 }
@@ -34,19 +34,19 @@ pub enum ObservedImage<'a> {
 /// What to do with a `CloudImage` that is being deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeletionDecision {
-    /// Somebody is in the way.
+    /// Something blocks the deletion.
     Held(Problem),
     /// Delete the image at the cloud.
     Delete,
-    /// The cloud was asked to delete the image: look at the time given whether it is gone.
+    /// The cloud was asked to delete the image: check at this time whether it is deleted.
     Asked(Timestamp),
-    /// Look again: at the time given, or at the next sight.
+    /// Reconcile again: at this time, or at the next observation.
     Await(Option<Timestamp>),
-    /// Nothing is left: let the object go.
+    /// Nothing is left: release the object.
     Release,
 }
 
-/// Shares that keep the image: those its owner lets in, and those it still serves.
+/// Shares that block the deletion: those that the image's owner admits, and those the image still serves.
 pub fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
     let keeps = |share: &&Share| {
         planted!("expired-share-holds-nothing", share.consent != Consent::Withheld, false)
@@ -55,7 +55,7 @@ pub fn blockers(shares: &[Share], ledger: &Ledger) -> Vec<String> {
     shares.iter().filter(keeps).map(Share::full_name).collect()
 }
 
-/// Who names the image, for `Deletable=False`.
+/// The shares that name the image, for `Deletable=False`.
 pub fn held_by_shares(blockers: &[String]) -> Option<Problem> {
     (!blockers.is_empty()).then(|| {
         let message = format!("delete these ImageShares first, each still names this image: {}", name_some(blockers));
@@ -63,8 +63,9 @@ pub fn held_by_shares(blockers: &[String]) -> Option<Problem> {
     })
 }
 
-/// The `ImageReplica` that takes the image along when it goes keeps the object until then: without it, nothing would
-/// guard the image while it is removed, or nobody would remove it where both go at once, as with their namespace.
+/// The `ImageReplica` that removes the image on its own deletion blocks the object until then. Otherwise nothing would
+/// protect the image during the removal, or nothing would remove it if both are deleted at once, as with their
+/// namespace.
 pub fn held_by_replica(replica: Option<&str>) -> Option<Problem> {
     replica.map(|name| {
         let message = format!(
@@ -75,8 +76,9 @@ pub fn held_by_replica(replica: Option<&str>) -> Option<Problem> {
     })
 }
 
-/// Decides about a `CloudImage` that is being deleted. `replica`: who is to take the image along; `window`: how far apart
-/// two absent reads must be. The ledger of an image that is gone does not hold the object: nobody has the image any more.
+/// Decides about a `CloudImage` that is being deleted. `replica`: the `ImageReplica` that is to remove the image;
+/// `window`: the minimum time between two absent reads. The ledger of a deleted image does not block the object: no
+/// recipient has the image any more.
 pub fn plan_deletion(
     blockers: &[String],
     replica: Option<&str>,
@@ -133,7 +135,7 @@ pub fn plan_deletion(
     }
 }
 
-/// What the cloud answers to the calls that are to end access, for a message; empty where it refuses none.
+/// The cloud's refusals of calls that are to end access, for a message; empty if there are none.
 pub fn refused_removals(ledger: &Ledger) -> String {
     let refused: Vec<String> =
         ledger.refused_removals().map(|(recipient, code)| format!("{recipient} ({code})")).collect();
@@ -143,12 +145,12 @@ pub fn refused_removals(ledger: &Ledger) -> String {
     format!("; the cloud refuses to remove these, which is tried again with growing pauses: {}", name_some(refused))
 }
 
-/// The cloud took the order to delete the image and still shows it.
+/// The cloud accepted the request to delete the image and still shows it.
 pub fn deletion_asked() -> Problem {
     Problem::passing(Reason::ImageDeleting, "the cloud was asked to delete the image; waiting until it is gone")
 }
 
-/// One more call that asks the cloud to delete the image.
+/// Records one more call that asks the cloud to delete the image.
 pub fn ask_again(ledger: &Ledger, now: Timestamp) -> Ledger {
     Ledger { deletion: Some(Attempt::again(ledger.deletion.as_ref(), None, now)), ..ledger.clone() }
 }

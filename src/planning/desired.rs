@@ -1,5 +1,5 @@
-//! What all shares of one image want together: who is wanted, who stays because a share holds it, who is left behind by
-//! `deletionPolicy: Retain`, and which wishes can never be fulfilled as written.
+//! The desired recipients of all shares of one image: which are wanted, which stay because a share holds them, which
+//! `deletionPolicy: Retain` leaves behind, and which can never be granted as written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::domain::identifiers::{PrincipalId, Recipient, RegionId};
 use crate::domain::provider::{Provider, Site};
 use crate::domain::share::{Activity, AskedRecipient, Share};
 
-/// What the account and the place of an image allow.
+/// What the account and region of an image allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// The cloud.
@@ -21,7 +21,7 @@ pub struct Terms {
     pub ourselves: BTreeSet<PrincipalId>,
     /// The owner's site, where the cloud has sites.
     pub site: Option<Site>,
-    /// Where the image lives.
+    /// The image's region.
     pub region: RegionId,
     /// Regions per site, where the account overrides the built-in table.
     pub sites: BTreeMap<Site, BTreeSet<String>>,
@@ -40,7 +40,7 @@ impl Terms {
         }
     }
 
-    /// Judges one recipient as written: what it is, or why it can never be granted as written.
+    /// Validates one recipient as written: returns it, or why it can never be granted as written.
     pub fn judge(&self, asked: &AskedRecipient) -> Result<Recipient, Reason> {
         if !self.provider.rules().recipient_kinds.contains(&asked.kind) {
             return Err(Reason::RecipientKindUnsupported);
@@ -56,7 +56,7 @@ impl Terms {
     }
 }
 
-/// The order in which places are given: share's age, its uid, index in its list.
+/// The order in which slots are assigned: the share's age, its uid, the index in its list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SlotPriority {
     created: Timestamp,
@@ -67,36 +67,36 @@ pub struct SlotPriority {
 /// One wanted recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its turn.
+    /// Its priority for a slot.
     pub slot_priority: SlotPriority,
-    /// A share names another site than the owner's for it.
+    /// A share names a site for it that differs from the owner's.
     pub across_sites: bool,
 }
 
-/// What all shares want together.
+/// The desired recipients of all shares.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DesiredRecipients {
     /// Wanted recipients.
     pub wanted: BTreeMap<Recipient, Wanted>,
-    /// Recipients a holding share names: neither added nor revoked.
+    /// Recipients of paused shares: neither added nor revoked.
     pub held: BTreeSet<Recipient>,
     /// Recipients that a share being deleted leaves behind.
     pub retained: BTreeSet<Recipient>,
-    /// By recipient, the uids of the shares that its grant is held for.
+    /// By recipient, the uids of the shares that hold its grant.
     pub holders: BTreeMap<Recipient, BTreeSet<String>>,
-    /// Recipients that cannot be fulfilled as written.
+    /// Recipients that cannot be granted as written.
     pub declined: BTreeMap<Recipient, Reason>,
-    /// At least one share is wishing.
+    /// At least one share is active.
     pub anyone_wishing: bool,
 }
 
 impl DesiredRecipients {
-    /// Adds the shares up.
+    /// Combines the shares.
     pub fn gather(terms: &Terms, shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
         Self::gather_under(Some(terms), shares, ledger, now)
     }
 
-    /// Adds the shares up without judging them: for when the account, and so its terms, cannot be known.
+    /// Combines the shares without validation: for when the account, and so its terms, cannot be known.
     pub fn gather_unjudged(shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
         Self::gather_under(None, shares, ledger, now)
     }
@@ -114,7 +114,7 @@ impl DesiredRecipients {
                     named(share).for_each(|recipient| drop(desired.wanted.remove(&recipient)))
                 ),
                 Activity::Active if served.contains(share.uid.as_str()) => desired.add_wishing(terms, share),
-                // Beyond the bound a wishing share waits, but loses nothing it may have had.
+                // Beyond the limit an active share waits, but keeps every grant it may have had.
                 Activity::Active | Activity::Paused => desired.add_holding(share, ledger),
             }
         }
@@ -126,7 +126,8 @@ impl DesiredRecipients {
         self.holders.entry(recipient.clone()).or_default().insert(share.uid.clone());
     }
 
-    /// A paused share keeps whom it names and what it holds: a recipient that was taken out of its list meanwhile too.
+    /// A paused share keeps the recipients it names and the grants it holds, also of recipients removed from its list
+    /// meanwhile.
     fn add_holding(&mut self, share: &Share, ledger: &Ledger) {
         for recipient in named(share).chain(ledger.held_for(&share.uid).cloned()) {
             self.hold(&recipient, share);
@@ -134,9 +135,9 @@ impl DesiredRecipients {
         }
     }
 
-    /// What an ended share holds stays recorded as its own until its access has ended: `deletionPolicy: Retain` may still
-    /// be set while that waits. A share leaves behind whom it names, as far as their grants are its own; whom it named before
-    /// loses access, also where that was not reconciled yet.
+    /// Keeps an ended share recorded as the holder of its grants until their access has ended: a user may still set
+    /// `deletionPolicy: Retain` until then. A share leaves behind the recipients it names, as far as their grants are
+    /// its own. Recipients it named before lose access, even if that edit was not reconciled yet.
     fn add_ended(&mut self, share: &Share, ledger: &Ledger) {
         for recipient in ledger.held_for(&share.uid) {
             self.hold(recipient, share);
@@ -163,7 +164,7 @@ impl DesiredRecipients {
                     wanted.across_sites |= across_sites;
                 }
                 Err(reason) => {
-                    // What does not even parse as an identifier is refused by the schema; nothing to remember it by.
+                    // The schema refuses text that is no identifier; there is no key to record it by.
                     if let Some(recipient) = as_written(asked) {
                         self.declined.entry(recipient).or_insert(reason);
                     }
@@ -172,7 +173,7 @@ impl DesiredRecipients {
         }
     }
 
-    /// Whether a grant of this recipient must stay as it is, whoever else wants it gone.
+    /// Whether the grant of this recipient must stay as it is, even if other shares or policies would end it.
     pub fn keeps(&self, recipient: &Recipient) -> bool {
         planted!("paused-share-blocks-all", self.held.contains(recipient), !self.held.is_empty())
     }
@@ -189,13 +190,14 @@ fn as_written(asked: &AskedRecipient) -> Option<Recipient> {
     Some(Recipient { kind: asked.kind, id: PrincipalId::parse(&asked.id).ok()? })
 }
 
-/// Everybody a share names who could ever have been granted, whatever the terms are now.
+/// All recipients of a share that could ever have been granted, whatever the terms are now.
 fn named(share: &Share) -> impl Iterator<Item = Recipient> {
     share.recipients.iter().filter_map(as_written)
 }
 
-/// The shares to serve: those that wish or hold, up to the bound; the others wait. Whoever is served stays so, then age and uid
-/// decide. Ended shares that the ledger still lists use slots too. Newcomers are served when they carry our finalizer.
+/// The shares to serve: active and paused ones, up to the limit; the others wait. Served shares stay served, then age
+/// and uid decide. Ended shares that the ledger still lists use slots too. A share is served once it carries our
+/// finalizer.
 pub fn served<'a>(shares: &'a [Share], ledger: &Ledger, now: Timestamp) -> Vec<&'a Share> {
     let listed = |share: &Share| ledger.shares.contains_key(&share.uid);
     let mut served: Vec<&Share> = to_serve(shares, now).collect();
@@ -205,7 +207,7 @@ pub fn served<'a>(shares: &'a [Share], ledger: &Ledger, now: Timestamp) -> Vec<&
     served
 }
 
-/// The shares that would be served if there were no bound.
+/// The shares that would be served without the limit.
 pub fn to_serve(shares: &[Share], now: Timestamp) -> impl Iterator<Item = &Share> {
     shares.iter().filter(move |share| share.activity(now) != Activity::Ended && !share.lacks_finalizer())
 }

@@ -1,8 +1,9 @@
-//! Whose an image is, and which of several objects for one image is the active one: the one that makes the calls.
+//! Who owns an image, and which of several objects for one image is the active one: the one that makes the calls.
 //!
-//! A name is not a proof: whoever may write a `CloudAccount` can claim any account id. So an object counts for others only if
-//! it recorded the owner, which it does when it first sees the image as its own, and if the credentials of its `CloudAccount`
-//! are proven to be that owner's. Whoever learns of another object this way holds the same credentials.
+//! A name is not a proof: anyone who may write a `CloudAccount` can claim any account id. So an object counts for
+//! others only if it recorded the owner, which it does when it first observes the image as its own, and if the
+//! credentials of its `CloudAccount` are proven to be that owner's. An object that learns of another one this way holds
+//! the same credentials.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,10 +17,10 @@ use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{ACTIVE, Decision, Reason, Truth};
 use crate::domain::identifiers::{PrincipalId, Recipient};
 
-/// Between the account and the project of a recorded owner.
+/// Separates the account from the project in a recorded owner.
 const PROJECT: &str = ", project ";
 
-/// Whose the images of one region are: an account, and its project there where that is not the account itself.
+/// The owner of the images of one region: an account, and its project there if that is not the account itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     account: String,
@@ -32,18 +33,18 @@ impl Owner {
         Self { account, project: project.map(ToString::to_string) }
     }
 
-    /// Reads an owner that a status recorded.
+    /// Parses an owner that a status recorded.
     pub fn parse(recorded: &str) -> Self {
         let (account, project) = recorded.split_once(PROJECT).map_or((recorded, None), |(a, p)| (a, Some(p)));
         Self { account: account.to_owned(), project: project.map(ToOwned::to_owned) }
     }
 
-    /// The account, wherever its images are.
+    /// The account, in any region.
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// Whether a status recorded this owner. Older versions recorded the account alone, wherever the image was.
+    /// Whether a status recorded this owner. Older versions recorded the account alone, for any image.
     pub fn is_recorded_as(&self, recorded: &str) -> bool {
         planted!(
             "project-not-of-the-owner",
@@ -60,7 +61,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// One of the objects that name an image, as far as the choice depends on it.
+/// One of the objects that name an image, with the fields that the choice depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contender {
     /// Its uid.
@@ -71,27 +72,29 @@ pub struct Contender {
     pub name: String,
     /// When it was created.
     pub created: Option<Timestamp>,
-    /// The owner it recorded; `None` for one that never saw the image as its own.
+    /// The owner it recorded; `None` if it never observed the image as its own.
     pub owner: Option<String>,
-    /// The account it names, whatever was recorded.
+    /// The account it names, independent of the recorded owner.
     pub account: Option<String>,
-    /// Whether the credentials of its `CloudAccount` are proven, and were not refused for too long since.
+    /// Whether the credentials of its `CloudAccount` are proven, and not refused for too long since.
     pub proven: bool,
-    /// It was told that it is a duplicate.
+    /// Its status marks it as a duplicate.
     pub is_told: bool,
-    /// Whom it granted the image and is not revoking it from, by its ledger.
+    /// The recipients that it granted the image and is not revoking, by its ledger.
     pub grants: BTreeSet<Recipient>,
 }
 
 impl Contender {
-    /// Whoever acts goes on: those that recorded the owner first and were not told to stop. Then by age.
+    /// The active object stays active: objects that recorded the owner come first, then those not marked as duplicates.
+    /// Then age decides.
     fn rank(&self) -> (bool, bool, Option<Timestamp>, &str) {
         (self.owner.is_none(), self.is_told, self.created, &self.uid)
     }
 }
 
-/// What is known of an account's credentials while they are not accepted: since when they are refused, and whether they still
-/// count as proven. `refused`: they are now, and not just out of reach; `since`: what was known before.
+/// The state of an account's credentials while the cloud does not accept them: since when it refuses them, and whether
+/// they still count as proven. `refused`: it refuses them now and is not merely unreachable; `since`: the value known
+/// before.
 pub fn doubt(
     refused: bool,
     since: Option<Timestamp>,
@@ -103,7 +106,7 @@ pub fn doubt(
     (since, over.is_none_or(|over| now < over))
 }
 
-/// What an object is among those that name the same image.
+/// The role of an object among those that name the same image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role<'a> {
     /// There is no other.
@@ -112,12 +115,12 @@ pub enum Role<'a> {
     Active(Vec<&'a Contender>),
     /// This other one acts.
     Duplicate(&'a Contender),
-    /// There are others, and nobody's credentials are proven: nobody acts before.
+    /// There are others, and no credentials are proven: none acts before.
     Unproven,
 }
 
-/// Chooses what `own` is, whose credentials were accepted as those of `owner`. `others`: all other objects that name an image
-/// of this id in this region.
+/// Chooses the role of `own`, whose credentials were accepted as those of `owner`. `others`: all other objects that
+/// name an image of this id in this region.
 pub fn role<'a>(own: &Contender, owner: &Owner, others: &'a [Contender]) -> Role<'a> {
     let is_same = |other: &&Contender| other.owner.as_ref().is_some_and(|recorded| owner.is_recorded_as(recorded));
     let same: Vec<&Contender> = others.iter().filter(is_same).collect();
@@ -130,8 +133,9 @@ pub fn role<'a>(own: &Contender, owner: &Owner, others: &'a [Contender]) -> Role
     }
 }
 
-/// A duplicate's ledger without what it is to end and the active one granted too: that one ends it. Whom a share wants, holds
-/// or retains stays in the ledger. The active one hands nothing over, or both could leave an end to each other.
+/// A duplicate's ledger without the grants that it should end and that the active object granted too: the active one
+/// ends them. Recipients that a share wants, holds or retains stay in the ledger. The active object hands nothing over;
+/// otherwise each could leave a revoke to the other.
 pub fn hand_over(ledger: &Ledger, desired: &DesiredRecipients, active: &BTreeSet<Recipient>) -> Ledger {
     let mut left = ledger.clone();
     left.grants.retain(|recipient, entry| {
@@ -144,25 +148,26 @@ pub fn hand_over(ledger: &Ledger, desired: &DesiredRecipients, active: &BTreeSet
     left
 }
 
-/// Whether `own` must record its owner and look again before it acts: others that did not record theirs may be about to.
+/// Whether `own` must record its owner and reconcile again before it acts: others that did not record theirs may be
+/// about to act.
 pub fn must_claim(own: &Contender, others: &[Contender]) -> bool {
     own.owner.is_none() && others.iter().any(|other| other.owner.is_none() && other.proven)
 }
 
-/// Whether an object may concern one that is called through `account` or recorded an owner of it: it recorded an owner of
-/// the same account, or may do so.
+/// Whether `other` may affect `own`: it recorded, or may record, an owner of the account that `own` is called through
+/// or recorded.
 pub fn concerns(other: &Contender, own: &Contender) -> bool {
     let recorded = |contender: &Contender| contender.owner.as_deref().map(|owner| Owner::parse(owner).account);
     let theirs = recorded(other).or_else(|| other.account.clone().filter(|_| other.proven));
     theirs.is_some() && (theirs == own.account || theirs == recorded(own))
 }
 
-/// The words for one kind of objects.
+/// The terms for one kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// Its name.
     pub name: &'static str,
-    /// The reason of its duplicates.
+    /// The condition reason of its duplicates.
     pub duplicate: Reason,
 }
 
@@ -172,7 +177,8 @@ pub const IMAGES: Kind = Kind { name: "CloudImage", duplicate: Reason::Duplicate
 pub const ACCEPTANCES: Kind = Kind { name: "SharedImageAcceptance", duplicate: Reason::DuplicateAcceptance };
 
 impl Kind {
-    /// What keeps an object of this role from acting. It names nobody: the messages of an image are shown to whoever shares it.
+    /// The problem that keeps an object of this role from acting. It names no object, since shares show the messages of
+    /// an image.
     pub fn obstacle(self, role: &Role<'_>) -> Option<Problem> {
         let name = self.name;
         match role {
@@ -190,7 +196,7 @@ impl Kind {
         }
     }
 
-    /// The condition that tells an object of its duplicates. Objects of other namespaces are never named.
+    /// The condition that reports an object's duplicates. It never names objects of other namespaces.
     pub fn decision(self, role: &Role<'_>, namespace: &str) -> Option<Decision> {
         let name = self.name;
         let (truth, reason, message) = match role {
@@ -216,7 +222,7 @@ impl Kind {
         Some(Decision { kind: ACTIVE, truth, reason, message })
     }
 
-    /// Names those of a namespace, and says whether there are others.
+    /// Names the objects of one namespace, and reports whether there are others.
     fn whom(self, contenders: &[&Contender], namespace: &str) -> String {
         let (here, elsewhere): (Vec<&Contender>, Vec<&Contender>) =
             contenders.iter().copied().partition(|contender| contender.namespace == namespace);
@@ -240,8 +246,9 @@ mod tests {
         Owner::new(ACCOUNT.to_owned(), Some(&PrincipalId::parse(project).unwrap()))
     }
 
-    /// An object that recorded the owner and whose account is proven, changed by words: `new` did not record it, `bad` is not
-    /// proven, `told` was told to stand back, `away` is of another namespace, `moved` recorded another project and `old` none.
+    /// An object with a recorded owner and a proven account, changed by `words`: `new` did not record the owner, `bad`
+    /// is not proven, `told` is marked as a duplicate, `away` is in another namespace, `moved` recorded another project
+    /// and `old` none.
     fn contender(name: &str, seconds: i64, words: &str) -> Contender {
         let is = |word: &str| words.split(' ').any(|given| given == word);
         let recorded = if is("moved") { owner("q").to_string() } else { owner("p").to_string() };
@@ -275,11 +282,11 @@ mod tests {
     fn whoever_recorded_the_owner_and_is_proven_acts() {
         for (own, others, wanted) in [
             ("", vec![], "sole"),
-            // Both recorded it: the older one.
+            // Both recorded the owner: the older one is active.
             ("", vec![(99, "")], "o0"),
             ("", vec![(101, "")], "active of 1"),
             ("", vec![(99, ""), (98, "")], "o1"),
-            // Who recorded it goes before who did not, whatever their ages.
+            // An object with a recorded owner precedes one without, whatever their ages.
             ("new", vec![(101, "")], "o0"),
             ("", vec![(99, "new")], "sole"),
             ("new", vec![(99, "new")], "sole"),
@@ -288,16 +295,16 @@ mod tests {
             ("", vec![(99, "new bad")], "sole"),
             ("new", vec![(99, "bad")], "active of 1"),
             ("new", vec![(99, "bad"), (101, "")], "o1"),
-            // Who took over stays when the former one can act again.
+            // An object that took over stays active when the former one can act again.
             ("told", vec![(101, "")], "o0"),
             ("", vec![(99, "told")], "active of 1"),
             ("told", vec![(99, "told")], "o0"),
             ("told", vec![(101, "told")], "active of 1"),
-            // Nobody is told of others by credentials that are not proven now, but who recorded the owner is told.
+            // Unproven credentials reveal no other objects, except to an object that recorded the owner.
             ("bad", vec![(99, "")], "o0"),
             ("bad", vec![(101, "")], "o0"),
             ("bad", vec![(101, "bad")], "unproven"),
-            // Another project's image is another image; a record without a project may be of this one.
+            // An image of another project is a different image; a record without a project may mean this one.
             ("", vec![(99, "moved")], "sole"),
             ("", vec![(99, "old")], "o0"),
         ] {
@@ -335,7 +342,7 @@ mod tests {
         {
             assert_eq!(concerns(&contender("b", 1, other), &contender("a", 2, "")), wanted, "{other:?}");
         }
-        // Its account is gone, and what it recorded still counts.
+        // Its account is deleted, and its recorded owner still counts.
         let own = Contender { account: None, ..contender("a", 2, "bad") };
         assert!(concerns(&contender("b", 1, ""), &own));
     }
@@ -381,7 +388,7 @@ mod tests {
             (true, None, 50, (Some(at(50)), true)),
             (true, Some(50), 3649, (Some(at(50)), true)),
             (true, Some(50), 3650, (Some(at(50)), false)),
-            // A cloud that is out of reach for a moment does not begin the time anew.
+            // A cloud that is unreachable for a moment does not restart the period.
             (false, Some(50), 3650, (Some(at(50)), false)),
         ] {
             assert_eq!(doubt(refused, since.map(at), hour, at(now)), wanted, "{refused} {since:?} {now}");

@@ -1,8 +1,9 @@
-//! What a share of another namespace is told of its image's trouble: what it means, and nothing that the owner named.
+//! What a share in another namespace reports of its image's problem: the meaning, without any name that the owner
+//! chose.
 
 use crate::api::conditions::Reason;
 
-/// The trouble of an image as another namespace may know it.
+/// The message about an image's problem for other namespaces.
 pub(super) fn for_guests(reason: Reason) -> &'static str {
     match reason {
         Reason::AccountNotFound

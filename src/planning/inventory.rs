@@ -1,5 +1,5 @@
-//! What the inventory of an account should hold: from the images the cloud lists and the `SharedImage`s there are to the
-//! ones to write, to change and to delete.
+//! Plans the inventory of an account: from the images that the cloud lists and the existing `SharedImage`s to the
+//! objects to create, update and delete.
 
 use std::collections::BTreeMap;
 
@@ -11,36 +11,36 @@ use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::{Answer, ImageKind, ReceivedImage, ReceivedList};
 
-/// Most images one account's inventory lists; what is beyond is left out and told.
+/// Most images one account's inventory lists; further ones are left out and reported.
 pub const INVENTORY_MAX: usize = 5000;
 
-/// One entry as it should be.
+/// One desired entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it belongs.
+    /// Its identity.
     pub spec: SharedImageSpec,
-    /// What is so.
+    /// Its current state.
     pub status: SharedImageStatus,
 }
 
-/// What to do to an inventory. Names are those of `SharedImage` objects.
+/// The changes to an inventory. Names are those of `SharedImage` objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// To be made.
+    /// To create.
     pub create: Vec<(String, Entry)>,
-    /// To be changed.
+    /// To update.
     pub update: Vec<(String, Entry)>,
-    /// To be deleted.
+    /// To delete.
     pub delete: Vec<String>,
     /// How many images the account receives.
     pub received: usize,
     /// How many of them wait for an answer.
     pub pending: u32,
-    /// More are shared than the inventory holds.
+    /// The account receives more images than the inventory holds.
     pub cut: bool,
 }
 
-/// Name of the object that stands for an image: the same as long as account, recipient, region and image are.
+/// Name of the object created for an image: it depends only on account, recipient, region and image.
 pub fn name_of(account: &str, recipient: &str, region: &str, image: &str) -> String {
     let mut hash = Sha256::new();
     for part in [account, recipient, region, image] {
@@ -50,9 +50,9 @@ pub fn name_of(account: &str, recipient: &str, region: &str, image: &str) -> Str
     format!("shared-{}", hex::encode(hash.finalize().get(..10).unwrap_or_default()))
 }
 
-/// Decides what to do. `existing`: the account's objects. `listed`: what each region of the inventory lists, or `None`
-/// where it could not be listed. Only a complete list proves that an image is not shared any more; a region taken off the
-/// inventory takes its objects with it.
+/// Plans the changes. `existing`: the account's objects. `listed`: the images of each region of the inventory, or
+/// `None` if the region could not be listed. Only a complete list proves that an image is not shared any more. Removing
+/// a region from the inventory removes its objects.
 pub fn plan_inventory(
     account: &str,
     existing: &BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)>,
@@ -73,7 +73,7 @@ pub fn plan_inventory(
     };
     let gone = existing.iter().filter(|(name, (spec, _))| !wanted.contains_key(*name) && proven(spec));
     changes.delete.extend(gone.map(|(name, _)| name.clone()));
-    // What has an object keeps it: names are hashes, and a new one must not push out an old one.
+    // Existing objects stay: names are hashes, and a new one must not displace an old one.
     let mut room = INVENTORY_MAX.saturating_sub(existing.len().saturating_sub(changes.delete.len()));
     for (name, entry) in wanted {
         changes.pending += u32::from(entry.status.state == Some(SharedImageState::Pending));

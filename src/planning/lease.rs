@@ -1,68 +1,68 @@
-//! Who leads: what one candidate does about the lease it sees. Time is its own monotonic clock, as a duration since any
-//! fixed moment: clocks of others are never compared with ours. That two candidates never both believe is owed to the API
-//! server, which takes a write only upon the newest version.
+//! Leader election: what one candidate does about the lease it observes. Time is the candidate's own monotonic clock,
+//! as a duration since any fixed moment; it is never compared with another clock. Two candidates never both believe
+//! that they lead, because the API server accepts a write only on the newest version.
 
 use std::time::Duration;
 
-/// How long a lease is held and tended.
+/// The intervals of the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// A lease that nobody renewed for so long is free.
+    /// A lease that was not renewed for this long is free.
     pub duration: Duration,
-    /// The holder gives it up itself when it could not renew it for so long: well before it is free.
+    /// A holder that could not renew for this long gives the lease up: well before it is free.
     pub deadline: Duration,
-    /// How often the holder renews it, and the others look.
+    /// How often the holder renews it, and the others check it.
     pub period: Duration,
 }
 
-/// A lease as the API server shows it.
+/// A lease as read from the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Who holds it; `None` where it was given back.
+    /// The holder; `None` if it released the lease.
     pub holder: Option<String>,
-    /// For how long its holder asked.
+    /// The duration that the holder asked for.
     pub duration: Duration,
     /// Changes with every write.
     pub version: String,
 }
 
-/// What a candidate remembers.
+/// The state of a candidate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// When the request was sent that renewed the lease last, if it is ours.
+    /// When this candidate sent the request that last renewed the lease, if it holds it.
     pub held_since: Option<Duration>,
-    /// The version seen last, and when it was first seen.
+    /// The version observed last, and when it was first observed.
     pub seen: Option<(String, Duration)>,
-    /// Since when the lease is gone that was seen before.
+    /// Since when a lease that was observed before is absent.
     pub gone_since: Option<Duration>,
-    /// Since when a candidate that cannot act sees it free.
+    /// Since when a candidate that cannot act observes it as free.
     pub left_since: Option<Duration>,
 }
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
-    /// There is no lease: make one.
+    /// There is no lease: create one.
     Create,
-    /// It is free: take it. `vacant`: its holder gave it back, and calls nobody any more.
+    /// It is free: take it. `vacant`: its holder released it, and makes no more calls.
     Take {
-        /// Given back, not run out.
+        /// Released, not expired.
         vacant: bool,
     },
-    /// It is ours: renew it.
+    /// This candidate holds it: renew it.
     Renew,
-    /// It is somebody else's: look again after this.
+    /// Another candidate holds it: check again after this time.
     Wait(Duration),
-    /// It was ours and is not any more, or may not be.
+    /// This candidate held it and does not any more, or may not.
     Lost,
 }
 
-/// When a holder must have given up, by its own clock, unless it renews before.
+/// When a holder must give up, by its own clock, unless it renews before.
 pub fn held_until(held_since: Duration, terms: Terms) -> Duration {
     held_since.saturating_add(terms.deadline)
 }
 
-/// Remembers what was seen.
+/// Records the observation.
 pub fn observe(memory: &mut Memory, record: Option<&Record>, now: Duration) {
     let Some(record) = record else {
         if memory.seen.take().is_some() {
@@ -83,7 +83,7 @@ pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, 
         return if ours && now < held_until(held_since, terms) { Move::Renew } else { Move::Lost };
     }
     let Some(record) = record else {
-        // Somebody deleted it: whoever held it may not know yet, and is as one that left without a word.
+        // Somebody deleted the lease: its holder may not know yet, and counts like one that stopped without a release.
         let free_at =
             memory.gone_since.map(|since| since.saturating_add(terms.duration)).filter(|free_at| now < *free_at);
         return free_at.map_or(Move::Create, |free_at| Move::Wait(free_at.saturating_sub(now).min(terms.period)));
@@ -91,7 +91,7 @@ pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, 
     if record.holder.is_none() {
         return Move::Take { vacant: true };
     }
-    // Counted from when this version was first seen here, so that nobody's clock but ours matters.
+    // Counted from when this candidate first observed the version, so that only its own clock matters.
     let first_seen = memory.seen.as_ref().map_or(now, |(_, first_seen)| *first_seen);
     let free_at = first_seen.saturating_add(record.duration.max(terms.duration));
     if now >= free_at {
@@ -101,8 +101,8 @@ pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, 
     }
 }
 
-/// What a candidate does that may not be able to act: it leaves the lease to others, and takes it only when nobody did for all
-/// its time. Then somebody must say why nothing is done.
+/// A candidate that may be unable to act leaves the lease to others, and takes it only if none did for its whole
+/// duration: some process must then report why nothing is done.
 pub fn leave_to_others(memory: &mut Memory, next: Move, able: bool, terms: Terms, now: Duration) -> Move {
     if able || !matches!(next, Move::Create | Move::Take { .. }) {
         memory.left_since = None;
@@ -187,14 +187,14 @@ mod tests {
         assert_eq!(decide("me", &memory, None, TERMS, at(51)), Move::Lost);
     }
 
-    /// Two candidates and an API server that takes a write only upon the newest version. Steps of each come at any time, and
-    /// each may be asleep between reading, writing and hearing of it.
+    /// Two candidates and an API server that accepts a write only on the newest version. Their steps come at any time,
+    /// and each may stall between reading, writing and receiving the result.
     #[derive(Debug, Clone, Default)]
     struct Candidate {
         memory: Memory,
-        /// Read, not yet acted upon.
+        /// Read, not yet acted on.
         read: Option<Read>,
-        /// A request on its way: when it was sent, what for, and upon which version.
+        /// A request in flight: when it was sent, what for, and on which version.
         sent: Option<(Duration, Move, Option<String>)>,
     }
 
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    /// One step of one candidate; what it does next depends on where it stands.
+    /// One step of one candidate; its state decides which one.
     fn step(me: &str, candidate: &mut Candidate, server: &mut Option<Record>, now: Duration) {
         if let Some((sent, what, upon)) = candidate.sent.take() {
             let fresh = server.as_ref().map(|record| record.version.clone()) == upon;
@@ -233,7 +233,8 @@ mod tests {
         }
     }
 
-    /// Somebody deletes the lease. Both have seen one: a process that starts just then finds none, and only waits for calls.
+    /// Deletes the lease after both have observed one: a process that starts just then finds none, and only waits for
+    /// calls.
     fn delete(candidates: [&Candidate; 2], server: &mut Option<Record>) {
         if candidates.iter().all(|one| one.memory.seen.is_some() || one.memory.held_since.is_some()) {
             *server = None;

@@ -1,5 +1,5 @@
-//! The ledger of one image: whom it was granted, read from and written to `CloudImage.status`. It is the only memory of
-//! what is ours at a cloud that keeps no mark of ownership.
+//! The ledger of one image: the recipients it was granted to, read from and written to `CloudImage.status`. It is the
+//! only record of this operator's grants at a cloud that keeps no mark of ownership.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,29 +15,29 @@ use crate::domain::image::Answer;
 
 /// Most entries a ledger holds, so that the longest one fits etcd's limit of 1.5 MiB (`tests/planning/bounds.rs`).
 pub const GRANTS_MAX: usize = 1000;
-/// Most refused wishes that are listed; further ones show as pending until those listed are corrected.
+/// Most declined recipients that are listed; further ones show as pending until those listed are corrected.
 pub const DECLINED_MAX: usize = 1000;
-/// Most shares that are recorded as holders of one grant, the first by uid: further ones still keep it by naming it.
+/// Most shares recorded as holders of one grant, the first by uid; further ones still keep it by naming the recipient.
 const HOLDERS_PER_GRANT_MAX: usize = 16;
 
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Where the grant is in its life.
+    /// The state of the grant.
     pub state: GrantState,
     /// When a call that may have added it was last recorded.
     pub since: Timestamp,
     /// Why the cloud refused it, if it did.
     pub refusal: Option<Reason>,
-    /// What the recipient said, where the cloud asks for an answer.
+    /// The recipient's answer, where the cloud asks for one.
     pub answer: Option<Answer>,
-    /// Where nobody wants it: we removed it, or it was read as absent, and that it is gone counts from `since`. Until then
-    /// an absence that is read once proves nothing: the removal may never have reached the cloud.
+    /// For an undesired entry: the operator removed it or read it as absent, and its absence counts from `since`. Until
+    /// then one absent read proves nothing: the removal may never have reached the cloud.
     pub absent: bool,
 }
 
 impl Entry {
-    /// An entry nothing else is known of.
+    /// An entry with no other known facts.
     pub fn new(state: GrantState, since: Timestamp) -> Self {
         Self { state, since, refusal: None, answer: None, absent: false }
     }
@@ -48,7 +48,7 @@ impl Entry {
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// When it was asked for.
+    /// When it was started.
     pub since: Timestamp,
 }
 
@@ -59,37 +59,37 @@ pub struct Served {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its generation last acted on.
+    /// Its last reconciled generation.
     pub generation: i64,
 }
 
-/// What the image's status remembers.
+/// The contents of the image's status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// By recipient.
     pub grants: BTreeMap<Recipient, Entry>,
-    /// Wished, not asked for at the cloud, and why.
+    /// Desired, not requested at the cloud, and why.
     pub declined: BTreeMap<Recipient, Reason>,
     /// By share uid.
     pub shares: BTreeMap<String, Served>,
-    /// By recipient, the uids of the shares that its grant is held for. Only what is granted and listed is written.
+    /// By recipient, the uids of the shares that hold its grant. Only granted recipients and listed shares are written.
     pub holders: BTreeMap<Recipient, BTreeSet<String>>,
-    /// By recipient, calls to add it (while it is intended) or to remove it (while it is being revoked) without effect so far.
+    /// By recipient, calls without effect so far, to add it (while intended) or to remove it (while being revoked).
     pub attempts: BTreeMap<Recipient, Attempt>,
-    /// The cloud refuses to add anybody.
+    /// The cloud refuses to add any recipient.
     pub image_refusal: Option<ImageRefusal>,
     /// Calls to delete the image, which the cloud still shows.
     pub deletion: Option<Attempt>,
-    /// Recipients nobody here asked for, and since when while a share was wishing.
+    /// Recipients that no share asked for, and since when while a share was active.
     pub unmanaged: BTreeMap<Recipient, Option<Timestamp>>,
-    /// A job under way: nothing is concluded and nothing else sent before it ended.
+    /// A running job: the operator concludes and sends nothing else before it ends.
     pub job: Option<Job>,
     /// When the image was first read as absent.
     pub absent_since: Option<Timestamp>,
 }
 
 impl Ledger {
-    /// The same, with no time in it later than `now`: where the clock was set back since, everything counts from now. Times are
+    /// The same ledger with no time later than `now`: if the clock was set back, everything counts from now. Times are
     /// written in whole seconds, rounded up.
     #[must_use]
     pub fn not_after(mut self, now: Timestamp) -> Self {
@@ -108,7 +108,7 @@ impl Ledger {
     }
 }
 
-/// Kubernetes keeps whole seconds and cuts the rest off: rounded up, so that no wait counted from here ends early.
+/// Kubernetes keeps whole seconds and truncates the rest: rounded up, so that no wait counted from here ends early.
 pub(super) fn written(time: Timestamp) -> Time {
     let whole = time.as_second();
     let up = if time.subsec_nanosecond() > 0 { whole.saturating_add(1) } else { whole };
@@ -116,20 +116,20 @@ pub(super) fn written(time: Timestamp) -> Time {
 }
 
 impl Job {
-    /// Reads a job from a status.
+    /// Reads a job from status.
     pub fn parse(job: &PendingJob) -> Result<Self, InvalidIdentifier> {
         Ok(Self { id: JobId::parse(&job.id)?, since: job.since.0 })
     }
 
-    /// Writes the job for a status.
+    /// Writes the job for status.
     pub fn encode(&self) -> PendingJob {
         PendingJob { id: self.id.to_string(), since: written(self.since) }
     }
 }
 
 impl Ledger {
-    /// Reads the ledger from status. An entry that does not parse makes the whole unreadable: nothing is concluded from
-    /// half a ledger.
+    /// Reads the ledger from status. One entry that does not parse makes the whole ledger unreadable: half a ledger is
+    /// no basis for decisions.
     pub fn parse(status: Option<&CloudImageStatus>) -> Result<Self, InvalidIdentifier> {
         let Some(status) = status else { return Ok(Self::default()) };
         let mut ledger = Self {
@@ -215,7 +215,7 @@ impl Ledger {
             .collect();
     }
 
-    /// `positions`: where each share stands in `status.shares`, by uid.
+    /// `positions`: the index of each share in `status.shares`, by uid.
     fn grant(&self, recipient: &Recipient, entry: &Entry, positions: &BTreeMap<&str, i32>) -> Grant {
         let holders = self.holders.get(recipient).into_iter().flatten();
         let holders = holders.filter_map(|uid| positions.get(uid.as_str()).copied());
@@ -232,7 +232,7 @@ impl Ledger {
         }
     }
 
-    /// The recipients whose grants are held for a share.
+    /// The recipients whose grants a share holds.
     pub fn held_for(&self, uid: &str) -> impl Iterator<Item = &Recipient> {
         self.holders.iter().filter(move |(_, holders)| holders.contains(uid)).map(|(recipient, _)| recipient)
     }
@@ -242,7 +242,7 @@ impl Ledger {
         self.grants.iter().filter(|(_, entry)| entry.state == GrantState::Retained).map(|(recipient, _)| recipient)
     }
 
-    /// Whether somebody's access is being ended, and not just waits for the pause after the cloud refused that.
+    /// Whether a revoke is in progress that does not just wait for its backoff after a refusal.
     pub fn removal_is_due(&self, now: Timestamp) -> bool {
         self.revoking().any(|recipient| {
             let refused = self.attempts.get(recipient).filter(|attempt| attempt.code.is_some());
@@ -250,12 +250,12 @@ impl Ledger {
         })
     }
 
-    /// Recipients whose removal the cloud refused when it was last asked for, each with the vendor's code.
+    /// Recipients whose removal the cloud refused at the last call, each with the vendor's code.
     pub fn refused_removals(&self) -> impl Iterator<Item = (&Recipient, &str)> {
         self.revoking().filter_map(|recipient| Some((recipient, self.attempts.get(recipient)?.code.as_deref()?)))
     }
 
-    /// Whether anything of ours may still be at the cloud.
+    /// Whether any of this operator's grants may still be at the cloud.
     pub fn holds_anything(&self) -> bool {
         self.grants.values().any(|entry| entry.state != GrantState::Retained)
     }

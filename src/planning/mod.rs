@@ -1,5 +1,5 @@
-//! Every choice the operator makes, as pure functions: no clock, no randomness, no I/O, nothing async. Time comes in as
-//! an argument. What is decided here is carried out by `controllers`, which decide nothing.
+//! All decisions of the operator, as pure functions: no clock, no randomness, no I/O, nothing async. Time is an
+//! argument. `controllers` carry the decisions out and make none.
 
 pub mod acceptance;
 pub mod admission;

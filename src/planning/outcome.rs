@@ -1,4 +1,4 @@
-//! What the ledger says after calls and jobs: what became of each intent, and what a failed job teaches.
+//! Records the results of calls and jobs in the ledger: the result of each intent, and what a failed job shows.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use crate::domain::fault::{Fault, Recovery};
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::RecipientList;
 
-/// The ledger after the calls: what was sent is dated, what was refused is remembered, what was never sent is as before.
+/// The ledger after the calls: sent entries get the current time, refusals are recorded, entries never sent stay as
+/// before.
 pub fn record(intended: &Ledger, before: &Ledger, ending: &BatchResult, now: Timestamp) -> Ledger {
     let outcomes = &ending.outcomes;
     let mut ledger = intended.clone();
@@ -49,13 +50,13 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &BatchResult, now: Tim
             },
         }
     }
-    // A removal that may not have had its effect proves nothing: an absence must be read twice then.
+    // A removal that may have had no effect proves nothing: the absence must then be read twice.
     for (recipient, entry) in &mut ledger.grants {
         if let Some(outcome) = outcomes.get(recipient).filter(|_| entry.state == GrantState::Revoking) {
             entry.absent = matches!(outcome, Outcome::Done | Outcome::UnderWay);
         }
     }
-    // A foreign recipient whose removal was never sent is not ours after all.
+    // A foreign recipient whose removal was never sent stays foreign.
     ledger.grants.retain(|recipient, entry| {
         let never_sent = matches!(outcomes.get(recipient), Some(Outcome::NotSent) | None);
         entry.state != GrantState::Revoking || before.grants.contains_key(recipient) || !never_sent
@@ -77,8 +78,8 @@ fn image_refusal(intended: &Ledger, ending: &BatchResult, now: Timestamp) -> Opt
     }
 }
 
-/// Each call that may have had an effect, and each removal that the cloud refused, is one more of its row; a read that shows the
-/// effect ends the row.
+/// Each call that may have had an effect, and each removal that the cloud refused, extends its series; a read that
+/// shows the effect ends the series.
 fn note_attempts(ledger: &mut Ledger, outcomes: &BTreeMap<Recipient, Outcome>, now: Timestamp) {
     for (recipient, outcome) in outcomes {
         let Some(entry) = ledger.grants.get(recipient) else { continue };
@@ -92,25 +93,25 @@ fn note_attempts(ledger: &mut Ledger, outcomes: &BTreeMap<Recipient, Outcome>, n
     }
 }
 
-/// What an ended job left behind.
+/// The result of an ended job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// The ledger, without the job.
     pub ledger: Ledger,
-    /// How many recipients, the first in turn of those not added yet, a job failed for: one of them is to blame, and halving
-    /// finds it. 0: nobody is suspected.
+    /// How many recipients a job failed for, the first by priority of those not added yet: one of them is the cause,
+    /// and bisection finds it. 0: there are no candidates.
     pub candidates: usize,
-    /// What a person should know.
+    /// What to report to the user.
     pub problem: Option<Problem>,
 }
 
-/// How many recipients the next call may add at most while so many are suspected: their first half, which the order of
-/// turns keeps in front.
+/// How many recipients the next call may add at most with this many candidates: their first half, which the slot
+/// priority keeps in front.
 pub fn most_at_once(candidates: usize) -> usize {
     if candidates == 0 { usize::MAX } else { candidates.div_ceil(2) }
 }
 
-/// A job did what it was asked for: whom it added is not suspected any more.
+/// A job succeeded: the recipients it added are no longer candidates.
 pub fn record_success(ledger: &Ledger, candidates: usize) -> Recorded {
     let carried = ledger.grants.values().filter(|entry| in_last_job(ledger, entry)).count();
     Recorded {
@@ -120,9 +121,9 @@ pub fn record_success(ledger: &Ledger, candidates: usize) -> Recorded {
     }
 }
 
-/// A job ended with a fault, perhaps after a part of its work; `recipients` was read afterwards. Those it was to add and
-/// that are absent are refused, if it was one alone or if the fault concerns them all; else fewer are tried at a time.
-/// `suspects`: those of the lesson before.
+/// A job ended with a fault, perhaps after a part of its work; `recipients` was read afterwards. Absent recipients that
+/// it was to add are refused if there was only one, or if the fault concerns them all; else the next call adds fewer.
+/// `candidates`: the number recorded before.
 pub fn record_failure(
     ledger: &Ledger,
     fault: &Fault,
@@ -148,8 +149,8 @@ pub fn record_failure(
                 attempt.code = Some(code_of(fault));
             }
         } else if is_moving(entry) && !present(recipient) {
-            // Whom the job carried and who was not sent yet are tried again together: the order of turns holds. Fewer at a
-            // time are another call, not the same once more.
+            // Recipients of the job and those not sent yet are retried together, in the order of their slot priority.
+            // Fewer at a time are a different call, not a repetition.
             entry.since = now;
             lesson.ledger.attempts.remove(recipient);
         }
@@ -167,7 +168,8 @@ fn is_moving(entry: &Entry) -> bool {
     entry.state == GrantState::Intended && entry.refusal.is_none()
 }
 
-/// Whether the job was to add it: `record` dates both alike, and what was not sent keeps its earlier date.
+/// Whether the job was to add it: `record` gives both the same time, and an entry that was not sent keeps its earlier
+/// one.
 fn in_last_job(ledger: &Ledger, entry: &Entry) -> bool {
     is_moving(entry) && ledger.job.as_ref().is_some_and(|job| entry.since >= job.since)
 }

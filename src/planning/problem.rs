@@ -1,4 +1,4 @@
-//! What stands in the way, as a reason and a sentence for the person who must act.
+//! What keeps an object from its desired state, as a reason and a message for the user who must act.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ pub const ACROSS: &str = "spec.destination.region: a received image can only be 
                           ImageReplica of it there, and a second one from the first's CloudImage (source.imageRef) to \
                           the other region";
 
-/// Something that keeps an object from being as asked.
+/// Something that keeps an object from its desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What to do, as a class.
     pub reason: Reason,
-    /// What to do, in words. Stable from pass to pass.
+    /// What to do, in words. Stable across reconciles.
     pub message: String,
-    /// Whether it passes by itself, and not before when.
+    /// Whether it resolves by itself, and not before when.
     pub recovery: Recovery,
 }
 
 impl Problem {
-    /// The cloud refuses to add anybody to the image.
+    /// The cloud refuses to add any recipient to the image.
     pub fn of_refused_image(refusal: &ImageRefusal) -> Self {
         let code = refusal.attempt.code.as_deref().unwrap_or_default();
         let message = match refusal.reason {
@@ -41,17 +41,17 @@ impl Problem {
         Self::blocked(refusal.reason, message)
     }
 
-    /// Somebody must act.
+    /// User action, or a change of another object, is needed.
     pub fn blocked(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), recovery: Recovery::Blocked }
     }
 
-    /// Passes by itself.
+    /// Resolves by itself.
     pub fn passing(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), recovery: Recovery::Retry { not_before: None } }
     }
 
-    /// The truth of `Ready` under this trouble: what could not be observed is Unknown, what was observed is False.
+    /// The status of `Ready` with this problem: Unknown if the state could not be observed, False if it was.
     pub fn truth(&self) -> Truth {
         match self.reason {
             Reason::Throttled | Reason::CloudUnavailable | Reason::AnswerUnclear | Reason::Pending => Truth::Unknown,
@@ -59,8 +59,8 @@ impl Problem {
         }
     }
 
-    /// Whether a person must open the way to the cloud before anything can be ended there: nobody but them knows whether that
-    /// will ever be.
+    /// Whether a user must restore access to the cloud before anything can be ended there; the operator cannot know
+    /// whether that will ever happen.
     pub fn closes_the_way(&self) -> bool {
         matches!(
             self.reason,
@@ -73,13 +73,13 @@ impl Problem {
         )
     }
 
-    /// The same, with what else a person may do.
+    /// Adds an alternative action for the user.
     #[must_use]
     pub fn or(self, instead: &str) -> Self {
         Self { message: format!("{}; or {instead}", self.message), ..self }
     }
 
-    /// The least time to wait before the next try, where the cloud said so.
+    /// The minimum delay before the next try, where the cloud gave one.
     pub fn not_before(&self) -> Option<Duration> {
         match self.recovery {
             Recovery::Retry { not_before } => not_before,
@@ -88,7 +88,7 @@ impl Problem {
     }
 }
 
-/// The reason a fault stands for in a condition.
+/// The condition reason of a fault.
 pub fn reason_of(fault: &Fault) -> Reason {
     match fault {
         Fault::Throttled { .. } | Fault::BudgetSpent { .. } => Reason::Throttled,
@@ -127,7 +127,7 @@ pub fn reason_of(fault: &Fault) -> Reason {
     }
 }
 
-/// Why one recipient was refused, once it is known that it was this one.
+/// Why the cloud refused one recipient, once bisection has isolated it.
 pub fn refusal_of(fault: &Fault) -> Reason {
     match reason_of(fault) {
         Reason::CloudRefused => Reason::RecipientRefused,
@@ -193,7 +193,7 @@ impl From<&Fault> for Problem {
     }
 }
 
-/// What was refused, and what to do.
+/// The message for a refusal, with what to do.
 fn refused(refusal: Refusal, code: &str) -> String {
     match refusal {
         Refusal::Vault => {
@@ -234,7 +234,7 @@ fn refused(refusal: Refusal, code: &str) -> String {
     }
 }
 
-/// The first few names and how many more there are: bounded, for messages.
+/// The first few names and the number of the others: bounded, for messages.
 pub fn name_some<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     let all: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
     let text = all.iter().take(NAMES_PER_MESSAGE_MAX).cloned().collect::<Vec<_>>().join(", ");

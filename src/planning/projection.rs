@@ -1,5 +1,5 @@
-//! What an `ImageShare` says of itself: a projection of its `CloudImage`'s ledger onto its own recipients. Nothing is
-//! decided here that the ledger does not already say.
+//! The status of an `ImageShare`: a projection of its `CloudImage`'s ledger onto its own recipients. It decides nothing
+//! beyond the ledger.
 
 use std::collections::HashMap;
 
@@ -19,37 +19,38 @@ use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::{PrincipalId, RecipientKind};
 use crate::domain::image::Answer;
 
-/// Longest part of an odd time that a condition repeats, in characters.
+/// Longest part of an unrepresentable time that a condition repeats, in characters.
 const ODD_CHARS_MAX: usize = 64;
 
 /// The image a share names.
 #[derive(Debug, Clone, Copy)]
 pub enum Reference<'a> {
-    /// There is none, or it does not admit this namespace: one text for both, so that nothing is told across namespaces.
+    /// It does not exist, or does not admit this namespace: one message for both, so that nothing leaks across
+    /// namespaces.
     Unresolved,
-    /// It could not be looked at.
+    /// It could not be read.
     Unknown,
-    /// It admits namespaces by their labels, which this operator has no right to read.
+    /// It admits namespaces by their labels, which this operator has no permission to read.
     BeyondScope,
-    /// It admits namespaces by a selector that is none.
+    /// It admits namespaces by an invalid selector.
     SelectorInvalid,
-    /// It cannot be read as its kind.
+    /// It cannot be parsed as its kind.
     Unreadable,
-    /// It is there.
+    /// It exists.
     Found(&'a CloudImage),
 }
 
-/// A share's status but for times: fields and the conditions decided.
+/// A share's status without times: its fields and its decided conditions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
-    /// Fields of the status; conditions are left empty.
+    /// Fields of the status; conditions are empty.
     pub status: ImageShareStatus,
     /// The conditions.
     pub decisions: Vec<Decision>,
 }
 
 impl Projection {
-    /// Whether a condition of this kind was decided so.
+    /// Whether it has a condition of this type and status.
     pub fn says(&self, kind: &str, truth: Truth) -> bool {
         self.decisions.iter().any(|decision| decision.kind == kind && decision.truth == truth)
     }
@@ -59,7 +60,7 @@ struct Readiness {
     truth: Truth,
     reason: Reason,
     message: String,
-    /// A person must act.
+    /// User action is needed.
     stalled: bool,
 }
 
@@ -102,7 +103,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
     Projection { status, decisions }
 }
 
-/// The request for a look that was answered last: by the image, where it serves the share or is about to.
+/// The reconcile request that was handled last: by the image, if it serves the share or is about to.
 fn last_handled(share: &ImageShare, image: Option<&CloudImageStatus>, reason: Reason) -> Option<String> {
     let asked = share.metadata.annotations.as_ref()?.get(crate::api::RECONCILE_REQUESTED_AT)?;
     let answered = match image.and_then(|status| serving(share, status)) {
@@ -113,7 +114,7 @@ fn last_handled(share: &ImageShare, image: Option<&CloudImageStatus>, reason: Re
     if answered { Some(asked.chars().take(256).collect()) } else { before() }
 }
 
-/// Whether those granted accepted. Told beside `Shared`, which does not wait for it.
+/// Whether the granted recipients accepted. Reported beside `Shared`, which does not wait for it.
 fn acceptance(readiness: &Readiness, status: &ImageShareStatus) -> Option<Decision> {
     let decide = |truth, reason, message: String| Some(Decision { kind: ACCEPTED, truth, reason, message });
     let those_who_said = |answer| {
@@ -142,7 +143,7 @@ fn acceptance(readiness: &Readiness, status: &ImageShareStatus) -> Option<Decisi
     decide(Truth::True, Reason::Accepted, "everybody who was asked accepted".to_owned())
 }
 
-/// What the share's recipients said, as far as they are granted and asked.
+/// The answers of the share's recipients, as far as they are granted and asked.
 fn answers(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<RecipientAnswer> {
     let grants = status.map(|s| s.grants.as_slice()).unwrap_or_default().iter();
     let granted = grants.filter(|grant| matches!(grant.state, GrantState::Granted | GrantState::Retained));
@@ -189,7 +190,7 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
         .recipients
         .iter()
         .filter_map(|recipient| {
-            // What is no identifier has no place in a ledger.
+            // A text that is no identifier has no entry in a ledger.
             let unknown =
                 if PrincipalId::parse(&recipient.id).is_ok() { Reason::Pending } else { Reason::InvalidRecipient };
             let reason = known.get(&(recipient.kind, recipient.id.as_str())).copied().unwrap_or(Some(unknown))?;
@@ -198,7 +199,7 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
         .collect()
 }
 
-/// The image that a share names, or why nothing can be told of it.
+/// The image that a share names, or why nothing can be reported about it.
 fn found(reference: Reference<'_>) -> Result<&CloudImage, Readiness> {
     let (truth, reason, message) = match reference {
         Reference::Found(image) => return Ok(image),
@@ -233,7 +234,7 @@ fn found(reference: Reference<'_>) -> Result<&CloudImage, Readiness> {
     Err(Readiness::new(truth, reason, message, true))
 }
 
-/// What a share's own spec keeps it from, whatever its image.
+/// What in its own spec stops a share, whatever its image.
 fn stopped(share: &ImageShare, now: Timestamp) -> Option<Readiness> {
     if share.spec.suspend {
         let message = "spec.suspend: nothing is granted or revoked for this share; what it has stays";
@@ -293,7 +294,7 @@ fn pending() -> Readiness {
     Readiness::new(Truth::Unknown, Reason::Pending, "waiting for the image to be shared", false)
 }
 
-/// Whether deleting the share will do what its `deletionPolicy` says.
+/// The message of a served share, which says if deletion will not do what its `deletionPolicy` says.
 fn shared(share: &ImageShare, image: &CloudImage) -> &'static str {
     let retains = share.spec.deletion_policy == ShareDeletionPolicy::Retain;
     if retains
@@ -306,7 +307,7 @@ fn shared(share: &ImageShare, image: &CloudImage) -> &'static str {
     "every recipient may use the image"
 }
 
-/// What the cloud answers to the calls that are to end this share's access.
+/// The cloud's refusals of calls that are to end this share's access.
 fn refused_removals(share: &ImageShare, status: Option<&CloudImageStatus>) -> Option<String> {
     let refused = status?.grants.iter().filter_map(|grant| {
         let ours = share.spec.recipients.iter().any(|asked| asked.kind == grant.kind && asked.id == grant.id);
@@ -348,7 +349,8 @@ fn serving<'a>(share: &ImageShare, status: &'a CloudImageStatus) -> Option<&'a S
     status.shares.iter().find(|served| served.uid == uid)
 }
 
-/// Trouble of the image itself is the share's trouble too. Whoever has the image keeps it while the cloud refuses to add others.
+/// A problem of the image is also the share's problem. Recipients that have the image keep it while the cloud refuses
+/// others.
 fn image_problem(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
     let conditions = &image.status.as_ref()?.conditions;
     let ready = find(conditions, READY).filter(|condition| condition.status != "True")?;
@@ -368,12 +370,12 @@ fn reason_in(condition: &Condition) -> Option<Reason> {
     serde_json::from_value(serde_json::Value::String(condition.reason.clone())).ok()
 }
 
-/// Whether trouble of the image is trouble of the shares that it serves. Which other namespaces may use it is not.
+/// Whether a problem of the image affects the shares that it serves. A problem of its namespace selector does not.
 fn concerns(reason: Reason) -> bool {
     !matches!(reason, Reason::SelectorInvalid | Reason::SelectorNeedsClusterScope)
 }
 
-/// What a share tells of its image's trouble: the owner's own words in the owner's own namespace, and no name beyond it.
+/// What a share reports of its image's problem: the owner's message in the owner's namespace, and no name elsewhere.
 fn told(share: &ImageShare, image: &CloudImage, ready: &Condition) -> String {
     match reason_in(ready) {
         Some(reason) if share.metadata.namespace != image.metadata.namespace => for_guests(reason).to_owned(),
@@ -382,7 +384,7 @@ fn told(share: &ImageShare, image: &CloudImage, ready: &Condition) -> String {
     }
 }
 
-/// What a person must know first: what only they can mend, then what waits, then what passes by itself.
+/// What to report first: reasons that need user action, then those that wait, then those that resolve by themselves.
 fn urgency(reason: Reason) -> u8 {
     match reason {
         Reason::RecipientKindUnsupported => 0,

@@ -1,4 +1,4 @@
-//! When to look: how long wishes are gathered before a pass, and when the next look is due after one.
+//! When to reconcile: how long changes are debounced, and when the next reconcile is due after one.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 use super::problem::Problem;
 use crate::domain::fault::Recovery;
 
-/// How wishes that arrive together are gathered into one pass.
+/// Debounces changes that arrive together into one reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Debounce {
-    /// A pass starts when nothing changed for this long.
+    /// A reconcile starts when nothing changed for this long.
     pub quiet: SignedDuration,
     /// And at the latest this long after the first change.
     pub at_most: SignedDuration,
 }
 
 impl Debounce {
-    /// How the first pass of this process over an object is waited for. What was made before the process began is listed
-    /// with everything that was wished for it: there is nothing to gather. `expecting`: a first look at its account or at one
-    /// of its shares is under way and will be told, so that a pass before it would be made again after it.
+    /// The debounce before this process's first reconcile of an object. An object made before the process began is
+    /// listed with all its changes: there is nothing to debounce. `expecting`: the first reconcile of its account or of
+    /// one of its shares is in progress and will trigger this object, so that a reconcile before it would be repeated.
     #[must_use]
     pub fn for_first_reconcile(self, made_before: bool, expecting: bool) -> Self {
         let quiet = match (expecting, made_before) {
@@ -31,7 +31,7 @@ impl Debounce {
     }
 }
 
-/// How long to wait still before a pass, or `None` to start now.
+/// How long to wait before a reconcile, or `None` to start now.
 pub fn debounce_left(rule: Debounce, first: Timestamp, last: Timestamp, now: Timestamp) -> Option<Duration> {
     let quiet = last.saturating_add(rule.quiet).unwrap_or(Timestamp::MAX);
     let end = first.saturating_add(rule.at_most).unwrap_or(Timestamp::MAX);
@@ -39,18 +39,18 @@ pub fn debounce_left(rule: Debounce, first: Timestamp, last: Timestamp, now: Tim
     (now < due).then(|| due.duration_since(now).unsigned_abs())
 }
 
-/// What to do next, once a pass is over. None means "never look again".
+/// What to do after a reconcile. No variant means "never reconcile again".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requeue {
-    /// As asked: look again at the drift interval.
+    /// In the desired state: requeue at the drift interval.
     Settled,
-    /// Nothing is wrong; look again at the time given.
+    /// No problem; requeue at this time.
     Waiting(Timestamp),
-    /// A person or another object must act; looked at slowly all the same.
+    /// User action, or a change of another object, is needed; requeued at long intervals all the same.
     Blocked,
-    /// Passes by itself: try again with growing pauses, not before the hint.
+    /// Resolves by itself: retry with backoff, not before the hint.
     Retrying {
-        /// The least time to wait.
+        /// The minimum delay.
         not_before: Option<Duration>,
     },
 }
@@ -64,7 +64,7 @@ impl From<&Problem> for Requeue {
     }
 }
 
-/// When to ask again for a job at a cloud. Jobs end within seconds: asked for after a half of the time they already took,
+/// When to poll a job at a cloud again. Jobs end within seconds: polls after half of the time they already took,
 /// between 0.3 s and 5 s.
 pub fn next_job_look(since: Timestamp, now: Timestamp) -> Timestamp {
     let (soonest, latest) = (SignedDuration::from_millis(300), SignedDuration::from_secs(5));
@@ -72,30 +72,30 @@ pub fn next_job_look(since: Timestamp, now: Timestamp) -> Timestamp {
     now.saturating_add(pause).unwrap_or(Timestamp::MAX)
 }
 
-/// When to ask again how far a copy is. Copies take minutes to hours: asked for after a quarter of the time they already
-/// took, between 0.5 s and 30 s.
+/// When to poll the progress of a copy again. Copies take minutes to hours: polls after a quarter of the time they
+/// already took, between 0.5 s and 30 s.
 pub fn next_copy_look(since: Timestamp, now: Timestamp) -> Timestamp {
     let (soonest, latest) = (SignedDuration::from_millis(500), SignedDuration::from_secs(30));
     let pause = (now.duration_since(since) / 4).clamp(soonest, latest);
     now.saturating_add(pause).unwrap_or(Timestamp::MAX)
 }
 
-/// The pauses between looks.
+/// The intervals between reconciles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intervals {
-    /// Between two looks at something at rest.
+    /// Between two reconciles of a settled object.
     pub drift: Duration,
     /// After the first reconcile of an object that needs user action; doubled for each further one that finds nothing new, up
     /// to `drift`.
     pub blocked: Duration,
     /// After the first failure; doubled for each further one.
     pub retry_first: Duration,
-    /// The longest pause between tries.
+    /// The longest delay between retries.
     pub retry_longest: Duration,
 }
 
-/// The pause before the next look. `row`: how many in a row ended like this one, which is the last of them. `chance`: a random number in
-/// 0..1 that spreads looks apart (±10 % at rest, full jitter above half a pause between tries).
+/// The delay before the next reconcile. `row`: how many reconciles in a row ended like this one, including it.
+/// `chance`: a random number in 0..1 for jitter (±10 % if settled, full jitter above half the backoff between retries).
 pub fn pause(verdict: &Requeue, intervals: Intervals, row: u32, chance: f64, now: Timestamp) -> Duration {
     let chance = chance.clamp(0.0, 1.0);
     let doubled = |first: Duration| first.saturating_mul(1u32.checked_shl(row.saturating_sub(1).min(16)).unwrap_or(1));
@@ -145,7 +145,7 @@ mod tests {
             assert_eq!(debounce_left(waiting, at(0), at(0), at(10)), Some(Duration::from_millis(990)));
             assert_eq!(debounce_left(waiting, at(0), at(0), at(1000)), None);
         }
-        // Its end is a change, after which nothing more need come.
+        // The end of that reconcile is itself a change, and no other needs to follow.
         assert_eq!(debounce_left(RULE.for_first_reconcile(true, false), at(0), at(10), at(10)), None);
     }
 

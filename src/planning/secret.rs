@@ -1,46 +1,48 @@
-//! Whether the Secret of an account is kept from going, so that access can still be ended with its key. Where a namespace is
-//! deleted, nothing can be made in it again: a Secret that went first would leave its grants behind for ever.
+//! Whether to hold the Secret of an account, so that its key can still end access. A namespace being deleted admits no
+//! new objects: if the Secret went first, its grants would stay behind forever.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// What the operator was started to do about Secrets.
+/// How the operator was started to treat Secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretRule {
-    /// Holds those that accounts name.
+    /// Holds the Secrets that accounts name.
     Hold,
-    /// Lets go of those it held, before it is run without the right to.
+    /// Releases held Secrets, before the operator runs without the permission to.
     Release,
     /// Never writes a Secret.
     Off,
 }
 
-/// What is known of a Secret.
+/// The observed state of a Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObservedSecret {
-    /// Our finalizer is on it.
+    /// It carries our finalizer.
     pub held: bool,
-    /// Since when it is seen being deleted.
+    /// When its deletion was first observed.
     pub deleting_since: Option<Timestamp>,
-    /// Its namespace, or an account that names it, is being deleted: its key is needed to the end, and cannot be had again.
+    /// Its namespace, or an account that names it, is being deleted: its key is needed to the end and cannot be
+    /// restored.
     pub going_with_others: bool,
 }
 
-/// What to do about it.
+/// What to do about the Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretStep {
     /// Nothing.
     Leave,
-    /// Put our finalizer on.
+    /// Add our finalizer.
     Hold,
-    /// Take our finalizer off.
+    /// Remove our finalizer.
     LetGo,
-    /// Nothing before then: what is deleted with the Secret shows a little later.
+    /// Nothing before this time: the deletion of other objects shows a little later than the Secret's.
     Await(Timestamp),
 }
 
-/// Decides. `grace`: how much later than a Secret what goes with it may be seen going.
+/// Decides. `grace`: how much later than the Secret's deletion that of its namespace or account may be observed.
 ///
-/// A Secret that goes alone is let go: somebody replaces the key by deleting and making it, and whoever prunes it makes it again.
+/// A Secret deleted alone is released: a user replaces the key by deleting and creating it, and a tool that prunes it
+/// creates it again.
 pub fn decide(rule: SecretRule, observed: ObservedSecret, grace: SignedDuration, now: Timestamp) -> SecretStep {
     match (rule, observed.held, observed.deleting_since) {
         (SecretRule::Hold, false, None) => SecretStep::Hold,

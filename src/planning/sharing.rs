@@ -1,8 +1,8 @@
-//! What to do about one image: from wishes, ledger and a complete sight of the cloud to the next ledger, the recipients to
-//! add and to remove, and when to look again.
+//! Plans one image: from the desired recipients, the ledger and a complete observation of the cloud to the next ledger,
+//! the recipients to add and to remove, and when to reconcile again.
 //!
-//! Revokes come from the ledger alone, never from "observed minus desired"; a recipient nobody here granted is foreign and
-//! is left alone unless the owner's policy says otherwise.
+//! Revokes come from the ledger alone, never from "observed minus desired". A recipient that this operator did not
+//! grant is foreign and stays unless the owner's policy says otherwise.
 
 use std::collections::BTreeMap;
 
@@ -19,32 +19,33 @@ use crate::domain::identifiers::Recipient;
 use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
 
-/// How long things are given.
+/// Time limits and intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// An absence counts only if read at least this long after the last call that may have added the recipient.
     pub absence_window: SignedDuration,
-    /// Where jobs change recipients: how long a job whose id was lost may still add somebody. An absence counts no earlier.
+    /// Where jobs change recipients: how long a job with a lost id may still add a recipient. An absence counts no
+    /// earlier.
     pub lost_job_window: SignedDuration,
-    /// How long a foreign recipient must have been seen before `unmanagedRecipients: Revoke` acts on it.
+    /// How long a foreign recipient must have been observed before `unmanagedRecipients: Revoke` revokes it.
     pub unmanaged_grace: SignedDuration,
-    /// How long a recipient the cloud refused is left alone before it is tried again.
+    /// The delay before a refused recipient is tried again.
     pub refusal_retry: SignedDuration,
-    /// How often recipients are asked for whose answer is awaited.
+    /// How often to poll for pending answers.
     pub answer_look: SignedDuration,
 }
 
-/// Everything a plan depends on.
+/// The input of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInput<'a> {
     /// The time of the reads below.
     pub now: Timestamp,
-    /// How long things are given.
+    /// Time limits and intervals.
     pub timing: Timing,
-    /// Until when calls of a former leader may still take effect: nobody is revoked before, and no absence counts that was
-    /// read before. Long past where there was none.
+    /// Until when calls of a former leader may still take effect: before then the operator revokes nothing and counts
+    /// no absence it read. Long past if there was none.
     pub others_until: Timestamp,
-    /// What account and place allow.
+    /// What the account and region allow.
     pub terms: &'a Terms,
     /// What to do with foreign recipients.
     pub unmanaged: UnmanagedRecipients,
@@ -52,22 +53,22 @@ pub struct PlanInput<'a> {
     pub visibility_change: VisibilityChange,
     /// The `CloudImage` is being deleted.
     pub deleting: bool,
-    /// Somebody asked for this reconcile: removals, and an image that the cloud refuses, are tried again without a pause.
+    /// A user requested this reconcile: removals, and an image that the cloud refuses, are retried without a delay.
     pub requested: bool,
     /// The shares that name the image.
     pub shares: &'a [Share],
-    /// What they want together.
+    /// Their desired recipients.
     pub desired: &'a DesiredRecipients,
-    /// What is ours.
+    /// The current ledger.
     pub ledger: &'a Ledger,
-    /// The image as read in this pass.
+    /// The image as read in this reconcile.
     pub image: &'a ImageFacts,
-    /// Its recipients as read in this pass: complete. Empty for an image whose visibility hides them.
+    /// Its recipients as read in this reconcile: complete. Empty for an image whose visibility hides them.
     pub recipients: &'a RecipientList,
 }
 
 impl PlanInput<'_> {
-    /// Whether the cloud neither shows nor changes recipients as the image is now.
+    /// Whether the cloud neither shows nor changes recipients at the image's current visibility.
     pub(super) fn hidden(&self) -> bool {
         self.image.visibility != Visibility::Shared
     }
@@ -78,26 +79,26 @@ impl PlanInput<'_> {
 pub struct Plan {
     /// The ledger as the reads show it, without the new intents.
     pub settled: Ledger,
-    /// To be added, in the order of their turns.
+    /// To be added, by slot priority.
     pub add: Vec<Recipient>,
     /// To be removed.
     pub remove: Vec<Recipient>,
-    /// The private image is to be made shared first, and then to be looked at again.
+    /// The private image must be made shared first, and then observed again.
     pub open: bool,
-    /// Places free before anything is removed; `None` where there is no limit.
+    /// Free slots before any removal; `None` if there is no limit.
     pub free_places: Option<usize>,
     /// Recipients at the cloud.
     pub present: Vec<Recipient>,
-    /// How many of them use a place, as the vendor counts.
+    /// How many of them use a slot, as the vendor counts.
     pub slots_taken: usize,
     /// How many the image may have; 0 means no limit.
     pub limit: usize,
-    /// When a wait ends that nothing else will wake us from.
+    /// The end of a wait that no event reports.
     pub look_again: Option<Timestamp>,
 }
 
 impl Plan {
-    /// The ledger to write before any call: every addition is an intent, every removal is already marked.
+    /// The ledger to write before any call: it holds every addition as an intent, and marks every removal.
     pub fn with_intents(&self, now: Timestamp) -> Ledger {
         let mut ledger = self.settled.clone();
         for recipient in &self.add {
@@ -107,7 +108,7 @@ impl Plan {
         ledger
     }
 
-    /// Whether there is something to call.
+    /// Whether the plan makes any call.
     pub fn acts(&self) -> bool {
         self.open || !(self.add.is_empty() && self.remove.is_empty())
     }
@@ -126,7 +127,7 @@ enum GrantDecision {
     Gone,
 }
 
-/// Decides about every recipient that is wished, in the ledger, or at the cloud.
+/// Decides about every recipient that is desired, in the ledger, or at the cloud.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
     let mut plan = Plan {
         settled: Ledger {
@@ -183,7 +184,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     plan
 }
 
-/// Who may be added while the cloud is known to refuse the image: nobody before the next try.
+/// The recipients that may be added while the cloud is known to refuse the image: none before the next try.
 fn admit(
     input: &PlanInput<'_>,
     candidates: Vec<(SlotPriority, Recipient)>,
@@ -208,7 +209,8 @@ fn admit(
     Vec::new()
 }
 
-/// A row of calls without effect goes on while they are to do the same, and the cloud does not show that they did.
+/// A series of calls without effect continues while their purpose stays the same and the cloud does not show the
+/// effect.
 fn attempts_that_go_on(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<Recipient, Attempt> {
     let goes_on = |recipient: &Recipient| {
         let states = [input.ledger, settled].map(|ledger| ledger.grants.get(recipient).map(|entry| entry.state));
@@ -224,7 +226,7 @@ fn attempts_that_go_on(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<Reci
     attempts.map(|(recipient, attempt)| (recipient.clone(), attempt.clone())).collect()
 }
 
-/// Whether the cloud may be asked again for what it was asked in vain; until then, its effect is looked for.
+/// Whether a call that had no effect may be repeated; until then, reads check for its effect.
 fn may_ask_again(input: &PlanInput<'_>, recipient: &Recipient, look: &mut Option<Timestamp>) -> bool {
     let Some(attempt) = input.ledger.attempts.get(recipient) else { return true };
     let next = attempt.next_call(input.timing.absence_window);
@@ -239,7 +241,7 @@ fn note(look: &mut Option<Timestamp>, at: Timestamp) {
     *look = Some(look.map_or(at, |earlier| earlier.min(at)));
 }
 
-/// Present, and what it said; `None` where it is not present.
+/// The answer of a present recipient; `None` if it is not present.
 type ObservedAnswer = Option<Option<Answer>>;
 
 fn everybody(input: &PlanInput<'_>) -> BTreeMap<Recipient, ObservedAnswer> {
@@ -270,15 +272,15 @@ fn decide(
     };
     let present = observed.is_some();
     let answer = observed.unwrap_or(entry.answer);
-    // What is being revoked and already absent is nothing a share could hold.
+    // A grant that is being revoked and already absent is nothing a share could hold.
     if input.desired.keeps(recipient) && (present || entry.state != GrantState::Revoking) {
         let state = if present { GrantState::Granted } else { entry.state };
         return GrantDecision::Keep(Entry { state, answer, absent: false, ..entry });
     }
     let retained = entry.state == GrantState::Retained || input.desired.retained.contains(recipient);
-    // One read cannot prove the absence of what was never removed by us (an intent may still be under way, and an empty
-    // answer may be the cloud's trouble): the wait for it starts anew. What was left behind and is forgotten would be a
-    // stranger when it is seen again, and policy may end it.
+    // One read cannot prove the absence of a recipient that this operator never removed (an intent may still be in
+    // progress, and an empty answer may be a cloud fault): the wait starts anew. A retained recipient that was
+    // forgotten would count as foreign when observed again, and the policy may revoke it.
     let left_behind = planted!("retained-forgotten", false, entry.state == GrantState::Retained);
     let removed = planted!(
         "removal-believed-unmade",
@@ -286,7 +288,8 @@ fn decide(
         !matches!(entry.state, GrantState::Intended | GrantState::Granted)
     );
     let unproven = !present && entry.refusal.is_none() && !left_behind && !removed;
-    // So soon after a call that may have added somebody, a read can be older than the call: it is no first witness.
+    // A read this soon after a call that may have added a recipient can be older than the call: it does not count as
+    // the first one.
     let early = unproven && !waited(input, entry.since, input.timing.absence_window, look);
     let since = if unproven && !early { input.now } else { entry.since.min(input.now) };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
@@ -303,8 +306,8 @@ fn decide(
     if gone { GrantDecision::Gone } else { GrantDecision::Keep(ending) }
 }
 
-/// How long after the last call that may have added somebody an absence counts. Where jobs carry calls out, that call need
-/// not be the last to have its effect: an earlier one, whose answer was lost, may be overtaken by it and by a removal.
+/// How long after the last call that may have added a recipient an absence counts. With jobs, that call need not be the
+/// last to take effect: it and a removal may overtake an earlier one whose answer was lost.
 fn absence_counts_after(input: &PlanInput<'_>) -> SignedDuration {
     let Timing { absence_window, lost_job_window, .. } = input.timing;
     if input.terms.provider.works_by_jobs() {
@@ -343,13 +346,14 @@ fn decide_wanted(
     }
     match barrier(input, wanted.across_sites) {
         Some(reason) if entry.is_none() => GrantDecision::Decline(reason),
-        // What once was granted and is gone now stays in the ledger until the barrier falls or the wish ends.
+        // A grant that existed and is absent now stays in the ledger until the precondition holds or it is no longer
+        // desired.
         Some(reason) => entry.map_or(GrantDecision::Decline(reason), GrantDecision::Keep),
         None => GrantDecision::Add(wanted.slot_priority.clone()),
     }
 }
 
-/// What an image hides can neither be proven absent nor be changed: entries stay, those nobody wants as revoking.
+/// A hidden image allows no proof of absence and no change: entries stay, undesired ones as revoking.
 fn decide_hidden(input: &PlanInput<'_>, recipient: &Recipient) -> GrantDecision {
     let wanted = input.desired.wanted.contains_key(recipient);
     match input.ledger.grants.get(recipient).copied() {
@@ -357,7 +361,7 @@ fn decide_hidden(input: &PlanInput<'_>, recipient: &Recipient) -> GrantDecision 
         Some(entry) if entry.state == GrantState::Retained || input.desired.retained.contains(recipient) => {
             GrantDecision::Keep(Entry { state: GrantState::Retained, refusal: None, absent: false, ..entry })
         }
-        // Nothing of it ever reached the cloud.
+        // The refused grant never took effect at the cloud.
         Some(entry) if entry.refusal.is_some() => GrantDecision::Gone,
         Some(entry) => GrantDecision::Keep(Entry { state: GrantState::Revoking, refusal: None, ..entry }),
         None if input.deleting => GrantDecision::Decline(Reason::ImageDeleting),
@@ -376,7 +380,7 @@ fn wants_open(input: &PlanInput<'_>, settled: &Ledger) -> bool {
     settled.revoking().next().is_some() || (!input.deleting && !input.desired.wanted.is_empty())
 }
 
-/// Answers come without a word: they are asked for while one is awaited.
+/// No event reports an answer: poll while one is pending.
 fn await_answers(input: &PlanInput<'_>, plan: &mut Plan) {
     let awaited = |entry: &Entry| entry.state == GrantState::Granted && entry.answer == Some(Answer::Pending);
     if plan.settled.grants.values().any(awaited) {
@@ -385,7 +389,7 @@ fn await_answers(input: &PlanInput<'_>, plan: &mut Plan) {
     }
 }
 
-/// What keeps this image from being shared with anybody new, or with this one.
+/// The unmet precondition for sharing this image with any new recipient, or with this one.
 fn barrier(input: &PlanInput<'_>, across_sites: bool) -> Option<Reason> {
     if input.deleting {
         return Some(Reason::ImageDeleting);
@@ -403,7 +407,7 @@ fn barrier(input: &PlanInput<'_>, across_sites: bool) -> Option<Reason> {
     (across_sites && input.image.from_marketplace).then_some(Reason::ImageNotShareable)
 }
 
-/// Whether `pause` has passed since `since`; if not, notes when it will have.
+/// Whether `pause` has passed since `since`; if not, records when it will have.
 fn waited(input: &PlanInput<'_>, since: Timestamp, pause: SignedDuration, look: &mut Option<Timestamp>) -> bool {
     let over = since.saturating_add(pause).unwrap_or(Timestamp::MAX);
     if input.now >= over {
@@ -436,8 +440,8 @@ fn note_foreign(input: &PlanInput<'_>, recipient: Recipient, plan: &mut Plan) {
     plan.settled.unmanaged.insert(recipient, since);
 }
 
-/// The shares that wish or hold, and those that ended but whose grants may not have: an ended share is let go when nothing
-/// is being revoked any more.
+/// The active and paused shares, and ended ones whose grants may remain: an ended share is released when no revoke is
+/// in progress any more.
 fn shares_to_serve(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<String, Served> {
     let mut shares: BTreeMap<String, Served> = served(input.shares, input.ledger, input.now)
         .into_iter()
@@ -455,7 +459,7 @@ fn shares_to_serve(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<String, 
     shares
 }
 
-/// Drops the steps that the shares, listed afresh after the intent was written, no longer ask for.
+/// Drops the steps that the shares no longer ask for, as listed again after the intent was written.
 pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &DesiredRecipients) {
     plan.open &= !fresh.wanted.is_empty() || plan.settled.revoking().any(|recipient| !fresh.keeps(recipient));
     plan.add.retain(|recipient| fresh.wanted.contains_key(recipient));

@@ -1,4 +1,5 @@
-//! Who gets the places an image has: counted as the vendor counts, given in the order of turns, taken from nobody.
+//! Assigns an image's slots to recipients: counted as the vendor counts, in order of priority, without displacing
+//! anyone.
 
 use super::desired::SlotPriority;
 use super::ledger::{Entry, GRANTS_MAX};
@@ -17,7 +18,7 @@ pub(super) fn limit(input: &PlanInput<'_>) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// How many recipients use a place. Huawei: an offer that is not accepted uses none.
+/// How many recipients use a slot. Huawei: an offer that is not accepted uses none.
 pub(super) fn taken(input: &PlanInput<'_>) -> usize {
     let answers = input.recipients.recipients.values();
     answers.filter(|answer| answer_uses_slot(input, **answer)).count()
@@ -27,13 +28,13 @@ fn answer_uses_slot(input: &PlanInput<'_>, answer: Option<Answer>) -> bool {
     input.terms.provider.rules().unaccepted_use_places || matches!(answer, None | Some(Answer::Accepted))
 }
 
-/// Whether a recipient uses a place as soon as it is added: where only accepted ones do, projects are asked first.
+/// Whether a recipient uses a slot as soon as it is added: where only accepted ones do, projects are asked first.
 fn uses_slot_at_once(input: &PlanInput<'_>, recipient: &Recipient) -> bool {
     input.terms.provider.rules().unaccepted_use_places || recipient.kind != RecipientKind::Project
 }
 
-/// Gives the free places: first to those who had one and lost it, then in the order of turns. Nobody is displaced. Who
-/// needs no place before it accepts is offered the image while there is one free at all.
+/// Assigns the free slots: first to recipients that had one and lost it, then by priority. No recipient is displaced. A
+/// recipient that needs no slot before it accepts gets the offer while any slot is free.
 pub(super) fn give(input: &PlanInput<'_>, mut candidates: Vec<(SlotPriority, Recipient)>, plan: &mut Plan) {
     let present = &input.recipients.recipients;
     let expected = plan.settled.grants.iter().filter(|(recipient, entry)| {
@@ -68,7 +69,7 @@ pub(super) fn give(input: &PlanInput<'_>, mut candidates: Vec<(SlotPriority, Rec
         if served {
             slots -= usize::from(needs_slot);
             room -= 1;
-            // Until it is read as present, what was known of it stays written.
+            // Keeps the recorded entry until the recipient is read as present.
             if let Some(entry) = input.ledger.grants.get(&recipient) {
                 plan.settled.grants.insert(recipient.clone(), *entry);
             }

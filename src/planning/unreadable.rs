@@ -1,5 +1,5 @@
-//! Objects that cannot be read as their kind: what is known of them all the same, what the object says of itself, and
-//! what would be left behind if it were let go.
+//! Objects that do not parse as their kind: what is still known of them, the conditions to report, and what a release
+//! would leave behind.
 
 use serde_json::Value;
 
@@ -11,10 +11,10 @@ use crate::domain::share::AskedRecipient;
 /// Longest part of an error that a condition repeats, in characters.
 const ERROR_CHARS_MAX: usize = 512;
 
-/// Recipients of one share that are looked for in a spec that cannot be read.
+/// Most recipients of one share that are read from a spec that does not parse.
 const RECIPIENTS_MAX: usize = crate::api::limits::RECIPIENTS_PER_SHARE_MAX;
 
-/// The conditions of an object that cannot be read. `kept_by`: why it is not let go although it is being deleted.
+/// The conditions of an object that does not parse. `kept_by`: why it is not released although it is being deleted.
 pub fn decisions(error: &str, kept_by: Option<&str>) -> [Decision; 2] {
     let kept = kept_by.map(|why| format!("; it is not let go, since {why}")).unwrap_or_default();
     let message = format!(
@@ -26,8 +26,8 @@ pub fn decisions(error: &str, kept_by: Option<&str>) -> [Decision; 2] {
     [decide(READY, Truth::False), decide(STALLED, Truth::True)]
 }
 
-/// Whom a share names, as far as its spec can be read. An id whose type cannot be read is one of every type: nobody may
-/// lose access for what cannot be read.
+/// The recipients that a share names, as far as its spec parses. An id with an unreadable type counts for every type:
+/// no recipient may lose access because of an unreadable field.
 pub fn recipients(spec: &Value) -> Vec<AskedRecipient> {
     let listed = spec.get("recipients").and_then(Value::as_array).into_iter().flatten();
     listed.take(RECIPIENTS_MAX).flat_map(recipient).collect()
@@ -48,14 +48,14 @@ fn recipient(written: &Value) -> Vec<AskedRecipient> {
     kinds.into_iter().map(|kind| AskedRecipient { kind, id: id.clone(), site: None }).collect()
 }
 
-/// Whether an object that cannot be read names a `CloudAccount`.
+/// Whether an object that does not parse names a `CloudAccount`.
 pub fn names_account(spec: &Value, status: &Value, name: &str) -> bool {
     let named = ["/accountRef/name", "/destination/accountRef/name", "/source/received/accountRef/name"];
     let named = named.into_iter().filter_map(|field| spec.pointer(field)).chain(status.pointer("/copy/source/account"));
     named.into_iter().any(|named| named.as_str() == Some(name))
 }
 
-/// Whether the status of a `CloudImage` that cannot be read lists a share as served.
+/// Whether the status of a `CloudImage` that does not parse lists a share as served.
 pub fn serves(status: &Value, uid: &str) -> bool {
     match status.get("shares") {
         None | Some(Value::Null) => false,
@@ -64,7 +64,7 @@ pub fn serves(status: &Value, uid: &str) -> bool {
     }
 }
 
-/// What of a `CloudImage` would be left at the cloud without its ledger, and what to do about it.
+/// What a `CloudImage` would leave at the cloud without its ledger, and what to do about it.
 pub fn image_leaves_behind(spec: &Value, status: &Value) -> Option<&'static str> {
     let empty = |field: &str| match status.get(field) {
         None | Some(Value::Null) => true,
@@ -81,14 +81,14 @@ pub fn image_leaves_behind(spec: &Value, status: &Value) -> Option<&'static str>
     )
 }
 
-/// What of a `SharedImageAcceptance` would not be done.
+/// What the release of a `SharedImageAcceptance` would leave undone.
 pub fn acceptance_leaves_behind(spec: &Value, _status: &Value) -> Option<&'static str> {
     is(spec, "deletionPolicy", "Reject").then_some(
         "spec.deletionPolicy is Reject and the image could not be rejected: set Retain to let this object go",
     )
 }
 
-/// What of an `ImageReplica` would be left at the cloud.
+/// What an `ImageReplica` would leave at the cloud.
 pub fn replica_leaves_behind(spec: &Value, status: &Value) -> Option<&'static str> {
     let copy = status.get("copy").filter(|copy| !copy.is_null())?;
     if is(copy, "state", "Failed") || (is(copy, "state", "Made") && !is(spec, "deletionPolicy", "Delete")) {

@@ -1,4 +1,4 @@
-//! What becomes of a ledger when the image is not seen: the cloud cannot be read, or it shows no such image.
+//! Plans the ledger of an image that cannot be observed: the cloud cannot be read, or it shows no such image.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use super::ledger::Ledger;
 use crate::api::cloud_image::GrantState;
 use crate::domain::share::Share;
 
-/// What can be decided without seeing the cloud: grants a deleted share leaves behind are retained, and a share nothing is
-/// to be revoked for is let go.
+/// Decides without an observation of the cloud: grants that a deleted share leaves behind are retained, and a share
+/// with nothing left to revoke is released.
 pub fn plan_unseen(ledger: &Ledger, desired: &DesiredRecipients, shares: &[Share], now: Timestamp) -> Ledger {
     let mut settled = ledger.clone();
     settled.holders.clone_from(&desired.holders);
@@ -29,15 +29,15 @@ pub fn plan_unseen(ledger: &Ledger, desired: &DesiredRecipients, shares: &[Share
     settled
 }
 
-/// Strikes shares off that have ended.
+/// Removes ended shares.
 fn keep_served(ledger: &mut Ledger, shares: &[Share], now: Timestamp) {
     let serving: BTreeSet<&str> = to_serve(shares, now).map(|share| share.uid.as_str()).collect();
     ledger.shares.retain(|uid, _| serving.contains(uid.as_str()));
 }
 
-/// What is known once the cloud read the image as absent: once that was read twice, an absence window apart, nobody has it any
-/// more, and shares that ended are struck off. What was granted stays in the ledger as `ImageGone`, and what was being
-/// revoked stays so: if the image comes back, access that nobody wants is ended. Returns when to read again, if it must be.
+/// The ledger once the cloud showed the image as absent. After two such reads, an absence window apart, no recipient
+/// has it any more, and ended shares are removed. Granted entries stay in the ledger as `ImageGone`, and entries being
+/// revoked stay so: if the image comes back, undesired access is ended. Returns when to read again, if necessary.
 pub fn plan_absent(
     ledger: &Ledger,
     shares: &[Share],

@@ -1,4 +1,4 @@
-//! How urgent a reconcile of an image is, and whether it needs the cloud at all: decided by what Kubernetes alone shows.
+//! The priority of an image's reconcile, and whether it needs the cloud at all, decided from Kubernetes objects alone.
 
 use jiff::Timestamp;
 
@@ -11,14 +11,14 @@ use crate::domain::share::{Activity, Share};
 /// What the caches show of an image before a reconcile.
 #[derive(Debug, Clone, Copy)]
 pub struct Need<'a> {
-    /// What its status recorded.
+    /// The ledger in its status.
     pub ledger: &'a Ledger,
     /// The shares that name it.
     pub shares: &'a [Share],
     /// It is being deleted.
     pub deleting: bool,
-    /// It is not `Ready`, or somebody asked for a reconcile that was not answered yet. Whatever changed for such an image, such
-    /// as its account's credentials, must not starve behind the resync.
+    /// It is not `Ready`, or a requested reconcile is not handled yet. A change to such an image, for example to its
+    /// account's credentials, must not starve behind the resync.
     pub amiss: bool,
     /// Its status is about an older generation.
     pub edited: bool,
@@ -27,20 +27,21 @@ pub struct Need<'a> {
 }
 
 impl Need<'_> {
-    /// In which lane a reconcile travels. After a restart everything looks changed; what the ledger shows as served is not.
+    /// The priority of a reconcile. After a restart every object looks changed; a share that the ledger shows as served
+    /// is not.
     pub fn priority(&self, changed: bool) -> Priority {
         if self.ends_access() {
             Priority::Revoke
         } else if self.ledger.job.is_some() || (changed && (self.amiss || self.edited || self.is_unserved())) {
-            // A job is asked for until its end can be read: what it did is not known before.
+            // A job is polled until its end can be read: its effect is not known before.
             Priority::Edit
         } else {
             Priority::Resync
         }
     }
 
-    /// Whether somebody's access is to end and may: nothing goes before that. An image that is being deleted ends nobody's
-    /// while others keep it. A removal that the cloud refused waits for its pause.
+    /// Whether access is to end and may: nothing precedes that. An image that is being deleted ends no access while
+    /// other objects block it. A removal that the cloud refused waits for its backoff.
     fn ends_access(&self) -> bool {
         let ended =
             |share: &Share| share.activity(self.now) == Activity::Ended && self.ledger.shares.contains_key(&share.uid);
@@ -49,7 +50,7 @@ impl Need<'_> {
         self.ledger.removal_is_due(self.now) || self.shares.iter().any(ended) || (last && self.ledger.holds_anything())
     }
 
-    /// Whether a share asks for something that was not decided about yet.
+    /// Whether a share asks for something that is not decided yet.
     fn is_unserved(&self) -> bool {
         self.shares.iter().any(|share| {
             let served = self.ledger.shares.get(&share.uid).map(|served| served.generation);
@@ -57,8 +58,8 @@ impl Need<'_> {
         })
     }
 
-    /// Who keeps a deleting image that is as asked otherwise: the cloud could show nothing about it that matters now.
-    /// `replica`: the `ImageReplica` that is to remove the image, where only that keeps it.
+    /// What blocks the deletion of an image that is otherwise in its desired state: the cloud could show nothing
+    /// relevant. `replica`: the `ImageReplica` that is to remove the image, if only that blocks it.
     pub fn kept_by_others(&self, replica: Option<&str>) -> Option<Problem> {
         let keeps = held_by_shares(&blockers(self.shares, self.ledger)).or_else(|| held_by_replica(replica));
         let asks = self.ledger.job.is_some() || self.ends_access() || self.is_unserved();
@@ -99,7 +100,7 @@ mod tests {
         share
     }
 
-    /// The share is served as it is, and its recipient has the image.
+    /// The share is served, and its recipient has the image.
     fn served(state: GrantState) -> Ledger {
         let recipient = Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("1000000000000001").unwrap() };
         let team = Served { namespace: "plat".into(), name: "team".into(), generation: 1 };

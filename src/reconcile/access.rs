@@ -1,4 +1,4 @@
-//! The way from an object to the account it names and on to the cloud: what every kind checks before any call.
+//! From an object to its account and the account's cloud client: the checks of every kind before any call.
 
 use kube::runtime::reflector::ObjectRef;
 
@@ -12,29 +12,29 @@ use crate::planning::problem::Problem;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::owner;
 
-/// A way to the cloud.
+/// Access to the cloud.
 pub struct Access {
     /// The account's connection.
     pub connection: Connection,
-    /// Whose the region's images are.
+    /// The owner of the region's images.
     pub owner: Owner,
-    /// The Secret is going or gone: only endings are still carried out.
+    /// Set while the Secret is being deleted or is missing: the connection may then only end access.
     pub only_to_end: Option<Problem>,
 }
 
-/// The account an object names, from the cache.
+/// The account that an object names, from the cache.
 pub fn account_of(ctx: &Context, namespace: &str, name: &str) -> Option<CloudAccount> {
     let found = ctx.stores.accounts.get(&ObjectRef::new(name).within(namespace))?;
     found.readable().cloned()
 }
 
-/// The image an object names, from the cache.
+/// The image that an object names, from the cache.
 pub fn image_of(ctx: &Context, namespace: &str, name: &str) -> Option<CloudImage> {
     let found = ctx.stores.images.get(&ObjectRef::new(name).within(namespace))?;
     found.readable().cloned()
 }
 
-/// Why [`account_of`] gives no account, which `field` names: there is none, or it cannot be read.
+/// Why [`account_of`] returns no account: the account that `field` names does not exist, or it cannot be read.
 pub fn no_account(ctx: &Context, namespace: &str, field: &str, name: &str) -> Problem {
     if ctx.stores.accounts.get(&ObjectRef::new(name).within(namespace)).is_some() {
         let message =
@@ -44,7 +44,7 @@ pub fn no_account(ctx: &Context, namespace: &str, field: &str, name: &str) -> Pr
     Problem::blocked(Reason::AccountNotFound, format!("{field}: there is no CloudAccount {name:?} here"))
 }
 
-/// Whether an account may be called for an object that recorded its owner when it first saw its image.
+/// Whether the operator may call an account for an object that recorded `recorded` as its owner.
 pub fn check_account(account: &CloudAccount, recorded: Option<&String>) -> Result<(), Problem> {
     let owner = owner(account);
     if let Some(recorded) = recorded.filter(|recorded| Owner::parse(recorded).account() != owner) {
@@ -65,7 +65,7 @@ fn changed(recorded: &str, owner: &str) -> Problem {
     Problem::blocked(Reason::AccountChanged, message)
 }
 
-/// The account's connection, to a region it has and that `field` names, and in which the owner is still the recorded one.
+/// The account's connection to a region that `field` names. The account must have the region, with the recorded owner.
 pub async fn connect(
     ctx: &Context,
     account: &CloudAccount,

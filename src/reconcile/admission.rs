@@ -1,6 +1,6 @@
-//! Workers, and seats at the clouds. A reconcile holds a worker, of which there are few, while it works with Kubernetes; it
-//! gives it back when it begins to call a cloud, for which it needs a seat in the line of its account and region, and holds
-//! nothing at all while it waits for one (`planning::admission`).
+//! Workers, and seats at the clouds. A reconcile holds one of a few workers while it works with Kubernetes. It returns the
+//! worker when it begins to call a cloud, for which it needs a seat in the queue (`Line`) of its account and region. While it
+//! waits for a seat, it holds nothing (`planning::admission`).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,7 +19,7 @@ use crate::reconcile::queue::send_all;
 /// Namespace and name of an object.
 type Name = Arc<(String, String)>;
 
-/// The workers of one kind, and its lines.
+/// The workers of one kind, and its queues.
 pub(crate) struct Admission<K: Resource<DynamicType = ()>> {
     workers: Arc<Semaphore>,
     seats: usize,
@@ -32,12 +32,12 @@ pub(crate) struct Admission<K: Resource<DynamicType = ()>> {
 struct Lines {
     /// By account and region.
     all: HashMap<String, Line<Name>>,
-    /// In which line an object is.
+    /// The queue of each object.
     of: HashMap<Name, String>,
 }
 
 impl<K: Resource<DynamicType = ()>> Admission<K> {
-    /// `seats`: how many reconciles of an account, region and lane may call at the same time. `tell`: reconciles an object.
+    /// `seats`: how many reconciles of an account, region and priority may call at a time. `tell`: enqueues an object.
     pub(crate) fn new(
         workers: usize,
         seats: usize,
@@ -55,7 +55,7 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
         Worker { permit, place: Place { admission: self, name, waits: false } }
     }
 
-    /// An object is gone.
+    /// Removes a deleted object.
     pub(crate) fn leave(&self, namespace: Option<String>, name: String) {
         self.leave_line(&Arc::new((namespace.unwrap_or_default(), name)));
     }
@@ -95,7 +95,7 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
     }
 }
 
-/// An object's place in a line. The object leaves the line with it, unless it waits there.
+/// An object's entry in a queue. Dropping it removes the object from the queue, unless the object still waits there.
 struct Place<K: Resource<DynamicType = ()>> {
     admission: Arc<Admission<K>>,
     name: Name,
@@ -110,15 +110,15 @@ impl<K: Resource<DynamicType = ()>> Drop for Place<K> {
     }
 }
 
-/// What a reconcile works with until it calls a cloud.
+/// The permit of a reconcile until it calls a cloud.
 pub struct Worker<K: Resource<DynamicType = ()>> {
     permit: Option<OwnedSemaphorePermit>,
     place: Place<K>,
 }
 
 impl<K: Resource<DynamicType = ()>> Worker<K> {
-    /// Gives the worker back, for a reconcile that may call an account of its namespace in a region now. `None`: the object is reconciled
-    /// again once its turn has come, and whenever it changes before.
+    /// Returns the worker and asks for a seat at an account of the object's namespace in a region. `None`: the object is
+    /// enqueued again once it has a seat, and whenever it changes before.
     pub(crate) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<Seated<K>> {
         self.permit.take();
         let line = format!("{}/{account}/{region}", self.place.name.0);
@@ -128,14 +128,14 @@ impl<K: Resource<DynamicType = ()>> Worker<K> {
     }
 }
 
-/// A reconcile that may call a cloud.
+/// The seat of a reconcile that may call a cloud.
 pub(crate) struct Seated<K: Resource<DynamicType = ()>> {
     _place: Place<K>,
     begun: Begun,
 }
 
 impl<K: Resource<DynamicType = ()>> Seated<K> {
-    /// Makes the calls of `work`, and gives the seat back.
+    /// Runs the calls of `work`, then returns the seat.
     pub(crate) async fn call<W: Future>(self, work: W) -> W::Output {
         self.begun.scope(work).await
     }

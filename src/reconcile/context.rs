@@ -1,4 +1,4 @@
-//! What a reconcile may use: handles and settings, nothing that decides.
+//! Handles and settings of a reconcile. Nothing here makes decisions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,32 +26,32 @@ use crate::reconcile::object_state::ObjectStates;
 use crate::reconcile::transfers::Transfers;
 use crate::telemetry::metrics::Metrics;
 
-/// How long things take and are given; all of it can be set at the start.
+/// Durations and limits; all of them can be set at startup.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Windows and graces of the planner.
+    /// Windows and grace periods of the planner.
     pub timing: Timing,
-    /// How wishes are gathered.
+    /// Debounce of changes to the desired recipients.
     pub debounce: Debounce,
-    /// Pauses between looks.
+    /// Requeue intervals.
     pub intervals: Intervals,
-    /// How often a Secret is looked at, and a rejected key tried again.
+    /// How often the operator reads a Secret, and retries a rejected key.
     pub credentials_interval: Duration,
-    /// How often what others share with an account is listed.
+    /// How often the operator lists the images that others share with an account.
     pub inventory_interval: Duration,
-    /// How long credentials last known good may finish deletions after their Secret vanished.
+    /// How long the last known good credentials may finish deletions after their Secret vanished.
     pub last_known_good: Duration,
-    /// How many reconciles of one account, region and lane may call at the same time.
+    /// How many reconciles of one account, region and priority may call at the same time.
     pub seats: usize,
     /// How long credentials may be refused before another object for the same image takes over.
     pub takeover_after: Duration,
-    /// Whether Secrets are kept from going.
+    /// Whether the operator protects Secrets from deletion.
     pub secrets: SecretRule,
-    /// Of which images there are metrics.
+    /// Which images have metrics.
     pub image_metrics: ImageMetrics,
 }
 
-/// Of which images there are metrics: two for each.
+/// Which images have metrics: two for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ImageMetrics {
     /// Of all.
@@ -62,7 +62,7 @@ pub enum ImageMetrics {
     Off,
 }
 
-/// The caches every controller reads.
+/// The caches that every controller reads.
 #[derive(Clone)]
 pub struct Stores {
     /// Accounts.
@@ -71,76 +71,76 @@ pub struct Stores {
     pub images: Store<Guarded<CloudImage>>,
     /// Shares.
     pub shares: Store<Guarded<ImageShare>>,
-    /// Shares by the image they name.
+    /// Shares by the image that they name.
     pub shares_by_image: Index<Guarded<ImageShare>>,
-    /// Images by the image of the cloud they name.
+    /// Images by the cloud image that they name.
     pub images_by_identity: Index<Guarded<CloudImage>>,
     /// Acceptances.
     pub acceptances: Store<Guarded<SharedImageAcceptance>>,
-    /// Acceptances by the image of the cloud they name.
+    /// Acceptances by the cloud image that they name.
     pub acceptances_by_identity: Index<Guarded<SharedImageAcceptance>>,
-    /// Copies.
+    /// Replicas.
     pub replicas: Store<Guarded<ImageReplica>>,
-    /// Copies by the images that concern them.
+    /// Replicas by their related images.
     pub replicas_by_image: Index<Guarded<ImageReplica>>,
-    /// The inventories.
+    /// Inventory entries.
     pub shared_images: Store<Guarded<SharedImage>>,
-    /// What the inventories list, by the image of the cloud.
+    /// Inventory entries by cloud image.
     pub shared_images_by_place: Index<Guarded<SharedImage>>,
     /// Namespaces: their labels only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
 
-/// What a reconcile may use; cheap to clone.
+/// Everything a reconcile may use; cheap to clone.
 #[derive(Clone)]
 pub struct Context {
     /// The API server.
     pub client: kube::Client,
     /// The caches.
     pub stores: Stores,
-    /// The clouds, by account.
+    /// Cloud clients by account.
     pub connections: Arc<Connections>,
-    /// What was done, for people.
+    /// Publishes Kubernetes events.
     pub events: Arc<Events>,
-    /// What time it is.
+    /// The current time.
     pub clock: Arc<dyn Clock>,
-    /// What is known of each image between passes; lost at a restart without harm.
+    /// Per-object state between reconciles; losing it at a restart is harmless.
     pub states: Arc<ObjectStates>,
-    /// How long shares have been waited for.
+    /// Latency of shares.
     pub stopwatches: Arc<LatencyTimers>,
-    /// What is counted.
+    /// Metrics.
     pub metrics: Metrics,
-    /// Content on its way between clouds.
+    /// Transfers of image content between clouds.
     pub transfers: Arc<Transfers>,
-    /// Where it acts.
+    /// The namespaces that the operator manages.
     pub scope: Scope,
     /// Whether the API server serves every field that is needed.
     pub definitions: Arc<Definitions>,
-    /// When this process began to act.
+    /// When this process began to reconcile.
     pub begun_at: Timestamp,
-    /// Cancelled when every cache has been filled once.
+    /// Cancelled once all caches are synced.
     pub filled: CancellationToken,
     /// Whether this process leads.
     pub leading: Leading,
-    /// How long things take.
+    /// Durations and limits.
     pub settings: Settings,
 }
 
 impl Context {
-    /// The same for a process that knows of no object yet.
+    /// The same context with empty per-object state.
     pub(crate) fn without_memory(mut self) -> Self {
         (self.states, self.stopwatches, self.filled) = (Arc::default(), Arc::default(), CancellationToken::new());
         self
     }
 
-    /// Until when calls of a former leader may still take effect; long past where there was none.
+    /// Until when calls of a former leader may still take effect; the epoch if there was none.
     pub fn others_until(&self) -> Timestamp {
         let left = self.leading.others_until.get().and_then(|until| until.checked_duration_since(Instant::now()));
         let until = left.and_then(|left| self.clock.now().checked_add(left).ok());
         until.unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// A random number in 0..1, to spread looks apart.
+    /// A random number in 0..1, for jitter.
     pub fn chance(&self) -> f64 {
         rand::random()
     }

@@ -1,5 +1,4 @@
-//! Several objects for one image of the cloud: what is known of them, from the caches. Which one acts is chosen in
-//! `planning::duplicates`.
+//! Several objects for one cloud image, as the caches show them. `planning::duplicates` chooses the active one.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -22,21 +21,21 @@ use crate::reconcile::context::{Context, Stores};
 use crate::reconcile::convert::{identity_key, is_proven, offer_key, owner};
 use crate::reconcile::index::Index;
 
-/// A kind of which several objects may name one image of the cloud.
+/// A kind of which several objects may name one cloud image.
 pub(crate) trait Duplicable: Resource<DynamicType = ()> + Sized + 'static {
-    /// The words for it.
+    /// The kind's words in messages.
     const KIND: Kind;
-    /// Where the image is at a cloud, but for whose it is.
+    /// Region and id of the image at the cloud, without its owner.
     fn place(&self) -> String;
-    /// The account it goes through.
+    /// The account that it uses.
     fn account_name(&self) -> &str;
-    /// The owner it recorded.
+    /// The owner that it recorded.
     fn recorded(&self) -> Option<&String>;
-    /// What it was told.
+    /// Its conditions.
     fn conditions(&self) -> &[Condition];
-    /// Whom it granted the image and is not revoking it from.
+    /// The recipients that it granted the image to and is not revoking.
     fn grants(&self) -> BTreeSet<Recipient>;
-    /// Where the others are found.
+    /// The index and the cache of the kind.
     fn found_in(stores: &Stores) -> (&Index<Guarded<Self>>, &Store<Guarded<Self>>);
 }
 
@@ -60,7 +59,7 @@ impl Duplicable for CloudImage {
     }
 
     fn grants(&self) -> BTreeSet<Recipient> {
-        // An unreadable ledger is a condition of its own object.
+        // The ledger's own object reports an unreadable ledger in a condition.
         let ledger = Ledger::parse(self.status.as_ref()).unwrap_or_default();
         let stays = ledger.grants.into_iter().filter(|(_, entry)| entry.state != GrantState::Revoking);
         stays.map(|(recipient, _)| recipient).collect()
@@ -99,11 +98,11 @@ impl Duplicable for SharedImageAcceptance {
     }
 }
 
-/// How long an object waits after it recorded its owner: until its cache shows what others recorded at the same time. With a
+/// How long an object waits after it recorded its owner, until its cache shows what others recorded at the same time. With a
 /// fifth of it, on a busy machine two objects both acted.
 pub(crate) const CLAIM_SETTLES: Duration = Duration::from_secs(1);
 
-/// The objects for one image: one of them, and the others.
+/// The objects for one image: the reconciled one and the others.
 #[derive(Debug)]
 pub(crate) struct Duplicates {
     kind: Kind,
@@ -113,7 +112,7 @@ pub(crate) struct Duplicates {
 }
 
 impl Duplicates {
-    /// What the caches know of the other objects for an object's image.
+    /// Reads the other objects for an object's image from the caches.
     pub(crate) fn observe<K: Duplicable>(ctx: &Context, object: &K) -> Self
     where
         Guarded<K>: Clone,
@@ -127,17 +126,17 @@ impl Duplicates {
         Self { kind: K::KIND, own, others, owner: OnceLock::new() }
     }
 
-    /// The credentials were accepted as this owner's.
+    /// Records that the cloud accepted the credentials as this owner's.
     pub(crate) fn connected(&self, owner: &Owner) {
         self.owner.get_or_init(|| owner.clone());
     }
 
-    /// The owner to record once the image is seen as its own.
+    /// The owner to record once the image is observed as its own.
     pub(crate) fn owner(&self) -> Option<String> {
         self.owner.get().map(ToString::to_string)
     }
 
-    /// Whether the object must record its owner, and look again, before it acts.
+    /// Whether the object must record its owner and reconcile again before it acts.
     pub(crate) fn must_claim(&self) -> bool {
         must_claim(&self.own, &self.others)
     }
@@ -153,7 +152,7 @@ impl Duplicates {
         self.decide(|role| self.kind.obstacle(role))
     }
 
-    /// Whom the active one granted the image, where it is another.
+    /// The recipients that the active object granted the image to, if that is another object.
     pub(crate) fn granted_by_active(&self) -> BTreeSet<Recipient> {
         let granted = self.decide(|role| match role {
             Role::Duplicate(active) => Some(active.grants.clone()),
@@ -162,17 +161,17 @@ impl Duplicates {
         granted.unwrap_or_default()
     }
 
-    /// Whether others granted the image to somebody.
+    /// Whether another object granted the image to anyone.
     pub(crate) fn others_granted(&self) -> bool {
         self.others.iter().any(|other| !other.grants.is_empty())
     }
 
-    /// The condition that tells of the others.
+    /// The condition that reports the other objects.
     pub(crate) fn decision(&self) -> Option<Decision> {
         self.decide(|role| self.kind.decision(role, &self.own.namespace))
     }
 
-    /// What a reconcile depends on.
+    /// The duplicates' part of the input fingerprint.
     pub(crate) fn input(&self) -> String {
         if self.others.is_empty() { String::new() } else { format!("{:?} {:?}", self.own, self.others) }
     }
@@ -206,7 +205,7 @@ fn contender<K: Duplicable>(ctx: &Context, object: &K) -> Contender {
     }
 }
 
-/// The other objects that name the same image id in the same region, whoever owns it.
+/// The other objects that name the same image id in the same region, regardless of owner.
 fn others<K: Duplicable>(object: &K, stores: &Stores) -> Vec<Arc<Guarded<K>>>
 where
     Guarded<K>: Clone,
@@ -219,8 +218,8 @@ where
     found
 }
 
-/// References to the other objects that name the same image. One that never saw the image as its own concerns nobody, or a
-/// crowd of them could keep everybody busy.
+/// References to the other objects that name the same image. An object that never recorded an owner triggers none of them: many
+/// such objects could otherwise keep all of them busy.
 pub(crate) fn duplicates_of<K: Duplicable>(object: &Guarded<K>, stores: &Stores) -> Vec<ObjectRef<Guarded<K>>>
 where
     Guarded<K>: Clone,

@@ -1,5 +1,5 @@
-//! Look-ups in the caches that would otherwise walk all objects: by the image a share names, by the cloud image a
-//! `CloudImage` names. Entries are hints; whoever looks one up checks the object itself.
+//! Cache indexes, which avoid a walk over all objects: shares by the image that they name, `CloudImages` by the cloud image
+//! that they name. Entries are hints; callers must check the object itself.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 
-/// Objects of one kind by a key each of them has.
+/// Objects of one kind by key.
 ///
-/// One set of (key, namespace, name), and not a set for each key: there are about as many keys as objects.
+/// One set of (key, namespace, name) instead of one set per key, because there are about as many keys as objects.
 pub struct Index<K>(Arc<Mutex<BTreeSet<[String; 3]>>>, std::marker::PhantomData<fn(K)>);
 
 impl<K> Clone for Index<K> {
@@ -25,7 +25,7 @@ impl<K> Default for Index<K> {
 }
 
 impl<K: Resource<DynamicType = ()> + Clone> Index<K> {
-    /// The object has these keys now, or is gone.
+    /// Adds these keys of the object, or removes them if the object is gone.
     pub fn update(&self, keys: impl IntoIterator<Item = String>, object: &K, gone: bool) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {

@@ -1,4 +1,4 @@
-//! Following a job at the cloud from look to look: nothing waits for one inside a reconcile.
+//! Polls a job at the cloud across reconciles: no reconcile blocks on a job.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,20 +8,20 @@ use crate::planning::ledger::Job;
 use crate::planning::schedule::next_job_look;
 use crate::reconcile::context::Context;
 
-/// After so long a job is not asked for any more, and the cloud is read as if it had ended: none takes minutes.
+/// After this time the operator stops polling a job and reads the cloud as if the job had ended: no job takes minutes.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
-/// How a job stands.
+/// The state of a job.
 pub(crate) enum Followed {
-    /// Under way: ask again then.
+    /// Still running: poll again at this time.
     Running(Timestamp),
-    /// Over: what it did is told by reading.
+    /// Ended: only a read of the cloud shows what it did.
     Ended,
-    /// Failed, perhaps after a part of its work.
+    /// Failed, perhaps after part of its work.
     Failed(Fault),
 }
 
-/// Asks once how a job stands.
+/// Polls a job once.
 pub(crate) async fn follow(
     ctx: &Context,
     cloud: &dyn Cloud,

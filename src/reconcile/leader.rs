@@ -1,5 +1,5 @@
-//! Leading: tends the lease, opens the gate to the clouds while it holds, and says so to those who wait for it. What to do
-//! about the lease is decided in `planning::lease`.
+//! Leader election: maintains the lease, opens the fence to the clouds while it is held, and notifies the parts that wait for
+//! it. `planning::lease` decides what to do about the lease.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,44 +15,44 @@ use crate::cluster::ClusterError;
 use crate::cluster::lease::{Held, LeaseRecord};
 use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, leave_to_others, observe};
 
-/// How long a call of a former leader may still be on its way when its lease has run out: the deadline of one call.
+/// How long a call of a former leader may still be in flight after its lease expired: the deadline of one call.
 pub const CALLS_OF_OTHERS: Duration = Duration::from_secs(10);
 
-/// How soon to try again after a write that somebody else's overtook, or a call that failed.
+/// Retry delay after a conflicting write or a failed call.
 const SOON: Duration = Duration::from_millis(250);
 
-/// The lease was ours, and is not or may not be any more.
+/// This process held the lease, and no longer does or may no longer do so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease is lost: somebody else leads now, or it could not be renewed in time")]
 pub struct LeaseLost;
 
-/// What a process that leads, or waits to, shares with its parts.
+/// Leadership state that a leader or a candidate shares with its parts.
 #[derive(Clone)]
 pub struct Leading {
     /// Lets calls to the clouds through.
     pub fence: Fence,
     /// Cancelled once this process leads.
     pub begun: CancellationToken,
-    /// Until when calls of a former leader may still take effect, by a clock that nobody sets; unset where there was none, or
-    /// it left in order.
+    /// Until when calls of a former leader may still take effect, on the monotonic clock; unset if there was none, or if it
+    /// gave the lease back.
     pub others_until: Arc<OnceLock<Instant>>,
 }
 
 impl Leading {
-    /// A process that is alone leads from the start.
+    /// A single process leads from the start.
     pub fn alone() -> Self {
         let begun = CancellationToken::new();
         begun.cancel();
         Self { fence: Fence::always_open(), begun, others_until: Arc::default() }
     }
 
-    /// One of several waits until it holds the lease.
+    /// One of several processes waits until it holds the lease.
     pub fn one_of_several() -> Self {
         Self { fence: Fence::closed(), begun: CancellationToken::new(), others_until: Arc::default() }
     }
 }
 
-/// Tends the lease of one process.
+/// Maintains the lease of one process.
 pub struct Leadership {
     record: LeaseRecord,
     terms: Terms,
@@ -65,20 +65,20 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// Nothing is asked for yet.
+    /// Sends no request yet.
     pub fn new(record: LeaseRecord, terms: Terms, leading: Leading, clock: Arc<dyn Clock>) -> Self {
         let (start, memory) = (Instant::now(), Memory::default());
         Self { record, terms, leading, clock, start, memory, able: Box::new(|| true) }
     }
 
-    /// The same for a process that leaves the lease to others while it cannot act.
+    /// Leaves the lease to other candidates while this process cannot act.
     #[must_use]
     pub fn while_able(self, able: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { able: Box::new(able), ..self }
     }
 
-    /// Takes the lease when it is free and renews it, until it is lost. Whoever waits for it hears at once when it is given
-    /// back: edits wait for nobody's next look.
+    /// Takes the lease when it is free and renews it until it is lost. A watch reports at once when the holder gives the lease
+    /// back, so that edits do not wait for the next poll.
     pub async fn keep(&mut self) -> LeaseLost {
         let mut freed = self.record.freed();
         loop {
@@ -97,7 +97,7 @@ impl Leadership {
         }
     }
 
-    /// Calls nobody any more, and gives the lease back.
+    /// Closes the fence and gives the lease back.
     pub async fn give_back(&mut self) {
         self.leading.fence.close();
         if self.memory.held_since.take().is_some()
@@ -107,7 +107,7 @@ impl Leadership {
         }
     }
 
-    /// One look at the lease, and what follows; returns when to look again.
+    /// Reads the lease once and acts on it; returns the delay until the next read.
     async fn tend(&mut self) -> Result<Duration, LeaseLost> {
         let read = match self.record.read().await {
             Ok(read) => read,
@@ -118,7 +118,7 @@ impl Leadership {
         observe(&mut self.memory, record.as_ref(), now);
         let next = decide(self.record.me(), &self.memory, record.as_ref(), self.terms, now);
         let next = leave_to_others(&mut self.memory, next, (self.able)(), self.terms, now);
-        // What is ours counts from before the request: others count from after the API server had it.
+        // Our term counts from before the request: other candidates count from after the API server received it.
         let written = match (next, &read) {
             (Move::Lost, _) => return Err(LeaseLost),
             (Move::Wait(wait), _) => return Ok(wait),
@@ -127,7 +127,7 @@ impl Leadership {
         };
         match written {
             Ok(()) => {
-                // Where there is none, somebody may have deleted it a moment ago.
+                // If no lease exists, another client may have deleted it a moment ago.
                 self.hold(now, next != Move::Take { vacant: true });
                 Ok(self.terms.period)
             }

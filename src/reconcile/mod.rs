@@ -1,6 +1,6 @@
-//! What every reconcile uses: the frame around it, what is kept between two of them, and how it is reported. Here and in the
-//! controllers both edges are seen; each reconcile is observe → plan → execute → report, and the choices are made in
-//! `planning`.
+//! Shared parts of every reconcile: its frame, the state between two reconciles, and its reports. Here and in the controllers,
+//! the Kubernetes side and the cloud side meet. Each reconcile is observe → plan → execute → report, and `planning` makes the
+//! decisions.
 
 pub mod access;
 pub mod admission;
@@ -19,24 +19,24 @@ pub mod status_writer;
 pub mod transfers;
 pub mod unreadable;
 
-/// How a look at one object ended.
+/// The result of one reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing was due.
     Idle,
-    /// All is as wished.
+    /// The actual state matches the desired state.
     Settled,
-    /// Its turn to call the cloud comes later.
+    /// It waits for a seat to call the cloud.
     Queued,
-    /// Something is waited for.
+    /// It waits until a given time.
     Waiting,
-    /// A person must act.
+    /// The object needs user action.
     Blocked,
-    /// It is tried again.
+    /// The operator will retry.
     Retrying,
-    /// The object has gone.
+    /// The object no longer exists.
     Gone,
-    /// The look broke off.
+    /// The reconcile failed.
     Failed,
 }
 
@@ -55,7 +55,7 @@ impl Outcome {
     }
 }
 
-/// What a look at one object came to.
+/// The result of one reconcile and its requeue.
 #[derive(Debug)]
 pub struct ReconcileOutcome {
     pub(crate) outcome: Outcome,
@@ -68,10 +68,10 @@ impl ReconcileOutcome {
     }
 }
 
-/// Why a reconcile could not be finished. It is tried again.
+/// Why a reconcile failed. The operator will retry.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The API server is in trouble or somebody wrote the object first.
+    /// The API server failed, or another client wrote the object first.
     #[error(transparent)]
     Cluster(#[from] crate::cluster::ClusterError),
 }

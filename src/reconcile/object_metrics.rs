@@ -1,4 +1,4 @@
-//! What there is, counted in the caches when somebody asks.
+//! Object metrics, computed from the caches at each scrape.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::reconcile::context::{ImageMetrics, Stores};
 use crate::telemetry::object_metrics::{Counted, Image, ObjectCounts};
 
 impl Stores {
-    /// Counts everything, as of now.
+    /// Counts all objects as of now.
     pub(crate) fn object_metrics(&self, metrics: ImageMetrics, now: Timestamp) -> ObjectCounts {
         let mut object_metrics = ObjectCounts::default();
         ready::<CloudAccount>(&mut object_metrics, "CloudAccount", &self.accounts, |o| {
@@ -48,7 +48,7 @@ impl Stores {
     }
 }
 
-/// How many recipients shares in force name, each once for an image.
+/// How many recipients active shares name, each once per image.
 fn wanted<'a>(shares: impl Iterator<Item = &'a ImageShare>, now: Timestamp) -> u64 {
     let in_force = shares.filter(|share| {
         let expiration = share.spec.expiration_time.as_ref();

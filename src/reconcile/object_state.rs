@@ -1,5 +1,5 @@
-//! What is remembered of each object between passes: what the last pass looked at, when the next is due, what is being
-//! gathered. Nothing here survives a restart, and nothing needs to.
+//! Per-object state between reconciles: the inputs of the last reconcile, when the next is due, and the running debounce.
+//! Nothing here survives a restart, and nothing needs to.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,19 +11,18 @@ use crate::api::conditions::Decision;
 use crate::domain::image::ImageFacts;
 use crate::planning::schedule::{Debounce, Requeue, debounce_left};
 
-/// What taking stock brought.
+/// The result of listing an account's inventory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listing {
-    /// How many images are received of how many that may be, and how many wait for an answer; `None` if not all regions
-    /// were listed.
+    /// The number of received images and its limit, and how many offers are pending; `None` if not all regions were listed.
     pub(crate) counts: Option<(String, u32)>,
-    /// What the `Listed` condition says; `None` if nothing was listed now.
+    /// The `Listed` condition; `None` if nothing was listed now.
     pub(crate) decision: Option<Decision>,
     /// When the next listing is due.
     pub(crate) next_reconcile: Option<Duration>,
 }
 
-/// Everything in Kubernetes that a pass depends on, as versions: unchanged inputs need no pass before it is due.
+/// Input fingerprint: the versions of a reconcile's Kubernetes inputs. If unchanged, no reconcile runs before it is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inputs(pub Vec<String>);
 
@@ -33,26 +32,26 @@ struct ObjectState {
     debounce: Option<(Inputs, Timestamp, Timestamp)>,
     next_reconcile: Option<Wait>,
     failures: u32,
-    /// How many passes in a row found the same obstacle.
+    /// How many reconciles in a row found the same problem.
     blocked: u32,
     written: Option<u64>,
-    /// Since when only versions older than the one we wrote are seen, or since the API server was asked about it.
+    /// Since when the cache shows only versions older than the one we wrote, or when we last asked the API server about it.
     stale_since: Option<Timestamp>,
-    /// A version that was refused as too old, and until when a newer one is waited for.
+    /// A version that the API server refused as too old, and how long to wait for a newer one.
     overtaken: Option<(u64, Wait)>,
-    /// The image as read before a job, for the pass that looks at what the job did. Few are carried at a time.
+    /// The image as read before a job, for the reconcile that checks the job's result. Few are stashed at a time.
     carried: Option<Box<(ImageFacts, Timestamp)>>,
-    /// How many recipients a failed job is blamed on.
+    /// How many recipients may have caused a job's failure.
     candidates: usize,
-    /// Which generation of an account's inventory was listed last, and when the next listing is due.
+    /// The account's generation at the last inventory listing, and when the next listing is due.
     listing: Option<(Option<i64>, Wait)>,
-    /// What that listing brought, until it is in the account's status.
+    /// The result of that listing, until it is in the account's status.
     untold: Option<Box<Listing>>,
-    /// Since when nothing of a copy is found that may be there.
+    /// Since when no trace of a replica's copy is found, though the copy may exist.
     missing_since: Option<Timestamp>,
 }
 
-/// A time that is waited for, and when that began: by a clock that somebody may set back meanwhile.
+/// A wait: its start and its end, on a clock that may be set back meanwhile.
 #[derive(Debug, Clone, Copy)]
 struct Wait {
     begun: Timestamp,
@@ -60,54 +59,54 @@ struct Wait {
 }
 
 impl Wait {
-    /// How much of it is left; nothing where the clock shows a time before its beginning.
+    /// The remaining time; `None` if the clock shows a time before the start.
     fn left(self, now: Timestamp) -> Option<Duration> {
         (self.begun <= now && now < self.until).then(|| self.until.duration_since(now).unsigned_abs())
     }
 }
 
-/// How long older versions than the one we wrote are seen before the API server is asked which is the newest. A cache may lag
-/// for long; but where etcd was restored from a backup, ours never comes.
+/// How long the cache may show older versions than the one we wrote before we ask the API server which is the newest. A cache
+/// may lag for long; but after a restore of etcd from a backup, our version never appears.
 const DOUBTED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
-/// What is known of a version of an object.
+/// Whether a version of an object is the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// None is known to be newer.
+    /// No newer version is known.
     Newest,
-    /// There is a newer one, by a write of ours or of somebody else.
+    /// A newer version exists, written by us or by another client.
     Stale,
-    /// The same, but for so long that the API server should be asked.
+    /// As `Stale`, but for so long that we should ask the API server.
     Doubtful,
 }
 
-/// How long an image read before a job counts as read in the pass that follows it.
+/// How long an image read before a job counts as read in the next reconcile.
 const CARRIED_FOR: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long a newer version is waited for after a conflict. A conflict need not be another's write: an admission webhook, a
-/// quota or a gateway answers so too, and then none ever comes.
+/// How long to wait for a newer version after a conflict. A conflict need not come from another write: an admission webhook, a
+/// quota or a gateway may return one too, and then no newer version ever appears.
 const OVERTAKEN_FOR: SignedDuration = SignedDuration::from_secs(5);
 
-/// Whether a pass is due.
+/// Whether a reconcile is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
-    /// Not before this long.
+    /// Not before this time has passed.
     In(Duration),
-    /// Now, since something changed.
+    /// Now, because something changed.
     Changed {
-        /// When the first of the changes was seen.
+        /// When the first change was seen.
         first: Timestamp,
-        /// When the last was.
+        /// When the last change was seen.
         last: Timestamp,
     },
-    /// Now, since it is time.
+    /// Now, because the requeue interval has passed.
     Time {
         /// Since when.
         since: Timestamp,
     },
 }
 
-/// The memories of all objects, by uid.
+/// The states of all objects, by uid.
 #[derive(Debug, Default)]
 pub struct ObjectStates(Mutex<HashMap<String, ObjectState>>);
 
@@ -117,12 +116,12 @@ impl ObjectStates {
         act(all.entry(uid.to_owned()).or_default())
     }
 
-    /// Whether no pass over this object has ended.
+    /// Whether no reconcile of this object has ended yet.
     pub fn is_unseen(&self, uid: &str) -> bool {
         self.with(uid, |state| state.done.is_none() && state.failures == 0)
     }
 
-    /// Whether a pass is due for these inputs.
+    /// Whether a reconcile is due for these inputs.
     pub fn due(&self, uid: &str, inputs: &Inputs, rule: Debounce, now: Timestamp) -> Due {
         self.with(uid, |state| {
             if state.done.as_ref() == Some(inputs) {
@@ -140,8 +139,8 @@ impl ObjectStates {
         })
     }
 
-    /// A pass over these inputs is over. Returns how many in a row ended so: were to be tried again, or were blocked with the
-    /// same inputs.
+    /// Records the end of a reconcile with these inputs. Returns how many in a row ended the same way: with a retry, or blocked
+    /// with the same inputs.
     pub fn passed(&self, uid: &str, inputs: Inputs, verdict: &Requeue) -> u32 {
         self.with(uid, |state| {
             let again = state.done.as_ref() == Some(&inputs);
@@ -157,13 +156,13 @@ impl ObjectStates {
         })
     }
 
-    /// When the next look is due.
+    /// Sets when the next reconcile is due.
     pub fn requeue_at(&self, uid: &str, at: Timestamp, now: Timestamp) {
         self.with(uid, |state| state.next_reconcile = Some(Wait { begun: now, until: at }));
     }
 
-    /// A write upon this version of the object was refused: there should be a newer one, and the next pass is over that. Returns
-    /// whether it was refused before, and none came.
+    /// Records that the API server refused a write to this version: there should be a newer one for the next reconcile. Returns
+    /// whether it refused this version before.
     pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) -> bool {
         self.with(uid, |state| {
             state.done = None;
@@ -174,7 +173,7 @@ impl ObjectStates {
         })
     }
 
-    /// A pass broke off: the next call of `due` finds everything changed. Returns how many in a row failed.
+    /// Records a failed reconcile: the next call of `due` treats everything as changed. Returns how many in a row failed.
     pub fn broke_off(&self, uid: &str) -> u32 {
         self.with(uid, |state| {
             state.done = None;
@@ -183,7 +182,7 @@ impl ObjectStates {
         })
     }
 
-    /// We wrote this version of the object.
+    /// Records that we wrote this version of the object.
     pub fn wrote(&self, uid: &str, version: &str) {
         self.with(uid, |state| {
             state.written = version.parse().ok().or(state.written);
@@ -191,7 +190,7 @@ impl ObjectStates {
         });
     }
 
-    /// Whether a version is the newest that is known of; an older one is too old to act upon.
+    /// Whether a version is the newest known one; do not act on an older one.
     pub fn freshness(&self, uid: &str, version: &str, now: Timestamp) -> Freshness {
         let Ok(seen) = version.parse::<u64>() else { return Freshness::Newest };
         self.with(uid, |state| {
@@ -209,7 +208,7 @@ impl ObjectStates {
         })
     }
 
-    /// The API server itself says that this version is the newest, though we wrote a later one: that was lost.
+    /// The API server confirmed that this version is the newest. If we wrote a later one, that version was lost.
     pub fn is_newest(&self, uid: &str, version: &str) {
         self.with(uid, |state| {
             let known: Option<u64> = version.parse().ok();
@@ -219,12 +218,12 @@ impl ObjectStates {
         });
     }
 
-    /// Keeps the image as read, across the job that was just asked for.
+    /// Stashes the image as read, across the job that just started.
     pub fn carry(&self, uid: &str, facts: ImageFacts, read_at: Timestamp) {
         self.with(uid, |state| state.carried = Some(Box::new((facts, read_at))));
     }
 
-    /// The image as read before the job, if that is not too long ago. Given once.
+    /// Takes the image stashed before the job, if it is recent enough.
     pub fn take_carried(&self, uid: &str, now: Timestamp) -> Option<ImageFacts> {
         let carried = self.with(uid, |state| state.carried.take());
         carried
@@ -232,17 +231,17 @@ impl ObjectStates {
             .map(|carried| carried.0)
     }
 
-    /// How many recipients are suspected after what the last job taught.
+    /// Sets how many recipients remain bisection candidates after the last job.
     pub fn set_candidates(&self, uid: &str, candidates: usize) {
         self.with(uid, |state| state.candidates = candidates);
     }
 
-    /// What `suspect` was told last; 0 before.
+    /// The last value of `set_candidates`; 0 before.
     pub fn candidates(&self, uid: &str) -> usize {
         self.with(uid, |state| state.candidates)
     }
 
-    /// Since when nothing of an object's copy is found; from now, the first time.
+    /// Since when no trace of a replica's copy is found; from now on at the first call.
     pub fn missing_since(&self, uid: &str, now: Timestamp) -> Timestamp {
         self.with(uid, |state| {
             let since = state.missing_since.filter(|since| *since <= now).unwrap_or(now);
@@ -250,27 +249,27 @@ impl ObjectStates {
         })
     }
 
-    /// A look at an object's copy showed something, or nothing that counts.
+    /// Resets `missing_since`: a read showed a trace of the copy, or was inconclusive.
     pub fn not_missing(&self, uid: &str) {
         self.with(uid, |state| state.missing_since = None);
     }
 
-    /// An account's inventory was listed.
+    /// Records that an account's inventory was listed.
     pub fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp, now: Timestamp) {
         self.with(uid, |state| state.listing = Some((generation, Wait { begun: now, until: next })));
     }
 
-    /// Keeps what a listing brought until it is told.
+    /// Keeps the result of a listing until it is in the account's status.
     pub(crate) fn keep_listing(&self, uid: &str, listing: Listing) {
         self.with(uid, |state| state.untold = Some(Box::new(listing)));
     }
 
-    /// What the last listing brought, if that is not told yet.
+    /// The result of the last listing, if it is not yet in the account's status.
     pub(crate) fn untold_listing(&self, uid: &str) -> Option<Listing> {
         self.with(uid, |state| state.untold.as_deref().cloned())
     }
 
-    /// What the last listing brought is in the account's status.
+    /// Drops the result of the last listing once it is in the account's status.
     pub fn listing_is_told(&self, uid: &str) {
         self.with(uid, |state| state.untold = None);
     }
@@ -280,12 +279,12 @@ impl ObjectStates {
         self.with(uid, |state| state.listing.map(|(generation, _)| generation))
     }
 
-    /// How long the account's inventory need not be listed again.
+    /// How long until the account's inventory must be listed again.
     pub fn next_listing(&self, uid: &str, now: Timestamp) -> Option<Duration> {
         self.with(uid, |state| state.listing.and_then(|(_, next)| next.left(now)))
     }
 
-    /// Forgets an object that is gone.
+    /// Forgets a deleted object.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }

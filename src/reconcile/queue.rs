@@ -1,4 +1,4 @@
-//! The queues of the controllers, of objects to reconcile.
+//! The controllers' queues of objects to reconcile.
 
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
@@ -7,8 +7,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 
-/// One queue for each controller, of objects to look at. Unbounded, but drained at once into the controller's scheduler,
-/// which keeps each object once.
+/// Queue senders, one for each controller. Unbounded, but drained at once into the controller's scheduler, which deduplicates
+/// objects.
 #[derive(Clone)]
 pub(crate) struct QueueSenders {
     pub(crate) accounts: UnboundedSender<ObjectRef<Guarded<CloudAccount>>>,
@@ -18,7 +18,7 @@ pub(crate) struct QueueSenders {
     pub(crate) replicas: UnboundedSender<ObjectRef<Guarded<ImageReplica>>>,
 }
 
-/// The other ends of the queues.
+/// Queue receivers, one for each controller.
 pub(crate) struct QueueReceivers {
     pub(crate) accounts: UnboundedReceiver<ObjectRef<Guarded<CloudAccount>>>,
     pub(crate) images: UnboundedReceiver<ObjectRef<Guarded<CloudImage>>>,
@@ -27,7 +27,7 @@ pub(crate) struct QueueReceivers {
     pub(crate) replicas: UnboundedReceiver<ObjectRef<Guarded<ImageReplica>>>,
 }
 
-/// Makes the queues.
+/// Creates the queues.
 pub(crate) fn queues() -> (QueueSenders, QueueReceivers) {
     let (tell_accounts, accounts) = unbounded_channel();
     let (tell_images, images) = unbounded_channel();

@@ -1,4 +1,4 @@
-//! The rhythm of controllers that look at a cloud: when a pass is due, and what follows one.
+//! Requeueing in controllers that call a cloud: checks before a reconcile, whether it is due, and what follows it.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::context::Context;
 use crate::reconcile::object_state::{Due, Freshness, Inputs};
 
-/// How soon to look again after a write that somebody else's write overtook, or at a cache that lags behind our own.
+/// Requeue delay after a conflicting write, or while the cache lags behind our own write.
 pub(crate) const SOON: Duration = Duration::from_millis(200);
 
-/// Within which time after a start what asks for nothing is first looked at: all of it comes at once.
+/// The first reconciles of settled objects are spread over this time after startup: all of them arrive at once.
 const CALM_AFTER: Duration = Duration::from_secs(1);
 
-/// How a pass ended.
+/// The result of a reconcile.
 pub(crate) enum Next {
-    /// The object is gone.
+    /// The object no longer exists.
     Gone,
-    /// Its turn to call the cloud comes later.
+    /// It waits for a seat to call the cloud.
     Queued,
-    /// It is to be looked at again.
+    /// The object is requeued.
     Requeue(Requeue),
 }
 
-/// What comes before any pass over an object: it is the newest that is known, and carries our finalizer. `Some` with what to
-/// do instead of a pass.
+/// Checks before every reconcile: the object is the newest known version and carries our finalizer. `Some`: the outcome to
+/// return instead of reconciling.
 pub(crate) async fn preflight<K>(ctx: &Context, object: &K) -> Result<Option<ReconcileOutcome>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -50,13 +50,13 @@ where
     if object.meta().deletion_timestamp.is_some() {
         ctx.states.forget(&uid);
     } else if let Some(version) = finalizers::hold(&ctx.client, object).await? {
-        // A look that was already asked for would find the object as it was, and be refused.
+        // A reconcile that is already enqueued would see the old version and fail with a conflict.
         ctx.states.wrote(&uid, &version);
     }
     Ok(Some(ReconcileOutcome::new(Outcome::Idle, Action::await_change())))
 }
 
-/// Where a version is known not to be the newest, what to do instead of acting upon it.
+/// For a version that is known to be stale, the outcome to return instead of reconciling it.
 pub(crate) async fn wait_for_newer<K>(ctx: &Context, object: &K) -> Result<Option<ReconcileOutcome>, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -74,7 +74,7 @@ where
     Ok(Some(ReconcileOutcome::new(Outcome::Idle, Action::requeue(SOON))))
 }
 
-/// What follows a write that was refused: the next pass is over a newer version, or comes after a while.
+/// Handles a refused write: the next reconcile uses a newer version, or comes after a while.
 pub(crate) fn overtaken<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K) -> ReconcileOutcome {
     let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
     if ctx.states.overtaken(&uid, &version, ctx.clock.now()) {
@@ -86,7 +86,7 @@ pub(crate) fn overtaken<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K
     ReconcileOutcome::new(Outcome::Retrying, Action::requeue(SOON))
 }
 
-/// Lets an object go: removes our finalizer, once it is certain that the API server hid nothing of what was read before.
+/// Removes our finalizer, once it is certain that the API server hid no field of any object read before.
 pub(crate) async fn release<K>(ctx: &Context, object: &K) -> Result<(), ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -99,24 +99,24 @@ where
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     since: Timestamp,
-    /// When somebody last changed something, if somebody did and as far as that is known.
+    /// When the object was last edited, if it was and as far as is known.
     edited: Option<Timestamp>,
 }
 
 impl Asked {
-    /// Whether somebody changed something.
+    /// Whether the object or its inputs were edited.
     pub(crate) fn changed(&self) -> bool {
         self.edited.is_some()
     }
 
-    /// What it asks to begin for, if its first calls are of this lane.
+    /// The request for a seat, for a reconcile whose first calls have this priority.
     pub(crate) fn with(&self, priority: Priority) -> Ask {
         Ask { priority, since: self.since, edited: self.edited }
     }
 }
 
-/// Whether a pass over an object is due: `Err` with what to do instead. `expecting`: what it depends on is looked at for the
-/// first time.
+/// Whether a reconcile is due; `Err` with the outcome to return otherwise. `expecting`: a first reconcile of a dependency is
+/// still pending.
 pub(crate) fn is_due<K: Resource>(
     ctx: &Context,
     object: &K,
@@ -131,7 +131,7 @@ pub(crate) fn is_due<K: Resource>(
     }
     match ctx.states.due(&uid, inputs, rule, ctx.clock.now()) {
         Due::In(time) => Err(ReconcileOutcome::new(Outcome::Idle, Action::requeue(time))),
-        // When this process begins, all that was edited before looks as if it had been edited now.
+        // At startup, every earlier edit looks as if it were made now.
         Due::Changed { first, last } if unseen && first == last => {
             Ok(Asked { since: first, edited: made.or(Some(last)) })
         }
@@ -140,14 +140,14 @@ pub(crate) fn is_due<K: Resource>(
     }
 }
 
-/// Puts off the first look of this process at an object that asks for nothing, as if a pass had ended.
+/// Defers the first reconcile after startup of a settled object, as if a reconcile had ended.
 pub(crate) fn defer_settled(ctx: &Context, uid: &str, inputs: Inputs) {
     ctx.states.passed(uid, inputs, &Requeue::Settled);
     let now = ctx.clock.now();
     ctx.states.requeue_at(uid, moment_after(now, CALM_AFTER.mul_f64(ctx.chance())), now);
 }
 
-/// What follows a pass over an object, as it was when the pass began.
+/// Completes a reconcile of an object, given as it was when the reconcile began.
 pub(crate) fn finish<K: Resource<DynamicType = ()>>(
     ctx: &Context,
     object: &K,
@@ -160,11 +160,11 @@ pub(crate) fn finish<K: Resource<DynamicType = ()>>(
             ctx.states.forget(&uid);
             ReconcileOutcome::new(Outcome::Gone, Action::await_change())
         }
-        // It is called; the slow look is for the case that a mistake of ours loses the call.
+        // Admission enqueues it; the drift interval is a fallback in case a bug loses that call.
         Ok(Next::Queued) => ReconcileOutcome::new(Outcome::Queued, Action::requeue(ctx.settings.intervals.drift)),
         Ok(Next::Requeue(verdict)) => next_requeue(ctx, &uid, inputs, &verdict),
         Err(error) if error.is_conflict() => overtaken(ctx, object),
-        // Each try looks at the cloud too: while the API server is away, the tries grow rare.
+        // Each retry calls the cloud too: back off while the API server is unavailable.
         Err(error) => {
             tracing::warn!(object.name = %object.name_any(), %error, "the pass broke off and is tried again");
             let failures = ctx.states.broke_off(&uid);
@@ -189,8 +189,7 @@ fn next_requeue(ctx: &Context, uid: &str, inputs: Inputs, verdict: &Requeue) -> 
     ReconcileOutcome::new(outcome, Action::requeue(wait))
 }
 
-/// When a wait that a budget asks for is over. Each who waits was told a time of its own; a little chance keeps apart those
-/// who were not.
+/// When a wait that a budget asks for ends. Each waiter got its own time from the budget; jitter separates those that did not.
 pub(crate) fn later(ctx: &Context, wait: Duration) -> Timestamp {
     moment_after(ctx.clock.now(), wait.max(SOON) + SOON.mul_f64(ctx.chance()))
 }

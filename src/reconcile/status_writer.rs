@@ -1,5 +1,5 @@
-//! Writing the status of one object over one pass: each write pinned to the version before it, and remembered, so that no
-//! later pass acts upon an older one.
+//! Writes the status of one object during one reconcile. Each write is pinned to the version before it and recorded, so that no
+//! later reconcile acts on an older version.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Resource, ResourceExt};
@@ -10,7 +10,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::status::apply_status;
 use crate::reconcile::context::Context;
 
-/// The status of one object as last written, and the version that write led to.
+/// The last written status of one object, and the version that the write returned.
 pub(crate) struct StatusWriter<'a, K, S> {
     ctx: &'a Context,
     object: &'a K,
@@ -23,18 +23,18 @@ where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
     S: Serialize + Clone + Default + PartialEq,
 {
-    /// Nothing is written yet: the status is the one that was read with the object.
+    /// Starts with the status that was read with the object.
     pub(crate) fn new(ctx: &'a Context, object: &'a K, status: Option<&S>) -> Self {
         let version = object.resource_version().unwrap_or_default();
         Self { ctx, object, written: status.cloned().unwrap_or_default(), version }
     }
 
-    /// The status as it stands.
+    /// The current status.
     pub(crate) fn written(&self) -> &S {
         &self.written
     }
 
-    /// The version the next write is pinned to.
+    /// The version that pins the next write.
     pub(crate) fn version(&self) -> &str {
         &self.version
     }
@@ -46,7 +46,7 @@ where
         current
     }
 
-    /// Writes, even what changes nothing: that proves that the object is the newest.
+    /// Writes the status even if nothing changed: that proves that the object is the newest.
     pub(crate) async fn write(&mut self, status: S) -> Result<(), ClusterError> {
         let applied = apply_status(&self.ctx.client, self.object, &self.version, &status).await;
         if matches!(applied, Err(ClusterError::Definitions(_))) {
@@ -58,7 +58,7 @@ where
         Ok(())
     }
 
-    /// Writes what says anything new.
+    /// Writes the status if it changed.
     pub(crate) async fn write_if_new(&mut self, status: S) -> Result<(), ClusterError> {
         if planted!("resync-rewrites-status", status == self.written, false) {
             Ok(())

@@ -1,5 +1,5 @@
-//! Content on its way from one place to another, where no cloud copies it for us: tasks of this process, looked at by the
-//! passes. Nothing here survives a restart: the half image is found by its id and written anew.
+//! Transfers of image content where no cloud copies it for us: tasks of this process, polled by reconciles. Nothing here
+//! survives a restart: the next process finds the incomplete image by its id and writes it anew.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::clouds::copying::Content;
 use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 
-/// Transfers that run at the same time; the others wait for their turn.
+/// How many transfers run at the same time; the others wait.
 const AT_ONCE: usize = 4;
 
 /// One end of a transfer.
@@ -22,13 +22,13 @@ pub(crate) struct End {
     pub(crate) at: ImageRef,
 }
 
-/// How a transfer stands.
+/// The state of a transfer.
 pub(crate) enum TransferState {
-    /// This process runs none for the object.
+    /// This process runs no transfer for the object.
     Unknown,
-    /// Under way, or waiting for its turn.
+    /// Running, or waiting to start.
     Running { percent: Option<u8> },
-    /// Over. Told once.
+    /// Ended. Returned once.
     Ended(Result<(), Fault>),
 }
 
@@ -44,10 +44,10 @@ struct Transfer {
     task: AbortHandle,
 }
 
-/// The transfers of this process, by the uid of the object they are for.
+/// The transfers of this process, by the uid of their object.
 pub struct Transfers {
     running: Mutex<HashMap<String, Transfer>>,
-    /// Since when content was seen being written by nobody known here.
+    /// Since when an unknown writer has been uploading an object's content.
     strangers: Mutex<HashMap<String, Timestamp>>,
     turns: Arc<Semaphore>,
 }
@@ -63,7 +63,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Transfers {
-    /// Begins to carry the content of one image into another, empty one. One at a time for an object.
+    /// Starts to copy the content of one image into another, empty one. One transfer per object.
     pub(crate) fn start(&self, uid: &str, from: End, to: End) {
         self.stop(uid);
         let (gauge, outcome) = (Arc::new(Gauge::default()), Arc::new(OnceLock::new()));
@@ -77,7 +77,7 @@ impl Transfers {
         locked(&self.running).insert(uid.to_owned(), Transfer { gauge, outcome, task: carrying.abort_handle() });
     }
 
-    /// How the transfer for an object stands.
+    /// The state of an object's transfer.
     pub(crate) fn look(&self, uid: &str) -> TransferState {
         let mut running = locked(&self.running);
         let Some(transfer) = running.get(uid) else { return TransferState::Unknown };
@@ -90,7 +90,7 @@ impl Transfers {
         TransferState::Running { percent: percent.map(|percent| percent.min(100)) }
     }
 
-    /// Ends the transfer for an object, if there is one.
+    /// Stops an object's transfer, if there is one.
     pub(crate) fn stop(&self, uid: &str) {
         if let Some(transfer) = locked(&self.running).remove(uid) {
             transfer.task.abort();
@@ -98,7 +98,7 @@ impl Transfers {
         locked(&self.strangers).remove(uid);
     }
 
-    /// Since when the content for an object has been seen being written by nobody known here; from now, the first time.
+    /// Since when an unknown writer has been uploading an object's content; from now on at the first call.
     pub(crate) fn stranger_since(&self, uid: &str, now: Timestamp) -> Timestamp {
         *locked(&self.strangers).entry(uid.to_owned()).or_insert(now)
     }

@@ -1,4 +1,4 @@
-//! Objects that cannot be read as their kind: each says so on itself, and can be deleted once nothing is left behind.
+//! Objects that cannot be read as their kind: each reports it in its status, and is deletable once nothing is left behind.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -20,7 +20,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
 use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
 
-/// Reconciles an object that cannot be read. `kept_by`: what keeps it while it is being deleted.
+/// Reconciles an object that cannot be read. `kept_by`: the reason that blocks its deletion.
 pub(crate) async fn reconcile<K>(
     ctx: &Context,
     object: &Guarded<K>,
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// Writes the status as it was read, with other conditions, unless they are there already.
+/// Writes the status as it was read with new conditions, unless it has them already.
 async fn say_so<K>(
     ctx: &Context,
     object: &Guarded<K>,
@@ -83,7 +83,7 @@ where
     Ok(())
 }
 
-/// The conditions of an object that cannot be read, as far as they can be.
+/// The readable conditions of an object that cannot be read.
 pub(crate) fn conditions_of(left: &Unreadable) -> Vec<Condition> {
     let listed = left.status.get("conditions").and_then(Value::as_array).into_iter().flatten();
     listed.filter_map(|condition| serde_json::from_value(condition.clone()).ok()).collect()

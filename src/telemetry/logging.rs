@@ -1,10 +1,10 @@
-//! Logs: one line an entry, to standard error; nothing in them comes from a Secret.
+//! Logs: one line per entry, to standard error; no entry contains anything from a Secret.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -19,7 +19,7 @@ pub enum LoggingError {
     /// The filter does not parse.
     #[error("--log: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Where traces are to go does not parse.
+    /// The endpoint for traces does not parse.
     #[cfg(feature = "otlp")]
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
     Traces(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -28,14 +28,14 @@ pub enum LoggingError {
     Started(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// What keeps logs and traces going; what is not sent yet goes out when it is dropped.
+/// Keeps logs and traces running; dropping it sends the remaining entries.
 #[must_use]
 pub struct Logging {
     #[cfg(feature = "otlp")]
     _traces: Option<super::traces::Export>,
 }
 
-/// Starts logging, and traces where they are built in and asked for. `filter`: as `info` or
+/// Starts logging, and traces where they are built in and configured. `filter`: for example `info` or
 /// `info,imageshare_operator=debug`.
 pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -1,5 +1,5 @@
-//! What is counted and measured, in the text format of `OpenMetrics`. What each thing is called is decided here and explained in
-//! `docs/metrics.md`; what there is to count is told by others.
+//! Metrics in the `OpenMetrics` text format. This module defines their names, which `docs/metrics.md` explains; other modules
+//! supply the values.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use super::object_metrics::{ObjectCounts, ObjectMetrics};
 type Name = &'static str;
 type Seconds = Counter<f64, AtomicU64>;
 
-/// Upper ends of the buckets of a look or a call, in seconds: up to the deadline of one call and the longest wait for a turn.
+/// Upper bounds of the buckets of a reconcile or a call, in seconds: up to one call's deadline and the longest budget wait.
 const SHORT: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
-/// The same for the time from a wish to its fulfilment.
+/// The same for the time from a change to its completion.
 const LONG: [f64; 12] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,16 +54,16 @@ struct What {
     what: Name,
 }
 
-/// What an image was found to lack or to have too much.
+/// How an image at the cloud differs from its expected state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drift {
-    /// A recipient that had been granted the image does not have it any more.
+    /// A recipient that was granted the image no longer has it.
     Missing,
-    /// A recipient nobody asked for has it.
+    /// A recipient that no object requested has the image.
     Unmanaged,
 }
 
-/// Counters and measures of the process; cheap to clone.
+/// The metrics of the process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     looks: Family<ReconcileOutcome, Histogram>,
@@ -82,7 +82,7 @@ impl Default for Metrics {
         let short = || Histogram::new(SHORT);
         let drift = Family::<What, Counter>::default();
         for what in ["missing", "unmanaged"] {
-            // From the start, so that the first one shows as an increase.
+            // Created at the start, so that the first drift shows as an increase.
             drop(drift.get_or_create(&What { what }));
         }
         Self {
@@ -100,28 +100,28 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A look at an object of this kind ended.
+    /// Records a reconcile of an object of this kind.
     pub fn looked(&self, kind: Name, outcome: Name, took: Duration) {
         self.looks.get_or_create(&ReconcileOutcome { kind, outcome }).observe(took.as_secs_f64());
     }
 
-    /// So many objects of this kind wait for a look.
+    /// Sets how many objects of this kind wait for a reconcile.
     pub fn queued(&self, kind: Name, objects: usize) {
         self.queues.get_or_create(&Kind { kind }).set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
 
-    /// A question to a cloud ended. `fault`: why there is no answer.
+    /// Records a cloud operation. `fault`: why it failed.
     pub fn called(&self, provider: Name, operation: String, fault: Option<Name>, took: Duration) {
         self.calls.get_or_create(&Call { provider, operation, fault: fault.unwrap_or("None") }).inc();
         self.call_times.get_or_create(&Provider { provider }).observe(took.as_secs_f64());
     }
 
-    /// A call waited for its turn.
+    /// Records how long a call waited for its budget.
     pub fn throttled(&self, provider: Name, time: Duration) {
         self.throttled.get_or_create(&Provider { provider }).inc_by(time.as_secs_f64());
     }
 
-    /// An image was not as it had been left.
+    /// Records recipients that drifted from their expected state.
     pub fn drifted(&self, drift: Drift, recipients: usize) {
         let what = match drift {
             Drift::Missing => "missing",
@@ -130,22 +130,22 @@ impl Metrics {
         self.drift.get_or_create(&What { what }).inc_by(u64::try_from(recipients).unwrap_or(u64::MAX));
     }
 
-    /// A share's wishes were granted, so long after they were seen.
+    /// Records the time from seeing a share's change until its recipients are granted.
     pub fn granted(&self, after: Duration) {
         self.grant_latency.observe(after.as_secs_f64());
     }
 
-    /// A share that was deleted is gone, with all access it gave, so long after its deletion was seen.
+    /// Records the time from seeing a share's deletion until the share and all access it gave are gone.
     pub fn revoked(&self, after: Duration) {
         self.revoke_latency.observe(after.as_secs_f64());
     }
 
-    /// Whether this process leads.
+    /// Sets whether this process leads.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
 
-    /// Everything, ready to be served; `census` is taken whenever somebody asks.
+    /// All metrics, ready to be served; each scrape counts the objects through `object_metrics`.
     pub fn registry(&self, object_metrics: Arc<dyn ObjectMetrics>) -> Registry {
         let mut all = Registry::with_prefix("imageshare");
         let seconds = || Unit::Seconds;
@@ -178,14 +178,14 @@ impl Metrics {
     }
 }
 
-/// The text that is served.
+/// The served text.
 pub fn text(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode(&mut text, registry)?;
     Ok(text)
 }
 
-/// The media type of that text.
+/// The media type of the served text.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 struct Counted(Arc<dyn ObjectMetrics>);

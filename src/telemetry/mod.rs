@@ -1,4 +1,4 @@
-//! What the operator tells about itself while it runs: logs, metrics, health. It is told what to tell.
+//! Logs, metrics and health of the running operator. Other modules supply the data.
 
 pub mod logging;
 pub mod metrics;

@@ -1,65 +1,65 @@
-//! What there is, as plain numbers: counted when somebody asks, so that nothing is kept in step.
+//! Object counts as plain numbers, computed at each scrape, so that no counter must be kept in sync.
 
 use std::collections::BTreeMap;
 
-/// Objects that are alike.
+/// Labels of objects that are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Counted {
     /// Their kind.
     pub kind: &'static str,
-    /// What `Ready` says: True, False or Unknown.
+    /// The status of `Ready`: True, False or Unknown.
     pub ready: String,
-    /// Why.
+    /// The reason of `Ready`.
     pub reason: String,
 }
 
-/// Recipients of all images, by how far they are.
+/// Recipients of all images, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Named by shares in force, each once for an image.
+    /// Named by active shares, each once per image.
     pub wanted: u64,
-    /// Read at the cloud as having the image.
+    /// Observed at the cloud as having the image.
     pub granted: u64,
-    /// Asked for, or being revoked.
+    /// Requested, or being revoked.
     pub pending: u64,
     /// Left at the cloud without an `ImageShare`.
     pub retained: u64,
-    /// Asked for, and refused by the cloud.
+    /// Requested, and refused by the cloud.
     pub refused: u64,
-    /// There without anybody here having asked for them.
+    /// Present at the cloud, and requested by no object.
     pub unmanaged: u64,
 }
 
-/// One image's places.
+/// One image's recipient slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The namespace of its `CloudImage`.
     pub namespace: String,
     /// The name of its `CloudImage`.
     pub name: String,
-    /// Places taken.
+    /// Used slots.
     pub recipients: u64,
-    /// Places there are; none where there is no limit.
+    /// All slots; `None` if there is no limit.
     pub limit: Option<u64>,
 }
 
-/// Everything that is counted.
+/// All counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectCounts {
     /// Objects by kind and readiness.
     pub objects: BTreeMap<Counted, u64>,
     /// Recipients.
     pub grants: Grants,
-    /// Places of images.
+    /// Recipient slots of images.
     pub images: Vec<Image>,
-    /// Fields that the API server's definitions lack, by kind.
+    /// Fields that are missing in the API server's definitions, by kind.
     pub missing_fields: BTreeMap<String, u64>,
-    /// Offers nobody answered, by namespace and account.
+    /// Pending offers, by namespace and account.
     pub offers: BTreeMap<(String, String), u64>,
 }
 
-/// Whoever can count.
+/// A source of object counts.
 pub trait ObjectMetrics: Send + Sync {
-    /// Counts.
+    /// Counts the objects.
     fn take(&self) -> ObjectCounts;
 }

@@ -1,5 +1,4 @@
-//! What the process answers over HTTP about itself: metrics, whether it lives, whether it is ready. Nothing in it is secret
-//! and nothing can be changed through it.
+//! The HTTP endpoints for metrics, liveness and readiness. They expose no secrets and change nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,22 +14,22 @@ use tokio::net::TcpListener;
 
 use super::metrics::{MEDIA_TYPE, text};
 
-/// What is told.
+/// The data that the endpoints serve.
 #[derive(Clone)]
 pub struct Told {
     /// Metrics.
     pub registry: Arc<Registry>,
-    /// Why the process is not ready; nothing if it is.
+    /// Why the process is not ready; `None` if it is.
     pub obstacle: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
-/// Listens there, and answers until the process ends. Errors: the address cannot be listened at.
+/// Listens on the address and serves until the process ends. Errors: the operator cannot listen on the address.
 pub async fn serve(at: SocketAddr, told: Told) -> std::io::Result<()> {
     let listener = TcpListener::bind(at).await?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics and health");
     let routes = Router::new()
         .route("/metrics", get(metrics))
-        // That it answers is the answer.
+        // Any response proves liveness.
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .with_state(told);

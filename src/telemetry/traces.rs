@@ -1,5 +1,5 @@
-//! Traces, sent by OTLP over HTTP to whom the standard variables of OpenTelemetry name (`OTEL_EXPORTER_OTLP_ENDPOINT` and its
-//! kin); nothing is sent where none is set.
+//! Traces, sent by OTLP over HTTP to the endpoint in the standard variables of OpenTelemetry (`OTEL_EXPORTER_OTLP_ENDPOINT` and
+//! its kin); without one, nothing is sent.
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
@@ -9,11 +9,11 @@ use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sends what is traced, a few seconds later; what is left goes out when this is dropped.
+/// Sends traces with a delay of a few seconds; dropping it sends the rest.
 pub struct Export(SdkTracerProvider);
 
 impl Export {
-    /// Begins, if the environment names a receiver. Errors: its address does not parse.
+    /// Starts the export, if the environment names an endpoint. Errors: its address does not parse.
     pub fn begin() -> Result<Option<Self>, ExporterBuildError> {
         let named = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
         if !named.iter().any(|name| std::env::var_os(name).is_some()) {
@@ -25,7 +25,7 @@ impl Export {
         Ok(Some(Self(provider.build())))
     }
 
-    /// What turns spans into traces.
+    /// The layer that exports spans as traces.
     pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> OpenTelemetryLayer<S, SdkTracer> {
         tracing_opentelemetry::layer().with_tracer(self.0.tracer(env!("CARGO_PKG_NAME")))
     }

@@ -1,4 +1,4 @@
-//! Every parser of this cloud's answers, and of what is sent to it, given what nobody sends.
+//! Malformed input for every parser of this cloud's answers and for the code that builds its requests.
 
 use jiff::Timestamp;
 use proptest::collection::vec;

@@ -1,5 +1,5 @@
-//! One Alibaba Cloud account, ready to be called: signs, sends, reads. Every call is made once; whether and when it is
-//! made again is decided by those who know why it was made.
+//! The client of one Alibaba Cloud account: signs, sends, reads. It makes every call once; the callers decide on retries,
+//! because they know the purpose of the call.
 
 mod copying;
 
@@ -25,7 +25,7 @@ use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, Recipie
 use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
-/// Accounts one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops those beyond it without
+/// Accounts that one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops further ones without
 /// an error (API page of the call).
 const RECIPIENTS_PER_CALL: usize = 10;
 /// Largest page of `DescribeImageSharePermission` (its API page).
@@ -33,12 +33,12 @@ const PAGE_SIZE: usize = 100;
 /// Most pages read; an image has 50 recipients unless the vendor raised the limit.
 const PAGES_MAX: u32 = 20;
 
-/// Most pages read of images others share with the account; it receives 30 unless the vendor raised the limit.
+/// Most pages read of received images; an account receives 30 unless the vendor raised the limit.
 const RECEIVED_PAGES_MAX: u32 = 50;
 
 type Query = Vec<(String, String)>;
 
-/// The client of one account. Shares connections and budgets with all others of the process.
+/// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct AlibabaCloud {
     account: PrincipalId,
     endpoint: Option<CheckedEndpoint>,
@@ -53,7 +53,7 @@ impl fmt::Debug for AlibabaCloud {
 }
 
 impl AlibabaCloud {
-    /// A client for one account; nothing is sent yet.
+    /// Creates a client of one account; makes no call.
     pub fn new(access: AlibabaAccess, client_context: &ClientContext) -> Self {
         let AlibabaAccess { account, endpoint, credentials } = access;
         Self { account, endpoint, credentials, client_context: client_context.clone() }
@@ -74,7 +74,7 @@ impl AlibabaCloud {
             Place::Central | Place::Sts => self.client_context.proving(&account),
         };
         self.client_context.acquire(Provider::Alibaba, &budget_account, &place.budget_key(), priority).await?;
-        // Signed only now: the wait for a token may have been long, and the date must be fresh.
+        // Sign after the wait for a token, which may be long: the date must be fresh.
         let request = self
             .signed(operation, url, &query)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
@@ -90,11 +90,11 @@ impl AlibabaCloud {
         Err(fault)
     }
 
-    /// What the vendor tells of one image, in whatever state; `None` where it knows none.
+    /// Reads one image in any state; `None` if the vendor knows none.
     async fn describe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<Vec<u8>>, Fault> {
         let mut query = image_query(at);
-        // Without it only available images are listed. No owner is asked for: an image of somebody else must be told apart
-        // from one that is not there.
+        // Without it the vendor lists only available images. The query has no owner filter, so that an image of another
+        // account differs from an absent one.
         query.push(("Status".to_owned(), "ALL".to_owned()));
         match self.call(Operation::DescribeImages, Place::Region(&at.region), query, priority).await {
             Ok(body) => Ok(Some(body)),
@@ -103,7 +103,7 @@ impl AlibabaCloud {
         }
     }
 
-    /// `None` if a header holds what no header may, which parsed credentials and hosts rule out.
+    /// Returns `None` for an invalid header value, which parsed credentials and hosts rule out.
     fn signed(&self, operation: Operation, mut url: Url, query: &[(String, String)]) -> Option<Request> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
@@ -113,7 +113,7 @@ impl AlibabaCloud {
             method: "POST",
             path: "/",
             query,
-            // What proxies may rewrite (accept, user-agent) is not signed; the vendor demands host and x-acs-* only.
+            // Proxies may rewrite accept and user-agent, so they stay unsigned; the vendor demands host and x-acs-* only.
             headers: &[("host", &host), ("x-acs-action", operation.action()), ("x-acs-version", operation.version())],
             body: b"",
         };
@@ -129,7 +129,7 @@ impl AlibabaCloud {
     }
 }
 
-/// Counts the rows of a numbered list against the total that each page names.
+/// Compares the rows of a paged list with the total that each page reports.
 #[derive(Default)]
 struct Tally {
     total: Option<usize>,
@@ -138,20 +138,20 @@ struct Tally {
 }
 
 impl Tally {
-    /// Counts a page; whether it is the last one.
+    /// Counts a page; returns whether it is the last one.
     fn count(&mut self, total: usize, rows: usize) -> bool {
         self.changed |= *self.total.get_or_insert(total) != total;
         self.rows += rows;
         rows == 0 || self.rows >= planted!("first-page-only", total, 1)
     }
 
-    /// Whether every page named the same total.
+    /// Whether every page reported the same total.
     fn is_steady(&self) -> bool {
         !self.changed
     }
 
-    /// Whether all rows arrived, so many of them different. A row sent twice hides that another slipped from one page to the
-    /// next: both counts must fit.
+    /// Whether all rows arrived, `different` of them distinct. A duplicate row can hide a row that moved between pages, so
+    /// both counts must match the total.
     fn is_whole(&self, different: usize) -> bool {
         let wanted = self.total.unwrap_or_default();
         self.is_steady()
@@ -167,7 +167,7 @@ fn image_query(at: &ImageRef) -> Query {
     vec![("RegionId".to_owned(), at.region.to_string()), ("ImageId".to_owned(), at.image.to_string())]
 }
 
-/// An image that somebody else owns; on this cloud it needs no answer.
+/// Converts an image of another owner; on this cloud it needs no answer.
 fn received(image: ImageId, account: &PrincipalId, facts: ImageFacts) -> Option<ReceivedImage> {
     let Ownership::Received { owner } = facts.ownership else { return None };
     let via = BTreeMap::from([(Recipient { kind: RecipientKind::Account, id: account.clone() }, None)]);
@@ -231,7 +231,7 @@ impl Cloud for AlibabaCloud {
         priority: Priority,
     ) -> Result<Submitted, Fault> {
         if change.add.len() > RECIPIENTS_PER_CALL || change.remove.len() > RECIPIENTS_PER_CALL {
-            // Sent all the same, the vendor would drop the rest in silence and report success.
+            // The vendor would silently drop the rest and report success.
             return Err(Fault::Refused { refusal: Refusal::Unknown, code: "TooManyRecipientsInOneCall".to_owned() });
         }
         if change.add.is_empty() && change.remove.is_empty() {
@@ -273,7 +273,7 @@ impl Cloud for AlibabaCloud {
             query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
             let body = self.call(Operation::DescribeImages, Place::Region(region), query, priority).await?;
             let page = wire::read_images(&body, &self.account, number)?;
-            // Pages are counted, so that what all of them may hold is bounded by what was asked for.
+            // With the bound on pages, the bound on their rows bounds the whole list.
             if page.rows.len() > PAGE_SIZE {
                 return Err(Fault::Unintelligible);
             }

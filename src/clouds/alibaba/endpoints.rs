@@ -1,4 +1,4 @@
-//! Which host answers for which region: the SDK's endpoint map, or one endpoint given by an operator for everything.
+//! Hosts of regions: the SDK's endpoint map, or one configured endpoint for all calls.
 
 use reqwest::Url;
 
@@ -22,23 +22,23 @@ const EXCEPTIONS: [(&str, &str); 12] = [
     ("cn-edge-1", "ecs.cn-qingdao-nebula.aliyuncs.com"),
 ];
 
-/// Where calls without a region of their own go.
+/// Host of calls without a region.
 const ECS_CENTRAL: &str = "ecs.aliyuncs.com";
 const STS_CENTRAL: &str = "sts.aliyuncs.com";
 
-/// Where a call goes.
+/// Target of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place<'a> {
     /// ECS in one region.
     Region(&'a RegionId),
-    /// ECS as a whole.
+    /// ECS without a region.
     Central,
     /// The token service.
     Sts,
 }
 
 impl Place<'_> {
-    /// The vendor's limits count by region: the name a budget is kept under. No region is called like the last two.
+    /// The key of the budget: the vendor's limits count by region. No region has one of the last two names.
     pub(super) fn budget_key(self) -> String {
         match self {
             Self::Region(region) => region.to_string(),
@@ -48,7 +48,7 @@ impl Place<'_> {
     }
 }
 
-/// The URL, path `/` and no query, that answers at a place; `None` if the region's name cannot be part of a host name.
+/// The URL of a place, path `/` and no query; `None` if the region's name cannot be part of a host name.
 pub(super) fn url_of(place: Place<'_>, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
     if let Some(endpoint) = endpoint {
         return Some(endpoint.url().clone());

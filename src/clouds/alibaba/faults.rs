@@ -1,5 +1,5 @@
-//! The vendor's error codes, read as faults. The code decides; the HTTP status only where the code says nothing. Codes are
-//! those of the ECS and STS API pages, in the vendor's misspellings and in plain spelling.
+//! Maps the vendor's error codes to faults. The code decides; the HTTP status decides only for unknown codes. The codes come
+//! from the ECS and STS API pages, in the vendor's misspellings and in correct spelling.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ struct ErrorDocument {
     code: String,
 }
 
-/// Reads an answer whose status is not 200.
+/// Maps an answer with a status other than 200.
 pub(super) fn fault_of(operation: Operation, status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
     let code = serde_json::from_slice(body).map(|document: ErrorDocument| plain(&document.code)).unwrap_or_default();
     let retry_after = retry_after(headers);
     if let Some(fault) = fault_of_code(operation, &code, retry_after) {
         return fault;
     }
-    // The vendor's SDK takes the header alone for a sign of throttling.
+    // The vendor's SDK treats the header alone as throttling.
     match (status, retry_after) {
         (_, Some(_)) => Fault::Throttled { retry_after },
         (500..=599, None) => Fault::Unavailable,
@@ -37,13 +37,13 @@ pub(super) fn fault_of(operation: Operation, status: u16, headers: &HeaderMap, b
     }
 }
 
-/// What is safe to show of a code.
+/// The part of a code that is safe to display.
 fn plain(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(CODE_BYTES_MAX).collect()
 }
 
-/// `x-acs-retry-after` counts milliseconds; the standard `Retry-After`, which only something on the way would send, counts
-/// seconds. Nothing but whole positive numbers is heeded.
+/// `x-acs-retry-after` counts milliseconds; the standard `Retry-After`, which only an intermediary would send, counts
+/// seconds. Only whole positive numbers count.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok().filter(|number| *number > 0);
     let wait = number("x-acs-retry-after")
@@ -61,13 +61,13 @@ fn fault_of_code(operation: Operation, code: &str, retry_after: Option<Duration>
         .or_else(|| quota_fault(operation, code))
 }
 
-/// The API itself: too many calls, or trouble of its own.
+/// Faults of the API itself: throttling and internal errors.
 fn transport_fault(code: &str, retry_after: Option<Duration>) -> Option<Fault> {
     if code == "Throttling" || code.starts_with("Throttling.") || code.starts_with("Rejected.Throttling") {
         return Some(Fault::Throttled { retry_after });
     }
     match code {
-        // A retry signs anew with another nonce.
+        // A retry signs again with another nonce.
         "SignatureNonceUsed"
         | "InternalError"
         | "ServiceUnavailable"
@@ -92,7 +92,7 @@ fn credential_fault(code: &str) -> Option<Fault> {
         | "MissingSecurityToken"
         | "InvalidAliUid.IsNull"
         | "Forbidden.AccessKeyDisabled" => Some(Fault::Unauthenticated { code: code.to_owned() }),
-        // The account's own standing is among them: whoever holds it must act, no recipient is the cause.
+        // Some of them concern the account's own status: its owner must act, no recipient is the cause.
         "Forbidden"
         | "Forbbiden"
         | "Forbidden.RAM"
@@ -107,11 +107,11 @@ fn credential_fault(code: &str) -> Option<Fault> {
     }
 }
 
-/// What is said of a copy only, and what else means something else of a copy.
+/// Codes that only copy calls return, and codes that have another meaning for copies.
 fn copy_fault(operation: Operation, code: &str) -> Option<Fault> {
     let refused = |refusal| Some(Fault::Refused { refusal, code: code.to_owned() });
     match (operation, code) {
-        // It cannot be ended, so that it can only be waited for.
+        // The copy cannot be cancelled, so the operator must wait for its end.
         (Operation::CancelCopyImage, "CancelNotSupported") => Some(Fault::Conflict(Conflict::ImageBusy)),
         (Operation::CancelCopyImage, "ImageCreatedNotFromCopy") => refused(Refusal::Copy),
         (Operation::CopyImage, code) => match code {
@@ -124,7 +124,7 @@ fn copy_fault(operation: Operation, code: &str) -> Option<Fault> {
             "OperationDenied.SameRegionOnly" | "OperationDeined.SameRegionOnly" => refused(Refusal::CopyAcrossRegions),
             "InvalidParameter.EncryptedIllegal" => refused(Refusal::Key),
             code if code.starts_with("InvalidParameter.KMSKeyId") => refused(Refusal::Key),
-            // Its marketplace original is not sold there; not from or to this region; its encryption stands against it.
+            // The region does not sell the marketplace original; a region does not support copies; the encryption prevents it.
             "OperationDenied.NotPublished"
             | "RegionNotSupportCopy"
             | "IncorrectDestinationRegion"
@@ -152,7 +152,7 @@ fn image_fault(code: &str) -> Option<Fault> {
         | "ImageIsExporting"
         | "IncorrectImageStatus"
         | "OperationConflict" => Some(Fault::Conflict(Conflict::ImageBusy)),
-        // The last one: an encrypted image whose owner has not made the role by which recipients may use the key.
+        // `AssumeRoleError`: the owner of an encrypted image has not created the role that lets recipients use the key.
         "OperationDeined.EncryptedSnapshot"
         | "OperationDenied.EncryptedSnapshot"
         | "InvalidImageId.Malformed"
@@ -168,7 +168,7 @@ fn recipient_fault(operation: Operation, code: &str) -> Option<Fault> {
             Some(Fault::Refused { refusal: Refusal::Recipient, code: code.to_owned() })
         }
         "InvalidAccount.NotFound" if shares => Some(Fault::NotFound(Missing::Recipient)),
-        // A common code: in a call that names no other account it is the caller's.
+        // A common code: in a call that names no other account it concerns the caller's account.
         "InvalidAccount.NotFound" => Some(Fault::Unauthenticated { code: code.to_owned() }),
         _ => None,
     }
@@ -180,8 +180,8 @@ fn quota_fault(operation: Operation, code: &str) -> Option<Fault> {
     }
     let quota = match (code, operation) {
         ("QuotaExceed.ShareImageUser" | "QuotaExceeded.ShareImageUser", _) => Quota::RecipientsPerImage,
-        // What the vendor says of a recipient that holds its most images already is documented nowhere; of a call that
-        // only adds recipients to an image, no other quota is left.
+        // The vendor documents no code for a recipient at its limit of received images; for a call that only adds
+        // recipients to an image, no other quota is left.
         (_, Operation::ModifyImageSharePermission) => Quota::ReceivedImages,
         _ => Quota::Other,
     };
@@ -368,7 +368,7 @@ mod tests {
             (CopyImage, 400, "IdempotentParameterMismatch", Refusal::Unknown),
             (CopyImage, 400, "InvalidParameter", Refusal::Unknown),
             (CancelCopyImage, 400, "ImageCreatedNotFromCopy", Refusal::Copy),
-            // Not said of these calls, so what it means of them is not known.
+            // Not documented for these calls, so their meaning is unknown.
             (Share, 400, "InvalidImageName.Duplicated", Refusal::Unknown),
             (DeleteImage, 400, "CancelNotSupported", Refusal::Unknown),
         ] {

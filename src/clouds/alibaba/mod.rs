@@ -1,5 +1,5 @@
-//! Alibaba Cloud ECS (API 2014-05-26) and STS (API 2015-04-01): signing, wire, faults, hosts and the client. The only
-//! place that knows this vendor's words; nothing here plans or retries.
+//! Alibaba Cloud ECS (API 2014-05-26) and STS (API 2015-04-01): signing, wire format, faults, hosts and the client. Only this
+//! module knows the vendor's API; it neither plans nor retries.
 
 #[cfg(test)]
 mod adversarial;
@@ -12,7 +12,7 @@ mod wire;
 pub use client::AlibabaCloud;
 pub use sign::Credentials;
 
-/// The calls this operator makes.
+/// The API calls of this operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     DescribeImages,
@@ -26,7 +26,7 @@ enum Operation {
 }
 
 impl Operation {
-    /// The vendor's name of the call.
+    /// The vendor's name of the API call.
     fn action(self) -> &'static str {
         match self {
             Self::DescribeImages => "DescribeImages",
@@ -40,7 +40,7 @@ impl Operation {
         }
     }
 
-    /// The version of the API the call belongs to.
+    /// The API version of the call.
     fn version(self) -> &'static str {
         match self {
             Self::GetCallerIdentity => "2015-04-01",

@@ -1,5 +1,5 @@
-//! Signature ACS3-HMAC-SHA256 (vendor page "V3 request body and signature method") as a pure function: date and nonce come
-//! in as arguments. The legacy RPC signature is not spoken.
+//! Signature ACS3-HMAC-SHA256 (vendor page "V3 request body and signature method") as a pure function: date and nonce are
+//! arguments. The legacy RPC signature is not supported.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,7 +9,7 @@ use crate::clouds::signing::{InvalidCredentials, canonical_query, hmac_hex, part
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
-/// What an account's calls are signed with. Its parts never show in `Debug`.
+/// The credentials that sign an account's calls. `Debug` never shows their parts.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     key_id: SecretString,
@@ -28,7 +28,7 @@ impl Credentials {
     }
 }
 
-/// What is signed. The headers are those to be signed besides the ones signing itself adds; names in lower case.
+/// The request to sign. `headers`: the signed headers, except those that signing adds; names in lower case.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unsigned<'a> {
     pub(super) method: &'a str,
@@ -38,11 +38,11 @@ pub(super) struct Unsigned<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// A signature and what it was made from. Holds the security token: never to be logged.
+/// A signature and its input. Contains the security token: do not log it.
 pub(super) struct Signed {
-    /// Every signed header, sorted by name, those that signing added included; then `authorization`.
+    /// All signed headers, sorted by name, including those that signing added; then `authorization`.
     pub(super) headers: Vec<(String, String)>,
-    /// The query as signed, to be sent as it is.
+    /// The signed query; send it unchanged.
     pub(super) query: String,
     /// For comparison with vectors.
     #[cfg(test)]
@@ -52,7 +52,7 @@ pub(super) struct Signed {
     pub(super) string_to_sign: String,
 }
 
-/// Signs a request. The vendor admits 15 minutes between `date` and its own clock and refuses a repeated `nonce`.
+/// Signs a request. The vendor accepts 15 minutes between `date` and its own clock and refuses a repeated `nonce`.
 pub(super) fn sign(request: &Unsigned<'_>, credentials: &Credentials, date: Timestamp, nonce: &str) -> Signed {
     let key_id = credentials.key_id.expose_secret();
     let body_hash = hex::encode(Sha256::digest(request.body));
@@ -161,7 +161,7 @@ mod tests {
         for vector in &vectors {
             match vector.alg.as_str() {
                 ALGORITHM => check(vector),
-                // The legacy RPC signature (V1, SHA-1): this operator only ever signs with V3.
+                // The legacy RPC signature (V1, SHA-1): this operator signs only with V3.
                 "HMAC-SHA1 (SignatureVersion 1.0)" => left_out.push(vector.name.as_str()),
                 other => panic!("a vector of an unknown algorithm: {other}"),
             }

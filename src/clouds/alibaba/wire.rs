@@ -1,5 +1,5 @@
-//! What the vendor's answers look like, and what is taken from them. Tolerant of fields not known, strict about those that
-//! are needed: an answer that lacks one, or speaks of something else than was asked, is `Unintelligible` and proves nothing.
+//! Parsers of the vendor's answers. They ignore unknown fields and are strict about required ones: an answer that lacks one,
+//! or does not match the request, is `Unintelligible` and proves nothing.
 
 pub(super) mod copies;
 
@@ -60,7 +60,7 @@ struct ImageRow {
     image_name: Option<String>,
     #[serde(default)]
     description: Option<String>,
-    /// How much of it is made, as `40%`.
+    /// Progress of the copy, for example `40%`.
     #[serde(default)]
     progress: Option<String>,
     #[serde(default)]
@@ -144,18 +144,18 @@ struct WriteAnswer {
 /// One page of images.
 #[derive(Debug)]
 pub(super) struct ImagePage {
-    /// How many images the vendor says there are on all pages.
+    /// The vendor's count of images on all pages.
     pub(super) total: usize,
-    /// Those of this page.
+    /// The images of this page.
     pub(super) rows: Vec<(ImageId, ImageFacts)>,
 }
 
 /// One page of an image's recipients.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RecipientPage {
-    /// How many recipients the vendor says there are on all pages.
+    /// The vendor's count of recipients on all pages.
     pub(super) total: u32,
-    /// Those of this page, as sent: duplicates included.
+    /// The recipients of this page, as sent: duplicates included.
     pub(super) rows: Vec<Recipient>,
 }
 
@@ -167,7 +167,7 @@ fn bounded<T>(rows: Vec<T>) -> Result<Vec<T>, Fault> {
     if rows.len() > ROWS_MAX { Err(Fault::Unintelligible) } else { Ok(rows) }
 }
 
-/// Reads `DescribeImages` asked for one image, seen by `account`; no row means that the account does not see the image.
+/// Reads `DescribeImages` for one image, as `account` sees it; no row means that the account cannot see the image.
 pub(super) fn read_image(body: &[u8], asked: &ImageId, account: &PrincipalId) -> Result<Option<ImageFacts>, Fault> {
     read_row(body, asked)?.map(|row| facts_of(&row, account)).transpose()
 }
@@ -175,21 +175,21 @@ pub(super) fn read_image(body: &[u8], asked: &ImageId, account: &PrincipalId) ->
 fn read_row(body: &[u8], asked: &ImageId) -> Result<Option<ImageRow>, Fault> {
     let answer: ImagesAnswer = read(body)?;
     let mut rows = bounded(answer.images.image)?;
-    // Where the filter was not heeded, or rows are held back, absence is not shown.
+    // If the vendor ignored the filter or withheld rows, the answer does not prove absence.
     if answer.total_count != rows.len() || rows.len() > 1 || rows.iter().any(|row| row.image_id != asked.as_str()) {
         return Err(Fault::Unintelligible);
     }
     Ok(rows.pop())
 }
 
-/// Reads one page of `DescribeImages` asked for what others share.
+/// Reads one page of `DescribeImages` for received images.
 pub(super) fn read_images(body: &[u8], account: &PrincipalId, page: u32) -> Result<ImagePage, Fault> {
     let (total, rows) = read_page(body, page)?;
     let rows = rows.iter().map(|row| Ok((id_of(row)?, facts_of(row, account)?))).collect::<Result<_, Fault>>()?;
     Ok(ImagePage { total, rows })
 }
 
-/// One page of `DescribeImages`, and how many images the vendor says there are on all.
+/// Reads the total and the rows of one page of `DescribeImages`.
 fn read_page(body: &[u8], page: u32) -> Result<(usize, Vec<ImageRow>), Fault> {
     let answer: ImagesAnswer = read(body)?;
     if answer.page_number.is_some_and(|number| number != page) {
@@ -209,7 +209,7 @@ fn facts_of(row: &ImageRow, account: &PrincipalId) -> Result<ImageFacts, Fault> 
         "marketplace" => Ownership::Marketplace,
         "others" => Ownership::Received { owner: owner.map(TextOrNumber::parse).transpose()? },
         "self" => match owner.map(TextOrNumber::parse).transpose()? {
-            // "self" is whoever holds the key; if that is not the account expected, the image is not its own.
+            // "self" is the account of the key; if it is not the expected account, the image is not its own.
             Some(owner) if owner != *account => Ownership::Received { owner: Some(owner) },
             _ => Ownership::Own,
         },
@@ -268,8 +268,8 @@ pub(super) fn read_identity(body: &[u8]) -> Result<PrincipalId, Fault> {
     read::<IdentityAnswer>(body)?.account_id.parse()
 }
 
-/// Reads the answer to a write. It holds nothing but the request's id, which shows that the vendor's API answered and not
-/// something on the way to it.
+/// Reads the answer to a write. It contains only the request's id, which proves that the vendor's API answered and not an
+/// intermediary.
 pub(super) fn read_write(body: &[u8]) -> Result<(), Fault> {
     if read::<WriteAnswer>(body)?.request_id.is_empty() { Err(Fault::Unintelligible) } else { Ok(()) }
 }
@@ -292,7 +292,7 @@ mod tests {
         read_image(body.as_bytes(), &image(), &principal(ACCOUNT))
     }
 
-    /// An answer as the vendor's documentation shows it, with fields nobody reads here.
+    /// An answer from the vendor's documentation, with fields that the parser ignores.
     const FULL: &str = r#"{"RequestId":"473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E","RegionId":"cn-beijing","TotalCount":1,
         "PageNumber":1,"PageSize":10,"Images":{"Image":[{"ImageId":"m-2ze1a2b3c4d5e6f7g8h9","ImageName":"golden 镜像",
         "ImageOwnerAlias":"self","ImageOwnerId":1000000000000001,"Status":"Available","Progress":"100%","Size":40,

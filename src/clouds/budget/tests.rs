@@ -57,7 +57,7 @@ fn resync_refills_at_half_the_rate_and_says_when() {
     let clock = FakeRelativeClock::default();
     let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
     assert_eq!(taken_at_once(&bucket), 2);
-    // Who found out that nothing was left was told 400 ms; who asks after them comes after them.
+    // The first refused resync got 400 ms; the next one gets the slot after it.
     assert_eq!(told(&bucket), Duration::from_millis(800));
     clock.advance(Duration::from_millis(800));
     assert_eq!(taken_at_once(&bucket), 2);
@@ -76,7 +76,7 @@ fn looks_around_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then()
     let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
     assert_eq!(taken_at_once(&bucket), 2);
     let (first, others) = (Duration::from_millis(400), (2..100).map(|n| Duration::from_millis(400 * n)));
-    // The one who found out that there was no room any more was the first.
+    // `taken_at_once` already refused the first resync.
     assert_eq!(others.clone().map(|_| told(&bucket)).collect::<Vec<_>>(), others.collect::<Vec<_>>());
     for _ in 1..100 {
         clock.advance(first);
@@ -100,7 +100,7 @@ fn smallest_bucket_still_has_a_token_for_resync() {
 
 #[tokio::test]
 async fn waiting_is_bounded() {
-    // The clock of the bucket stands still: no token ever comes.
+    // The bucket's clock stands still, so no token becomes available.
     let bucket = Bucket::new(settings(5, 1, Duration::from_millis(50)), FakeRelativeClock::default());
     assert_eq!(bucket.take(Priority::Revoke).await, Ok(()));
     let spent = Err(Fault::BudgetSpent { retry_after: Duration::from_millis(200) });
@@ -161,7 +161,7 @@ async fn waiting_lanes_are_served_by_urgency_and_then_by_arrival() {
     assert_eq!(order, wanted);
 }
 
-/// Lets so many take their turn, one token after the other, until nobody waits.
+/// Adds one token after another until no call waits.
 async fn let_all_through(bucket: &Bucket<FakeRelativeClock>, clock: &FakeRelativeClock) {
     loop {
         let left = lock(&bucket.queue).waiting.len();
@@ -189,7 +189,7 @@ async fn what_began_first_is_finished_first() {
             for _ in 0..4 {
                 bucket.take(Priority::Edit).await.unwrap();
                 lock(&served).push(name);
-                // A call takes its time, in which the others would go on if they might.
+                // During a call the other reconciles would proceed if they could.
                 tokio::task::yield_now().await;
             }
         })));
@@ -203,7 +203,7 @@ async fn what_began_first_is_finished_first() {
         while lock(&served).len() == before {
             tokio::task::yield_now().await;
         }
-        // Whoever was served asks again before the next token comes.
+        // The served reconcile asks again before the next token is available.
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
@@ -223,7 +223,7 @@ async fn one_look_around_waits_with_the_others_after_half_a_minute_without_room(
     let held = Turn::join(&bucket, Priority::Revoke);
     assert!(bucket.take(Priority::Resync).await.is_err());
     clock.advance(RESYNC_STARVES);
-    // Somebody waits all the time: one look around joins, the next one is told to come again.
+    // Another call waits all the time: one resync joins the queue, the next one gets a retry time.
     let joined = tokio::spawn({
         let bucket = Arc::clone(&bucket);
         async move { bucket.take(Priority::Resync).await }

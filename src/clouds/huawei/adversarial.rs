@@ -1,4 +1,4 @@
-//! Every parser of this cloud's answers, jobs and tokens, and of what is sent to it, given what nobody sends.
+//! Feeds every parser of this cloud's answers, jobs and tokens, and every builder of requests, with arbitrary input.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::vec;

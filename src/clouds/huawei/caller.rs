@@ -1,4 +1,4 @@
-//! Makes single calls of one account: budget, credentials, signature or token, fault. What a call is for is not known here.
+//! Sends the single calls of one account: budget, credentials, signature or token, fault. Independent of their purpose.
 
 use std::sync::OnceLock;
 
@@ -21,18 +21,18 @@ use crate::clouds::{Fault, Priority};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::provider::{Provider, Site};
 
-/// Signed calls under way at a time. The vendor locks a key after 5 wrong signatures in a row (API gateway FAQ), and a key
-/// that went bad is refused for every call under way: these, and the one that tries it anew, must be fewer.
+/// Maximum concurrent signed calls. The vendor locks a key after 5 wrong signatures in a row (API gateway FAQ). It
+/// refuses an invalid key for every call in flight: these, plus one new attempt with the key, must be fewer than 5.
 const SIGNED_AT_ONCE: usize = 3;
 
 /// One call, not yet authenticated.
 #[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
-    /// How it is sent.
+    /// The HTTP method.
     pub(super) method: Method,
-    /// Where to.
+    /// The service that receives it.
     pub(super) place: Place<'a>,
-    /// What for: a project's call names the project.
+    /// The scope: a call of a project names the project.
     pub(super) scope: Scope<'a>,
     /// The path, escaped.
     pub(super) path: String,
@@ -42,7 +42,7 @@ pub(super) struct Call<'a> {
     pub(super) body: Vec<u8>,
 }
 
-/// What a call is authenticated with.
+/// How a call authenticates.
 #[derive(Clone, Copy)]
 enum Proof<'a> {
     Key {
@@ -51,20 +51,20 @@ enum Proof<'a> {
         token: Option<&'a SecretString>,
     },
     Token(&'a SecretString),
-    /// The body holds it.
+    /// The body holds the credentials.
     None,
 }
 
-/// Calls as one account. Shares connections and budgets with all others of the process.
+/// Sends calls as one account. Shares connections and budgets with all other callers of the process.
 pub(super) struct Caller {
-    /// As whom budgets are kept.
+    /// The account's budget key.
     account: String,
     site: Site,
     endpoint: Option<CheckedEndpoint>,
     credentials: Credentials,
     tokens: Tokens,
     signing: Semaphore,
-    /// The code the key was refused with: it is not tried again by this client.
+    /// The code with which the vendor refused the key. This client does not use that key again.
     refused: OnceLock<String>,
     pub(super) client_context: ClientContext,
 }
@@ -83,14 +83,14 @@ impl Caller {
         }
     }
 
-    /// Makes one call. Nothing is sent twice but a call whose cached token was refused, which had no effect.
+    /// Makes one call. Repeats it only if the vendor refused a cached token: such a call had no effect.
     pub(super) async fn call(&self, call: &Call<'_>, priority: Priority) -> Result<Answer, Fault> {
         if let Credentials::AccessKey { id, secret, token } = &self.credentials {
             return self.send(call, Proof::Key { id, secret, token: token.as_ref() }, priority).await;
         }
         let (token, kept) = self.token(call.scope, priority, None).await?;
         match self.send(call, Proof::Token(&token.value), priority).await {
-            // One just asked for is not asked for again: it would be refused as well.
+            // Do not replace a token that was just requested: the vendor would refuse the next one as well.
             Err(Fault::Unauthenticated { .. }) if kept => {
                 let (token, _) = self.token(call.scope, priority, Some(&token)).await?;
                 self.send(call, Proof::Token(&token.value), priority).await
@@ -99,7 +99,7 @@ impl Caller {
         }
     }
 
-    /// A token for a scope other than the one refused, and whether it was kept from before.
+    /// Returns a token for a scope, other than the refused one, and whether it came from the cache.
     async fn token(
         &self,
         scope: Scope<'_>,
@@ -130,7 +130,7 @@ impl Caller {
                 Scope::Domain => Place::IamCentral,
                 Scope::Project { region, .. } => Place::Iam(region),
             },
-            // No project is named by a header: the body's scope says it.
+            // No header names a project: the body holds the scope.
             scope: Scope::Domain,
             path: "/v3/auth/tokens".to_owned(),
             query: Query::new(),
@@ -152,7 +152,7 @@ impl Caller {
             Proof::Key { .. } => Some(self.turn_to_sign().await?),
             Proof::Token(_) | Proof::None => None,
         };
-        // Signed only now: the wait for a token of the budget may have been long, and the date must be fresh.
+        // Sign only now: the wait for the budget may have been long, and the date must be fresh.
         let request = self
             .request(call, url, proof)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
@@ -172,7 +172,7 @@ impl Caller {
     }
 
     async fn turn_to_sign(&self) -> Result<SemaphorePermit<'_>, Fault> {
-        // It is never closed.
+        // Nothing closes the semaphore.
         let turn = self.signing.acquire().await.map_err(|_| Fault::Unavailable)?;
         match self.refused.get() {
             Some(code) => Err(Fault::Unauthenticated { code: code.clone() }),
@@ -180,14 +180,14 @@ impl Caller {
         }
     }
 
-    /// `None` if a header holds what no header may, which parsed credentials and hosts rule out.
+    /// `None` if a header has an invalid value, which parsed credentials and hosts rule out.
     fn request(&self, call: &Call<'_>, mut url: Url, proof: Proof<'_>) -> Option<Request> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
             None => url.host_str()?.to_owned(),
         };
         let content_type = if call.body.is_empty() { "application/json" } else { "application/json;charset=utf-8" };
-        // What proxies may rewrite (accept, user-agent) is not signed; the vendor demands the date only.
+        // Do not sign headers that proxies may rewrite (accept, user-agent); the vendor requires only the date.
         let mut named: Vec<(&str, &str)> = vec![(CONTENT_TYPE.as_str(), content_type), ("host", &host)];
         if let Scope::Project { id, .. } = call.scope {
             named.push(("x-project-id", id.as_str()));

@@ -1,5 +1,5 @@
-//! One Huawei Cloud account as the rest of the operator sees it: what is asked for, page by page, and what becomes of the
-//! answers. Every call is made once; whether and when it is made again is decided by those who know why it was made.
+//! The client of one Huawei Cloud account: it reads lists page by page and interprets the answers. It sends every call
+//! once; the caller decides whether and when to retry.
 
 mod copying;
 mod received;
@@ -28,24 +28,24 @@ use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId, VaultId};
 use crate::domain::image::{Answer, ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
 
-/// Recipients one call may name. The vendor publishes no maximum for a call; its console takes 100 at a time, and no image
-/// has more than 128 (IMS user guide), so that one call can always reach all.
+/// Maximum recipients in one call. The vendor publishes no maximum for a call; its console takes 100 at a time, and no
+/// image has more than 128 (IMS user guide), so one call can always reach all.
 const RECIPIENTS_PER_CALL: usize = 128;
 /// Largest page of members (API page of the call).
 const MEMBERS_PER_PAGE: usize = 1000;
-/// Most pages of members read; an image has 128 of them that count, and pending ones besides.
+/// Maximum pages of members read; an image has up to 128 that count towards its limit, and pending ones besides.
 const MEMBER_PAGES_MAX: usize = 20;
-/// Most pages of projects read. Where none is asked for, the vendor lists all at once (API page of the call).
+/// Maximum pages of projects read. Without a page size, the vendor lists all at once (API page of the call).
 const PROJECT_PAGES_MAX: usize = 20;
-/// Most regions whose project is remembered; the vendor has some 40.
+/// Maximum regions whose project is cached; the vendor has some 40.
 const REGIONS_MAX: usize = 1000;
 
-/// The client of one account. Shares connections and budgets with all others of the process.
+/// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct HuaweiCloud {
     domain: PrincipalId,
-    /// Projects named by whoever wrote the account, in order.
+    /// Projects that the `CloudAccount` names, in order.
     named: Vec<(RegionId, PrincipalId)>,
-    /// Regions' own projects, as far as they were looked up.
+    /// Cache of the regions' own projects.
     known: Mutex<BTreeMap<RegionId, PrincipalId>>,
     caller: Caller,
 }
@@ -56,7 +56,7 @@ impl fmt::Debug for HuaweiCloud {
     }
 }
 
-/// What changes members: only lists that hold somebody are sent.
+/// The body of a change of members: it includes only lists that are not empty.
 #[derive(Serialize)]
 struct MembersBody<'a> {
     images: [&'a ImageId; 1],
@@ -92,17 +92,17 @@ fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Query {
 }
 
 fn json(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
-    // Texts and lists only: this cannot fail.
+    // Contains only texts and lists: this cannot fail.
     serde_json::to_vec(body).map_err(|_| refused("UnsendableBody"))
 }
 
-/// The last part of an organization's name: what the vendor's sample of a removal has, while additions have the whole.
+/// The last part of an organization's URN: the vendor's sample of a removal has only this part, its additions the whole.
 fn bare(urn: &str) -> &str {
     urn.rsplit([':', '/']).next().unwrap_or(urn)
 }
 
 impl HuaweiCloud {
-    /// A client; nothing is sent yet.
+    /// Builds a client. Sends nothing.
     pub fn new(access: HuaweiAccess, client_context: &ClientContext) -> Self {
         let caller = Caller::new(&access, client_context);
         let HuaweiAccess { domain, projects, .. } = access;
@@ -110,7 +110,7 @@ impl HuaweiCloud {
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<RegionId, PrincipalId>> {
-        // Nothing fails while it is held, so what a poisoned one holds is whole.
+        // No code panics while it holds the lock, so a poisoned value is still consistent.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,7 +121,7 @@ impl HuaweiCloud {
         }
     }
 
-    /// The project that owns and receives images in a region, asked for by its name if it is not known yet.
+    /// The project that owns and receives images in a region. Looks it up by name if it is not cached.
     async fn project_of(&self, region: &RegionId, priority: Priority) -> Result<PrincipalId, Fault> {
         if let Some(project) = self.principal(region) {
             return Ok(project);
@@ -133,7 +133,7 @@ impl HuaweiCloud {
                 self.remember(region.clone(), project.clone());
                 Ok(project.clone())
             }
-            // None, or none in use.
+            // No such project, or it is disabled.
             [] if page.rows <= 1 && page.next.is_none() => Err(Fault::NotFound(Missing::Region)),
             _ => Err(Fault::Unintelligible),
         }
@@ -168,7 +168,7 @@ impl HuaweiCloud {
         self.ims((Method::GET, path), (region, project), (query, Vec::new()), priority).await
     }
 
-    /// A list of images of one project.
+    /// Lists images of one project.
     async fn images(
         &self,
         region: &RegionId,
@@ -179,7 +179,7 @@ impl HuaweiCloud {
         self.get(region, project, "/v2/cloudimages".to_owned(), query, priority).await
     }
 
-    /// A call on members that a job carries out.
+    /// Sends a call on members that the vendor carries out as a job.
     async fn submit(
         &self,
         method: Method,
@@ -193,7 +193,7 @@ impl HuaweiCloud {
         Ok(Submitted::Job(read_submitted(&answer)?))
     }
 
-    /// What the vendor tells of a job; `None` where it does not know it, or any more.
+    /// Reads a job; `None` if the vendor does not know it, or no longer does.
     async fn ask_for_job(&self, region: &RegionId, job: &JobId, priority: Priority) -> Result<Option<Vec<u8>>, Fault> {
         let project = self.project_of(region, priority).await?;
         let path = format!("/v1/{}/jobs/{}", escape(project.as_str()), escape(job.as_str()));
@@ -204,7 +204,7 @@ impl HuaweiCloud {
         }
     }
 
-    /// All pages of the members of an image, as `project` may see them.
+    /// Reads all pages of the members of an image that `project` may see.
     async fn members(&self, at: &ImageRef, project: &PrincipalId, mut priority: Priority) -> Result<Members, Fault> {
         let path = format!("/v1/{}/cloudimages/{}/members", escape(project.as_str()), escape(at.image.as_str()));
         let mut found = Members { rows: BTreeMap::new(), complete: true };
@@ -216,7 +216,7 @@ impl HuaweiCloud {
             priority = priority.escalate();
             found.complete &= page.whole;
             for (recipient, answer) in page.rows {
-                // A row sent twice hides that another slipped from one page to the next.
+                // A duplicate row hides that another one moved between pages.
                 found.complete &= found.rows.insert(recipient, answer).is_none();
             }
             let Some(marker) = page.next else { return Ok(found) };
@@ -229,7 +229,7 @@ impl HuaweiCloud {
         Ok(found)
     }
 
-    /// All projects called like a region.
+    /// All projects named like a region.
     async fn own_projects(&self) -> Result<Vec<(RegionId, PrincipalId)>, Fault> {
         let (mut found, mut query) = (Vec::new(), Query::new());
         for _ in 0..PROJECT_PAGES_MAX {
@@ -239,7 +239,7 @@ impl HuaweiCloud {
             let Some(next) = page.next else { return Ok(found) };
             query = next;
         }
-        // Some are missing, and nobody could tell which.
+        // Some projects are missing, and the list does not show which.
         Err(Fault::Unintelligible)
     }
 }
@@ -253,7 +253,7 @@ impl Cloud for HuaweiCloud {
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
         let found = match self.own_projects().await {
-            // A key that may not list projects is enough for those that are named.
+            // A key without the right to list projects is enough for the named ones.
             Err(Fault::Forbidden { .. }) if !self.named.is_empty() => Vec::new(),
             found => found?,
         };
@@ -272,7 +272,7 @@ impl Cloud for HuaweiCloud {
 
     async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault> {
         let project = self.project_of(&at.region, priority).await?;
-        // No type, owner or status is asked for: an image of somebody else must be told apart from one that is not there.
+        // Filter by no type, owner or status: the answer must tell a foreign image from an absent one.
         let query = pairs([("id", at.image.as_str())]);
         match self.images(&at.region, &project, query, priority).await {
             Ok(body) => read_image(&body, &at.image, &project),
@@ -328,7 +328,7 @@ impl Cloud for HuaweiCloud {
         }
     }
 
-    /// The vendor deletes after it has answered: the image may be seen for a while.
+    /// The vendor deletes after it has answered: the image may stay visible for a while.
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
         let project = self.project_of(&at.region, Priority::Edit).await?;
         let call = (Method::DELETE, format!("/v2/images/{}", escape(at.image.as_str())));
@@ -340,7 +340,7 @@ impl Cloud for HuaweiCloud {
         self.received_image(at, priority).await
     }
 
-    /// An image that came by several grants is told with the project's own answer; which grants they are is not told.
+    /// For an image with several grants, reports the project's own answer; the list does not name the grants.
     async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
         self.received_images(region, priority).await
     }

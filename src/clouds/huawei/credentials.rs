@@ -1,13 +1,13 @@
-//! What an account's calls are authenticated with. Nothing here is ever shown.
+//! The credentials of an account's calls. This module never prints them.
 
 use secrecy::SecretString;
 
 use crate::clouds::signing::{InvalidCredentials, part, phrase};
 
-/// What calls are signed with, or tokens asked for. Its parts never show in `Debug`.
+/// Credentials that sign calls or request tokens. `Debug` never shows their parts.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// An access key; temporary ones have a token.
+    /// An access key; a temporary one has a security token.
     AccessKey {
         /// AK.
         id: SecretString,
@@ -16,20 +16,19 @@ pub enum Credentials {
         /// Security token.
         token: Option<SecretString>,
     },
-    /// An IAM user of the domain, for tokens.
+    /// An IAM user of the domain, which requests tokens.
     Password {
         /// Name of the user.
         user: SecretString,
-        /// Its password.
+        /// The user's password.
         password: SecretString,
-        /// Name of the domain the user lives in.
+        /// Name of the user's domain.
         domain: SecretString,
     },
 }
 
 impl Credentials {
-    /// Parses an access key. White space around its parts is dropped, since secrets read from files often end in a line
-    /// feed.
+    /// Parses an access key. Trims white space around its parts, since secrets read from files often end in a line feed.
     pub fn access_key(id: &str, secret: &str, token: Option<&str>) -> Result<Self, InvalidCredentials> {
         Ok(Self::AccessKey {
             id: part("access key id", id, 128)?,

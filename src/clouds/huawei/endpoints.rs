@@ -1,4 +1,4 @@
-//! Which host answers for which region: the vendor's pattern of names, or one endpoint given by an operator for everything.
+//! Maps a region to a host: by the vendor's naming pattern, or to one endpoint that an administrator set for all calls.
 
 use reqwest::Url;
 
@@ -6,19 +6,19 @@ use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::domain::identifiers::RegionId;
 use crate::domain::provider::Site;
 
-/// Where a call goes.
+/// The service that receives a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place<'a> {
-    /// The images of one region.
+    /// The image service of one region.
     Ims(&'a RegionId),
-    /// Identities, asked in one region.
+    /// The identity service of one region.
     Iam(&'a RegionId),
-    /// Identities of the site as a whole.
+    /// The identity service of the whole site.
     IamCentral,
 }
 
 impl Place<'_> {
-    /// The name a budget is kept under. No region is called like the last one.
+    /// The budget key of a place. No region has the name of the last one.
     pub(super) fn budget_key(self) -> String {
         match self {
             Self::Ims(region) => region.to_string(),
@@ -27,12 +27,12 @@ impl Place<'_> {
     }
 }
 
-/// The URL, path `/` and no query, that answers at a place; `None` if the region's name cannot be part of a host name.
+/// The URL of a place, with path `/` and no query; `None` if the region's name cannot be part of a host name.
 pub(super) fn url_of(place: Place<'_>, site: Site, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
     if let Some(endpoint) = endpoint {
         return Some(endpoint.url().clone());
     }
-    // The SDK's table names the European site's IMS at `.com`, its IAM at `.eu`; the vendor's other tools use `.eu` for both.
+    // The SDK's table has the European IMS at `.com` and IAM at `.eu`; the vendor's other tools use `.eu` for both.
     let domain = match site {
         Site::Europe => "myhuaweicloud.eu",
         Site::China | Site::International => "myhuaweicloud.com",
@@ -40,7 +40,7 @@ pub(super) fn url_of(place: Place<'_>, site: Site, endpoint: Option<&CheckedEndp
     let host = match (place, site) {
         (Place::Ims(region), _) => format!("ims.{region}.{domain}"),
         (Place::Iam(region), _) => format!("iam.{region}.{domain}"),
-        // The site's only region known to have one; no host without a region is documented there.
+        // The site's only region known to have this host; the vendor documents none without a region there.
         (Place::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
         (Place::IamCentral, Site::China | Site::International) => format!("iam.{domain}"),
     };

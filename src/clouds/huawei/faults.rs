@@ -1,5 +1,5 @@
-//! The vendor's error codes, read as faults. The code decides: IMS answers nearly every error with HTTP 400. Codes are
-//! those of the IMS page "Error Codes", of the API gateway's page on signed requests, and of IAM.
+//! Maps the vendor's error codes to faults. The code decides: IMS answers nearly every error with HTTP 400. The codes
+//! come from the IMS page "Error Codes", the API gateway's page on signed requests, and IAM.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::domain::fault::{Conflict, Missing, Quota, Refusal};
 
 /// Longest code kept, in bytes.
 const CODE_BYTES_MAX: usize = 80;
-/// Longest wait honoured.
+/// Longest `Retry-After` honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
-/// The gateway counts by the minute and tells no wait ("limit:XX, time:1 minute").
+/// The gateway counts by the minute and gives no wait ("limit:XX, time:1 minute").
 const THROTTLING_WINDOW: Duration = Duration::from_secs(60);
 /// Names of code and text in error bodies, in the order the vendor's SDK looks for them.
 const NAMES: [(&str, &str); 3] = [("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message")];
-/// How deep below the body's object an error may lie: `{"error": {...}}`, or once more by what stands in between.
+/// Maximum nesting of an error in the body: `{"error": {...}}`, or one level more.
 const DEPTH_MAX: u8 = 2;
 
-/// Reads an answer that reports no success.
+/// Maps an unsuccessful answer to a fault.
 pub(super) fn fault_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
     let document: Value = serde_json::from_slice(body).unwrap_or_default();
     let (code, text) = document.as_object().and_then(|object| error_in(object, DEPTH_MAX)).unwrap_or_default();
@@ -30,7 +30,7 @@ pub(super) fn fault_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
     }
     match (status, told) {
         (429, _) | (_, Some(_)) => throttled(told),
-        // Whoever says so, and whatever else it says, no call goes through with these credentials.
+        // Whatever sent the 401, and whatever its code, no call succeeds with these credentials.
         (401, None) => Fault::Unauthenticated { code: if code.is_empty() { "401".to_owned() } else { code } },
         (403, None) if is_about_permissions(&code) => Fault::Forbidden { code },
         (500..=599, None) => Fault::Unavailable,
@@ -39,7 +39,7 @@ pub(super) fn fault_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Fault {
     }
 }
 
-/// Reads the code a job ended with; empty where it told none.
+/// Maps the error code of a job to a fault; the code may be empty.
 pub(super) fn fault_of_job(code: &str) -> Fault {
     let code = plain(code);
     fault_of_code(&code, "", None).unwrap_or_else(|| Fault::Refused {
@@ -48,15 +48,15 @@ pub(super) fn fault_of_job(code: &str) -> Fault {
     })
 }
 
-/// What a fault of a copy means: codes that say one thing of sharing, or nothing, say another of a copy. `across` is
-/// whether it goes to another region.
+/// Refines the fault of a copy: some codes have another meaning for a copy than for sharing. `across` means a copy to
+/// another region.
 pub(super) fn of_a_copy(fault: Fault, across: bool) -> Fault {
     let (code, refused) = match fault {
-        // A tenant that is not known in its region: none but the destination's project is named.
+        // A tenant unknown in its region: a copy names only the destination's project.
         Fault::NotFound(Missing::Recipient) => ("IMG.0108".to_owned(), Some(Refusal::Agency)),
         Fault::Refused { refusal, code } => (code, Some(refusal)),
         Fault::Forbidden { code } => (code, None),
-        // The one code for "as many as there may be": a copy is given to nobody, so that images are meant.
+        // The vendor has one code for any exceeded limit: a copy has no recipients, so it means images.
         Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => {
             return Fault::QuotaExceeded { quota: Quota::PrivateImages };
         }
@@ -68,14 +68,14 @@ pub(super) fn of_a_copy(fault: Fault, across: bool) -> Fault {
         // Too long, malformed, missing.
         ("IMG.0002" | "IMG.0003" | "IMG.0013", _) => Refusal::Name,
         ("IMG.0009", _) => Refusal::NameTaken,
-        // A project's name needed or wrong; the agency's token.
+        // A project name required or wrong; the agency's token.
         ("IMG.0104" | "IMG.0145" | "IMG.0179", _) => Refusal::Agency,
         // Missing, disabled, not accessible; the same of the key of the original.
         ("IMG.0095" | "IMG.0097" | "IMG.0099" | "IMG.0101" | "IMG.0102" | "IMG.0103", _) => Refusal::Key,
         ("IMG.0196", _) => Refusal::NotAccepted,
-        // Its owner only; another tenant is the owner.
+        // Only the owner may do this; another tenant is the owner.
         ("IMG.0047" | "IMG.0106", _) if across => Refusal::CopyAcrossRegions,
-        // Encrypted, a full server, public: what cannot be shared as it is cannot be copied either. Not supported at all.
+        // Encrypted, full-server or public: such images can neither be shared nor copied. Not supported at all.
         ("IMG.0105", _) | (_, Some(Refusal::Image | Refusal::Recipient)) => Refusal::Copy,
         (_, Some(refusal)) => refusal,
         (_, None) => return Fault::Forbidden { code },
@@ -83,7 +83,7 @@ pub(super) fn of_a_copy(fault: Fault, across: bool) -> Fault {
     Fault::Refused { refusal, code }
 }
 
-/// Whether a read was refused because the image is not this project's to look at: unknown to it, or another's.
+/// Whether the vendor refused a read because the project may not see the image: unknown to it, or another owner's.
 pub(super) fn tells_a_stranger(fault: &Fault) -> bool {
     match fault {
         Fault::NotFound(Missing::Image) => true,
@@ -92,23 +92,23 @@ pub(super) fn tells_a_stranger(fault: &Fault) -> bool {
     }
 }
 
-/// Whether a job is not known any more. The vendor publishes no code for it; whatever refuses the question as such, and not
-/// who asks or when, is taken for it, since the read that follows proves what the job did.
+/// Whether a job is unknown by now. The vendor publishes no code for it; any refusal of the query itself, and not of the
+/// caller or the rate, counts, since the subsequent read proves what the job did.
 pub(super) fn tells_no_such_job(fault: &Fault) -> bool {
     matches!(fault, Fault::Refused { .. } | Fault::NotFound(Missing::Image | Missing::Recipient))
 }
 
-/// What is safe to show of a code.
+/// Keeps the characters of a code that are safe to show.
 fn plain(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(CODE_BYTES_MAX).collect()
 }
 
-/// Code and text of the first error found at a level, else below it.
+/// Returns code and text of the first error at this level, else below it.
 fn error_in(object: &Map<String, Value>, depth: u8) -> Option<(String, String)> {
     let found = NAMES.iter().find_map(|(code, text)| {
         let code = match object.get(*code)? {
             Value::String(code) => plain(code),
-            // IAM's own errors have the status for a code.
+            // IAM's own errors have the HTTP status as their code.
             Value::Number(code) => code.to_string(),
             _ => return None,
         };
@@ -121,7 +121,7 @@ fn error_in(object: &Map<String, Value>, depth: u8) -> Option<(String, String)> 
     object.values().filter_map(Value::as_object).find_map(|below| error_in(below, depth - 1))
 }
 
-/// The standard header, in whole seconds: no document of the vendor's names it, but something on the way may send it.
+/// The standard header, in whole seconds: the vendor does not document it, but a proxy may send it.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get("retry-after")?.to_str().ok()?.trim().parse::<u64>().ok()?;
     (seconds > 0).then(|| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
@@ -131,13 +131,13 @@ fn throttled(told: Option<Duration>) -> Fault {
     Fault::Throttled { retry_after: told.or(Some(THROTTLING_WINDOW)) }
 }
 
-/// Families of codes that HTTP 403 gives the same meaning: IAM's and its policies', besides bare statuses.
+/// Families of codes with the same meaning under HTTP 403: IAM's and its policies', besides bare statuses.
 fn is_about_permissions(code: &str) -> bool {
     code == "403" || ["IAM.", "PAP"].iter().any(|family| code.starts_with(family))
 }
 
 fn fault_of_code(code: &str, text: &str, told: Option<Duration>) -> Option<Fault> {
-    // Older gateways spell their codes without the W.
+    // Older gateways omit the W in their codes.
     let code = code.strip_prefix("APIG.").map_or_else(|| code.to_owned(), |number| format!("APIGW.{number}"));
     gateway_fault(&code, text, told)
         .or_else(|| service_fault(&code, told))
@@ -145,7 +145,7 @@ fn fault_of_code(code: &str, text: &str, told: Option<Duration>) -> Option<Fault
         .or_else(|| recipient_fault(&code))
 }
 
-/// What the API gateway answers before any service does.
+/// Errors that the API gateway returns before any service.
 fn gateway_fault(code: &str, text: &str, told: Option<Duration>) -> Option<Fault> {
     let owned = || code.to_owned();
     match code {
@@ -155,28 +155,28 @@ fn gateway_fault(code: &str, text: &str, told: Option<Duration>) -> Option<Fault
         "APIGW.0302" | "APIGW.0304" | "APIGW.0306" | "APIGW.0402" | "APIGW.0802" => {
             Some(Fault::Forbidden { code: owned() })
         }
-        // The host answers, but has no such API: the region's name, or the endpoint, is not that of an IMS.
+        // The host has no such API: the region's name, or the endpoint, is not that of an IMS.
         "APIGW.0101" => Some(Fault::NotFound(Missing::Region)),
         "APIGW.0201" | "APIGW.0202" | "APIGW.0203" | "APIGW.0601" => Some(Fault::Unavailable),
         _ => None,
     }
 }
 
-/// "calc ak sk signature fail:signature expired", "x-sdk-date ...": the date is off, not the key. A token that expired is
-/// another thing.
+/// "calc ak sk signature fail:signature expired", "x-sdk-date ...": the date is wrong, not the key. An expired token is
+/// another error.
 fn tells_the_clock(text: &str) -> bool {
     let word = |wanted: &str| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == wanted);
     !word("token") && (text.contains("signature expired") || word("date"))
 }
 
-/// The service itself, and who may use it.
+/// Errors of the service itself and of permissions.
 fn service_fault(code: &str, told: Option<Duration>) -> Option<Fault> {
     let owned = || code.to_owned();
     match code {
         // Too many tasks; too many calls to the key service.
         "IMG.0060" | "IMG.0187" => Some(Fault::Throttled { retry_after: told }),
-        // Unknown error; tenant and domain not to be had from IAM; adding, deleting, querying a tenant failed: the last
-        // three may have had their effect.
+        // Unknown error; IAM returned no tenant and domain; adding, deleting, querying a tenant failed: the last three
+        // may have taken effect.
         "IMG.0061" | "IMG.0064" | "IMG.0065" | "IMG.0112" | "IMG.0113" | "IMG.0114" => Some(Fault::Unavailable),
         "IMG.0087" => Some(Fault::Unauthenticated { code: owned() }),
         // Role or real-name authentication; the project is not the credentials'; no permission; an agency's token.
@@ -189,16 +189,16 @@ fn image_fault(code: &str) -> Option<Fault> {
     match code {
         "IMG.0027" | "IMG.0144" => Some(Fault::NotFound(Missing::Image)),
         "IMG.0028" => Some(Fault::Conflict(Conflict::ImageProtected)),
-        // Unavailable, or still being made.
+        // Unavailable, or still in creation.
         "IMG.0046" | "IMG.0090" => Some(Fault::Conflict(Conflict::ImageBusy)),
-        // Only the owner may share, another tenant owns it, only the owner may delete, public images are not deleted. Never
-        // "not found": an image that is there, but another's, must not be taken for one that is gone.
+        // Only the owner may share, another tenant owns it, only the owner may delete, public images are not deleted.
+        // Never "not found": the operator must not take a foreign image for a deleted one.
         "IMG.0047" | "IMG.0106" | "IMG.0092" | "IMG.0094" => Some(Fault::Forbidden { code: code.to_owned() }),
         "IMG.0182" | "IMG.0184" | "IMG.0185" | "IMG.0188" | "IMG.0189" | "IMG.0193" => {
             Some(Fault::Refused { refusal: Refusal::Vault, code: code.to_owned() })
         }
-        // In order: an id that is none, no id; public or market; key missing, disabled, not accessible; encrypted; a
-        // full-server image that cannot be replicated or shared; replicating what is not accepted, or encrypted.
+        // In order: invalid id, no id; public or market; key missing, disabled, not accessible; encrypted; a full-server
+        // image that cannot be replicated or shared; replicating an image not accepted, or encrypted.
         "IMG.0066" | "IMG.0086" | "IMG.0089" | "IMG.0095" | "IMG.0097" | "IMG.0099" | "IMG.0101" | "IMG.0102"
         | "IMG.0103" | "IMG.0098" | "IMG.0130" | "IMG.0135" | "IMG.0196" | "IMG.0197" => {
             Some(Fault::Refused { refusal: Refusal::Image, code: code.to_owned() })
@@ -215,7 +215,7 @@ fn recipient_fault(code: &str) -> Option<Fault> {
         "IMG.0076" | "IMG.0178" | "IMG.0177" => {
             Some(Fault::Refused { refusal: Refusal::Recipient, code: code.to_owned() })
         }
-        // Empty or malformed body, wrong project id, a project's name needed or wrong, not supported.
+        // Empty or malformed body, wrong project id, a project name required or wrong, not supported.
         "IMG.0001" | "IMG.0007" | "IMG.0067" | "IMG.0104" | "IMG.0105" | "IMG.0145" => {
             Some(Fault::Refused { refusal: Refusal::Unknown, code: code.to_owned() })
         }

@@ -1,6 +1,6 @@
-//! Huawei Cloud IMS and as much of IAM as it takes to call it (tokens, projects, the domain): signing, wire, faults, hosts
-//! and the client. The only place that knows this vendor's words; nothing here plans, and nothing is sent twice but a call
-//! refused because its cached token had run out.
+//! Huawei Cloud IMS, and the part of IAM that its calls need (tokens, projects, the domain): signing, wire, faults, hosts
+//! and the client. Only this module uses the vendor's vocabulary. It plans nothing, and repeats a call only if the vendor
+//! refused an expired cached token.
 
 #[cfg(test)]
 mod adversarial;

@@ -1,5 +1,5 @@
-//! Signature SDK-HMAC-SHA256 (the vendor's "API Request Signing Guide") as a pure function: the date comes in as an
-//! argument. The body is hashed as the bytes that are sent.
+//! Signature SDK-HMAC-SHA256 (the vendor's "API Request Signing Guide") as a pure function: the date is an argument. It
+//! hashes the body as sent.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -8,7 +8,7 @@ use crate::clouds::signing::hmac_hex;
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
-/// What is signed. The headers are those to be signed besides the date, which signing adds; names in lower case.
+/// The parts of a request to sign. `headers` omits the date, which `sign` adds; names are in lower case.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unsigned<'a> {
     pub(super) method: &'a str,
@@ -20,9 +20,9 @@ pub(super) struct Unsigned<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// A signature and what it was made from.
+/// A signature and its inputs.
 pub(super) struct Signed {
-    /// The date that was signed: `x-sdk-date`.
+    /// The signed date: `x-sdk-date`.
     pub(super) date: String,
     /// `authorization`.
     pub(super) authorization: String,
@@ -34,7 +34,7 @@ pub(super) struct Signed {
     pub(super) string_to_sign: String,
 }
 
-/// Signs a request. The vendor admits 15 minutes between `date` and its own clock.
+/// Signs a request. The vendor allows 15 minutes between `date` and its own clock.
 pub(super) fn sign(request: &Unsigned<'_>, key_id: &str, secret: &str, date: Timestamp) -> Signed {
     let date = date.strftime("%Y%m%dT%H%M%SZ").to_string();
     let mut headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, value.trim())).collect();
@@ -43,7 +43,7 @@ pub(super) fn sign(request: &Unsigned<'_>, key_id: &str, secret: &str, date: Tim
 
     let signed_names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
     let canonical_headers: String = headers.iter().flat_map(|(name, value)| [*name, ":", *value, "\n"]).collect();
-    // Only signed with the slash, not sent with it.
+    // The signed path ends with the slash, the sent path does not.
     let slash = if request.path.ends_with('/') { "" } else { "/" };
     let canonical_request = format!(
         "{}\n{}{slash}\n{}\n{canonical_headers}\n{signed_names}\n{}",
@@ -96,7 +96,7 @@ mod tests {
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
-    /// `20240506T070809Z`, as a moment.
+    /// Parses `20240506T070809Z`.
     fn moment(date: &str) -> Timestamp {
         let at = |from: usize, to: usize| &date[from..to];
         let text = format!("{}-{}-{}T{}:{}:{}Z", at(0, 4), at(4, 6), at(6, 8), at(9, 11), at(11, 13), at(13, 15));

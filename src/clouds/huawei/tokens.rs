@@ -1,5 +1,5 @@
-//! Tokens of IAM for users with a password: asked for once a scope, kept until shortly before they run out, and dropped when
-//! they are refused. How a token is asked for is here; who sends the question is not.
+//! IAM tokens for users with a password: requested once per scope, cached until shortly before they expire, and dropped
+//! when the vendor refuses them. This module builds the request but does not send it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,23 +14,23 @@ use crate::clouds::Fault;
 use crate::clouds::transport::Answer;
 use crate::domain::identifiers::{PrincipalId, RegionId};
 
-/// A token lives a day (IAM's page on tokens); one that says more is not believed.
+/// IAM tokens live a day (IAM's page on tokens); a longer declared lifetime is cut to that.
 const LIFE_MAX: SignedDuration = SignedDuration::from_hours(24);
-/// How long before its end a token is replaced, unless it lives so briefly that this would be most of it.
+/// Renew a token this long before it expires, or less if it is short-lived.
 const MARGIN_MAX: SignedDuration = SignedDuration::from_mins(10);
-/// Most scopes remembered: one a project. Beyond it all are forgotten and asked for again.
+/// Maximum scopes cached, one per project. Beyond it, the cache drops all and requests them again.
 const SCOPES_MAX: usize = 1024;
 
-/// What a token, or a signed call, is for.
+/// The scope of a token, or of a signed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope<'a> {
     /// The domain as a whole: identities and projects.
     Domain,
     /// One project.
     Project {
-        /// Where it is.
+        /// Its region.
         region: &'a RegionId,
-        /// Which one it is.
+        /// Its id.
         id: &'a PrincipalId,
     },
 }
@@ -44,10 +44,10 @@ impl Scope<'_> {
     }
 }
 
-/// A token, and until when it is good to be sent.
+/// A token, and its time of renewal.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
-    /// What is sent.
+    /// The header value.
     pub(super) value: SecretString,
     fresh_until: Timestamp,
 }
@@ -62,7 +62,7 @@ impl Token {
     }
 }
 
-/// The place of one scope's token. Who holds it may ask for a token; the others wait, so that each is asked for once.
+/// Cache slot of one scope's token. Only the lock's holder requests the token, so that each is requested once.
 pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
 
 /// The tokens of one account.
@@ -104,7 +104,7 @@ struct TokenRow {
     issued_at: Option<Timestamp>,
 }
 
-/// Reads the answer to the question, which came at `now`. Its life is counted from there, whatever the vendor's clock says.
+/// Reads the token answer, which arrived at `now`. Counts the lifetime from `now`, regardless of the vendor's clock.
 pub(super) fn read_token(answer: &Answer, now: Timestamp) -> Result<Token, Fault> {
     let row = read::<TokenAnswer>(&answer.body)?.token;
     let value = answer.headers.get("x-subject-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn token_is_good_for_its_life_less_a_margin_by_the_own_clock() {
-        // Clocks an hour apart: the life counts, not the hour.
+        // With clocks an hour apart, the lifetime counts, not the time of day.
         let day = r#"{"token":{"issued_at":"2024-05-06T06:08:09.000000Z","expires_at":"2024-05-07T06:08:09.000000Z"}}"#;
         assert_eq!(fresh_for(day), Ok(SignedDuration::from_mins(24 * 60 - 10)));
         let year = r#"{"token":{"expires_at":"2025-05-06T07:08:09.000000Z"}}"#;

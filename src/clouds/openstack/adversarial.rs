@@ -1,4 +1,4 @@
-//! Every parser of Keystone's and Glance's answers, and of what is sent to them, given what nobody sends.
+//! Feeds every parser of Keystone's and Glance's answers, and every builder of requests, with arbitrary input.
 
 use proptest::collection::vec;
 use proptest::option::of;
@@ -99,7 +99,7 @@ proptest! {
         prop_assert_eq!(list.complete, named.len() == ids.len());
     }
 
-    /// An id is one segment, whatever it is, and nothing goes anywhere but below the service.
+    /// Every id is exactly one path segment, and every URL stays below the service.
     #[test]
     fn every_id_is_one_segment_of_its_path(image in text(), member in "[a-zA-Z0-9_.:/@-]{1,20}|[./]{1,4}", marker in text()) {
         let Ok(member) = PrincipalId::parse(&member) else { return Ok(()) };
@@ -166,7 +166,7 @@ proptest! {
             match (wire::read_images(body.as_bytes(), &project()), ImageId::parse(&marker)) {
                 (Ok(page), Ok(marker)) => prop_assert_eq!(page.marker, Some(marker)),
                 (read, marker) => {
-                    // A question mark in what stands before ends the path there.
+                    // A question mark in the text before ends the path there.
                     prop_assert!(read.is_err_and(|fault| fault == Fault::Unintelligible));
                     prop_assert!(marker.is_err() || before.contains(['?', '#']));
                 }

@@ -1,9 +1,9 @@
-//! One project of one cloud, ready to be called. Every call is made once, and once more with another token if its own was
-//! refused; whether and when it is made again is decided by those who know why it was made.
+//! The client of one project at one cloud. It sends every call once, and once more with a new token if the cloud refused
+//! the first one. The caller decides whether and when to retry.
 //!
-//! Glance (33, every database) may hold two rows of one member when two requests to add it meet, and a removal then answers
-//! 204 for one row while the project keeps its access. So a removal lists the members afterwards and removes again, and
-//! this client writes to one image one call at a time.
+//! Glance (33, every database) may store two rows for one member when two add requests race. A removal then answers 204
+//! for one row while the project keeps its access. So a removal lists the members afterwards and removes again, and this
+//! client sends one write at a time per image.
 
 mod copying;
 
@@ -30,22 +30,22 @@ use crate::domain::image::{
 };
 use crate::domain::provider::Provider;
 
-/// Images asked for in one page. Glance allows 1,000, but a row may have many properties, and answers are bounded.
+/// Images per page. Glance allows 1,000, but a row may have many properties, and answers are bounded.
 const PAGE_SIZE: usize = 200;
-/// Most pages read of each of the three lists of received images.
+/// Maximum pages read of each of the three lists of received images.
 const PAGES_MAX: usize = 50;
-/// Most removals of one member: each removes one row.
+/// Maximum removals of one member: each removes one row.
 const REMOVALS_MAX: usize = 5;
-/// Between two removals of one member: the second fails within one second on databases that count whole
-/// seconds (`MariaDB`).
+/// Delay between two removals of one member: the second fails within one second on databases that count whole seconds
+/// (`MariaDB`).
 const REMOVAL_PAUSE: Duration = Duration::from_millis(1100);
 
-/// The only content type in which Glance takes changes of an image (API page of `PATCH /v2/images/{id}`).
+/// The only content type that Glance accepts for changes of an image (API page of `PATCH /v2/images/{id}`).
 const PATCH: &str = "application/openstack-images-v2.1-json-patch";
 
 type Turns = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
 
-/// The client of one account. Shares connections and budgets with all others of the process.
+/// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct OpenStackCloud {
     keystone: Keystone,
     project: PrincipalId,
@@ -60,15 +60,15 @@ impl fmt::Debug for OpenStackCloud {
     }
 }
 
-/// One call of Glance.
+/// One call to Glance.
 struct Question<'a> {
     operation: Operation,
     method: Method,
-    /// Below `/v2/images`.
+    /// Relative to `/v2/images`.
     path: Vec<&'a str>,
     query: &'a [(&'a str, &'a str)],
     body: Option<(&'static str, Value)>,
-    /// The status of success.
+    /// The status code of success.
     wanted: u16,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Question<'a> {
 }
 
 impl OpenStackCloud {
-    /// A client; nothing is sent yet.
+    /// Builds a client. Sends nothing.
     pub fn new(access: OpenStackAccess, client_context: &ClientContext) -> Self {
         Self {
             project: access.project.clone(),
@@ -96,7 +96,7 @@ impl OpenStackCloud {
         let mut token = self.keystone.token(Wanted::Valid, priority).await?;
         let mut answer = self.send(&token, region, &question, priority).await?;
         if answer.status == 401 {
-            // Revoked, or ended early: refused before anything was done.
+            // Keystone revoked the token or it expired early. The refused call had no effect.
             token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
             answer = self.send(&token, region, &question, priority).await?;
         }
@@ -106,7 +106,7 @@ impl OpenStackCloud {
         Err(self.failed(region, &question, &answer))
     }
 
-    /// What an answer that is no success says; a hint of when to come back is heeded.
+    /// Maps an unsuccessful answer to a fault and honours `Retry-After`.
     fn failed(&self, region: &RegionId, question: &Question<'_>, answer: &HttpAnswer) -> Fault {
         let fault = glance_fault(question.operation, answer);
         if let Fault::Throttled { retry_after: Some(wait) } = fault {
@@ -128,7 +128,7 @@ impl OpenStackCloud {
         self.client_context.send(self.keystone.budget_account(), region.as_str(), request).await
     }
 
-    /// Waits until the account's budget allows another call, as far as the lane may wait.
+    /// Waits until the account's budget allows another call, as long as `priority` may wait.
     async fn acquire(&self, region: &RegionId, priority: Priority) -> Result<(), Fault> {
         let account = self.keystone.budget_account();
         self.client_context.acquire(Provider::OpenStack, account, region.as_str(), priority).await
@@ -147,7 +147,7 @@ impl OpenStackCloud {
         Ok(Request { method: question.method.clone(), url, headers, body })
     }
 
-    /// One image as Glance shows it; `None` where it is proven absent.
+    /// Reads one image; `None` only if the image is proven absent.
     async fn show(&self, region: &RegionId, image: &ImageId, priority: Priority) -> Result<Option<Vec<u8>>, Fault> {
         match self.call(region, Question::read([image.as_str()]), priority).await {
             Ok(body) => Ok(Some(body)),
@@ -158,8 +158,8 @@ impl OpenStackCloud {
         }
     }
 
-    /// Glance answers 404 also where its policy denies `get_image` (33, `ImageAPIPolicy`): then the image may well be there. A
-    /// denied list is an honest 403, so the token must be able to list, and the list must lack the image.
+    /// Glance also answers 404 where its policy denies `get_image` (33, `ImageAPIPolicy`); the image may still exist. It
+    /// answers a denied list with 403, so absence takes a successful list that lacks the image.
     async fn prove_absence(&self, region: &RegionId, image: &ImageId, priority: Priority) -> Result<(), Fault> {
         let filter = format!("in:{image}");
         let query = [("id", filter.as_str()), ("limit", "1")];
@@ -178,7 +178,7 @@ impl OpenStackCloud {
         body.map_or(Ok(None), |body| wire::read_image(&body, &at.image, &self.project))
     }
 
-    /// Why members are neither shown nor changed: Glance says the same of rights and of the image's visibility.
+    /// Why Glance refuses a call on members: its answer is the same for missing rights and for the image's visibility.
     async fn why_no_members(&self, at: &ImageRef, fault: Fault, priority: Priority) -> Fault {
         if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
             return fault;
@@ -193,14 +193,14 @@ impl OpenStackCloud {
             (Ownership::Own, Visibility::Public, _) => {
                 Fault::Refused { refusal: Refusal::Image, code: "NotShared".to_owned() }
             }
-            // It is there, and yet it is not: that proves nothing.
+            // Glance shows the image but answers 404 for its members: this proves nothing.
             (Ownership::Own, Visibility::Shared, Fault::NotFound(_)) => Fault::Unintelligible,
             (_, _, Fault::NotFound(_)) => Fault::Forbidden { code: "NotOwner".to_owned() },
             (_, _, fault) => fault,
         }
     }
 
-    /// Holds the turn to write to one image.
+    /// Locks writes to one image.
     async fn turn(&self, at: &ImageRef) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,13 +219,13 @@ impl OpenStackCloud {
         };
         match self.call(&at.region, question, priority).await {
             Ok(body) => wire::read_member(&body, &at.image, member).map(drop),
-            // It is a member already.
+            // Already a member.
             Err(Fault::Conflict(_)) => Ok(()),
             Err(fault) => Err(self.why_no_members(at, fault, priority).await),
         }
     }
 
-    /// Removes a member until a list shows nobody of its name.
+    /// Removes a member until a list no longer contains it.
     async fn remove(&self, at: &ImageRef, member: &Recipient, priority: Priority) -> Result<(), Fault> {
         for number in 1..=REMOVALS_MAX {
             let question = Question {
@@ -235,7 +235,7 @@ impl OpenStackCloud {
                 ..Question::read([at.image.as_str(), "members", member.id.as_str()])
             };
             match self.call(&at.region, question, priority).await {
-                // Not there: of what else is not there the list tells.
+                // 404 may mean the image or the member; the list below tells which.
                 Ok(_) | Err(Fault::NotFound(Missing::Image)) => {}
                 Err(fault) => return Err(self.why_no_members(at, fault, priority).await),
             }
@@ -248,7 +248,7 @@ impl OpenStackCloud {
         Err(Fault::Conflict(Conflict::ImageBusy))
     }
 
-    /// The pages of one list of what is shared with this project and was answered so; whether all of them arrived.
+    /// Reads the list of received images that have one answer. Returns whether it read all pages.
     async fn list_answered(
         &self,
         region: &RegionId,
@@ -263,7 +263,7 @@ impl OpenStackCloud {
             query.extend(marker.as_ref().map(|marker| ("marker", marker.as_str())));
             let body = self.call(region, Question { query: &query, ..Question::read([]) }, priority).await?;
             let page = wire::read_images(&body, &self.project)?;
-            // Pages are counted, so that what all of them may hold is bounded by what was asked for.
+            // The page count bounds the list only if no page exceeds the requested size.
             if page.rows.len() > PAGE_SIZE {
                 return Err(Fault::Unintelligible);
             }
@@ -276,7 +276,7 @@ impl OpenStackCloud {
                 return Err(Fault::Unintelligible);
             }
             marker = page.marker;
-            // What was begun is ended: a list longer than what `Resync` may take at once would never be whole.
+            // Finish a list once begun: one longer than `Resync` may read at once would never be complete.
             priority = priority.escalate();
         }
         Ok(false)
@@ -291,7 +291,7 @@ impl OpenStackCloud {
     }
 }
 
-/// Where a call goes, below the image service: each part of the path is one segment.
+/// Builds a URL below the image service. Each part of the path is one segment.
 pub(super) fn below(service: &Url, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Fault> {
     let mut url = service.clone();
     url.path_segments_mut().map_err(|()| Fault::Unintelligible)?.pop_if_empty().extend(["v2", "images"]).extend(path);
@@ -393,7 +393,7 @@ impl Cloud for OpenStackCloud {
         if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
             return Err(fault);
         }
-        // Glance says the same of a protected image and of one that is not ours, and of one that is gone or not shown.
+        // Glance gives the same answer for a protected image and a foreign one, and for a deleted image and a hidden one.
         Err(match (self.read_image(at, Priority::Edit).await?, fault) {
             (Some(seen), _) if seen.protected && seen.facts.ownership == Ownership::Own => {
                 Fault::Conflict(Conflict::ImageProtected)
@@ -405,7 +405,7 @@ impl Cloud for OpenStackCloud {
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {
-        // What everybody may use is not shared with anybody.
+        // A public image is not shared with a particular project.
         let Some(seen) = self
             .read_image(at, priority)
             .await?
@@ -423,8 +423,8 @@ impl Cloud for OpenStackCloud {
 
     async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
         let (mut images, mut complete, mut priority) = (BTreeMap::new(), true, priority);
-        // Rows carry no answer, hence three lists; in this order, so that an offer answered meanwhile is in one of them.
-        // Images their owner hides from lists (`os_hidden`) are in none.
+        // Rows carry no answer, so read three lists. This order ensures that an offer answered meanwhile is in one of
+        // them. None contains images that their owner hides from lists (`os_hidden`).
         for list in [("pending", Answer::Pending), ("rejected", Answer::Rejected), ("accepted", Answer::Accepted)] {
             complete &= self.list_answered(region, list, &mut images, priority).await?;
             priority = priority.escalate();

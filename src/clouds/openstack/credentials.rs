@@ -1,4 +1,4 @@
-//! What tokens are asked for with. Knows how it is written in a request, not how one is sent.
+//! The credentials that request tokens, and their form in a request. Sends nothing.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 use crate::clouds::signing::{InvalidCredentials, part, phrase};
 use crate::domain::identifiers::PrincipalId;
 
-/// What tokens are asked for with. Its parts never show in `Debug`.
+/// The credentials that request tokens. `Debug` never shows their parts.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// An application credential: it carries its project.
+    /// An application credential: it includes its project.
     Application {
         /// Its id.
         id: SecretString,
         /// Its secret.
         secret: SecretString,
     },
-    /// A user, asking for a token of the project.
+    /// A user that requests a token of the project.
     Password {
         /// Name of the user.
         user: SecretString,
-        /// Its password.
+        /// The user's password.
         password: SecretString,
-        /// Name of the domain the user lives in.
+        /// Name of the user's domain.
         domain: SecretString,
     },
 }
@@ -46,8 +46,8 @@ impl Credentials {
 }
 
 impl Credentials {
-    /// The body that asks for a token of the project. It is secret. An application credential names no project: it has
-    /// one, and Keystone refuses a scope beside it.
+    /// Builds the body that requests a token of the project. It is secret. For an application credential it names no
+    /// project: the credential has one, and Keystone refuses a scope beside it.
     pub(super) fn question(&self, project: &PrincipalId) -> Value {
         match self {
             Self::Application { id, secret } => json!({"auth": {"identity": {

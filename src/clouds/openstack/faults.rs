@@ -1,5 +1,5 @@
-//! The answers of Keystone and Glance that are no success, read as faults. Glance gives no codes, so the status decides;
-//! its text never does. What a 403 means depends on the image, which the client then reads (see `client.rs`).
+//! Maps unsuccessful answers of Keystone and Glance to faults. Glance gives no error codes, so the status decides, never
+//! the text. The meaning of a 403 depends on the image, which the client then reads (see `client.rs`).
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::clouds::Fault;
 use crate::clouds::transport::Answer;
 use crate::domain::fault::{Conflict, Missing, Quota, Refusal};
 
-/// Longest wait heeded.
+/// Longest `Retry-After` honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
-/// What the client asks of Glance, as far as faults differ by it.
+/// The kinds of calls to Glance that differ in their faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     /// Any read of images or members.
@@ -24,20 +24,20 @@ pub(super) enum Operation {
     Change,
     /// Deleting the image.
     DeleteImage,
-    /// Making an image without content, under an id of our choice.
+    /// Creating an image without content, under an id of our choice.
     MakeImage,
     /// Writing the content of an image.
     Upload,
 }
 
-/// Glance's errors, asked for as JSON: `{"message": "…", "code": "404 Not Found", "title": "Not Found"}`.
+/// Glance's error body, requested as JSON: `{"message": "…", "code": "404 Not Found", "title": "Not Found"}`.
 #[derive(Deserialize)]
 struct GlanceError {
     code: String,
     title: String,
 }
 
-/// Keystone's errors: `{"error": {"code": 404, "message": "…", "title": "Not Found"}}`.
+/// Keystone's error body: `{"error": {"code": 404, "message": "…", "title": "Not Found"}}`.
 #[derive(Deserialize)]
 struct KeystoneError {
     error: KeystoneErrorPart,
@@ -48,12 +48,12 @@ struct KeystoneErrorPart {
     code: u16,
 }
 
-/// Reads an answer of Glance that is no success.
+/// Maps an unsuccessful answer of Glance to a fault.
 pub(super) fn glance_fault(operation: Operation, answer: &Answer) -> Fault {
     if let Some(fault) = common_fault(answer) {
         return fault;
     }
-    // Something on the way may answer as well, and proves nothing about an image.
+    // A proxy may answer as well; its answer proves nothing about an image.
     let plainly_glance = serde_json::from_slice(&answer.body)
         .is_ok_and(|error: GlanceError| error.code.starts_with(&answer.status.to_string()) && !error.title.is_empty());
     if !plainly_glance {
@@ -61,16 +61,16 @@ pub(super) fn glance_fault(operation: Operation, answer: &Answer) -> Fault {
     }
     match (answer.status, operation) {
         (403, _) => Fault::Forbidden { code: "Forbidden".to_owned() },
-        // While it was written, it was deleted (410).
+        // 410: somebody deleted the image during the upload.
         (404, _) | (410, Operation::Upload) => Fault::NotFound(Missing::Image),
         (409, Operation::DeleteImage) => Fault::Conflict(Conflict::ImageInUse),
         (409, _) => Fault::Conflict(Conflict::ImageBusy),
         (413, Operation::AddMember) => Fault::QuotaExceeded { quota: Quota::RecipientsPerImage },
         (413, Operation::MakeImage) => Fault::QuotaExceeded { quota: Quota::PrivateImages },
-        // Of the largest image, of what the project may store, or of the store itself: too large for each of them.
+        // The limit is that of one image, of the project's storage or of the store; in each case the image is too large.
         (413, Operation::Upload) => Fault::Refused { refusal: Refusal::Size, code: "Http413".to_owned() },
         (413, _) => Fault::QuotaExceeded { quota: Quota::Other },
-        // A format or a property not known there, or content that is not of the format it is said to have.
+        // Glance does not know the format or a property, or the content does not match its declared format.
         (400 | 415, Operation::MakeImage | Operation::Upload) => {
             Fault::Refused { refusal: Refusal::Copy, code: format!("Http{}", answer.status) }
         }
@@ -79,7 +79,7 @@ pub(super) fn glance_fault(operation: Operation, answer: &Answer) -> Fault {
     }
 }
 
-/// Reads an answer of Keystone that is not a token.
+/// Maps an answer of Keystone that is not a token to a fault.
 pub(super) fn keystone_fault(answer: &Answer) -> Fault {
     if let Some(fault) = common_fault(answer) {
         return fault;
@@ -88,7 +88,7 @@ pub(super) fn keystone_fault(answer: &Answer) -> Fault {
         .is_ok_and(|error: KeystoneError| error.error.code == answer.status && answer.status >= 400);
     match (answer.status, plainly_keystone) {
         (403, true) => Fault::Forbidden { code: "Forbidden".to_owned() },
-        // A wrong secret is 401, but an application credential that was deleted is 404.
+        // Keystone answers 401 for a wrong secret, but 404 for a deleted application credential.
         (404, true) => Fault::Unauthenticated { code: "NotFound".to_owned() },
         (status, true) => refused(status),
         (_, false) => Fault::Unintelligible,
@@ -109,7 +109,7 @@ fn common_fault(answer: &Answer) -> Option<Fault> {
     }
 }
 
-/// Whole seconds; a date is not heeded.
+/// Reads whole seconds; ignores a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     (seconds > 0).then(|| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))

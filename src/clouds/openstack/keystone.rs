@@ -1,5 +1,5 @@
-//! Tokens: asked for once and shared by all calls of an account until shortly before they end. One renewal runs at a time;
-//! who waited for it takes what it brought, good or bad, so that a refused password is not sent once for each call.
+//! Tokens of one account. All its calls share a token until shortly before it expires. One renewal runs at a time; calls
+//! that waited for it take its result, a fault included, so that a refused password is not sent once for each call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,26 +18,26 @@ use crate::domain::fault::Missing;
 use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
 
-/// Budget and hints of Keystone are kept apart from those of the regions.
+/// Separates Keystone's budget and `Retry-After` waits from those of the regions.
 const BUDGET_KEY: &str = "keystone/v3";
 
-/// Of a token's life, the part after which another is asked for: with the usual hour, six minutes before the end.
+/// Share of a token's lifetime after which the client renews it: six minutes before the end of the usual hour.
 const USED_PER_CENT: i32 = 90;
 
 /// One token.
 #[derive(Debug)]
 pub(super) struct Token {
-    /// Which renewal brought it.
+    /// The renewal that returned it.
     number: u64,
-    /// For the header; it shows in no `Debug`.
+    /// The header value; `Debug` does not show it.
     pub(super) value: HeaderValue,
-    /// From then on another is asked for, by this machine's clock.
+    /// When to renew it, by this machine's clock.
     renewed_at: Timestamp,
     facts: TokenFacts,
 }
 
 impl Token {
-    /// The project it is for.
+    /// The token's project.
     pub(super) fn project(&self) -> &PrincipalId {
         &self.facts.project
     }
@@ -51,7 +51,7 @@ impl Token {
         Ok(services.keys().cloned().collect())
     }
 
-    /// Where the image service of a region is.
+    /// The URL of a region's image service.
     pub(super) fn image_service(&self, region: &RegionId) -> Result<&Url, Fault> {
         match self.facts.image_services.get(region) {
             Some(Ok(endpoint)) => Ok(endpoint.url()),
@@ -61,18 +61,18 @@ impl Token {
     }
 }
 
-/// Which token is good enough.
+/// Which token the call accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted<'a> {
-    /// Any that has not ended.
+    /// Any token not yet due for renewal.
     Valid,
-    /// Another than this one, which was refused.
+    /// Any token newer than this refused one.
     OtherThan(&'a Token),
-    /// One asked for from now on: it shows that the credentials are good now.
+    /// A token requested from now on: it proves that the credentials are valid now.
     Fresh,
 }
 
-/// What the last renewal brought.
+/// The result of the last renewal.
 #[derive(Debug, Default)]
 enum Last {
     #[default]
@@ -81,15 +81,15 @@ enum Last {
     Fault(Fault),
 }
 
-/// Keystone, for one account.
+/// The Keystone client of one account.
 pub(super) struct Keystone {
     access: OpenStackAccess,
     client_context: ClientContext,
     account: String,
-    /// What counts the calls that ask for tokens, by which credentials are proven.
+    /// The budget key for token requests, which prove the credentials.
     proving: String,
     last: Mutex<Last>,
-    /// How many renewals have ended.
+    /// Number of finished renewals.
     renewals: AtomicU64,
 }
 
@@ -100,12 +100,12 @@ impl Keystone {
         Self { access, client_context, account, proving, last: Mutex::default(), renewals: AtomicU64::new(0) }
     }
 
-    /// The account's own name among the budgets: projects have the same id in no two clouds, but nothing forbids it.
+    /// The account's budget key. It includes the cloud, since nothing forbids two clouds to use one project id.
     pub(super) fn budget_account(&self) -> &str {
         &self.account
     }
 
-    /// A token, asked for only if none at hand is good enough.
+    /// Returns a token. Requests one only if the cached token does not meet `wanted`.
     pub(super) async fn token(&self, wanted: Wanted<'_>, priority: Priority) -> Result<Arc<Token>, Fault> {
         let before = self.renewals.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;
@@ -115,7 +115,7 @@ impl Keystone {
             Last::Fault(fault) if renewed_meanwhile => return Err(fault.clone()),
             _ => {}
         }
-        // Not a renewal: how long one waits for a call's turn says nothing about the next one.
+        // Not part of the renewal: the wait of one call for the budget says nothing about the next call.
         self.client_context.acquire(Provider::OpenStack, &self.proving, BUDGET_KEY, priority).await?;
         let number = before.max(self.renewals.load(Ordering::SeqCst)) + 1;
         let brought = self.ask(number).await;
@@ -138,7 +138,7 @@ impl Keystone {
 
     async fn ask(&self, number: u64) -> Result<Arc<Token>, Fault> {
         let mut url = self.access.auth_url.url().clone();
-        // Both spellings are usual: with the version, and without.
+        // Deployments give this URL with and without the version.
         let version = (!url.path().ends_with("/v3")).then_some("v3");
         url.path_segments_mut()
             .map_err(|()| Fault::Unintelligible)?

@@ -1,5 +1,5 @@
-//! `OpenStack` Keystone v3 and Glance v2: tokens, wire, faults and the client. The only place that knows their words;
-//! nothing here plans, or sends a call again for any other reason than a refused token.
+//! `OpenStack` Keystone v3 and Glance v2: tokens, wire, faults and the client. Only this module uses their vocabulary. It
+//! plans nothing, and repeats a call only after a refused token.
 
 #[cfg(test)]
 mod adversarial;
@@ -12,18 +12,18 @@ mod wire;
 pub use client::OpenStackCloud;
 pub use credentials::Credentials;
 
-/// Which endpoints of the service catalogue are called.
+/// The interface whose endpoints the operator calls, from the service catalogue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Interface {
-    /// For everybody.
+    /// The public endpoints.
     #[default]
     Public,
-    /// Inside the cloud.
+    /// The endpoints inside the cloud.
     Internal,
 }
 
 impl Interface {
-    /// As the catalogue writes it.
+    /// The name in the catalogue.
     fn word(self) -> &'static str {
         match self {
             Self::Public => "public",

@@ -1,6 +1,5 @@
-//! What the answers of Keystone and Glance look like, and what is taken from them. Tolerant of fields not known, strict
-//! about those that are needed: an answer that lacks one, or speaks of something else than was asked, is `Unintelligible`
-//! and proves nothing.
+//! Parsers of the answers of Keystone and Glance. They ignore unknown fields and are strict about required ones: an
+//! answer that lacks one, or is about another object than requested, is `Unintelligible` and proves nothing.
 
 mod copies;
 
@@ -19,7 +18,7 @@ use crate::domain::image::{Answer, ImageFacts, ImageKind, ImageState, Ownership,
 use crate::domain::provider::Provider;
 pub(super) use copies::{MARK, SOURCE_HASH, read_content, read_copy};
 
-/// Most rows read from one answer: Glance's own cap of a page is 1,000, and a quota of members may be as high.
+/// Maximum rows read from one answer: Glance caps a page at 1,000, and a quota of members may be as high.
 const ROWS_MAX: usize = 5000;
 /// Longest image name kept, in characters; Glance allows 255.
 const NAME_CHARS_MAX: usize = 256;
@@ -98,14 +97,14 @@ struct MemberRow {
     status: String,
 }
 
-/// What a token answer says, but for the token itself.
+/// The content of a token answer, without the token itself.
 #[derive(Debug, Clone)]
 pub(super) struct TokenFacts {
-    /// The project it is for.
+    /// The token's project.
     pub(super) project: PrincipalId,
-    /// How long it holds, by Keystone's clock alone: ours may differ.
+    /// The token's lifetime, by Keystone's clock alone: ours may differ.
     pub(super) lifetime: SignedDuration,
-    /// The image service by region, or why it may not be called.
+    /// The image service by region, or why the operator must not call it.
     pub(super) image_services: BTreeMap<RegionId, Result<CheckedEndpoint, EndpointRefused>>,
 }
 
@@ -114,7 +113,7 @@ pub(super) struct TokenFacts {
 pub(super) struct ImageSeen {
     pub(super) id: ImageId,
     pub(super) facts: ImageFacts,
-    /// It cannot be deleted until somebody takes the protection off.
+    /// Glance refuses to delete the image while this is set.
     pub(super) protected: bool,
 }
 
@@ -122,7 +121,7 @@ pub(super) struct ImageSeen {
 #[derive(Debug)]
 pub(super) struct ImagePage {
     pub(super) rows: Vec<ImageSeen>,
-    /// Where the next page begins; `None` on the last one.
+    /// Start of the next page; `None` on the last one.
     pub(super) marker: Option<ImageId>,
 }
 
@@ -143,10 +142,10 @@ pub(super) fn read_token(body: &[u8], interface: Interface, allowed: &AllowedEnd
     let services = bounded(catalog)?.into_iter().filter(|service| service.kind == "image");
     for endpoint in services.flat_map(|service| service.endpoints).take(ROWS_MAX) {
         let region = endpoint.region_id.or(endpoint.region).unwrap_or_default();
-        // A region whose name is no name of one here cannot be asked for either.
+        // No object can name a region whose name is not a valid `RegionId`.
         let Ok(region) = RegionId::parse(&region) else { continue };
         if endpoint.interface == interface.word() {
-            // Some catalogues name the version, some do not.
+            // Some catalogues include the version, some do not.
             let url = endpoint.url.strip_suffix('/').unwrap_or(&endpoint.url);
             let url = url.strip_suffix("/v2").unwrap_or(url);
             image_services.entry(region).or_insert_with(|| allowed.check_service(Provider::OpenStack, url));
@@ -155,7 +154,7 @@ pub(super) fn read_token(body: &[u8], interface: Interface, allowed: &AllowedEnd
     Ok(TokenFacts { project, lifetime: expires_at.duration_since(issued_at), image_services })
 }
 
-/// Reads one image asked for by its id, seen by a project; `None` if it is being deleted.
+/// Reads one image requested by id, as seen by a project; `None` if Glance is deleting it.
 pub(super) fn read_image(body: &[u8], asked: &ImageId, project: &PrincipalId) -> Result<Option<ImageSeen>, Fault> {
     let row: ImageRow = read(body)?;
     if row.id != asked.as_str() {
@@ -171,10 +170,10 @@ pub(super) fn read_images(body: &[u8], project: &PrincipalId) -> Result<ImagePag
     Ok(ImagePage { rows: rows.collect::<Result<_, _>>()?, marker: next.as_deref().map(marker_of).transpose()? })
 }
 
-/// Of a link to the next page only the marker is heeded: where it leads to is not Glance's to say.
+/// Takes only the marker from a next-page link: Glance must not choose the host.
 fn marker_of(next: &str) -> Result<ImageId, Fault> {
     let query = next.split_once('?').map_or("", |(_, query)| query);
-    // Any base does: only the query is read.
+    // Any base URL works: this reads only the query.
     let mut url = Url::parse("http://localhost/").map_err(|_| Fault::Unintelligible)?;
     url.set_query(Some(query));
     let marker = url.query_pairs().find(|(name, _)| name == "marker").map(|(_, value)| value.into_owned());
@@ -213,8 +212,8 @@ fn image_of(row: ImageRow, project: &PrincipalId) -> Result<Option<ImageSeen>, F
     Ok(Some(ImageSeen { id, facts, protected: row.protected }))
 }
 
-/// Reads all members of an image. A member may be listed twice (see `client.rs`): then the answer that shows the image
-/// counts. Glance takes any text for a member; one that is no identifier makes the list incomplete.
+/// Reads all members of an image. Glance may list a member twice (see `client.rs`): the answer that shows the image
+/// counts. Glance accepts any text as a member; an invalid identifier makes the list incomplete.
 pub(super) fn read_members(body: &[u8], asked: &ImageId) -> Result<RecipientList, Fault> {
     let mut list = RecipientList { recipients: BTreeMap::new(), complete: true };
     for row in bounded(read::<MembersAnswer>(body)?.members)? {
@@ -231,7 +230,7 @@ pub(super) fn read_members(body: &[u8], asked: &ImageId) -> Result<RecipientList
     Ok(list)
 }
 
-/// Reads one member of an image, as asked for.
+/// Reads the requested member of an image.
 pub(super) fn read_member(body: &[u8], asked: &ImageId, member: &PrincipalId) -> Result<Answer, Fault> {
     let row: MemberRow = read(body)?;
     if row.member_id == member.as_str() { answer_of(&row, asked) } else { Err(Fault::Unintelligible) }

@@ -1,5 +1,5 @@
-//! Bodies of any length, a few pieces of them held at a time: nobody reads ahead of whom the pieces are for. There is no
-//! deadline for a whole body, but one for its standing still.
+//! Streams bodies of any length with a few pieces in memory: the stream does not read ahead of its consumer. A whole body
+//! has no deadline, but a stalled one has.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ use crate::clouds::Fault;
 /// A body, piece by piece; the last one may be a fault.
 pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
 
-/// What came back, with its body still to be read.
+/// An answer with an unread body.
 pub struct Opened {
     /// The HTTP status.
     pub status: u16,
     /// All headers of the answer.
     pub headers: HeaderMap,
-    /// How long the body is, in bytes, if the answer says so: then fewer end in `TimedOut`.
+    /// Length of the body in bytes, if the answer declares it; a shorter body then ends in `TimedOut`.
     pub length: Option<u64>,
     response: Response,
     idle: Duration,
 }
 
 impl Opened {
-    /// The body. Nothing of it is read before it is asked for, but for what connections hold by themselves (a few MiB).
+    /// The body. Reads nothing ahead of the consumer, except the buffers of the connection (a few MiB).
     ///
-    /// Errors: `TimedOut { sent: true }` if no piece comes within `TransportSettings::idle` after it was asked for, or the
+    /// Errors: `TimedOut { sent: true }` if a requested piece does not arrive within `TransportSettings::idle`, or the
     /// connection breaks.
     pub fn pieces(self) -> Pieces {
         let Self { response, idle, .. } = self;
@@ -44,7 +44,7 @@ impl Opened {
         stream::try_unfold(response, next).boxed()
     }
 
-    /// The answer with its whole body, as `Transport::send` gives it: for those that are no success.
+    /// Reads the whole body, as `Transport::send` does. For answers that report no success.
     pub async fn whole(self) -> Result<Answer, Fault> {
         let Self { status, headers, response, idle, .. } = self;
         let answer = timeout(idle, read_whole(response)).await.map_err(|_| Fault::TimedOut { sent: true })??;
@@ -52,24 +52,24 @@ impl Opened {
     }
 }
 
-/// Where a body on its way out stands.
+/// Progress of an outgoing body.
 enum Stage {
-    /// Nothing of it was asked for yet.
+    /// The connection has not requested a piece yet.
     Opening,
     /// The connection waits for a piece.
     Asked,
-    /// The connection has a piece, and has not asked for the next one.
+    /// The connection has a piece and has not requested the next one.
     Given,
-    /// The connection has all of it.
+    /// The connection has the whole body.
     AllGiven,
-    /// It did not come whole from where it comes from.
+    /// The source of the body failed.
     Broken(Fault),
 }
 
 impl Transport {
     /// Sends one request and reads the answer up to its body.
     ///
-    /// Errors: as for `send`, but that the deadline is `TransportSettings::idle`.
+    /// Errors: as for `send`, but with the deadline `TransportSettings::idle`.
     pub async fn open(&self, request: Request) -> Result<Opened, Fault> {
         let Request { method, url, mut headers, body } = request;
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -80,20 +80,20 @@ impl Transport {
         Ok(Opened { status, headers, length: response.content_length(), response, idle: self.idle })
     }
 
-    /// Sends one request with a body of this length, in bytes, in the place of its own, and reads the whole answer.
-    /// Dropped before it is done, it closes the connection.
+    /// Sends one request with `pieces`, `length` bytes in total, instead of its own body, and reads the whole answer.
+    /// Dropping the future closes the connection.
     ///
-    /// Errors: the fault among the pieces; `Unintelligible` if they are fewer or more than `length`; `TimedOut` if the
-    /// server takes no piece for `TransportSettings::idle`, or does not answer within `stored_within` after the last one;
-    /// else as for `send`.
+    /// Errors: the fault among the pieces; `Unintelligible` if their total is not `length`; `TimedOut` if the server takes no
+    /// piece for `TransportSettings::idle`, or does not answer within `stored_within` after the last one; else as for
+    /// `send`.
     pub async fn send_streamed(&self, request: Request, length: u64, pieces: Pieces) -> Result<Answer, Fault> {
         let Request { method, url, mut headers, .. } = request;
-        // With it, the body is sent as it is and not in chunks.
+        // With this header, the client does not send the body in chunks.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         let (stage, seen) = watch::channel(Stage::Opening);
         let ended = CancellationToken::new();
         let body = Body::wrap_stream(counted(pieces, length, stage).take_until(ended.clone().cancelled_owned()));
-        // Some servers answer before they have it all: then the connection is not to go on with it.
+        // Some servers answer before they have the whole body: then the connection must stop sending it.
         let _ended = ended.drop_guard();
         let sending = self.streaming.request(method, url).headers(headers).body(body).send();
         self.check_fence()?;
@@ -109,19 +109,19 @@ impl Transport {
         }
     }
 
-    /// Waits until a body on its way out stands still for too long, or is broken.
+    /// Waits until an outgoing body stalls for too long or its source fails.
     async fn stands_still(&self, mut seen: watch::Receiver<Stage>) -> Fault {
         loop {
             let wait = match &*seen.borrow_and_update() {
                 Stage::Opening | Stage::Given => self.idle,
-                // Where the piece comes from has a deadline of its own, which tells more.
+                // The source of the piece has its own deadline, whose fault is more precise.
                 Stage::Asked => self.idle.saturating_mul(2),
                 Stage::AllGiven => self.stored_within,
                 Stage::Broken(fault) => return fault.clone(),
             };
             match timeout(wait, seen.changed()).await {
                 Ok(Ok(())) => {}
-                // The connection let go of the body: what is left to come is the answer.
+                // The connection dropped the body: only the answer is outstanding.
                 Ok(Err(_)) => {
                     sleep(self.stored_within).await;
                     return Fault::TimedOut { sent: true };
@@ -132,7 +132,7 @@ impl Transport {
     }
 }
 
-/// The pieces as a connection takes them: exactly `length` bytes, or broken.
+/// The pieces for the connection: exactly `length` bytes, or a fault.
 fn counted(
     pieces: Pieces,
     length: u64,

@@ -1,4 +1,4 @@
-//! The `SharedImageAcceptance` controller: answers one offer as asked, and says what became of it.
+//! The `SharedImageAcceptance` controller: answers one offer as its spec decides, and reports the result.
 
 mod observe;
 mod pass;
@@ -22,7 +22,7 @@ use crate::reconcile::requeue;
 use crate::reconcile::unreadable;
 use observe::observe_desired;
 
-/// One look at one offer.
+/// Reconciles one offer.
 pub async fn reconcile(
     guarded: Arc<Guarded<SharedImageAcceptance>>,
     ctx: Arc<Context>,

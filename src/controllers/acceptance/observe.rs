@@ -1,4 +1,4 @@
-//! What a pass over one offer sees in Kubernetes, and whether it may call the cloud.
+//! What a reconcile of one offer observes in Kubernetes, and whether it may call the cloud.
 
 use kube::ResourceExt;
 
@@ -14,17 +14,17 @@ use crate::reconcile::convert::{account_input, is_unseen, listed, requested_at};
 use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::object_state::Inputs;
 
-/// What Kubernetes says, from the caches.
+/// The desired state in Kubernetes, from the caches.
 pub(super) struct Desired {
     pub(super) account: Option<CloudAccount>,
-    /// The other acceptances of the same offer, one of which may act instead.
+    /// The other acceptances of the same offer, one of which may be active instead.
     pub(super) duplicates: Duplicates,
     pub(super) inputs: Inputs,
-    /// The account is looked at for the first time.
+    /// The account waits for its first reconcile.
     pub(super) expecting: bool,
 }
 
-/// An offer that may be called about.
+/// An offer for which the operator may call the cloud.
 pub(super) struct Site {
     pub(super) provider: Provider,
     pub(super) at: ImageRef,
@@ -44,7 +44,7 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
     )];
     inputs.extend(account.as_ref().map(account_input));
     let duplicates = Duplicates::observe(ctx, acceptance);
-    // Also before the offer was ever seen here: that it is listed is often the first that is heard of it.
+    // Also before this object ever observed the offer: the inventory often shows the offer first.
     let spec = &acceptance.spec;
     let listed = listed((&namespace, &spec.account_ref.name), &spec.region, &spec.image_id, &ctx.stores);
     inputs.push(format!("duplicates {} listed {listed:?}", duplicates.input()));
@@ -52,7 +52,7 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
     Desired { account, duplicates, inputs: Inputs(inputs), expecting }
 }
 
-/// Whether and how the offer may be called about: everything that is checked before any call on it.
+/// Whether and how the operator may call the cloud for the offer: all checks before any call.
 pub(super) async fn observe_site(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,

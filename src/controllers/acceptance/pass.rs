@@ -1,4 +1,4 @@
-//! One pass over one offer: observe, plan, write the intent, answer, observe again, report.
+//! One reconcile of one offer: observe, plan, write the intent, answer, observe again, report.
 
 use kube::ResourceExt;
 
@@ -19,7 +19,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::jobs::{Followed, follow};
 use crate::reconcile::requeue::{Asked, Next, later, release};
 
-/// Runs one pass, once its turn to call the cloud has come.
+/// Runs one reconcile; the part that may call the cloud waits for a seat.
 pub(super) async fn run(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,
@@ -34,7 +34,7 @@ pub(super) async fn run(
     seat.call(Box::pin(act(ctx, acceptance, &mut reporter, &desired, priority))).await
 }
 
-/// The part of a pass that may call the cloud.
+/// The part of a reconcile that may call the cloud.
 async fn act(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,
@@ -45,7 +45,7 @@ async fn act(
     let deleting = acceptance.metadata.deletion_timestamp.is_some();
     let site = match observe_site(ctx, acceptance, desired).await {
         Ok(site) => site,
-        // The active one answers the offer, or nothing is left to answer through: this one's going touches no cloud.
+        // The active object answers the offer, or no account is left to answer with: this deletion calls no cloud.
         Err(problem) if deleting && NOTHING_TO_REJECT.contains(&problem.reason) => return leave(ctx, acceptance).await,
         Err(problem) if deleting && problem.closes_the_way() => return reporter.problem(problem.or(RETAIN)).await,
         Err(problem) => return reporter.problem(problem).await,
@@ -66,7 +66,7 @@ async fn act(
         Err(Fault::BudgetSpent { retry_after }) if priority == Priority::Resync => {
             return Ok(Next::Requeue(Requeue::Waiting(later(ctx, retry_after))));
         }
-        // A process that stops tells nothing: the next one looks.
+        // A process that stops reports nothing: the next process reconciles the offer.
         Err(Fault::NotLeading) => return Ok(Next::Requeue(Requeue::Retrying { not_before: None })),
         Err(fault) => return pass.unseen(reporter, fault).await,
     };
@@ -85,10 +85,10 @@ async fn act(
     }
 }
 
-/// Reasons for which a leaving acceptance rejects nothing.
+/// Reasons for which a deleting acceptance rejects nothing.
 const NOTHING_TO_REJECT: [Reason; 3] = [Reason::DuplicateAcceptance, Reason::AccountNotFound, Reason::AccountChanged];
 
-/// What else lets a leaving acceptance go.
+/// How to release a deleting acceptance.
 const RETAIN: &str = "set deletionPolicy: Retain to leave the answer as it is and let this object go";
 
 async fn leave(ctx: &Context, acceptance: &SharedImageAcceptance) -> Result<Next, ClusterError> {
@@ -96,7 +96,7 @@ async fn leave(ctx: &Context, acceptance: &SharedImageAcceptance) -> Result<Next
     Ok(Next::Gone)
 }
 
-/// After a restart everything looks changed; what is as asked is not.
+/// After a restart every object looks changed; a settled one is not.
 fn priority(acceptance: &SharedImageAcceptance, changed: bool) -> Priority {
     let status = acceptance.status.as_ref();
     let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
@@ -120,7 +120,7 @@ impl Pass<'_> {
         received: Option<&ReceivedImage>,
         known: bool,
     ) -> AcceptancePlan {
-        // Its `deletionPolicy` is Reject, or it would not have come so far.
+        // Its `deletionPolicy` is Reject, or the reconcile would have released it earlier.
         let decision = if self.deleting { AcceptanceDecision::Reject } else { acceptance.spec.decision };
         plan_acceptance(&Offer {
             provider: self.site.provider,
@@ -144,7 +144,7 @@ impl Pass<'_> {
         reporter.problem(if self.deleting && problem.closes_the_way() { problem.or(RETAIN) } else { problem }).await
     }
 
-    /// Answers, and looks at what came of it; where a job carries the answer out, the next looks do.
+    /// Answers and observes the result; where a job carries the answer out, the next reconciles observe it.
     async fn answer(
         &self,
         acceptance: &SharedImageAcceptance,

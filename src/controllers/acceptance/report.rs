@@ -1,4 +1,4 @@
-//! What a pass over one offer tells: its status, its events, and when to look again.
+//! Reports a reconcile of one offer: its status, its events, and the next requeue.
 
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
@@ -19,7 +19,7 @@ use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
 use crate::reconcile::requeue::{Next, later};
 use crate::reconcile::status_writer::StatusWriter;
 
-/// Writes what a pass tells.
+/// Writes the status and the events of a reconcile.
 pub(super) struct Reporter<'a> {
     ctx: &'a Context,
     acceptance: &'a SharedImageAcceptance,
@@ -37,17 +37,17 @@ impl<'a> Reporter<'a> {
         self.status.current()
     }
 
-    /// The job that carries out the last answer, if one was under way.
+    /// The job that carries out the last answer, if the status records one.
     pub(super) fn job(&self) -> Option<Job> {
         self.status.written().job.as_ref().and_then(|job| Job::parse(job).ok())
     }
 
-    /// Whether the image was seen as shared with us before.
+    /// Whether an earlier reconcile observed the image as shared with us.
     pub(super) fn known(&self) -> bool {
         self.status.written().state.is_some_and(|state| state != OfferState::NotOffered)
     }
 
-    /// Says that the object was noticed, once.
+    /// Writes the initial conditions, once.
     pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
@@ -58,7 +58,7 @@ impl<'a> Reporter<'a> {
         self.status.write(status).await
     }
 
-    /// Writes down what is about to be answered; proves that the object acted upon is the newest.
+    /// Records the intended answer; the write proves that this reconcile acts on the newest version.
     pub(super) async fn record_intent(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
         let mut status = self.status.written().clone();
         status.answering = Some(decision);
@@ -66,7 +66,7 @@ impl<'a> Reporter<'a> {
         self.status.write(status).await
     }
 
-    /// Records the account before anything is answered: others for the same offer may do so at the same time.
+    /// Records the account before any answer: other objects for the same offer may do so at the same time.
     pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
         let mut status = self.status.written().clone();
         status.account = self.duplicates.owner();
@@ -74,7 +74,7 @@ impl<'a> Reporter<'a> {
         Ok(Next::Requeue(Requeue::Waiting(later(self.ctx, CLAIM_SETTLES))))
     }
 
-    /// A job carries the answer out.
+    /// Records the job that carries the answer out.
     pub(super) async fn under_way(&mut self, job: JobId) -> Result<Next, ClusterError> {
         let now = self.ctx.clock.now();
         let mut status = self.status.written().clone();
@@ -83,7 +83,7 @@ impl<'a> Reporter<'a> {
         Ok(Next::Requeue(Requeue::Waiting(next_job_look(now, now))))
     }
 
-    /// Reports a pass that could not see the offer. What is known of it stays.
+    /// Reports a reconcile that could not observe the offer. The recorded state of the offer stays.
     pub(super) async fn problem(&mut self, problem: Problem) -> Result<Next, ClusterError> {
         let verdict = Requeue::from(&problem);
         let mut status = self.status.written().clone();
@@ -93,7 +93,7 @@ impl<'a> Reporter<'a> {
         Ok(Next::Requeue(verdict))
     }
 
-    /// Reports what was seen. `trouble`: what kept the answer from being given.
+    /// Reports the observed offer. `problem`: what kept the operator from answering.
     pub(super) async fn finish(
         &mut self,
         received: Option<&ReceivedImage>,

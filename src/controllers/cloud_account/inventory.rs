@@ -1,5 +1,5 @@
-//! The inventory of an account: one `SharedImage` for each image others share with it, made, changed and deleted as the
-//! cloud lists them.
+//! The inventory of an account: creates, updates and deletes one `SharedImage` for each image that others share with it, as
+//! the cloud lists them.
 
 use std::collections::BTreeMap;
 
@@ -27,23 +27,23 @@ use crate::planning::problem::{Problem, name_some};
 use crate::reconcile::context::Context;
 use crate::reconcile::object_state::Listing;
 
-/// Writes to the API server that run at the same time for one account.
+/// Concurrent writes to the API server for one account.
 const WRITES_AT_ONCE: usize = 8;
 
 /// Longest part of a region that a condition repeats, in characters.
 const REGION_CHARS_MAX: usize = 63;
 
-/// A listing takes several calls, and half of one is worth nothing: it waits for its turn, which comes rarely.
+/// A listing takes several calls, and half of one is useless: its calls wait for tokens, which this priority gets rarely.
 const PRIORITY: Priority = Priority::Acceptance;
 
-/// Lists what others share with the account if that is due, and brings its `SharedImage`s into step.
+/// Lists what others share with the account if that is due, and updates its `SharedImage`s to match.
 pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection: &Connection, asked: bool) -> Listing {
     let uid = account.uid().unwrap_or_default();
     let now = ctx.clock.now();
     let generation = account.metadata.generation;
     let edited = asked || ctx.states.listed_generation(&uid) != Some(generation);
     if let Some(wait) = ctx.states.next_listing(&uid, now).filter(|_| !edited) {
-        // What the last listing brought is told now if somebody else's write of the object kept it from being told.
+        // Report the last listing now if a conflicting write of the object kept it from the status.
         let untold = ctx.states.untold_listing(&uid).unwrap_or_default();
         return Listing { next_reconcile: Some(wait), ..untold };
     }
@@ -83,7 +83,7 @@ fn existing(ctx: &Context, account: &CloudAccount) -> BTreeMap<String, (SharedIm
     ours.iter().filter_map(|image| image.readable()).map(entry).collect()
 }
 
-/// Lists every region of the inventory. A region that could not be listed is there without a list; the first fault is told.
+/// Lists every region of the inventory. A region that cannot be listed maps to `None`; returns the first fault.
 async fn list(
     ctx: &Context,
     account: &CloudAccount,
@@ -94,7 +94,7 @@ async fn list(
     for region in account.spec.inventory.iter().flat_map(|inventory| &inventory.regions) {
         let Ok(region) = RegionId::parse(region) else { continue };
         let list = match first_fault {
-            // What refused one region refuses the next: it is not asked.
+            // The fault that one region met would meet the next one: skip it.
             Some(_) => None,
             None => match connection.cloud.list_received(&region, PRIORITY).await {
                 Ok(list) if list.complete => Some(list),
@@ -120,7 +120,7 @@ fn figure(account: &CloudAccount, received: usize) -> String {
     if limit == 0 { received.to_string() } else { format!("{received}/{limit}") }
 }
 
-/// Regions of the inventory that no cloud can have: an older definition let them through.
+/// Regions of the inventory that no cloud can have: an older definition admitted them.
 fn odd_regions(account: &CloudAccount) -> Vec<String> {
     let named = account.spec.inventory.iter().flat_map(|inventory| &inventory.regions);
     named.filter(|region| RegionId::parse(region).is_err()).map(|region| plain(region, REGION_CHARS_MAX)).collect()
@@ -150,7 +150,7 @@ fn decision(fault: Option<&Fault>, odd_regions: &[String], changes: &Changes) ->
     }
 }
 
-/// Carries the changes out, several at a time, and tells of new offers in one event.
+/// Applies the changes, several at a time, and publishes one event for all new offers.
 async fn apply(ctx: &Context, account: &CloudAccount, changes: &Changes) -> Result<(), ClusterError> {
     let images: Api<SharedImage> = Api::namespaced(ctx.client.clone(), &account.namespace().unwrap_or_default());
     let create = stream::iter(changes.create.clone()).map(|(name, entry)| create(ctx, &images, account, name, entry));
@@ -186,7 +186,7 @@ async fn create(
     image.metadata.owner_references = owner.map(|owner| vec![OwnerReference { block_owner_deletion: None, ..owner }]);
     let made = match within_deadline(images.create(&PostParams::default(), &image)).await {
         Ok(made) => made,
-        // Made by the last listing; the cache shows it soon, and the next listing brings it into step.
+        // The last listing created it; the cache will show it soon, and the next listing updates it.
         Err(error) if error.is_already_exists() => return Ok(()),
         Err(error) => return Err(error),
     };

@@ -1,4 +1,4 @@
-//! The `CloudAccount` controller: proves that the credentials are the account's, says so, and keeps the account while
+//! The `CloudAccount` controller: proves that the credentials belong to the account, reports it, and keeps the account while
 //! anything refers to it.
 
 mod inventory;
@@ -35,7 +35,7 @@ use crate::reconcile::object_state::Listing;
 use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
 use crate::reconcile::unreadable;
 
-/// One look at one account.
+/// Reconciles one account.
 pub async fn reconcile(
     guarded: Arc<Guarded<CloudAccount>>,
     ctx: Arc<Context>,
@@ -93,7 +93,7 @@ async fn look(
     }
     let old = account.status.clone().unwrap_or_default();
     let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
-    // One reconcile an account calls its cloud, and no other one waits for it.
+    // Each account has one such reconcile that calls its cloud, and no other reconcile waits for it.
     drop(worker);
     let state = ctx.connections.state(account, asked.is_some()).await;
     let connection = state.connection.as_ref();
@@ -123,7 +123,7 @@ async fn look(
     Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
 }
 
-/// Tells once that the account's key is refused, or goes.
+/// Publishes one event when the cloud refuses the account's key, or when the account's Secret is being deleted.
 async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, problem: Option<&Problem>) {
     let Some(problem) = problem else { return };
     let event_reason = match problem.reason {
@@ -136,8 +136,8 @@ async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, p
     }
 }
 
-/// Whether the credentials are proven: what others for the same images go by. A proof of other credentials than the spec asks
-/// for now is none.
+/// Records whether the credentials are proven, which decides about duplicates for the same images. A proof of an identity other
+/// than the spec's does not count.
 fn prove(account: &CloudAccount, connection: Result<(), &Problem>, status: &mut CloudAccountStatus, ctx: &Context) {
     let claimed = owner(account);
     let Err(problem) = connection else {
@@ -155,14 +155,14 @@ fn takeover_after(ctx: &Context) -> SignedDuration {
     SignedDuration::try_from(ctx.settings.takeover_after).unwrap_or(SignedDuration::MAX)
 }
 
-/// How long the credentials still count as proven while they are refused.
+/// How long the credentials still count as proven while the cloud refuses them.
 fn until_doubted(status: &CloudAccountStatus, ctx: &Context) -> Duration {
     let (Some(since), Some(_)) = (&status.refused_since, &status.identity) else { return Duration::MAX };
     let over = since.0.saturating_add(takeover_after(ctx)).unwrap_or(Timestamp::MAX);
     over.duration_since(ctx.clock.now()).max(SignedDuration::from_millis(50)).unsigned_abs()
 }
 
-/// What was told of the inventory when it was last listed, where it was not listed now.
+/// The `Listed` condition of the last listing, for a reconcile that did not list the inventory.
 fn kept(old: &CloudAccountStatus) -> Option<Decision> {
     let condition = find(&old.conditions, LISTED)?;
     let reason = serde_json::from_value(serde_json::Value::String(condition.reason.clone())).ok()?;
@@ -194,7 +194,7 @@ fn users(account: &impl Resource, ctx: &Context) -> Vec<String> {
     users
 }
 
-/// Whether an object of the account's namespace names the account, as far as it can be read.
+/// Whether an object of the account's namespace names the account, as far as the object can be parsed.
 fn refers<K>(object: &Guarded<K>, account: &str, readable: impl Fn(&K) -> bool) -> bool {
     match object {
         Guarded::Readable(object) => readable(object),
@@ -203,10 +203,10 @@ fn refers<K>(object: &Guarded<K>, account: &str, readable: impl Fn(&K) -> bool) 
 }
 
 fn pause(problem: Option<&Problem>, ctx: &Context) -> Duration {
-    // Every look must find the Secret due, and none may come later than the interval promises.
+    // Every reconcile must find the Secret due, and none may come later than the interval promises.
     let interval = ctx.settings.credentials_interval.mul_f64(0.9);
     match problem.map(|t| (t.reason, t.recovery)) {
-        // A Secret that is not there yet is looked for often: it costs the cloud nothing.
+        // Check often for a Secret that does not exist yet: that costs the cloud nothing.
         Some((Reason::SecretNotFound, _)) => interval.min(Duration::from_secs(5)),
         Some((_, Recovery::Retry { not_before })) => not_before.unwrap_or(Duration::from_secs(2)).min(interval),
         Some((_, Recovery::Blocked)) | None => interval,

@@ -1,5 +1,5 @@
-//! The Secret of an account is kept from going while access may have to be ended with its key. What to do is decided in
-//! `planning::secret`; which Secrets are held is written down first, so that each is let go one day.
+//! Keeps the Secret of an account while the operator may need its key to end access. `planning::secret` decides what to do;
+//! the status records the Secrets to hold first, so that the operator releases each one day.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,24 +18,24 @@ use crate::cluster::{ClusterError, finalizers};
 use crate::planning::secret::{ObservedSecret, SecretStep, decide};
 use crate::reconcile::context::Context;
 
-/// How much later than a Secret its namespace is seen being deleted.
+/// How much later than a Secret's deletion the operator observes that of its namespace.
 const GRACE: SignedDuration = SignedDuration::from_secs(5);
 
-/// The same where namespaces cannot be read: until its accounts are. Kubernetes deletes one kind after the other.
+/// The same for the deletion of accounts, where the operator cannot read namespaces: Kubernetes deletes kind by kind.
 const GRACE_WITHOUT_NAMESPACES: SignedDuration = SignedDuration::from_secs(30);
 
-/// What is held for an account.
+/// The Secrets held for an account.
 #[derive(Default)]
 pub(super) struct Held {
-    /// What status is to say, before anything is put on.
+    /// The names that the status must record before the finalizer is set.
     pub(super) names: Vec<String>,
     /// The Secret to put the finalizer on.
     hold: Option<String>,
-    /// When to look again.
+    /// When to reconcile again.
     pub(super) next_reconcile: Option<Duration>,
 }
 
-/// Decides about the Secret that the account names, and lets go of those it does not need any more.
+/// Decides about the Secret that the account names, and releases those it does not need any more.
 pub(super) async fn tend(
     ctx: &Context,
     account: &CloudAccount,
@@ -59,7 +59,7 @@ pub(super) async fn tend(
         let grace = if ctx.scope.sees_namespaces() { GRACE } else { GRACE_WITHOUT_NAMESPACES };
         let now = ctx.clock.now();
         match decide(ctx.settings.secrets, observed, grace, now) {
-            // Another account may have put it on, and leave it to us.
+            // Another account may have set the finalizer, and may leave it to this one.
             SecretStep::Leave if seen.held => drop(names.insert(current)),
             SecretStep::Leave => {}
             SecretStep::Hold => {
@@ -79,7 +79,7 @@ pub(super) async fn tend(
 }
 
 impl Held {
-    /// Puts the finalizer on, once it is written down. An operator without the right goes on without.
+    /// Sets the finalizer, once the status records it. An operator without the permission continues without the finalizer.
     pub(super) async fn put_on(&self, ctx: &Context, account: &CloudAccount) -> Result<(), ClusterError> {
         let Some(name) = &self.hold else { return Ok(()) };
         let held = hold_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await.map(drop);
@@ -90,7 +90,7 @@ impl Held {
     }
 }
 
-/// Lets go of everything that is held for an account that goes.
+/// Releases every Secret held for a deleting account.
 pub(super) async fn let_go_of_all(
     ctx: &Context,
     account: &impl Resource,
@@ -102,8 +102,8 @@ pub(super) async fn let_go_of_all(
     Ok(())
 }
 
-/// Lets go of a Secret, unless another account needs it. One that goes and that nothing refers to needs none: of two that go
-/// at once, the later one sees that of the other.
+/// Releases a Secret, unless another account needs it. A deleting account that nothing refers to needs none: of two accounts
+/// deleted at once, the later one observes this of the other.
 async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
     let needs =
         |other: &CloudAccount| finalizers::is_held(other) && (!is_going(other) || !users(other, ctx).is_empty());
@@ -114,7 +114,7 @@ async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<()
     free(ctx, account, name).await
 }
 
-/// Takes the finalizer off. An account without the right to goes on, and can go itself.
+/// Removes the finalizer. Without the permission, the account still reconciles and can be deleted.
 async fn free(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
     let freed = let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await;
     let left = "the finalizer imageshare.dev/credentials stays on the Secret and keeps it from being deleted: grant patch on \
@@ -122,7 +122,7 @@ async fn free(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), 
     unless_refused(freed, account, name, left)
 }
 
-/// What the API server refuses about a Secret is told and stops nothing else.
+/// Logs a write to a Secret that the API server refuses, and lets the reconcile continue.
 fn unless_refused(
     written: Result<(), ClusterError>,
     account: &impl Resource,
@@ -150,7 +150,7 @@ fn accounts_naming<K: Resource>(ctx: &Context, account: &K, name: &str) -> impl 
     readable.filter(move |other| name_of(other) == name)
 }
 
-/// Whether an account of the namespace that cannot be read, which is not this one, recorded that it holds a Secret.
+/// Whether another, unreadable account of the namespace recorded that it holds a Secret.
 fn unreadable_holding(ctx: &Context, account: &impl Resource, name: &str) -> bool {
     let (namespace, uid) = (account.namespace(), account.uid());
     let holds = |other: &Guarded<CloudAccount>| {

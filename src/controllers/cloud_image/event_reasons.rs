@@ -1,4 +1,4 @@
-//! What happened to an image between two ledgers, told to people and counted.
+//! The events and the drift counts that follow from two ledgers of an image.
 
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
@@ -11,11 +11,11 @@ use crate::planning::ledger::Ledger;
 use crate::planning::problem::name_some;
 use crate::telemetry::metrics::Drift;
 
-/// What breaks on the other side, told with every end of access.
+/// What breaks on the recipient's side; every event about ended access includes it.
 const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
                            and no new servers can be made";
 
-/// What happened between two ledgers, for people. `intended`: the ledger before the calls, where there were any.
+/// The events between two ledgers. `intended`: the ledger before the calls, where there were any.
 pub(super) fn event_reasons(
     image_id: &str,
     before: &Ledger,
@@ -87,7 +87,7 @@ pub(super) fn event_reasons(
     told
 }
 
-/// What ended between two ledgers, and what did not.
+/// The events about access that ended between two ledgers, and about access that did not.
 fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason, String)> {
     let revoked = revoked(before, after);
     let newly_retained =
@@ -125,7 +125,7 @@ fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason,
     told
 }
 
-/// Recipients that were ours and are not any more.
+/// Recipients that the operator had granted the image and that are no longer in the ledger.
 fn revoked<'a>(before: &'a Ledger, after: &Ledger) -> Vec<&'a Recipient> {
     let ours = before.grants.iter().filter(|(recipient, entry)| {
         let was_ours = !matches!(entry.state, GrantState::Retained) && entry.refusal.is_none();
@@ -134,12 +134,12 @@ fn revoked<'a>(before: &'a Ledger, after: &Ledger) -> Vec<&'a Recipient> {
     ours.map(|(recipient, _)| recipient).collect()
 }
 
-/// How many recipients were not as they had been left.
+/// How many recipients had drifted, by kind of drift.
 pub(super) fn found_amiss(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> [(Drift, usize); 2] {
     [(Drift::Missing, lost(before, intended).len()), (Drift::Unmanaged, strangers(before, after).len())]
 }
 
-/// Recipients that had been granted the image, and have to be granted it again.
+/// Recipients that lost their grant and need it again.
 fn lost<'a>(before: &Ledger, intended: Option<&'a Ledger>) -> Vec<&'a Recipient> {
     let again = intended.into_iter().flat_map(|ledger| &ledger.grants);
     again
@@ -151,7 +151,7 @@ fn lost<'a>(before: &Ledger, intended: Option<&'a Ledger>) -> Vec<&'a Recipient>
         .collect()
 }
 
-/// Recipients nobody here asked for that were not known before.
+/// Newly found recipients that no share asked for.
 fn strangers<'a>(before: &Ledger, after: &'a Ledger) -> Vec<&'a Recipient> {
     let listed = after.unmanaged.keys().take(UNMANAGED_LISTED_MAX);
     listed.filter(|recipient| !before.unmanaged.contains_key(*recipient)).collect()

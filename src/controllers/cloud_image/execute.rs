@@ -1,9 +1,9 @@
-//! Carries out an exchange: the only caller of what changes recipients. Decides nothing.
+//! Executes a batch: the only caller of the cloud call that changes recipients. Decides nothing.
 
 use crate::clouds::{Cloud, ImageRef, Priority};
 use crate::planning::batch::{Batch, BatchResult};
 
-/// Makes the exchange's calls one after the other, until it has none left.
+/// Makes the batch's calls one after the other, until it has none left.
 pub(super) async fn execute(cloud: &dyn Cloud, at: &ImageRef, mut batch: Batch, priority: Priority) -> BatchResult {
     while let Some(change) = batch.next_call() {
         let result = cloud.change_recipients(at, &change, priority).await;

@@ -25,7 +25,7 @@ use crate::reconcile::requeue;
 use crate::reconcile::unreadable;
 use observe::{Desired, observe_desired};
 
-/// One look at one image.
+/// Reconciles one image.
 pub async fn reconcile(
     guarded: Arc<Guarded<CloudImage>>,
     ctx: Arc<Context>,
@@ -55,7 +55,7 @@ pub async fn reconcile(
     Ok(requeue::finish(&ctx, image, inputs, passed))
 }
 
-/// Whether the ledger shows everything as served: a reconcile would only tell what others changed at the cloud.
+/// Whether the ledger shows everything as served: a reconcile would only detect drift at the cloud.
 fn is_settled(ctx: &Context, image: &CloudImage, desired: &Desired) -> bool {
     let ledger = Ledger::parse(image.status.as_ref());
     ledger.is_ok_and(|ledger| urgency::need(ctx, image, desired, &ledger).priority(true) == Priority::Resync)

@@ -1,5 +1,5 @@
-//! What a pass over one image sees: its account, its shares, its duplicates, and the image at the cloud. Observing never
-//! fails: each fact is there, or the trouble that hides it is.
+//! What a reconcile of one image observes: its account, its shares, its duplicates, and the image at the cloud. Observing
+//! never fails: each fact is there, or the problem that hides it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,20 +30,20 @@ use crate::reconcile::convert::{account_input, is_unseen, requested_at, shares_n
 use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::object_state::Inputs;
 
-/// What Kubernetes says, from the caches.
+/// The desired state in Kubernetes, from the caches.
 pub(super) struct Desired {
     pub(super) account: Option<CloudAccount>,
-    /// The other objects for the same image, one of which may act instead.
+    /// The other objects for the same image, one of which may be active instead.
     pub(super) duplicates: Duplicates,
     pub(super) shares: Vec<Share>,
-    /// The copy's `ImageReplica` that is to remove the image when it goes.
+    /// The `ImageReplica` that made this copy and removes it on its own deletion.
     pub(super) replica: Option<String>,
     pub(super) inputs: Inputs,
-    /// The account, or a share that names the image, is looked at for the first time.
+    /// The account, or a share that names the image, waits for its first reconcile.
     pub(super) expecting: bool,
 }
 
-/// What the cloud says of an image.
+/// The observed state of an image at the cloud.
 pub(super) struct Seen {
     pub(super) at: Timestamp,
     /// `None`: read as absent.
@@ -52,12 +52,12 @@ pub(super) struct Seen {
     pub(super) recipients: RecipientList,
 }
 
-/// An image that may be called about.
+/// An image for which the operator may call the cloud.
 pub(super) struct Site {
     pub(super) at: ImageRef,
     pub(super) terms: Terms,
     pub(super) connection: Connection,
-    /// The Secret is gone, or another object is the active one: only endings are still carried out.
+    /// The Secret is gone, or another object is active: this object may only end access.
     pub(super) only_to_end: Option<Problem>,
 }
 
@@ -86,8 +86,8 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     Desired { account, duplicates, shares, replica, inputs: Inputs(inputs), expecting }
 }
 
-/// What of a ledger cannot be read, once the image was told so: it is corrected by hand, in the status. Nothing else of the
-/// status is worth a pass, or each write of ours would be.
+/// The parse error of a ledger, once the status reports it: a user corrects the ledger in the status. No other part of the
+/// status is an input, or each of our own writes would start a reconcile.
 fn unreadable_ledger(image: &CloudImage) -> Option<String> {
     let status = image.status.as_ref();
     let ready = find(&status?.conditions, READY)?;
@@ -95,14 +95,14 @@ fn unreadable_ledger(image: &CloudImage) -> Option<String> {
     told.then(|| Ledger::parse(status).err())?.map(|error| format!("ledger {error}"))
 }
 
-/// Whether a share names somebody in the ledger: a newcomer gets nothing, and matters only to those it keeps.
+/// Whether a share names a recipient in the ledger: a share without our finalizer yet gets no grants, but keeps existing ones.
 fn names_somebody_granted(share: &Share, image: &CloudImage) -> bool {
     let granted = image.status.iter().flat_map(|status| &status.grants);
     let granted: BTreeSet<(RecipientKind, &str)> = granted.map(|grant| (grant.kind, grant.id.as_str())).collect();
     share.recipients.iter().any(|asked| granted.contains(&(asked.kind, asked.id.as_str())))
 }
 
-/// The replica whose copy this object stands for, if it is to remove the copy when it goes.
+/// The replica for whose copy this object was created, if it removes the copy on its own deletion.
 fn kept_for(ctx: &Context, image: &CloudImage) -> Option<String> {
     let name = image.name_any();
     let found = ctx.stores.replicas.get(&ObjectRef::new(&name).within(&image.namespace()?))?;
@@ -111,7 +111,7 @@ fn kept_for(ctx: &Context, image: &CloudImage) -> Option<String> {
     (stands && replica.spec.deletion_policy == ReplicaDeletionPolicy::Delete).then_some(name)
 }
 
-/// Whether and how the image may be called about: everything that is checked before any call on it.
+/// Whether and how the operator may call the cloud for the image: all checks before any call.
 pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Problem> {
     let namespace = image.namespace().unwrap_or_default();
     let missing = || no_account(ctx, &namespace, "spec.accountRef", &image.spec.account_ref.name);
@@ -132,7 +132,7 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
         connect(ctx, account, (&at.region, "spec.region"), recorded).await?;
     desired.duplicates.connected(&owner);
     let only_to_end = match desired.duplicates.obstacle() {
-        // What a duplicate granted is still its own to end.
+        // A duplicate still ends the grants that it made itself.
         Some(obstacle) if obstacle.reason == Reason::DuplicateImage && has_grants(image) => Some(obstacle),
         Some(obstacle) => return Err(obstacle),
         None => only_to_end,
@@ -145,9 +145,9 @@ fn has_grants(image: &CloudImage) -> bool {
     image.status.as_ref().is_some_and(|status| !status.grants.is_empty())
 }
 
-/// Reads the image, unless it was carried over from before a job, and then its recipients, unless its visibility hides
-/// them. An incomplete list is no sight at all. `granted`: somebody may have the image by us; that it is gone then needs a second
-/// witness, since a list that lacks it may be one that lacks everything.
+/// Reads the image, unless `carried` holds it from before a job, and then its recipients, unless its visibility hides them.
+/// An incomplete list counts as a failed read. `granted`: somebody may have the image through us; its absence then needs a
+/// second witness, since a list without it may be a list without anything.
 pub(super) async fn observe_image(
     ctx: &Context,
     cloud: &dyn Cloud,
@@ -174,7 +174,7 @@ pub(super) async fn observe_image(
     Ok(Seen { at: ctx.clock.now(), image, recipients })
 }
 
-/// Reads the recipients of an image that this pass read as ours.
+/// Reads the recipients of an image that this reconcile read as ours.
 pub(super) async fn observe_recipients(
     cloud: &dyn Cloud,
     at: &ImageRef,
@@ -184,11 +184,11 @@ pub(super) async fn observe_recipients(
     if list.complete { Ok(list) } else { Err(Fault::Unintelligible) }
 }
 
-/// How many namespaces' shares are listed at the same time, where the operator acts only in some.
+/// How many namespaces to list shares of at the same time, where the operator acts only in some.
 const LISTS_AT_ONCE: usize = 8;
 
-/// Where shares are listed that may concern an image. The API server goes through all objects of what it is asked for,
-/// whatever they name: an image that only its own namespace may use, and that serves nobody else any more, asks for that one.
+/// Where to list the shares that may name an image. The API server scans all objects of the requested scope, whatever they
+/// name: for an image that only its own namespace may use, and that serves no other one any more, list that namespace.
 fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Guarded<ImageShare>>> {
     let namespace = image.namespace().unwrap_or_default();
     let served = image.status.iter().flat_map(|status| &status.shares);
@@ -199,8 +199,8 @@ fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Guarded<ImageSha
     ctx.scope.apis(&ctx.client)
 }
 
-/// The image's shares as the API server has them now, not the cache; and that the image itself is still the one written
-/// last, or else a conflict: consent is in its spec.
+/// The image's shares as the API server has them now, not the cache. Fails with a conflict unless the image itself is still
+/// the version written last: consent is in its spec.
 pub(super) async fn list_shares_afresh(
     ctx: &Context,
     image: &CloudImage,
@@ -215,7 +215,7 @@ pub(super) async fn list_shares_afresh(
     });
     let listed: Vec<_> = stream::iter(lists).buffer_unordered(LISTS_AT_ONCE).try_collect().await?;
     let listed: Vec<_> = listed.into_iter().flatten().collect();
-    // After them: the image is the last thing read before a call.
+    // After the shares: the image is the last read before a call.
     let current = within_deadline(images.get_metadata(&name)).await?;
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);

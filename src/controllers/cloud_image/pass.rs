@@ -1,4 +1,4 @@
-//! One pass over one image: observe, plan, write the intent, list the shares afresh, execute, observe again, report.
+//! One reconcile of one image: observe, plan, write the intent, list the shares afresh, execute, observe again, report.
 
 use kube::ResourceExt;
 
@@ -29,7 +29,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::jobs::{Followed, follow};
 use crate::reconcile::requeue::{Asked, Next, later, release};
 
-/// Runs one pass, once its turn to call the cloud has come.
+/// Runs one reconcile; the part that may call the cloud waits for a seat.
 pub(super) async fn run(
     ctx: &Context,
     image: &CloudImage,
@@ -59,7 +59,7 @@ pub(super) async fn run(
     seat.call(Box::pin(act(ctx, image, &mut reporter, (&desired, ledger), priority))).await
 }
 
-/// The part of a pass that may call the cloud.
+/// The part of a reconcile that may call the cloud.
 async fn act(
     ctx: &Context,
     image: &CloudImage,
@@ -70,7 +70,7 @@ async fn act(
     let deleting = image.metadata.deletion_timestamp.is_some();
     let site = match observe_site(ctx, image, desired).await {
         Ok(site) => site,
-        // The active one acts for the image; this one's going touches no cloud.
+        // The active object acts for the image: the deletion of this duplicate calls no cloud.
         Err(problem)
             if deleting
                 && problem.reason == Reason::DuplicateImage
@@ -99,11 +99,11 @@ async fn act(
     };
     let seen = match seen {
         Ok(seen) => seen,
-        // A look around that found no room in the budget tells nothing: it comes again, and no status moves.
+        // A resync without room in the call budget learned nothing: requeue it, and leave the status unchanged.
         Err(Fault::BudgetSpent { retry_after }) if priority == Priority::Resync => {
             return Ok(Next::Requeue(Requeue::Waiting(later(ctx, retry_after))));
         }
-        // So does one of a process that stops: the next one makes it.
+        // The same in a process that stops: the next process reconciles the image.
         Err(Fault::NotLeading) => return Ok(Next::Requeue(Requeue::Retrying { not_before: None })),
         Err(fault) => {
             note_fault(ctx, desired, &fault).await;
@@ -125,13 +125,13 @@ async fn act(
     pass.depart(reporter, report).await
 }
 
-/// What this pass sees of the image; what was read before a job still counts in the pass after it.
+/// Observes the image. The reconcile after a job reuses the image as read before the job.
 async fn observe(ctx: &Context, image: &CloudImage, site: &Site, how: (Priority, bool)) -> Result<Seen, Fault> {
     let carried = ctx.states.take_carried(&image.uid().unwrap_or_default(), ctx.clock.now());
     observe_image(ctx, site.connection.cloud.as_ref(), &site.at, how, carried).await
 }
 
-/// A deleting image that nothing is left of in Kubernetes needs no cloud to go.
+/// Releases a deleting image without calling the cloud, if Kubernetes holds nothing more for it.
 async fn leave_unseen(
     ctx: &Context,
     image: &CloudImage,
@@ -148,8 +148,8 @@ async fn leave_unseen(
     leave(ctx, image, reporter, false).await.map(Some)
 }
 
-/// Lets the object go, if the API server itself knows of no share that names it. `image_gone`: the image was proven to be gone
-/// at the cloud, so that nobody has it, whatever the ledger says.
+/// Releases the object, if the API server itself lists no share that names it. `image_gone`: the image is proven absent at the
+/// cloud, so that nobody has it, whatever the ledger says.
 async fn leave(
     ctx: &Context,
     image: &CloudImage,
@@ -166,7 +166,7 @@ async fn leave(
     Ok(Next::Gone)
 }
 
-/// What else lets a `CloudImage` go that has nothing left but the image itself to delete.
+/// How to release a `CloudImage` that has nothing left but the image itself to delete.
 const RETAIN: &str = "set deletionPolicy: Retain to leave the image at the cloud and let this object go";
 
 async fn unseen(
@@ -200,7 +200,7 @@ struct Pass<'a> {
     site: &'a Site,
     priority: Priority,
     deleting: bool,
-    /// Somebody asked for this reconcile.
+    /// A user requested this reconcile.
     requested: bool,
 }
 
@@ -209,7 +209,7 @@ impl Pass<'_> {
         self.image.uid().unwrap_or_default()
     }
 
-    /// The ledger once the job it knew of is over.
+    /// The ledger after the job it recorded has ended.
     fn learn(&self, ledger: Ledger, failed: Option<&Fault>, seen: &Seen) -> (Ledger, Option<Problem>) {
         if ledger.job.is_none() {
             return (ledger, None);
@@ -231,13 +231,13 @@ impl Pass<'_> {
         report
     }
 
-    /// What the shares wish is told as of the look: one may have ended by itself since the pass began.
+    /// Evaluates the shares at the time of the read: one may have expired since the reconcile began.
     fn plan(&self, ledger: &Ledger, seen: &Seen) -> Option<Plan> {
         let shares = &self.desired.shares;
         let wanted = DesiredRecipients::gather(&self.site.terms, shares, ledger, seen.at);
         let duplicates = &self.desired.duplicates;
         let ledger = &hand_over(ledger, &wanted, &duplicates.granted_by_active());
-        // Whom duplicates granted the image was asked for, though not here.
+        // Somebody asked for the recipients of duplicates, though not through this object.
         let asked_for_elsewhere = duplicates.others_granted();
         let unmanaged = self.image.spec.unmanaged_recipients;
         let input = PlanInput {
@@ -258,8 +258,8 @@ impl Pass<'_> {
         Some(plan(&input))
     }
 
-    /// Brings the image's recipients into step. `pause`: a job just failed in a way that only time or a person mends, and the
-    /// same call would fail again: what is seen is reported, and the calls wait for the next look.
+    /// Makes the image's recipients match the plan. `pause`: a job just failed in a way that only time or a user can fix, and the
+    /// same call would fail again: report the observed state, and leave the calls to the next reconcile.
     async fn share(
         &self,
         reporter: &mut Reporter<'_>,
@@ -285,7 +285,7 @@ impl Pass<'_> {
         let fresh_wanted = DesiredRecipients::gather(&self.site.terms, &fresh, ledger, self.ctx.clock.now());
         confirm(&mut first, ledger, &fresh_wanted);
         if !first.acts() {
-            // The cache lags behind the API server: what it will show starts the next pass.
+            // The cache lags behind the API server: its update will start the next reconcile.
             let recorded = record(&intended, ledger, &BatchResult::default(), self.ctx.clock.now());
             return Ok(Report { overtaken: true, ..Report::seen(recorded, Some(first), seen.image) });
         }
@@ -295,7 +295,7 @@ impl Pass<'_> {
         self.batch(ledger, &intended, first, seen).await
     }
 
-    /// Makes the private image shared: who has it then is told by the next look.
+    /// Opens the private image for sharing; the next reconcile observes who has it then.
     async fn open(&self, intended: &Ledger, plan: Plan, seen: Seen) -> Report {
         let opened =
             self.site.connection.cloud.open_for_sharing(&self.site.at, self.priority.max(Priority::Edit)).await;
@@ -308,7 +308,7 @@ impl Pass<'_> {
         report
     }
 
-    /// Makes the calls and looks at what they did; where a job does it, the next looks do.
+    /// Makes the calls and observes their effect; where a job carries them out, the next reconciles observe it.
     async fn batch(&self, ledger: &Ledger, intended: &Ledger, first: Plan, seen: Seen) -> Result<Report, ClusterError> {
         let cloud = self.site.connection.cloud.as_ref();
         let (mut add, remove) = (first.add.clone(), first.remove.clone());
@@ -317,7 +317,7 @@ impl Pass<'_> {
         if intended.image_refusal.is_some() {
             batch = batch.of_refused_image();
         }
-        // What was found by a look around is still worth a call that waits for its turn.
+        // Drift that a resync found is still worth a call that waits for a token.
         let priority = if first.remove.is_empty() { self.priority.max(Priority::Edit) } else { Priority::Revoke };
         let ending = execute(cloud, &self.site.at, batch, priority).await;
         if let Some(fault) = &ending.fault {
@@ -349,7 +349,7 @@ impl Pass<'_> {
         Ok(after_calls(second, recorded, after, fault))
     }
 
-    /// Writes the report; where the object is being deleted, decides whether it may go.
+    /// Writes the report; decides whether to release an object that is being deleted.
     async fn depart(&self, reporter: &mut Reporter<'_>, mut report: Report) -> Result<Next, ClusterError> {
         report.only_to_end.clone_from(&self.site.only_to_end);
         let blockers = blockers(&self.desired.shares, &report.ledger);
@@ -384,8 +384,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks the cloud to delete the image, once that is written down. Whether it is gone is told by later reads, not by the
-    /// answer.
+    /// Asks the cloud to delete the image, once the ledger records the call. Later reads, not the response, show whether the
+    /// image is gone.
     async fn delete(
         &self,
         reporter: &mut Reporter<'_>,
@@ -413,7 +413,7 @@ impl Pass<'_> {
     }
 }
 
-/// What is known after the calls: more to do comes at once, unless a fault asks for a pause.
+/// The report after the calls: further steps follow at once, unless a fault requires a pause.
 fn after_calls(second: Option<Plan>, recorded: Ledger, after: Seen, fault: Option<Fault>) -> Report {
     let Some(second) = second else { return Report::seen(recorded, None, after.image) };
     let more = second.acts() && fault.is_none();

@@ -1,5 +1,5 @@
-//! What a pass tells: the status it writes, at most once with the intent and once with the result, and its events. Which
-//! conditions hold is a plain function of what was seen.
+//! Reports a reconcile: writes the status, at most once with the intent and once with the result, and the events. The
+//! conditions are a pure function of the observed state.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ use crate::reconcile::requeue::{Next, later};
 use crate::reconcile::status_writer::StatusWriter;
 use jiff::Timestamp;
 
-/// What a pass found.
+/// The result of a reconcile.
 pub(super) struct Report {
     pub(super) ledger: Ledger,
     pub(super) facts: Option<ImageFacts>,
@@ -37,22 +37,22 @@ pub(super) struct Report {
     pub(super) look_again: Option<Timestamp>,
     pub(super) plan: Option<Plan>,
     pub(super) seen: bool,
-    /// The shares had changed by the time of the calls, and none was made.
+    /// The shares had changed by the time of the calls, and the operator made none.
     pub(super) overtaken: bool,
 }
 
 impl Report {
-    /// The cloud was seen.
+    /// The reconcile observed the cloud.
     pub(super) fn seen(ledger: Ledger, plan: Option<Plan>, facts: Option<ImageFacts>) -> Self {
         Self { ledger, facts, problem: None, only_to_end: None, look_again: None, plan, seen: true, overtaken: false }
     }
 
-    /// Recipients at the cloud, as far as they were read.
+    /// Recipients at the cloud, as far as the reconcile read them.
     pub(super) fn present(&self) -> &[Recipient] {
         self.plan.as_ref().map_or(&[], |plan| &plan.present)
     }
 
-    /// What keeps the image from being as asked.
+    /// The problem that keeps the image from its desired state.
     fn obstacle(&self) -> Option<Problem> {
         if let Some(problem) = self.problem.clone().or_else(|| self.only_to_end.clone()) {
             return Some(problem);
@@ -71,7 +71,7 @@ impl Report {
         unshareable(facts)
     }
 
-    /// Why an image that may have recipients does not.
+    /// Why an otherwise shareable image can have no recipients: its visibility.
     fn hidden(&self, change: VisibilityChange) -> Option<Problem> {
         match self.facts.as_ref()?.visibility {
             Visibility::Shared => None,
@@ -86,7 +86,7 @@ impl Report {
     }
 }
 
-/// Why an image that was seen cannot be shared.
+/// Why an observed image cannot be shared.
 fn unshareable(facts: &ImageFacts) -> Option<Problem> {
     match &facts.ownership {
         Ownership::Own => {}
@@ -119,14 +119,14 @@ fn unshareable(facts: &ImageFacts) -> Option<Problem> {
     }
 }
 
-/// Writes what a pass tells.
+/// Writes the status and the events of a reconcile.
 pub(super) struct Reporter<'a> {
     ctx: &'a Context,
     image: &'a CloudImage,
     shares: &'a [Share],
     duplicates: &'a Duplicates,
     status: StatusWriter<'a, CloudImage, CloudImageStatus>,
-    /// The ledger before this pass's calls.
+    /// The ledger before this reconcile's calls.
     intended: Option<Ledger>,
 }
 
@@ -152,7 +152,7 @@ impl<'a> Reporter<'a> {
         self.status.current()
     }
 
-    /// Says that the object was noticed, once.
+    /// Writes the initial conditions, once.
     pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
@@ -165,8 +165,8 @@ impl<'a> Reporter<'a> {
         self.status.write(status).await
     }
 
-    /// Writes the intent. Always a write to the API server, even if it changes nothing: it proves that the object we act
-    /// upon is the newest.
+    /// Writes the intent. Always writes to the API server, even if nothing changes: the write proves that this reconcile
+    /// acts on the newest version.
     pub(super) async fn record_intent(&mut self, intended: &Ledger) -> Result<(), ClusterError> {
         self.intended = Some(intended.clone());
         let mut status = self.status.written().clone();
@@ -177,7 +177,7 @@ impl<'a> Reporter<'a> {
         self.status.write(status).await
     }
 
-    /// Records the owner before anything is done: others for the same image may do so at the same time.
+    /// Records the owner before any other action: other objects for the same image may do so at the same time.
     pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
         let mut status = self.status.written().clone();
         status.owner = self.duplicates.owner();
@@ -185,7 +185,7 @@ impl<'a> Reporter<'a> {
         Ok(Next::Requeue(Requeue::Waiting(later(self.ctx, CLAIM_SETTLES))))
     }
 
-    /// Reports a pass that could not see the cloud.
+    /// Reports a reconcile that could not observe the cloud.
     pub(super) async fn problem(
         &mut self,
         ledger: &Ledger,
@@ -199,7 +199,7 @@ impl<'a> Reporter<'a> {
         self.finish(report, &names, None).await
     }
 
-    /// Reports a ledger that does not parse: nothing is concluded from it, and nothing of it is written.
+    /// Reports a ledger that does not parse: concludes nothing from it, and writes none of it.
     pub(super) async fn unreadable_ledger(&mut self, error: &InvalidIdentifier) -> Result<Next, ClusterError> {
         let message = format!(
             "status.grants cannot be read ({error}): no cloud API calls are made for this image; run the version of the \
@@ -218,7 +218,7 @@ impl<'a> Reporter<'a> {
         Ok(Next::Requeue(Requeue::from(&problem)))
     }
 
-    /// Writes the result if it says anything new, and decides when to look again. `held`: what keeps a deleting object.
+    /// Writes the result if it changes the status, and decides the next requeue. `held`: what blocks the deletion.
     pub(super) async fn finish(
         &mut self,
         report: Report,
@@ -239,7 +239,7 @@ impl<'a> Reporter<'a> {
         Ok(Next::Requeue(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
     }
 
-    /// Why nobody can tell which namespaces may use the image. It is told, and nothing at the cloud changes it.
+    /// Why the operator cannot tell which namespaces may use the image. Reported only: nothing at the cloud changes it.
     fn consent_unknown(&self) -> Option<Problem> {
         selector_problem(self.image).or_else(|| {
             let chosen = self.image.spec.shareable_from.namespaces.from == NamespacesFrom::Selector;
@@ -266,7 +266,7 @@ impl<'a> Reporter<'a> {
         status.observed_generation = self.image.metadata.generation;
         status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
         if report.seen {
-            // An image that was never seen as an own one may be looked for elsewhere: nothing was done to it.
+            // Until the image is observed as our own, the object may name another account: the operator changed nothing.
             if report.facts.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) {
                 status.owner = self.duplicates.owner().or(status.owner);
             }
@@ -288,11 +288,11 @@ impl<'a> Reporter<'a> {
         let expiry = self.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
         let soonest = report.look_again.into_iter().chain(expiry).min();
         let quiet = if report.overtaken { Requeue::Retrying { not_before: None } } else { Requeue::Settled };
-        // What keeps it from going wakes it when that is over.
+        // The objects that block the deletion enqueue the image when they no longer do.
         let amiss = obstacle.or(held.filter(|held| !NOBODYS_FAULT.contains(&held.reason)));
         let base = amiss.map_or(quiet, Requeue::from);
         match (&base, soonest) {
-            // A fault is retried with growing pauses, whatever else is due.
+            // A fault backs off, whatever else is due.
             (Requeue::Retrying { .. }, Some(_)) if report.problem.is_some() || report.overtaken => base,
             (_, Some(at)) if at.duration_since(now) < self.slow_look() => Requeue::Waiting(at),
             _ => base,
@@ -303,7 +303,7 @@ impl<'a> Reporter<'a> {
         jiff::SignedDuration::try_from(self.ctx.settings.intervals.drift).unwrap_or(jiff::SignedDuration::MAX)
     }
 
-    /// What keeps an object that is being deleted, if that was not told before.
+    /// What blocks the deletion of the object, if the status did not report it before.
     fn newly_blocked(&self, new: &CloudImageStatus) -> Option<String> {
         self.image.metadata.deletion_timestamp.as_ref()?;
         let kept = |status: &CloudImageStatus| {
@@ -326,7 +326,7 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// Says of each share that is served which of its requests for a look was answered.
+/// Records for each served share which of its reconcile requests the operator handled.
 fn answer<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s str, Option<&'s String>)>) {
     let requests: HashMap<&str, &String> = requests.filter_map(|(uid, at)| Some((uid, at?))).collect();
     for share in &mut status.shares {
@@ -334,7 +334,7 @@ fn answer<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s
     }
 }
 
-/// What keeps an image from being deleted without anything being wrong with it.
+/// Reasons that block the deletion of an image although nothing is wrong with it.
 const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::ReplicaExists];
 
 fn decisions(ledger: &Ledger, obstacle: Option<&Problem>, held: Option<&Problem>) -> Vec<Decision> {

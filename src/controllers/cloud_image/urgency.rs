@@ -1,4 +1,4 @@
-//! What an image shows of how urgent its reconcile is.
+//! The inputs that decide how urgent an image's reconcile is.
 
 use super::observe::Desired;
 use crate::api::CloudImage;
@@ -8,7 +8,7 @@ use crate::planning::urgency::Need;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
 
-/// What the caches show of an image.
+/// These inputs, from the caches.
 pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, ledger: &'a Ledger) -> Need<'a> {
     let status = image.status.as_ref();
     let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
@@ -22,7 +22,7 @@ pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, 
     }
 }
 
-/// Whether somebody asked for a reconcile of the image that was not answered yet.
+/// Whether a user requested a reconcile of the image that the operator has not handled yet.
 pub(super) fn is_requested(image: &CloudImage) -> bool {
     let handled = image.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
     requested_at(image).is_some_and(|at| handled != Some(&at))

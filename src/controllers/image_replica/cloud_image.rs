@@ -1,4 +1,4 @@
-//! The `CloudImage` that stands for a copy: written once, never applied again, and deleted only where the policy says so.
+//! The `CloudImage` created for a copy: written once, never applied again, and deleted only where the policy says so.
 
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -24,7 +24,7 @@ async fn find_image(images: &Api<CloudImage>, name: &str) -> Result<Option<Cloud
     within_deadline(images.get_opt(name)).await
 }
 
-/// Writes the `CloudImage` of a copy that is made. Returns its uid, or who else has the name.
+/// Creates the `CloudImage` of a finished copy. Returns its uid, or the problem that another object has the name.
 pub(super) async fn write(
     ctx: &Context,
     replica: &ImageReplica,
@@ -41,7 +41,7 @@ pub(super) async fn write(
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     match within_deadline(images.create(&params, &image)).await {
         Ok(written) => return Ok(Ok(written.uid().unwrap_or_default())),
-        // It is there: written by a pass whose answer was lost, or by somebody else.
+        // It exists: an earlier reconcile that lost the response created it, or somebody else did.
         Err(error) if error.is_already_exists() => {}
         Err(error) => return Err(error.elsewhere()),
     }
@@ -64,12 +64,12 @@ fn spec_of(replica: &ImageReplica, site: &Site, made: &ImageId) -> CloudImageSpe
     }
 }
 
-/// Whether two stand for the same image.
+/// Whether two specs name the same image.
 fn is_same(one: &CloudImageSpec, other: &CloudImageSpec) -> bool {
     (&one.account_ref, &one.region, &one.image_id) == (&other.account_ref, &other.region, &other.image_id)
 }
 
-/// The uid of the `CloudImage` that stands for a copy that is made, if there is one.
+/// The uid of the `CloudImage` of a finished copy, if it exists.
 pub(super) async fn uid_of(
     ctx: &Context,
     replica: &ImageReplica,
@@ -81,7 +81,7 @@ pub(super) async fn uid_of(
     Ok(ours.and_then(|found| found.uid()))
 }
 
-/// Another `CloudImage` has the name that the copy's is to have.
+/// Another `CloudImage` has the name that the copy's `CloudImage` needs.
 pub(super) fn name_taken(other: &CloudImage) -> Problem {
     let message = format!(
         "metadata.name: a CloudImage of this name stands for image {} in {}: delete it, or make an ImageReplica of another \
@@ -91,15 +91,15 @@ pub(super) fn name_taken(other: &CloudImage) -> Problem {
     Problem::blocked(Reason::NameTaken, message)
 }
 
-/// Has the `CloudImage` deleted, and with it the image: its own guard decides when. `None` when it is gone.
+/// Deletes the `CloudImage`, and with it the image: its finalizer decides when. `None` when it is gone.
 pub(super) async fn delete(ctx: &Context, replica: &ImageReplica, uid: &str) -> Result<Option<Problem>, ClusterError> {
     let images = images(ctx, replica);
     let name = replica.name_any();
     let found = find_image(&images, &name).await?;
-    // Deleted by somebody else, and perhaps made anew for something else: it is theirs.
+    // Somebody else deleted it, and perhaps created another one for another image: that one is theirs.
     let Some(image) = found.filter(|image| image.uid().as_deref() == Some(uid)) else { return Ok(None) };
     if image.spec.deletion_policy != ImageDeletionPolicy::Delete {
-        // Whatever its status says by now.
+        // Without a resourceVersion: status changes do not matter here.
         let patch = json!({"metadata": {"uid": uid}, "spec": {"deletionPolicy": "Delete"}});
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         within_deadline(images.patch(&name, &params, &Patch::Merge(patch))).await.map_err(ClusterError::elsewhere)?;

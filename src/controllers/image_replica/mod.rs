@@ -1,4 +1,4 @@
-//! The `ImageReplica` controller: has a copy made, once, and lets a `CloudImage` stand for it.
+//! The `ImageReplica` controller: makes one copy, once, and creates a `CloudImage` for it.
 
 mod cloud_image;
 mod observe;
@@ -21,7 +21,7 @@ use crate::reconcile::requeue;
 use crate::reconcile::unreadable;
 use observe::observe_desired;
 
-/// One look at one copy.
+/// Reconciles one copy.
 pub async fn reconcile(
     guarded: Arc<Guarded<ImageReplica>>,
     ctx: Arc<Context>,

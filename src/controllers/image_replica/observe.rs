@@ -1,4 +1,4 @@
-//! What a pass over one copy sees in Kubernetes, and whether it may call the clouds.
+//! What a reconcile of one copy observes in Kubernetes, and whether it may call the clouds.
 
 use std::collections::BTreeSet;
 
@@ -23,16 +23,16 @@ use crate::reconcile::convert::{account_input, listed, offer_key, owner, place_k
 use crate::reconcile::object_state::Inputs;
 use crate::reconcile::transfers::End;
 
-/// What Kubernetes says, from the caches.
+/// The desired state in Kubernetes, from the caches.
 pub(super) struct Desired {
-    /// What is to be copied, as the spec names it now.
+    /// The source that the spec names now.
     pub(super) source: Result<CopySource, Problem>,
-    /// The `CloudImage` that has our name.
+    /// The `CloudImage` with the replica's name.
     pub(super) namesake: Option<CloudImage>,
     pub(super) inputs: Inputs,
 }
 
-/// A copy that may be called about.
+/// A copy for which the operator may call the clouds.
 pub(super) struct Site {
     order: CopyOrder,
     way: Way,
@@ -43,7 +43,7 @@ pub(super) struct Site {
     pub(super) to_account: CloudAccount,
 }
 
-/// By which way a copy goes.
+/// The parts of a [`Route`] that the order does not hold.
 struct Way {
     provider: Provider,
     received: bool,
@@ -84,13 +84,13 @@ pub(super) fn observe_desired(ctx: &Context, replica: &ImageReplica) -> Desired 
         replica.spec.source.received.as_ref().map(|r| answered(ctx, replica, r))
     ));
     inputs.push(format!("namesake {:?}", namesake.as_ref().map(namesake_input)));
-    // What of the try under way cannot be read is corrected by hand, in the status.
+    // A user corrects a `status.copy` that does not parse in the status itself.
     let copy = replica.status.as_ref().and_then(|status| status.copy.as_ref());
     inputs.extend(copy.and_then(|copy| Attempt::parse(copy).err()).map(|error| format!("copy {error}")));
     Desired { source, namesake, inputs: Inputs(inputs) }
 }
 
-/// What of the `CloudImage` with our name a pass depends on; while it is being deleted, also what keeps it.
+/// The input that the `CloudImage` with the replica's name adds; while it is being deleted, also what blocks the deletion.
 fn namesake_input(image: &CloudImage) -> String {
     let deletable = image.status.as_ref().and_then(|status| find(&status.conditions, DELETABLE));
     let kept = image.metadata.deletion_timestamp.as_ref().and(deletable);
@@ -98,7 +98,7 @@ fn namesake_input(image: &CloudImage) -> String {
     format!("{:?} {:?} {kept:?}", image.uid(), image.metadata.generation)
 }
 
-/// What the acceptances of a received source say, and the inventory of its account: a change of it is worth a look.
+/// What the acceptances of a received source and the inventory of its account report: a change starts a reconcile.
 fn answered(ctx: &Context, replica: &ImageReplica, received: &ReceivedSource) -> Vec<String> {
     let key = place_key(&received.region, &received.image_id);
     let same = ctx.stores.acceptances_by_identity.find(&key, &ctx.stores.acceptances);
@@ -131,8 +131,8 @@ fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, P
     }
 }
 
-/// Whether and how the clouds may be called: everything that is checked before any call. `under_way`: the try that is not
-/// over yet, which goes on with the source it began with.
+/// Whether and how the operator may call the clouds: all checks before any call. `under_way`: the unfinished attempt, which
+/// continues with the source it started with.
 pub(super) async fn observe_site(
     ctx: &Context,
     replica: &ImageReplica,
@@ -197,7 +197,7 @@ fn unreadable(field: &str, error: &InvalidIdentifier) -> Problem {
     Problem::blocked(Reason::Unreadable, format!("{field}: {error}"))
 }
 
-/// Reads an optional field of the destination.
+/// Parses an optional field of the destination.
 fn field<T>(
     text: Option<&str>,
     name: &str,
@@ -238,19 +238,19 @@ impl Site {
         self.way.provider.copies_by()
     }
 
-    /// Who is asked for the copy: the account that has the source, or the one that is to own the copy where the content is
-    /// ours to write.
+    /// The client to ask for the copy: that of the account that has the source, or, where this process streams the content,
+    /// that of the account that will own the copy.
     pub(super) fn copier(&self) -> &dyn Cloud {
         let access = if self.means() == CopyMeans::Stream { &self.to } else { &self.from };
         access.connection.cloud.as_ref()
     }
 
-    /// As whom the copier is called.
+    /// The account of the copier.
     pub(super) fn copying_account(&self) -> &CloudAccount {
         if self.means() == CopyMeans::Stream { &self.to_account } else { &self.from_account }
     }
 
-    /// The order of one try.
+    /// The order of one attempt.
     pub(super) fn order(&self, attempt: &Attempt) -> CopyOrder {
         let mut order = self.order.clone();
         order.mark.attempt = attempt.number;
@@ -261,7 +261,7 @@ impl Site {
         self.way.route(&self.order)
     }
 
-    /// Whether the source is a received image whose cloud asks for an answer.
+    /// Whether the source is a received image at a cloud that requires an answer to offers.
     pub(super) fn by_offer(&self) -> bool {
         self.way.received && self.way.provider.rules().handshake
     }

@@ -1,4 +1,4 @@
-//! One pass over one copy: looks at where it stands, takes the next steps, and writes each down before the cloud is asked.
+//! One reconcile of one copy: observes its stage, takes the next steps, and records each before it calls the cloud.
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -29,13 +29,13 @@ use crate::reconcile::convert::requested_at;
 use crate::reconcile::requeue::{Asked, Next, release};
 use crate::reconcile::transfers::TransferState;
 
-/// Most steps of one pass; the next pass goes on.
+/// Most steps of one reconcile; the next reconcile continues.
 const STEPS_MAX: usize = 8;
 
-/// Copies take their time: how far they are is asked for as patiently as offers are answered.
+/// Copies take long, so that their progress calls share the priority of answers to offers.
 const PRIORITY: Priority = Priority::Acceptance;
 
-/// Whether a leaving replica has nothing more to end at a cloud, or has no way to it and may let go.
+/// Whether a deleting replica has nothing left to end at a cloud, or cannot reach the cloud and may be released.
 fn nothing_to_end(replica: &ImageReplica, problem: &Problem) -> bool {
     match problem.reason {
         Reason::AccountNotFound | Reason::AccountChanged => true,
@@ -43,11 +43,11 @@ fn nothing_to_end(replica: &ImageReplica, problem: &Problem) -> bool {
     }
 }
 
-/// What else lets a leaving replica go.
+/// How to release a deleting replica.
 const RETAIN: &str =
     "set deletionPolicy: Retain to leave at the cloud what there is of the copy and let this object go";
 
-/// Reports what keeps a replica, which may let go where it is leaving.
+/// Reports the problem that stops a replica, or releases a deleting one that has nothing to end.
 async fn kept(
     ctx: &Context,
     replica: &ImageReplica,
@@ -63,7 +63,7 @@ async fn kept(
     reporter.problem(if problem.closes_the_way() { problem.or(RETAIN) } else { problem }).await
 }
 
-/// Runs one pass, once its turn to call the clouds has come.
+/// Runs one reconcile; the part that may call the clouds waits for a seat.
 pub(super) async fn run(
     ctx: &Context,
     replica: &ImageReplica,
@@ -95,7 +95,7 @@ pub(super) async fn run(
     seat.call(Box::pin(act(ctx, replica, reporter, desired, last))).await
 }
 
-/// The part of a pass that may call the clouds.
+/// The part of a reconcile that may call the clouds.
 async fn act(
     ctx: &Context,
     replica: &ImageReplica,
@@ -129,7 +129,7 @@ async fn leave(ctx: &Context, reporter: &Reporter<'_>) -> Result<Next, ClusterEr
     Ok(Next::Gone)
 }
 
-/// The copy is made and a `CloudImage` stands for it, which looks after it from then on: no cloud is called here.
+/// Reconciles a finished copy. Its `CloudImage` manages it from then on, so that this calls no cloud.
 async fn stand(
     ctx: &Context,
     replica: &ImageReplica,
@@ -173,7 +173,7 @@ impl Pass<'_> {
         self.replica.uid().unwrap_or_default()
     }
 
-    /// A call as `account` failed: its credentials may be the cause.
+    /// Reports a failed call as `account`, whose credentials may be the cause.
     async fn unseen(
         &self,
         reporter: &mut Reporter<'_>,
@@ -184,7 +184,7 @@ impl Pass<'_> {
         kept(self.ctx, self.replica, reporter, Problem::from(&fault)).await
     }
 
-    /// Begins a try, if the source can be copied and nothing has the name.
+    /// Starts an attempt, if the source can be copied and no `CloudImage` has the name.
     async fn begin(&self, reporter: &mut Reporter<'_>, last: Option<&Attempt>) -> Result<Next, ClusterError> {
         let now = self.ctx.clock.now();
         let due = last.map(|last| next_try(last, self.site.patience(self.ctx)));
@@ -210,7 +210,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether the source can be copied: read afresh.
+    /// Reads the source afresh and decides whether it can be copied.
     async fn judge_source(&self) -> Result<Result<(), Problem>, Fault> {
         let (cloud, at) = (&self.site.from.connection.cloud, self.site.origin());
         let offer = if self.site.by_offer() { cloud.observe_received(at, PRIORITY).await? } else { None };
@@ -218,7 +218,7 @@ impl Pass<'_> {
         Ok(judge_source(&self.site.route(), image.as_ref(), offer.as_ref()))
     }
 
-    /// Goes on with a try from where it stands.
+    /// Continues an attempt from its stage.
     async fn go_on(&self, reporter: &mut Reporter<'_>, mut attempt: Attempt) -> Result<Next, ClusterError> {
         for _ in 0..STEPS_MAX {
             if self.deleting && !matches!(attempt.stage, Stage::Clearing(_)) {
@@ -243,7 +243,7 @@ impl Pass<'_> {
         Ok(look_again(next_copy_look(attempt.since, self.ctx.clock.now())))
     }
 
-    /// What the cloud shows of a try, and what follows; `None` where a try is over.
+    /// Observes an attempt at the cloud and returns its next step; `None` where the attempt is over.
     async fn look(&self, attempt: &Attempt) -> Result<Option<Step>, Fault> {
         let (cloud, order) = (self.site.copier(), self.site.order(attempt));
         let (patience, now) = (self.site.patience(self.ctx), self.ctx.clock.now());
@@ -291,7 +291,7 @@ impl Pass<'_> {
         Ok(after_following(attempt, progress, patience, now))
     }
 
-    /// Takes one step. `Err`: the pass is over.
+    /// Takes one step. `Err`: the reconcile is over.
     async fn take(
         &self,
         reporter: &mut Reporter<'_>,
@@ -320,7 +320,7 @@ impl Pass<'_> {
             Step::Now(stage) => {
                 let says = match &stage {
                     _ if self.deleting => clearing(),
-                    // Why it is cleared was told when it was given up.
+                    // The status already reports why the operator gave the attempt up.
                     Stage::Clearing(_) => Says::Same,
                     _ => copying(),
                 };
@@ -339,7 +339,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks the cloud for the copy that was written down.
+    /// Asks the cloud for the recorded copy.
     async fn ask(&self, reporter: &mut Reporter<'_>, attempt: Attempt) -> Result<Result<Attempt, Next>, ClusterError> {
         let order = self.site.order(&attempt);
         let asked = self.asked(&order).await;
@@ -357,7 +357,7 @@ impl Pass<'_> {
                 reporter.tell(EventReason::CopyStarted, note).await;
                 Ok(Ok(next))
             }
-            // Only a person can mend it, and nothing was made.
+            // Only a user can fix it, and the cloud made nothing.
             Err(fault) if fault.certainly_did_nothing() && fault.recovery() == Recovery::Blocked => {
                 let failed = Attempt { since: self.ctx.clock.now(), stage: Stage::Failed, ..attempt };
                 reporter.stage(Some(&failed), Says::Problem(refusal_to_copy(&fault))).await?;
@@ -386,8 +386,8 @@ impl Pass<'_> {
         answer
     }
 
-    /// A pass that broke off may have let a `CloudImage` stand for the copy, which may be shared by now: then it is too
-    /// late to end the copy, and what the policy says of a copy that is made holds for it.
+    /// An interrupted reconcile may have created the `CloudImage` of the copy, which may be shared by now: then it is too
+    /// late to end the copy, and the policy for a finished copy applies.
     async fn stood_for(&self, reporter: &mut Reporter<'_>, attempt: &Attempt) -> Result<Option<Next>, ClusterError> {
         let Stage::Made(image) = &attempt.stage else { return Ok(None) };
         let Some(uid) = cloud_image::uid_of(self.ctx, self.replica, self.site, image).await? else { return Ok(None) };
@@ -395,7 +395,7 @@ impl Pass<'_> {
         Ok(Some(look_again(self.ctx.clock.now())))
     }
 
-    /// The object is leaving before its copy was made.
+    /// Ends the copy of an object that is being deleted before the copy is finished.
     async fn unwanted(&self, reporter: &mut Reporter<'_>, attempt: &Attempt) -> Result<Attempt, ClusterError> {
         self.ctx.transfers.stop(&self.uid());
         let next = attempt.at(Stage::Clearing(what_is_made(&attempt.stage)));
@@ -403,7 +403,7 @@ impl Pass<'_> {
         Ok(next)
     }
 
-    /// The copy failed: the source may tell why.
+    /// Gives up a failed copy; the source may show the cause.
     async fn give_up(
         &self,
         reporter: &mut Reporter<'_>,
@@ -423,7 +423,7 @@ impl Pass<'_> {
         Ok(next)
     }
 
-    /// Ends and removes what there is of a copy; that it is gone is told by looking again.
+    /// Ends and removes what exists of a copy; later reads show whether it is gone.
     async fn remove(
         &self,
         reporter: &mut Reporter<'_>,
@@ -441,7 +441,7 @@ impl Pass<'_> {
         }
     }
 
-    /// The copy is made: a `CloudImage` is to stand for it.
+    /// Creates the `CloudImage` of the finished copy.
     async fn record(&self, reporter: &mut Reporter<'_>, image: &ImageId) -> Result<Next, ClusterError> {
         match cloud_image::write(self.ctx, self.replica, self.site, image).await? {
             Ok(uid) => {
@@ -453,7 +453,7 @@ impl Pass<'_> {
     }
 }
 
-/// What a try that is given up may leave at the cloud, as far as it is known.
+/// What an abandoned attempt may leave at the cloud, as far as its stage shows it.
 fn what_is_made(stage: &Stage) -> Option<Copying> {
     match stage {
         Stage::Copying(copying) => Some(copying.clone()),

@@ -1,4 +1,4 @@
-//! What a pass over one copy tells: its status, its events, and when to look again.
+//! Reports a reconcile of one copy: its status, its events, and the next requeue.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -17,17 +17,17 @@ use crate::reconcile::convert::requested_at;
 use crate::reconcile::requeue::Next;
 use crate::reconcile::status_writer::StatusWriter;
 
-/// What the conditions are to say.
+/// What the conditions report.
 pub(super) enum Says {
-    /// What they said before.
+    /// The same as before.
     Same,
-    /// The copy is there.
+    /// The copy is finished.
     Replicated,
-    /// Something is in the way, or under way.
+    /// A problem stops the copy, or the copy is in progress.
     Problem(Problem),
 }
 
-/// Writes what a pass tells.
+/// Writes the status and the events of a reconcile.
 pub(super) struct Reporter<'a> {
     ctx: &'a Context,
     replica: &'a ImageReplica,
@@ -45,7 +45,7 @@ impl<'a> Reporter<'a> {
         self.status.current()
     }
 
-    /// Says that the object was noticed, once.
+    /// Writes the initial conditions, once.
     pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
@@ -56,19 +56,19 @@ impl<'a> Reporter<'a> {
         self.status.write_if_new(status).await
     }
 
-    /// The accounts the copy goes by: written with its first try.
+    /// Sets the accounts of the copy, which the status records with the first attempt.
     pub(super) fn note_accounts(&mut self, from: String, to: String) {
         self.accounts = Some((from, to));
     }
 
-    /// Reports a pass that could not go on. What is known of the copy stays.
+    /// Reports a reconcile that could not continue. The recorded state of the copy stays.
     pub(super) async fn problem(&mut self, problem: Problem) -> Result<Next, ClusterError> {
         let verdict = Requeue::from(&problem);
         self.say(Says::Problem(problem), |_| {}).await?;
         Ok(Next::Requeue(verdict))
     }
 
-    /// Writes down where a try stands, before or after the cloud is called; proves that the object is the newest.
+    /// Records the stage of an attempt, before or after a cloud call; the write proves that the object is the newest version.
     pub(super) async fn stage(&mut self, attempt: Option<&Attempt>, says: Says) -> Result<(), ClusterError> {
         let made = attempt.and_then(|attempt| match &attempt.stage {
             Stage::Made(image) => Some(image.to_string()),
@@ -84,12 +84,12 @@ impl<'a> Reporter<'a> {
         .await
     }
 
-    /// Writes down how much of the copy is made.
+    /// Records the progress of the copy.
     pub(super) async fn progress(&mut self, percent: Option<u8>, says: Says) -> Result<(), ClusterError> {
         self.say(says, |status| status.progress = percent.or(status.progress)).await
     }
 
-    /// Writes down which `CloudImage` stands for the copy.
+    /// Records the `CloudImage` created for the copy.
     pub(super) async fn finish(&mut self, cloud_image: String) -> Result<(), ClusterError> {
         self.say(Says::Replicated, |status| status.cloud_image_uid = Some(cloud_image)).await?;
         let image = self.status.written().image_id.as_deref().unwrap_or_default();
@@ -99,12 +99,12 @@ impl<'a> Reporter<'a> {
         Ok(())
     }
 
-    /// Tells an event.
+    /// Publishes an event.
     pub(super) async fn tell(&self, what: EventReason, note: String) {
         self.ctx.events.publish(self.replica, what, note).await;
     }
 
-    /// Writes the status if it is another than the one before.
+    /// Writes the status if it changed.
     pub(super) async fn say(
         &mut self,
         says: Says,
@@ -115,7 +115,7 @@ impl<'a> Reporter<'a> {
         status.observed_generation = self.replica.metadata.generation;
         status.last_handled_reconcile_at =
             requested_at(self.replica).or_else(|| status.last_handled_reconcile_at.clone());
-        // Before anything was asked of a cloud, another account or project may be called.
+        // Until the operator has asked a cloud for a copy, the object may switch to another account or project.
         if let Some((from, to)) = self.accounts.as_ref().filter(|_| status.copy.is_some()) {
             (status.source_account, status.account) = (Some(from.clone()), Some(to.clone()));
         }

@@ -1,5 +1,5 @@
-//! The `ImageShare` controller: holds the share until its grants have ended, and tells what became of it by projecting
-//! the `CloudImage`'s ledger. It never talks to a cloud.
+//! The `ImageShare` controller: keeps the share's finalizer until its grants have ended, and reports its state by projecting
+//! the `CloudImage`'s ledger. It never calls a cloud.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +29,10 @@ use crate::reconcile::convert::{consent, image_named_by, selector_problem};
 use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
 use crate::reconcile::unreadable;
 
-/// Why a share that cannot be read is not let go.
+/// Why an unreadable share keeps its finalizer.
 const KEPT: &str = "its access must be ended at the cloud first, for which its CloudImage must be in order";
 
-/// One look at one share.
+/// Reconciles one share.
 pub async fn reconcile(
     guarded: Arc<Guarded<ImageShare>>,
     ctx: Arc<Context>,
@@ -60,7 +60,7 @@ async fn look(
 ) -> Result<ReconcileOutcome, ClusterError> {
     let deleting = share.metadata.deletion_timestamp.is_some();
     let uid = share.uid().unwrap_or_default();
-    // The cache lags behind our own writes, and what is written upon an old version is refused.
+    // The cache lags behind our own writes, and the API server refuses a write on an old version.
     if let Some(instead) = wait_for_newer(ctx, share).await? {
         return Ok(instead);
     }
@@ -96,7 +96,7 @@ async fn look(
     Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
 }
 
-/// Times how long the share's wishes take.
+/// Measures how long the share takes to become `Ready`.
 fn time(ctx: &Context, share: &ImageShare, projection: &Projection) {
     let uid = share.uid().unwrap_or_default();
     if projection.says(READY, Truth::True) {
@@ -116,7 +116,7 @@ fn outcome_of(projection: &Projection) -> Outcome {
     }
 }
 
-/// What the share names, as far as its namespace may know.
+/// The image that the share names, as far as the share's namespace may learn of it.
 fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx: &Context) -> Reference<'a> {
     let namespace = share.namespace().unwrap_or_default();
     match image {
@@ -136,9 +136,9 @@ fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx
     }
 }
 
-/// Whether no grant of this share is left unended, as the API server says and not the cache. The `CloudImage` lists a
-/// share before it calls the cloud for it and strikes it off only once its grants were read as absent. One that is in a
-/// namespace where this operator does not act serves no share of ours.
+/// Whether all grants of this share have ended, read from the API server and not from the cache. The `CloudImage` lists a
+/// share before it calls the cloud for it, and removes the share only after a read showed its grants as absent. A
+/// `CloudImage` in a namespace where this operator does not act serves none of our shares.
 async fn is_released(share: &Guarded<ImageShare>, ctx: &Context) -> Result<bool, ClusterError> {
     let Some((namespace, name)) = image_named_by(share) else { return Ok(true) };
     if !ctx.scope.holds(&namespace) {
@@ -149,8 +149,8 @@ async fn is_released(share: &Guarded<ImageShare>, ctx: &Context) -> Result<bool,
     Ok(!image.is_some_and(|image| is_served(&uid, &image)))
 }
 
-/// Whether the image's ledger lists this share. The API server is asked only where the cache does not: five hundred shares
-/// of one image that go at once see each other's ends, and hold on all the same.
+/// Whether the image's ledger lists this share. The controller reads the API server only if the cache does not list it: when
+/// five hundred shares of one image are deleted at once, each one that ends enqueues the others, which still have to wait.
 fn is_served(uid: &str, image: &Guarded<CloudImage>) -> bool {
     match image {
         Guarded::Readable(image) => image.status.iter().flat_map(|s| &s.shares).any(|served| served.uid == uid),

@@ -1,5 +1,5 @@
-//! Copies of images: the vendor makes them, told apart by the client token and the description. `CopyImage` is asked at
-//! the source's region; the new image is looked at, and its copying ended, where it is made.
+//! Copies of images: the vendor makes them; the client token and the description identify them. `CopyImage` goes to the
+//! source's region; reading and cancelling a copy go to its own region.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::ImageId;
 use crate::domain::image::ImageState;
 
-/// Most pages read of the images of one name. The vendor takes the name for a pattern, but no name here holds `*`.
+/// Most pages read of the images of one name. The vendor treats the name as a pattern, but no name here contains `*`.
 const NAMED_PAGES_MAX: u32 = 20;
 
 fn pair(key: &str, value: &(impl ToString + ?Sized)) -> (String, String) {
     (key.to_owned(), value.to_string())
 }
 
-/// `CopyImage`, as its API page has it.
+/// The query of `CopyImage`, according to its API page.
 fn copy_query(order: &CopyOrder) -> Query {
     let mut query = image_query(&order.source);
     query.push(pair("DestinationRegionId", &order.region));
@@ -41,7 +41,7 @@ fn progress_of(image: &ImageId, seen: Option<&CopySeen>) -> CopyProgress {
     match seen {
         None => CopyProgress::Gone,
         Some(CopySeen { state: ImageState::Creating, percent }) => CopyProgress::Running { percent: *percent },
-        // Somebody may already have retired what was made.
+        // The owner may already have deprecated the copy.
         Some(CopySeen { state: ImageState::Available | ImageState::Deprecated, .. }) => {
             CopyProgress::Made(image.clone())
         }
@@ -52,7 +52,7 @@ fn progress_of(image: &ImageId, seen: Option<&CopySeen>) -> CopyProgress {
 }
 
 impl AlibabaCloud {
-    /// A copy in whatever state, or `None` where there is nothing of it.
+    /// Reads a copy in any state, or `None` if it does not exist.
     async fn see_copy(&self, at: &ImageRef, priority: Priority) -> Result<Option<CopySeen>, Fault> {
         match self.describe_image(at, priority).await? {
             Some(body) => read_copy(&body, &at.image, &self.account),
@@ -60,7 +60,7 @@ impl AlibabaCloud {
         }
     }
 
-    /// The vendor removes what there is of the image as well (API page of the call).
+    /// Cancels a copy. The vendor also removes the partial image (API page of the call).
     async fn end_copying(&self, at: &ImageRef) -> Result<(), Fault> {
         let (place, query) = (Place::Region(&at.region), image_query(at));
         read_write(&self.call(Operation::CancelCopyImage, place, query, Priority::Edit).await?)
@@ -93,7 +93,7 @@ impl Copies for AlibabaCloud {
                 pair("PageSize", &PAGE_SIZE),
             ];
             let body = match self.call(Operation::DescribeImages, Place::Region(&order.region), query, priority).await {
-                // No image was named: it must not be taken for the source.
+                // The query names no image id, so callers must not read this fault as a missing source.
                 Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
                 body => body?,
             };
@@ -104,7 +104,7 @@ impl Copies for AlibabaCloud {
             priority = priority.escalate();
             let last = tally.count(page.total, page.rows.len());
             images.extend(page.rows);
-            // Where the list changed while it was read, the copy may have slipped from one page to the next.
+            // If the list changes between reads, the copy may move to a page that is already read.
             if last || !tally.is_steady() {
                 return if tally.is_whole(images.len()) { Ok(None) } else { Err(Fault::Unintelligible) };
             }

@@ -1,4 +1,4 @@
-//! The client against a server that answers what it is told to and keeps what it was asked.
+//! Tests the client with a server that returns scripted answers and records the requests.
 
 mod copying;
 
@@ -25,7 +25,7 @@ use crate::domain::provider::Provider;
 const ACCOUNT: &str = "1000000000000001";
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
 
-/// A list as this cloud gives it: nobody is asked for an answer.
+/// A recipient list of this cloud, which has no answers to offers.
 fn unanswered(recipients: Vec<Recipient>) -> BTreeMap<Recipient, Option<crate::domain::image::Answer>> {
     recipients.into_iter().map(|recipient| (recipient, None)).collect()
 }
@@ -41,7 +41,7 @@ struct Scripted {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
-    /// Never answers at all.
+    /// Sends no answer.
     hangs: bool,
 }
 
@@ -229,7 +229,7 @@ async fn list_that_does_not_fit_its_total_is_incomplete() {
         (vec![page(1, 101, 0..100), page(2, 102, 100..102)], recipients(0..102)),
         (vec![page(1, 102, 0..100), page(2, 101, 100..101)], recipients(0..101)),
         (vec![page(1, 101, 0..100), page(2, 102, 100..101), page(3, 102, [])], recipients(0..101)),
-        // One row twice: another one may have slipped through.
+        // One row twice: another one may be missing.
         (vec![page(1, 101, 0..100), page(2, 101, 99..100)], recipients(0..100)),
         (vec![page(1, 3, [0, 1, 1])], recipients(0..2)),
         (vec![page(1, 2, [0, 1, 1])], recipients(0..2)),

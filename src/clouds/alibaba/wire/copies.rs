@@ -1,4 +1,4 @@
-//! Copies of images: what a call for one is answered with, and how one is seen among the images of its region.
+//! Parsers of the answers about copies: the answer to `CopyImage`, and a copy among the images of its region.
 
 use serde::Deserialize;
 
@@ -14,27 +14,27 @@ struct CopyAnswer {
     image_id: String,
 }
 
-/// A copy, as its own region shows it.
+/// A copy, as its own region reports it.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct CopySeen {
-    /// What it can be used for.
+    /// The state of the image.
     pub(in super::super) state: ImageState,
-    /// How much of it is made, in hundredths.
+    /// Progress of the copy, in percent.
     pub(in super::super) percent: Option<u8>,
 }
 
-/// One page of images among which a copy is looked for.
+/// One page of images in the search for a copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct CopyPage {
-    /// How many images the vendor says there are on all pages.
+    /// The vendor's count of images on all pages.
     pub(in super::super) total: usize,
     /// The images of this page, as sent: duplicates included.
     pub(in super::super) rows: Vec<ImageId>,
-    /// The one with the description looked for.
+    /// The image with the wanted description.
     pub(in super::super) found: Option<ImageId>,
 }
 
-/// Reads `CopyImage`: the id of the new image, which is not yet whole.
+/// Reads the answer to `CopyImage`: the id of the new, incomplete image.
 pub(in super::super) fn read_begun(body: &[u8]) -> Result<ImageId, Fault> {
     let answer: CopyAnswer = read(body)?;
     match ImageId::parse(&answer.image_id) {
@@ -43,8 +43,8 @@ pub(in super::super) fn read_begun(body: &[u8]) -> Result<ImageId, Fault> {
     }
 }
 
-/// Reads `DescribeImages` asked for one copy; no row means that there is nothing of it. An image of somebody else is no
-/// copy of `account`.
+/// Reads `DescribeImages` for one copy; no row means that the copy does not exist. An image of another owner is no copy of
+/// `account`.
 pub(in super::super) fn read_copy(
     body: &[u8],
     asked: &ImageId,
@@ -55,7 +55,7 @@ pub(in super::super) fn read_copy(
     Ok(Some(CopySeen { state, percent: row.progress.as_deref().and_then(percent) }))
 }
 
-/// Reads one page of `DescribeImages` asked for own images by a name, and finds the one with a description.
+/// Reads one page of `DescribeImages` for own images of one name, and finds the one with `description`.
 pub(in super::super) fn read_copies(
     body: &[u8],
     account: &PrincipalId,
@@ -68,7 +68,7 @@ pub(in super::super) fn read_copies(
         own_state(row, account)?;
         let image = id_of(row)?;
         if row.description.as_deref() == Some(description) && found.replace(image.clone()).is_some() {
-            // One mark, one copy: which of two is ours cannot be told.
+            // A mark belongs to one copy: with two images, the parser cannot tell which one is ours.
             return Err(Fault::Unintelligible);
         }
         rows.push(image);
@@ -81,7 +81,7 @@ fn own_state(row: &ImageRow, account: &PrincipalId) -> Result<ImageState, Fault>
     if facts.ownership == Ownership::Own { Ok(facts.state) } else { Err(Fault::Unintelligible) }
 }
 
-/// `40%`; what is no share of a hundred tells nothing.
+/// Parses `40%`; `None` for anything that is not a percentage up to 100.
 fn percent(text: &str) -> Option<u8> {
     text.strip_suffix('%')?.trim().parse().ok().filter(|percent| *percent <= 100)
 }
@@ -93,7 +93,7 @@ mod tests {
     const IMAGE: &str = "m-bp1h46wfpjsjastc0001";
     const MARK: &str = "Made by imageshare-operator for ImageReplica 7f3c (1)";
 
-    /// As the vendor's documentation shows an image being copied, with fields nobody reads here.
+    /// A copy in progress from the vendor's documentation, with fields that the parser ignores.
     const COPYING: &str = r#"{"RequestId":"473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E","RegionId":"cn-shanghai","TotalCount":1,
         "PageNumber":1,"PageSize":10,"Images":{"Image":[{"ImageId":"m-bp1h46wfpjsjastc0001","ImageName":"golden-copy",
         "Description":"Made by imageshare-operator for ImageReplica 7f3c (1)","ImageOwnerAlias":"self",

@@ -1,6 +1,6 @@
-//! Copies of images: a job makes them, and asked again it makes a second one. A copy is told from others by its
-//! description, since the vendor knows no token. The copy of an image in its own region stays in the project it is copied
-//! by; one to another region goes to a project named there.
+//! Copies of images. A job makes them, and a repeated call makes a second copy. The description identifies a copy, since
+//! the vendor supports no client token. A copy within a region stays in the project that requests it; a copy to another
+//! region goes to a project named there.
 
 use std::collections::BTreeSet;
 
@@ -22,9 +22,9 @@ use crate::domain::fault::{Conflict, Missing, Refusal};
 use crate::domain::identifiers::{AgencyName, ImageId, JobId, KeyId, PrincipalId, ProjectName, RegionId, VaultId};
 use crate::domain::image::{ImageState, Ownership};
 
-/// Images asked for at a time.
+/// Images per page.
 const IMAGES_PER_PAGE: usize = 100;
-/// Most pages read of the images of one name.
+/// Maximum pages read of the images of one name.
 const NAMED_PAGES_MAX: usize = 20;
 
 /// `POST /v1/cloudimages/{image_id}/copy`, as its API page has it.
@@ -56,7 +56,7 @@ fn is_across(order: &CopyOrder) -> bool {
     order.region != order.source.region
 }
 
-/// What a copy to another region asks for besides; nothing that the call cannot carry is left out in silence.
+/// The agency that a copy to another region needs. Refuses a key instead of dropping it: the call cannot carry one.
 fn agency(order: &CopyOrder) -> Result<&AgencyName, Fault> {
     if order.key.is_some() {
         return Err(refused(Refusal::Key, "NoKeyAcrossRegions"));
@@ -74,7 +74,7 @@ fn progress_of(image: ImageId, state: Option<ImageState>) -> CopyProgress {
 }
 
 impl HuaweiCloud {
-    /// The project named for a copy to another region must be the account's there, or the account could not see the copy.
+    /// The destination project in another region must be the account's own there, or the account could not see the copy.
     async fn check_destination(&self, order: &CopyOrder, priority: Priority) -> Result<(), Fault> {
         let region = &order.region;
         let here = self.project_of(region, priority).await?;
@@ -94,7 +94,7 @@ impl HuaweiCloud {
         read_project(&body, name)?.ok_or_else(|| refused(Refusal::Agency, "NoSuchProject"))
     }
 
-    /// The state of a copy, or `None` where there is nothing of it.
+    /// The state of a copy; `None` if it does not exist.
     async fn see_copy(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageState>, Fault> {
         match self.observe_image(at, priority).await? {
             Some(facts) if facts.ownership != Ownership::Own => Err(Fault::Unintelligible),
@@ -107,7 +107,7 @@ impl HuaweiCloud {
         Ok(progress_of(image, state))
     }
 
-    /// What became of a copy whose job tells nothing of an image.
+    /// Finds a copy by its mark when the job reports no image.
     async fn follow_mark(&self, order: &CopyOrder, priority: Priority) -> Result<CopyProgress, Fault> {
         match self.find_copy(order, priority).await? {
             Some(image) => self.follow_image(order, image, priority).await,
@@ -123,7 +123,7 @@ impl HuaweiCloud {
         match told {
             CopyJob::Running { percent } => Ok(CopyProgress::Running { percent }),
             CopyJob::Failed(fault) => Ok(CopyProgress::Failed(of_a_copy(fault, is_across(order)))),
-            // Nobody says that it is the new image in every kind of job: the source is never the copy.
+            // The vendor does not document that this is the new image in every kind of job: the source is never the copy.
             CopyJob::Ended { image: Some(image) } if image != order.source.image => {
                 self.follow_image(order, image, priority.escalate()).await
             }
@@ -175,7 +175,7 @@ impl Copies for HuaweiCloud {
             ]);
             query.extend(marker.take().map(|marker| ("marker".to_owned(), marker)));
             let body = match self.images(&order.region, &project, query, priority).await {
-                // The image the list goes on from was taken away in between.
+                // The marker's image has disappeared since the previous page.
                 Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
                 body => body?,
             };
@@ -184,7 +184,7 @@ impl Copies for HuaweiCloud {
                 return Ok(found);
             }
             priority = priority.escalate();
-            // A row sent twice, or fewer rows than it says: the copy may have slipped through.
+            // A duplicate row, or fewer rows than the page declares: it may lack the copy.
             if !page.whole || !page.rows.into_iter().all(|(image, _)| seen.insert(image)) {
                 return Err(Fault::Unintelligible);
             }
@@ -212,7 +212,7 @@ impl Copies for HuaweiCloud {
         let at = order.place_of(image);
         match self.see_copy(&at, Priority::Edit).await? {
             None => Ok(()),
-            // The vendor ends no job: it can only be waited for.
+            // The vendor cannot cancel a job: wait for it.
             Some(ImageState::Creating) => Err(Fault::Conflict(Conflict::ImageBusy)),
             Some(ImageState::Available | ImageState::Deprecated | ImageState::Failed) => {
                 match self.delete_image(&at).await {

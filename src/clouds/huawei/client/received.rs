@@ -1,4 +1,4 @@
-//! What others share with this account: one image with the grants it comes by, and the lists of a region.
+//! Images that others share with this account: one image with its grants, and the lists of a region.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList};
 
-/// Images asked for at a time: the vendor allows more, but each has some sixty fields and an answer is bounded.
+/// Images per page: the vendor allows more, but each has some sixty fields, and answers are bounded.
 const IMAGES_PER_PAGE: usize = 100;
-/// Most pages of one list; the vendor limits nobody's received images.
+/// Maximum pages of one list; the vendor does not limit received images.
 const IMAGE_PAGES_MAX: usize = 100;
 
 fn word(answer: Answer) -> &'static str {
@@ -23,7 +23,7 @@ fn word(answer: Answer) -> &'static str {
     }
 }
 
-/// An image of somebody else, as this project has it.
+/// Converts an image of another owner, as this project sees it.
 fn received(
     image: ImageId,
     project: &PrincipalId,
@@ -55,8 +55,8 @@ impl HuaweiCloud {
         let own = Recipient { kind: RecipientKind::Project, id: project.clone() };
         let answer = via.get(&own).copied().flatten();
         let by_others = via.len() > usize::from(answer.is_some());
-        // By its own answer first. Without any row the image may still be there: nobody says that a recipient sees the rows
-        // of its account. Rejected here, it is listed as accepted if the account has it as well.
+        // Try the project's own answer first. Without any row the image may still exist: the vendor does not document
+        // that a recipient sees its account's rows. A rejected image is listed as accepted if the account has it too.
         let lists = match answer {
             Some(answer) if by_others && answer != Answer::Accepted => vec![answer, Answer::Accepted],
             Some(answer) => vec![answer],
@@ -71,15 +71,15 @@ impl HuaweiCloud {
         if via.is_empty() && complete {
             return Ok(None);
         }
-        // A grant without a listing proves nothing, unless it is the grant of an own image to an organization.
+        // A grant without a listing proves nothing, unless it grants an own image to an organization.
         match self.observe_image(at, priority.escalate()).await?.map(|facts| facts.ownership) {
             Some(Ownership::Own | Ownership::System | Ownership::Marketplace) => Ok(None),
             Some(Ownership::Received { .. }) | None => Err(Fault::Unintelligible),
         }
     }
 
-    /// Whether a member of an image is, or may contain, this project. Which organizations it is in is not known: their rows
-    /// are only shown to those who are.
+    /// Whether a member of an image is, or may contain, this project. The project's organizations are unknown, but the
+    /// vendor shows an organization's rows only to its members.
     fn reaches(&self, recipient: &Recipient, project: &PrincipalId) -> bool {
         match recipient.kind {
             RecipientKind::Project => recipient.id == *project,
@@ -88,7 +88,7 @@ impl HuaweiCloud {
         }
     }
 
-    /// One image in one of the three lists.
+    /// Looks up one image in one of the three lists.
     async fn listed(
         &self,
         at: &ImageRef,
@@ -122,7 +122,7 @@ impl HuaweiCloud {
         let mut list = ReceivedList { images: Vec::new(), complete: true };
         for project in &projects {
             let mut found = BTreeMap::new();
-            // What an account or organization brings is listed as accepted; an answer of the project's own stands above it.
+            // The accepted list includes images of the account or an organization; the project's own answer overrides it.
             for answer in [Answer::Accepted, Answer::Pending, Answer::Rejected] {
                 list.complete &= self.list_answered(region, project, answer, priority, &mut found).await?;
             }
@@ -131,7 +131,7 @@ impl HuaweiCloud {
         Ok(list)
     }
 
-    /// All pages of one of the three lists; tells whether they are all of it.
+    /// Reads all pages of one of the three lists. Returns whether the list is complete.
     async fn list_answered(
         &self,
         region: &RegionId,
@@ -152,19 +152,19 @@ impl HuaweiCloud {
             ]);
             query.extend(marker.iter().map(|marker| ("marker".to_owned(), marker.clone())));
             let body = match self.images(region, project, query, priority).await {
-                // The image the list goes on from was taken away in between.
+                // The marker's image has disappeared since the previous page.
                 Err(Fault::NotFound(Missing::Image)) if marker.is_some() => return Ok(false),
                 body => body?,
             };
             let page = read_images(&body, project)?;
-            // Pages are counted, so that what all of them may hold is bounded by what was asked for.
+            // The page count bounds the list only if no page exceeds the requested size.
             if page.rows.len() > IMAGES_PER_PAGE {
                 return Err(Fault::Unintelligible);
             }
             whole &= page.whole;
             for (image, facts) in page.rows {
                 if !here.insert(image.clone()) {
-                    // One row twice: another one may have slipped through, and the marker may never move.
+                    // A duplicate row: the list may lack another one, and the marker may never advance.
                     return Ok(false);
                 }
                 found.extend(

@@ -1,4 +1,4 @@
-//! The client against a server that answers what it is told to and keeps what it was asked.
+//! Tests of the client against a scripted server that records all requests.
 
 mod copying;
 mod golden;
@@ -77,7 +77,7 @@ async fn answer(
     response
 }
 
-/// Stands still unless told otherwise.
+/// A clock that tests set by hand.
 struct HandClock(Mutex<Timestamp>);
 
 impl Clock for HandClock {
@@ -105,7 +105,7 @@ impl Setting {
         Self::of(credentials, named, answers).await
     }
 
-    /// The same, with projects named for whatever regions.
+    /// Like `with`, with projects named for any regions.
     async fn of(
         credentials: Credentials,
         projects: Vec<(RegionId, PrincipalId)>,
@@ -239,9 +239,9 @@ async fn rows_of_every_kind_are_listed_with_their_answers() {
 #[tokio::test]
 async fn lists_that_may_lack_somebody_are_incomplete() {
     for script in [
-        // A row twice: another one may have slipped through.
+        // A duplicate row: the list may lack another one.
         vec![members(&pending(0..2), Some("a")), members(&pending(1..3), None)],
-        // The marker does not move.
+        // The marker does not advance.
         vec![members(&pending(0..2), Some("a")), members(&pending(2..4), Some("a"))],
         vec![says(200, serde_json::json!({"members": pending(0..2), "page_info": {"current_count": 3}}).to_string())],
     ] {

@@ -117,7 +117,7 @@ fn codes_mean_another_thing_of_a_copy() {
         for code in ["IMG.0015", "IMG.0088"] {
             assert_eq!(of_a_copy(fault(code), across), Fault::QuotaExceeded { quota: Quota::PrivateImages }, "{code}");
         }
-        // The same of everything.
+        // The same for copies and for sharing.
         for code in ["IMG.0026", "IMG.0030", "IMG.0161", "IMG.0027", "IMG.0144", "IMG.0046", "IMG.0060", "IMG.0061"] {
             assert_eq!(of_a_copy(fault(code), across), fault(code), "{code}");
         }

@@ -1,4 +1,4 @@
-//! Copies of images: how far the job is that makes one, and how one is found among the images of its project.
+//! Copies of images: the progress of the job that makes one, and how to find one among the images of its project.
 
 use serde_json::Value;
 
@@ -9,20 +9,20 @@ use crate::clouds::{Fault, JobProgress};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId};
 use crate::domain::image::Ownership;
 
-/// How far the job of a copy is.
+/// The progress of a copy's job.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) enum CopyJob {
     /// Not ended.
     Running {
-        /// How much of it is done, in hundredths.
+        /// Progress in percent.
         percent: Option<u8>,
     },
-    /// It says that it succeeded.
+    /// The job reports success.
     Ended {
-        /// The image that it made, where it tells.
+        /// The new image, if the job names it.
         image: Option<ImageId>,
     },
-    /// It failed, perhaps after a part of its work.
+    /// It failed, perhaps after part of its work.
     Failed(Fault),
 }
 
@@ -41,7 +41,7 @@ pub(in super::super) fn read_copy_job(body: &[u8], asked: &JobId) -> Result<Copy
     })
 }
 
-/// Reads one page of images of `project` asked for by a name, and finds the one with a description.
+/// Reads one page of images of `project` requested by name, and finds the one with a description.
 pub(in super::super) fn read_copies(
     body: &[u8],
     project: &PrincipalId,
@@ -52,14 +52,14 @@ pub(in super::super) fn read_copies(
     let marked = marked.map(|row| parse(&row.id)).collect::<Result<Vec<_>, Fault>>()?;
     let page = page_of(answer, project)?;
     if page.rows.iter().any(|(_, facts)| facts.ownership != Ownership::Own) {
-        // The filter was not heeded.
+        // The vendor ignored the filter.
         return Err(Fault::Unintelligible);
     }
-    // A row already deleted is no row of the page.
+    // The page omits rows already deleted.
     let mut found = page.rows.iter().map(|(image, _)| image).filter(|image| marked.contains(image));
     let copy = found.next().cloned();
     if found.next().is_some() {
-        // One mark, one copy: which of two is ours cannot be told.
+        // Two images have one mark: either could be ours.
         return Err(Fault::Unintelligible);
     }
     drop(found);
@@ -70,8 +70,8 @@ fn parse(id: &str) -> Result<ImageId, Fault> {
     ImageId::parse(id).map_err(|_| Fault::Unintelligible)
 }
 
-/// The vendor calls it a percentage, and its sample has `0.20`: up to 1 it is a share of the whole. What is neither tells
-/// nothing.
+/// The vendor calls it a percentage, but its sample has `0.20`: a value up to 1 is a fraction of the whole. `None` for a
+/// value that is neither.
 fn hundredths(percent: &Value) -> Option<u8> {
     let told = percent.as_f64().or_else(|| percent.as_str()?.parse().ok())?;
     let percent = if told <= 1.0 { told * 100.0 } else { told };
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// As the vendor's documentation shows an image, with the words of this operator for a description.
+    /// As the vendor's documentation shows an image, with this operator's description.
     const LIST: &str = r#"{"images":[{"schema":"/v2/schemas/image","min_disk":40,"created_at":"2018-09-06T14:03:27Z",
         "__image_source_type":"uds","container_format":"bare","protected":false,"size":0,"tags":[],"disk_format":"zvhd2",
         "id":"e9e91bff-14b6-4a0b-8377-4ed0813e3360","owner":"0b1e494e2660441a957313163095fe5c","name":"golden-copy",

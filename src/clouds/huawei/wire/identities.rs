@@ -9,7 +9,7 @@ use crate::clouds::Fault;
 use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
 
-/// Longest link to a next page, in bytes.
+/// Longest next-page link, in bytes.
 const LINK_BYTES_MAX: usize = 2048;
 
 #[derive(Deserialize)]
@@ -46,15 +46,15 @@ struct ProjectRow {
 /// One page of projects.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct ProjectPage {
-    /// How many rows the vendor sent, those not of use here included.
+    /// Number of rows in the answer, unused ones included.
     pub(in super::super) rows: usize,
-    /// The query by which the vendor says that another page is asked for. Its host is not taken from an answer.
+    /// The query of the vendor's next-page link, without the link's host.
     pub(in super::super) next: Option<Query>,
-    /// Regions and the project of each that is its own, if it is in use.
+    /// Regions and the own project of each, if it is enabled.
     pub(in super::super) own: Vec<(RegionId, PrincipalId)>,
 }
 
-/// Reads `GET /v3/auth/domains`: the one domain of the credentials; where there are several, the expected one among them.
+/// Reads `GET /v3/auth/domains`: the one domain of the credentials; if there are several, the expected one.
 pub(in super::super) fn read_domain(body: &[u8], expected: &PrincipalId) -> Result<PrincipalId, Fault> {
     let rows = bounded(read::<DomainsAnswer>(body)?.domains)?;
     let parse = |row: &DomainRow| Provider::Huawei.parse_account(&row.id).map_err(|_| Fault::Unintelligible);
@@ -66,8 +66,8 @@ pub(in super::super) fn read_domain(body: &[u8], expected: &PrincipalId) -> Resu
     }
 }
 
-/// Reads one page of `GET /v3/projects`. The name tells what a project is: a region's own one is called like the region,
-/// others in it `<region>_<name>`, and the vendor's helpers (`MOS`) anything.
+/// Reads one page of `GET /v3/projects`. The name identifies a region's own project: it equals the region's name. Other
+/// projects in the region are `<region>_<name>`, and the vendor's helpers (`MOS`) have any name.
 pub(in super::super) fn read_projects(body: &[u8]) -> Result<ProjectPage, Fault> {
     let answer: ProjectsAnswer = read(body)?;
     let rows = bounded(answer.projects)?;
@@ -87,7 +87,7 @@ pub(in super::super) fn read_projects(body: &[u8]) -> Result<ProjectPage, Fault>
     Ok(ProjectPage { rows: rows.len(), next, own })
 }
 
-/// Reads `GET /v3/projects` asked for one name: the project in use that is called so, or `None`.
+/// Reads `GET /v3/projects` requested for one name: the enabled project of that name, or `None`.
 pub(in super::super) fn read_project(body: &[u8], name: &str) -> Result<Option<PrincipalId>, Fault> {
     let answer: ProjectsAnswer = read(body)?;
     let rows = bounded(answer.projects)?;
@@ -95,7 +95,7 @@ pub(in super::super) fn read_project(body: &[u8], name: &str) -> Result<Option<P
     match (called.next(), called.next()) {
         (Some(row), None) => Provider::Huawei.parse_principal(&row.id).map(Some).map_err(|_| Fault::Unintelligible),
         (None, _) if answer.links.is_none_or(|links| links.next.is_none_or(|next| next.is_empty())) => Ok(None),
-        // It may be on another page, or which of two it is cannot be told.
+        // Another page may hold it, or two projects have the name.
         _ => Err(Fault::Unintelligible),
     }
 }

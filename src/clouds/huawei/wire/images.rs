@@ -47,32 +47,32 @@ pub(super) struct ImageRow {
 /// One page of images.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct ImagePage {
-    /// Those of this page, as sent: duplicates included, deleted ones not.
+    /// The images of this page as sent: duplicates included, deleted ones not.
     pub(in super::super) rows: Vec<(ImageId, ImageFacts)>,
-    /// The marker of the next page: the one the vendor gives or, where it says nothing of pages, the id of the last row.
-    /// Then only an empty page is the end: a short one may have been filtered after it was cut.
+    /// The marker of the next page: the vendor's, or the id of the last row if the answer has no page information. In the
+    /// second case only an empty page ends the list: the vendor may filter a page after cutting it.
     pub(in super::super) next: Option<String>,
-    /// Whether the vendor says that there are more pages.
+    /// Whether the vendor reports more pages.
     pub(in super::super) more: bool,
-    /// Whether the page has as many rows as it says.
+    /// Whether the page has as many rows as it declares.
     pub(in super::super) whole: bool,
 }
 
-/// Reads a list asked for one image, seen by `project`; no row means that the project does not see the image.
+/// Reads a list requested for one image, as seen by `project`; no row means that the project does not see the image.
 pub(in super::super) fn read_image(
     body: &[u8],
     asked: &ImageId,
     project: &PrincipalId,
 ) -> Result<Option<ImageFacts>, Fault> {
     let ImagePage { mut rows, more, whole, .. } = read_images(body, project)?;
-    // Where the filter was not heeded, or rows are held back, absence is not shown.
+    // If the vendor ignored the filter or withholds rows, the list does not prove absence.
     if more || !whole || rows.len() > 1 || rows.iter().any(|(id, _)| id != asked) {
         return Err(Fault::Unintelligible);
     }
     Ok(rows.pop().map(|(_, facts)| facts))
 }
 
-/// Reads one page of images, seen by `project`. Those already deleted are left out.
+/// Reads one page of images, as seen by `project`. Omits images already deleted.
 pub(in super::super) fn read_images(body: &[u8], project: &PrincipalId) -> Result<ImagePage, Fault> {
     page_of(read(body)?, project)
 }
@@ -95,7 +95,7 @@ pub(super) fn page_of(answer: ImagesAnswer, project: &PrincipalId) -> Result<Ima
     Ok(ImagePage { rows, next, more, whole })
 }
 
-/// Of an image still being made, the vendor tells nothing or an empty text.
+/// For an image in creation, the vendor omits the size or sends an empty text.
 fn bytes_of(size: &Value) -> Option<u64> {
     size.as_u64().or_else(|| size.as_str()?.parse().ok())
 }
@@ -104,7 +104,7 @@ fn facts_of(row: &ImageRow, project: &PrincipalId) -> Result<ImageFacts, Fault> 
     let ownership = match row.image_type.as_str() {
         "gold" => Ownership::System,
         "market" => Ownership::Marketplace,
-        // An own image is called "shared" as well once somebody has it.
+        // The vendor marks an own image as "shared" too, once it has a recipient.
         "private" | "shared" => {
             let owner = row.owner.as_deref().ok_or(Fault::Unintelligible)?;
             let owner = Provider::Huawei.parse_principal(owner).map_err(|_| Fault::Unintelligible)?;
@@ -159,7 +159,7 @@ mod tests {
         read_image(body.as_bytes(), &image(), &PrincipalId::parse(PROJECT).unwrap())
     }
 
-    /// An answer as the vendor's documentation shows it, with fields nobody reads here.
+    /// An answer from the vendor's documentation, with unused fields.
     const FULL: &str = r#"{"images":[{"schema":"/v2/schemas/image","min_disk":100,"created_at":"2018-09-06T14:03:27Z",
         "__image_source_type":"uds","container_format":"bare","file":"/v2/images/37ca2b35-6fc7-47ab-93c7-900324809c5c/file",
         "updated_at":"2018-09-06T15:17:33Z","protected":false,"checksum":"d41d8cd98f00b204e9800998ecf8427e",

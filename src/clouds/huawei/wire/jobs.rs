@@ -1,4 +1,4 @@
-//! Jobs: what a call that starts one is answered with, and how far one is.
+//! Jobs: the answer to a call that starts one, and the progress of one.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -44,18 +44,18 @@ struct ResultRow {
 }
 
 impl ResultRow {
-    /// In small letters here, in capitals at the job itself.
+    /// The status is lower case here, but upper case on the job itself.
     fn succeeded(&self) -> bool {
         self.status.as_deref().is_some_and(|status| status.eq_ignore_ascii_case("success"))
     }
 }
 
-/// Reads the answer to a call that a job carries out.
+/// Reads the answer to a call that starts a job.
 pub(in super::super) fn read_submitted(body: &[u8]) -> Result<JobId, Fault> {
     JobId::parse(&read::<SubmittedAnswer>(body)?.job_id).map_err(|_| Fault::Unintelligible)
 }
 
-/// Reads `GET /v1/{project_id}/jobs/{job_id}`. A job of this operator is about one image, so every result is about it.
+/// Reads `GET /v1/{project_id}/jobs/{job_id}`. A job of this operator has one image, so every result is about it.
 pub(in super::super) fn read_job(body: &[u8], asked: &JobId) -> Result<JobProgress, Fault> {
     let job: JobAnswer = read(body)?;
     progress_of(job, asked)

@@ -29,15 +29,15 @@ struct MemberRow {
 /// One page of an image's members.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct MemberPage {
-    /// Those of this page, as sent: duplicates included.
+    /// The members of this page as sent: duplicates included.
     pub(in super::super) rows: Vec<(Recipient, Answer)>,
-    /// The marker of the next page; none after the last.
+    /// The marker of the next page; `None` on the last one.
     pub(in super::super) next: Option<String>,
-    /// Whether the page has as many rows as it says, and says whether another follows if it is full.
+    /// Whether the page has as many rows as it declares, and, if full, whether it has page information.
     pub(in super::super) whole: bool,
 }
 
-/// Reads one page, asked for with this limit.
+/// Reads one page, requested with this limit.
 pub(in super::super) fn read_members(body: &[u8], asked: &ImageId, limit: usize) -> Result<MemberPage, Fault> {
     let answer: MembersAnswer = read(body)?;
     let sent = bounded(answer.members)?;
@@ -53,11 +53,11 @@ pub(in super::super) fn read_members(body: &[u8], asked: &ImageId, limit: usize)
 }
 
 fn row_of(row: &MemberRow) -> Result<(Recipient, Answer), Fault> {
-    // Rows of before the other kinds existed, and those of the Glance calls, have no type: they are projects.
+    // Rows older than the other kinds, and those of the Glance calls, have no type: they are projects.
     let (kind, id) = match row.member_type.as_deref() {
         None | Some("project") => (RecipientKind::Project, row.member_id.as_str()),
         Some("domain") => (RecipientKind::Account, row.member_id.as_str()),
-        // Its own id lacks the account that the name of an organization begins with.
+        // The member id lacks the account, with which an organization's URN begins.
         Some("organization") => (RecipientKind::Organization, row.urn.as_deref().ok_or(Fault::Unintelligible)?),
         Some(_) => return Err(Fault::Unintelligible),
     };

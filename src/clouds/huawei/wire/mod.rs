@@ -1,5 +1,5 @@
-//! What the vendor's answers look like, and what is taken from them. Tolerant of fields not known, strict about those that
-//! are needed: an answer that lacks one, or speaks of something else than was asked, is `Unintelligible` and proves nothing.
+//! Parsers of the vendor's answers. They ignore unknown fields and are strict about required ones: an answer that lacks
+//! one, or is about another object than requested, is `Unintelligible` and proves nothing.
 
 pub(super) mod copies;
 pub(super) mod identities;
@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 
 use crate::clouds::Fault;
 
-/// Most rows read from one answer: the vendor's largest page.
+/// Maximum rows read from one answer: the vendor's largest page.
 const ROWS_MAX: usize = 1000;
 /// Longest marker sent back, in bytes; the vendor's is an id in base64.
 const MARKER_BYTES_MAX: usize = 1024;
 
-/// Where a list goes on.
+/// The position of the next page of a list.
 #[derive(Debug, Deserialize)]
 struct PageInfo {
     #[serde(default)]
@@ -27,7 +27,7 @@ struct PageInfo {
 }
 
 impl PageInfo {
-    /// The marker of the next page, if the vendor says that there is one.
+    /// The marker of the next page, if the vendor reports one.
     fn next(self) -> Result<Option<String>, Fault> {
         match self.next_marker.filter(|marker| !marker.is_empty()) {
             Some(marker) if marker.len() > MARKER_BYTES_MAX => Err(Fault::Unintelligible),

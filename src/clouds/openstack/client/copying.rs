@@ -1,7 +1,7 @@
-//! Copies of images: Glance has no call that makes one, so the content is read from one image and written into another.
+//! Copies of images. Glance has no copy call, so the operator reads the content of one image and writes it into another.
 //!
-//! The new image's id is derived from the order's mark, and Glance gives one id once, deleted images included. So an order
-//! makes at most one image, whoever asks for it how often.
+//! The new image's id is derived from the order's mark. Glance never assigns an id twice, not even after deletion. So an
+//! order makes at most one image, however often it is requested.
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -18,7 +18,7 @@ use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Priority};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::ImageId;
 
-/// The one id that the copy of this mark may have: a UUID of version 8 (RFC 9562, 5.8), from SHA-256.
+/// Derives the only id the copy of this mark may have: a UUID of version 8 (RFC 9562, 5.8), from SHA-256.
 fn id_of(mark: &CopyMark) -> Result<ImageId, Fault> {
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(Sha256::digest(mark.to_string())).for_each(|(byte, hashed)| *byte = hashed);
@@ -34,14 +34,14 @@ fn id_of(mark: &CopyMark) -> Result<ImageId, Fault> {
     ImageId::parse(&text).map_err(|_| Fault::Unintelligible)
 }
 
-/// What the empty image is made with. It can be shared on as it is.
+/// The body that creates the empty image. Its visibility allows sharing the copy.
 fn new_image(id: &ImageId, order: &CopyOrder, content: &ContentFacts) -> Value {
     let text = |(name, value): (&String, &String)| (name.clone(), Value::from(value.as_str()));
     let mut image: Map<String, Value> = content.properties.iter().map(text).collect();
     if let Some((algorithm, value)) = &content.hash {
         image.insert(SOURCE_HASH.to_owned(), format!("{algorithm}:{value}").into());
     }
-    // Last: no property can stand in the place of a field.
+    // Insert fields last, so that no property can replace one.
     let fields = [
         ("id", json!(id)),
         ("name", json!(order.name.as_str())),
@@ -56,7 +56,7 @@ fn new_image(id: &ImageId, order: &CopyOrder, content: &ContentFacts) -> Value {
     Value::Object(image)
 }
 
-/// Characters outside the Basic Multilingual Plane: Glance refuses them (400, `no_4byte_params` in its `images.py`).
+/// Characters outside the Basic Multilingual Plane: Glance refuses them (400, `no_4byte_params` in `images.py`).
 fn is_wide(c: char) -> bool {
     u32::from(c) > 0xffff
 }
@@ -66,7 +66,7 @@ fn refused(refusal: Refusal, code: &str) -> Fault {
 }
 
 impl OpenStackCloud {
-    /// How far the copy of this order is, if this is it.
+    /// Reads the progress of this order's copy; `Gone` if the image is not that copy.
     async fn read_copy(&self, order: &CopyOrder, image: &ImageId, priority: Priority) -> Result<CopyProgress, Fault> {
         let body = self.show(&order.region, image, priority).await?;
         let read = |body: Vec<u8>| read_copy(&body, image, &self.project, &order.mark.description());
@@ -97,7 +97,7 @@ impl Copies for OpenStackCloud {
                 _ => Ok(Copying::Image(id)),
             },
             Err(Fault::Conflict(_)) => match self.read_copy(order, &id, priority.escalate()).await? {
-                // A deleted image keeps its id; or it is another project's.
+                // Glance keeps the id of a deleted image, or the image belongs to another project.
                 CopyProgress::Gone => Err(refused(Refusal::Unknown, "IdUsed")),
                 _ => Ok(Copying::Image(id)),
             },
@@ -167,8 +167,8 @@ impl Copies for OpenStackCloud {
         if size == 0 { Err(refused(Refusal::Copy, "NoContent")) } else { Ok(Content { size, pieces: opened.pieces() }) }
     }
 
-    /// As `Copies::upload`. A fault among the pieces is returned as it is; then, and after `TimedOut`, the image may be
-    /// queued again, or even active with a part of the content (see `follow_copy`).
+    /// See `Copies::upload`. Returns a fault among the pieces unchanged. After such a fault or `TimedOut`, the image
+    /// may be queued again, or even active with part of the content (see `follow_copy`).
     async fn upload(&self, at: &ImageRef, content: Content, priority: Priority) -> Result<(), Fault> {
         let region = &at.region;
         let question = Question {
@@ -177,7 +177,7 @@ impl Copies for OpenStackCloud {
             wanted: 204,
             ..Question::read([at.image.as_str(), "file"])
         };
-        // What was sent cannot be sent again with another token, and some stores need it at the end: a whole life for it.
+        // The stream cannot be sent again with another token, and some stores use the token at the end: take a fresh one.
         let token = self.keystone.token(Wanted::Fresh, priority).await?;
         let mut request = Self::request(&token, region, &question)?;
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

@@ -1,4 +1,4 @@
-//! The client against a server that is Keystone and Glance at once: answers what it is told to and keeps what it was asked.
+//! Tests of the client against a scripted server that is Keystone and Glance at once and records all requests.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ const PROJECT: &str = "0d91420605f84fd1b3cae49ba9b42f1f";
 const OTHER: &str = "cd20eba71f4848809841cb1c1a0d3edb";
 const IMAGE: &str = "8a64453f-71c1-4448-8994-264aae537a42";
 
-/// One answer of the script.
+/// One scripted answer.
 #[derive(Clone)]
 struct Scripted {
     status: u16,
@@ -40,7 +40,7 @@ fn says(status: u16, body: impl Into<String>) -> Scripted {
     Scripted { status, headers: Vec::new(), body: body.into() }
 }
 
-/// An error as Glance gives it.
+/// An error in Glance's format.
 fn error(status: u16) -> Scripted {
     says(status, json!({"message": "text<br />", "code": format!("{status} Word"), "title": "Word"}).to_string())
 }
@@ -67,19 +67,19 @@ fn members(rows: &[(&str, &str)]) -> Scripted {
     says(200, json!({"members": rows}).to_string())
 }
 
-/// What Glance was asked: method, path with query, token, body.
+/// One request to Glance: method, path with query, token, body.
 type Asked = (String, String, String, String);
 
 #[derive(Clone, Default)]
 struct Script {
     /// Answers of Glance, in order.
     glance: Arc<Mutex<VecDeque<Scripted>>>,
-    /// Answers of Keystone; without one it gives a token.
+    /// Answers of Keystone. If empty, Keystone issues a token.
     keystone: Arc<Mutex<VecDeque<Scripted>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
-    /// What Keystone was asked: path and body.
+    /// Requests to Keystone: path and body.
     tokens: Arc<Mutex<Vec<(String, String)>>>,
-    /// Glance refuses this token, and the script is not asked.
+    /// Glance refuses this token without using up a scripted answer.
     refused: Arc<Mutex<String>>,
     address: Arc<Mutex<String>>,
 }
@@ -106,7 +106,7 @@ async fn answer(State(script): State<Script>, method: Method, uri: Uri, headers:
     response
 }
 
-/// A token of an hour, for this project, with this server as the image service of one region and a foreign one of another.
+/// A one-hour token for this project. One region's image service is this server, the other region's is foreign.
 fn token(address: &str, number: usize) -> Scripted {
     let endpoint = |region: &str, url: String| json!({"interface": "public", "region_id": region, "url": url});
     let endpoints = [endpoint("Here", format!("{address}/image/v2")), endpoint("There", "https://evil.io".to_owned())];
@@ -172,7 +172,7 @@ impl Setting {
         asked.iter().map(|(method, path, _, body)| (method.clone(), path.clone(), body.clone())).collect()
     }
 
-    /// Method and path, without what comes before the image's id.
+    /// Method and path, without the prefix up to the image's id.
     fn calls(&self) -> Vec<String> {
         let short = |(method, path, _): (String, String, String)| {
             format!("{method} {}", path.trim_start_matches(&format!("/image/v2/images/{IMAGE}")))

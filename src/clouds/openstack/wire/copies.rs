@@ -1,4 +1,4 @@
-//! What is read of images to copy them: what a new one must be like, and whether a copy is the one asked for and whole.
+//! Parsers of images for copies: the properties a new image needs, and whether a copy is the requested one and complete.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::clouds::{ContentFacts, CopyProgress, Fault};
 use crate::domain::fault::{Conflict, Missing, Refusal};
 use crate::domain::identifiers::{ImageId, PrincipalId};
 
-/// On a copy: for whom it was made, and by which try (`CopyMark::description`).
+/// On a copy: the object it was made for, and the attempt (`CopyMark::description`).
 pub(in crate::clouds::openstack) const MARK: &str = "imageshare_mark";
-/// On a copy: what proves that the source's content arrived whole, as `sha512:0f…`.
+/// On a copy: the hash that proves that the source's content arrived complete, as `sha512:0f…`.
 pub(in crate::clouds::openstack) const SOURCE_HASH: &str = "imageshare_source_hash";
-/// On a copy: the same as MD5, which every Glance knows, for those whose other algorithms differ.
+/// On a copy: the same as MD5, which every Glance supports, for clouds whose other algorithms differ.
 pub(in crate::clouds::openstack) const SOURCE_CHECKSUM: &str = "imageshare_source_checksum";
 
-/// Most properties that go with an image. Glance allows 128 unless it is set otherwise, ours among them.
+/// Maximum properties copied with an image. Glance's default limit is 128, ours included.
 const PROPERTIES_MAX: usize = 100;
 /// Longest name of a property, in bytes: Glance's own limit.
 const PROPERTY_NAME_BYTES_MAX: usize = 255;
@@ -26,8 +26,8 @@ const PROPERTY_VALUE_BYTES_MAX: usize = 4096;
 /// Longest name of a format or an algorithm, and longest hash, in bytes: SHA-512 has 128 digits.
 const WORD_BYTES_MAX: usize = 256;
 
-/// Fields of the image itself (Glance's schema), and what binds it to its own cloud: the server and the images it was made
-/// of (Nova's snapshots).
+/// Fields of the image itself (Glance's schema), and properties that bind it to its own cloud: the server and images it
+/// comes from (Nova's snapshots).
 const NOT_TAKEN: &[&str] = &[
     "name",
     "visibility",
@@ -58,8 +58,8 @@ const NOT_TAKEN: &[&str] = &[
     "ramdisk_id",
 ];
 
-/// Families of such. Signatures would be checked with certificates of the source's cloud; `owner` is Nova's `owner_id` and
-/// the SDK's `owner_specified.…`, which name the source's project and file.
+/// Prefixes of such properties. A copy's cloud would check signatures with certificates of the source's cloud; `owner`
+/// covers Nova's `owner_id` and the SDK's `owner_specified.…`, which name the source's project and file.
 const FAMILIES_NOT_TAKEN: &[&str] =
     &["imageshare_", "os_hash_", "os_glance_", "os_encrypt_", "os_decrypt_", "cinder_", "img_signature", "owner"];
 
@@ -84,7 +84,7 @@ struct CopyRow {
     os_hash_algo: Option<String>,
     #[serde(default)]
     os_hash_value: Option<String>,
-    /// Everything else: Glance shows properties beside its own fields.
+    /// All other properties: Glance shows them beside its own fields.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -95,12 +95,12 @@ impl CopyRow {
         if row.id == asked.as_str() { Ok(row) } else { Err(Fault::Unintelligible) }
     }
 
-    /// A property that says something.
+    /// A property that is set to a non-empty text.
     fn property(&self, name: &str) -> Option<&str> {
         self.others.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
-    /// What proves the content, in the algorithm the cloud chose.
+    /// The hash of the content, in the algorithm the cloud chose.
     fn hash(&self) -> Option<(&str, &str)> {
         said(self.os_hash_algo.as_deref()).zip(said(self.os_hash_value.as_deref()))
     }
@@ -118,10 +118,10 @@ fn not_copyable(code: &str) -> Fault {
     Fault::Refused { refusal: Refusal::Copy, code: code.to_owned() }
 }
 
-/// Reads what a new image must be like to hold the content of this one.
+/// Reads the facts a new image needs to hold the content of this one.
 ///
-/// Errors: `Conflict::ImageBusy` while it is made; `Refusal::Copy` if it holds no content or none that can be read or
-/// proven, or needs something of its own cloud: a key, or another image.
+/// Errors: `Conflict::ImageBusy` while Glance creates it; `Refusal::Copy` if it holds no content or none that the
+/// operator can read or verify, or needs a part of its own cloud: a key, or another image.
 pub(in crate::clouds::openstack) fn read_content(body: &[u8], asked: &ImageId) -> Result<ContentFacts, Fault> {
     let row = CopyRow::of(body, asked)?;
     match row.status.as_str() {
@@ -140,7 +140,7 @@ pub(in crate::clouds::openstack) fn read_content(body: &[u8], asked: &ImageId) -
         return Err(not_copyable("NeedsOtherImages"));
     }
     let Some(size) = row.size.filter(|size| *size > 0) else {
-        // A snapshot of a server whose disk is a volume: the content is a snapshot of that.
+        // A snapshot of a server that boots from a volume: the volume snapshot holds the content.
         let elsewhere = row.property("block_device_mapping").is_some();
         return Err(not_copyable(if elsewhere { "VolumeSnapshot" } else { "NoContent" }));
     };
@@ -149,7 +149,7 @@ pub(in crate::clouds::openstack) fn read_content(body: &[u8], asked: &ImageId) -
         properties.insert(SOURCE_CHECKSUM.to_owned(), checksum.to_owned());
     }
     let hash = row.hash().or(row.checksum().map(|checksum| ("md5", checksum)));
-    // Glance knows none of content it was only told the place of; a copy could never be proven.
+    // Glance has no checksum for content it only knows by location; no copy could be verified.
     let (algorithm, value) = hash.ok_or_else(|| not_copyable("ChecksumUnknown"))?;
     let hash = Some((algorithm.to_owned(), value.to_owned()));
     let word = |text: &Option<String>| said(text.as_deref()).map(str::to_owned).ok_or(Fault::Unintelligible);
@@ -164,7 +164,7 @@ pub(in crate::clouds::openstack) fn read_content(body: &[u8], asked: &ImageId) -
     })
 }
 
-/// None is left out for its length or number: without what it says of the hardware, a copy may not start.
+/// Fails on too long or too many properties instead of dropping any: without the hardware ones, a copy may not start.
 fn properties_of(row: &CopyRow) -> Result<BTreeMap<String, String>, Fault> {
     let mut properties = BTreeMap::new();
     for (name, value) in &row.others {
@@ -179,8 +179,8 @@ fn properties_of(row: &CopyRow) -> Result<BTreeMap<String, String>, Fault> {
     if properties.len() > PROPERTIES_MAX { Err(not_copyable("TooManyProperties")) } else { Ok(properties) }
 }
 
-/// Reads how far the copy with this mark is, which a project was to make under this id. `Gone` if the image is another one,
-/// or is being deleted.
+/// Reads the progress of the copy with this mark, which a project creates under this id. `Gone` if it is another image or
+/// Glance is deleting it.
 pub(in crate::clouds::openstack) fn read_copy(
     body: &[u8],
     asked: &ImageId,

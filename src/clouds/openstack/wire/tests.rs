@@ -1,4 +1,4 @@
-//! Answers as Keystone 30 and Glance 33 gave them.
+//! Answers recorded from Keystone 30 and Glance 33.
 
 use super::*;
 

@@ -11,13 +11,13 @@ use super::super::{ANSWER_BYTES_MAX, TransportSettings};
 use super::*;
 
 const MIB: u64 = 1024 * 1024;
-/// What sockets of this machine and connections may hold of a body by themselves.
+/// Most bytes of a body that sockets and connections may buffer.
 const HELD_MAX: u64 = 16 * MIB;
 const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(60);
 
 fn transport(idle: Duration, stored_within: Duration) -> Transport {
-    // Far less than what is tested here takes: it is not to end a stream.
+    // Much shorter than these tests take: this deadline must not end a stream.
     let deadline = Duration::from_millis(50);
     Transport::new(TransportSettings { deadline, idle, stored_within, ..TransportSettings::default() }).unwrap()
 }
@@ -41,7 +41,7 @@ where
     address
 }
 
-/// A server that answers a request with these bytes, and then keeps the connection open.
+/// A server that answers a request with these bytes and keeps the connection open.
 fn says(answer: impl Into<Vec<u8>>) -> String {
     let answer = answer.into();
     server(async move |mut stream| {
@@ -51,7 +51,7 @@ fn says(answer: impl Into<Vec<u8>>) -> String {
     })
 }
 
-/// Reads up to the end of the headers: the headers, and what came of the body with them.
+/// Reads up to the end of the headers; returns the headers and the part of the body that arrived with them.
 async fn head_of(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut seen = Vec::new();
     loop {
@@ -66,7 +66,7 @@ async fn head_of(stream: &mut TcpStream) -> (String, Vec<u8>) {
     }
 }
 
-/// Pieces of 64 KiB without end, and how many bytes were taken of them.
+/// Endless pieces of 64 KiB, and the count of bytes taken from them.
 fn endless() -> (Pieces, Arc<AtomicU64>) {
     let (piece, taken) = (Bytes::from(vec![7; 64 * 1024]), Arc::new(AtomicU64::new(0)));
     let counted = Arc::clone(&taken);
@@ -93,7 +93,7 @@ async fn a_server_that_sends_without_end_is_not_read_ahead_of_the_reader() {
         head_of(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await.unwrap();
         let (piece, mut sent, mut told) = (vec![7; 16 * 1024], 0, 0);
-        // Until the reader goes.
+        // Until the reader closes the connection.
         loop {
             match timeout(SHORT, stream.write(&piece)).await {
                 Ok(Ok(length)) => sent += length as u64,
@@ -233,7 +233,7 @@ async fn an_answer_is_waited_for_longer_than_a_piece_but_not_for_ever() {
     }
 }
 
-/// The server sees its end, too: the length it was told never arrives.
+/// The server sees the end as well: the declared length never arrives.
 #[tokio::test]
 async fn pieces_that_break_off_or_are_not_as_many_as_said_end_it_with_their_own_fault() {
     for (pieces, wanted) in [
@@ -245,7 +245,7 @@ async fn pieces_that_break_off_or_are_not_as_many_as_said_end_it_with_their_own_
         let (told, seen) = oneshot::channel();
         let address = server(async move |mut stream| {
             let mut body = Vec::new();
-            // An end that is an error is one, too.
+            // A read error is an end as well.
             stream.read_to_end(&mut body).await.ok();
             told.send(body).unwrap();
         });
@@ -269,7 +269,7 @@ async fn an_early_answer_is_heard_and_the_rest_of_the_body_let_go() {
     let address = server(async |mut stream| {
         head_of(&mut stream).await;
         stream.write_all(b"HTTP/1.1 409 No\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
-        // Takes all there is, for as long as there is.
+        // Reads until the body ends.
         let mut piece = vec![0; 64 * 1024];
         while stream.read(&mut piece).await.is_ok_and(|length| length > 0) {}
     });
@@ -278,7 +278,7 @@ async fn an_early_answer_is_heard_and_the_rest_of_the_body_let_go() {
     let pieces = pieces.inspect(move |_| assert!(!held.is_closed())).boxed();
     let answer = transport(LONG, LONG).send_streamed(request(&address), u64::MAX, pieces).await.unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (409, b"no".as_slice()));
-    // Its sender is dropped with the pieces.
+    // Dropping the pieces drops the sender.
     assert!(let_go.await.is_err());
     assert!(taken.load(Ordering::SeqCst) > 0);
 }

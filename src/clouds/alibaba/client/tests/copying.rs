@@ -1,4 +1,4 @@
-//! Copies: what is asked, and what becomes of the answers.
+//! Copies: the requests, and the results of the answers.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ fn shows(number: usize, total: usize, rows: &[serde_json::Value]) -> Scripted {
     says(200, body.to_string())
 }
 
-/// The copy itself, in a state.
+/// The answer that shows the copy in a state.
 fn is(status: &str) -> Scripted {
     shows(1, 1, &[row(COPY, &order().mark.description(), status)])
 }
@@ -96,7 +96,7 @@ async fn a_copy_is_asked_for_at_the_source_with_its_mark() {
     assert_eq!(query, wanted);
     let (theirs, names) = captured(COPY_IMAGE);
     assert_eq!(action, theirs);
-    // The SDK's sample has tags as well.
+    // The SDK's sample also has tags.
     assert!(query.iter().all(|(name, _)| names.contains(name)), "{names:?}");
     assert_eq!(here.script.seen.lock().unwrap()[1].headers["x-acs-version"], "2014-05-26");
 }
@@ -160,7 +160,7 @@ async fn a_list_that_may_lack_the_copy_is_a_fault() {
     for (script, wanted) in [
         (vec![shows(1, 2, &others(0..1)), shows(2, 2, &[])], Fault::Unintelligible),
         (vec![shows(1, 1, &others(0..2))], Fault::Unintelligible),
-        // Another count on the second page; one row twice.
+        // The second page reports another total; one row twice.
         (vec![shows(1, 2, &others(0..1)), shows(2, 3, &others(1..3))], Fault::Unintelligible),
         (vec![shows(1, 2, &others(0..1)), shows(2, 2, &others(0..1))], Fault::Unintelligible),
         (vec![shows(1, 2, &others(0..1)), shows(1, 2, &others(1..2))], Fault::Unintelligible),

@@ -1,4 +1,4 @@
-//! Copies: what is asked, and what becomes of the answers.
+//! Copies: the requests, and how the client interprets the answers.
 
 use super::*;
 use crate::clouds::{Copies, CopyMark, CopyOrder, CopyProgress, Copying};
@@ -27,7 +27,7 @@ pub(super) fn across() -> CopyOrder {
     CopyOrder { region: RegionId::parse("cn-east-3").unwrap(), agency, ..within() }
 }
 
-/// To a project of the other region that is not the region's own; the account names it as its own there.
+/// To a project of the other region not named like the region; the account names it as its own there.
 fn to_team() -> CopyOrder {
     CopyOrder { project: Some(ProjectName::parse("cn-east-3_team").unwrap()), ..across() }
 }
@@ -54,7 +54,7 @@ fn row(id: &str, owner: &str, description: &str, status: &str) -> serde_json::Va
     row
 }
 
-/// The copy itself, in a state, in the project of the source.
+/// The list with the copy, in a state, in the project of the source.
 fn is(status: &str) -> Scripted {
     images(&[row(COPY, PROJECT, MARK, status)])
 }
@@ -151,7 +151,7 @@ async fn what_cannot_be_asked_for_is_refused_before_anything_is_made() {
 
     let here = Setting::new([says(200, r#"{"projects":[]}"#)]).await;
     assert_eq!(begin(&here, &across()).await, Err(Fault::NotFound(Missing::Region)));
-    // The account would not see a copy in a project that is not its own there.
+    // The account would not see a copy in a project other than its own there.
     let elsewhere = Fault::Refused { refusal: Refusal::Agency, code: "NotTheAccountsProject".to_owned() };
     let team = format!(r#"{{"projects":[{{"id":"{PROJECT}","name":"cn-east-3_team","enabled":true}}]}}"#);
     let here = in_two_regions([says(200, team)]).await;
@@ -292,7 +292,7 @@ async fn a_job_that_ended_is_believed_only_when_its_image_is_seen() {
 
 #[tokio::test]
 async fn a_job_that_tells_no_copy_or_is_unknown_leaves_its_mark() {
-    // The last one tells the source, which is no copy of itself.
+    // The last answer names the source, which is never its own copy.
     for answer in [|| says_job("SUCCESS", ""), unknown_job, || made(IMAGE)] {
         let here = Setting::new([answer(), is("saving"), is("active")]).await;
         assert_eq!(follow(&here, &within()).await, Ok(CopyProgress::Made(copy())));

@@ -1,4 +1,4 @@
-//! The bytes of requests, beside those the vendor's SDK sends.
+//! Compares the bytes of requests with those of the vendor's SDK.
 
 use super::super::super::sign::{Unsigned, sign};
 use super::copying::{across, projects_called, within};
@@ -105,12 +105,12 @@ async fn request_carries_the_signature_of_what_is_sent() {
     assert_eq!(here.header(0, "x-auth-token"), None);
 }
 
-/// The call is made as the SDK makes it: same method and target, body of the same meaning.
+/// Asserts that the call equals the SDK's: same method and target, equivalent body.
 fn assert_like(here: &Setting, call: usize, capture: &Capture) {
     assert_eq!(here.asked()[call], format!("{} {}", capture.method, capture.target));
     let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     assert_eq!(value(&here.body(call)), value(&capture.body));
-    // Of a call with a body; the SDK writes the longer form also for some that have none.
+    // Only with a body: the SDK also sends the longer form for some calls that have none.
     if !capture.body.is_empty() {
         assert_eq!(here.header(call, "content-type").as_deref(), capture.header("content-type"));
     }
@@ -149,7 +149,7 @@ async fn answers_are_those_of_the_vendors_sdk() {
     assert_eq!(here.cloud.answer(&image(), &accept, Priority::Acceptance).await, Ok(Submitted::Job(job())));
     let mut capture = capture!("BatchUpdateMembers");
     for (name, value) in &mut capture.headers {
-        // The SDK was told two projects, the caller's and the one that answers; here they are one.
+        // The capture has two projects, the caller's and the one that answers; here they are one.
         if name == "x-project-id" {
             value.clone_from(&project);
         }
@@ -170,7 +170,7 @@ async fn copies_are_those_of_the_vendors_sdk() {
     let described = |capture: &mut Capture, order: &CopyOrder| {
         let mut body: serde_json::Value = serde_json::from_str(&capture.body).unwrap();
         let fields = body.as_object_mut().unwrap();
-        // The sample says another thing of the image, and where it is billed.
+        // The sample has another description, and a billing project.
         fields.insert("description".to_owned(), order.mark.description().into());
         fields.remove("enterprise_project_id");
         capture.body = body.to_string();

@@ -1,4 +1,4 @@
-//! What others share with the account.
+//! Images that others share with the account.
 
 use super::*;
 
@@ -62,7 +62,7 @@ async fn image_of_the_whole_account_or_organization_needs_no_answer() {
     let accepted = Some(Answer::Accepted);
     assert_eq!((seen.answer, seen.via), (None, BTreeMap::from([(domain, accepted), (organization, accepted)])));
     assert_eq!(here.asked()[1], listed("accepted"));
-    // Not even told which grant it is: the list shows it all the same.
+    // Without any row that names the grant, the list still shows the image.
     let here = Setting::new([members(&[], None), images(&[theirs()])]).await;
     let seen = look(&here).await.unwrap().unwrap();
     assert_eq!((seen.answer, seen.via.len()), (None, 0));
@@ -189,11 +189,11 @@ async fn every_named_project_of_the_region_is_listed() {
 
 #[tokio::test]
 async fn lists_that_may_lack_an_image_are_incomplete_and_failing_ones_fail() {
-    // The marker is not heeded: the same page comes again.
+    // The server ignores the marker and repeats the page.
     let here = Setting::new([rows(0..100), rows(0..100), images(&[]), images(&[])]).await;
     let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     assert_eq!((list.images.len(), list.complete, here.calls()), (100, false, 4));
-    // The image that the next page begins after was taken away.
+    // The marker's image disappears before the next page.
     let here = Setting::new([rows(0..100), error("IMG.0144"), images(&[]), images(&[])]).await;
     let list = here.cloud.list_received(&region(), Priority::Resync).await.unwrap();
     assert_eq!((list.images.len(), list.complete), (100, false));

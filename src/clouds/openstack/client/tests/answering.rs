@@ -124,7 +124,7 @@ async fn a_failing_page_fails_the_whole_list() {
     assert_eq!(setting.cloud.list_received(&here().region, Priority::Edit).await, Err(Fault::Unavailable));
 }
 
-/// More calls a second, for those who make many.
+/// Raises the rate limit for tests with many calls.
 fn quicken(setting: &mut Setting) {
     let thousand = std::num::NonZeroU32::new(1000).unwrap();
     let settings = BudgetSettings { per_second: thousand, burst: thousand, ..BudgetSettings::default() };

@@ -1,4 +1,4 @@
-//! Copies: what Glance is asked for them. What it does then is tested with a real one.
+//! Requests for copies. Tests against a real Glance cover its behaviour.
 
 use futures::{StreamExt as _, stream};
 
@@ -35,7 +35,7 @@ fn facts() -> ContentFacts {
         min_ram: 512,
         size: 4,
         hash: Some(("sha512".to_owned(), "0f0f".to_owned())),
-        // One that would be a field has no effect.
+        // A property named like a field has no effect.
         properties: [("hw_disk_bus", "virtio"), ("name", "x")].map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
     }
 }
@@ -81,7 +81,7 @@ async fn an_id_that_is_taken_is_ours_or_can_never_be() {
         (vec![error(409), copy(200, "another's")], Err(refused(Refusal::Unknown, "IdUsed"))),
         (vec![error(409), error(404), lists(&[])], Err(refused(Refusal::Unknown, "IdUsed"))),
         (vec![error(409), error(500)], Err(Fault::Unavailable)),
-        // What was made is not what was asked for.
+        // Glance created another image than the requested one.
         (vec![copy(201, "another's")], Err(Fault::Unintelligible)),
         (vec![image(PROJECT, "shared", false)], Err(Fault::Unintelligible)),
     ] {
@@ -114,7 +114,7 @@ async fn a_copy_is_found_by_the_id_of_its_mark() {
     for (answer, wanted) in [
         (vec![copy(200, MARK)], Ok(Some(id))),
         (vec![error(404), lists(&[])], Ok(None)),
-        // It may be there, and is not shown.
+        // The image may exist, but the policy hides it.
         (vec![error(404), error(403)], Err(Fault::Forbidden { code: "get_images".to_owned() })),
         (vec![copy(200, "x")], Ok(None)),
         (vec![error(403)], Err(forbidden())),

@@ -96,7 +96,7 @@ async fn a_removal_that_no_list_confirms_failed() {
     assert_eq!(setting.remove(OTHER).await, Err(Fault::Unavailable));
     for (list, wanted) in [
         (lists(&[]), Fault::NotFound(Missing::Image)),
-        // Nothing is shown to this token any more: its member may well be there.
+        // This token may no longer read anything; the member may still exist.
         (error(403), denied()),
     ] {
         let setting = Setting::new([error(404), error(404), error(404), list]).await;
@@ -133,7 +133,7 @@ async fn members_that_are_not_shown_are_explained_by_the_image() {
     }
 }
 
-/// What is said where the token may not list either.
+/// The fault where the token may not list either.
 fn denied() -> Fault {
     Fault::Forbidden { code: "get_images".to_owned() }
 }

@@ -1,4 +1,4 @@
-//! When a token is asked for, and where it is sent.
+//! When the client requests a token, and where it sends it.
 
 use futures::future::join_all;
 
@@ -70,7 +70,7 @@ async fn a_wrong_secret_is_sent_once_for_all_who_wait() {
         assert_eq!(listed, Err(wanted.clone()));
     }
     assert_eq!((setting.tokens_asked(), setting.asked().len()), (1, 0));
-    // Who comes later asks again: the credentials may be good now.
+    // A later call requests a token again: the credentials may be valid now.
     setting.script.glance.lock().unwrap().push_back(members(&[]));
     assert!(list().await.is_ok());
 }

@@ -120,7 +120,7 @@ fn a_copy_is_made_when_the_content_is_proven_to_be_the_same() {
         ("sha512:0f0f", "aa11", made()),
         ("sha512:0F0F", "", made()),
         ("sha512:0f0e", "aa11", failed("ChecksumDiffers")),
-        // The clouds differ in their algorithm, and have MD5 in common.
+        // The clouds differ in their algorithm and have MD5 in common.
         ("sha256:77", "aa11", made()),
         ("sha256:77", "aa12", failed("ChecksumDiffers")),
         ("md5:aa11", "", made()),
