@@ -99,7 +99,7 @@
 //!    request ids that change by themselves. `controllers/cloud_image/report.rs`, [`planning::projection`].
 //! 7. **Quota slots.** A recipient that has a slot keeps it, also a foreign one. Free slots go by the share's age, its uid,
 //!    and the index in its list; removals come before additions. The others wait, and their status shows the figure, counted
-//!    as the vendor counts. `planning/slots.rs`, [`planning::batch`].
+//!    as the vendor counts. `planning/sharing/slots.rs`, [`planning::batch`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
 //!    `accounts`, `reconcile` and `controllers` alone see both. The simulator is another crate: shared code would cancel its
 //!    own mistakes out. `tests/layering.rs` reads the sources.

@@ -6,6 +6,7 @@ mod adversarial;
 pub mod alibaba;
 pub mod budget;
 mod circuit;
+pub mod client_context;
 pub mod clock;
 pub mod connect;
 pub mod copying;

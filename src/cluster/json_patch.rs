@@ -5,8 +5,7 @@ use kube::api::{Patch, PatchParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::status::FIELD_MANAGER;
-use super::{ClusterError, within_deadline};
+use super::{ClusterError, FIELD_MANAGER, within_deadline};
 
 /// The start of the API server's message for a patch whose test failed. It gives no detail; a policy that refuses the same
 /// patch returns the same code with a message of its own.

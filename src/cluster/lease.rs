@@ -14,7 +14,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::changes::WatchBackoff;
 use super::{ClusterError, within_deadline};
-use crate::cluster::status::FIELD_MANAGER;
+use crate::cluster::FIELD_MANAGER;
 
 /// A lease as read.
 #[derive(Debug, Clone)]

@@ -20,6 +20,9 @@ mod written;
 
 use std::time::Duration;
 
+/// Field manager of every status write.
+pub const FIELD_MANAGER: &str = "imageshare-operator";
+
 /// Every call to the API server ends within this time.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 

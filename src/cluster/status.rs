@@ -9,10 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::written::Written;
-use super::{ClusterError, json_patch, within_deadline};
-
-/// Field manager of every status write.
-pub const FIELD_MANAGER: &str = "imageshare-operator";
+use super::{ClusterError, FIELD_MANAGER, json_patch, within_deadline};
 
 /// Applies `status` to `object` at exactly `version`; `Conflict` if the object is newer. Returns the new version.
 ///

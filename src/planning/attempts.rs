@@ -3,8 +3,8 @@
 //! series.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::ledger::written;
 use crate::api::cloud_image::{Attempt as Stored, ImageRefusal as StoredRefusal};
 use crate::api::conditions::Reason;
 use crate::domain::fault::Fault;
@@ -65,6 +65,13 @@ impl Attempt {
     }
 }
 
+/// Kubernetes keeps whole seconds and truncates the rest: rounded up, so that no wait counted from here ends early.
+pub(super) fn written(time: Timestamp) -> Time {
+    let whole = time.as_second();
+    let up = if time.subsec_nanosecond() > 0 { whole.saturating_add(1) } else { whole };
+    Time(Timestamp::from_second(up).unwrap_or(time))
+}
+
 /// The recorded code of a refusal: the vendor's code, where there is one.
 pub fn code_of(fault: &Fault) -> String {
     fault.code().unwrap_or_else(|| fault.name()).to_owned()
@@ -81,9 +88,9 @@ pub struct ImageRefusal {
 
 impl ImageRefusal {
     /// Adds a refusal received now; `before`: the refusal so far.
-    pub fn again(before: Option<&Self>, fault: &Fault, now: Timestamp) -> Self {
+    pub fn again(before: Option<&Self>, reason: Reason, fault: &Fault, now: Timestamp) -> Self {
         let before = before.map(|before| &before.attempt);
-        Self { reason: super::problem::reason_of(fault), attempt: Attempt::again(before, Some(code_of(fault)), now) }
+        Self { reason, attempt: Attempt::again(before, Some(code_of(fault)), now) }
     }
 
     /// Reads a refusal from status.

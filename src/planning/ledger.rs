@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::attempts::{Attempt, ImageRefusal};
+use super::attempts::{Attempt, ImageRefusal, written};
 use crate::api::cloud_image::{CloudImageStatus, Declined, Grant, GrantState, PendingJob, ServedShare, Unmanaged};
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
@@ -106,13 +105,6 @@ impl Ledger {
         }
         self
     }
-}
-
-/// Kubernetes keeps whole seconds and truncates the rest: rounded up, so that no wait counted from here ends early.
-pub(super) fn written(time: Timestamp) -> Time {
-    let whole = time.as_second();
-    let up = if time.subsec_nanosecond() > 0 { whole.saturating_add(1) } else { whole };
-    Time(Timestamp::from_second(up).unwrap_or(time))
 }
 
 impl Job {

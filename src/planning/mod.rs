@@ -19,7 +19,6 @@ pub mod replica;
 pub mod schedule;
 pub mod secret;
 pub mod sharing;
-mod slots;
 pub mod unreadable;
 pub mod unseen;
 pub mod urgency;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::attempts::{Attempt, ImageRefusal, code_of};
 use super::batch::{BatchResult, Outcome};
 use super::ledger::{Entry, Job, Ledger};
-use super::problem::{Problem, refusal_of};
+use super::problem::{Problem, reason_of, refusal_of};
 use crate::api::cloud_image::GrantState;
 use crate::domain::fault::{Fault, Recovery};
 use crate::domain::identifiers::Recipient;
@@ -72,7 +72,7 @@ fn image_refusal(intended: &Ledger, ending: &BatchResult, now: Timestamp) -> Opt
         *outcome == Outcome::Done && entry.is_some_and(|entry| entry.state == GrantState::Intended)
     };
     match &ending.image_refused {
-        Some(fault) => Some(ImageRefusal::again(before, fault, now)),
+        Some(fault) => Some(ImageRefusal::again(before, reason_of(fault), fault, now)),
         None if ending.outcomes.iter().any(added) => None,
         None => before.cloned(),
     }

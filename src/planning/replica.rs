@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ledger::written;
+use super::attempts::written;
 use super::problem::{ACROSS, Problem};
 use super::schedule::next_copy_look;
 use crate::api::conditions::Reason;

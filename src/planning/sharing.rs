@@ -4,6 +4,8 @@
 //! Revokes come from the ledger alone, never from "observed minus desired". A recipient that this operator did not
 //! grant is foreign and stays unless the owner's policy says otherwise.
 
+mod slots;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::attempts::Attempt;
 use super::desired::{DesiredRecipients, SlotPriority, Terms, Wanted, served, to_serve};
 use super::ledger::{Entry, Ledger, Served};
-use super::slots;
 use crate::api::cloud_image::{GrantState, UnmanagedRecipients, VisibilityChange};
 use crate::api::conditions::Reason;
 use crate::api::limits::SHARES_PER_IMAGE_MAX;

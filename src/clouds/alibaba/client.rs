@@ -16,7 +16,7 @@ use super::endpoints::{Place, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire;
-use crate::clouds::connect::{AlibabaAccess, ClientContext};
+use crate::clouds::client_context::ClientContext;
 use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::transport::{Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
@@ -37,6 +37,17 @@ const PAGES_MAX: u32 = 20;
 const RECEIVED_PAGES_MAX: u32 = 50;
 
 type Query = Vec<(String, String)>;
+
+/// The parameters of a client of one Alibaba Cloud account.
+#[derive(Debug, Clone)]
+pub struct AlibabaAccess {
+    /// The account that the credentials should belong to; `Cloud::identity` returns the actual one.
+    pub account: PrincipalId,
+    /// An endpoint for all calls, instead of the vendor's hosts.
+    pub endpoint: Option<CheckedEndpoint>,
+    /// The credentials that sign calls.
+    pub credentials: Credentials,
+}
 
 /// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct AlibabaCloud {

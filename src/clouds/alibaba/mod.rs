@@ -9,7 +9,7 @@ mod faults;
 mod sign;
 mod wire;
 
-pub use client::AlibabaCloud;
+pub use client::{AlibabaAccess, AlibabaCloud};
 pub use sign::Credentials;
 
 /// The API calls of this operator.

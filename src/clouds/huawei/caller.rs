@@ -13,13 +13,30 @@ use super::faults::fault_of;
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, Token, Tokens, question, read_token};
 use super::{Query, tokens};
-use crate::clouds::connect::{ClientContext, HuaweiAccess};
+use crate::clouds::client_context::ClientContext;
 use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::signing::canonical_query;
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{Fault, Priority};
 use crate::domain::fault::{Missing, Refusal};
+use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::{Provider, Site};
+
+/// The parameters of a client of one Huawei Cloud account.
+#[derive(Debug, Clone)]
+pub struct HuaweiAccess {
+    /// The domain that the credentials should belong to; `Cloud::identity` returns the actual one.
+    pub domain: PrincipalId,
+    /// The vendor's DNS domain of the account's hosts.
+    pub site: Site,
+    /// Configured projects of regions. For a region without one, the client finds the region's own project by its name. The
+    /// first project of a region owns and receives images; the client lists all of them.
+    pub projects: Vec<(RegionId, PrincipalId)>,
+    /// An endpoint for all calls, instead of the vendor's hosts.
+    pub endpoint: Option<CheckedEndpoint>,
+    /// The credentials that sign calls or request tokens.
+    pub credentials: Credentials,
+}
 
 /// Maximum concurrent signed calls. The vendor locks a key after 5 wrong signatures in a row (API gateway FAQ). It
 /// refuses an invalid key for every call in flight: these, plus one new attempt with the key, must be fewer than 5.

@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::Query;
-use super::caller::{Call, Caller};
+use super::caller::{Call, Caller, HuaweiAccess};
 use super::endpoints::Place;
 use super::faults::tells_no_such_job;
 use super::tokens::Scope;
@@ -21,7 +21,7 @@ use super::wire::identities::{read_domain, read_projects};
 use super::wire::images::read_image;
 use super::wire::jobs::{read_job, read_submitted};
 use super::wire::members::read_members;
-use crate::clouds::connect::{ClientContext, HuaweiAccess};
+use crate::clouds::client_context::ClientContext;
 use crate::clouds::signing::escape;
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};

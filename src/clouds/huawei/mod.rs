@@ -13,6 +13,7 @@ mod sign;
 mod tokens;
 mod wire;
 
+pub use caller::HuaweiAccess;
 pub use client::HuaweiCloud;
 pub use credentials::Credentials;
 

@@ -18,9 +18,9 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 use super::faults::{Operation, glance_fault};
-use super::keystone::{Keystone, Token, Wanted};
+use super::keystone::{Keystone, OpenStackAccess, Token, Wanted};
 use super::wire::{self, ImageSeen};
-use crate::clouds::connect::{ClientContext, OpenStackAccess};
+use crate::clouds::client_context::ClientContext;
 use crate::clouds::transport::{Answer as HttpAnswer, Request};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Conflict, Missing, Refusal};

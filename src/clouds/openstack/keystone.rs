@@ -9,9 +9,12 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use tokio::sync::Mutex;
 
+use super::Interface;
+use super::credentials::Credentials;
 use super::faults::keystone_fault;
 use super::wire::{TokenFacts, read_token};
-use crate::clouds::connect::{ClientContext, OpenStackAccess};
+use crate::clouds::client_context::ClientContext;
+use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
 use crate::clouds::transport::{Request, sensitive};
 use crate::clouds::{Fault, Priority};
 use crate::domain::fault::Missing;
@@ -23,6 +26,21 @@ const BUDGET_KEY: &str = "keystone/v3";
 
 /// Share of a token's lifetime after which the client renews it: six minutes before the end of the usual hour.
 const USED_PER_CENT: i32 = 90;
+
+/// The parameters of a client of one project of one `OpenStack` cloud.
+#[derive(Debug, Clone)]
+pub struct OpenStackAccess {
+    /// The project that the credentials should belong to; `Cloud::identity` returns the actual one.
+    pub project: PrincipalId,
+    /// Keystone, such as `https://host:5000/v3`.
+    pub auth_url: CheckedEndpoint,
+    /// Which endpoints of the service catalogue the client calls.
+    pub interface: Interface,
+    /// The endpoints that the catalogue may contain.
+    pub allowed: AllowedEndpoints,
+    /// The credentials that request tokens.
+    pub credentials: Credentials,
+}
 
 /// One token.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod wire;
 
 pub use client::OpenStackCloud;
 pub use credentials::Credentials;
+pub use keystone::OpenStackAccess;
 
 /// The interface whose endpoints the operator calls, from the service catalogue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::api::cloud_image::{CloudImageSpec, ImageDeletionPolicy, UnmanagedReci
 use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::references::AccountRef;
 use crate::api::{CloudImage, ImageReplica};
+use crate::cluster::FIELD_MANAGER;
 use crate::cluster::deletion::delete_exactly;
-use crate::cluster::status::FIELD_MANAGER;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::identifiers::ImageId;
 use crate::planning::problem::Problem;

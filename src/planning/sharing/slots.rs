@@ -1,13 +1,13 @@
 //! Assigns an image's slots to recipients: counted as the vendor counts, in order of priority, without displacing
 //! anyone.
 
-use super::desired::SlotPriority;
-use super::ledger::{Entry, GRANTS_MAX};
-use super::sharing::{Plan, PlanInput};
+use super::{Plan, PlanInput};
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
 use crate::domain::identifiers::{Recipient, RecipientKind};
 use crate::domain::image::{Answer, ImageKind};
+use crate::planning::desired::SlotPriority;
+use crate::planning::ledger::{Entry, GRANTS_MAX};
 
 /// How many recipients an image of this kind may have; 0 means no limit.
 pub(super) fn limit(input: &PlanInput<'_>) -> usize {

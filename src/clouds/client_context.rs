@@ -1,0 +1,102 @@
+//! The parts that all clients share: the process builds connections, call budgets and the clock once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Priority;
+use super::budget::{BudgetSettings, Budgets};
+use super::clock::{Clock, random_nonce};
+use super::fence::Fence;
+use super::instrumented::{CallObserver, Unobserved};
+use super::transport::{Answer, Request, Transport, TransportSettings, TransportUnusable};
+use crate::domain::fault::Fault;
+use crate::domain::provider::Provider;
+
+/// The parts that all clients of the process share; cheap to clone.
+#[derive(Clone)]
+pub struct ClientContext {
+    /// The HTTP client.
+    pub transport: Transport,
+    /// The call budgets.
+    pub budgets: Arc<Budgets>,
+    /// The clock that dates signatures.
+    pub clock: Arc<dyn Clock>,
+    /// Generates the nonce of each signature.
+    pub nonce: fn() -> String,
+    /// Counts calls.
+    pub observer: Arc<dyn CallObserver>,
+    /// The uid of the client's `CloudAccount`.
+    pub claimant: Arc<str>,
+}
+
+impl ClientContext {
+    /// Builds the shared parts, with random nonces. Fails only if no HTTP client can be built.
+    pub fn new(
+        transport: TransportSettings,
+        budgets: BudgetSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TransportUnusable> {
+        Ok(Self {
+            transport: Transport::new(transport)?,
+            budgets: Arc::new(Budgets::new(budgets)),
+            clock,
+            nonce: random_nonce,
+            observer: Arc::new(Unobserved),
+            claimant: Arc::default(),
+        })
+    }
+
+    /// Returns the context for clients of the `CloudAccount` with this uid.
+    #[must_use]
+    pub fn made_for(&self, uid: &str) -> Self {
+        Self { claimant: uid.into(), ..self.clone() }
+    }
+
+    /// The budget of the calls that verify credentials. Each `CloudAccount` has its own, so an object that claims an account
+    /// without its keys does not delay objects that have them.
+    pub(super) fn proving(&self, account: &str) -> String {
+        format!("{account} claimed by {}", self.claimant)
+    }
+
+    /// Returns the context with a leader fence that all clients share.
+    #[must_use]
+    pub fn with_fence(self, fence: Fence) -> Self {
+        Self { transport: self.transport.with_fence(fence), ..self }
+    }
+
+    /// Returns the context for a process that stops by `stop`: calls that wait for a token then fail.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { budgets: Arc::new(self.budgets.until(stop)), ..self }
+    }
+
+    /// Returns the context with an observer of every call.
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn CallObserver>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Takes a token of the account's budget in a region; waits as long as the priority allows.
+    pub(super) async fn acquire(
+        &self,
+        provider: Provider,
+        account: &str,
+        region: &str,
+        priority: Priority,
+    ) -> Result<(), Fault> {
+        let begun = Instant::now();
+        let turn = self.budgets.take(account, region, priority).await;
+        self.observer.waited(provider, begun.elapsed());
+        turn
+    }
+
+    /// Sends a request after [`acquire`](Self::acquire).
+    pub(super) async fn send(&self, account: &str, region: &str, request: Request) -> Result<Answer, Fault> {
+        let begun = Instant::now();
+        let answer = self.transport.send(request).await;
+        self.budgets.ended(account, region, !matches!(answer, Err(Fault::TimedOut { .. })), begun);
+        answer
+    }
+}
