@@ -1,5 +1,5 @@
 //! Known bugs, one of which can be planted to score the fault campaign and the suite (`tests/planted/bugs.yaml`,
-//! `make chaos-score`). Only the feature `planted` compiles them in, which no release has; [`planted!`] names the place.
+//! `make chaos-score`). Only the feature `planted` compiles them in, which no release has; `planted!` names the place.
 
 /// `planted!("name", sound, bug)`: the sound expression, or the bug where it is the one that was asked for.
 #[cfg(not(feature = "planted"))]

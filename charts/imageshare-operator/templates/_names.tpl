@@ -1,4 +1,4 @@
-{{/* Names and labels that several objects share. */}}
+{{/* Names and labels that several templates use. */}}
 
 {{- define "imageshare-operator.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
@@ -20,7 +20,7 @@
 {{- default $own .Values.serviceAccount.name }}
 {{- end }}
 
-{{/* What a selector needs, but for the component: operator or simulator. */}}
+{{/* Selector labels without the component (operator or simulator). */}}
 {{- define "imageshare-operator.selector" -}}
 app.kubernetes.io/name: {{ include "imageshare-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -42,7 +42,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* Pod Security's level restricted, by the letter. The user is the image's: 65532, not root. */}}
+{{/* Exactly the Pod Security level restricted. The container image sets the user: 65532, not root. */}}
 {{- define "imageshare-operator.podSecurityContext" -}}
 runAsNonRoot: true
 seccompProfile:

@@ -1,12 +1,12 @@
 {{/*
-What the operator does in the namespaces where it works: no more, and no less. A test compares it with what the operator
-was seen to do.
+The operator's rights in the namespaces where it works: no more and no less than it uses. A test compares them with the
+requests that the operator makes.
 */}}
 {{- define "imageshare-operator.rules" -}}
 - apiGroups: [imageshare.dev]
   resources: [cloudaccounts, cloudimages, imageshares, sharedimageacceptances, imagereplicas, sharedimages]
   verbs: [list, watch]
-# Finalizers; of a copy's image also the deletion policy.
+# Finalizers, and the deletion policy of a CloudImage created for a copy.
 - apiGroups: [imageshare.dev]
   resources: [cloudaccounts, cloudimages, imageshares, sharedimageacceptances, imagereplicas]
   verbs: [patch]
@@ -19,15 +19,15 @@ was seen to do.
     - imagereplicas/status
     - sharedimages/status
   verbs: [patch]
-# Read afresh before a call to a cloud; made for a copy, and deleted with it where its policy says so.
+# get: a fresh read before a cloud call. create, delete: the CloudImage of a copy; deleted with it if its policy says so.
 - apiGroups: [imageshare.dev]
   resources: [cloudimages]
   verbs: [get, create, delete]
-# The inventory.
+# The inventory of images that others share.
 - apiGroups: [imageshare.dev]
   resources: [sharedimages]
   verbs: [create, delete]
-# Keys, by the name that a CloudAccount says; patched for one finalizer.
+# Secrets that CloudAccounts name; patch: for one finalizer.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get{{ if ne .Values.secrets.finalizer "off" }}, patch{{ end }}]
