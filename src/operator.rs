@@ -52,7 +52,7 @@ pub struct RunArguments {
     /// Plain `http://` is possible and only fit for a simulator on the same machine.
     #[arg(long = "allowed-endpoint", value_name = "ORIGIN")]
     allowed_endpoints: Vec<String>,
-    /// How often what is at rest is compared with the cloud.
+    /// Interval of the drift check: how often a settled object is compared with the cloud.
     #[arg(long, default_value = "10m", value_parser = duration)]
     drift_interval: Duration,
     /// Requeue interval for objects that need user action; doubled up to the drift interval while nothing changes.
@@ -61,7 +61,7 @@ pub struct RunArguments {
     /// The longest pause between tries after a failure; the first is 1s.
     #[arg(long, default_value = "20s", value_parser = duration)]
     longest_retry: Duration,
-    /// How often a credentials Secret is looked at, and a refused key tried again.
+    /// How often the Secret of an account is read, and a refused key tried again.
     #[arg(long, default_value = "1m", value_parser = duration)]
     credentials_interval: Duration,
     /// How often the images that others share with an account are listed.
@@ -87,7 +87,7 @@ pub struct RunArguments {
     /// How long `unmanagedRecipients: Revoke` waits before it acts on a recipient nobody asked for.
     #[arg(long, default_value = "10m", value_parser = duration)]
     unmanaged_grace: Duration,
-    /// How long a recipient the cloud refused is left alone.
+    /// How long the operator waits before it retries a recipient that the cloud refused.
     #[arg(long, default_value = "1h", value_parser = duration)]
     refusal_retry: Duration,
     /// Calls a second for each account and region.
@@ -99,7 +99,8 @@ pub struct RunArguments {
     /// The lease by which several operators agree who acts, as `namespace/name`; without it, run only one.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = lease_name)]
     lease: Option<(String, String)>,
-    /// After so long without a word from its holder the lease is free; the holder stops acting at two thirds of it.
+    /// Duration of the lease: another process takes it over that long after its holder renewed it; the holder stops acting at two
+    /// thirds of it.
     #[arg(long, default_value = "15s", value_parser = duration)]
     lease_duration: Duration,
     /// Where to serve `/metrics`, `/livez` and `/readyz`, as `0.0.0.0:8080`; without it they are not served.

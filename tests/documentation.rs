@@ -132,3 +132,56 @@ fn every_flag_is_told_with_its_default_and_no_other() -> Result<()> {
     ensure!(told.len() == flags.len(), "{} flags are told, {} there are", told.len(), flags.len());
     Ok(())
 }
+
+/// Words that this project once used for what Kubernetes has words for; who knows Kubernetes must not have to learn them.
+const FORBIDDEN: [&str; 16] = [
+    "looked at",
+    "look around",
+    "looks around",
+    "at rest",
+    "wishes",
+    "newcomer",
+    "namesake",
+    "elder",
+    "aftermath",
+    "rhythm",
+    "weather",
+    "now, please",
+    "nothing is called",
+    "asks for fewer calls",
+    "everything has been listed",
+    "let go of",
+];
+
+/// All files of these endings in a folder, or the file itself.
+fn files(path: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            files(&entry.path(), endings, found);
+        }
+    } else if path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted)) {
+        found.push(path.to_path_buf());
+    }
+}
+
+#[test]
+fn the_sources_and_the_documents_use_the_words_of_the_field() -> Result<()> {
+    let root = assets::workspace();
+    let mut all = Vec::new();
+    for path in
+        ["src", "docs", "charts", "crds", "examples", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+    {
+        files(&root.join(path), &["rs", "md", "yaml", "tpl", "txt", "json"], &mut all);
+    }
+    ensure!(all.len() > 200, "only {} files were found", all.len());
+    let mut found = Vec::new();
+    for file in all {
+        for (number, line) in fs::read_to_string(&file)?.lines().enumerate() {
+            let words = format!(" {} ", line.to_lowercase().replace(|c: char| !c.is_alphanumeric() && c != ',', " "));
+            let forbidden = FORBIDDEN.iter().filter(|phrase| words.contains(&format!(" {phrase} ")));
+            found.extend(forbidden.map(|phrase| format!("{}:{}: {phrase}", file.display(), number + 1)));
+        }
+    }
+    ensure!(found.is_empty(), "say it as Kubernetes does:\n{}", found.join("\n"));
+    Ok(())
+}

@@ -94,7 +94,9 @@ impl Slot {
             (None, Some(_)) if going => Err(Problem::blocked(Reason::SecretDeleting, SECRET_DELETING)),
             (None, Some(good)) => Ok(good.clone()),
             (Some(problem), _) => Err(problem.clone()),
-            (None, None) => Err(Problem::passing(Reason::Pending, "the account was not looked at yet")),
+            (None, None) => {
+                Err(Problem::passing(Reason::Pending, "waiting for the first reconcile of the CloudAccount"))
+            }
         };
         AccountState { connection, last_known_good: self.good.clone().filter(|_| fresh), secret: self.secret }
     }

@@ -55,7 +55,7 @@ pub struct CloudImageSpec {
     #[serde(default)]
     pub shareable_from: ShareableFrom,
     /// What to do with recipients nobody here asked for: report them, or revoke them after they were seen for 10 minutes
-    /// while a share wishes something.
+    /// while an `ImageShare` asks for recipients.
     #[serde(default)]
     pub unmanaged_recipients: UnmanagedRecipients,
     /// `OpenStack`: whether a private image may be made `shared`, which is what lets it have recipients; it revives those
@@ -123,7 +123,7 @@ pub enum UnmanagedRecipients {
     /// Only tell.
     #[default]
     Report,
-    /// Revoke them after 10 minutes, while a share wishes something.
+    /// Revoke them after 10 minutes, while an `ImageShare` asks for recipients.
     Revoke,
 }
 
@@ -133,7 +133,7 @@ pub enum VisibilityChange {
     /// It stays private, and cannot be shared.
     #[default]
     Forbid,
-    /// It is made shared when a share wishes something.
+    /// It is made shared when an `ImageShare` asks for recipients.
     Allow,
 }
 
@@ -182,7 +182,7 @@ pub struct CloudImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5000))]
     pub grants: Vec<Grant>,
-    /// Wished recipients that were not asked for at the cloud, and why.
+    /// Recipients of `ImageShares` that the operator does not grant, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5000))]
     pub declined: Vec<Declined>,
@@ -287,7 +287,7 @@ pub struct Grant {
     pub attempt: Option<Attempt>,
 }
 
-/// A wished recipient that was not asked for at the cloud.
+/// A recipient that the operator does not grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Declined {
     /// Kind of recipient.

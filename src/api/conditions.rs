@@ -172,7 +172,7 @@ pub enum Reason {
     ClockSkew,
     /// The credentials may not do this.
     PermissionDenied,
-    /// The cloud asks for fewer calls.
+    /// The cloud limits the rate of calls.
     Throttled,
     /// The cloud cannot be reached or has trouble.
     CloudUnavailable,

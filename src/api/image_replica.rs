@@ -42,7 +42,7 @@ pub struct ImageReplicaSpec {
     #[serde(default)]
     pub shareable_from: ShareableFrom,
     /// What deleting this object does once the copy is made: Retain (default) keeps the copy and its `CloudImage`, Delete
-    /// deletes both, after everybody it is shared with has been asked to let go. A copy still being made is ended.
+    /// deletes both, once no `ImageShare` names the image. A copy still being made is ended.
     #[serde(default)]
     pub deletion_policy: ReplicaDeletionPolicy,
     /// While true, no copy is begun; one under way goes on.

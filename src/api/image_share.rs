@@ -63,7 +63,7 @@ pub struct ImageShareSpec {
 #[x_kube(validation = Rule::new("self.type != 'Organization' || self.id.matches('^[0-9A-Za-z_.:/@-]+$') && !self.id.matches('^[.]{1,2}$')")
     .message("an Organization is an organization's or organizational unit's id or URN"))]
 pub struct SpecRecipient {
-    /// Kind of recipient; which ones a cloud knows is told by `RecipientKindUnsupported`.
+    /// Kind of recipient; `RecipientKindUnsupported` says which kinds the cloud knows.
     #[serde(rename = "type")]
     pub kind: RecipientKind,
     /// Its id.
@@ -100,7 +100,7 @@ pub struct ImageShareStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Recipients granted of those wished, as `3/3`.
+    /// Granted recipients out of all, as `3/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub summary: Option<String>,

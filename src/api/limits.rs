@@ -10,7 +10,7 @@ pub const SHARES_PER_IMAGE_MAX: usize = 500;
 /// Recipients nobody here asked for that status lists; the rest are only counted.
 pub const UNMANAGED_LISTED_MAX: usize = 200;
 
-/// Characters of a share's request for a look that its image's status repeats.
+/// Characters of a share's reconcile request that its image's status repeats.
 pub const REQUEST_CHARS_MAX: usize = 64;
 
 /// Names listed in one message before "and N more".

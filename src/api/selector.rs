@@ -1,5 +1,5 @@
 //! Which namespaces a selector chooses. Its schema lets in what Kubernetes itself would take for a selector of labels;
-//! what was stored without that schema and is none chooses nobody and is told.
+//! what was stored without that schema and is invalid selects no namespace and is reported.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;

@@ -116,7 +116,7 @@ pub async fn hold_secret(client: &Client, namespace: &str, name: &str) -> Result
 }
 
 /// Releases a Secret, if it exists and is held.
-pub async fn let_go_of_secret(client: &Client, namespace: &str, name: &str) -> Result<(), ClusterError> {
+pub async fn release_secret(client: &Client, namespace: &str, name: &str) -> Result<(), ClusterError> {
     match metadata(client, namespace, name).await? {
         Some(secret) => finalizers::remove(client, &secret, SECRET_FINALIZER).await,
         None => Ok(()),

@@ -229,7 +229,7 @@ impl Watches<'_> {
         self.filled.push(filled.clone());
         let (store, enqueue) = (writer.as_reader(), enqueue.cloned());
         let (queues, stores, all_filled) = (self.queues.clone(), self.ctx.stores.clone(), self.ctx.filled.clone());
-        let heard = move |object: &K, gone| {
+        let notify = move |object: &K, gone| {
             (concern.index)(&stores, object, gone);
             if all_filled.is_cancelled() {
                 (concern.enqueue)(&queues, &stores, object, gone);
@@ -238,15 +238,15 @@ impl Watches<'_> {
         let mut former = Vec::new();
         let told = reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()));
         told.inspect_ok(move |event| match event {
-            watcher::Event::Apply(object) => heard(object, false),
-            watcher::Event::Delete(object) => heard(object, true),
+            watcher::Event::Apply(object) => notify(object, false),
+            watcher::Event::Delete(object) => notify(object, true),
             watcher::Event::Init => former = store.state(),
             watcher::Event::InitApply(_) => {}
             watcher::Event::InitDone => {
                 let gone = |object: &Arc<K>| store.get(&ObjectRef::from_obj(object.as_ref())).is_none();
-                former.drain(..).filter(gone).for_each(|object| heard(&object, true));
+                former.drain(..).filter(gone).for_each(|object| notify(&object, true));
                 for object in store.state() {
-                    heard(&object, false);
+                    notify(&object, false);
                     if let Some(enqueue) = enqueue.as_ref().filter(|_| filled.is_cancelled()) {
                         send_all(enqueue, [ObjectRef::from_obj(object.as_ref())]);
                     }
@@ -267,7 +267,7 @@ impl Watches<'_> {
         let (all, leading) = (self.ctx.filled.clone(), self.ctx.leading.begun.clone());
         let ready = async move {
             filled.await;
-            tracing::info!("everything has been listed");
+            tracing::info!("caches synced");
             all.cancel();
             leading.cancelled().await;
         };
@@ -324,11 +324,11 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
         let failures = Arc::new(Failures::default());
         let failed = Arc::clone(&failures);
         let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
-        let (seen, heard) = (Arc::clone(&waiting), Arc::clone(&waiting));
+        let (seen, notified) = (Arc::clone(&waiting), Arc::clone(&waiting));
         let gone = (Arc::clone(&waiting), Arc::clone(&admission));
         let objects = objects.inspect_ok(move |object| seen.told(object.namespace(), object.name_any()));
         let told = futures::stream::poll_fn(move |task| told.poll_recv(task))
-            .inspect(move |one| heard.told(one.namespace.clone(), one.name.clone()));
+            .inspect(move |one| notified.told(one.namespace.clone(), one.name.clone()));
         let stopped = stop.clone();
         let frame = Arc::new(Frame { store: store.clone(), admission, failures, waiting, stop });
         Controller::for_stream(objects, store)
@@ -343,7 +343,7 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
                     Arc::clone(&frame).run(reference, ctx, reconcile).instrument(span)
                 },
                 move |object, error, ctx| {
-                    tracing::warn!(object.name = %object.name_any(), %error, "the look failed and is tried again");
+                    tracing::warn!(object.name = %object.name_any(), %error, "reconcile failed; will retry");
                     let failures = failed.add(&object.uid().unwrap_or_default());
                     let verdict = Requeue::Retrying { not_before: None };
                     Action::requeue(pause(&verdict, ctx.settings.intervals, failures, ctx.chance(), ctx.clock.now()))
@@ -352,7 +352,7 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
             )
             .for_each(move |looked| {
                 if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = looked {
-                    gone.0.looked_at(object.namespace.clone(), object.name.clone());
+                    gone.0.reconciled(object.namespace.clone(), object.name.clone());
                     gone.1.leave(object.namespace, object.name);
                 }
                 futures::future::ready(())
@@ -394,7 +394,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Frame<K> {
             () = self.stop.cancelled() => return Ok(Action::await_change()),
             worker = Arc::clone(&self.admission).worker(&reference) => worker,
         };
-        self.waiting.looked_at(reference.namespace.clone(), reference.name.clone());
+        self.waiting.reconciled(reference.namespace.clone(), reference.name.clone());
         let Some(object) = self.store.get(&reference) else { return Ok(Action::await_change()) };
         let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
         // Boxed apart from the wait for a worker, since many tasks may wait.

@@ -56,15 +56,15 @@ fn of_share(share: &ImageShare) -> Seen<'_> {
 fn found<K: Resource<DynamicType = ()>>(
     store: &Store<Guarded<K>>,
     seen: fn(&K) -> Seen<'_>,
-    at_rest: bool,
+    settled: bool,
 ) -> Vec<Arc<Guarded<K>>>
 where
     Guarded<K>: Clone,
 {
-    store.state_filter(|object| object.readable().is_some_and(|object| is_at_rest(object, seen(object))) == at_rest)
+    store.state_filter(|object| object.readable().is_some_and(|object| is_settled(object, seen(object))) == settled)
 }
 
-fn is_at_rest<K: Resource>(object: &K, seen: Seen<'_>) -> bool {
+fn is_settled<K: Resource>(object: &K, seen: Seen<'_>) -> bool {
     let (meta, ready) = (object.meta(), |all| find(all, READY).is_some_and(|condition| condition.status == "True"));
     meta.deletion_timestamp.is_none() && seen.is_some_and(|(of, all)| of == meta.generation && ready(all))
 }
@@ -108,23 +108,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_somebody_may_wait_for_is_looked_at_before_what_is_at_rest() {
+    async fn unsettled_objects_are_enqueued_before_settled_ones() {
         let (stores, mut writers) = stores();
         let (queues, told_of) = queues();
         let image = json!({"accountRef": {"name": "owner"}, "region": "here", "imageID": "m-1"});
         let not_ready = json!({"/status/conditions/0/status": "False"});
-        for (name, change) in [("at-rest", json!({})), ("of-edited-share", json!({})), ("not-ready", not_ready)] {
+        for (name, change) in [("settled", json!({})), ("of-edited-share", json!({})), ("not-ready", not_ready)] {
             keep(&mut writers.images, name, &image, &change);
         }
         let edited = json!({"/metadata/generation": 3});
-        for (name, of, change) in [("quiet", "at-rest", json!({})), ("edited", "of-edited-share", edited)] {
+        for (name, of, change) in [("quiet", "settled", json!({})), ("edited", "of-edited-share", edited)] {
             let spec = json!({"imageRef": {"name": of}, "recipients": [{"type": "Account", "id": "10000"}]});
             keep(&mut writers.shares, name, &spec, &change);
         }
         enqueue_all(std::future::ready(()), queues, stores).await;
         let (images, shares) = (told(told_of.images), told(told_of.shares));
         assert_eq!(images[..2], ["of-edited-share", "not-ready"]);
-        assert_eq!(BTreeSet::from_iter(&images[2..]), BTreeSet::from([&"at-rest".into(), &"of-edited-share".into()]));
+        assert_eq!(BTreeSet::from_iter(&images[2..]), BTreeSet::from([&"settled".into(), &"of-edited-share".into()]));
         assert_eq!(shares, ["edited", "quiet"]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Rate limited by the cloud. The hint is the vendor's, already converted from its unit.
-    #[error("the cloud asks for fewer calls")]
+    #[error("rate limited by the cloud")]
     Throttled {
         /// The delay that the vendor asks for.
         retry_after: Option<Duration>,

@@ -138,7 +138,7 @@ pub fn refusal_of(fault: &Fault) -> Reason {
 impl From<&Fault> for Problem {
     fn from(fault: &Fault) -> Self {
         let message = match fault {
-            Fault::Throttled { .. } => "the cloud asks for fewer calls; waiting".to_owned(),
+            Fault::Throttled { .. } => "rate limited by the cloud; retrying".to_owned(),
             Fault::BudgetSpent { .. } => "this account's call budget is used up; waiting".to_owned(),
             Fault::Unavailable | Fault::TimedOut { .. } => {
                 "the cloud cannot be reached or does not answer in time; trying again".to_owned()

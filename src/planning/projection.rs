@@ -82,14 +82,14 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
     };
     let waiting = waiting(share, status);
     let answers = answers(share, status);
-    let wished = share.spec.recipients.len();
-    let granted = wished.saturating_sub(waiting.len());
+    let desired = share.spec.recipients.len();
+    let granted = desired.saturating_sub(waiting.len());
     let readiness = readiness(share, reference, &waiting, now);
     let status = ImageShareStatus {
         observed_generation: share.metadata.generation,
         last_handled_reconcile_at: last_handled(share, status, readiness.reason),
         conditions: Vec::new(),
-        summary: Some(format!("{granted}/{wished}")),
+        summary: Some(format!("{granted}/{desired}")),
         accepted: (!answers.is_empty()).then(|| {
             let accepted = answers.iter().filter(|said| said.answer == Answer::Accepted).count();
             format!("{accepted}/{}", answers.len())
@@ -204,7 +204,7 @@ fn found(reference: Reference<'_>) -> Result<&CloudImage, Readiness> {
     let (truth, reason, message) = match reference {
         Reference::Found(image) => return Ok(image),
         Reference::Unknown => {
-            let message = "the CloudImage could not be looked at yet";
+            let message = "waiting for the first reconcile of the CloudImage";
             return Err(Readiness::new(Truth::Unknown, Reason::Pending, message, false));
         }
         Reference::Unresolved => (

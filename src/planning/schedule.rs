@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_gathered_until_quiet_but_never_longer_than_a_second() {
+    fn changes_are_debounced_until_quiet_but_never_longer_than_a_second() {
         assert_eq!(debounce_left(RULE, at(0), at(0), at(40)), Some(Duration::from_millis(60)));
         assert_eq!(debounce_left(RULE, at(0), at(0), at(100)), None);
         assert_eq!(debounce_left(RULE, at(0), at(950), at(960)), Some(Duration::from_millis(40)));

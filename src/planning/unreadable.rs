@@ -16,7 +16,7 @@ const RECIPIENTS_MAX: usize = crate::api::limits::RECIPIENTS_PER_SHARE_MAX;
 
 /// The conditions of an object that does not parse. `kept_by`: why it is not released although it is being deleted.
 pub fn decisions(error: &str, kept_by: Option<&str>) -> [Decision; 2] {
-    let kept = kept_by.map(|why| format!("; it is not let go, since {why}")).unwrap_or_default();
+    let kept = kept_by.map(|why| format!("; it is not released, since {why}")).unwrap_or_default();
     let message = format!(
         "{}: this version of the operator cannot read the object; nothing is changed for it until the field is mended, or \
          the version that wrote it runs{kept}",
@@ -155,7 +155,7 @@ mod tests {
     fn the_condition_names_the_field_and_shows_no_escapes() {
         let [ready, stalled] = decisions("spec.x: unknown variant `\u{1b}[31mred`", Some("it holds somebody"));
         assert!(ready.message.starts_with("spec.x: unknown variant `\u{FFFD}[31mred`"), "{}", ready.message);
-        assert!(ready.message.ends_with("it is not let go, since it holds somebody"), "{}", ready.message);
+        assert!(ready.message.ends_with("it is not released, since it holds somebody"), "{}", ready.message);
         assert_eq!((ready.kind, ready.truth), (READY, Truth::False));
         assert_eq!((stalled.kind, stalled.truth), (STALLED, Truth::True));
     }

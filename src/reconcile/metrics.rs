@@ -46,7 +46,7 @@ impl Waiting {
         });
     }
 
-    pub(crate) fn looked_at(&self, namespace: Option<String>, name: String) {
+    pub(crate) fn reconciled(&self, namespace: Option<String>, name: String) {
         self.change(|objects| {
             objects.remove(&(namespace, name));
         });

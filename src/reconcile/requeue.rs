@@ -166,7 +166,7 @@ pub(crate) fn finish<K: Resource<DynamicType = ()>>(
         Err(error) if error.is_conflict() => overtaken(ctx, object),
         // Each retry calls the cloud too: back off while the API server is unavailable.
         Err(error) => {
-            tracing::warn!(object.name = %object.name_any(), %error, "the pass broke off and is tried again");
+            tracing::warn!(object.name = %object.name_any(), %error, "reconcile failed; will retry");
             let failures = ctx.states.broke_off(&uid);
             let verdict = Requeue::Retrying { not_before: None };
             let wait = pause(&verdict, ctx.settings.intervals, failures, ctx.chance(), ctx.clock.now());

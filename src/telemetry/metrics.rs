@@ -150,25 +150,25 @@ impl Metrics {
         let mut all = Registry::with_prefix("imageshare");
         let seconds = || Unit::Seconds;
         let all_of = &mut all;
-        all_of.register_with_unit("reconcile_duration", "Looks at objects", seconds(), self.looks.clone());
-        all_of.register("queue_depth", "Objects that wait for a look", self.queues.clone());
-        all_of.register("cloud_calls", "Questions to clouds, by how they ended", self.calls.clone());
+        all_of.register_with_unit("reconcile_duration", "Reconcile duration", seconds(), self.looks.clone());
+        all_of.register("queue_depth", "Objects that wait for a reconcile", self.queues.clone());
+        all_of.register("cloud_calls", "Calls to clouds, by outcome", self.calls.clone());
         all_of.register_with_unit(
             "cloud_call_duration",
-            "Questions to clouds, with the wait for their turn",
+            "Duration of calls to clouds, with the wait for the rate limit",
             seconds(),
             self.call_times.clone(),
         );
         all_of.register_with_unit(
             "cloud_throttled",
-            "Time that calls waited for their turn",
+            "Time that calls waited for the rate limit",
             seconds(),
             self.throttled.clone(),
         );
-        all_of.register("drift_found", "Recipients that were not as they had been left", self.drift.clone());
-        let help = "From a share's wishes to their being granted";
+        all_of.register("drift_found", "Recipients that differed from the ledger", self.drift.clone());
+        let help = "From a change of an ImageShare to the grants";
         all_of.register_with_unit("grant_latency", help, seconds(), self.grant_latency.clone());
-        let help = "From a share's deletion to the end of the access it gave";
+        let help = "From the deletion of an ImageShare to the end of its access";
         all_of.register_with_unit("revoke_latency", help, seconds(), self.revoke_latency.clone());
         all_of.register("leader", "Whether this process leads", self.leader.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);

@@ -153,7 +153,7 @@ async fn an_image_that_cannot_be_read_any_more_keeps_its_ledger_and_goes_once_it
     player.delete::<CloudImage>("golden").await?;
     player.delete::<ImageShare>("team").await?;
     let told =
-        |image: &Value| message(image, "Ready").contains("it is not let go, since status.grants holds recipients");
+        |image: &Value| message(image, "Ready").contains("it is not released, since status.grants holds recipients");
     let image = player.until_it::<CloudImage>("golden", "what keeps it is told", told).await?;
     assert_eq!(image["status"]["grants"], granted, "the ledger is as it was");
     player.until_shared_with(1, 1..=2).await?;

@@ -39,7 +39,7 @@ async fn a_vendors_hint_holds_back_every_call_of_the_account_in_the_region() {
 }
 
 #[tokio::test]
-async fn looks_around_leave_half_of_the_burst_to_others() {
+async fn resyncs_leave_half_of_the_burst_to_others() {
     let bucket = Bucket::new(settings(5, 10, Duration::ZERO), FakeRelativeClock::default());
     let looks = taken_at_once(&bucket);
     for _ in 0..looks {
@@ -71,7 +71,7 @@ fn told(bucket: &Bucket<FakeRelativeClock>) -> Duration {
 }
 
 #[test]
-fn looks_around_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then() {
+fn resyncs_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then() {
     let clock = FakeRelativeClock::default();
     let bucket = Bucket::new(settings(5, 10, Duration::ZERO), clock.clone());
     assert_eq!(taken_at_once(&bucket), 2);
@@ -82,7 +82,7 @@ fn looks_around_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then()
         clock.advance(first);
         assert_eq!(bucket.take_if_idle(), Ok(()));
     }
-    assert_eq!(told(&bucket), first, "who is told to come now is not told to wait for those who came");
+    assert_eq!(told(&bucket), first, "a caller whose turn it is does not wait for earlier callers");
 }
 
 #[test]
@@ -216,7 +216,7 @@ async fn what_began_first_is_finished_first() {
 }
 
 #[tokio::test]
-async fn one_look_around_waits_with_the_others_after_half_a_minute_without_room() {
+async fn one_resync_waits_with_the_others_after_half_a_minute_without_room() {
     let clock = FakeRelativeClock::default();
     let bucket = Arc::new(Bucket::new(settings(100, 1, Duration::from_secs(20)), clock.clone()));
     assert_eq!(bucket.take(Priority::Edit).await, Ok(()));

@@ -52,7 +52,7 @@ impl<'a> Reporter<'a> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
-        let pending = Problem::passing(Reason::Pending, "the offer was not looked at yet");
+        let pending = Problem::passing(Reason::Pending, "waiting for the first reconcile");
         let mut status = self.status.written().clone();
         status.conditions = self.conditions(&Err(pending));
         self.status.write(status).await

@@ -48,7 +48,7 @@ pub async fn reconcile(
             if left.metadata.deletion_timestamp.is_some() && users.is_empty() {
                 let written =
                     left.status.get("heldSecrets").and_then(serde_json::Value::as_array).into_iter().flatten();
-                secret::let_go_of_all(&ctx, guarded.as_ref(), written.filter_map(serde_json::Value::as_str)).await?;
+                secret::release_all(&ctx, guarded.as_ref(), written.filter_map(serde_json::Value::as_str)).await?;
                 ctx.connections.forget(&guarded.uid().unwrap_or_default());
             }
             let kept_by = (!users.is_empty()).then(|| format!("these objects still refer to it: {}", name_some(users)));
@@ -85,7 +85,7 @@ async fn look(
     );
     if deleting && users.is_empty() {
         let written = account.status.iter().flat_map(|status| &status.held_secrets);
-        secret::let_go_of_all(ctx, account, written.map(String::as_str)).await?;
+        secret::release_all(ctx, account, written.map(String::as_str)).await?;
         release(ctx, account).await?;
         ctx.connections.forget(&account.uid().unwrap_or_default());
         ctx.states.forget(&account.uid().unwrap_or_default());

@@ -12,7 +12,7 @@ use super::users;
 use crate::accounts::connections::SecretSeen;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
-use crate::cluster::credentials::{hold_secret, let_go_of_secret};
+use crate::cluster::credentials::{hold_secret, release_secret};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, finalizers};
 use crate::planning::secret::{ObservedSecret, SecretStep, decide};
@@ -91,7 +91,7 @@ impl Held {
 }
 
 /// Releases every Secret held for a deleting account.
-pub(super) async fn let_go_of_all(
+pub(super) async fn release_all(
     ctx: &Context,
     account: &impl Resource,
     written: impl Iterator<Item = &str>,
@@ -116,7 +116,7 @@ async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<()
 
 /// Removes the finalizer. Without the permission, the account still reconciles and can be deleted.
 async fn free(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
-    let freed = let_go_of_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await;
+    let freed = release_secret(&ctx.client, &account.namespace().unwrap_or_default(), name).await;
     let left = "the finalizer imageshare.dev/credentials stays on the Secret and keeps it from being deleted: grant patch on \
                 Secrets, or take it off by hand";
     unless_refused(freed, account, name, left)

@@ -157,7 +157,7 @@ impl<'a> Reporter<'a> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
-        let message = "the image was not looked at yet".to_owned();
+        let message = "waiting for the first reconcile".to_owned();
         let unknown = |kind, truth| Decision { kind, truth, reason: Reason::Pending, message: message.clone() };
         let mut status = self.status.written().clone();
         let decisions = [unknown(READY, Truth::Unknown), unknown(RECONCILING, Truth::True)];

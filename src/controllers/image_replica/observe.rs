@@ -28,7 +28,7 @@ pub(super) struct Desired {
     /// The source that the spec names now.
     pub(super) source: Result<CopySource, Problem>,
     /// The `CloudImage` with the replica's name.
-    pub(super) namesake: Option<CloudImage>,
+    pub(super) other_image: Option<CloudImage>,
     pub(super) inputs: Inputs,
 }
 
@@ -69,7 +69,7 @@ impl Way {
 pub(super) fn observe_desired(ctx: &Context, replica: &ImageReplica) -> Desired {
     let namespace = replica.namespace().unwrap_or_default();
     let source = observe_source(ctx, replica);
-    let namesake = image_of(ctx, &namespace, &replica.name_any());
+    let other_image = image_of(ctx, &namespace, &replica.name_any());
     let mut inputs = vec![format!(
         "replica {:?} {} {:?}",
         replica.metadata.generation,
@@ -83,15 +83,15 @@ pub(super) fn observe_desired(ctx: &Context, replica: &ImageReplica) -> Desired 
         "source {source:?} {:?}",
         replica.spec.source.received.as_ref().map(|r| answered(ctx, replica, r))
     ));
-    inputs.push(format!("namesake {:?}", namesake.as_ref().map(namesake_input)));
+    inputs.push(format!("other_image {:?}", other_image.as_ref().map(other_image_input)));
     // A user corrects a `status.copy` that does not parse in the status itself.
     let copy = replica.status.as_ref().and_then(|status| status.copy.as_ref());
     inputs.extend(copy.and_then(|copy| Attempt::parse(copy).err()).map(|error| format!("copy {error}")));
-    Desired { source, namesake, inputs: Inputs(inputs) }
+    Desired { source, other_image, inputs: Inputs(inputs) }
 }
 
 /// The input that the `CloudImage` with the replica's name adds; while it is being deleted, also what blocks the deletion.
-fn namesake_input(image: &CloudImage) -> String {
+fn other_image_input(image: &CloudImage) -> String {
     let deletable = image.status.as_ref().and_then(|status| find(&status.conditions, DELETABLE));
     let kept = image.metadata.deletion_timestamp.as_ref().and(deletable);
     let kept = kept.map(|condition| (&condition.status, &condition.reason, &condition.message));

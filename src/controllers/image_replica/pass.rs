@@ -194,7 +194,7 @@ impl Pass<'_> {
             reporter.say(Says::Same, |_| {}).await?;
             return Ok(look_again(due));
         }
-        if let Some(other) = &self.desired.namesake {
+        if let Some(other) = &self.desired.other_image {
             return reporter.problem(cloud_image::name_taken(other)).await;
         }
         match self.judge_source().await {

@@ -50,7 +50,7 @@ impl<'a> Reporter<'a> {
         if !self.status.written().conditions.is_empty() {
             return Ok(());
         }
-        let pending = Problem::passing(Reason::Pending, "the copy was not looked at yet");
+        let pending = Problem::passing(Reason::Pending, "waiting for the first reconcile");
         let mut status = self.status.written().clone();
         status.conditions = self.conditions(&pending);
         self.status.write_if_new(status).await
