@@ -10,7 +10,7 @@ use super::Priority;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Class {
     pub(super) priority: Priority,
-    /// An event requested the reconcile a moment ago. It goes before reconciles of its priority from a long queue, so that
+    /// An event requested the reconcile a moment ago. It gets twice the share of other reconciles of its priority, so that
     /// an edit of one object does not wait for a thousand others.
     pub(super) fresh: bool,
 }
