@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 /// One bug.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bug {
     /// What it is called in the score.
@@ -16,6 +16,8 @@ pub struct Bug {
     pub breaks: String,
     /// The seed whose campaign is known to find it, and is tried first.
     pub seed: Option<u64>,
+    /// How many minutes that campaign takes, where the usual ones are too few.
+    pub minutes: Option<f64>,
     /// Who finds it, where no campaign can.
     pub test: Option<Test>,
 }

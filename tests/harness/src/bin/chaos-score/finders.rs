@@ -53,10 +53,10 @@ impl Campaigns {
 
     /// What the campaign of a seed finds in an operator with this bug (or none: ""), if anything. Fails where it could not
     /// be carried out.
-    pub(crate) fn run(&self, seed: u64, operator: &Path, bug: &str) -> Result<Option<String>> {
+    pub(crate) fn run(&self, (seed, minutes): (u64, f64), operator: &Path, bug: &str) -> Result<Option<String>> {
         let mut command = Command::new(&self.program);
         command.env(VARIABLE, bug);
-        command.args(["--seed", &seed.to_string(), "--minutes", &self.minutes.to_string(), "--operator"]).arg(operator);
+        command.args(["--seed", &seed.to_string(), "--minutes", &minutes.to_string(), "--operator"]).arg(operator);
         let ended = command.output().context("starting the campaign")?;
         let told = [ended.stdout, ended.stderr].map(|told| String::from_utf8_lossy(&told).into_owned()).concat();
         match ended.status.code() {
@@ -72,7 +72,9 @@ impl Campaigns {
     /// What the campaigns of these seeds find in an operator without a bug.
     pub(crate) fn run_all(&self, seeds: BTreeSet<u64>, operator: &Path) -> BTreeMap<u64, Result<Option<String>>> {
         let mut seeds = seeds.into_iter();
-        side_by_side(move || seeds.next(), |seed| (seed, self.run(seed, operator, ""))).into_iter().collect()
+        side_by_side(move || seeds.next(), |seed| (seed, self.run((seed, self.minutes), operator, "")))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -112,7 +114,8 @@ fn by_campaign(campaigns: &Campaigns, bug: &Bug, operator: &Path) -> Search {
     let began = Instant::now();
     let mut verdict = Verdict::Missed;
     for seed in bug.seed.into_iter().chain((1..=campaigns.seeds).filter(|seed| Some(*seed) != bug.seed)) {
-        match campaigns.run(seed, operator, &bug.name) {
+        let minutes = bug.minutes.filter(|_| Some(seed) == bug.seed).unwrap_or(campaigns.minutes);
+        match campaigns.run((seed, minutes), operator, &bug.name) {
             Ok(None) => println!("{}: seed {seed} finds nothing, {:?}", bug.name, began.elapsed()),
             Ok(Some(told)) => return Search::new(bug, Verdict::BySeed { seed, told }, began),
             Err(error) => verdict = Verdict::Untried(format!("{error:#}")),
