@@ -238,7 +238,7 @@ async fn a_copy_that_strangers_have_stays() -> Result<()> {
     ensure!(party.left().await?.len() == 1);
     let change = json!({"image": copy, "remove": [stranger.id()]});
     party.place.stage.cloud.post("/permissions", &change).await?;
-    party.place.nudge::<ImageReplica>("far").await?;
+    party.place.nudge::<CloudImage>("far").await?;
     party.place.gone::<ImageReplica>("far").await?;
     ensure!(party.left().await?.is_empty());
     Ok(())
