@@ -268,12 +268,14 @@ impl Auditor {
             alive(life, revision).is_some_and(|other| other.uid() != share.uid() && names(other, image))
         });
         others.into_iter().any(|life| {
-            let mut versions = life.iter().rev().skip_while(|version| version.revision > revision);
+            let versions = || life.iter().rev().skip_while(|version| version.revision > revision);
+            let acted_on = versions().next().and_then(|last| generation_served(image, last));
             let mut paused = true;
-            // Its versions while it was paused, and the last one before.
-            let since = versions
-                .by_ref()
-                .take_while(|version| std::mem::replace(&mut paused, claim(version, image, at) == Claim::Held));
+            // Its versions while it was paused, the last one before, and those that nobody had acted on when it was.
+            let since = versions().take_while(|version| {
+                let unacted = acted_on.zip(generation(&version.object)).is_some_and(|(acted, own)| own >= acted);
+                std::mem::replace(&mut paused, claim(version, image, at) == Claim::Held) || unacted
+            });
             let since: Vec<&Version> = since.collect();
             since.first().is_some_and(|last| claim(last, image, at) == Claim::Held)
                 && since.iter().any(|version| recipients(version).any(|id| id == recipient))
