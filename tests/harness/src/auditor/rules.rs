@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::witness::{Act, Life, alive, ledger_state, names, recipients};
+use super::witness::{Act, Life, alive, ids_in_ledger, ledger_state, names, recipients};
 use super::{Auditor, Invariant, Violation};
 use crate::history::Version;
 
@@ -144,7 +144,8 @@ impl Auditor {
         let tells = image.iter().any(|version| serves(version, share).is_some());
         let counted = |version: &&Version| version.revision <= share.revision && serves(version, share) == Some(true);
         if !image.iter().any(|version| counted(&version)) {
-            return !tells;
+            // Nor had a share of a `CloudImage` that never granted anything, as one without proven credentials.
+            return !tells && image.iter().any(|version| !ids_in_ledger(version).is_empty());
         }
         let over = counted_out(image, share).map(|version| version.revision);
         let acted_on = image.iter().filter(counted).filter_map(|version| generation_served(version, share)).max();
