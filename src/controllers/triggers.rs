@@ -109,8 +109,10 @@ impl QueueSenders {
 
     fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _gone: bool) {
         let Some(key) = image.readable().map(listed_key) else { return };
-        send_all(&self.acceptances, same_offer(&key, stores));
-        send_all(&self.replicas, replicas_of(&key, stores));
+        // Only the inventory of its own namespace is an input of an object: entries elsewhere enqueue nothing.
+        let namespace = image.namespace();
+        send_all(&self.acceptances, same_offer(&key, stores).into_iter().filter(|found| found.namespace == namespace));
+        send_all(&self.replicas, replicas_of(&key, stores).into_iter().filter(|found| found.namespace == namespace));
     }
 
     fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
@@ -216,9 +218,12 @@ mod tests {
     }
 
     fn entry(account: &str) -> Guarded<SharedImage> {
+        entry_in("here", account)
+    }
+
+    fn entry_in(namespace: &str, account: &str) -> Guarded<SharedImage> {
         let spec = json!({"accountRef": {"name": account}, "region": "r", "imageID": "m-1", "recipient": "we"});
-        let of =
-            json!({"metadata": {"namespace": "here", "name": account}, "spec": spec, "status": {"state": "Pending"}});
+        let of = json!({"metadata": {"namespace": namespace, "name": account}, "spec": spec, "status": {"state": "Pending"}});
         serde_json::from_value(of).unwrap()
     }
 
@@ -259,6 +264,7 @@ mod tests {
         (REPLICA.index)(&stores, &replica, false);
         (ACCEPTANCE.index)(&stores, &acceptance, false);
         let (senders, receivers) = queues();
+        (SHARED_IMAGE.enqueue)(&senders, &stores, &entry_in("elsewhere", "partner"), false);
         (SHARED_IMAGE.enqueue)(&senders, &stores, &entry("partner"), false);
         assert_eq!(
             (told(receivers.acceptances), told(receivers.replicas)),
