@@ -52,7 +52,11 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
     let reconciled =
         [CloudAccount::crd(), CloudImage::crd(), ImageShare::crd(), SharedImageAcceptance::crd(), ImageReplica::crd()];
     let unread = reconciled.map(unobserved).into_iter().chain([SharedImage::crd()]);
-    unread.map(|crd| with_each_schema(with_each_schema(crd, &own_entries_whole), &refuse_null_in_enums)).collect()
+    let edit = |schema: &mut JSONSchemaProps| {
+        own_entries_whole(schema);
+        refuse_null_in_enums(schema);
+    };
+    unread.map(|crd| with_each_schema(crd, &edit)).collect()
 }
 
 /// An object without a status shows one that observed nothing. What reads status by the kstatus rules, as GitOps tools do,

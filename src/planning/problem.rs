@@ -73,10 +73,13 @@ impl Problem {
         )
     }
 
-    /// Adds an alternative action for the user.
+    /// Adds what the user can do instead, if the way to the cloud is closed.
     #[must_use]
-    pub fn or(self, instead: &str) -> Self {
-        Self { message: format!("{}; or {instead}", self.message), ..self }
+    pub fn or_if_closed(self, instead: &str) -> Self {
+        if self.closes_the_way() {
+            return Self { message: format!("{}; or {instead}", self.message), ..self };
+        }
+        self
     }
 
     /// The minimum delay before the next try, where the cloud gave one.

@@ -47,7 +47,7 @@ async fn act(
         Ok(site) => site,
         // The active object answers the offer, or no account is left to answer with: this deletion calls no cloud.
         Err(problem) if deleting && NOTHING_TO_REJECT.contains(&problem.reason) => return leave(ctx, acceptance).await,
-        Err(problem) if deleting && problem.closes_the_way() => return reporter.problem(problem.or(RETAIN)).await,
+        Err(problem) if deleting => return reporter.problem(problem.or_if_closed(RETAIN)).await,
         Err(problem) => return reporter.problem(problem).await,
     };
     let pass = Pass { ctx, desired, site: &site, deleting, priority };
@@ -141,7 +141,7 @@ impl Pass<'_> {
     async fn unseen(&self, reporter: &mut Reporter<'_>, fault: Fault) -> Result<Next, ClusterError> {
         self.note(&fault).await;
         let problem = Problem::from(&fault);
-        reporter.problem(if self.deleting && problem.closes_the_way() { problem.or(RETAIN) } else { problem }).await
+        reporter.problem(if self.deleting { problem.or_if_closed(RETAIN) } else { problem }).await
     }
 
     /// Answers and observes the result; where a job carries the answer out, the next reconciles observe it.

@@ -183,7 +183,7 @@ async fn unseen(
     let waits_for_the_image = image.metadata.deletion_timestamp.is_some()
         && image.spec.deletion_policy == ImageDeletionPolicy::Delete
         && !settled.holds_anything();
-    let problem = if waits_for_the_image && problem.closes_the_way() { problem.or(RETAIN) } else { problem };
+    let problem = if waits_for_the_image { problem.or_if_closed(RETAIN) } else { problem };
     reporter.problem(&settled, problem, known).await
 }
 

@@ -60,7 +60,7 @@ async fn kept(
     if nothing_to_end(replica, &problem) {
         return leave(ctx, reporter).await;
     }
-    reporter.problem(if problem.closes_the_way() { problem.or(RETAIN) } else { problem }).await
+    reporter.problem(problem.or_if_closed(RETAIN)).await
 }
 
 /// Runs one reconcile; the part that may call the clouds waits for a seat.
