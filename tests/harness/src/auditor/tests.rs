@@ -283,6 +283,44 @@ fn whom_a_suspended_share_lost_from_its_list_is_still_its_own() {
 }
 
 #[test]
+fn what_a_share_lost_before_its_pause_and_nobody_acted_on_is_still_its_own() {
+    // Bob replaces Anne, then the share is suspended; the ledger tells of this generation of it.
+    let story = |acted_on: i64| {
+        let versions = [(1, ANNE, false), (2, BOB, false), (3, BOB, true)];
+        let story = versions.into_iter().fold(shared(), |story, (generation, id, paused)| {
+            story.share_with(Change::Modified, "t", &[id], |t| {
+                t["metadata"]["generation"] = json!(generation);
+                t["spec"]["suspend"] = json!(paused);
+            })
+        });
+        let mut story = story.ledger(&[(ANNE, "Granted")]);
+        let served = json!([{"uid": "t", "generation": acted_on}, {"uid": "s"}]);
+        story.versions.last_mut().unwrap().object["status"]["shares"] = served;
+        story.share_deleting("s", &[ANNE]).share_gone("s", &[ANNE]).found()
+    };
+    assert_eq!(story(1), [], "nobody acted on the edit before the pause");
+    assert_eq!(story(3), [Invariant::NoLeak], "the edit was acted on");
+}
+
+#[test]
+fn a_share_of_an_image_that_never_granted_anything_left_nothing_behind() {
+    let other = |mut story: Story| {
+        let image = story.versions.first().unwrap().object.clone();
+        let mut ledger = image;
+        ledger["metadata"] = json!({"namespace": "o", "name": "theirs", "uid": "other"});
+        ledger["status"] = json!({"grants": [{"id": ANNE, "state": "Granted"}]});
+        story = story.version(Change::Added, ledger);
+        story.grants(&[ANNE])
+    };
+    let story = |own: &[(&str, &str)]| {
+        let story = other(Story::default().image(Change::Added, own).share("s", &[ANNE]));
+        story.share_deleting("s", &[ANNE]).share_gone("s", &[ANNE]).found()
+    };
+    assert!(!story(&[]).contains(&Invariant::NoLeak));
+    assert!(story(&[(ANNE, "Granted")]).contains(&Invariant::NoLeak));
+}
+
+#[test]
 fn an_adopted_grant_is_ours_and_a_foreign_one_is_not() {
     let foreign = Story::default().image(Change::Added, &[]).act("out-of-band", &[ANNE], &[]).share("s", &[ANNE]);
     assert_eq!(foreign.share_gone("s", &[ANNE]).found(), []);

@@ -104,17 +104,20 @@ impl Outcome {
         let ended = |object: &Object| self.standing.ended.contains(&object.namespace);
         let others = sight.objects.iter().filter(|(object, _)| !self.standing.objects.contains_key(object));
         let others =
-            others.filter(|(object, _)| !self.standing.attempted.contains_key(object) && !self.is_held(object));
+            others.filter(|(object, _)| !self.standing.attempted.contains_key(object) && !self.is_held(object, sight));
         for (object, found) in others.filter(|(object, _)| !copied(object) || ended(object)) {
             amiss.push(format!("{} is still there: {}", title(object), status(found)));
         }
     }
 
-    /// Whether an image that is to go stays, for shares with consent still name it.
-    fn is_held(&self, object: &Object) -> bool {
+    /// Whether an image that is to go stays, because shares with consent still name it: those of the plan, and those of
+    /// tenants which the API server took.
+    fn is_held(&self, object: &Object, sight: &Sight) -> bool {
         let mut deleted = self.standing.deleted.iter().rev();
         let Some((image, spec)) = deleted.find(|(deleted, _)| deleted == object) else { return false };
-        let mut shares = self.standing.of(Kind::ImageShare);
+        let attempted = self.standing.attempted.keys().filter(|object| object.kind == Kind::ImageShare);
+        let attempted = attempted.filter_map(|share| Some((share, sight.objects.get(share)?.get("spec")?)));
+        let mut shares = self.standing.of(Kind::ImageShare).chain(attempted);
         image.kind == Kind::CloudImage
             && shares.any(|(share, share_spec)| names(share, share_spec, image) && consents(share, image, spec))
     }
