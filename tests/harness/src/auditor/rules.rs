@@ -120,7 +120,7 @@ impl Auditor {
                     let image = alive(life, revision).unwrap_or(image);
                     let claims = self.claims_by(image, recipient, revision, at);
                     claims.into_iter().any(|(claim, title)| claim > Claim::Leaving && title != self::title(share))
-                        || self.is_kept_by_paused(image, (recipient, share), revision, at)
+                        || self.is_kept_by_paused(life, (recipient, share), revision, at)
                 });
                 let retained = ledger_state(image, recipient) == Some("Retained");
                 // What was given after the ledger had counted it out was given for another one.
@@ -260,17 +260,25 @@ impl Auditor {
     /// list lost meanwhile.
     fn is_kept_by_paused(
         &self,
-        image: &Version,
+        images: &Life,
         (recipient, share): (&str, &Version),
         revision: u64,
         at: Timestamp,
     ) -> bool {
+        let Some(image) = alive(images, revision).or(images.last()) else { return false };
         let others = self.witnessed.lives("ImageShare").filter(|life| {
             alive(life, revision).is_some_and(|other| other.uid() != share.uid() && names(other, image))
         });
         others.into_iter().any(|life| {
             let versions = || life.iter().rev().skip_while(|version| version.revision > revision);
-            let acted_on = versions().next().and_then(|last| generation_served(image, last));
+            let active = |served: &i64| {
+                let mut of_it = versions().filter(|version| generation(&version.object) == Some(*served));
+                of_it.any(|version| claim(version, image, at) != Claim::Held)
+            };
+            // The ledger counts in each generation that was seen; nobody acts on those of a pause.
+            let counted = images.iter().take_while(|image| image.revision <= revision);
+            let counted = counted.filter_map(|image| generation_served(image, versions().next()?));
+            let acted_on = counted.filter(active).max();
             let mut paused = true;
             // Its versions while it was paused, the last one before, and those that nobody had acted on when it was.
             let since = versions().take_while(|version| {

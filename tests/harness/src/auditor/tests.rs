@@ -284,22 +284,25 @@ fn whom_a_suspended_share_lost_from_its_list_is_still_its_own() {
 
 #[test]
 fn what_a_share_lost_before_its_pause_and_nobody_acted_on_is_still_its_own() {
-    // Bob replaces Anne, then the share is suspended; the ledger tells of this generation of it.
-    let story = |acted_on: i64| {
+    // Bob replaces Anne, then the share is suspended; the ledger tells of these generations of it, one after the other.
+    let story = |counted: &[i64]| {
         let versions = [(1, ANNE, false), (2, BOB, false), (3, BOB, true)];
-        let story = versions.into_iter().fold(shared(), |story, (generation, id, paused)| {
+        let mut story = versions.into_iter().fold(shared(), |story, (generation, id, paused)| {
             story.share_with(Change::Modified, "t", &[id], |t| {
                 t["metadata"]["generation"] = json!(generation);
                 t["spec"]["suspend"] = json!(paused);
             })
         });
-        let mut story = story.ledger(&[(ANNE, "Granted")]);
-        let served = json!([{"uid": "t", "generation": acted_on}, {"uid": "s"}]);
-        story.versions.last_mut().unwrap().object["status"]["shares"] = served;
+        for generation in counted {
+            story = story.ledger(&[(ANNE, "Granted")]);
+            let served = json!([{"uid": "t", "generation": generation}, {"uid": "s"}]);
+            story.versions.last_mut().unwrap().object["status"]["shares"] = served;
+        }
         story.share_deleting("s", &[ANNE]).share_gone("s", &[ANNE]).found()
     };
-    assert_eq!(story(1), [], "nobody acted on the edit before the pause");
-    assert_eq!(story(3), [Invariant::NoLeak], "the edit was acted on");
+    assert_eq!(story(&[1]), [], "nobody acted on the edit before the pause");
+    assert_eq!(story(&[1, 3]), [], "nor after it");
+    assert_eq!(story(&[1, 2, 3]), [Invariant::NoLeak], "the edit was acted on");
 }
 
 #[test]
