@@ -80,7 +80,12 @@ impl Auditor {
         let meanwhile = |asked: &&Asked| since <= asked.time && asked.time <= until;
         let about =
             |asked: &&Asked| asked.image.as_deref().is_none_or(|named| named == image) && asked.region == region;
-        let showing = |asked: &&Asked| SHOWING.contains(&asked.action.as_str()) && asked.answered_completely();
+        // No row can be left out of the list of an image that nobody has.
+        let nobody = |at| !self.ids_of(image).any(|id| self.has(image, id, at));
+        let showing = |asked: &&Asked| {
+            SHOWING.contains(&asked.action.as_str())
+                && asked.answered_completely(|| asked.image.is_some() && nobody(asked.time))
+        };
         let mut reads = self.asked.iter().filter(about).filter(meanwhile).filter(showing);
         if reads.any(|read| !self.has(image, id, read.time)) {
             return true;
@@ -101,6 +106,13 @@ impl Auditor {
             }
         }
         has
+    }
+
+    /// Everybody who ever had an image.
+    fn ids_of(&self, image: &str) -> impl Iterator<Item = &str> {
+        let acts = self.acts.iter().filter(move |act| act.image == image);
+        let added = acts.flat_map(|act| act.added.iter());
+        self.members.get(image).into_iter().flatten().chain(added).map(String::as_str)
     }
 
     /// A recipient is retained only for a share that goes with `Retain` and may retain.

@@ -11,8 +11,11 @@ use super::{Auditor, Invariant, Violation, text};
 /// Repetitions are counted within this time.
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
-/// Injected faults that make an answer incomplete or unreadable: such an answer proves nothing.
-const INCOMPLETE: [&str; 3] = ["truncatedPage", "truncatedBody", "wrongJson"];
+/// Injected faults that make an answer unreadable: such an answer proves nothing.
+const UNREADABLE: [&str; 2] = ["truncatedBody", "wrongJson"];
+
+/// The injected fault that leaves rows out of a list, if it has any.
+const SHORT: &str = "truncatedPage";
 
 /// Refusals that pass by themselves. A caller may try again sooner, with a growing pause of its own.
 const TRANSIENT: [&str; 3] = ["Throttling", "ServiceUnavailable", "InternalError"];
@@ -34,7 +37,9 @@ pub(super) struct Asked {
     cut: bool,
     /// It had an effect, or started a job.
     changes: bool,
-    is_complete: bool,
+    is_readable: bool,
+    /// Rows were left out, if there were any.
+    is_short: bool,
     line: String,
 }
 
@@ -46,7 +51,7 @@ impl Asked {
         let moves = list("/parameters/add").chain(list("/parameters/remove"));
         let moves = moves.filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect();
         let cut = text(entry, "cut").is_some_and(|cut| cut != "none");
-        let incomplete = list("/weather").filter_map(Value::as_str).any(|kind| INCOMPLETE.contains(&kind));
+        let mut injected = list("/weather").filter_map(Value::as_str);
         Some(Self {
             time: text(entry, "time")?.parse().ok()?,
             principal: text(entry, "principal")?,
@@ -59,14 +64,16 @@ impl Asked {
             code: text(entry, "code").unwrap_or_default(),
             cut,
             changes: entry.get("effect").is_some_and(|effect| !effect.is_null()) || text(entry, "job").is_some(),
-            is_complete: !cut && !incomplete,
+            is_readable: !cut && !injected.clone().any(|kind| UNREADABLE.contains(&kind)),
+            is_short: injected.any(|kind| kind == SHORT),
             line: format!("journal {entry}"),
         })
     }
 
-    /// Whether the cloud answered it completely: with what it asked for, or that there is no such thing.
-    pub(super) fn answered_completely(&self) -> bool {
-        self.is_complete && (self.code == "OK" || self.status == 404)
+    /// Whether the cloud answered it completely: with what it asked for, which may have been nothing, or that there is no such
+    /// thing.
+    pub(super) fn answered_completely(&self, nothing: impl FnOnce() -> bool) -> bool {
+        self.is_readable && (self.code == "OK" || self.status == 404) && (!self.is_short || nothing())
     }
 
     /// Whether the cloud refused it plainly, and changed nothing.

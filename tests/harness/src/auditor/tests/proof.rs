@@ -51,13 +51,24 @@ fn an_entry_goes_only_after_a_read_that_lacks_its_recipient() {
 fn a_read_that_is_incomplete_or_about_another_image_proves_nothing() {
     let revoked = || ended().revokes(&[ANNE]);
     let listing = |more: Value| unproven(revoked().request("DescribeImageSharePermission", more).ledger(&[]));
-    assert!(listing(json!({"weather": ["truncatedPage"]})));
+    assert!(listing(json!({"weather": ["wrongJson"]})));
     assert!(listing(json!({"cut": "after"})));
     assert!(listing(json!({"code": "Throttling", "status": 400})));
     assert!(listing(json!({"image": "m-2"})));
     // A list of all images of the account, and the answer that there is no such image.
     assert!(!listing(json!({"action": "ListImages", "image": null})));
     assert!(!listing(json!({"code": "InvalidImageId.NotFound", "status": 404})));
+}
+
+#[test]
+fn a_list_that_may_lack_rows_proves_something_only_where_it_had_none_to_lack() {
+    let short = |story: Story| {
+        let listed = story.request("DescribeImageSharePermission", json!({"weather": ["truncatedPage"]}));
+        unproven(listed.ledger(&[(BOB, "Granted")]))
+    };
+    let both = || ended().grants(&[BOB]).revokes(&[ANNE]);
+    assert!(short(both()));
+    assert!(!short(both().revokes(&[BOB])));
 }
 
 #[test]
