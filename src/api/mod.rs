@@ -55,6 +55,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
     let edit = |schema: &mut JSONSchemaProps| {
         own_entries_whole(schema);
         refuse_null_in_enums(schema);
+        drop_foreign_formats(schema);
     };
     unread.map(|crd| with_each_schema(crd, &edit)).collect()
 }
@@ -104,6 +105,12 @@ fn refuse_null_in_enums(schema: &mut JSONSchemaProps) {
     if schema.enum_.is_some() {
         schema.nullable = None;
     }
+}
+
+/// Rust's unsigned integers are no formats of Kubernetes: for each, the API server sends a warning to whoever applies the
+/// definition. The bounds stay.
+fn drop_foreign_formats(schema: &mut JSONSchemaProps) {
+    schema.format.take_if(|format| format.starts_with("uint"));
 }
 
 /// The definitions as files: name and YAML of each. The committed ones under `crds/` are these.

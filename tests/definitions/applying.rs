@@ -87,3 +87,23 @@ async fn what_was_applied_before_the_definitions_were_updated_can_be_taken_out_a
     assert_eq!(recipients(&share), [OF_PLATFORM, OF_PARTNERS].into());
     Ok(())
 }
+
+/// The API server warns whoever applies a format that it does not know, at every installation.
+#[tokio::test]
+async fn the_definitions_are_applied_without_a_warning() -> Result<()> {
+    let place = Place::new().await?;
+    let crds = assets::workspace().join("crds");
+    let crds = crds.to_str().expect("a path of UTF-8");
+    let apply = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--warnings-as-errors", "-f", crds];
+    place.control_plane.kubectl(&apply).await.map(drop)
+}
+
+#[test]
+fn every_format_of_the_definitions_is_one_that_kubernetes_knows() {
+    for (name, text) in api::crd_files().unwrap() {
+        for line in text.lines() {
+            let format = line.trim().strip_prefix("format: ");
+            assert!(format.is_none_or(|format| ["date-time", "int32", "int64"].contains(&format)), "{name}: {line}");
+        }
+    }
+}
