@@ -29,7 +29,7 @@ use crate::planning::schedule::{Debounce, Intervals};
 use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
 use crate::reconcile::context::{Context, ImageMetrics, Settings};
-use crate::reconcile::leader::{Leadership, Leading, LeaseLost};
+use crate::reconcile::leader::{KeepEnd, Leadership, Leading, LeaseLost};
 use crate::reconcile::metrics::LatencyTimers;
 use crate::reconcile::object_state::ObjectStates;
 use crate::reconcile::transfers::Transfers;
@@ -308,20 +308,23 @@ async fn lead_and_act(
     acting: &Acting,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let mut acting = Box::pin(acting.run(stop));
+    let mut acting = Box::pin(acting.run(stop.clone()));
     let Some(leadership) = leadership else {
         acting.await;
         return Ok(());
     };
     let able = Arc::clone(definitions);
-    let mut leadership = leadership.while_able(move || able.served() == Served::Whole);
+    let mut leadership = leadership.while_able(move || able.served() == Served::Whole).until(stop);
     let leads = async {
         definitions.until_known().await;
         leadership.keep().await
     };
     tokio::select! {
         // Drop running reconciles: another process does them now.
-        lost = leads => return Err(lost.into()),
+        end = leads => return match end {
+            KeepEnd::Lost => Err(LeaseLost.into()),
+            KeepEnd::Dismissed => Ok(()),
+        },
         () = &mut acting => {}
     }
     leadership.give_back().await;

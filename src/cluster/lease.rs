@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::api::{ObjectMeta, PostParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
@@ -31,6 +32,7 @@ pub struct Held {
 /// One lease.
 pub struct LeaseRecord {
     api: Api<Lease>,
+    namespace: String,
     name: String,
     me: String,
     duration: Duration,
@@ -39,7 +41,8 @@ pub struct LeaseRecord {
 impl LeaseRecord {
     /// The lease `namespace/name`, for a candidate with this identity, which must be unique.
     pub fn new(client: Client, namespace: &str, name: &str, me: String, duration: Duration) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), me, duration }
+        let api = Api::namespaced(client, namespace);
+        Self { api, namespace: namespace.to_owned(), name: name.to_owned(), me, duration }
     }
 
     /// The identity of this candidate.
@@ -70,7 +73,11 @@ impl LeaseRecord {
     /// Creates the lease with us as the holder. `Conflict` if another candidate created it first.
     pub async fn create(&self, now: jiff::Timestamp) -> Result<(), ClusterError> {
         let lease = Lease {
-            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                owner_references: self.owner().await.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
             spec: Some(self.spec(&LeaseSpec::default(), now)),
         };
         within_deadline(self.api.create(&params(), &lease)).await.map(drop)
@@ -93,6 +100,16 @@ impl LeaseRecord {
         within_deadline(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
     }
 
+    /// The service account as which we run, if it is one of the lease's namespace: an uninstallation deletes it, and Kubernetes
+    /// the lease with it. Without that, the lease of the last leader would delay the next installation. Only a new lease gets an
+    /// owner: to give one to an existing object can take the right to delete it.
+    async fn owner(&self) -> Option<OwnerReference> {
+        let reviews: Api<SelfSubjectReview> = Api::all(self.api.clone().into_client());
+        let review = within_deadline(reviews.create(&params(), &SelfSubjectReview::default())).await;
+        let review = review.inspect_err(|error| tracing::debug!(%error, "the lease gets no owner")).ok()?;
+        owner_of(&review.status?.user_info?, &self.namespace)
+    }
+
     fn spec(&self, old: &LeaseSpec, now: jiff::Timestamp) -> LeaseSpec {
         let ours = old.holder_identity.as_deref() == Some(&self.me);
         let changes = old.lease_transitions.unwrap_or_default();
@@ -112,6 +129,43 @@ fn holder_of(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
 
+/// The service account of this namespace that a user is.
+fn owner_of(user: &UserInfo, namespace: &str) -> Option<OwnerReference> {
+    let account = user.username.as_deref()?.strip_prefix("system:serviceaccount:")?;
+    let (_, name) = account.split_once(':').filter(|(home, _)| *home == namespace)?;
+    Some(OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "ServiceAccount".to_owned(),
+        name: name.to_owned(),
+        uid: user.uid.clone().filter(|uid| !uid.is_empty())?,
+        ..OwnerReference::default()
+    })
+}
+
 fn params() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_service_account_of_the_leases_namespace_owns_it() {
+        let user = |name: &str, uid: Option<&str>| UserInfo {
+            username: Some(name.to_owned()),
+            uid: uid.map(ToOwned::to_owned),
+            ..UserInfo::default()
+        };
+        let owner = owner_of(&user("system:serviceaccount:here:operator", Some("1")), "here").unwrap();
+        assert_eq!((owner.kind.as_str(), owner.name.as_str(), owner.uid.as_str()), ("ServiceAccount", "operator", "1"));
+        for (name, uid) in [
+            ("system:serviceaccount:elsewhere:operator", Some("1")),
+            ("system:serviceaccount:here:operator", None),
+            ("system:serviceaccount:here", Some("1")),
+            ("jane", Some("1")),
+        ] {
+            assert_eq!(owner_of(&user(name, uid), "here"), None, "{name}");
+        }
+    }
 }

@@ -58,6 +58,11 @@ impl ClusterError {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.is_already_exists())
     }
 
+    /// Whether the API server refuses us: an unknown token, or rights that were taken away.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if matches!(status.code, 401 | 403))
+    }
+
     /// The same error for a call about another object than the reconciled one.
     #[must_use]
     pub fn elsewhere(self) -> Self {

@@ -18,13 +18,36 @@ use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, le
 /// How long a call of a former leader may still be in flight after its lease expired: the deadline of one call.
 pub const CALLS_OF_OTHERS: Duration = Duration::from_secs(10);
 
-/// Retry delay after a conflicting write or a failed call.
+/// Retry delay after a conflicting write or a failed call; doubles up to the period of the lease.
 const SOON: Duration = Duration::from_millis(250);
+
+/// helm deletes the rights of the pods before the pods have ended.
+const RIGHTS_GONE: &str = "the rights to the lease are gone, as in an uninstallation: ending without releasing it";
+
+/// How often a failure that lasts is logged again.
+const LOGGED_AGAIN: Duration = Duration::from_secs(60);
 
 /// This process held the lease, and no longer does or may no longer do so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease is lost: somebody else leads now, or it could not be renewed in time")]
 pub struct LeaseLost;
+
+/// Why the lease is kept no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepEnd {
+    /// Another process leads, or may lead now.
+    Lost,
+    /// This process is to stop, and its rights are gone: the operator is being uninstalled.
+    Dismissed,
+}
+
+/// A failure of the calls to the lease that lasts.
+#[derive(Debug)]
+struct Failing {
+    message: String,
+    logged: Instant,
+    delay: Duration,
+}
 
 /// Leadership state that a leader or a candidate shares with its parts.
 #[derive(Clone)]
@@ -62,13 +85,22 @@ pub struct Leadership {
     memory: Memory,
     /// Whether this process can act.
     able: Box<dyn Fn() -> bool + Send + Sync>,
+    stop: CancellationToken,
+    failing: Option<Failing>,
 }
 
 impl Leadership {
     /// Sends no request yet.
     pub fn new(record: LeaseRecord, terms: Terms, leading: Leading, clock: Arc<dyn Clock>) -> Self {
         let (start, memory) = (Instant::now(), Memory::default());
-        Self { record, terms, leading, clock, start, memory, able: Box::new(|| true) }
+        let (stop, failing) = (CancellationToken::new(), None);
+        Self { record, terms, leading, clock, start, memory, able: Box::new(|| true), stop, failing }
+    }
+
+    /// From the cancellation of `stop` on, a refusal by the API server is the end.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
     }
 
     /// Leaves the lease to other candidates while this process cannot act.
@@ -79,7 +111,7 @@ impl Leadership {
 
     /// Takes the lease when it is free and renews it until it is lost. A watch reports at once when the holder gives the lease
     /// back, so that edits do not wait for the next poll.
-    pub async fn keep(&mut self) -> LeaseLost {
+    pub async fn keep(&mut self) -> KeepEnd {
         let mut freed = self.record.freed();
         loop {
             match self.tend().await {
@@ -88,10 +120,13 @@ impl Leadership {
                     freed = stream::pending().boxed();
                     sleep(wait).await;
                 }
-                Err(lost) => {
+                Err(end) => {
                     self.leading.fence.close();
-                    tracing::error!(lease.holder = self.record.me(), "the lease is lost");
-                    return lost;
+                    match end {
+                        KeepEnd::Lost => tracing::error!(lease.holder = self.record.me(), "the lease is lost"),
+                        KeepEnd::Dismissed => tracing::info!("{RIGHTS_GONE}"),
+                    }
+                    return end;
                 }
             }
         }
@@ -100,15 +135,18 @@ impl Leadership {
     /// Closes the fence and gives the lease back.
     pub async fn give_back(&mut self) {
         self.leading.fence.close();
-        if self.memory.held_since.take().is_some()
-            && let Err(error) = self.record.give_back().await
-        {
-            tracing::warn!(%error, "the lease could not be given back; it runs out by itself");
+        if self.memory.held_since.take().is_none() {
+            return;
+        }
+        match self.record.give_back().await {
+            Ok(()) => {}
+            Err(error) if error.is_denied() => tracing::info!("{RIGHTS_GONE}"),
+            Err(error) => tracing::warn!(%error, "the lease could not be given back; it runs out by itself"),
         }
     }
 
     /// Reads the lease once and acts on it; returns the delay until the next read.
-    async fn tend(&mut self) -> Result<Duration, LeaseLost> {
+    async fn tend(&mut self) -> Result<Duration, KeepEnd> {
         let read = match self.record.read().await {
             Ok(read) => read,
             Err(error) => return self.failed(&error),
@@ -120,13 +158,17 @@ impl Leadership {
         let next = leave_to_others(&mut self.memory, next, (self.able)(), self.terms, now);
         // Our term counts from before the request: other candidates count from after the API server received it.
         let written = match (next, &read) {
-            (Move::Lost, _) => return Err(LeaseLost),
-            (Move::Wait(wait), _) => return Ok(wait),
+            (Move::Lost, _) => return Err(KeepEnd::Lost),
+            (Move::Wait(wait), _) => {
+                self.recovered();
+                return Ok(wait);
+            }
             (Move::Create, _) | (_, None) => self.record.create(self.clock.now()).await,
             (Move::Take { .. } | Move::Renew, Some(read)) => self.record.hold(read, self.clock.now()).await,
         };
         match written {
             Ok(()) => {
+                self.recovered();
                 // If no lease exists, another client may have deleted it a moment ago.
                 self.hold(now, next != Move::Take { vacant: true });
                 Ok(self.terms.period)
@@ -148,12 +190,37 @@ impl Leadership {
         self.leading.begun.cancel();
     }
 
-    fn failed(&self, error: &ClusterError) -> Result<Duration, LeaseLost> {
-        tracing::warn!(%error, "the lease could not be read or written");
+    fn failed(&mut self, error: &ClusterError) -> Result<Duration, KeepEnd> {
+        if self.stop.is_cancelled() && error.is_denied() {
+            return Err(KeepEnd::Dismissed);
+        }
+        // Another candidate was faster: nothing is wrong.
+        let overtaken = error.is_conflict() || error.is_already_exists();
+        let delay = if overtaken { SOON } else { self.log(error) };
         let held = self.memory.held_since.map(|since| held_until(since, self.terms));
         match held {
-            Some(until) if self.start.elapsed() >= until => Err(LeaseLost),
-            _ => Ok(SOON),
+            Some(until) if self.start.elapsed() >= until => Err(KeepEnd::Lost),
+            _ => Ok(delay),
+        }
+    }
+
+    /// Logs a failure when it begins, when it becomes another one, and every minute; returns the delay until the next try.
+    fn log(&mut self, error: &ClusterError) -> Duration {
+        let (message, now) = (error.to_string(), Instant::now());
+        let before = self.failing.take();
+        let delay = before.as_ref().map_or(SOON, |failing| (failing.delay * 2).min(self.terms.period));
+        let known = before.filter(|failing| failing.message == message && now - failing.logged < LOGGED_AGAIN);
+        if known.is_none() {
+            tracing::warn!(%error, "the lease could not be read or written");
+        }
+        let logged = known.map_or(now, |failing| failing.logged);
+        self.failing = Some(Failing { message, logged, delay });
+        delay
+    }
+
+    fn recovered(&mut self) {
+        if self.failing.take().is_some() {
+            tracing::info!("the lease can be read and written again");
         }
     }
 }
