@@ -12,6 +12,7 @@
 
 mod judges;
 mod lives;
+mod merging;
 #[path = "../support/mod.rs"]
 mod support;
 
