@@ -36,7 +36,7 @@ lint: ## Check format and lints
 
 crds: ## Write the custom resource definitions, here and into the chart
 	$(CARGO) run -- crds crds
-	cp crds/*.yaml charts/imageshare-operator/files/crds/
+	cp crds/*.yaml charts/imageshare-operator/crds/
 
 docs: build ## Write the reference pages of docs/reference
 	$(or $(CARGO_TARGET_DIR),target)/debug/reference

@@ -31,7 +31,7 @@ impl Lacking {
         format!(
             "the API server serves older definitions than this version needs ({}), and hides these fields; no object \
              is released and no cloud API calls are made: apply the definitions of this version: kubectl apply \
-             --server-side -f crds/",
+             --server-side --force-conflicts -f crds/",
             kinds.join("; ")
         )
     }

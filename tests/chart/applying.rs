@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use crate::{find, render, rendered};
 
 /// Every switch, as it is by default.
-const SWITCHES: [(&str, bool); 13] = [
-    ("crds.enabled", true),
-    ("crds.keep", true),
+const SWITCHES: [(&str, bool); 12] = [
     ("rbac.create", true),
     ("serviceAccount.create", true),
     ("topologySpread.enabled", true),
@@ -20,6 +18,7 @@ const SWITCHES: [(&str, bool); 13] = [
     ("prometheusRule.enabled", false),
     ("dashboard.enabled", false),
     ("deletionGuard.enabled", false),
+    ("uninstallWarning.enabled", true),
     ("simulator.enabled", false),
     ("fullnameOverride", false),
 ];

@@ -98,6 +98,7 @@ async fn a_person_is_told_what_is_in_the_way_and_deletes_once_it_is_not() -> Res
         let refused = guarded.delete(person, &namespace, "golden").await.unwrap_err().to_string();
         ensure!(refused.contains(&format!("CloudImage golden {SENTENCE}")), "{refused}");
         ensure!(refused.contains("kubectl get imageshare -A"), "{refused}");
+        ensure!(refused.contains("\"golden\" is forbidden: ValidatingAdmissionPolicy"), "{refused}");
     }
     ensure!(guarded.is_there(&namespace, "golden").await?, "it was denied and yet deleted");
     guarded.image(&namespace, "golden", false).await?;

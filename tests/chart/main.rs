@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod allowing;
 mod applying;
 mod guarding;
+mod leaving;
 mod rendering;
 mod secrets;
 mod values;
+
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use imageshare_harness::helm;
@@ -25,6 +30,19 @@ async fn rendered(values: &[&str]) -> Result<Vec<Value>> {
 async fn render(values: &[&str]) -> Result<String> {
     let set: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
     helm::template(RELEASE, NAMESPACE, &set).await
+}
+
+/// A copy of the chart in a folder that does not exist yet.
+fn copy_chart(to: &Path) -> Result<()> {
+    fn copy(from: &Path, to: &Path) -> Result<()> {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry?.file_name()));
+            if from.is_dir() { copy(&from, &to)? } else { fs::copy(&from, &to).map(drop)? }
+        }
+        Ok(())
+    }
+    copy(&helm::chart(), to)
 }
 
 fn documents(text: &str) -> Result<Vec<Value>> {

@@ -1,48 +1,122 @@
 //! What is rendered: the same definitions as in `crds/`, flags that the programs take, a simulator that the examples find.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use cloud_simulator::WorldFile;
-use imageshare_harness::assets;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use imageshare_harness::{assets, helm};
 use serde_json::{Value, json};
 
 use crate::{NAMESPACE, RELEASE, documents, find, kinds, rendered, strings};
 
-/// By its type: helm writes a number as 100 where another writes 100.0.
-fn read(definition: &Value) -> Result<CustomResourceDefinition> {
-    Ok(serde_json::from_value(definition.clone())?)
+/// helm installs what is in this folder, and afterwards never changes or deletes it.
+#[test]
+fn the_definitions_of_the_chart_are_those_of_crds() -> Result<()> {
+    let read = |folder: PathBuf| -> Result<BTreeMap<OsString, String>> {
+        let files = fs::read_dir(folder)?.map(|file| {
+            let file = file?;
+            Ok((file.file_name(), fs::read_to_string(file.path())?))
+        });
+        files.collect()
+    };
+    let (of_chart, ours) = (read(helm::chart().join("crds"))?, read(assets::workspace().join("crds"))?);
+    ensure!(!ours.is_empty() && of_chart == ours, "the chart's definitions differ from crds/: run `make crds`");
+    ensure!(!helm::chart().join("files/crds").exists(), "the chart's definitions are in its crds/, and nowhere else");
+    Ok(())
 }
 
 #[tokio::test]
-async fn the_definitions_are_those_of_crds_and_stay_when_the_release_goes() -> Result<()> {
-    let mut of_chart = rendered(&[]).await?;
-    of_chart.retain(|object| object["kind"] == "CustomResourceDefinition");
-    let mut of_folder = Vec::new();
-    for file in fs::read_dir(assets::workspace().join("crds"))? {
-        of_folder.extend(documents(&fs::read_to_string(file?.path())?)?);
+async fn no_release_holds_a_definition_that_a_rollback_would_put_back() -> Result<()> {
+    ensure!(!kinds(&rendered(&[]).await?).contains(&"CustomResourceDefinition"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_do_not_say_the_same_thing_twice() -> Result<()> {
+    for (release, named) in [
+        ("imageshare-operator", "imageshare-operator"),
+        ("imageshare", "imageshare-operator"),
+        ("my-imageshare-operator", "my-imageshare-operator"),
+        ("sharing", "sharing-imageshare-operator"),
+        ("image", "image-imageshare-operator"),
+    ] {
+        let objects = documents(&helm::template(release, NAMESPACE, &[]).await?)?;
+        find(&objects, "Deployment", named).with_context(|| format!("release {release}"))?;
     }
-    ensure!(of_chart.len() == of_folder.len() && !of_folder.is_empty());
-    for definition in &of_folder {
-        let name = definition["metadata"]["name"].as_str().context("a name")?;
-        let found = find(&of_chart, "CustomResourceDefinition", name)?;
-        ensure!(read(found)?.spec == read(definition)?.spec, "{name} differs: run `make crds`");
-        ensure!(found["metadata"]["annotations"] == json!({"helm.sh/resource-policy": "keep"}), "{name} would go");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_alert_leads_to_its_section_of_the_runbook() -> Result<()> {
+    let page = fs::read_to_string(assets::workspace().join("docs/alerts.md"))?;
+    let sections: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("## Image")).collect();
+    let base = "prometheusRule.runbookURL=https://docs.example.org/alerts";
+    let objects = rendered(&["prometheusRule.enabled=true", base]).await?;
+    let rules = &find(&objects, "PrometheusRule", RELEASE)?["spec"]["groups"][0]["rules"];
+    let mut alerts = BTreeSet::new();
+    for rule in rules.as_array().context("rules")? {
+        let alert = rule["alert"].as_str().context("a name")?;
+        let address = format!("https://docs.example.org/alerts#{}", alert.to_lowercase());
+        ensure!(rule["annotations"]["runbook_url"] == address, "{rule}");
+        alerts.insert(alert.strip_prefix("Image").context("a name of ours")?);
     }
-    let let_go = rendered(&["crds.keep=false"]).await?;
-    let definition = find(&let_go, "CustomResourceDefinition", "cloudimages.imageshare.dev")?;
-    ensure!(definition["metadata"]["annotations"].is_null());
-    ensure!(!kinds(&rendered(&["crds.enabled=false"]).await?).contains(&"CustomResourceDefinition"));
+    ensure!(sections == alerts, "{sections:?} are explained, and {alerts:?} are there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_pods_are_quiet_at_the_start_and_do_not_block_a_drain_when_they_do_nothing() -> Result<()> {
+    let objects = rendered(&[]).await?;
+    let budget = find(&objects, "PodDisruptionBudget", RELEASE)?;
+    ensure!(budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "{budget}");
+    let container = &find(&objects, "Deployment", RELEASE)?["spec"]["template"]["spec"]["containers"][0];
+    ensure!(container["readinessProbe"]["initialDelaySeconds"].as_u64() >= Some(2), "{container}");
+    ensure!(container["resources"]["requests"] == json!({"cpu": "10m", "memory": "32Mi"}), "{container}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_network_policy_opens_the_ports_of_the_api_server_that_are_named() -> Result<()> {
+    let ports = async |values: &[&str]| -> Result<Vec<u64>> {
+        let objects = rendered(&[&["networkPolicy.enabled=true"][..], values].concat()).await?;
+        let egress = find(&objects, "NetworkPolicy", RELEASE)?["spec"]["egress"].clone();
+        let open = egress.as_array().into_iter().flatten().flat_map(|rule| rule["ports"].as_array().cloned());
+        Ok(open.flatten().filter_map(|port| port["port"].as_u64()).filter(|port| *port != 53).collect())
+    };
+    ensure!(ports(&[]).await? == [443, 6443]);
+    ensure!(ports(&["networkPolicy.apiServerPorts={16443}"]).await? == [443, 16443]);
+    Ok(())
+}
+
+/// kubelet passes a container's user alone; its group is looked up in the image.
+#[test]
+fn the_image_knows_the_group_of_its_user() -> Result<()> {
+    let text = fs::read_to_string(assets::workspace().join("Containerfile"))?;
+    let user = text.lines().find_map(|line| line.strip_prefix("USER ")).context("a user")?;
+    let (user, group) = user.split_once(':').context("a user and a group")?;
+    let written = |file: &str| {
+        let lines = text.lines().filter(|line| line.contains(&format!(">/image/etc/{file}")));
+        let mut quoted = lines.filter_map(|line| line.split('\'').nth(1));
+        quoted.next().map(|line| line.split(':').map(ToOwned::to_owned).collect::<Vec<_>>())
+    };
+    let (passwd, groups) = (written("passwd").context("a passwd")?, written("group").context("a group")?);
+    ensure!(passwd.len() == 7 && passwd[2] == user && passwd[3] == group, "{passwd:?}");
+    ensure!(groups.len() == 4 && groups[2] == group, "{groups:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn each_kind_is_behind_its_value() -> Result<()> {
-    let bare =
-        ["crds.enabled=false", "rbac.create=false", "serviceAccount.create=false", "podDisruptionBudget.enabled=false"];
+    let bare = [
+        "uninstallWarning.enabled=false",
+        "rbac.create=false",
+        "serviceAccount.create=false",
+        "podDisruptionBudget.enabled=false",
+    ];
     ensure!(kinds(&rendered(&bare).await?) == ["Deployment", "Service"]);
     let policy = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
     for (value, wanted) in [
@@ -55,6 +129,7 @@ async fn each_kind_is_behind_its_value() -> Result<()> {
         ("prometheusRule.enabled=true", vec!["PrometheusRule"]),
         ("dashboard.enabled=true", vec!["ConfigMap"]),
         ("deletionGuard.enabled=true", policy.to_vec()),
+        ("uninstallWarning.enabled=true", policy.to_vec()),
         ("simulator.enabled=true", vec!["ConfigMap", "Deployment", "Service"]),
     ] {
         let mut wanted = [vec!["Deployment", "Service"], wanted].concat();
@@ -67,8 +142,13 @@ async fn each_kind_is_behind_its_value() -> Result<()> {
 
 #[tokio::test]
 async fn in_namespaced_mode_there_are_roles_and_nothing_cluster_wide() -> Result<()> {
-    let objects = rendered(&["watchNamespaces={first,second}", "crds.enabled=false"]).await?;
-    ensure!(!objects.iter().any(|object| object["kind"].as_str().unwrap().starts_with("Cluster")));
+    let objects = rendered(&["watchNamespaces={first,second}"]).await?;
+    let wide = ["Cluster", "ValidatingAdmission"];
+    ensure!(
+        !kinds(&objects).iter().any(|kind| wide.iter().any(|wide| kind.starts_with(wide))),
+        "{:?}",
+        kinds(&objects)
+    );
     let roles: BTreeSet<&str> = objects
         .iter()
         .filter(|object| object["kind"] == "Role")

@@ -10,6 +10,9 @@
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
 {{- else if contains $name .Release.Name }}
 {{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else if hasPrefix (printf "%s-" .Release.Name) $name }}
+{{- /* A release named imageshare: imageshare-operator, not imageshare-imageshare-operator. */}}
+{{- $name }}
 {{- else }}
 {{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
 {{- end }}
