@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-const SERVERS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"];
+/// The servers of a control plane without a controller manager, and kubectl: what envtest publishes too.
+const SERVERS: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
 
 /// The folder of the workspace, where `Cargo.toml`, `crds/` and `target/` are.
 pub fn workspace() -> PathBuf {
@@ -12,18 +13,26 @@ pub fn workspace() -> PathBuf {
     package.ancestors().nth(2).unwrap_or(package).to_path_buf()
 }
 
-/// The folder that holds the Kubernetes servers: `KUBEBUILDER_ASSETS` if it holds all, else `target/assets`.
+/// The folder that holds etcd, kube-apiserver and kubectl: `KUBEBUILDER_ASSETS` if it holds all, else `target/assets`.
 ///
 /// Fails when neither holds all of them.
 pub fn servers() -> Result<PathBuf> {
+    let holds_all = |folder: &PathBuf| SERVERS.iter().all(|server| folder.join(server).is_file());
+    let found = folders().into_iter().find(holds_all);
+    found.with_context(|| format!("target/assets does not hold {}: run `make assets`", SERVERS.join(", ")))
+}
+
+/// The kube-controller-manager, found as [`servers`] are, but for itself: envtest publishes none.
+///
+/// Fails when there is none.
+pub fn controller_manager() -> Result<PathBuf> {
+    let found = folders().into_iter().map(|folder| folder.join("kube-controller-manager")).find(|path| path.is_file());
+    found.context("target/assets does not hold kube-controller-manager: run `make assets`")
+}
+
+fn folders() -> Vec<PathBuf> {
     let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let built = workspace().join("target/assets");
-    for folder in given.into_iter().chain([built.clone()]) {
-        if SERVERS.iter().all(|server| folder.join(server).is_file()) {
-            return Ok(folder);
-        }
-    }
-    bail!("{} does not hold {}: run `make assets`", built.display(), SERVERS.join(", "))
+    given.into_iter().chain([workspace().join("target/assets")]).collect()
 }
 
 /// The helm that `make assets` builds.

@@ -23,6 +23,9 @@ const START: Duration = Duration::from_secs(90);
 /// Starts before giving up: a port found free may be taken before a server listens on it.
 const STARTS: u32 = 3;
 
+/// Nobody renews a token here, as a kubelet would: it is good for a year, as the API server's certificate is.
+const TOKEN_HOURS: u32 = 365 * 24;
+
 /// Files of a run folder: which requests are written down, and the requests.
 const AUDIT_POLICY: &str = "audit-policy.yaml";
 const AUDIT_LOG: &str = "audit.log";
@@ -103,7 +106,7 @@ impl ControlPlane {
     ///
     /// Call it after [`Self::install`]: the garbage collector looks for new kinds every 30 s only.
     pub async fn with_controller_manager(mut self) -> Result<Self> {
-        let mut child = controller_manager(&self.servers, &self.credentials).start(&self.run)?;
+        let mut child = controller_manager(&self.credentials)?.start(&self.run)?;
         let accounts = Api::<ServiceAccount>::namespaced(self.client().await?, "default");
         // It serves nothing here; a first act of one of its controllers tells that they run.
         eventually(START, "the controller manager's first service account", async || {
@@ -189,9 +192,11 @@ impl ControlPlane {
         client_of(&self.kubeconfig_path()).await
     }
 
-    /// Writes the kubeconfig of an existing service account, whose rights are those RBAC gives it. Good for one hour.
+    /// Writes the kubeconfig of an existing service account, whose rights are those RBAC gives it. Its token outlasts whatever
+    /// runs here.
     pub async fn kubeconfig_of(&self, namespace: &str, service_account: &str) -> Result<PathBuf> {
-        let token = self.kubectl(&["create", "token", service_account, "-n", namespace, "--duration=1h"]).await?;
+        let duration = format!("--duration={TOKEN_HOURS}h");
+        let token = self.kubectl(&["create", "token", service_account, "-n", namespace, &duration]).await?;
         let path = self.credentials.folder().join(format!("{namespace}.{service_account}.kubeconfig"));
         self.credentials.write_kubeconfig(&path, &self.url, token.trim())?;
         Ok(path)
@@ -283,12 +288,13 @@ fn api_server(servers: &Path, run: &Path, credentials: &Credentials, etcd_addres
         ])
 }
 
-fn controller_manager(servers: &Path, credentials: &Credentials) -> Launch {
-    Launch::new("kube-controller-manager", servers.join("kube-controller-manager"))
+fn controller_manager(credentials: &Credentials) -> Result<Launch> {
+    let launch = Launch::new("kube-controller-manager", assets::controller_manager()?)
         // Each controller acts as itself, as in a cluster: policies can tell them from people.
         .arguments(["--leader-elect=false", "--secure-port=0", "--use-service-account-credentials"])
         .arguments([
             format!("--controllers={CONTROLLERS}"),
             format!("--kubeconfig={}", credentials.admin_kubeconfig().display()),
-        ])
+        ]);
+    Ok(launch)
 }

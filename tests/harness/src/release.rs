@@ -52,11 +52,16 @@ impl Release {
         helm::template(&self.name, &self.namespace, &args).await
     }
 
-    /// Applies them, and waits until they hold; gives the kubeconfig of its operator, good for one hour.
+    /// Applies them, and waits until they hold; gives the kubeconfig of its operator.
     pub async fn admit(&self, control_plane: &ControlPlane) -> Result<PathBuf> {
+        self.admit_with(control_plane, &self.rights().await?).await
+    }
+
+    /// The same with [`Self::rights`] as they were rendered before.
+    pub async fn admit_with(&self, control_plane: &ControlPlane, rights: &str) -> Result<PathBuf> {
         let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {}}}\n", self.namespace);
         control_plane.apply(&namespace).await?;
-        control_plane.apply(&self.rights().await?).await?;
+        control_plane.apply(rights).await?;
         let user = format!("--as={}", self.user());
         let may = async |verb: &str, what: &str, scope: &[&str]| {
             let args = [&["auth", "can-i", verb, what, &user], scope].concat();

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use imageshare_harness::history::Version;
 use imageshare_harness::{ControlPlane, History, Namespace, assets, eventually, run};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -96,4 +98,16 @@ async fn service_account_has_only_the_rights_given_to_it() {
     eventually(LIMIT, "the right to list", listed).await.unwrap();
     let refused = api.create(&PostParams::default(), &config_map("refused")).await.unwrap_err();
     assert!(matches!(refused, kube::Error::Api(status) if status.code == 403));
+}
+
+#[tokio::test]
+async fn token_of_an_operator_is_good_for_longer_than_anything_runs_here() {
+    let control_plane = ControlPlane::shared().await.unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(control_plane.operator_kubeconfig().await.unwrap()).unwrap()).unwrap();
+    let token = config.pointer("/users/0/user/token").and_then(|token| token.as_str()).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    let seconds = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert!(seconds > 30 * 24 * 3600, "it expires after {seconds} s");
 }

@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use imageshare_harness::Release;
+
 fn demo(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -13,6 +15,47 @@ fn demo(arguments: &[&str]) -> Child {
 
 fn interrupt(process: u32) {
     assert!(Command::new("sh").arg("-c").arg(format!("kill -INT {process}")).status().unwrap().success());
+}
+
+fn processes_named(name: &str) -> Vec<u32> {
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name))
+        .collect()
+}
+
+/// The operator that a demo has started: a grandchild, since its parent is its keeper.
+fn operator_of(demo: u32) -> u32 {
+    let parent = |pid: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<u32>().ok())
+    };
+    let operators = processes_named("imageshare-oper");
+    *operators.iter().find(|pid| parent(**pid).and_then(parent) == Some(demo)).expect("the demo's operator")
+}
+
+#[test]
+fn demo_says_where_the_log_is_of_an_operator_that_ended_and_prints_no_log() {
+    let mut demo = demo(&[]);
+    let id = demo.id();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains("Every step held.")).unwrap().unwrap();
+    let operator = operator_of(id);
+    assert!(Command::new("kill").args(["-KILL", &operator.to_string()]).status().unwrap().success());
+    lines.for_each(drop);
+    let mut errors = String::new();
+    demo.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(!demo.wait().unwrap().success());
+    let lines: Vec<&str> = errors.trim().lines().collect();
+    assert!(lines.len() <= 3 && errors.contains("imageshare-operator ended with status 137"), "{errors}");
+    let log = lines.last().unwrap().strip_prefix("Its log is ").expect(&errors);
+    assert!(Path::new(log).is_file(), "{errors}");
+}
+
+#[tokio::test]
+async fn demo_gives_the_operator_the_rights_of_the_chart() {
+    let rendered = Release::default().rights().await.unwrap();
+    assert!(rendered == include_str!("../src/bin/demo/rights.yaml"), "the chart has others now: run `make rights`");
 }
 
 #[test]

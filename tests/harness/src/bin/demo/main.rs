@@ -1,4 +1,4 @@
-//! The demo: a whole Kubernetes control plane, a simulated cloud and the operator on one machine, and a short story told
+//! The demo: a Kubernetes API server, a simulated cloud and the operator on one machine, and a short story told
 //! with real `kubectl` output. Each step is checked against what truly happened at the simulated cloud.
 
 mod offers;
@@ -9,34 +9,31 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use stage::Stage;
 
-const USAGE: &str = "usage: demo [--once]
-
-Starts etcd, kube-apiserver, kube-controller-manager, the cloud simulator and the operator, and shows how an image is
-shared and let go, and how another is offered and accepted. Then it stays up until Ctrl-C; with --once it ends by itself, with exit status 0 only if every step
-held.";
+/// The demo of the operator.
+///
+/// Starts etcd, kube-apiserver, the cloud simulator and the operator, and shows how an image is shared and no longer shared, and
+/// how another is offered and accepted. Then it stays up until Ctrl-C.
+#[derive(Debug, Parser)]
+struct Options {
+    /// End after the story, with exit status 0 only if every step held.
+    #[arg(long)]
+    once: bool,
+}
 
 /// Exit status after Ctrl-C before the story has ended, as shells give it.
 const INTERRUPTED: u8 = 130;
 
-/// How often the servers are looked at while the demo stays up.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the demo checks that the servers run while it stays up.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let once = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        ["--once"] => true,
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(once).await {
+    match run(Options::parse().once).await {
         Ok(status) => status,
         Err(error) => {
             eprintln!("\ndemo: {error:#}");
@@ -61,8 +58,10 @@ async fn run(once: bool) -> Result<ExitCode> {
         return Ok(interrupted());
     };
     if let Err(error) = told {
-        eprintln!("\n{}", stage.tails());
-        return Err(error.context("a step of the story did not hold"));
+        // A server that has ended is why.
+        let error = stage.ensure_running().err().unwrap_or(error);
+        eprintln!("\ndemo: a step of the story did not hold: {error:#}\n\n{}", stage.logs());
+        return Ok(ExitCode::FAILURE);
     }
     println!("\nEvery step held.");
     if !once {
@@ -70,7 +69,7 @@ async fn run(once: bool) -> Result<ExitCode> {
         loop {
             tokio::select! {
                 () = told_to_end(&mut interrupt, &mut terminate) => break,
-                () = tokio::time::sleep(LOOK) => stage.ensure_running()?,
+                () = tokio::time::sleep(CHECK_INTERVAL) => stage.ensure_running()?,
             }
         }
     }

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use imageshare_harness::{ControlPlane, Operator, Simulator, assets, run};
+use anyhow::{Context as _, Result, bail};
+use imageshare_harness::process::Child;
+use imageshare_harness::{ControlPlane, Operator, Release, Simulator, assets, run};
 use tokio::time::timeout;
 
 /// The endpoints which the examples name, of Alibaba Cloud and of Huawei Cloud: those of the chart's simulator.
@@ -13,6 +14,12 @@ pub(crate) const ENDPOINTS: [&str; 2] = ["http://cloud-simulator:8480", "http://
 
 /// How long one call of kubectl may take.
 const CALL: Duration = Duration::from_secs(90);
+
+/// What the chart gives the operator, as helm renders it: so that the demo needs no helm. `make rights` writes it.
+const RIGHTS: &str = include_str!("rights.yaml");
+
+/// Most characters shown of the last line of a log.
+const LAST_LINE_CHARS_MAX: usize = 300;
 
 /// How long a server may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,20 +47,31 @@ async fn step<T>(what: &str, starting: impl Future<Output = Result<T>>) -> Resul
 impl Stage {
     pub(crate) async fn start() -> Result<Self> {
         println!("Starting real servers on this machine:");
+        if std::env::var_os("KUBECONFIG").is_some() {
+            println!("  the cluster of your KUBECONFIG is left alone: the demo has an API server of its own");
+        }
         let run = run::folder("demo")?;
         let control_plane = step("etcd and kube-apiserver", ControlPlane::start(&run)).await?;
         let definitions = assets::workspace().join("crds");
         step("custom resource definitions, from crds/", control_plane.install(&definitions)).await?;
-        let control_plane = step("kube-controller-manager", control_plane.with_controller_manager()).await?;
+        let control_plane = if assets::controller_manager().is_ok() {
+            step("kube-controller-manager", control_plane.with_controller_manager()).await?
+        } else {
+            control_plane
+        };
         let world = assets::workspace().join("examples/simulator/world.yaml");
         let cloud =
             step("cloud simulator, with examples/simulator/world.yaml", Simulator::start_from(&run, &world)).await?;
         // With the rights that the chart gives it, and no others.
-        let rights = step("the chart's ServiceAccount and roles", control_plane.operator_kubeconfig()).await?;
-        let launch = Operator::launch(rights)?
+        let release = Release::default();
+        let admitting = release.admit_with(&control_plane, RIGHTS);
+        let rights = step("the chart's ServiceAccount and roles", admitting).await?;
+        let launch = Operator::launch(&rights)?
             .arguments(["--allowed-endpoint", cloud.cloud(), "--allowed-endpoint", cloud.huawei()])
-            // So that the story need not wait for looks that come every minute, or five.
-            .arguments(["--blocked-interval", "3s", "--inventory-interval", "3s"]);
+            // The story need not wait for reconciles that come every minute, or five; and what this cloud has answered once
+            // stays so.
+            .arguments(["--blocked-interval", "3s", "--inventory-interval", "3s"])
+            .arguments(["--absence-window", "1s", "--lost-job-window", "1s"]);
         let operator = step("imageshare-operator", async { Operator::start(launch, &run) }).await?;
         println!("  logs are in {}", run.display());
         Ok(Self { operator, cloud, control_plane })
@@ -110,17 +128,16 @@ impl Stage {
         self.control_plane.kubeconfig_path()
     }
 
-    /// Fails, with the end of its log, if a server has ended.
+    /// Fails, and says where its log is, if a server has ended.
     pub(crate) fn ensure_running(&mut self) -> Result<()> {
-        self.operator.process.ensure_running()?;
-        self.cloud.process.ensure_running()
+        ensure_runs("imageshare-operator", &mut self.operator.process)?;
+        ensure_runs("cloud-simulator", &mut self.cloud.process)
     }
 
-    /// The ends of the logs.
-    pub(crate) fn tails(&self) -> String {
-        let (operator, cloud) = (&self.operator.process, &self.cloud.process);
-        let shown = [operator, cloud].map(|process| format!("{}:\n{}", process.log_path().display(), process.tail()));
-        shown.join("\n")
+    /// Where the logs are.
+    pub(crate) fn logs(&self) -> String {
+        let (operator, cloud) = (self.operator.process.log_path(), self.cloud.process.log_path());
+        format!("The log of the operator is {}\nThe log of the simulator is {}", operator.display(), cloud.display())
     }
 
     /// Ends everything in order; gives the operator's exit status.
@@ -129,6 +146,13 @@ impl Stage {
         self.cloud.process.stop(PATIENCE).await?;
         Ok(status)
     }
+}
+
+fn ensure_runs(name: &str, process: &mut Child) -> Result<()> {
+    let Some(status) = process.ended()? else { return Ok(()) };
+    let tail = process.tail();
+    let last: String = tail.lines().last().unwrap_or_default().chars().take(LAST_LINE_CHARS_MAX).collect();
+    bail!("{name} ended with status {status}, and said at last: {last}\nIts log is {}", process.log_path().display())
 }
 
 /// An argument as it would be typed into a shell.

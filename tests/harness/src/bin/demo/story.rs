@@ -187,5 +187,11 @@ pub(crate) fn invite(stage: &Stage) {
     let [endpoint, _] = ENDPOINTS;
     println!("  sed s,{endpoint},{}, examples/quickstart/*.yaml | kubectl apply -f -", stage.cloud.cloud());
     println!("  kubectl get sharing -A");
+    if assets::controller_manager().is_err() {
+        println!(
+            "\nDelete objects, not namespaces: what empties a namespace, kube-controller-manager, does not run here."
+        );
+        println!("It does once `make assets` has built it.");
+    }
     println!("\nWhat truly happened at the simulated cloud: curl {}/journal", stage.cloud.control());
 }
