@@ -87,8 +87,8 @@ demo-programs:
 
 bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECONDS=60; writes target/bench/bench.json) | ? | 40 min
 	$(CARGO) build --release -p imageshare-operator --bins -p imageshare-harness --bin bench
-	$(TARGET)/release/bench --cases '$(CASES)' --scale '$(SCALE)' --latencies '$(LATENCIES)' \
-		--seconds '$(SECONDS)'
+	$(TARGET)/release/bench $(if $(CASES),--cases '$(CASES)') $(if $(SCALE),--scale '$(SCALE)') \
+		$(if $(LATENCIES),--latencies '$(LATENCIES)') $(if $(SECONDS),--seconds '$(SECONDS)')
 
 chaos-score: assets build ## Tell for each known bug which seed of the fault campaign finds it (BUG=name, SEEDS=n, MINUTES=m) | ? | ?
 	$(TARGET)/debug/chaos-score $(if $(BUG),--bug $(BUG)) $(if $(SEEDS),--seeds $(SEEDS)) \

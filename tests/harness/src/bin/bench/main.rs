@@ -21,9 +21,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use arguments::{Arguments, USAGE};
+use arguments::Arguments;
 use report::Report;
 use stage::Stage;
 use throughput::{Run, SIZES, Size};
@@ -33,14 +34,7 @@ const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            eprintln!("bench: {error:#}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&arguments).await {
+    match run(&Arguments::parse()).await {
         Ok(status) => status,
         Err(error) => {
             eprintln!("\nbench: {error:#}");

@@ -8,19 +8,31 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
 use imageshare_harness::assets;
 use imageshare_harness::planted::{Bug, table};
 
 use build::Build;
 use finders::{Campaigns, Search, Verdict, by_campaigns, by_test};
 
-const USAGE: &str = "usage: chaos-score [--bug NAME]... [--seeds N] [--minutes M]
-
-Builds the operator with the bugs of tests/planted/bugs.yaml, and for each of them, or for those named, runs the fault
-campaign for M minutes (default 0.5) on the seed that the table names and the seeds 1 to N (default 6) until one finds it.
-Prints a table, and ends with status 0 only if every bug was found and the operator without a bug passes every seed that
-found one.";
+/// Which known bugs the fault campaign finds.
+///
+/// Builds the operator with the bugs of tests/planted/bugs.yaml, and for each of them, or for those named, runs the fault campaign
+/// on the seed that the table names and the seeds 1 to N until one finds it. Prints a table, and ends with status 0 only if every
+/// bug was found and the operator without a bug passes every seed that found one.
+#[derive(Debug, Parser)]
+struct Options {
+    /// A bug to try instead of all; may be given several times.
+    #[arg(long = "bug", value_name = "NAME")]
+    bugs: Vec<String>,
+    /// How many seeds are tried.
+    #[arg(long, value_name = "N", default_value = "6")]
+    seeds: u64,
+    /// How many minutes each campaign takes.
+    #[arg(long, value_name = "M", default_value = "0.5")]
+    minutes: f64,
+}
 
 /// Bugs that the campaign itself must find, where all are tried.
 const BY_CAMPAIGN_MIN: usize = 20;
@@ -28,22 +40,16 @@ const BY_CAMPAIGN_MIN: usize = 20;
 /// Most characters shown of what was found.
 const TOLD_CHARS_MAX: usize = 100;
 
-struct Arguments {
-    bugs: Vec<Bug>,
-    all: bool,
-    seeds: u64,
-    minutes: f64,
-}
-
 fn main() -> ExitCode {
-    let arguments = match arguments(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
+    let options = Options::parse();
+    let bugs = match chosen(&options.bugs) {
+        Ok(bugs) => bugs,
         Err(error) => {
-            eprintln!("chaos-score: {error:#}\n\n{USAGE}");
+            eprintln!("chaos-score: {error:#}");
             return ExitCode::from(2);
         }
     };
-    match score(&arguments) {
+    match score(&options, &bugs) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nchaos-score: {error:#}");
@@ -52,48 +58,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments> {
+/// The bugs of these names; all where none is named.
+fn chosen(names: &[String]) -> Result<Vec<Bug>> {
     let known = table(&assets::workspace())?;
-    let mut arguments = Arguments { bugs: Vec::new(), all: true, seeds: 6, minutes: 0.5 };
-    while let Some(option) = given.next() {
-        let mut value = || given.next().with_context(|| format!("{option} names nothing"));
-        match option.as_str() {
-            "--bug" => {
-                let name = value()?;
-                let bug = known.iter().find(|bug| bug.name == name).cloned();
-                arguments.bugs.push(bug.with_context(|| format!("there is no bug {name:?} in the table"))?);
-                arguments.all = false;
-            }
-            "--seeds" => arguments.seeds = value()?.parse().context("--seeds")?,
-            "--minutes" => arguments.minutes = value()?.parse().context("--minutes")?,
-            other => bail!("{other:?} is no option"),
-        }
+    if names.is_empty() {
+        return Ok(known);
     }
-    if arguments.all {
-        arguments.bugs = known;
-    }
-    Ok(arguments)
+    let named = |name: &String| {
+        let bug = known.iter().find(|bug| &bug.name == name).cloned();
+        bug.with_context(|| format!("--bug: there is no bug {name:?} in tests/planted/bugs.yaml"))
+    };
+    names.iter().map(named).collect()
 }
 
-fn score(arguments: &Arguments) -> Result<()> {
-    let campaigns = Campaigns::new(arguments.seeds, arguments.minutes)?;
-    let build = Build::make(&arguments.bugs)?;
+fn score(options: &Options, bugs: &[Bug]) -> Result<()> {
+    let campaigns = Campaigns::new(options.seeds, options.minutes)?;
+    let build = Build::make(bugs)?;
     let operator = build.operator();
     let tell = |search: &Search| println!("{}", row(search));
-    let for_campaigns: Vec<&Bug> = arguments.bugs.iter().filter(|bug| bug.test.is_none()).collect();
+    let for_campaigns: Vec<&Bug> = bugs.iter().filter(|bug| bug.test.is_none()).collect();
     let mut searches = by_campaigns(&operator, &campaigns, &for_campaigns, tell);
-    for (bug, test) in arguments.bugs.iter().filter_map(|bug| Some((bug, bug.test.as_ref()?))) {
+    for (bug, test) in bugs.iter().filter_map(|bug| Some((bug, bug.test.as_ref()?))) {
         let search = by_test(&build, bug, test);
         tell(&search);
         searches.push(search);
     }
-    let place = |search: &Search| arguments.bugs.iter().position(|bug| bug.name == search.name);
+    let place = |search: &Search| bugs.iter().position(|bug| bug.name == search.name);
     searches.sort_by_key(place);
     println!("\n{:32} {:44} {:>7}  what was found", "bug", "found by", "seconds");
     for search in &searches {
         println!("{}", row(search));
     }
-    let judged = judge(&searches, arguments.all);
+    let judged = judge(&searches, options.bugs.is_empty());
     pass(&operator, &campaigns, &searches)?;
     judged
 }

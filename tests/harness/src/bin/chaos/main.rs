@@ -1,23 +1,41 @@
 //! A fault campaign from the command line: `chaos --seed 7 --minutes 2`. The same seed brings the same wishes and faults.
 
 use std::io::{Write as _, stdout};
-use std::path::absolute;
+use std::path::{PathBuf, absolute};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::Result;
+use clap::Parser;
 use imageshare_harness::campaign::{Campaign, Plan, Verdict};
 use imageshare_harness::run;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-const USAGE: &str = "usage: chaos --seed N [--minutes M] [--operator PATH] [--plan]
+/// A fault campaign.
+///
+/// Starts etcd, kube-apiserver, kube-controller-manager, both simulated clouds and the operator, and carries out the operations
+/// and faults of a seed.
+#[derive(Debug, Parser)]
+#[command(after_help = EXIT_STATUS)]
+struct Options {
+    /// Which campaign: the same seed brings the same operations and faults.
+    #[arg(long, value_name = "N")]
+    seed: u64,
+    /// How many minutes it takes, at most 45.
+    #[arg(long, value_name = "M", default_value = "1", value_parser = minutes)]
+    minutes: f64,
+    /// Another operator binary.
+    #[arg(long, value_name = "PATH")]
+    operator: Option<PathBuf>,
+    /// Only print the plan.
+    #[arg(long)]
+    plan: bool,
+}
 
-Starts etcd, kube-apiserver, kube-controller-manager, both simulated clouds and the operator, and lets wishes and faults of
-this seed befall them for M minutes (default 1, at most 45). With --plan it only prints the plan.
+const EXIT_STATUS: &str = "Exit status: 0 nothing found, 1 something found (lines that begin with FOUND), 2 the campaign \
+                           itself could not run.";
 
-Exit status: 0 nothing found, 1 something found (told in lines that begin with FOUND), 2 the campaign itself could not run.";
-
-/// A token of the operator's is good for an hour.
+/// Longer ones were never tried.
 const LONGEST_MINUTES: f64 = 45.0;
 
 const FOUND: u8 = 1;
@@ -27,7 +45,7 @@ const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    match run(Options::parse()).await {
         Ok(status) => status,
         Err(error) => {
             eprintln!("chaos: {error:#}");
@@ -36,11 +54,13 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<ExitCode> {
-    let (campaign, only_plan) = arguments(std::env::args().skip(1)).context(USAGE)?;
+async fn run(options: Options) -> Result<ExitCode> {
+    let length = Duration::from_secs_f64(options.minutes * 60.0);
+    let operator = options.operator.map(absolute).transpose()?;
+    let campaign = Campaign { seed: options.seed, length, operator };
     let plan = Plan::of(campaign.seed, campaign.length);
     println!("{}", plan.title());
-    if only_plan {
+    if options.plan {
         let mut out = stdout().lock();
         plan.lines().try_for_each(|line| writeln!(out, "{line}"))?;
         return Ok(ExitCode::SUCCESS);
@@ -68,21 +88,10 @@ fn tell(seed: u64, verdict: &Verdict) -> ExitCode {
     ExitCode::from(FOUND)
 }
 
-fn arguments(mut given: impl Iterator<Item = String>) -> Result<(Campaign, bool)> {
-    let (mut seed, mut minutes, mut operator, mut only_plan) = (None, 1.0, None, false);
-    while let Some(name) = given.next() {
-        let mut value = || given.next().with_context(|| format!("{name} needs a value"));
-        match name.as_str() {
-            "--seed" => seed = Some(value()?.parse().context("--seed is a number")?),
-            "--minutes" => minutes = value()?.parse::<f64>().context("--minutes is a number")?,
-            "--operator" => operator = Some(absolute(value()?).context("--operator")?),
-            "--plan" => only_plan = true,
-            other => bail!("what is {other}?"),
-        }
-    }
-    ensure!(minutes > 0.0 && minutes <= LONGEST_MINUTES, "--minutes is above 0 and at most {LONGEST_MINUTES}");
-    let seed = seed.context("--seed is missing")?;
-    Ok((Campaign { seed, length: Duration::from_secs_f64(minutes * 60.0), operator }, only_plan))
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    let so = minutes > 0.0 && minutes <= LONGEST_MINUTES;
+    if so { Ok(minutes) } else { Err(format!("it is above 0 and at most {LONGEST_MINUTES}")) }
 }
 
 async fn told_to_end(interrupt: &mut Signal, terminate: &mut Signal) {
