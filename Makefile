@@ -9,21 +9,21 @@ SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2
 	image
 
 # After two #: what a target does; how long it takes on two cores from nothing, with the downloads; how long when all is built;
-# ? where nobody has measured it.
+# ~ where that is estimated, ? where nobody knows.
 help: ## Show this list | |
 	@awk -F ' *(:.*## |[|]) *' ' \
-		BEGIN { printf "  %-16s %-10s %-10s %s\n", "on two cores:", "from zero", "when built", "(?: not measured)" } \
+		BEGIN { printf "  %-16s %-10s %-10s %s\n", "on two cores:", "from zero", "when built", "(~: estimated, ?: unknown)" } \
 		/^[a-z-]+:.*## / { printf "  make %-11s %-10s %-10s %s\n", $$1, $$3, $$4, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-assets: ## Build the servers of the tests (etcd, Kubernetes, Keystone, Glance), helm and the GitOps judge; KUBEBUILDER_ASSETS=folder holds servers to use | 12 min | 1 s
+assets: ## Build the servers of the tests (etcd, Kubernetes, Keystone, Glance), helm and the GitOps judge; KUBEBUILDER_ASSETS=folder holds servers to use | ~12 min | 1 s
 	@tests/assets/build
 	@tests/openstack/build
 
 # With all targets, everything is built with the features which the tests need too, and no dependency twice.
-build: ## Build the operator, the cloud simulator, the harness and the tests | 10 min | 2 s
+build: ## Build the operator, the cloud simulator, the harness and the tests | ~10 min | 2 s
 	$(CARGO) build --workspace --all-targets
 
-test: ## Run all tests, against real servers (ONLY=sharing: those with this in the path of their source) | 40 min | 20 min
+test: ## Run all tests, against real servers (ONLY=sharing: those with this in the path of their source) | ~40 min | ~20 min
 	@$(SIDE_BY_SIDE) assets build
 	@$(TARGET)/debug/suite $(ONLY)
 
@@ -35,7 +35,7 @@ fuzz: ## Try every parser of outside bytes with hostile ones, long (ROUNDS=n for
 	PROPTEST_CASES=$(ROUNDS) HOSTILE_ROUNDS=$$(($(ROUNDS) / 10 + 1)) \
 		$(CARGO) test --workspace --test hostile_objects --test hostile --test hostile_answers
 
-chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md) | 20 min | MINUTES
+chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md) | ~20 min | MINUTES
 	$(TARGET)/debug/chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) \
 		$(if $(OPERATOR),--operator $(OPERATOR))
 
@@ -48,11 +48,11 @@ crds: ## Write the custom resource definitions, here and into the chart | ? | ?
 	$(CARGO) run -- crds crds
 	cp crds/*.yaml charts/imageshare-operator/crds/
 
-rights: assets ## Write the demo's copy of the rights that the chart gives the operator | 12 min | 1 s
+rights: assets ## Write the demo's copy of the rights that the chart gives the operator | ~12 min | 1 s
 	target/assets/helm template imageshare-operator charts/imageshare-operator --namespace imageshare-system \
 		--show-only templates/serviceaccount.yaml --show-only templates/rbac.yaml >tests/harness/src/bin/demo/rights.yaml
 
-docs: build ## Write the reference pages of docs/reference | 10 min | 2 s
+docs: build ## Write the reference pages of docs/reference | ~10 min | 2 s
 	$(TARGET)/debug/reference
 
 # Tools of cargo, each built once for each of its versions; without optimisation, since they are built more often than run.
@@ -75,7 +75,7 @@ sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) in
 	@echo target/sbom/imageshare-operator.cdx.json
 
 # Only what it shows: no helm, no controller manager, no test.
-demo: ## Run the demo (ONCE=1 ends by itself) | 7 min | 15 s
+demo: ## Run the demo (ONCE=1 ends by itself) | ~7 min | 15 s
 	@$(SIDE_BY_SIDE) demo-servers demo-programs
 	@$(TARGET)/demo/demo $(if $(ONCE),--once)
 
@@ -85,7 +85,7 @@ demo-servers:
 demo-programs:
 	@tests/assets/demo-programs
 
-bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECONDS=60; writes target/bench/bench.json) | ? | 40 min
+bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECONDS=60; writes target/bench/bench.json) | ? | ~40 min
 	$(CARGO) build --release -p imageshare-operator --bins -p imageshare-harness --bin bench
 	$(TARGET)/release/bench $(if $(CASES),--cases '$(CASES)') $(if $(SCALE),--scale '$(SCALE)') \
 		$(if $(LATENCIES),--latencies '$(LATENCIES)') $(if $(SECONDS),--seconds '$(SECONDS)')
