@@ -1,38 +1,31 @@
 //! A simulator of the clouds that speaks the vendors' real wire protocols. Shares no code with the operator, so
 //! that a mistake on one side is not repeated on the other.
 //!
-//! It promises: the rules of `rules`, each with its source; requests verified as the vendor's own SDK signs them;
-//! all-or-nothing steps under one lock; a journal that holds every change, also those whose answer was lost. It does
-//! not promise: TLS, the vendors' speed or their throttling figures, RAM policies (script a `refuse` fault),
-//! importing or tagging images, resource-directory sharing. Alibaba Cloud and Huawei Cloud, each on a port of its own.
+//! It promises: the rules of each cloud's `rules`, each with its source; requests verified as the vendor's own SDKs sign
+//! them; all-or-nothing steps under one lock; a journal that holds every change, also those whose answer was lost. What is
+//! simulated and what is not is told in `docs/simulator.md`. Alibaba Cloud and Huawei Cloud, each on a port of its own; what
+//! both need is in `chassis`.
 
-mod alibaba;
-mod clock;
-mod connection;
-mod control;
-mod faults;
+mod admin;
+pub mod alibaba;
+mod chassis;
 pub mod huawei;
-mod journal;
-mod names;
-mod rules;
 mod state;
-mod wire;
-mod world;
 mod world_file;
 
-pub use clock::{ClockFace, ClockMove};
-pub use faults::{Action, ActiveFaults, Fault, Matcher, RandomFaults};
-pub use journal::{Asked, Cut, Entry, Provider, Replica};
-pub use names::{AccountId, ImageId, RegionId};
-pub use rules::{Refusal, Rules};
-pub use state::{Refused, SharingOutOfBand};
-pub use world::{
-    AccountPatch, Answered, CopyEnd, CopyRequest, CopyState, CopyStep, Effect, Grant, Image, ImagePatch, KeyPatch,
-    Relation, RulesPatch, SharingChange, World,
-};
-pub use world_file::{Account, CopiedFrom, Disk, Encryption, ImageSpec, Key, Origin, Site, Status, WorldFile};
+pub use alibaba::ImageSpec;
+pub use chassis::clock::{ClockFace, ClockMove};
+pub use chassis::effect::{Answered, Asked, CopyRequest, CopyState, CopyStep, Effect, Replica};
+pub use chassis::faults::{Action, ActiveFault, Fault, Matcher, RandomFaults};
+pub use chassis::journal::{Cut, Entry, Provider};
+pub use chassis::names::{AccountId, ImageId, RegionId};
+pub use chassis::refusal::Refusal;
+pub use chassis::throttling::CallLimit;
+pub use world_file::WorldFile;
 
-use connection::CuttableListener;
+use chassis::connection::Connections;
+use chassis::front_end::serve;
+use chassis::tls::{self, Authority, Stand};
 use state::{Shared, State};
 use std::io;
 use std::net::SocketAddr;
@@ -51,8 +44,19 @@ pub struct Ports {
     pub cloud: SocketAddr,
     /// Huawei Cloud.
     pub huawei: SocketAddr,
-    /// The control API. It asks no credentials: keep it on loopback.
+    /// The admin interface. It asks no credentials: keep it on loopback.
     pub control: SocketAddr,
+    /// Where TLS stands in for the vendors' hosts, if anywhere.
+    pub tls: Option<SocketAddr>,
+}
+
+/// Where TLS stands in for the vendors' hosts.
+#[derive(Debug, Clone)]
+pub struct StandIn {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The certificate that clients have to trust, in PEM.
+    pub certificate: String,
 }
 
 /// A running simulator; dropping it ends it at once.
@@ -62,6 +66,7 @@ pub struct Simulator {
     cloud: SocketAddr,
     huawei: SocketAddr,
     control: SocketAddr,
+    stand_in: Option<StandIn>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -84,22 +89,38 @@ impl Simulator {
             // An error means the sender is gone, and with it the simulator: a reason to stop as well.
             drop(stopped.wait_for(|stop| *stop).await);
         };
-        let cloud_server = alibaba::serve(CuttableListener(cloud_listener), state.clone(), until(stopped.clone()));
-        let huawei_server = huawei::serve(CuttableListener(huawei_listener), state.clone(), until(stopped.clone()));
-        let control_router = control::router(state.clone());
-        let control_server = axum::serve(control_listener, control_router).with_graceful_shutdown(until(stopped));
+        let (alibabas, to_alibaba) = Connections::of(cloud_listener);
+        let (huaweis, to_huawei) = Connections::of(huawei_listener);
+        let alibaba = serve::<alibaba::Alibaba>(alibabas, state.clone(), until(stopped.clone()));
+        let huawei_server = serve::<huawei::Huawei>(huaweis, state.clone(), until(stopped.clone()));
+        let control_router = admin::router(state.clone());
+        let control_server =
+            axum::serve(control_listener, control_router).with_graceful_shutdown(until(stopped.clone()));
         let control_server = tokio::spawn(async move { control_server.await });
-        let servers = vec![tokio::spawn(cloud_server), tokio::spawn(huawei_server), control_server];
-        Ok(Self { state, cloud, huawei, control, stop, servers })
+        let mut servers = vec![tokio::spawn(alibaba), tokio::spawn(huawei_server), control_server];
+        let clouds: Vec<Stand> = vec![(alibaba::is_host, to_alibaba), (huawei::is_host, to_huawei)];
+        let mut stand_in = None;
+        if let Some(address) = ports.tls {
+            let (listener, authority) = (TcpListener::bind(address).await?, Authority::new()?);
+            let certificate = authority.pem().to_owned();
+            stand_in = Some(StandIn { address: listener.local_addr()?, certificate });
+            servers.push(tokio::spawn(async move {
+                tokio::select! {
+                    served = tls::serve(listener, authority, clouds) => served,
+                    () = until(stopped) => Ok(()),
+                }
+            }));
+        }
+        Ok(Self { state, cloud, huawei, control, stand_in, stop, servers })
     }
 
-    /// As [`Simulator::start`], on free ports of the loopback address.
+    /// As [`Simulator::start`], on free ports of the loopback address and without TLS.
     ///
     /// # Errors
     /// As there.
     pub async fn start_on_loopback(world: WorldFile) -> io::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start(world, Ports { cloud: free, huawei: free, control: free }).await
+        Self::start(world, Ports { cloud: free, huawei: free, control: free, tls: None }).await
     }
 
     /// Alibaba Cloud's address.
@@ -112,9 +133,14 @@ impl Simulator {
         self.huawei
     }
 
-    /// The control port's address.
+    /// The admin port's address.
     pub fn control_address(&self) -> SocketAddr {
         self.control
+    }
+
+    /// Where TLS stands in for the vendors' hosts, if anywhere.
+    pub fn stand_in(&self) -> Option<&StandIn> {
+        self.stand_in.as_ref()
     }
 
     /// Alibaba Cloud as `http://host:port`.
@@ -127,14 +153,14 @@ impl Simulator {
         format!("http://{}", self.huawei)
     }
 
-    /// The control port as `http://host:port`.
+    /// The admin port as `http://host:port`.
     pub fn control_url(&self) -> String {
         format!("http://{}", self.control)
     }
 
     /// Alibaba Cloud's world as it is now.
-    pub fn world(&self) -> World {
-        self.state.lock().world.clone()
+    pub fn world(&self) -> alibaba::World {
+        self.state.lock().alibaba.world.clone()
     }
 
     /// Huawei Cloud's world as it is now.
@@ -145,109 +171,6 @@ impl Simulator {
     /// The whole journal so far.
     pub fn journal(&self) -> Vec<Entry> {
         self.state.lock().journal.entries().to_vec()
-    }
-
-    /// Replaces the world and its clock; weather, nonces, tokens and journal stay, jobs and copies under way do not.
-    ///
-    /// # Errors
-    /// When the new world contradicts itself; then the old one stays.
-    pub fn load(&self, world: WorldFile) -> Result<(), Refused> {
-        self.state.lock().load(world)
-    }
-
-    /// Replaces the scripted faults.
-    ///
-    /// # Errors
-    /// When one is out of bounds or there are too many; then none is in force.
-    pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), Refused> {
-        let mut state = self.state.lock();
-        state.weather.clear_script();
-        state.weather.script(faults).map_err(Refused::Invalid)
-    }
-
-    /// Adds scripted faults to those in force.
-    ///
-    /// # Errors
-    /// When one is out of bounds or there are too many; then none is added.
-    pub fn add_faults(&self, faults: Vec<Fault>) -> Result<(), Refused> {
-        self.state.lock().weather.script(faults).map_err(Refused::Invalid)
-    }
-
-    /// The scripted faults not yet used up.
-    pub fn faults(&self) -> Vec<ActiveFaults> {
-        self.state.lock().weather.standing()
-    }
-
-    /// Sets the random weather.
-    ///
-    /// # Errors
-    /// When a kind is unknown or a figure is out of bounds; then it stays as it was.
-    pub fn set_weather(&self, climate: RandomFaults) -> Result<(), Refused> {
-        self.state.lock().weather.set_climate(climate).map_err(Refused::Invalid)
-    }
-
-    /// Moves the clock.
-    ///
-    /// # Errors
-    /// When the move makes no sense.
-    pub fn move_clock(&self, step: ClockMove) -> Result<ClockFace, Refused> {
-        self.state.lock().move_clock(step)
-    }
-
-    /// Changes sharing around the vendor's rules.
-    ///
-    /// # Errors
-    /// When there is no such image.
-    pub fn share_out_of_band(&self, change: SharingOutOfBand) -> Result<Effect, Refused> {
-        self.state.lock().share_out_of_band(change)
-    }
-
-    /// Changes members of a Huawei Cloud image, or their answers, around the vendor's rules.
-    ///
-    /// # Errors
-    /// When there is no such image.
-    pub fn change_members_out_of_band(&self, change: huawei::MembersOutOfBand) -> Result<Effect, Refused> {
-        self.state.lock().change_members(change)
-    }
-
-    /// Changes or deletes an image around the vendor's rules.
-    ///
-    /// # Errors
-    /// When there is no such image.
-    pub fn patch_image(&self, id: &ImageId, patch: ImagePatch) -> Result<(), Refused> {
-        self.state.lock().patch_image(id, patch)
-    }
-
-    /// Puts a new image into the world.
-    ///
-    /// # Errors
-    /// When it contradicts the world.
-    pub fn create_image(&self, spec: ImageSpec) -> Result<(), Refused> {
-        self.state.lock().create_image(spec)
-    }
-
-    /// Changes an account.
-    ///
-    /// # Errors
-    /// When there is no such account.
-    pub fn patch_account(&self, id: &AccountId, patch: AccountPatch) -> Result<(), Refused> {
-        self.state.lock().patch_account(id, patch)
-    }
-
-    /// Changes the rules on copies.
-    ///
-    /// # Errors
-    /// When the journal is full.
-    pub fn patch_rules(&self, patch: RulesPatch) -> Result<(), Refused> {
-        self.state.lock().patch_rules(patch)
-    }
-
-    /// Changes a key.
-    ///
-    /// # Errors
-    /// When there is no such key.
-    pub fn patch_key(&self, id: &str, patch: KeyPatch) -> Result<(), Refused> {
-        self.state.lock().patch_key(id, patch)
     }
 
     /// Lets requests under way end, for at most five seconds, and closes all ports.

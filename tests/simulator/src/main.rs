@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Simulates the clouds' image sharing APIs, each on a plain HTTP port, and a control API on another.
+/// Simulates the clouds' image sharing APIs, each on a plain HTTP port, with an admin interface on another.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
@@ -20,9 +20,16 @@ struct Options {
     /// Where Huawei Cloud listens; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     huawei_address: SocketAddr,
-    /// Where the control API listens; port 0 picks a free one. It asks no credentials: keep it on loopback.
+    /// Where the admin interface listens; port 0 picks a free one. It asks no credentials: keep it on loopback.
     #[arg(long, default_value = "127.0.0.1:0")]
     control_address: SocketAddr,
+    /// Where TLS stands in for the vendors' hosts, for clients that know no other: directly, or as an HTTPS proxy. Port 0 picks
+    /// a free one. Default nowhere.
+    #[arg(long, requires = "tls_certificate", value_name = "ADDRESS")]
+    tls_address: Option<SocketAddr>,
+    /// Where the certificate is written that clients of `--tls-address` have to trust, in PEM; a new one at each start.
+    #[arg(long, requires = "tls_address", value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
     /// Print all addresses as one line of JSON once listening.
     #[arg(long)]
     print_addresses: bool,
@@ -45,12 +52,17 @@ async fn run(options: Options) -> Result<(), String> {
     let path = options.world.display();
     let text = tokio::fs::read_to_string(&options.world).await.map_err(|error| format!("{path}: {error}"))?;
     let world = WorldFile::parse(&text).map_err(|error| format!("{path}: {error}"))?;
-    let Options { cloud_address, huawei_address, control_address, .. } = options;
-    let ports = Ports { cloud: cloud_address, huawei: huawei_address, control: control_address };
+    let Options { cloud_address, huawei_address, control_address, tls_address, .. } = options;
+    let ports = Ports { cloud: cloud_address, huawei: huawei_address, control: control_address, tls: tls_address };
     let simulator = Simulator::start(world, ports).await.map_err(|error| error.to_string())?;
+    if let (Some(stand_in), Some(file)) = (simulator.stand_in(), &options.tls_certificate) {
+        let written = tokio::fs::write(file, &stand_in.certificate).await;
+        written.map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     if options.print_addresses {
         let (cloud, huawei, control) = (simulator.cloud_url(), simulator.huawei_url(), simulator.control_url());
-        println!("{}", serde_json::json!({"cloud": cloud, "huawei": huawei, "control": control}));
+        let tls = simulator.stand_in().map(|stand_in| stand_in.address.to_string());
+        println!("{}", serde_json::json!({"cloud": cloud, "huawei": huawei, "control": control, "tls": tls}));
     }
     tokio::select! {
         _ = terminate.recv() => {}

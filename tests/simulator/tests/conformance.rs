@@ -28,6 +28,7 @@ fn run(what: &str, command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{what}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{what} failed\n{out}\n{err}");
+    println!("{out}");
 }
 
 /// The Python of the environment below, made once for all tests.
@@ -55,8 +56,11 @@ fn python_with_sdks() -> PathBuf {
     python
 }
 
+/// Programs that live the life of a client in another language, by `make conformance`.
+const PROGRAMS: &str = "CONFORMANCE_PROGRAMS";
+
 /// Runs a script against a simulator of its own, and ends that well.
-fn drive(script: &str, world: &str, cloud: &str) {
+fn drive(script: &str, world: &str, ports: &[&str], programs: &[String]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-simulator"));
     command.arg("--world").arg(conformance().join(world)).arg("--print-addresses");
     let mut simulator = Running(command.stdout(Stdio::piped()).spawn().unwrap());
@@ -69,7 +73,8 @@ fn drive(script: &str, world: &str, cloud: &str) {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance-home");
     fs::create_dir_all(&home).unwrap();
     let mut run_script = Command::new(python());
-    run_script.arg(conformance().join(script)).args([address(cloud), address("control")]).env("HOME", home);
+    run_script.arg(conformance().join(script)).args(ports.iter().map(|port| address(port))).args(programs);
+    run_script.env("HOME", home).env("PYTHONDONTWRITEBYTECODE", "1");
     run("the SDK's run", run_script.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1"));
 
     let pid = simulator.0.id().to_string();
@@ -79,10 +84,17 @@ fn drive(script: &str, world: &str, cloud: &str) {
 
 #[test]
 fn the_official_alibaba_sdk_understands_every_answer_of_the_simulator() {
-    drive("alibaba_sdk.py", "alibaba-world.yaml", "cloud");
+    drive("alibaba_sdk.py", "alibaba-world.yaml", &["cloud", "control"], &[]);
 }
 
 #[test]
 fn the_official_huawei_sdk_understands_every_answer_of_the_simulator() {
-    drive("huawei_sdk.py", "huawei-world.yaml", "huawei");
+    drive("huawei_sdk.py", "huawei-world.yaml", &["huawei", "control"], &[]);
+}
+
+#[test]
+fn every_client_lives_the_same_life() {
+    let programs = std::env::var(PROGRAMS).unwrap_or_default();
+    let programs: Vec<_> = programs.split_whitespace().map(str::to_owned).collect();
+    drive("life.py", "life-world.yaml", &["cloud", "huawei", "control"], &programs);
 }

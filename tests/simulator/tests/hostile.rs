@@ -175,7 +175,7 @@ const CONTROL: &[(&str, &str, &str)] = &[
         "copySeconds":4294967295,"inUse":true}"#,
     ),
     ("PATCH", "/keys/LTAIdemo", r#"{"disabled":false,"secret":"s","securityToken":"t"}"#),
-    ("PATCH", "/rules", r#"{"copySeconds":4294967295,"copiesAtOnce":3}"#),
+    ("PATCH", "/rules", r#"{"copySeconds":4294967295,"privateImages":3}"#),
     ("PATCH", "/accounts/2000000000000001", r#"{"closed":false,"privateImages":3}"#),
     ("GET", "/journal?since=1", ""),
     ("GET", "/accounts/2000000000000001/received", ""),

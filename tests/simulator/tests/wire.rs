@@ -1,8 +1,8 @@
-//! The simulator over real sockets: cuts, halved bodies and delays on the cloud ports, and the control API.
+//! The simulator over real sockets: cuts, halved bodies and delays on the cloud ports, TLS, and the admin interface.
 //! Requests to the cloud ports are captures of the official SDK, sent byte for byte on a clock set to their date.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use cloud_simulator::{Simulator, WorldFile};
+use cloud_simulator::{Ports, Simulator, WorldFile};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -114,8 +114,80 @@ async fn a_throttled_answer_carries_the_vendors_header_in_milliseconds() {
     simulator.stop().await;
 }
 
+/// A simulator that also stands in for the vendors' hosts.
+async fn standing_in() -> Simulator {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let ports = Ports { cloud: free, huawei: free, control: free, tls: Some(free) };
+    Simulator::start(world(), ports).await.unwrap()
+}
+
+fn trusting(simulator: &Simulator) -> reqwest::ClientBuilder {
+    let certificate = reqwest::Certificate::from_pem(simulator.stand_in().unwrap().certificate.as_bytes()).unwrap();
+    Client::builder().tls_certs_only([certificate]).timeout(Duration::from_secs(10))
+}
+
 #[tokio::test]
-async fn the_control_api_changes_the_world_and_shows_it() {
+async fn tls_stands_in_for_the_vendors_hosts_by_their_names_and_as_a_proxy() {
+    let simulator = standing_in().await;
+    let address = simulator.stand_in().unwrap().address;
+    let proxy = reqwest::Proxy::https(format!("http://{address}")).unwrap();
+    let by_proxy = trusting(&simulator).proxy(proxy).build().unwrap();
+    let mut by_name = trusting(&simulator).no_proxy();
+    for host in ["ecs.cn-hangzhou.aliyuncs.com", "ims.cn-north-4.myhuaweicloud.com", "somewhere.example.com"] {
+        by_name = by_name.resolve(host, address);
+    }
+    let by_name = by_name.build().unwrap();
+    for (client, port) in [(&by_proxy, String::new()), (&by_name, format!(":{}", address.port()))] {
+        let ask = async |host: &str, path: &str| {
+            let response = client.get(format!("https://{host}{port}{path}")).send().await?;
+            response.text().await
+        };
+        let ecs = ask("ecs.cn-hangzhou.aliyuncs.com", "/?Action=DescribeRegions&Format=json").await.unwrap();
+        assert!(ecs.contains("IncompleteSignature"), "{ecs}");
+        let ims = ask("ims.cn-north-4.myhuaweicloud.com", "/v3").await.unwrap();
+        assert!(ims.contains("\"href\":\"https://ims.cn-north-4.myhuaweicloud.com"), "{ims}");
+        assert!(ask("somewhere.example.com", "/").await.is_err(), "no cloud's host");
+    }
+    let unknowing = Client::builder().no_proxy().resolve("ecs.aliyuncs.com", address).build().unwrap();
+    assert!(unknowing.get("https://ecs.aliyuncs.com/").send().await.is_err(), "a client has to trust its certificate");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_cut_reaches_a_client_of_tls_as_well_and_a_broken_handshake_harms_nobody() {
+    let simulator = standing_in().await;
+    let address = simulator.stand_in().unwrap().address;
+    for nonsense in ["CONNECT nowhere", "GET / HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}nothing"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(nonsense.as_bytes()).await.unwrap();
+    }
+    fault(&simulator, json!({"kind": "cutBefore"})).await;
+    let host = "ims.cn-north-4.myhuaweicloud.com";
+    let client = trusting(&simulator).no_proxy().resolve(host, address).build().unwrap();
+    let versions = format!("https://{host}:{}/v3", address.port());
+    assert!(client.get(&versions).send().await.is_err());
+    assert_eq!(client.get(&versions).send().await.unwrap().status(), 200);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn limits_are_part_of_a_world_and_of_the_admin_interface() {
+    let simulator = Simulator::start_on_loopback(world()).await.unwrap();
+    let limits =
+        json!({"limits": [{"provider": null, "action": "DescribeRegions", "callsPerMinute": 0, "tellsWait": true}]});
+    assert_eq!(control(&simulator, Method::PUT, "/limits", limits.clone()).await.0, 200);
+    assert_eq!(control(&simulator, Method::GET, "/limits", Value::Null).await, (200, limits.clone()));
+    let (_, world) = control(&simulator, Method::GET, "/world", Value::Null).await;
+    assert_eq!(world["limits"], limits["limits"]);
+    let answer = send(&simulator, REGIONS).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("x-acs-retry-after: 60000\r\n"), "{answer}");
+    let none = json!({"limits": [{"action": "DescribeRegions", "callsPerHour": 0}]});
+    assert_eq!(control(&simulator, Method::PUT, "/limits", none).await.0, 422);
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn the_admin_interface_changes_the_world_and_shows_it() {
     let simulator = Simulator::start_on_loopback(world()).await.unwrap();
     let ask = |method, path, body| control(&simulator, method, path, body);
     assert_eq!(ask(Method::GET, "/healthz", Value::Null).await, (200, json!({"status": "ok"})));
@@ -163,7 +235,7 @@ async fn copying() -> Simulator {
 }
 
 #[tokio::test]
-async fn the_control_api_shows_how_a_copy_stands_and_has_it_fail() {
+async fn the_admin_interface_shows_how_a_copy_stands_and_has_it_fail() {
     let simulator = copying().await;
     let ask = |method, path, body| control(&simulator, method, path, body);
     ask(Method::PUT, "/clock", json!({"advanceSeconds": 40})).await;
@@ -202,7 +274,7 @@ async fn a_copy_ends_by_the_clock_and_a_cancelled_one_never_does() {
 }
 
 #[tokio::test]
-async fn the_control_api_refuses_what_it_does_not_know() {
+async fn the_admin_interface_refuses_what_it_does_not_know() {
     let simulator = Simulator::start_on_loopback(world()).await.unwrap();
     let faults = json!({"faults": [{"when": {"acton": "DeleteImage"}, "then": {"kind": "emptyList"}}]});
     assert_eq!(control(&simulator, Method::POST, "/faults", faults).await.0, 422);
@@ -225,7 +297,7 @@ async fn faults_are_listed_until_used_up_or_cleared() {
     assert_eq!((&standing["faults"][0]["met"], &standing["faults"][0]["struck"]), (&json!(1), &json!(1)));
     assert_eq!(standing["faults"][0]["then"], json!({"kind": "unavailable"}));
     control(&simulator, Method::DELETE, "/faults", Value::Null).await;
-    assert_eq!(simulator.faults().len(), 0);
+    assert_eq!(ask(Method::GET, "/faults", Value::Null).await.1, json!({"faults": []}));
     simulator.stop().await;
 }
 
@@ -292,7 +364,7 @@ async fn huaweis_port_answers_cuts_and_breaks_off_as_alibabas_does() {
 }
 
 #[tokio::test]
-async fn the_control_api_changes_huaweis_world_and_shows_it() {
+async fn the_admin_interface_changes_huaweis_world_and_shows_it() {
     let simulator = Simulator::start_on_loopback(huawei_world()).await.unwrap();
     let ask = |method, path, body| control(&simulator, method, path, body);
     let member = json!({"type": "project", "id": HUAWEI_PROJECT, "status": "accepted"});

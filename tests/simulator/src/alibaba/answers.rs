@@ -1,12 +1,17 @@
 //! Answers in the vendor's shapes: rows of images and recipients, pages, refusals, and their JSON or XML text.
 
-use crate::faults::Action;
-use crate::rules::Refusal;
-use crate::world::{Grant, Image, Relation};
-use crate::world_file::{Disk, Encryption, ImageSpec, Status};
+use super::params::Params;
+use super::world::{Grant, Image, Relation};
+use super::world_file::{Disk, Encryption, ImageSpec, Status};
+use crate::chassis::refusal::Refusal;
+use crate::chassis::wire::Wire;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+/// Of every simulated image.
+pub(super) const OS_TYPE: &str = "linux";
+/// Of every simulated image.
+pub(super) const ARCHITECTURE: &str = "x86_64";
 /// Size of every simulated data disk, in GiB.
 const DATA_DISK_GIB: u64 = 40;
 
@@ -63,20 +68,35 @@ pub(super) fn image_row(image: &Image, relation: Relation) -> Value {
     let self_shared = if relation == Relation::Own && !image.grants().is_empty() { "True" } else { "" };
     let disks: Vec<_> = spec.disks.iter().zip('a'..='z').map(|(disk, letter)| disk_row(image, *disk, letter)).collect();
     json!({
-        "ImageId": spec.id, "ImageName": spec.name, "ImageFamily": "", "ImageVersion": "",
+        "ImageId": spec.id, "ImageName": spec.name, "ImageFamily": spec.family, "ImageVersion": "",
         "ImageOwnerAlias": alias, "ImageOwnerId": spec.owner.as_str().parse::<i64>().unwrap_or_default(),
         "IsSelfShared": self_shared, "IsPublic": spec.public, "IsCopied": spec.copied_from.is_some(), "IsSubscribed": false,
         "Status": spec.status.word(), "Progress": format!("{}%", percent(spec)), "Size": spec.size_gib,
-        "Usage": if spec.in_use { "instance" } else { "none" }, "ProductCode": spec.product_code,
-        "Platform": "Aliyun", "OSType": "linux", "OSName": "Alibaba Cloud Linux 3 64-bit",
-        "OSNameEn": "Alibaba Cloud Linux 3 64-bit", "Architecture": "x86_64", "BootMode": "BIOS",
-        "CreationTime": spec.created.map(instant).unwrap_or_default(), "Description": spec.description, "ResourceGroupId": "",
+        "Usage": usage(spec), "ProductCode": spec.product_code,
+        "Platform": "Aliyun", "OSType": OS_TYPE, "OSName": "Alibaba Cloud Linux 3 64-bit",
+        "OSNameEn": "Alibaba Cloud Linux 3 64-bit", "Architecture": ARCHITECTURE, "BootMode": "BIOS",
+        "CreationTime": spec.created.map(instant).unwrap_or_default(), "Description": spec.description, "ResourceGroupId": spec.resource_group,
         "SupplierName": "", "LicenseType": "Auto", "LoginAsNonRootSupported": false,
         "IsSupportCloudinit": true, "IsSupportIoOptimized": true, "Usable": true,
-        "Tags": {"Tag": []}, "Features": {"NvmeSupport": "unsupported", "ImdsSupport": "v1"},
+        "Tags": {"Tag": tags(spec)}, "Features": {"NvmeSupport": "unsupported", "ImdsSupport": "v1"},
         "DetectionOptions": {"Status": "", "Items": {"Item": []}},
         "DiskDeviceMappings": {"DiskDeviceMapping": disks},
     })
+}
+
+/// Whether instances use an image, in the vendor's words.
+pub(super) fn usage(spec: &ImageSpec) -> &'static str {
+    if spec.in_use { "instance" } else { "none" }
+}
+
+fn tags(spec: &ImageSpec) -> Vec<Value> {
+    spec.tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect()
+}
+
+/// The snapshot of an image's disk, by the disk's letter.
+pub(super) fn snapshot(spec: &ImageSpec, letter: char) -> String {
+    let id = spec.id.as_str();
+    format!("s-{}{letter}", id.strip_prefix("m-").unwrap_or(id))
 }
 
 /// How far an image is; one that is no copy is whole in every status.
@@ -86,37 +106,22 @@ fn percent(spec: &ImageSpec) -> u8 {
 }
 
 fn disk_row(image: &Image, disk: Disk, letter: char) -> Value {
-    let id = image.spec().id.as_str();
     json!({
         "Device": format!("/dev/xvd{letter}"),
         "Type": match disk { Disk::System => "system", Disk::Data => "data" },
         "Size": match disk { Disk::System => image.spec().size_gib, Disk::Data => DATA_DISK_GIB }.to_string(),
-        "SnapshotId": format!("s-{}{letter}", id.strip_prefix("m-").unwrap_or(id)),
+        "SnapshotId": snapshot(image.spec(), letter),
         "Format": "", "Encrypted": image.spec().encryption != Encryption::None,
         "Progress": "", "RemainTime": 0, "ImportOSSBucket": "", "ImportOSSObject": "",
     })
 }
 
-/// A refusal as an answer.
+/// A refusal as an answer. `Recommend` is the address of the vendor's page on the error.
 pub(super) fn refusal(refusal: &Refusal, request_id: &str, host: &str) -> Value {
-    json!({"RequestId": request_id, "HostId": host, "Code": refusal.code, "Message": refusal.message})
-}
-
-/// Spoils a successful answer as the weather has it: rows missing, or all of them.
-pub(super) fn distort(answer: &mut Value, fault: &Action) {
-    let lists = [("Images", "Image"), ("Accounts", "Account")];
-    let Some((list, row)) = lists.into_iter().find(|(list, _)| answer.get(list).is_some()) else { return };
-    let Some(Value::Array(rows)) = answer.get_mut(list).and_then(|rows| rows.get_mut(row)) else { return };
-    match fault {
-        Action::TruncatedPage { drop } => rows.truncate(rows.len().saturating_sub(*drop)),
-        Action::EmptyList => {
-            rows.clear();
-            if let Some(total) = answer.get_mut("TotalCount") {
-                *total = json!(0);
-            }
-        }
-        _ => {}
-    }
+    let recommend = format!("https://api.aliyun.com/troubleshoot?q={}&requestId={request_id}", refusal.code);
+    json!({
+        "RequestId": request_id, "HostId": host, "Code": refusal.code, "Message": refusal.message, "Recommend": recommend,
+    })
 }
 
 /// The form an answer is asked in.
@@ -129,6 +134,13 @@ pub(super) enum Format {
 }
 
 impl Format {
+    /// The form a request asks for.
+    pub(super) fn of(wire: &Wire, params: &Params) -> Self {
+        let asked = params.get("Format").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+        let accepted = wire.header("accept").is_some_and(|accept| accept.contains("application/json"));
+        if asked || accepted { Self::Json } else { Self::Xml }
+    }
+
     /// The content type.
     pub(super) fn content_type(self) -> &'static str {
         match self {
@@ -180,6 +192,9 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alibaba::Alibaba;
+    use crate::chassis::exchange::distort;
+    use crate::chassis::faults::Action;
 
     #[test]
     fn xml_repeats_the_element_of_a_list() {
@@ -193,10 +208,10 @@ mod tests {
     fn a_truncated_page_still_counts_the_missing_rows_and_an_empty_list_does_not() {
         let page = || Page::of(vec![json!(1), json!(2), json!(3)], (1, 10)).answer("Images", "Image", json!({}));
         let mut short = page();
-        distort(&mut short, &Action::TruncatedPage { drop: 2 });
+        distort::<Alibaba>(&mut short, &Action::TruncatedPage { drop: 2 });
         assert_eq!((&short["TotalCount"], &short["Images"]["Image"]), (&json!(3), &json!([1])));
         let mut empty = page();
-        distort(&mut empty, &Action::EmptyList);
+        distort::<Alibaba>(&mut empty, &Action::EmptyList);
         assert_eq!((&empty["TotalCount"], &empty["Images"]["Image"]), (&json!(0), &json!([])));
     }
 

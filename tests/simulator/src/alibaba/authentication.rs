@@ -1,11 +1,12 @@
 //! Who asks: checks a request's key, token, signature, nonce and date, in the vendor's order.
 
+use super::params::Params;
 use super::signature::Claim;
-use crate::names::AccountId;
-use crate::rules::{self, Refusal};
-use crate::wire::Wire;
-use crate::world::World;
-use crate::world_file::Key;
+use super::world_file::Key;
+use super::{Cloud, rules};
+use crate::chassis::names::AccountId;
+use crate::chassis::refusal::Refusal;
+use crate::chassis::wire::Wire;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashSet, VecDeque};
 
@@ -14,7 +15,7 @@ const MAX_NONCES: usize = 200_000;
 
 /// The nonces seen lately, per key.
 #[derive(Debug, Default)]
-pub(crate) struct Nonces {
+pub(super) struct Nonces {
     seen: HashSet<(String, String)>,
     arrivals: VecDeque<(Timestamp, (String, String))>,
 }
@@ -44,7 +45,7 @@ impl Nonces {
 
 /// An authenticated caller.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     /// Its account.
     pub(super) account: AccountId,
     /// The key it used.
@@ -54,20 +55,24 @@ pub(super) struct Caller {
 }
 
 /// Authenticates a request.
-pub(super) fn authenticate(wire: &Wire, world: &World, nonces: &mut Nonces, now: Timestamp) -> Result<Caller, Refusal> {
-    let claim = Claim::read(wire)?;
-    let (account, key) = world.key(&claim.key_id).ok_or_else(|| rules::KEY_NOT_FOUND.about(&claim.key_id))?;
+///
+/// # Errors
+/// The vendor's refusal, by the first check that fails.
+pub(super) fn authenticate(wire: &Wire, params: &Params, cloud: &mut Cloud, now: Timestamp) -> Result<Caller, Refusal> {
+    let claim = Claim::read(wire, params)?;
+    let found = cloud.world.key(&claim.key_id);
+    let (account, key) = found.ok_or_else(|| rules::KEY_NOT_FOUND.about(&claim.key_id))?;
     if key.disabled {
         return Err(rules::KEY_DISABLED.refuse());
     }
-    check_token(wire, key)?;
-    if !claim.is_signed_with(&key.secret, wire) {
-        return Err(rules::SIGNATURE_MISMATCH.refuse());
+    check_token(claim.token.as_deref(), key)?;
+    if !claim.is_signed_with(&key.secret) {
+        return Err(rules::signature_mismatch(&claim.shown));
     }
-    if !nonces.admit(&key.id, wire.header("x-acs-signature-nonce").unwrap_or_default(), now) {
+    if !cloud.nonces.admit(&key.id, &claim.nonce, now) {
         return Err(rules::NONCE_USED.refuse());
     }
-    let date = parse_date(wire.header("x-acs-date").unwrap_or_default())?;
+    let date = parse_date(&claim.date)?;
     if now.duration_since(date).abs() > SignedDuration::from_secs(rules::TIME_SKEW_SECONDS) {
         return Err(rules::TIMESTAMP_EXPIRED.about(&now.to_string()));
     }
@@ -75,9 +80,8 @@ pub(super) fn authenticate(wire: &Wire, world: &World, nonces: &mut Nonces, now:
     Ok(Caller { account: account.id.clone(), key_id: claim.key_id, temporary })
 }
 
-fn check_token(wire: &Wire, key: &Key) -> Result<(), Refusal> {
-    let given = wire.header("x-acs-security-token").filter(|token| !token.is_empty());
-    match (&key.security_token, given) {
+fn check_token(given: Option<&str>, key: &Key) -> Result<(), Refusal> {
+    match (&key.security_token, given.filter(|token| !token.is_empty())) {
         (Some(_), None) => Err(rules::TOKEN_MISSING.refuse()),
         (Some(_), Some(_)) if key.expired => Err(rules::TOKEN_EXPIRED.refuse()),
         (Some(token), Some(given)) if token != given => Err(rules::TOKEN_MALFORMED.refuse()),

@@ -1,39 +1,18 @@
-//! The operations simulated: ECS 2014-05-26 on images and regions, STS 2015-04-01 `GetCallerIdentity`. Each turns
-//! parameters into a step of the world and the vendor's answer.
+//! The operations simulated: ECS 2014-05-26 on images, their tags and regions, STS 2015-04-01 `GetCallerIdentity`. Each
+//! turns parameters into a step of the world and the vendor's answer. Parameters without effect are refused.
 
 use super::answers::{self, Page};
 use super::authentication::Caller;
+use super::filters::{FILTERS, ImageFilter};
 use super::params::Params;
-use crate::journal::Asked;
-use crate::names::{AccountId, ImageId, RegionId};
-use crate::rules::{self, Refusal};
-use crate::world::{CopyRequest, Effect, Image, Relation, SharingChange, World};
-use crate::world_file::Status;
+use super::world::{Attributes, SharingChange, World};
+use super::world_file::Status;
+use super::{rules, tags};
+use crate::chassis::effect::{Asked, CopyRequest, Effect};
+use crate::chassis::names::RegionId;
+use crate::chassis::refusal::Refusal;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-
-/// Filters of `DescribeImages` that are not simulated, and are refused rather than ignored.
-const FILTERS_NOT_KEPT: [&str; 15] = [
-    "ImageFamily",
-    "SnapshotId",
-    "Usage",
-    "OSType",
-    "Architecture",
-    "InstanceType",
-    "ActionType",
-    "IsSupportIoOptimized",
-    "IsSupportCloudinit",
-    "ResourceGroupId",
-    "ShowExpired",
-    "Usable",
-    "Tag",
-    "Filter",
-    "DryRun",
-];
-
-/// Parameters of `CopyImage` that are not simulated, and are refused rather than ignored.
-const COPY_NOT_KEPT: [&str; 3] = ["ResourceGroupId", "Tag", "EncryptAlgorithm"];
 
 /// An operation the simulator offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +20,14 @@ pub(super) enum Operation {
     DescribeImages,
     DescribeImageSharePermission,
     ModifyImageSharePermission,
+    ModifyImageAttribute,
     DeleteImage,
     CopyImage,
     CancelCopyImage,
+    TagResources,
+    UntagResources,
+    ListTagResources,
+    DescribeTags,
     DescribeRegions,
     GetCallerIdentity,
 }
@@ -51,21 +35,57 @@ pub(super) enum Operation {
 impl Operation {
     /// The operation of an action in a version.
     pub(super) fn find(action: &str, version: &str) -> Result<Self, Refusal> {
-        match (version, action) {
-            ("2014-05-26", "DescribeImages") => Ok(Self::DescribeImages),
-            ("2014-05-26", "DescribeImageSharePermission") => Ok(Self::DescribeImageSharePermission),
-            ("2014-05-26", "ModifyImageSharePermission") => Ok(Self::ModifyImageSharePermission),
-            ("2014-05-26", "DeleteImage") => Ok(Self::DeleteImage),
-            ("2014-05-26", "CopyImage") => Ok(Self::CopyImage),
-            ("2014-05-26", "CancelCopyImage") => Ok(Self::CancelCopyImage),
-            ("2014-05-26", "DescribeRegions") => Ok(Self::DescribeRegions),
-            ("2015-04-01", "GetCallerIdentity") => Ok(Self::GetCallerIdentity),
-            _ => Err(rules::INVALID_ACTION.about(&format!("{action} of {version}"))),
+        Ok(match (version, action) {
+            ("2014-05-26", "DescribeImages") => Self::DescribeImages,
+            ("2014-05-26", "DescribeImageSharePermission") => Self::DescribeImageSharePermission,
+            ("2014-05-26", "ModifyImageSharePermission") => Self::ModifyImageSharePermission,
+            ("2014-05-26", "ModifyImageAttribute") => Self::ModifyImageAttribute,
+            ("2014-05-26", "DeleteImage") => Self::DeleteImage,
+            ("2014-05-26", "CopyImage") => Self::CopyImage,
+            ("2014-05-26", "CancelCopyImage") => Self::CancelCopyImage,
+            ("2014-05-26", "TagResources") => Self::TagResources,
+            ("2014-05-26", "UntagResources") => Self::UntagResources,
+            ("2014-05-26", "ListTagResources") => Self::ListTagResources,
+            ("2014-05-26", "DescribeTags") => Self::DescribeTags,
+            ("2014-05-26", "DescribeRegions") => Self::DescribeRegions,
+            ("2015-04-01", "GetCallerIdentity") => Self::GetCallerIdentity,
+            _ => return Err(rules::ACTION_NOT_FOUND.refuse()),
+        })
+    }
+
+    /// The parameters that have an effect, besides those every request may carry.
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::DescribeImages => &FILTERS,
+            Self::DescribeImageSharePermission => &["ImageId", "PageNumber", "PageSize"],
+            Self::ModifyImageSharePermission => &["ImageId", "AddAccount", "RemoveAccount", "IsPublic", "DryRun"],
+            Self::ModifyImageAttribute => &["ImageId", "ImageName", "Description", "ImageFamily", "Status", "DryRun"],
+            Self::DeleteImage => &["ImageId", "Force", "DryRun"],
+            Self::CopyImage => &[
+                "ImageId",
+                "DestinationRegionId",
+                "DestinationImageName",
+                "DestinationDescription",
+                "Encrypted",
+                "KMSKeyId",
+                "ClientToken",
+                "ResourceGroupId",
+                "Tag",
+                "DryRun",
+            ],
+            Self::CancelCopyImage => &["ImageId"],
+            Self::TagResources => &["ResourceType", "ResourceId", "Tag"],
+            Self::UntagResources => &["ResourceType", "ResourceId", "TagKey", "All"],
+            Self::ListTagResources => &["ResourceType", "ResourceId", "Tag", "NextToken"],
+            Self::DescribeTags => &["ResourceType", "ResourceId", "Tag", "PageNumber", "PageSize"],
+            // The language of the names, of which there is one.
+            Self::DescribeRegions => &["AcceptLanguage"],
+            Self::GetCallerIdentity => &[],
         }
     }
 }
 
-/// What a request for a copy asks, as it came; an unreadable flag counts as absent.
+/// What a request for a copy asks, as it came; an unreadable flag or tag counts as absent.
 fn copy_request(params: &Params) -> CopyRequest {
     let text = |name| params.get(name).map(str::to_owned);
     CopyRequest {
@@ -75,11 +95,13 @@ fn copy_request(params: &Params) -> CopyRequest {
         encrypted: params.flag("Encrypted").ok().flatten(),
         kms_key: text("KMSKeyId"),
         client_token: text("ClientToken"),
+        tags: params.tags().unwrap_or_default(),
+        resource_group: text("ResourceGroupId"),
         dry_run: params.flag("DryRun").ok().flatten().unwrap_or_default(),
     }
 }
 
-/// What a request asks as far as the journal and the weather care; unreadable flags count as false here.
+/// What a request asks as far as the journal and injected faults need it; unreadable flags count as false here.
 pub(super) fn asked(action: &str, params: &Params) -> Asked {
     let flag = |name| params.flag(name).ok().flatten();
     Asked {
@@ -99,7 +121,7 @@ pub(super) struct Call<'a> {
     pub(super) caller: &'a Caller,
     pub(super) params: &'a Params,
     pub(super) now: Timestamp,
-    /// The instant whose sharing `DescribeImageSharePermission` shows; `now` but for the weather.
+    /// The instant whose sharing `DescribeImageSharePermission` shows; `now` but for injected lag.
     pub(super) sharing_as_of: Timestamp,
 }
 
@@ -108,15 +130,21 @@ impl Call<'_> {
     pub(super) fn perform(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
         let unchanged = |answer| (answer, Effect::default());
         let changed = |effect| (json!({}), effect);
+        self.params.only(self.operation.parameters())?;
         match self.operation {
             Operation::DescribeImages => self.describe_images(world).map(unchanged),
             Operation::DescribeImageSharePermission => self.describe_sharing(world).map(unchanged),
             Operation::DescribeRegions => Ok(unchanged(self.describe_regions(world))),
             Operation::GetCallerIdentity => Ok(unchanged(self.identity())),
             Operation::ModifyImageSharePermission => self.modify_sharing(world).map(changed),
+            Operation::ModifyImageAttribute => self.modify_attributes(world).map(changed),
             Operation::DeleteImage => self.delete_image(world).map(changed),
             Operation::CopyImage => self.copy_image(world),
             Operation::CancelCopyImage => self.cancel_copy(world).map(changed),
+            Operation::TagResources => tags::tag(world, &self.caller.account, self.params).map(changed),
+            Operation::UntagResources => tags::untag(world, &self.caller.account, self.params).map(changed),
+            Operation::ListTagResources => tags::list(world, &self.caller.account, self.params).map(unchanged),
+            Operation::DescribeTags => tags::describe(world, &self.caller.account, self.params).map(unchanged),
         }
     }
 
@@ -131,6 +159,24 @@ impl Call<'_> {
         world.modify_sharing(&self.caller.account, &region, &image, &change, self.now)
     }
 
+    fn modify_attributes(&self, world: &mut World) -> Result<Effect, Refusal> {
+        let (region, image) = (self.params.region()?, self.params.image()?);
+        let text = |name| self.params.get(name).map(str::to_owned);
+        let settable = |word| Status::from_word(word).filter(|s| matches!(s, Status::Available | Status::Deprecated));
+        let status = self
+            .params
+            .get("Status")
+            .map(|word| settable(word).ok_or_else(|| rules::INVALID_PARAMETER.about("Status")));
+        let change = Attributes {
+            name: text("ImageName"),
+            description: text("Description"),
+            family: text("ImageFamily"),
+            status: status.transpose()?,
+            dry_run: self.params.flag("DryRun")?.unwrap_or_default(),
+        };
+        world.modify_attributes(&self.caller.account, &region, &image, change)
+    }
+
     fn delete_image(&self, world: &mut World) -> Result<Effect, Refusal> {
         let (region, image) = (self.params.region()?, self.params.image()?);
         let flag = |name| self.params.flag(name).map(Option::unwrap_or_default);
@@ -139,9 +185,7 @@ impl Call<'_> {
 
     fn copy_image(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
         let (region, id) = (self.params.region()?, self.params.image()?);
-        if let Some(name) = self.params.given(&COPY_NOT_KEPT) {
-            return Err(rules::UNSUPPORTED_PARAMETER.about(name));
-        }
+        self.params.tags()?;
         self.params.flag("Encrypted")?;
         self.params.flag("DryRun")?;
         let request = copy_request(self.params);
@@ -161,15 +205,14 @@ impl Call<'_> {
         let (region, id, page) = (self.params.region()?, self.params.image()?, self.params.page()?);
         let image = world.owned(&self.caller.account, &region, &id)?;
         let rows = image.grants_at(self.sharing_as_of).iter().map(answers::recipient_row).collect();
-        let rest = json!({"RegionId": region, "ImageId": id, "ShareGroups": {"ShareGroup": []}});
+        // That a community image has this row is likely, not proven (`DescribeImageSharePermission` page, `ShareGroups`).
+        let groups: Vec<_> = image.spec().public.then(|| json!({"Group": "all"})).into_iter().collect();
+        let rest = json!({"RegionId": region, "ImageId": id, "ShareGroups": {"ShareGroup": groups}});
         Ok(Page::of(rows, page).answer("Accounts", "Account", rest))
     }
 
     fn describe_images(&self, world: &World) -> Result<Value, Refusal> {
         let (region, page) = (self.params.region()?, self.params.page()?);
-        if let Some(name) = self.params.given(&FILTERS_NOT_KEPT) {
-            return Err(rules::UNSUPPORTED_PARAMETER.about(name));
-        }
         let filter = ImageFilter::read(self.params)?;
         let seen = match &filter.ids {
             Some(ids) => world.seen_of(&self.caller.account, &region, ids)?,
@@ -177,6 +220,9 @@ impl Call<'_> {
         };
         let kept = seen.into_iter().filter(|(image, relation)| filter.keeps(image, *relation));
         let rows = kept.map(|(image, relation)| answers::image_row(image, relation)).collect();
+        if self.params.flag("DryRun")?.unwrap_or_default() {
+            return Err(rules::DRY_RUN.refuse());
+        }
         Ok(Page::of(rows, page).answer("Images", "Image", json!({"RegionId": region})))
     }
 
@@ -203,63 +249,5 @@ impl Call<'_> {
             "AccountId": account, "Arn": format!("acs:ram::{account}:root"), "IdentityType": "Account",
             "PrincipalId": account, "UserId": account,
         })
-    }
-}
-
-/// Which images `DescribeImages` was asked for.
-struct ImageFilter {
-    ids: Option<BTreeSet<ImageId>>,
-    /// As the whole name; the vendor's own search is a fuzzy one.
-    name: Option<String>,
-    alias: Option<String>,
-    owner: Option<AccountId>,
-    statuses: Option<Vec<Status>>,
-    community: bool,
-}
-
-impl ImageFilter {
-    fn read(params: &Params) -> Result<Self, Refusal> {
-        let alias = params.get("ImageOwnerAlias").map(str::to_owned);
-        if alias.as_deref().is_some_and(|alias| !["self", "others", "system", "marketplace"].contains(&alias)) {
-            return Err(rules::INVALID_ALIAS.refuse());
-        }
-        let community = params.flag("IsPublic")?.unwrap_or_default();
-        if community && alias.as_deref() != Some("others") {
-            return Err(rules::INVALID_PARAMETER.about("IsPublic needs ImageOwnerAlias others"));
-        }
-        let list = |text: &str| text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>();
-        let statuses = match params.get("Status").unwrap_or("Available") {
-            "ALL" => None,
-            words => {
-                let statuses: Option<_> = list(words).iter().map(|word| Status::from_word(word)).collect();
-                Some(statuses.ok_or_else(|| rules::INVALID_PARAMETER.about("Status"))?)
-            }
-        };
-        let owner = params.get("ImageOwnerId").map(AccountId::from);
-        let name = params.get("ImageName").map(str::to_owned);
-        let ids = params.get("ImageId").map(|text| list(text).iter().map(|id| ImageId::from(id.as_str())).collect());
-        Ok(Self { ids, name, alias, owner, statuses, community })
-    }
-
-    fn keeps(&self, image: &Image, relation: Relation) -> bool {
-        let spec = image.spec();
-        let alias = match relation {
-            Relation::Own => "self",
-            Relation::Received => "others",
-            Relation::Community => "",
-            Relation::System => "system",
-            Relation::Marketplace => "marketplace",
-        };
-        // Without an alias the Marketplace stays out; with IsPublic only community images come, own ones excepted.
-        let wanted = match self.alias.as_deref() {
-            None => relation != Relation::Marketplace && relation != Relation::Community,
-            Some("others") if self.community => spec.public && relation != Relation::Own,
-            Some(wanted) => wanted == alias,
-        };
-        wanted
-            && self.ids.as_ref().is_none_or(|ids| ids.contains(&spec.id))
-            && self.name.as_ref().is_none_or(|name| *name == spec.name)
-            && self.owner.as_ref().is_none_or(|owner| *owner == spec.owner)
-            && self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&spec.status))
     }
 }

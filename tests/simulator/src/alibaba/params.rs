@@ -1,14 +1,50 @@
 //! The parameters of an RPC-style request, from query and form body.
 
-use crate::names::{AccountId, ImageId, RegionId};
-use crate::rules::{self, Refusal};
-use crate::wire::decode_pairs;
+use super::rules;
+use crate::chassis::names::{AccountId, ImageId, RegionId};
+use crate::chassis::refusal::Refusal;
+use crate::chassis::wire::{Wire, decode_pairs};
+use std::collections::BTreeMap;
+
+/// What every request may carry: how it is signed and answered, and whose resources it means, which SDKs send empty or as
+/// the caller's own.
+const COMMON: [&str; 16] = [
+    "Action",
+    "Version",
+    "Format",
+    "AccessKeyId",
+    "SecurityToken",
+    "Signature",
+    "SignatureMethod",
+    "SignatureType",
+    "SignatureVersion",
+    "SignatureNonce",
+    "Timestamp",
+    "RegionId",
+    "OwnerId",
+    "OwnerAccount",
+    "ResourceOwnerId",
+    "ResourceOwnerAccount",
+];
 
 /// The parameters of one request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// Those of a request.
+    pub(super) fn of(wire: &Wire) -> Self {
+        let form =
+            wire.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let body = if form { String::from_utf8_lossy(&wire.body) } else { "".into() };
+        Self::new(&wire.query, &body)
+    }
+
+    /// All of them, empty ones as well.
+    pub(super) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// Query first, then the form body: of a repeated name the first counts.
     pub(super) fn new(query: &str, form: &str) -> Self {
         let mut pairs = decode_pairs(query);
@@ -22,7 +58,8 @@ impl Params {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    fn required(&self, name: &str) -> Result<&str, Refusal> {
+    /// A parameter's value, where one is needed.
+    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
         self.get(name).ok_or_else(|| rules::MISSING_PARAMETER.about(name))
     }
 
@@ -59,22 +96,58 @@ impl Params {
         number.ok_or_else(|| rules::INVALID_PARAMETER.about(name))
     }
 
-    /// The accounts of a list `name.1`, `name.2`, ... in the order of their numbers.
-    pub(super) fn accounts(&self, name: &str) -> Vec<AccountId> {
-        let numbered = |(key, value): &(String, String)| {
-            let number: u32 = key.strip_prefix(name)?.strip_prefix('.')?.parse().ok()?;
-            (!value.is_empty()).then(|| (number, AccountId::from(value.as_str())))
+    /// The values of a list `name.1`, `name.2`, ... in the order of their numbers; empty ones count as absent.
+    pub(super) fn list(&self, name: &str) -> Vec<&str> {
+        let numbered = |(key, value): &'_ (String, String)| -> Option<u32> {
+            let number = key.strip_prefix(name)?.strip_prefix('.')?.parse().ok()?;
+            (!value.is_empty()).then_some(number)
         };
-        let mut accounts: Vec<_> = self.0.iter().filter_map(numbered).collect();
-        accounts.sort_by_key(|(number, _)| *number);
-        accounts.into_iter().map(|(_, account)| account).collect()
+        let mut values: Vec<_> =
+            self.0.iter().filter_map(|pair| numbered(pair).map(|number| (number, pair.1.as_str()))).collect();
+        values.sort_by_key(|(number, _)| *number);
+        values.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// The first parameter given that is `name` or a member of the list `name.`.
-    pub(super) fn given<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
-        let is =
-            |key: &str, name: &str| key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        names.iter().copied().find(|name| self.0.iter().any(|(key, value)| is(key, name) && !value.is_empty()))
+    /// The accounts of a list.
+    pub(super) fn accounts(&self, name: &str) -> Vec<AccountId> {
+        self.list(name).into_iter().map(AccountId::from).collect()
+    }
+
+    /// The rows `name.1.Key`, `name.1.Value`, ... in the order of their numbers; a value may be absent.
+    pub(super) fn rows(&self, name: &str) -> Vec<(String, Option<String>)> {
+        let mut rows: BTreeMap<u32, (String, Option<String>)> = BTreeMap::new();
+        for (key, value) in &self.0 {
+            let Some((number, field)) = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.split_once('.'))
+            else {
+                continue;
+            };
+            let Ok(number) = number.parse() else { continue };
+            let row = rows.entry(number).or_default();
+            match field.to_ascii_lowercase().as_str() {
+                "key" => row.0.clone_from(value),
+                "value" => row.1 = Some(value.clone()),
+                _ => {}
+            }
+        }
+        rows.into_values().filter(|(key, _)| !key.is_empty()).collect()
+    }
+
+    /// The tags of a request, each key once.
+    pub(super) fn tags(&self) -> Result<BTreeMap<String, String>, Refusal> {
+        let rows = self.rows("Tag");
+        let count = rows.len();
+        let tags: BTreeMap<_, _> = rows.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect();
+        if tags.len() == count { Ok(tags) } else { Err(rules::TAG_TWICE.refuse()) }
+    }
+
+    /// Refuses parameters other than these, members of lists included: none may be ignored without a word.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
+        let is_known = |key: &str| {
+            let whole = |name: &&str| key == *name || key.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.'));
+            COMMON.contains(&key) || known.iter().any(whole)
+        };
+        let stranger = self.0.iter().find(|(key, value)| !value.is_empty() && !is_known(key));
+        stranger.map_or(Ok(()), |(key, _)| Err(rules::UNSUPPORTED_PARAMETER.about(key)))
     }
 }
 

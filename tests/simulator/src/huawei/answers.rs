@@ -1,15 +1,15 @@
 //! Answers in the vendor's shapes: rows of members and images, jobs, pages, refusals.
 
 use super::recipient::MemberKind;
-use super::world::{ActiveFaults, CopyOrder, CopyTo, Image, Job, Member, Order, Phase};
-use super::world_file::{Kind, Origin};
-use crate::faults::Action;
-use crate::names::ImageId;
-use crate::rules::Refusal;
+use super::world::{CopyOrder, CopyTo, Image, Job, Member, Order, Phase, Relation, World};
+use super::world_file::{ImageSpec, Kind, Origin};
+use crate::chassis::names::{AccountId, ImageId};
+use crate::chassis::refusal::Refusal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a GiB.
 const GIB: u64 = 1 << 30;
@@ -54,13 +54,13 @@ pub(super) fn member_page(rows: &[Value], next: Option<String>) -> Value {
 
 /// An image as the list shows it. `shared` is for the lists of shared images: whether an image shared by its owner is
 /// shown to him as `shared` there only, or everywhere, is unconfirmed.
-pub(super) fn image_row(image: &Image, standing: ActiveFaults, shared: bool) -> Value {
+pub(super) fn image_row(image: &Image, relation: Relation, shared: bool) -> Value {
     let spec = image.spec();
-    let kind = match (standing, shared) {
-        (ActiveFaults::Gold, _) => "gold",
-        (ActiveFaults::Market, _) => "market",
-        (ActiveFaults::Own, false) => "private",
-        (ActiveFaults::Own, true) | (ActiveFaults::Received, _) => "shared",
+    let kind = match (relation, shared) {
+        (Relation::Gold, _) => "gold",
+        (Relation::Market, _) => "market",
+        (Relation::Own, false) => "private",
+        (Relation::Own, true) | (Relation::Received, _) => "shared",
     };
     let visibility = match kind {
         "gold" | "market" => "public",
@@ -70,13 +70,14 @@ pub(super) fn image_row(image: &Image, standing: ActiveFaults, shared: bool) -> 
     let mut row = json!({
         "id": spec.id, "name": spec.name, "status": spec.status.word(), "owner": spec.project, "visibility": visibility,
         "__imagetype": kind, "__image_size": (u64::from(spec.size_gib) * GIB).to_string(), "size": 0,
-        "min_disk": spec.size_gib, "min_ram": 0,
-        "max_ram": "", "protected": spec.protected, "virtual_env_type": environment(spec.kind),
+        "min_disk": spec.size_gib, "min_ram": spec.min_ram,
+        "max_ram": spec.max_ram.map(|mib| mib.to_string()).unwrap_or_default(), "architecture": "x86", "protected": spec.protected, "virtual_env_type": environment(spec.kind),
         "__isregistered": "true", "__image_source_type": "uds", "__os_type": "Linux", "__os_bit": "64",
         "__os_version": "Huawei Cloud EulerOS 2.0 64bit", "__platform": "EulerOS",
         "__description": spec.description, "__originalimagename": spec.parent.as_ref().map_or("", ImageId::as_str),
-        "__data_origin": "file", "hw_firmware_type": "bios", "disk_format": "zvhd2",
-        "container_format": "bare", "created_at": created, "updated_at": created, "active_at": created, "tags": [],
+        "__data_origin": data_origin(spec), "hw_firmware_type": "bios", "disk_format": "zvhd2",
+        "container_format": "bare", "created_at": created, "updated_at": spec.updated().map(instant).unwrap_or_default(), "active_at": created,
+        "tags": spec.tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
         "enterprise_project_id": "0", "self": format!("/v2/images/{}", spec.id),
         "file": format!("/v2/images/{}/file", spec.id), "schema": "/v2/schemas/image",
     });
@@ -95,6 +96,34 @@ pub(super) fn image_row(image: &Image, standing: ActiveFaults, shared: bool) -> 
         fields.insert("__productcode".to_owned(), json!("OFFI0000000000000000"));
     }
     row
+}
+
+/// An image's tags.
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
+    let rows: Vec<_> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    json!({ "tags": rows })
+}
+
+/// The tags of all images of a project: each key with its values.
+pub(super) fn all_tags(world: &World, project: &AccountId) -> Value {
+    let mut all: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+    let seen = world.seen_by(project);
+    for (image, _) in seen.iter().filter(|(_, relation)| *relation == Relation::Own) {
+        for (key, value) in &image.spec().tags {
+            all.entry(key).or_default().insert(value);
+        }
+    }
+    let rows: Vec<_> = all.into_iter().map(|(key, values)| json!({"key": key, "values": values})).collect();
+    json!({ "tags": rows })
+}
+
+/// Where an image's data come from: what it is, and its id. Nothing of the vendor's own.
+fn data_origin(spec: &ImageSpec) -> String {
+    match (&spec.data_origin, spec.origin) {
+        (Some(origin), _) => origin.clone(),
+        (None, Origin::Private) => format!("instance,{}", spec.id),
+        (None, Origin::Gold | Origin::Market) => String::new(),
+    }
 }
 
 /// `virtual_env_type` of a kind.
@@ -155,38 +184,33 @@ fn results(job: &Job) -> Value {
     job.order().images().iter().flat_map(row).collect()
 }
 
-/// A refusal as an answer: the gateway's shape, the identity service's (its code is the status), or the service's.
+/// A refusal as an answer: the gateway's shape, which the identity service has for parameters; the identity service's (its
+/// code is the status), or the image service's.
 pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Value {
-    if refusal.code.starts_with("APIGW.") {
+    if refusal.code.starts_with("APIGW.") || refusal.code.starts_with("IAM.") {
         return json!({"error_msg": refusal.message, "error_code": refusal.code, "request_id": request_id});
     }
     if refusal.code == refusal.status.to_string() {
-        let title = if refusal.status == 401 { "Unauthorized" } else { "Bad Request" };
+        let title = match refusal.status {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            404 => "Not Found",
+            429 => "Too Many Requests",
+            503 => "Service Unavailable",
+            _ => "Internal Server Error",
+        };
         return json!({"error": {"code": refusal.status, "message": refusal.message, "title": title}});
     }
     json!({"error": {"code": refusal.code, "message": refusal.message}})
 }
 
-/// Spoils a successful answer as the weather has it: rows missing, or all of them.
-pub(super) fn distort(answer: &mut Value, fault: &Action) {
-    let Some(list) = ["images", "members"].into_iter().find(|list| answer.get(list).is_some()) else { return };
-    let Some(Value::Array(rows)) = answer.get_mut(list) else { return };
-    match fault {
-        Action::TruncatedPage { drop } => rows.truncate(rows.len().saturating_sub(*drop)),
-        Action::EmptyList => {
-            rows.clear();
-            if let Some(page) = answer.get_mut("page_info") {
-                *page = json!({"current_count": 0});
-            }
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::rule;
+    use crate::chassis::exchange::distort;
+    use crate::chassis::faults::Action;
+    use crate::chassis::refusal::rule;
+    use crate::huawei::Huawei;
 
     #[test]
     fn each_front_has_its_own_shape_of_refusal() {
@@ -202,10 +226,10 @@ mod tests {
     fn a_truncated_page_still_counts_the_missing_rows_and_an_empty_list_does_not() {
         let page = || member_page(&[json!(1), json!(2)], Some("next".to_owned()));
         let mut short = page();
-        distort(&mut short, &Action::TruncatedPage { drop: 1 });
+        distort::<Huawei>(&mut short, &Action::TruncatedPage { drop: 1 });
         assert_eq!((&short["members"], &short["page_info"]["current_count"]), (&json!([1]), &json!(2)));
         let mut empty = page();
-        distort(&mut empty, &Action::EmptyList);
+        distort::<Huawei>(&mut empty, &Action::EmptyList);
         assert_eq!((&empty["members"], &empty["page_info"]), (&json!([]), &json!({"current_count": 0})));
     }
 }

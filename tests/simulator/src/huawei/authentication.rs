@@ -1,14 +1,15 @@
 //! Who asks: a request's token, or its key, date and signature; locks keys that sign wrongly too often.
 
+use super::Cloud;
 use super::iam::Sessions;
 use super::recipient::is_hex_id;
 use super::rules;
 use super::signature::Claim;
-use super::world::{Asker, World};
+use super::world::Asker;
 use super::world_file::{Domain, Key};
-use crate::names::{AccountId, RegionId};
-use crate::rules::Refusal;
-use crate::wire::Wire;
+use crate::chassis::names::{AccountId, RegionId};
+use crate::chassis::refusal::Refusal;
+use crate::chassis::wire::Wire;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -30,7 +31,7 @@ struct Failures {
 
 /// An authenticated caller.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     /// Its domain.
     pub(super) domain: AccountId,
     /// Its project and that project's region; none where it acts for its domain.
@@ -53,14 +54,20 @@ impl Caller {
         Ok(Asker { project, region, key_id: self.key_id.clone() })
     }
 
-    /// Its names, for the weather: project and domain.
+    /// Whoever asks for what needs no credentials.
+    pub(super) fn nobody() -> Self {
+        Self { domain: AccountId::from("anonymous"), place: None, key_id: String::new() }
+    }
+
+    /// Its names, for injected faults: project and domain.
     pub(super) fn names(&self) -> Vec<AccountId> {
         self.place.iter().map(|(project, _)| project.clone()).chain([self.domain.clone()]).collect()
     }
 }
 
 /// Authenticates a request by its token or its signature.
-pub(super) fn authenticate(wire: &Wire, world: &World, access: &mut Access, now: Timestamp) -> Result<Caller, Refusal> {
+pub(super) fn authenticate(wire: &Wire, cloud: &mut Cloud, now: Timestamp) -> Result<Caller, Refusal> {
+    let Cloud { world, access } = cloud;
     if let Some(token) = wire.header("x-auth-token").filter(|_| wire.header("authorization").is_none()) {
         let caller = access.sessions.caller(token, now);
         let known = caller.filter(|caller| world.domain(&caller.domain).is_some());
@@ -80,7 +87,7 @@ pub(super) fn authenticate(wire: &Wire, world: &World, access: &mut Access, now:
         return Err(rules::NOT_AUTHENTICATED.about("the security token is not the key's"));
     }
     if !claim.is_signed_with(&key.sk, wire) {
-        access.count_failure(&key.ak, world.rules(), now);
+        access.count_failure(&key.ak, now);
         return Err(rules::NOT_AUTHENTICATED.about("verify aksk signature fail"));
     }
     access.failures.remove(&key.ak);
@@ -114,11 +121,11 @@ impl Access {
         }
     }
 
-    fn count_failure(&mut self, ak: &str, rules: &rules::Rules, now: Timestamp) {
+    fn count_failure(&mut self, ak: &str, now: Timestamp) {
         let failures = self.failures.entry(ak.to_owned()).or_default();
         failures.in_a_row += 1;
-        if failures.in_a_row >= rules.lock_after {
-            let until = now.checked_add(SignedDuration::from_secs(i64::from(rules.lock_seconds)));
+        if failures.in_a_row >= rules::LOCK_AFTER {
+            let until = now.checked_add(SignedDuration::from_secs(rules::LOCK_SECONDS));
             *failures = Failures { in_a_row: 0, locked_until: until.ok() };
         }
     }
@@ -150,12 +157,12 @@ mod tests {
     #[test]
     fn a_lock_ends_by_the_clock_and_needs_its_failures_in_a_row() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let (mut access, rules) = (Access::default(), rules::Rules::default());
+        let mut access = Access::default();
         for _ in 0..4 {
-            access.count_failure("ak", &rules, at(0));
+            access.count_failure("ak", at(0));
         }
         assert!(access.check_lock("ak", at(0)).is_ok());
-        access.count_failure("ak", &rules, at(0));
+        access.count_failure("ak", at(0));
         assert!(access.check_lock("ak", at(299)).is_err() && access.check_lock("other", at(0)).is_ok());
         assert!(access.check_lock("ak", at(300)).is_ok());
     }

@@ -1,26 +1,34 @@
 //! The bodies of requests, read into orders. A field the vendor has not is refused, so that no test passes on a field
 //! that is ignored.
 
+mod attributes;
 mod copies;
 
 use super::recipient::{MemberKind, Recipient, is_hex_id, is_urn, is_uuid};
 use super::route::Operation;
 use super::rules;
-use super::world::Order;
+use super::world::{Attribute, Order, TagChange};
 use super::world_file::MemberStatus;
-use crate::journal::Asked;
-use crate::names::{AccountId, ImageId};
-use crate::rules::{Refusal, Rule};
+use crate::chassis::effect::Asked;
+use crate::chassis::names::{AccountId, ImageId};
+use crate::chassis::refusal::{Refusal, Rule};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// What a request asks of members or an image.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
-    /// The order.
-    pub(super) order: Order,
-    /// The project the body names as the caller's own.
-    pub(super) project: Option<AccountId>,
+pub(super) enum Wanted {
+    /// Something that a job or a call on one member does.
+    Members {
+        /// The order.
+        order: Order,
+        /// The project the body names as the caller's own.
+        project: Option<AccountId>,
+    },
+    /// New values of an image's attributes.
+    Attributes(Vec<Attribute>),
+    /// Other tags of an image.
+    Tags(TagChange),
 }
 
 #[derive(Deserialize)]
@@ -66,7 +74,7 @@ struct Deletion {
 /// # Errors
 /// When the body is empty, malformed, or names something that is not of the vendor's form.
 pub(super) fn read(operation: &Operation, body: &[u8]) -> Result<Option<Wanted>, Refusal> {
-    let wanted = |order| Ok(Some(Wanted { order, project: None }));
+    let wanted = |order| Ok(Some(Wanted::Members { order, project: None }));
     match operation {
         Operation::BatchAddMembers => {
             wanted(batch(body, |images, recipients| Order::Add { images, recipients }, is_urn)?)
@@ -83,7 +91,7 @@ pub(super) fn read(operation: &Operation, body: &[u8]) -> Result<Option<Wanted>,
             let OneAnswer { status, vault_id } = parse(body)?;
             let images = vec![image_id(image.as_str())?];
             let order = Order::Answer { images, status: status_of(&status)?, vault: vault_id };
-            Ok(Some(Wanted { order, project: Some(AccountId::from(member.as_str())) }))
+            Ok(Some(Wanted::Members { order, project: Some(AccountId::from(member.as_str())) }))
         }
         Operation::DeleteMember { image, member } => {
             wanted(Order::Remove { images: vec![image_id(image.as_str())?], recipients: vec![project(member)?] })
@@ -98,6 +106,14 @@ pub(super) fn read(operation: &Operation, body: &[u8]) -> Result<Option<Wanted>,
         Operation::CopyCrossRegion { image } => {
             wanted(Order::Copy(copies::cross_region(image_id(image.as_str())?, body)?))
         }
+        Operation::UpdateImage { image } | Operation::NativeUpdate { image } => {
+            image_id(image.as_str())?;
+            attributes::patches(body).map(|attributes| Some(Wanted::Attributes(attributes)))
+        }
+        Operation::AddTag { .. } => attributes::one_tag(body).map(|change| Some(Wanted::Tags(change))),
+        Operation::ChangeTags { .. } => attributes::many_tags(body).map(|change| Some(Wanted::Tags(change))),
+        Operation::DeleteTag { key, .. } => Ok(Some(Wanted::Tags(TagChange::Remove(vec![key.clone()])))),
+        Operation::NativeTag { tag, .. } => attributes::native_tag(tag).map(|change| Some(Wanted::Tags(change))),
         _ => Ok(None),
     }
 }
@@ -128,7 +144,7 @@ fn answer(body: &[u8]) -> Result<Wanted, Refusal> {
         return Err(rules::BAD_PROJECT_ID.about(&project_id));
     }
     let order = Order::Answer { images: image_ids(&images)?, status: status_of(&status)?, vault: vault_id };
-    Ok(Wanted { order, project: Some(AccountId::from(project_id.as_str())) })
+    Ok(Wanted::Members { order, project: Some(AccountId::from(project_id.as_str())) })
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
@@ -163,13 +179,13 @@ fn status_of(word: &str) -> Result<MemberStatus, Refusal> {
     status.ok_or_else(|| rules::MALFORMED_BODY.about("status is neither accepted nor rejected"))
 }
 
-/// What a request asks, for the journal and the weather.
+/// What a request asks, for the journal and injected faults.
 pub(super) fn asked(wanted: Option<&Wanted>) -> Asked {
     let ids = |recipients: &[Recipient]| recipients.iter().map(|recipient| recipient.id.clone()).collect();
-    let Some(wanted) = wanted else { return Asked::default() };
-    let images = wanted.order.images();
+    let Some(Wanted::Members { order, .. }) = wanted else { return Asked::default() };
+    let images = order.images();
     let mut asked = Asked { images: if images.len() > 1 { images.to_vec() } else { Vec::new() }, ..Asked::default() };
-    match &wanted.order {
+    match order {
         Order::Add { recipients, .. } => asked.add = ids(recipients),
         Order::Remove { recipients, .. } => asked.remove = ids(recipients),
         Order::Answer { status, .. } => asked.answer = Some(status.word().to_owned()),

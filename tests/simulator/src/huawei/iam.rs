@@ -1,10 +1,11 @@
 //! The identity service, on the same port: tokens by password, and what a caller may ask about its domain.
 
 use super::authentication::Caller;
-use super::rules;
+use super::query::Query;
 use super::world::World;
-use crate::names::AccountId;
-use crate::rules::Refusal;
+use super::{catalog, rules};
+use crate::chassis::names::AccountId;
+use crate::chassis::refusal::Refusal;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -120,19 +121,25 @@ pub(super) fn give_token(
     sessions: &mut Sessions,
     world: &World,
     caller: &Caller,
-    token: &str,
+    (token, origin): (&str, Option<&str>),
     now: Timestamp,
 ) -> Value {
-    let valid = SignedDuration::from_secs(i64::from(world.rules().token_seconds));
-    let until = now.checked_add(valid).unwrap_or(now);
+    let until = now.checked_add(SignedDuration::from_secs(rules::TOKEN_SECONDS)).unwrap_or(now);
     sessions.admit(token.to_owned(), caller.clone(), until);
     let micros = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
     let domain_name = world.domain(&caller.domain).map(|domain| domain.name.clone());
     let domain = json!({"id": caller.domain, "name": domain_name});
     let mut body = json!({
-        "methods": ["password"], "issued_at": micros(now), "expires_at": micros(until), "catalog": [], "roles": [],
-        "user": {"name": caller.key_id, "domain": domain, "password_expires_at": ""},
+        "methods": ["password"], "issued_at": micros(now), "expires_at": micros(until),
+        // Which roles a user has is not simulated: it may do all.
+        "roles": [{"id": "0", "name": "te_admin"}],
+        "user": {"id": format!("{:0>32}", hex::encode(&caller.key_id)), "name": caller.key_id, "domain": domain,
+            "password_expires_at": ""},
     });
+    let region = caller.place.as_ref().map(|(_, region)| region);
+    if let (Some(origin), Some(fields)) = (origin, body.as_object_mut()) {
+        fields.insert("catalog".to_owned(), catalog::of_token(origin, region));
+    }
     if let Some(fields) = body.as_object_mut() {
         match &caller.place {
             Some((id, region)) => {
@@ -147,17 +154,40 @@ pub(super) fn give_token(
     json!({ "token": body })
 }
 
-/// The projects of the caller's domain, all or those of a name.
-pub(super) fn projects(world: &World, caller: &Caller, name: Option<&str>) -> Value {
+/// The projects of the caller's domain: those of a name, enabled ones (all are), and by pages.
+pub(super) fn projects(world: &World, caller: &Caller, query: &Query) -> Result<Value, Refusal> {
+    let known = ["name", "domain_id", "parent_id", "enabled", "is_domain", "page", "per_page"];
+    query.only(&known, rules::IAM_BAD_PARAMETER)?;
+    let number = |name: &str, most: usize| match query.get(name).map(str::parse::<usize>) {
+        None => Ok(None),
+        Some(Ok(number)) if (1..=most).contains(&number) => Ok(Some(number)),
+        Some(_) => Err(rules::IAM_BAD_PARAMETER.about(name)),
+    };
+    let flag = |name: &str| match query.get(name) {
+        None | Some("true" | "false") => Ok(query.get(name) == Some("true")),
+        Some(_) => Err(rules::IAM_BAD_PARAMETER.about(name)),
+    };
+    // Pages come only where both are given (`KeystoneListProjects` page).
+    let (page, size) = (number("page", usize::MAX)?, number("per_page", 5_000)?);
+    let (skip, take) = page.zip(size).map_or((0, usize::MAX), |(page, size)| ((page - 1).saturating_mul(size), size));
+    let disabled = query.get("enabled").is_some() && !flag("enabled")?;
+    let impossible = flag("is_domain")? || disabled;
     let projects = world.domain(&caller.domain).map_or(&[][..], |domain| domain.projects.as_slice());
-    let wanted = projects.iter().filter(|project| name.is_none_or(|name| name == project.name()));
+    let own = |name| query.get(name).is_none_or(|id| id == caller.domain.as_str());
+    let is_wanted = |project: &&super::world_file::Project| {
+        !impossible
+            && own("domain_id")
+            && own("parent_id")
+            && query.get("name").is_none_or(|name| name == project.name())
+    };
     let row = |project: &super::world_file::Project| {
         json!({
             "id": project.id, "name": project.name(), "domain_id": caller.domain, "parent_id": caller.domain,
             "enabled": true, "is_domain": false, "description": "", "links": {},
         })
     };
-    json!({"projects": wanted.map(row).collect::<Vec<_>>(), "links": {}})
+    let rows: Vec<_> = projects.iter().filter(is_wanted).skip(skip).take(take).map(row).collect();
+    Ok(json!({"projects": rows, "links": {}}))
 }
 
 /// The domains the caller may act for: its own.

@@ -1,52 +1,21 @@
-//! `GET /v2/cloudimages`: its filters, and which images pass them.
+//! Lists of images, the vendor's own and the native one: their filters and their order, and which images pass them.
 
 use super::answers;
+use super::query::{Query, bad};
 use super::recipient::is_hex_id;
 use super::rules;
-use super::world::{ActiveFaults, Image, World};
-use super::world_file::{Kind, MemberStatus, Status};
-use crate::names::AccountId;
-use crate::rules::Refusal;
-use serde_json::{Value, json};
+use super::world::{Image, Relation, World};
+use super::world_file::{ImageSpec, Kind, MemberStatus, Status};
+use crate::chassis::names::AccountId;
+use crate::chassis::refusal::Refusal;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+use std::cmp::Ordering;
 
-/// The query of a request, name by name; of a repeated name the first counts.
-pub(super) struct Query(pub(super) Vec<(String, String)>);
-
-impl Query {
-    /// A parameter's value; an empty one counts as absent.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    }
-
-    /// Refuses parameters other than these: none may be ignored without a word.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
-        let stranger = self.0.iter().find(|(key, _)| !known.contains(&key.as_str()));
-        stranger.map_or(Ok(()), |(key, _)| Err(bad(&format!("the simulator does not keep the filter {key}"))))
-    }
-
-    /// The size of a page.
-    pub(super) fn limit(&self) -> Result<usize, Refusal> {
-        let Some(text) = self.get("limit") else { return Ok(rules::DEFAULT_PAGE) };
-        let limit = text.parse().ok().filter(|limit| (1..=rules::MAX_PAGE).contains(limit));
-        limit.ok_or_else(|| bad("limit"))
-    }
-
-    fn choice<T>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, Refusal>
-    where
-        T: Copy,
-    {
-        let Some(word) = self.get(name) else { return Ok(None) };
-        let found = choices.iter().find(|(choice, _)| *choice == word);
-        found.map(|(_, value)| Some(*value)).ok_or_else(|| bad(name))
-    }
-}
-
-fn bad(what: &str) -> Refusal {
-    rules::MALFORMED_BODY.about(what)
-}
-
-const KNOWN: [&str; 13] = [
+/// The parameters of both lists. `flavor_id` is not among them: which flavour takes which image is not simulated.
+const KNOWN: [&str; 28] = [
     "__imagetype",
     "visibility",
     "member_status",
@@ -60,7 +29,39 @@ const KNOWN: [&str; 13] = [
     "enterprise_project_id",
     "limit",
     "marker",
+    "sort_key",
+    "sort_dir",
+    "tag",
+    "created_at",
+    "updated_at",
+    "min_disk",
+    "min_ram",
+    "architecture",
+    "container_format",
+    "disk_format",
+    "__isregistered",
+    "__os_bit",
+    "__os_type",
+    "__platform",
+    "hw_firmware_type",
 ];
+
+/// Parameters that are compared with the fields of an image's row.
+const FIELDS: [&str; 10] = [
+    "min_disk",
+    "min_ram",
+    "architecture",
+    "container_format",
+    "disk_format",
+    "__isregistered",
+    "__os_bit",
+    "__os_type",
+    "__platform",
+    "hw_firmware_type",
+];
+
+/// How the names of parameters begin that ask for what an image supports; no simulated one supports any of it.
+const SUPPORT: &str = "__support_";
 
 /// Which images a list shows by where they come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,27 +85,87 @@ struct Filter<'a> {
     environment: Option<&'static str>,
     whole: Option<bool>,
     protected: Option<bool>,
+    tag: Option<&'a str>,
+    created: Option<Time>,
+    updated: Option<Time>,
+    /// Fields of the row, with what they are to be.
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+/// A time that another one is compared with.
+type Time = (fn(Ordering) -> bool, Timestamp);
+
+/// A page of images, and whether there is more.
+pub(super) struct Page {
+    pub(super) rows: Vec<Value>,
+    pub(super) more: bool,
 }
 
 /// The page of images a project asks for.
-pub(super) fn list(world: &World, project: &AccountId, query: &Query) -> Result<Value, Refusal> {
-    query.only(&KNOWN)?;
+pub(super) fn list(world: &World, project: &AccountId, query: &Query, limit: usize) -> Result<Page, Refusal> {
+    let supported: Vec<_> = query.beginning(SUPPORT).map(|(name, _)| name).collect();
+    query.only(&[&KNOWN[..], &supported[..]].concat(), rules::MALFORMED_BODY)?;
     let filter = Filter::read(query)?;
-    let limit = query.limit()?;
-    let seen = world.seen_by(project);
-    let after = query.get("marker");
-    if after.is_some_and(|marker| !seen.iter().any(|(image, _)| image.spec().id.as_str() == marker)) {
-        return Err(rules::IMAGE_NOT_FOUND.about("marker"));
+    let limit = query.limit(limit)?;
+    let mut seen = world.seen_by(project);
+    let order = order(query)?;
+    seen.sort_by(|(one, _), (other, _)| order(one.spec(), other.spec()).then(one.spec().id.cmp(&other.spec().id)));
+    if let Some(marker) = query.get("marker") {
+        let at = seen.iter().position(|(image, _)| image.spec().id.as_str() == marker);
+        seen.drain(..=at.ok_or_else(|| rules::IMAGE_NOT_FOUND.about("marker"))?);
     }
     let shared = filter.sorts.contains(&Sort::Shared);
-    let rows: Vec<_> = seen
+    let mut rows: Vec<_> = seen
         .into_iter()
-        .filter(|(image, _)| after.is_none_or(|marker| image.spec().id.as_str() > marker))
-        .filter(|(image, standing)| filter.keeps(world, project, image, *standing))
-        .take(limit)
-        .map(|(image, standing)| answers::image_row(image, standing, shared))
+        .filter(|(image, relation)| filter.keeps(world, project, image, *relation))
+        .map(|(image, relation)| answers::image_row(image, relation, shared))
+        .filter(|row| filter.keeps_row(row))
+        .take(limit + 1)
         .collect();
-    Ok(json!({ "images": rows }))
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok(Page { rows, more })
+}
+
+/// How two images are ordered: by the key asked for, newest first unless asked otherwise (`sort_key` and `sort_dir` of the
+/// list's page). Formats are alike in all.
+fn order(query: &Query) -> Result<impl Fn(&ImageSpec, &ImageSpec) -> Ordering, Refusal> {
+    type Compare = fn(&ImageSpec, &ImageSpec) -> Ordering;
+    let keys: [(&str, Compare); 8] = [
+        ("name", |one, other| one.name.cmp(&other.name)),
+        ("status", |one, other| one.status.word().cmp(other.status.word())),
+        ("id", |one, other| one.id.cmp(&other.id)),
+        ("size", |one, other| one.size_gib.cmp(&other.size_gib)),
+        ("created_at", |one, other| one.created.cmp(&other.created)),
+        ("updated_at", |one, other| one.updated().cmp(&other.updated())),
+        ("container_format", |_, _| Ordering::Equal),
+        ("disk_format", |_, _| Ordering::Equal),
+    ];
+    let newest: Compare = |one, other| one.created.cmp(&other.created);
+    let compare = query.choice("sort_key", &keys)?.unwrap_or(newest);
+    let falling = query.choice("sort_dir", &[("asc", false), ("desc", true)])?.unwrap_or(true);
+    Ok(move |one: &ImageSpec, other: &ImageSpec| {
+        let order = compare(one, other);
+        if falling { order.reverse() } else { order }
+    })
+}
+
+/// `gt:`, `gte:`, `lt:`, `lte:`, `eq:` or `neq:` and a time.
+fn time(query: &Query, name: &str) -> Result<Option<Time>, Refusal> {
+    let operators: [(&str, fn(Ordering) -> bool); 6] = [
+        ("gt", Ordering::is_gt),
+        ("gte", Ordering::is_ge),
+        ("lt", Ordering::is_lt),
+        ("lte", Ordering::is_le),
+        ("eq", Ordering::is_eq),
+        ("neq", Ordering::is_ne),
+    ];
+    let Some(text) = query.get(name) else { return Ok(None) };
+    let (operator, time) = text.split_once(':').ok_or_else(|| bad(name))?;
+    let operator = operators.iter().find(|(word, _)| *word == operator).ok_or_else(|| bad(name))?;
+    let spaced = || DateTime::strptime("%Y-%m-%d %H:%M:%S", time).ok()?.to_zoned(TimeZone::UTC).ok();
+    let time = time.parse().ok().or_else(|| spaced().map(|time| time.timestamp()));
+    Ok(Some((operator.1, time.ok_or_else(|| bad(name))?)))
 }
 
 impl<'a> Filter<'a> {
@@ -137,13 +198,21 @@ impl<'a> Filter<'a> {
             environment: query.choice("virtual_env_type", &environments)?,
             whole: query.choice("__whole_image", &flags)?,
             protected: query.choice("protected", &flags)?,
+            tag: query.get("tag"),
+            created: time(query, "created_at")?,
+            updated: time(query, "updated_at")?,
+            fields: FIELDS
+                .iter()
+                .filter_map(|name| Some((*name, query.get(name)?)))
+                .chain(query.beginning(SUPPORT))
+                .collect(),
         })
     }
 
-    fn keeps(&self, world: &World, project: &AccountId, image: &Image, standing: ActiveFaults) -> bool {
+    fn keeps(&self, world: &World, project: &AccountId, image: &Image, relation: Relation) -> bool {
         let spec = image.spec();
-        self.has_status(world, project, image, standing)
-            && self.sorts.iter().all(|sort| sort.holds(image, standing))
+        self.has_status(world, project, image, relation)
+            && self.sorts.iter().all(|sort| sort.holds(image, relation))
             && self.owner.as_ref().is_none_or(|owner| *owner == spec.project)
             && self.id.is_none_or(|id| id == spec.id.as_str())
             && self.name.is_none_or(|name| name == spec.name)
@@ -151,14 +220,27 @@ impl<'a> Filter<'a> {
             && self.environment.is_none_or(|word| word == answers::environment(spec.kind))
             && self.whole.is_none_or(|whole| whole == (spec.kind == Kind::FullServer))
             && self.protected.is_none_or(|protected| protected == spec.protected)
+            && self.tag.is_none_or(|tag| spec.has_tag(tag))
+            && is_timely(self.created, spec.created)
+            && is_timely(self.updated, spec.updated())
+    }
+
+    /// Whether the fields of a row are what they are to be; one that is not there is `false` where a flag is asked for.
+    fn keeps_row(&self, row: &Value) -> bool {
+        let text = |name: &str| match row.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => "false".to_owned(),
+        };
+        self.fields.iter().all(|(name, wanted)| text(name) == *wanted)
     }
 
     /// A received image is listed by the answers through which the project has it; `accepted` unless asked otherwise.
     /// Images of the project's own are no offers to it.
-    fn has_status(&self, world: &World, project: &AccountId, image: &Image, standing: ActiveFaults) -> bool {
+    fn has_status(&self, world: &World, project: &AccountId, image: &Image, relation: Relation) -> bool {
         let wanted = self.member_status.unwrap_or(MemberStatus::Accepted);
-        match standing {
-            ActiveFaults::Received => world.rows(image, project).any(|member| member.status == wanted),
+        match relation {
+            Relation::Received => world.rows(image, project).any(|member| member.status == wanted),
             _ => wanted == MemberStatus::Accepted,
         }
     }
@@ -166,15 +248,19 @@ impl<'a> Filter<'a> {
 
 impl Sort {
     /// `shared` are received images and those shared by the project itself: told apart by their owner.
-    fn holds(self, image: &Image, standing: ActiveFaults) -> bool {
+    fn holds(self, image: &Image, relation: Relation) -> bool {
         match self {
-            Self::Gold => standing == ActiveFaults::Gold,
-            Self::Market => standing == ActiveFaults::Market,
-            Self::Public => matches!(standing, ActiveFaults::Gold | ActiveFaults::Market),
-            Self::Private => standing == ActiveFaults::Own,
+            Self::Gold => relation == Relation::Gold,
+            Self::Market => relation == Relation::Market,
+            Self::Public => matches!(relation, Relation::Gold | Relation::Market),
+            Self::Private => relation == Relation::Own,
             Self::Shared => {
-                standing == ActiveFaults::Received || (standing == ActiveFaults::Own && !image.members().is_empty())
+                relation == Relation::Received || (relation == Relation::Own && !image.members().is_empty())
             }
         }
     }
+}
+
+fn is_timely(asked: Option<Time>, time: Option<Timestamp>) -> bool {
+    asked.is_none_or(|(holds, other)| time.is_some_and(|time| holds(time.cmp(&other))))
 }

@@ -1,45 +1,18 @@
 //! The operations: each turns an authenticated request into a step of the world and the vendor's answer.
 
-use super::authentication::{Access, Caller};
+use super::authentication::Caller;
 use super::bodies::Wanted;
-use super::images::{self, Query};
+use super::query::Query;
 use super::recipient::Recipient;
 use super::route::Operation;
-use super::world::{Asker, JobFailure, Member, Order, Submission, World};
-use super::{answers, iam, rules};
-use crate::journal::Replica;
-use crate::names::{AccountId, ImageId};
-use crate::rules::Refusal;
-use crate::world::Effect;
+use super::world::{Asker, Member, Order, Submission, World};
+use super::{Cloud, answers, catalog, iam, images, native, rules};
+use crate::chassis::effect::Effect;
+use crate::chassis::exchange::{Done, Fresh, JobFailure};
+use crate::chassis::names::{AccountId, ImageId};
+use crate::chassis::refusal::Refusal;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-/// What an operation came to.
-#[derive(Debug, Default)]
-pub(super) struct Done {
-    /// HTTP status.
-    pub(super) status: u16,
-    /// Body; null for none.
-    pub(super) answer: Value,
-    /// A token given out.
-    pub(super) token: Option<String>,
-    /// The job started.
-    pub(super) job: Option<String>,
-    /// What changed at once, in which image.
-    pub(super) effect: Effect,
-    /// The copy that was begun.
-    pub(super) copy: Option<Replica>,
-}
-
-impl Done {
-    fn ok(answer: Value) -> Self {
-        Self { status: 200, answer, ..Self::default() }
-    }
-
-    fn no_content() -> Self {
-        Self { status: 204, ..Self::default() }
-    }
-}
 
 /// One authenticated request on its way to the world.
 pub(super) struct Call<'a> {
@@ -47,14 +20,13 @@ pub(super) struct Call<'a> {
     pub(super) caller: &'a Caller,
     pub(super) wanted: Option<Wanted>,
     pub(super) query: &'a Query,
+    /// Where the client believes the cloud to be, for documents that hold addresses.
+    pub(super) origin: String,
     pub(super) now: Timestamp,
-    /// The instant whose members are listed; `now` but for the weather.
+    /// The instant whose members are listed; `now` but for injected lag.
     pub(super) members_as_of: Timestamp,
-    /// An id or token not used before.
-    pub(super) fresh: &'a str,
-    /// An image id not used before.
-    pub(super) fresh_image: &'a str,
-    pub(super) doom: Option<JobFailure>,
+    pub(super) fresh: &'a Fresh,
+    pub(super) job_failure: Option<JobFailure>,
     pub(super) slow_millis: u64,
 }
 
@@ -63,20 +35,25 @@ impl Call<'_> {
     ///
     /// # Errors
     /// The vendor's refusal; then nothing changed.
-    pub(super) fn perform(self, world: &mut World, access: &mut Access) -> Result<Done, Refusal> {
-        let caller = self.caller;
+    pub(super) fn perform(self, cloud: &mut Cloud) -> Result<Done, Refusal> {
+        let (caller, world) = (self.caller, &cloud.world);
         match self.operation {
+            Operation::ShowVersion { version } => Ok(Done::ok(catalog::version(*version, &self.origin))),
             Operation::CreateToken => {
-                let answer = iam::give_token(&mut access.sessions, world, caller, self.fresh, self.now);
-                Ok(Done { status: 201, answer, token: Some(self.fresh.to_owned()), ..Done::default() })
+                let token = &self.fresh.thing;
+                let without_catalog = self.query.0.iter().any(|(name, _)| name == "nocatalog");
+                let origin = Some(self.origin.as_str()).filter(|_| !without_catalog);
+                let answer = iam::give_token(&mut cloud.access.sessions, world, caller, (token, origin), self.now);
+                Ok(Done { status: 201, headers: vec![("x-subject-token", token.clone())], ..Done::ok(answer) })
             }
-            Operation::ListProjects => {
-                self.query.only(&["name"])?;
-                Ok(Done::ok(iam::projects(world, caller, self.query.get("name"))))
+            Operation::ListProjects => iam::projects(world, caller, self.query).map(Done::ok),
+            Operation::ListAuthProjects => {
+                self.query.only(&[], rules::IAM_BAD_PARAMETER)?;
+                iam::projects(world, caller, self.query).map(Done::ok)
             }
             Operation::ListDomains => Ok(Done::ok(iam::domains(world, caller))),
             Operation::ListRegions => Ok(Done::ok(iam::regions(world, caller))),
-            _ => self.perform_ims(world),
+            _ => self.perform_ims(&mut cloud.world),
         }
     }
 
@@ -86,8 +63,19 @@ impl Call<'_> {
             return Err(rules::PROJECT_MISMATCH.about("path"));
         }
         match self.operation {
-            Operation::ListImages => images::list(world, &asker.project, self.query).map(Done::ok),
+            Operation::ListImages => {
+                let page = images::list(world, &asker.project, self.query, rules::DEFAULT_PAGE)?;
+                Ok(Done::ok(json!({"images": page.rows})))
+            }
+            Operation::NativeList => native::list(world, &asker.project, self.query).map(Done::ok),
+            Operation::NativeShow { image } => native::show(world, &asker.project, image).map(Done::ok),
+            Operation::ShowSchema { name } => catalog::schema(name).map(Done::ok),
             Operation::ShowImageQuota => Ok(Done::ok(quota(world, &asker.project))),
+            Operation::ListTags { image, .. } => {
+                let (image, _) = world.visible(&asker.project, image)?;
+                Ok(Done::ok(answers::tags(&image.spec().tags)))
+            }
+            Operation::ListProjectTags { .. } => Ok(Done::ok(answers::all_tags(world, &asker.project))),
             Operation::ListImageMembers { image, .. } | Operation::ListMembers { image } => {
                 self.list_members(world, &asker.project, image).map(Done::ok)
             }
@@ -109,8 +97,8 @@ impl Call<'_> {
     }
 
     fn list_members(&self, world: &World, project: &AccountId, image: &ImageId) -> Result<Value, Refusal> {
-        self.query.only(&["limit", "marker"])?;
-        let limit = self.query.limit()?;
+        self.query.only(&["limit", "marker"], rules::MALFORMED_BODY)?;
+        let limit = self.query.limit(rules::DEFAULT_PAGE)?;
         let members = world.members_seen(project, image, self.members_as_of)?;
         let after = match self.query.get("marker") {
             None => 0,
@@ -127,36 +115,68 @@ impl Call<'_> {
     }
 
     fn change(self, world: &mut World, asker: &Asker) -> Result<Done, Refusal> {
-        let Wanted { order, project } = self.wanted.ok_or_else(|| rules::EMPTY_BODY.refuse())?;
-        if project.is_some_and(|project| project != asker.project) {
-            return Err(rules::PROJECT_MISMATCH.about("an offer is answered by the project it was made to"));
-        }
-        let id = self.fresh.to_owned();
-        let submission = Submission { id: id.clone(), doom: self.doom, slow_millis: self.slow_millis };
-        match self.operation {
-            Operation::DeleteImage { image } => {
-                world.delete_image(asker, image, Submission { doom: None, ..submission }, self.now)?;
-                Ok(Done::no_content())
+        let image = self.operation.image();
+        match (self.wanted, image) {
+            (Some(Wanted::Attributes(attributes)), Some(image)) => {
+                let effect = world.update_image(&asker.project, image, &attributes, self.now)?;
+                let (image, relation) = world.visible(&asker.project, image)?;
+                Ok(Done { effect, ..Done::ok(answers::image_row(image, relation, false)) })
             }
-            Operation::AddMember { image } | Operation::UpdateMember { image, .. } => {
-                change_one(world, &asker.project, image, &order, self.now)
-            }
-            Operation::DeleteMember { image, .. } => {
-                let effect = apply_now(world, &asker.project, &order, self.now)?;
-                if effect.removed.is_empty() {
-                    return Err(rules::MEMBER_NOT_FOUND.about(image.as_str()));
-                }
-                Ok(Done { effect, ..Done::no_content() })
-            }
-            _ => {
-                let copy = if let Order::Copy(order) = order {
-                    Some(world.submit_copy(asker, order, ImageId::from(self.fresh_image), submission, self.now)?)
+            (Some(Wanted::Tags(change)), Some(image)) => {
+                let effect = world.change_tags(&asker.project, image, &change, self.now)?;
+                let absent = effect.updated.is_empty() && matches!(self.operation, Operation::DeleteTag { .. });
+                if absent {
+                    Err(rules::TAG_NOT_FOUND_UNCONFIRMED.refuse())
                 } else {
-                    world.submit(asker, order, submission, self.now)?;
-                    None
-                };
-                Ok(Done { job: Some(id.clone()), copy, ..Done::ok(json!({ "job_id": id })) })
+                    Ok(Done { effect, ..Done::no_content() })
+                }
             }
+            (Some(Wanted::Members { order, project }), _) => {
+                if project.is_some_and(|project| project != asker.project) {
+                    return Err(rules::PROJECT_MISMATCH.about("an offer is answered by the project it was made to"));
+                }
+                let Self { operation, fresh, now, job_failure: failure, slow_millis, .. } = self;
+                let submission = Submission { id: fresh.thing.clone(), failure, slow_millis };
+                obey(world, asker, operation, order, submission, (fresh, now))
+            }
+            _ => Err(rules::EMPTY_BODY.refuse()),
+        }
+    }
+}
+
+/// Carries an order out, at once or by a job.
+fn obey(
+    world: &mut World,
+    asker: &Asker,
+    operation: &Operation,
+    order: Order,
+    submission: Submission,
+    (fresh, now): (&Fresh, Timestamp),
+) -> Result<Done, Refusal> {
+    let id = submission.id.clone();
+    match operation {
+        Operation::DeleteImage { image } => {
+            world.delete_image(asker, image, Submission { failure: None, ..submission }, now)?;
+            Ok(Done::no_content())
+        }
+        Operation::AddMember { image } | Operation::UpdateMember { image, .. } => {
+            change_one(world, &asker.project, image, &order, now)
+        }
+        Operation::DeleteMember { image, .. } => {
+            let effect = apply_now(world, &asker.project, &order, now)?;
+            if effect.removed.is_empty() {
+                return Err(rules::MEMBER_NOT_FOUND.about(image.as_str()));
+            }
+            Ok(Done { effect, ..Done::no_content() })
+        }
+        _ => {
+            let copy = if let Order::Copy(order) = order {
+                Some(world.submit_copy(asker, order, ImageId::from(fresh.image.as_str()), submission, now)?)
+            } else {
+                world.submit(asker, order, submission, now)?;
+                None
+            };
+            Ok(Done { job: Some(id.clone()), copy, ..Done::ok(json!({ "job_id": id })) })
         }
     }
 }

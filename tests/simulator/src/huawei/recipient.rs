@@ -1,6 +1,6 @@
 //! Who can be offered an image: a project, a domain or an organization, and the form of their names.
 
-use crate::names::AccountId;
+use crate::chassis::names::AccountId;
 use serde::{Deserialize, Serialize};
 
 /// What kind of recipient.

@@ -1,14 +1,27 @@
 //! Which operation a method and a path come to. Paths are taken as they are: a slash too many is another path.
 
-use crate::names::{AccountId, ImageId};
+use crate::chassis::names::{AccountId, ImageId};
 use percent_encoding::percent_decode_str;
+
+/// Which version document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// All of the image service.
+    Image,
+    /// Version 2 of the image service.
+    ImageV2,
+    /// Version 3 of the identity service.
+    IdentityV3,
+}
 
 /// An operation the simulator offers, with what its path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Operation {
+    ShowVersion { version: Version },
     CreateToken,
     ListProjects,
     ListDomains,
+    ListAuthProjects,
     ListRegions,
     BatchAddMembers,
     BatchDeleteMembers,
@@ -19,6 +32,17 @@ pub(super) enum Operation {
     ShowJobProgress { job: String },
     ShowImageQuota,
     ListImages,
+    UpdateImage { image: ImageId },
+    NativeList,
+    NativeShow { image: ImageId },
+    NativeUpdate { image: ImageId },
+    NativeTag { image: ImageId, tag: String },
+    ShowSchema { name: String },
+    ListTags { project: AccountId, image: ImageId },
+    ListProjectTags { project: AccountId },
+    AddTag { project: AccountId, image: ImageId },
+    ChangeTags { project: AccountId, image: ImageId },
+    DeleteTag { project: AccountId, image: ImageId, key: String },
     DeleteImage { image: ImageId },
     CopyInRegion { image: ImageId },
     CopyCrossRegion { image: ImageId },
@@ -38,7 +62,11 @@ impl Operation {
         let image = |id: &str| ImageId::from(id);
         let project = |id: &str| AccountId::from(id);
         Some(match (method, parts.as_slice()) {
+            ("GET", [""]) => Self::ShowVersion { version: Version::Image },
+            ("GET", ["v2"] | ["v2", ""]) => Self::ShowVersion { version: Version::ImageV2 },
+            ("GET", ["v3"] | ["v3", ""]) => Self::ShowVersion { version: Version::IdentityV3 },
             ("POST", ["v3", "auth", "tokens"]) => Self::CreateToken,
+            ("GET", ["v3", "auth", "projects"]) => Self::ListAuthProjects,
             ("GET", ["v3", "projects"]) => Self::ListProjects,
             ("GET", ["v3", "auth", "domains"]) => Self::ListDomains,
             ("GET", ["v3", "regions"]) => Self::ListRegions,
@@ -47,7 +75,7 @@ impl Operation {
             ("PUT", ["v1", "cloudimages", "members"]) => Self::BatchUpdateMembers,
             ("GET", ["v1", "cloudimages", "quota"]) => Self::ShowImageQuota,
             ("GET", ["v1", "cloudimages", "job", id]) => Self::ShowJobProgress { job: (*id).to_owned() },
-            ("POST", ["v1", "cloudimages", id, "copy"]) => Self::CopyInRegion { image: image(id) },
+            ("POST", ["v1" | "v2.1", "cloudimages", id, "copy"]) => Self::CopyInRegion { image: image(id) },
             ("POST", ["v1", "cloudimages", id, "cross_region_copy"]) => Self::CopyCrossRegion { image: image(id) },
             ("GET", ["v1", own, "jobs", id]) => Self::ShowJob { project: project(own), job: (*id).to_owned() },
             ("GET", ["v1", own, "cloudimages", id, "members"]) => {
@@ -57,6 +85,21 @@ impl Operation {
                 Self::ShowImageMember { project: project(own), image: image(id), member: (*member).to_owned() }
             }
             ("GET", ["v2", "cloudimages"]) => Self::ListImages,
+            ("PATCH", ["v2", "cloudimages", id]) => Self::UpdateImage { image: image(id) },
+            ("GET", ["v2", "images"]) => Self::NativeList,
+            ("GET", ["v2", "images", id]) => Self::NativeShow { image: image(id) },
+            ("PATCH", ["v2", "images", id]) => Self::NativeUpdate { image: image(id) },
+            ("PUT", ["v2", "images", id, "tags", tag]) => Self::NativeTag { image: image(id), tag: (*tag).to_owned() },
+            ("GET", ["v2", "schemas", name]) => Self::ShowSchema { name: (*name).to_owned() },
+            ("GET", ["v2", own, "images", "tags"]) => Self::ListProjectTags { project: project(own) },
+            ("GET", ["v2", own, "images", id, "tags"]) => Self::ListTags { project: project(own), image: image(id) },
+            ("POST", ["v2", own, "images", id, "tags"]) => Self::AddTag { project: project(own), image: image(id) },
+            ("POST", ["v2", own, "images", id, "tags", "action"]) => {
+                Self::ChangeTags { project: project(own), image: image(id) }
+            }
+            ("DELETE", ["v2", own, "images", id, "tags", key]) => {
+                Self::DeleteTag { project: project(own), image: image(id), key: (*key).to_owned() }
+            }
             ("DELETE", ["v2", "images", id]) => Self::DeleteImage { image: image(id) },
             ("POST", ["v2", "images", id, "members"]) => Self::AddMember { image: image(id) },
             ("GET", ["v2", "images", id, "members"]) => Self::ListMembers { image: image(id) },
@@ -76,6 +119,20 @@ impl Operation {
     /// The operation's name, as the vendor's SDKs have it.
     pub(super) fn action(&self) -> &'static str {
         match self {
+            Self::ShowVersion { version: Version::IdentityV3 } => "KeystoneShowVersion",
+            Self::ShowVersion { .. } => "ListVersions",
+            Self::ListAuthProjects => "KeystoneListAuthProjects",
+            Self::UpdateImage { .. } => "UpdateImage",
+            Self::NativeList => "GlanceListImages",
+            Self::NativeShow { .. } => "GlanceShowImage",
+            Self::NativeUpdate { .. } => "GlanceUpdateImage",
+            Self::NativeTag { .. } => "GlanceCreateTag",
+            Self::ShowSchema { .. } => "GlanceListImageSchemas",
+            Self::ListTags { .. } => "ListImageTags",
+            Self::ListProjectTags { .. } => "ListImagesTags",
+            Self::AddTag { .. } => "AddImageTag",
+            Self::ChangeTags { .. } => "BatchAddOrDeleteTags",
+            Self::DeleteTag { .. } => "DeleteImageTag",
             Self::CreateToken => "KeystoneCreateUserTokenByPassword",
             Self::ListProjects => "KeystoneListProjects",
             Self::ListDomains => "KeystoneListAuthDomains",
@@ -105,6 +162,14 @@ impl Operation {
         match self {
             Self::ListImageMembers { image, .. }
             | Self::ShowImageMember { image, .. }
+            | Self::UpdateImage { image }
+            | Self::NativeShow { image }
+            | Self::NativeUpdate { image }
+            | Self::NativeTag { image, .. }
+            | Self::ListTags { image, .. }
+            | Self::AddTag { image, .. }
+            | Self::ChangeTags { image, .. }
+            | Self::DeleteTag { image, .. }
             | Self::DeleteImage { image }
             | Self::CopyInRegion { image }
             | Self::CopyCrossRegion { image }
@@ -122,9 +187,27 @@ impl Operation {
         match self {
             Self::ListImageMembers { project, .. }
             | Self::ShowImageMember { project, .. }
+            | Self::ListTags { project, .. }
+            | Self::ListProjectTags { project }
+            | Self::AddTag { project, .. }
+            | Self::ChangeTags { project, .. }
+            | Self::DeleteTag { project, .. }
             | Self::ShowJob { project, .. } => Some(project),
             _ => None,
         }
+    }
+
+    /// Whether it is the identity service's.
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(
+            self,
+            Self::ShowVersion { version: Version::IdentityV3 }
+                | Self::CreateToken
+                | Self::ListProjects
+                | Self::ListAuthProjects
+                | Self::ListDomains
+                | Self::ListRegions
+        )
     }
 
     /// The job in the path.

@@ -5,14 +5,43 @@
 //! sharing images; "copy pages" the API pages and the user guide on replicating images.
 
 use super::world_file::Seconds;
-use crate::names::RegionId;
-use crate::rules::{Rule, rule};
+use crate::chassis::refusal::{Rule, rule};
 use serde::{Deserialize, Serialize};
 
 /// Longest name of an image, in characters. Error codes.
 pub(super) const MAX_NAME: usize = 128;
 /// Longest description of an image, in characters. Error codes.
 pub(super) const MAX_DESCRIPTION: usize = 1_024;
+/// Rows of a page of the native list unless asked otherwise. Its page.
+pub(super) const DEFAULT_NATIVE_PAGE: usize = 25;
+/// Most accepted recipients of a full-ECS image. Sharing FAQ.
+pub(super) const RECIPIENTS_PER_FULL_SERVER: usize = 10;
+/// How long an image that is being deleted stays, in milliseconds; the vendor's figure is unconfirmed.
+pub(super) const DELETION_MILLIS: u32 = 150;
+/// The error codes that a member call does not answer with but its job ends with: what needs the members counted. Which those
+/// are at the vendor's is unconfirmed.
+pub(super) const ERRORS_IN_JOB: [&str; 3] = ["IMG.0088", "IMG.0112", "IMG.0113"];
+/// Wrong signatures in a row that lock a key. Gateway's FAQ ("more than 5" there).
+pub(super) const LOCK_AFTER: u32 = 5;
+/// How long a key stays locked, in seconds. Gateway's FAQ.
+pub(super) const LOCK_SECONDS: i64 = 300;
+/// How long a token is valid, in seconds. IAM's page on tokens.
+pub(super) const TOKEN_SECONDS: i64 = 24 * 60 * 60;
+/// Most copies to other regions an account may have under way. Copy pages.
+pub(super) const CROSS_REGION_COPIES: usize = 5;
+/// Largest image copied to another region from a region that is not one of [`LARGE_COPY_REGIONS`], and largest received
+/// image copied at all, in GiB. Copy pages.
+pub(super) const COPY_MAX_GIB: u32 = 128;
+/// Largest image copied to another region from one of [`LARGE_COPY_REGIONS`], in GiB. Copy pages.
+pub(super) const LARGE_COPY_MAX_GIB: u32 = 300;
+/// Those regions. Copy pages; that the source's region is meant, not the destination's, is unconfirmed.
+pub(super) const LARGE_COPY_REGIONS: [&str; 4] = ["cn-south-1", "cn-east-2", "cn-east-3", "cn-north-4"];
+/// Most tags of an image. Page on adding tags (10 on older pages).
+pub(super) const MAX_TAGS: usize = 20;
+/// Longest key of a tag, in characters. Page on adding tags (36 on older pages).
+pub(super) const MAX_TAG_KEY: usize = 128;
+/// Longest value of a tag, in characters. Page on adding tags (43 on older pages).
+pub(super) const MAX_TAG_VALUE: usize = 255;
 /// Rows of a page unless asked otherwise. Members and image list pages.
 pub(super) const DEFAULT_PAGE: usize = 500;
 /// Most rows of a page. Members page.
@@ -109,6 +138,36 @@ pub(super) const UNAVAILABLE: Rule = rule(503, "IMG.0061", "the service is unava
 /// The service failed. Likewise.
 pub(super) const INTERNAL_ERROR: Rule = rule(500, "IMG.0061", "unknown system error");
 
+/// Sharing or changing another's image that the caller has been given. Error codes; `IMG.0106` reads alike.
+pub(super) const NOT_OWNER: Rule = rule(400, "IMG.0047", "only its owner may do that with the image");
+/// An image shared with a domain or an organization is not deleted: the members page of the vendor's sister cloud; the code is
+/// unconfirmed.
+pub(super) const DELETE_SHARED_UNCONFIRMED: Rule =
+    rule(400, "IMG.0105", "the image is shared with a domain or an organization");
+/// A copy past the images a project may have: the one row of the error codes on a quota.
+pub(super) const IMAGE_QUOTA_UNCONFIRMED: Rule = rule(400, "IMG.0088", "the project has as many images as it may");
+/// A copy of an image that is too large: a code whose text is of image files.
+pub(super) const COPY_SIZE_UNCONFIRMED: Rule = rule(400, "IMG.0059", "the image is too large to be copied");
+/// A copy to a region that the account's site has not.
+pub(super) const COPY_REGION_UNCONFIRMED: Rule = rule(400, "IMG.0001", "there is no such region");
+/// The native read of an image that is not there, or that the caller may not know of. Status of the native page.
+pub(super) const NATIVE_NOT_FOUND: Rule = rule(404, "IMG.0144", "the image does not exist");
+/// More tags than an image may have. The code is unconfirmed.
+pub(super) const TOO_MANY_TAGS_UNCONFIRMED: Rule = rule(400, "IMG.0001", "an image has at most 20 tags");
+/// A tag that is none. The code is unconfirmed.
+pub(super) const BAD_TAG_UNCONFIRMED: Rule = rule(400, "IMG.0001", "the tag is malformed");
+/// A tag that is not there. The code is unconfirmed.
+pub(super) const TAG_NOT_FOUND_UNCONFIRMED: Rule = rule(404, "IMG.0001", "the image has no such tag");
+
+/// A parameter of the identity service that is none. IAM's page on error codes.
+pub(super) const IAM_BAD_PARAMETER: Rule = rule(400, "IAM.0007", "Request parameter is invalid");
+/// The identity service throttles. Its page on status codes.
+pub(super) const IAM_THROTTLED: Rule = rule(429, "429", "Too many requests");
+/// The identity service is out of service. Likewise.
+pub(super) const IAM_UNAVAILABLE: Rule = rule(503, "503", "Service Unavailable");
+/// The identity service failed. Likewise.
+pub(super) const IAM_INTERNAL_ERROR: Rule = rule(500, "500", "Internal Server Error");
+
 /// No such API. Gateway.
 pub(super) const API_NOT_FOUND: Rule =
     rule(404, "APIGW.0101", "The API does not exist or has not been published in the environment");
@@ -133,85 +192,25 @@ pub(super) const BAD_TOKEN_REQUEST: Rule = rule(400, "400", "The request body is
 pub struct Rules {
     /// Most accepted recipients of an image that is no full-ECS one. Default 128, sharing FAQ.
     pub recipients_per_image: usize,
-    /// Most accepted recipients of a full-ECS image. Default 10, sharing FAQ.
-    pub recipients_per_full_server: usize,
     /// How long a member job takes, in milliseconds. Default 150; the vendor's samples take one to three seconds.
     pub job_millis: u32,
-    /// How long an image that is being deleted stays, in milliseconds. Default 150; the vendor's figure is unconfirmed.
-    pub deletion_millis: u32,
-    /// The error codes that a member call does not answer with but its job ends with. Which those are at the vendor's
-    /// is unconfirmed. Default `IMG.0088`, `IMG.0112`, `IMG.0113`: what needs the members counted.
-    pub errors_in_job: Vec<String>,
-    /// The code for adding a member that is there and has not rejected, `IMG.0112` say. Default none: a success without
-    /// effect (unconfirmed).
-    pub add_present_code: Option<String>,
-    /// The code for removing a member that is not there, `IMG.0113` say. Default none: a success without effect
-    /// (unconfirmed).
-    pub remove_absent_code: Option<String>,
-    /// The code for sharing another's image that the caller has been given. Default `IMG.0047`; `IMG.0106` reads alike.
-    pub not_owner_code: String,
-    /// The code for deleting an image shared with a domain or organization. That it is refused is the members page of
-    /// the vendor's sister cloud; the code is unconfirmed. Default `IMG.0105`.
-    pub delete_shared_code: String,
-    /// Whether encrypted images can be shared after all: pages disagree. Default false.
-    pub share_encrypted: bool,
-    /// Wrong signatures in a row that lock a key. Default 5, the gateway's FAQ ("more than 5" there).
-    pub lock_after: u32,
-    /// How long a key stays locked, in seconds. Default 300, the gateway's FAQ.
-    pub lock_seconds: u32,
-    /// How long a token is valid, in seconds. Default 86,400, IAM's page on tokens.
-    pub token_seconds: u32,
     /// Custom images one project may have, those being made included; 0 for no limit. Default 100.
     pub image_quota: u32,
-    /// The code for a copy past that. Unconfirmed; default `IMG.0088`, the one row of the error codes on a quota.
-    pub image_quota_code: String,
     /// How long a copy takes, in seconds. Default 2; the vendor's take minutes.
     pub copy_seconds: Seconds,
     /// Whether the image a copy makes is listed only from the end of its job on, rather than from its beginning. The
     /// vendor does not say. Default false.
     pub copy_shown_late: bool,
-    /// Most copies to other regions an account may have under way. Default 5, copy pages.
-    pub cross_region_copies: usize,
-    /// Largest image copied to another region from a region that is not in `large_copy_regions`, and largest received
-    /// image copied at all, in GiB. Default 128, copy pages.
-    pub copy_max_gib: u32,
-    /// Largest image copied to another region from one of `large_copy_regions`, in GiB. Default 300, copy pages.
-    pub large_copy_max_gib: u32,
-    /// Those regions. Default `cn-south-1`, `cn-east-2`, `cn-east-3`, `cn-north-4`, copy pages; that the source's region
-    /// is meant, not the destination's, is unconfirmed.
-    pub large_copy_regions: Vec<RegionId>,
-    /// The code for copying an image that is too large. Default `IMG.0059`, whose text is of image files (unconfirmed).
-    pub copy_size_code: String,
-    /// The code for copying to a region that the account's site has not. Unconfirmed; default `IMG.0001`.
-    pub copy_region_code: String,
 }
 
 impl Default for Rules {
     fn default() -> Self {
         Self {
             recipients_per_image: 128,
-            recipients_per_full_server: 10,
             job_millis: 150,
-            deletion_millis: 150,
-            errors_in_job: ["IMG.0088", "IMG.0112", "IMG.0113"].map(str::to_owned).to_vec(),
-            add_present_code: None,
-            remove_absent_code: None,
-            not_owner_code: "IMG.0047".to_owned(),
-            delete_shared_code: "IMG.0105".to_owned(),
-            share_encrypted: false,
-            lock_after: 5,
-            lock_seconds: 300,
-            token_seconds: 24 * 60 * 60,
             image_quota: 100,
-            image_quota_code: "IMG.0088".to_owned(),
             copy_seconds: Seconds::whole(2),
             copy_shown_late: false,
-            cross_region_copies: 5,
-            copy_max_gib: 128,
-            large_copy_max_gib: 300,
-            large_copy_regions: ["cn-south-1", "cn-east-2", "cn-east-3", "cn-north-4"].map(RegionId::from).to_vec(),
-            copy_size_code: "IMG.0059".to_owned(),
-            copy_region_code: "IMG.0001".to_owned(),
         }
     }
 }

@@ -1,14 +1,20 @@
-//! The door without its socket: requests of the official SDK as captured, and requests signed here.
+//! The cloud without its socket: requests of the official SDK as captured, and requests signed here.
 
+use super::admin::MembersOutOfBand;
+use super::world::{ImagePatch, KeyPatch, RulesPatch};
 use super::*;
-use crate::clock::ClockMove;
+use crate::chassis::clock::ClockMove;
+use crate::chassis::exchange::{self, Reply};
+use crate::chassis::names::AccountId;
 use crate::world_file::WorldFile;
-use serde_json::json;
+use jiff::SignedDuration;
 
+mod attributes;
 mod callers;
+mod clients;
 mod copies;
+mod faults;
 mod lists;
-mod storms;
 
 const OWNER: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
 const RECIPIENT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -65,6 +71,7 @@ fn wire(state: &State, method: &str, path: &str, body: &str, extra: &[(&str, &st
     headers.retain(|(name, _)| extra.iter().all(|(other, _)| other != name));
     headers.extend(extra);
     Wire {
+        scheme: "http",
         method: method.to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
@@ -76,7 +83,7 @@ fn wire(state: &State, method: &str, path: &str, body: &str, extra: &[(&str, &st
 fn send(state: &mut State, wire: &Wire) -> Reply {
     let thing = format!("{:032x}", state.journal.last());
     let image = format!("ab5e17ed-0000-4000-8000-{:012x}", state.journal.last());
-    handle(state, wire, &Fresh { request: "ID".to_owned(), thing, image })
+    exchange::handle::<Huawei>(state, wire, &Fresh { request: "ID".to_owned(), thing, image })
 }
 
 fn call(state: &mut State, (ak, sk): (&str, &str), method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -114,7 +121,7 @@ fn last(state: &State) -> &Entry {
 }
 
 fn script(state: &mut State, faults: Value) {
-    state.weather.script(serde_json::from_value(faults).unwrap()).unwrap();
+    state.faults.script(serde_json::from_value(faults).unwrap()).unwrap();
 }
 
 fn code(answer: &Value) -> &str {
@@ -261,7 +268,7 @@ fn the_journal_replays_to_the_world() {
     share(&mut state, &[RECIPIENT, OTHER]);
     script(&mut state, json!([{"then": {"kind": "jobFails", "code": "IMG.0113", "partial": 1}}]));
     members_call(&mut state, OWNER_KEY, "DELETE", &json!({"images": [GOLDEN], "projects": [OTHER, RECIPIENT]}));
-    state.weather.clear_script();
+    state.faults.clear_script();
     members_call(&mut state, OWNER_KEY, "POST", &json!({"images": [GOLDEN], "domains": [DOMAIN]}));
     wait(&mut state);
     let mut replayed: Vec<String> = Vec::new();

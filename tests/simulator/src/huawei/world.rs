@@ -1,9 +1,10 @@
 //! The world of Huawei Cloud: domains, projects, images, members. A pure state machine: time comes in as an argument, and
-//! nothing here knows of HTTP, weather or journal. What a call would change is planned in `world/plan.rs`, jobs carry it
-//! out in `world/jobs.rs`, copies of images are in `world/copies.rs`, and what goes around the rules is in
-//! `world/backdoor.rs`.
+//! nothing here knows of HTTP, faults or journal. What a call would change is planned in `world/plan.rs`, jobs carry it
+//! out in `world/jobs.rs`, copies of images are in `world/copies.rs`, names and tags in `world/attributes.rs`, and admin
+//! overrides in `world/admin.rs`.
 
 mod admin;
+mod attributes;
 mod copies;
 mod jobs;
 mod plan;
@@ -11,23 +12,22 @@ mod plan;
 mod tests;
 
 pub use admin::{DomainPatch, ImagePatch, KeyPatch, Received, RulesPatch};
+pub(crate) use attributes::{Attribute, TagChange};
 pub use copies::{CopyOrder, CopyTo};
 pub use jobs::{Asker, Ended, Job, Phase};
 pub use plan::Order;
 
-pub(super) use jobs::{JobFailure, Submission};
+pub(in crate::huawei) use jobs::Submission;
 
 use super::recipient::{self, MemberKind, Recipient};
 use super::rules::{self, Rules};
 use super::world_file::{Domain, ImageSpec, Key, MemberStatus, Origin, Project, Site};
-use crate::names::{AccountId, ImageId, RegionId};
-use crate::rules::Refusal;
+use crate::chassis::history::History;
+use crate::chassis::names::{AccountId, ImageId, RegionId};
+use crate::chassis::refusal::Refusal;
 use jiff::Timestamp;
 use jobs::Jobs;
-use std::collections::{BTreeMap, VecDeque};
-
-/// Past states of an image's members that are remembered, for lists that lag behind.
-const MAX_HISTORY: usize = 1_000;
+use std::collections::BTreeMap;
 
 /// One member of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +47,7 @@ pub struct Member {
 pub struct Image {
     spec: ImageSpec,
     region: RegionId,
-    members: Vec<Member>,
-    /// Members as they were from each instant on, oldest first; the last is the present.
-    history: VecDeque<(Timestamp, Vec<Member>)>,
+    members: History<Vec<Member>>,
     deleting: bool,
     /// A copy that is not shown before its end.
     hidden: bool,
@@ -68,33 +66,28 @@ impl Image {
 
     /// The members at present, in the order of their recipients.
     pub fn members(&self) -> &[Member] {
-        &self.members
+        self.members.present()
     }
 
     /// The members as they were at `instant`; the oldest remembered where that is longer ago.
     pub fn members_at(&self, instant: Timestamp) -> &[Member] {
-        let then = self.history.iter().rev().find(|(from, _)| *from <= instant).or(self.history.front());
-        then.map_or(&[], |(_, members)| members)
+        self.members.at(instant)
     }
 
     /// The member that is this recipient.
     pub fn member(&self, recipient: &Recipient) -> Option<&Member> {
-        self.members.iter().find(|member| member.recipient == *recipient)
+        self.members().iter().find(|member| member.recipient == *recipient)
     }
 
     fn set_members(&mut self, mut members: Vec<Member>, now: Timestamp) {
         members.sort_by(|one, other| one.recipient.cmp(&other.recipient));
-        self.members.clone_from(&members);
-        self.history.push_back((now, members));
-        if self.history.len() > MAX_HISTORY {
-            self.history.pop_front();
-        }
+        self.members.set(members, now);
     }
 }
 
-/// How an image stands to the project that looks at it.
+/// How an image relates to the project that asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActiveFaults {
+pub enum Relation {
     /// Owned.
     Own,
     /// Offered to it, to its domain or to an organization of it, however answered.
@@ -172,31 +165,31 @@ impl World {
         self.images.values().filter(|image| image.is_owned_by(project)).count()
     }
 
-    /// How an image stands to a project; `None` where it may not know of it.
-    pub fn standing(&self, image: &Image, project: &AccountId) -> Option<ActiveFaults> {
+    /// How an image relates to a project; `None` where it may not know of it.
+    pub fn relation(&self, image: &Image, project: &AccountId) -> Option<Relation> {
         let here = self.places.get(project).is_some_and(|place| place.region == image.region);
         match image.spec.origin {
             _ if !here || image.hidden => None,
-            Origin::Gold => Some(ActiveFaults::Gold),
-            Origin::Market => Some(ActiveFaults::Market),
-            Origin::Private if image.spec.project == *project => Some(ActiveFaults::Own),
-            Origin::Private => self.has_rows(image, project).then_some(ActiveFaults::Received),
+            Origin::Gold => Some(Relation::Gold),
+            Origin::Market => Some(Relation::Market),
+            Origin::Private if image.spec.project == *project => Some(Relation::Own),
+            Origin::Private => self.has_rows(image, project).then_some(Relation::Received),
         }
     }
 
     /// Every image a project may know of, by id.
-    pub fn seen_by(&self, project: &AccountId) -> Vec<(&Image, ActiveFaults)> {
-        let standing = |image| self.standing(image, project).map(|standing| (image, standing));
-        self.images.values().filter_map(standing).collect()
+    pub fn seen_by(&self, project: &AccountId) -> Vec<(&Image, Relation)> {
+        let relation = |image| self.relation(image, project).map(|relation| (image, relation));
+        self.images.values().filter_map(relation).collect()
     }
 
     /// An image the project may know of.
     ///
     /// # Errors
     /// When there is none.
-    pub fn visible(&self, project: &AccountId, id: &ImageId) -> Result<(&Image, ActiveFaults), Refusal> {
+    pub fn visible(&self, project: &AccountId, id: &ImageId) -> Result<(&Image, Relation), Refusal> {
         let image = self.images.get(id);
-        let seen = image.and_then(|image| self.standing(image, project).map(|standing| (image, standing)));
+        let seen = image.and_then(|image| self.relation(image, project).map(|relation| (image, relation)));
         seen.ok_or_else(|| rules::IMAGE_NOT_FOUND.about(id.as_str()))
     }
 
@@ -206,12 +199,9 @@ impl World {
     /// When there is none the project may know of, it is no custom image, or another's.
     pub fn owned(&self, project: &AccountId, id: &ImageId) -> Result<&Image, Refusal> {
         match self.visible(project, id)? {
-            (image, ActiveFaults::Own) => Ok(image),
-            (_, ActiveFaults::Gold | ActiveFaults::Market) => Err(rules::NOT_CUSTOM.about(id.as_str())),
-            (_, ActiveFaults::Received) => {
-                let code = self.rules.not_owner_code.clone();
-                Err(Refusal { status: 400, code, message: format!("only its owner may share the image ({id})") })
-            }
+            (image, Relation::Own) => Ok(image),
+            (_, Relation::Gold | Relation::Market) => Err(rules::NOT_CUSTOM.about(id.as_str())),
+            (_, Relation::Received) => Err(rules::NOT_OWNER.about(id.as_str())),
         }
     }
 
@@ -221,14 +211,14 @@ impl World {
     /// # Errors
     /// When there is no image the project may know of.
     pub fn members_seen(&self, project: &AccountId, id: &ImageId, instant: Timestamp) -> Result<Vec<&Member>, Refusal> {
-        let (image, standing) = self.visible(project, id)?;
+        let (image, relation) = self.visible(project, id)?;
         let members = image.members_at(instant).iter();
-        Ok(members.filter(|member| standing == ActiveFaults::Own || self.covers(&member.recipient, project)).collect())
+        Ok(members.filter(|member| relation == Relation::Own || self.covers(&member.recipient, project)).collect())
     }
 
     /// The members through which a project has an image of its region.
     pub fn rows<'a>(&'a self, image: &'a Image, project: &'a AccountId) -> impl Iterator<Item = &'a Member> {
-        image.members.iter().filter(|member| self.covers(&member.recipient, project))
+        image.members().iter().filter(|member| self.covers(&member.recipient, project))
     }
 
     fn has_rows(&self, image: &Image, project: &AccountId) -> bool {

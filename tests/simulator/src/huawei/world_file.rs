@@ -2,7 +2,7 @@
 
 use super::recipient::{MemberKind, Recipient};
 use super::rules::Rules;
-use crate::names::{AccountId, ImageId, RegionId};
+use crate::chassis::names::{AccountId, ImageId, RegionId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -353,6 +353,22 @@ pub struct ImageSpec {
     /// Whether a full-ECS image is from a CBR backup. Default true.
     #[serde(default = "yes")]
     pub from_cbr: bool,
+    /// Its tags. Default none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Where its data come from: `instance,<id>`, `volume,<id>`, `file,<url>`. Default an instance; nothing where it is the
+    /// vendor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_origin: Option<String>,
+    /// The least memory of a server made from it, in MiB. Default 0.
+    #[serde(default)]
+    pub min_ram: u32,
+    /// The most. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ram: Option<u32>,
+    /// When it was last changed. Default: when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
     /// Its members. Default none.
     #[serde(default)]
     pub members: Vec<MemberSpec>,
@@ -380,6 +396,18 @@ pub struct ImageSpec {
     /// Whether a copy of it is listed only from the end of its job on. Default as the rules say.
     #[serde(default)]
     pub copy_shown_late: Option<bool>,
+}
+
+impl ImageSpec {
+    /// When it was last changed.
+    pub fn updated(&self) -> Option<Timestamp> {
+        self.changed.or(self.created)
+    }
+
+    /// Whether it has a tag: `key=value`, or `key.value` as it was once written.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|(key, value)| ['=', '.'].iter().any(|between| format!("{key}{between}{value}") == tag))
+    }
 }
 
 fn forty() -> u32 {

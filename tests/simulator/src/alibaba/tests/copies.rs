@@ -1,8 +1,9 @@
-//! Copying through the door: what is asked and answered, what the journal holds, what the weather does.
+//! Copying as the cloud answers it: what is asked and answered, what the journal holds, what injected faults do.
 
 use super::*;
-use crate::journal::Journal;
-use crate::world::{CopyState, CopyStep, ImagePatch, RulesPatch};
+use crate::alibaba::world::{ImagePatch, RulesPatch};
+use crate::chassis::effect::{CopyState, CopyStep};
+use crate::chassis::journal::Journal;
 
 fn copying() -> State {
     let mut state = plain();
@@ -54,7 +55,7 @@ fn a_copy_is_seen_under_way_only_with_its_status_and_then_as_any_image() {
             (&json!(id), &json!("Creating"), &json!("40%"))
         );
     }
-    assert_eq!(abroad(&mut state, "&ImageName=gol&Status=ALL")["TotalCount"], 0);
+    assert_eq!(abroad(&mut state, "&ImageName=gol&Status=ALL")["TotalCount"], 1, "names are searched for");
     advance(&mut state, 60);
     let seen = abroad(&mut state, "&ImageName=gold");
     let row = &seen["Images"]["Image"][0];
@@ -139,7 +140,7 @@ fn a_lost_answer_asked_for_again_with_its_token_is_one_copy() {
 }
 
 #[test]
-fn weather_befalls_copying_and_cancelling_as_all_else() {
+fn faults_strike_copying_and_cancelling_as_all_else() {
     let mut state = copying();
     let when = |action: &str| json!({"when": {"action": action}, "count": 1, "then": {"kind": "throttle"}});
     script(&mut state, json!([when("CopyImage"), when("CancelCopyImage")]));
@@ -158,7 +159,7 @@ fn what_a_copy_is_asked_with_is_checked_before_the_world_is() {
         ("CopyImage", "ImageId=m-x".to_owned(), "MissingParameter"),
         ("CopyImage", "RegionId=cn-hangzhou".to_owned(), "MissingParameter"),
         ("CopyImage", copy_query("&Encrypted=maybe"), "InvalidParameter"),
-        ("CopyImage", copy_query("&Tag.1.Key=k"), "UnsupportedParameter"),
+        ("CopyImage", copy_query("&EncryptAlgorithm=aes"), "UnsupportedParameter"),
         ("CopyImage", copy_query(&format!("&ClientToken={}", "t".repeat(65))), "InvalidParameter"),
         ("CopyImage", copy_query("&ClientToken=%E5%83%8F"), "InvalidParameter"),
         ("CopyImage", copy_query("&DestinationImageName=1"), "InvalidImageName.Malformed"),

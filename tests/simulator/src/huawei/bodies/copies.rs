@@ -1,10 +1,10 @@
 //! The bodies of the two calls that copy an image.
 
 use super::parse;
+use crate::chassis::names::{ImageId, RegionId};
+use crate::chassis::refusal::Refusal;
 use crate::huawei::rules::{self, MAX_DESCRIPTION, MAX_NAME};
 use crate::huawei::world::{CopyOrder, CopyTo};
-use crate::names::{ImageId, RegionId};
-use crate::rules::Refusal;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ pub(super) fn cross_region(source: ImageId, body: &[u8]) -> Result<CopyOrder, Re
 }
 
 /// Names are of letters, digits, Chinese characters and `-`, `_`, `.` and space, and neither begin nor end with a space.
-fn named(name: String) -> Result<String, Refusal> {
+pub(super) fn named(name: String) -> Result<String, Refusal> {
     let fits = |char: char| {
         char.is_ascii_alphanumeric()
             || ['-', '_', '.', ' '].contains(&char)
@@ -68,7 +68,7 @@ fn named(name: String) -> Result<String, Refusal> {
 }
 
 /// Descriptions hold no angle brackets and no line breaks.
-fn described(description: Option<String>) -> Result<String, Refusal> {
+pub(super) fn described(description: Option<String>) -> Result<String, Refusal> {
     let description = description.unwrap_or_default();
     if description.chars().count() > MAX_DESCRIPTION {
         return Err(rules::DESCRIPTION_TOO_LONG.refuse());

@@ -1,7 +1,7 @@
 //! Copies: who gets one, and what becomes of it while the clock runs.
 
 use super::*;
-use crate::clock::ClockMove;
+use crate::chassis::clock::ClockMove;
 
 mod away;
 mod mishaps;

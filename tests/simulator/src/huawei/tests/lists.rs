@@ -90,8 +90,9 @@ fn every_filter_keeps_what_it_says() {
 fn a_filter_that_is_not_kept_or_makes_no_sense_is_refused() {
     let mut state = plain();
     let bad = [
-        "tag=a.b",
-        "__os_type=Linux",
+        "flavor_id=s6.small.1",
+        "sort_key=colour",
+        "created_at=2026",
         "limit=0",
         "limit=1001",
         "member_status=accepted",
@@ -133,7 +134,7 @@ fn members_come_in_pages_by_an_opaque_marker() {
 }
 
 fn wire_form(text: &str) -> String {
-    crate::wire::encode(text)
+    crate::chassis::wire::encode(text)
 }
 
 #[test]

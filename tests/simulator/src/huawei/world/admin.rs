@@ -1,14 +1,15 @@
-//! What goes around the vendor's rules: loading, dumping, and what the control API does out of band.
+//! What goes around the vendor's rules: loading, dumping, and what the admin interface does out of band.
 
 use super::plan::Step;
 use super::{Image, Place, World};
+use crate::chassis::effect::Effect;
+use crate::chassis::history::History;
+use crate::chassis::names::{AccountId, ImageId, RegionId};
 use crate::huawei::recipient::{Recipient, is_hex_id, is_urn, is_uuid};
 use crate::huawei::world_file::{Agency, Domain, HuaweiFile, ImageSpec, KmsKey, MemberSpec, Origin, Seconds, Status};
-use crate::names::{AccountId, ImageId, RegionId};
-use crate::world::Effect;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 /// Changes to an image; what is absent stays.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -71,8 +72,6 @@ pub struct RulesPatch {
     pub copy_shown_late: Option<bool>,
     /// Custom images one project may have.
     pub image_quota: Option<u32>,
-    /// Most copies to other regions an account may have under way.
-    pub cross_region_copies: Option<usize>,
 }
 
 /// An image a project was offered, and through which members.
@@ -87,8 +86,8 @@ pub struct Received {
 
 impl Image {
     /// An image without members.
-    pub(super) fn new(spec: ImageSpec, region: RegionId) -> Self {
-        Self { spec, region, members: Vec::new(), history: VecDeque::new(), deleting: false, hidden: false }
+    pub(super) fn new(spec: ImageSpec, region: RegionId, now: Timestamp) -> Self {
+        Self { spec, region, members: History::new(Vec::new(), now), deleting: false, hidden: false }
     }
 
     fn dump(&self) -> ImageSpec {
@@ -97,7 +96,7 @@ impl Image {
             id: member.recipient.id.clone(),
             status: Some(member.status),
         };
-        let members = self.members.iter().map(spec).collect();
+        let members = self.members().iter().map(spec).collect();
         ImageSpec { members, region: Some(self.region.clone()), ..self.spec.clone() }
     }
 }
@@ -182,7 +181,7 @@ impl World {
         }
         spec.created.get_or_insert(now);
         let members = std::mem::take(&mut spec.members);
-        let image = Image::new(spec, region);
+        let image = Image::new(spec, region, now);
         if self.images.contains_key(&id) {
             return Err(format!("image {id} is there twice"));
         }
@@ -220,10 +219,7 @@ impl World {
         remove: &[Recipient],
         now: Timestamp,
     ) -> Option<Effect> {
-        let image = self.images.get_mut(id)?;
-        if image.history.is_empty() {
-            image.set_members(Vec::new(), now);
-        }
+        self.images.get(id)?;
         let removals = remove.iter().map(|recipient| Step::forced(id, recipient.clone(), None));
         let settings = add.iter().map(|member| Step::forced(id, member.recipient(), Some(member.status())));
         let steps: Vec<_> = removals.chain(settings).collect();
@@ -286,7 +282,6 @@ impl World {
         rules.copy_seconds = patch.copy_seconds.unwrap_or(rules.copy_seconds);
         rules.copy_shown_late = patch.copy_shown_late.unwrap_or(rules.copy_shown_late);
         rules.image_quota = patch.image_quota.unwrap_or(rules.image_quota);
-        rules.cross_region_copies = patch.cross_region_copies.unwrap_or(rules.cross_region_copies);
     }
 
     /// The images offered to a project, whatever it answered; `None` when there is no such project.

@@ -4,13 +4,14 @@
 
 use super::jobs::{Asker, Ended, Job, Outcome, Submission};
 use super::plan::{Order, usable};
-use super::{ActiveFaults, Image, World};
+use super::{Image, Relation, World};
+use crate::chassis::effect::Replica;
+use crate::chassis::names::{AccountId, ImageId, RegionId};
+use crate::chassis::refusal::Refusal;
 use crate::huawei::rules;
 use crate::huawei::world_file::{Domain, ImageSpec, Kind, MemberStatus, Origin, Project, Status, Vault};
-use crate::journal::Replica;
-use crate::names::{AccountId, ImageId, RegionId};
-use crate::rules::Refusal;
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 /// A private image wanted of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +148,7 @@ impl World {
             order: Order::Copy(order),
             begin: now,
             end: now.checked_add(whole).unwrap_or(now),
-            doom: submission.doom,
+            failure: submission.failure,
             outcome: None,
             copying: Some(copying),
         };
@@ -157,28 +158,26 @@ impl World {
 
     /// Asks every rule of a copy: where it goes if it may be made.
     fn copy_destination(&self, asker: &Asker, order: &CopyOrder) -> Result<(AccountId, RegionId), Refusal> {
-        let (image, standing) = self.visible(&asker.project, &order.source)?;
+        let (image, relation) = self.visible(&asker.project, &order.source)?;
         let id = order.source.as_str();
-        if matches!(standing, ActiveFaults::Gold | ActiveFaults::Market) {
+        if matches!(relation, Relation::Gold | Relation::Market) {
             return Err(rules::NOT_CUSTOM_COPY.about(id));
         }
         let project = self.project(&asker.project);
         let (domain, _) = project.ok_or_else(|| rules::PROJECT_MISMATCH.about(asker.project.as_str()))?;
         let place = match &order.to {
             CopyTo::InRegion { key } => {
-                self.may_copy_here(asker, image, standing)?;
-                match (standing, key) {
+                self.may_copy_here(asker, image, relation)?;
+                match (relation, key) {
                     (_, None) => {}
-                    (ActiveFaults::Own, Some(key)) => has_key(domain, key)?,
+                    (Relation::Own, Some(key)) => has_key(domain, key)?,
                     (_, Some(_)) => return Err(rules::NOT_SUPPORTED.about("a shared image into an encrypted one")),
                 }
                 (asker.project.clone(), asker.region.clone())
             }
             CopyTo::Region { region, project, agency, vault } => {
-                if standing != ActiveFaults::Own {
-                    let code = self.rules.not_owner_code.clone();
-                    let message = format!("only its owner may copy the image to another region ({id})");
-                    return Err(Refusal { status: 400, code, message });
+                if relation != Relation::Own {
+                    return Err(rules::NOT_OWNER.about(id));
                 }
                 self.may_copy_away(asker, image, domain, region)?;
                 let project = destination_project(domain, region, project)?;
@@ -195,9 +194,9 @@ impl World {
         Ok(place)
     }
 
-    fn may_copy_here(&self, asker: &Asker, image: &Image, standing: ActiveFaults) -> Result<(), Refusal> {
+    fn may_copy_here(&self, asker: &Asker, image: &Image, relation: Relation) -> Result<(), Refusal> {
         let id = image.spec.id.as_str();
-        let received = standing == ActiveFaults::Received;
+        let received = relation == Relation::Received;
         if received && !self.rows(image, &asker.project).any(|member| member.status == MemberStatus::Accepted) {
             return Err(rules::NOT_ACCEPTED.about(id));
         }
@@ -210,7 +209,7 @@ impl World {
         if received && image.spec.encrypted {
             return Err(rules::RECEIVED_ENCRYPTED.about(id));
         }
-        if received { self.is_within(image, self.rules.copy_max_gib) } else { Ok(()) }
+        if received { is_within(image, rules::COPY_MAX_GIB) } else { Ok(()) }
     }
 
     fn may_copy_away(&self, asker: &Asker, image: &Image, domain: &Domain, region: &RegionId) -> Result<(), Refusal> {
@@ -222,23 +221,13 @@ impl World {
         }
         usable(image)?;
         if !self.regions(&domain.id).contains(region) {
-            let code = self.rules.copy_region_code.clone();
-            return Err(Refusal { status: 400, code, message: format!("there is no region {region}") });
+            return Err(rules::COPY_REGION_UNCONFIRMED.about(region.as_str()));
         }
         if *region == asker.region {
             return Err(rules::NOT_SUPPORTED.about("the region is the image's own"));
         }
-        let large = self.rules.large_copy_regions.contains(&asker.region);
-        self.is_within(image, if large { self.rules.large_copy_max_gib } else { self.rules.copy_max_gib })
-    }
-
-    fn is_within(&self, image: &Image, most: u32) -> Result<(), Refusal> {
-        let size = image.spec.size_gib;
-        if size <= most {
-            return Ok(());
-        }
-        let message = format!("the image has {size} GB, more than {most} GB");
-        Err(Refusal { status: 400, code: self.rules.copy_size_code.clone(), message })
+        let large = rules::LARGE_COPY_REGIONS.contains(&asker.region.as_str());
+        is_within(image, if large { rules::LARGE_COPY_MAX_GIB } else { rules::COPY_MAX_GIB })
     }
 
     fn copies_under_way(&self) -> impl Iterator<Item = (&Job, &Copying)> {
@@ -252,7 +241,7 @@ impl World {
             away && self.places.get(&job.asker.project).is_some_and(|place| place.domain == *domain)
         };
         let under_way = self.copies_under_way().filter(|(job, _)| is_one(job)).count();
-        let full = under_way >= self.rules.cross_region_copies;
+        let full = under_way >= rules::CROSS_REGION_COPIES;
         if full { Err(rules::TOO_MANY_TASKS.about("copies to other regions")) } else { Ok(()) }
     }
 
@@ -264,17 +253,16 @@ impl World {
         if most == 0 || used < most {
             return Ok(());
         }
-        let message = format!("the project has {used} private images, its quota is {most} ({project})");
-        Err(Refusal { status: 400, code: self.rules.image_quota_code.clone(), message })
+        Err(rules::IMAGE_QUOTA_UNCONFIRMED.about(&format!("{used} of {most} in {project}")))
     }
 
     /// Takes a copy past the end of its stage at `at`; how it ended, if it has.
     pub(super) fn move_copy_on(&mut self, id: String, count: u64, at: Timestamp) -> Option<Ended> {
         let job = self.jobs.all.get(&id)?;
-        let (copying, begin, doom) = (job.copying.clone()?, job.begin, job.doom.clone());
+        let (copying, begin, failure) = (job.copying.clone()?, job.begin, job.failure.clone());
         let Order::Copy(order) = job.order.clone() else { return None };
-        let doom = doom.map(|doom| doom.code).filter(|_| copying.stage == Stage::Saving);
-        if let Some(refusal) = self.obstacle(&order, &copying, doom) {
+        let failure = failure.map(|failure| failure.code).filter(|_| copying.stage == Stage::Saving);
+        if let Some(refusal) = self.problem(&order, &copying, failure) {
             return self.end_copy(id, &order, &copying, Some(refusal), at);
         }
         let stage = match copying.stage {
@@ -298,7 +286,7 @@ impl World {
     }
 
     /// Why a copy cannot go on. That one fails when its source is deleted is unconfirmed.
-    fn obstacle(&self, order: &CopyOrder, copying: &Copying, doom: Option<String>) -> Option<Refusal> {
+    fn problem(&self, order: &CopyOrder, copying: &Copying, failure: Option<String>) -> Option<Refusal> {
         let Some(source) = self.images.get(&order.source) else {
             return Some(rules::IMAGE_NOT_FOUND.about(order.source.as_str()));
         };
@@ -307,7 +295,7 @@ impl World {
         }
         let bad = source.spec.copies_fail.clone().filter(|_| copying.stage == Stage::Saving);
         let message = "the copy was made to fail by the simulator".to_owned();
-        doom.or(bad).map(|code| Refusal { status: 400, code, message })
+        failure.or(bad).map(|code| Refusal { status: 400, code, message })
     }
 
     fn insert_copy(&mut self, order: &CopyOrder, copying: &Copying, at: Timestamp) {
@@ -336,9 +324,15 @@ impl World {
             copies_fail: None,
             copy_seconds: None,
             copy_shown_late: None,
+            // What a copy shows here is unconfirmed.
+            data_origin: Some(format!("image,{}", order.source)),
+            tags: BTreeMap::new(),
+            min_ram: source.min_ram,
+            max_ram: source.max_ram,
+            changed: None,
         };
         let hidden = copying.shown_late;
-        let image = Image { hidden, ..Image::new(spec, copying.region.clone()) };
+        let image = Image { hidden, ..Image::new(spec, copying.region.clone(), at) };
         self.images.insert(copying.image.clone(), image);
     }
 
@@ -371,6 +365,11 @@ impl World {
         let (images, copy) = (vec![order.source.clone()], Some(copying.replica(order, there)));
         Some(Ended { id, asker, at, images, effects: Vec::new(), code, copy })
     }
+}
+
+fn is_within(image: &Image, most: u32) -> Result<(), Refusal> {
+    let size = image.spec.size_gib;
+    if size <= most { Ok(()) } else { Err(rules::COPY_SIZE_UNCONFIRMED.about(&format!("{size} GB of {most} GB"))) }
 }
 
 /// Whether a domain has a key to encrypt with.

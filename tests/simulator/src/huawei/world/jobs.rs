@@ -1,14 +1,14 @@
 //! Jobs: what is asked of members takes effect a while later, by the clock. A job is checked when it is asked for and
-//! again when it ends; what it comes to then is all or nothing, but for the weather.
+//! again when it ends; what it comes to then is all or nothing, but for injected failures.
 
 use super::World;
 use super::copies::Copying;
 use super::plan::Order;
+use crate::chassis::effect::{Effect, Replica};
+use crate::chassis::exchange::JobFailure;
+use crate::chassis::names::{AccountId, ImageId, RegionId};
+use crate::chassis::refusal::Refusal;
 use crate::huawei::rules;
-use crate::journal::Replica;
-use crate::names::{AccountId, ImageId, RegionId};
-use crate::rules::Refusal;
-use crate::world::Effect;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -23,22 +23,13 @@ pub struct Asker {
     pub key_id: String,
 }
 
-/// That the weather has a job fail.
-#[derive(Debug, Clone)]
-pub(in crate::huawei) struct JobFailure {
-    /// With which code.
-    pub(in crate::huawei) code: String,
-    /// After how many steps.
-    pub(in crate::huawei) partial: usize,
-}
-
 /// What comes with an order: names and fates that the world does not make up itself.
 #[derive(Debug, Clone)]
 pub(in crate::huawei) struct Submission {
     /// The job's id.
     pub(in crate::huawei) id: String,
     /// Whether it fails.
-    pub(in crate::huawei) doom: Option<JobFailure>,
+    pub(in crate::huawei) failure: Option<JobFailure>,
     /// How much longer it takes than the rules say, in milliseconds.
     pub(in crate::huawei) slow_millis: u64,
 }
@@ -75,7 +66,7 @@ pub struct Job {
     pub(super) order: Order,
     pub(super) begin: Timestamp,
     pub(super) end: Timestamp,
-    pub(super) doom: Option<JobFailure>,
+    pub(super) failure: Option<JobFailure>,
     pub(super) outcome: Option<Outcome>,
     pub(super) copying: Option<Copying>,
 }
@@ -190,7 +181,7 @@ impl World {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         if let Err(refusal) = self.plan(&asker.project, &order)
-            && !self.rules.errors_in_job.contains(&refusal.code)
+            && !rules::ERRORS_IN_JOB.contains(&refusal.code.as_str())
         {
             return Err(refusal);
         }
@@ -215,7 +206,7 @@ impl World {
             return Ok(());
         }
         found.deleting = true;
-        self.begin(asker, Order::Delete { image: image.clone() }, self.rules.deletion_millis, submission, now)
+        self.begin(asker, Order::Delete { image: image.clone() }, rules::DELETION_MILLIS, submission, now)
     }
 
     fn begin(
@@ -229,12 +220,12 @@ impl World {
         if self.jobs.due.len() >= rules::MAX_RUNNING_JOBS {
             return Err(rules::TOO_MANY_TASKS.refuse());
         }
-        let Submission { id, doom, slow_millis } = submission;
+        let Submission { id, failure, slow_millis } = submission;
         let took = i64::try_from(slow_millis.saturating_add(u64::from(millis))).unwrap_or(i64::MAX);
         let end = now.checked_add(SignedDuration::from_millis(took)).unwrap_or(now);
         self.jobs.count += 1;
         self.jobs.due.insert((end, self.jobs.count, id.clone()));
-        let job = Job { asker: asker.clone(), order, begin: now, end, doom, outcome: None, copying: None };
+        let job = Job { asker: asker.clone(), order, begin: now, end, failure, outcome: None, copying: None };
         self.jobs.all.insert(id, job);
         Ok(())
     }
@@ -261,16 +252,16 @@ impl World {
     }
 
     fn end_job(&mut self, id: String, at: Timestamp) -> Option<Ended> {
-        let Job { asker, order, doom, .. } = self.jobs.all.get(&id)?.clone();
+        let Job { asker, order, failure, .. } = self.jobs.all.get(&id)?.clone();
         let (mut steps, mut refusal) = match self.plan(&asker.project, &order) {
             Ok(steps) => (steps, None),
             Err(refusal) => (Vec::new(), Some(refusal)),
         };
         let mut cut_off = BTreeSet::new();
-        if let Some(JobFailure { code, partial }) = doom {
+        if let Some(JobFailure { code, partial }) = failure {
             cut_off = steps.iter().skip(partial).map(|step| step.image.clone()).collect();
             steps.truncate(partial);
-            let message = "the job was made to fail by the simulator's weather".to_owned();
+            let message = "the job was made to fail by the simulator's fault injection".to_owned();
             refusal = Some(Refusal { status: 400, code, message });
         }
         let effects = self.apply(&steps, at);

@@ -1,14 +1,14 @@
 //! What a call on members would change: every rule is asked here, nothing is changed. A plan is a list of steps, in the
-//! order of the request; carrying them out is for `apply`, whole or, by the weather, only the first few.
+//! order of the request; carrying them out is for `apply`, whole or, where a failure is injected, only the first few.
 
 use super::copies::CopyOrder;
-use super::{ActiveFaults, Image, Member, World};
+use super::{Image, Member, Relation, World};
+use crate::chassis::effect::{Answered, Effect};
+use crate::chassis::names::{AccountId, ImageId};
+use crate::chassis::refusal::Refusal;
 use crate::huawei::recipient::{self, MemberKind, Recipient};
 use crate::huawei::rules;
 use crate::huawei::world_file::{Kind, MemberStatus, Status, first_status};
-use crate::names::{AccountId, ImageId};
-use crate::rules::Refusal;
-use crate::world::{Answered, Effect};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -122,10 +122,8 @@ impl World {
                     // Asking the owner to share again is the vendor's way back from a rejection (sharing FAQ); that the
                     // offer then waits anew is unconfirmed.
                     Some(MemberStatus::Rejected) => MemberStatus::Pending,
-                    Some(_) => match &self.rules.add_present_code {
-                        None => continue,
-                        Some(code) => return Err(present_or_absent(code, recipient, "is a member already")),
-                    },
+                    // A success without effect (unconfirmed); so is removing one that is not there.
+                    Some(_) => continue,
                 };
                 let change = Change::Set((*recipient).clone(), status);
                 steps.push(Step { image: image.spec.id.clone(), change });
@@ -149,16 +147,9 @@ impl World {
                 let is = |member: &&Member| {
                     member.recipient.kind == named.kind && member.recipient.is_named(named.id.as_str())
                 };
-                match image.members.iter().find(is) {
-                    Some(member) => {
-                        let change = Change::Remove(member.recipient.clone());
-                        steps.push(Step { image: image.spec.id.clone(), change });
-                    }
-                    None => {
-                        if let Some(code) = &self.rules.remove_absent_code {
-                            return Err(present_or_absent(code, named, "is no member"));
-                        }
-                    }
+                if let Some(member) = image.members().iter().find(is) {
+                    let change = Change::Remove(member.recipient.clone());
+                    steps.push(Step { image: image.spec.id.clone(), change });
                 }
             }
         }
@@ -180,9 +171,9 @@ impl World {
         status: MemberStatus,
         vault: Option<&str>,
     ) -> Result<Option<Step>, Refusal> {
-        let (image, standing) = self.visible(caller, id)?;
+        let (image, relation) = self.visible(caller, id)?;
         let own = Recipient::project(caller);
-        let member = image.member(&own).filter(|_| standing == ActiveFaults::Received);
+        let member = image.member(&own).filter(|_| relation == Relation::Received);
         let member = member.ok_or_else(|| rules::MEMBER_NOT_FOUND.about(caller.as_str()))?;
         if status == MemberStatus::Pending {
             return Err(rules::MALFORMED_BODY.about("status"));
@@ -204,8 +195,8 @@ impl World {
     /// Checks whether `caller` may delete an image.
     pub(super) fn may_delete(&self, caller: &AccountId, id: &ImageId) -> Result<(), Refusal> {
         let image = match self.visible(caller, id)? {
-            (image, ActiveFaults::Own) => image,
-            (_, ActiveFaults::Gold) => return Err(rules::DELETE_PUBLIC.about(id.as_str())),
+            (image, Relation::Own) => image,
+            (_, Relation::Gold) => return Err(rules::DELETE_PUBLIC.about(id.as_str())),
             _ => return Err(rules::DELETE_BY_OWNER.about(id.as_str())),
         };
         if image.spec.protected {
@@ -214,10 +205,8 @@ impl World {
         if matches!(image.spec.status, Status::Queued | Status::Saving) {
             return Err(rules::IMAGE_CREATING.about(image.spec.status.word()));
         }
-        if image.members.iter().any(|member| member.recipient.kind != MemberKind::Project) {
-            let code = self.rules.delete_shared_code.clone();
-            let message = format!("the image is shared with a domain or an organization ({id})");
-            return Err(Refusal { status: 400, code, message });
+        if image.members().iter().any(|member| member.recipient.kind != MemberKind::Project) {
+            return Err(rules::DELETE_SHARED_UNCONFIRMED.about(id.as_str()));
         }
         Ok(())
     }
@@ -225,7 +214,7 @@ impl World {
     /// The caller's own image, in a state to be shared.
     fn shareable(&self, caller: &AccountId, id: &ImageId) -> Result<&Image, Refusal> {
         let image = self.owned(caller, id)?;
-        if image.spec.encrypted && !self.rules.share_encrypted {
+        if image.spec.encrypted {
             return Err(rules::ENCRYPTED.about(id.as_str()));
         }
         if image.spec.kind == Kind::FullServer && !image.spec.from_cbr {
@@ -264,10 +253,10 @@ impl World {
 
     fn check_quota(&self, image: &Image, new: usize) -> Result<(), Refusal> {
         let limit = match image.spec.kind {
-            Kind::FullServer => self.rules.recipients_per_full_server,
+            Kind::FullServer => rules::RECIPIENTS_PER_FULL_SERVER,
             Kind::System | Kind::Data | Kind::Iso => self.rules.recipients_per_image,
         };
-        let accepted = image.members.iter().filter(|member| member.status == MemberStatus::Accepted).count();
+        let accepted = image.members().iter().filter(|member| member.status == MemberStatus::Accepted).count();
         let full = new > 0 && accepted + new > limit;
         if full { Err(rules::TOO_MANY_RECIPIENTS.about(image.spec.id.as_str())) } else { Ok(()) }
     }
@@ -277,7 +266,7 @@ impl World {
         let mut effects = Vec::new();
         for id in distinct(&steps.iter().map(|step| step.image.clone()).collect::<Vec<_>>()) {
             let Some(image) = self.images.get_mut(id) else { continue };
-            let mut members = image.members.clone();
+            let mut members = image.members().to_vec();
             let mut effect = Effect::default();
             for step in steps.iter().filter(|step| step.image == *id) {
                 step.change.carry_out(&mut members, &mut effect, now);
@@ -351,10 +340,6 @@ pub(super) fn usable(image: &Image) -> Result<(), Refusal> {
         Status::Queued | Status::Saving => Err(rules::IMAGE_CREATING.about(image.spec.status.word())),
         Status::Deleted | Status::Killed => Err(rules::IMAGE_UNAVAILABLE.about(image.spec.status.word())),
     }
-}
-
-fn present_or_absent(code: &str, recipient: &Recipient, why: &str) -> Refusal {
-    Refusal { status: 400, code: code.to_owned(), message: format!("{} {why}", recipient.id) }
 }
 
 /// Each once, in their order.

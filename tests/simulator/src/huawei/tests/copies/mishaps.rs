@@ -1,4 +1,4 @@
-//! Copies that do not come to their end, and requests for them that meet the weather.
+//! Copies that do not come to their end, and requests for them that injected faults strike.
 
 use super::*;
 
@@ -98,7 +98,7 @@ fn a_cut_connection_begins_the_copy_or_does_not() {
 }
 
 #[test]
-fn weather_refuses_fails_and_slows_copies_down() {
+fn injected_faults_refuse_fail_and_slow_copies_down() {
     let strike = |then: Value| json!([{"when": {"action": "CopyImageInRegion"}, "count": 1, "then": then}]);
     let mut state = world();
     script(&mut state, strike(json!({"kind": "throttle"})));
