@@ -1,0 +1,279 @@
+"""Every client lives one life in the same world: it lists, shares, pages, accepts, rejects, copies, renames, tags, deletes,
+is refused, is throttled, and holds a token that expires. Prints which client did which step.
+
+Usage: life.py ALIBABA_URL HUAWEI_URL ADMIN_URL [PROGRAM...], on the world of life-world.yaml. A program is a client in
+another language: it is run as `PROGRAM ALIBABA_URL HUAWEI_URL ADMIN_URL`, prints a line `client: NAME CLOUD` and for each step
+a line `STEP: ok` or `STEP: what went wrong`. Exits with 1 where a step failed.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import urllib.request
+
+from clients import Refused, alibaba, huawei
+from huaweicloudsdkcore.signer.algorithm import SigningAlgorithm
+
+ALIBABA, HUAWEI, ADMIN, PROGRAMS = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+WORLD = (pathlib.Path(__file__).parent / "life-world.yaml").read_text()
+OWNER, RECIPIENTS = "2000000000000000", ["1000000000000001", "1000000000000002", "1000000000000003"]
+OWNER_KEY, RECIPIENT_KEY = ("LTAIowner", "owner-secret"), ("LTAIrecipient", "recipient-secret")
+TEMPORARY_KEY = ("LTAItemporary", "temporary-secret", "tok/en+=")
+GOLDEN, OLDER = "cc4f2d1e-0000-4000-8000-000000000001", "cc4f2d1e-0000-4000-8000-000000000002"
+PROJECTS = ["1a" + "0" * 30, "1b" + "0" * 30, "1c" + "0" * 30]
+NOTHING = "–"
+
+
+def admin(method, path, body):
+    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    request = urllib.request.Request(ADMIN + path, data, {"content-type": "application/json"}, method=method)
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+def same(what, got, expected):
+    if got != expected:
+        raise AssertionError(f"{what}: got {got!r}, expected {expected!r}")
+
+
+def refused(what, code, call, status=None):
+    try:
+        call()
+    except Refused as error:
+        same(what, (error.code, error.status if status else None), (code, status))
+    else:
+        raise AssertionError(f"{what}: succeeded, expected {code}")
+
+
+def throttle(action):
+    admin("PUT", "/limits", {"limits": [{"action": action, "callsPerMinute": 0}]})
+
+
+class AlibabaLife:
+    """The steps at Alibaba Cloud; offers are not answered there."""
+
+    def __init__(self, client):
+        self.ask = client.call
+        # The older SDK finds that the server signed the same text, and says what that means.
+        legacy = isinstance(client, alibaba.Legacy)
+        self.wrong_secret = "InvalidAccessKeySecret" if legacy else "SignatureDoesNotMatch"
+
+    def images(self, key=OWNER_KEY, **filters):
+        found = self.ask(key, "DescribeImages", **filters)["Images"]["Image"]
+        return sorted((one["ImageId"], one["ImageName"]) for one in found)
+
+    def recipients(self, size=2):
+        found, number = [], 1
+        while True:
+            page = self.ask(
+                OWNER_KEY, "DescribeImageSharePermission", ImageId="m-golden", PageNumber=number, PageSize=size
+            )
+            found += [row["AliyunId"] for row in page["Accounts"]["Account"]]
+            if len(found) >= page["TotalCount"]:
+                return found
+            number += 1
+
+    def share(self, key=OWNER_KEY, **change):
+        return self.ask(key, "ModifyImageSharePermission", ImageId="m-golden", **change)
+
+    def identity(self):
+        same("account", self.ask(OWNER_KEY, "GetCallerIdentity")["AccountId"], OWNER)
+        same("temporary", self.ask(TEMPORARY_KEY, "GetCallerIdentity")["IdentityType"], "AssumedRoleUser")
+
+    def list(self):
+        same("by a part of the name", [id for id, _ in self.images(ImageName="golden")], ["m-golden", "m-golden2"])
+        same("own ones", [id for id, _ in self.images(ImageOwnerAlias="self")], ["m-golden", "m-golden2"])
+        same("of none", self.images(ImageName="镜像 a*b~c/d+e"), [])
+
+    def share_and_page(self):
+        self.share(AddAccount=RECIPIENTS)
+        same("recipients by pages", self.recipients(), RECIPIENTS)
+        same("received", self.images(RECIPIENT_KEY, ImageOwnerAlias="others"), [("m-golden", "golden")])
+
+    def copy(self):
+        tags = [{"Key": "team", "Value": "core"}]
+        id = self.ask(
+            OWNER_KEY, "CopyImage", ImageId="m-golden", DestinationRegionId="cn-hangzhou",
+            DestinationImageName="golden-copy", Tag=tags,
+        )["ImageId"]  # fmt: skip
+        same("the copy", self.images(ImageId=id), [(id, "golden-copy")])
+        self.ask(OWNER_KEY, "DeleteImage", ImageId=id)
+
+    def rename(self):
+        self.ask(OWNER_KEY, "ModifyImageAttribute", ImageId="m-golden2", ImageName="silver")
+        same("its name", self.images(ImageId="m-golden2"), [("m-golden2", "silver")])
+
+    def tag(self):
+        what = {"ResourceType": "image", "ResourceId": ["m-golden"]}
+        self.ask(OWNER_KEY, "TagResources", Tag=[{"Key": "team", "Value": "core"}], **what)
+        rows = self.ask(OWNER_KEY, "ListTagResources", **what)["TagResources"]["TagResource"]
+        same("tags", [(row["TagKey"], row["TagValue"]) for row in rows], [("team", "core")])
+        same("by tag", self.images(Tag=[{"Key": "team", "Value": "core"}]), [("m-golden", "golden")])
+        self.ask(OWNER_KEY, "UntagResources", TagKey=["team"], **what)
+        same("untagged", self.images(Tag=[{"Key": "team", "Value": "core"}]), [])
+
+    def be_refused(self):
+        refused("oneself", "InvalidAccount.Forbbiden", lambda: self.share(AddAccount=[OWNER]), 404)
+        refused("nobody", "InvalidAccount.NotFound", lambda: self.share(AddAccount=["1234567890123456"]), 403)
+        refused("not the owner", "InvalidImageId.NotFound", lambda: self.share(RECIPIENT_KEY, AddAccount=RECIPIENTS), 404)
+        refused("no effect", "UnsupportedParameter", lambda: self.images(InstanceType="ecs.g6.large"), 400)
+
+    def be_throttled(self):
+        throttle("DescribeImages")
+        refused("throttled", "Throttling.User", self.images, 400)
+
+    def sign_wrongly(self):
+        refused("a wrong secret", self.wrong_secret, lambda: self.images(("LTAIowner", "wrong")), 400)
+
+    def expire(self):
+        same("before", len(self.images(TEMPORARY_KEY, ImageOwnerAlias="self")), 2)
+        admin("PATCH", "/keys/LTAItemporary", {"expired": True})
+        refused("after", "InvalidSecurityToken.Expired", lambda: self.images(TEMPORARY_KEY), 400)
+
+    def delete(self):
+        gone = lambda: self.ask(OWNER_KEY, "DeleteImage", ImageId="m-golden")  # noqa: E731
+        refused("while it is shared", "ImageUseShared", gone, 403)
+        self.share(RemoveAccount=RECIPIENTS)
+        gone()
+        same("gone", self.images(ImageName="golden"), [])
+
+
+class HuaweiLife:
+    """The steps at Huawei Cloud."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def identity(self):
+        same("its own project's", self.client.quota("owner"), "image")
+
+    def list(self):
+        own = self.client.images("owner", imagetype="private")
+        same("own ones", sorted(own), [(GOLDEN, "golden"), (OLDER, "golden-older")])
+        ordered = self.client.images("owner", imagetype="private", sort_key="name", sort_dir="desc")
+        same("by name", [name for _, name in ordered], ["golden-older", "golden"])
+
+    def share_and_page(self):
+        self.client.share(GOLDEN, PROJECTS)
+        same("members", self.client.members(GOLDEN), dict.fromkeys(PROJECTS, "pending"))
+
+    def accept(self):
+        same("it waits", self.client.offered("pending"), [GOLDEN])
+        self.client.answer(GOLDEN, "accepted")
+        same("it is listed", self.client.offered("accepted"), [GOLDEN])
+
+    def reject(self):
+        self.client.answer(GOLDEN, "rejected")
+        same("it is listed so", self.client.offered("rejected"), [GOLDEN])
+        same("the owner sees it", self.client.members(GOLDEN)[PROJECTS[0]], "rejected")
+
+    def copy(self):
+        id = self.client.copy(GOLDEN, "copy")
+        same("the copy", self.client.images("owner", name="copy"), [(id, "copy")])
+
+    def rename(self):
+        same("its name", self.client.rename(OLDER, "silver"), "silver")
+        same("in the list", self.client.images("owner", name="silver"), [(OLDER, "silver")])
+
+    def tag(self):
+        same("tags", self.client.tag(GOLDEN, "team", "core"), {"team": "core"})
+        same("by tag", self.client.images("owner", tag="team=core"), [(GOLDEN, "golden")])
+
+    def be_refused(self):
+        refused("nobody", "IMG.0108", lambda: self.client.share(GOLDEN, ["f" * 32]), 400)
+        refused("oneself", "IMG.0076", lambda: self.client.share(GOLDEN, [huawei.PROJECTS["owner"]]), 400)
+
+    def be_throttled(self):
+        own = isinstance(self.client, huawei.Own)
+        throttle("ListImages" if own else "GlanceListImages")
+        refused("throttled", "APIGW.0308", lambda: self.client.images("owner"), 429)
+
+    def sign_wrongly(self):
+        try:
+            self.client.quota("wrong")
+        except Refused as error:
+            same("the status", error.status, 401)
+        else:
+            raise AssertionError("a wrong secret was taken for a right one")
+
+    def expire(self):
+        if isinstance(self.client, huawei.OpenStack):
+            admin("PUT", "/clock", {"advanceSeconds": 24 * 60 * 60})
+            same("renewed by itself", self.client.quota("owner"), "image")
+            admin("PUT", "/clock", {"offsetSeconds": 0})
+            return
+        same("before", self.client.quota("temporary"), "image")
+        admin("PATCH", "/huawei/keys/TEMPORARY", {"expired": True})
+        refused("after", "APIGW.0301", lambda: self.client.quota("temporary"), 401)
+
+    def delete(self):
+        self.client.unshare(GOLDEN, PROJECTS)
+        same("nobody has it", self.client.members(GOLDEN), {})
+        self.client.delete(GOLDEN)
+
+
+STEPS = [
+    "identity", "list", "share_and_page", "accept", "reject", "copy", "rename", "tag", "be_refused", "be_throttled",
+    "sign_wrongly", "expire", "delete",
+]  # fmt: skip
+
+LIVES = [
+    ("alibabacloud_ecs20140526, ACS3-HMAC-SHA256", lambda: AlibabaLife(alibaba.Current(ALIBABA))),
+    ("alibabacloud_ecs20140526, ACS3-HMAC-SM3", lambda: AlibabaLife(alibaba.Current(ALIBABA, "ACS3-HMAC-SM3"))),
+    ("alibabacloud_ecs20140526, HMAC-SHA1", lambda: AlibabaLife(alibaba.Current(ALIBABA, "v2"))),
+    ("aliyun-python-sdk-ecs, HMAC-SHA1 POST", lambda: AlibabaLife(alibaba.Legacy(ALIBABA))),
+    ("aliyun-python-sdk-ecs, HMAC-SHA1 GET", lambda: AlibabaLife(alibaba.Legacy(ALIBABA, "GET"))),
+    ("huaweicloudsdkims, SDK-HMAC-SHA256", lambda: HuaweiLife(huawei.Own(HUAWEI))),
+    ("huaweicloudsdkims, SDK-HMAC-SM3", lambda: HuaweiLife(huawei.Own(HUAWEI, SigningAlgorithm.HMAC_SM3))),
+    ("huaweicloudsdkims, V11-HMAC-SHA256", lambda: HuaweiLife(huawei.Own(HUAWEI, derived=True))),
+    ("openstacksdk", lambda: HuaweiLife(huawei.OpenStack(HUAWEI))),
+]
+
+
+def step(life, name):
+    """What became of a step: `ok`, nothing where the cloud or the client has none, or what went wrong."""
+    if not hasattr(life, name):
+        return NOTHING
+    try:
+        getattr(life, name)()
+    except NotImplementedError:
+        return NOTHING
+    except Exception as error:  # whatever a client raises is told
+        return f"{type(error).__name__}: {error}"
+    finally:
+        admin("PUT", "/limits", {"limits": []})
+    return "ok"
+
+
+def live(make):
+    admin("PUT", "/world", WORLD)
+    life = make()
+    return {name: step(life, name) for name in STEPS}
+
+
+def live_elsewhere(program):
+    """A client in another language."""
+    admin("PUT", "/world", WORLD)
+    told = subprocess.run([program, ALIBABA, HUAWEI, ADMIN], capture_output=True, text=True, check=False)
+    lines = dict(line.split(": ", 1) for line in told.stdout.splitlines() if ": " in line)
+    if "client" not in lines:
+        return program, {name: told.stderr.strip() or "no word" for name in STEPS}
+    return lines.pop("client"), {name: lines.get(name, NOTHING) for name in STEPS}
+
+
+def main():
+    table = [(name, live(make)) for name, make in LIVES]
+    table += [live_elsewhere(program) for program in PROGRAMS]
+    print("| client | " + " | ".join(name.replace("_", " ") for name in STEPS) + " |")
+    print("|---" * (len(STEPS) + 1) + "|")
+    for name, steps in table:
+        words = (steps[one] if steps[one] in ("ok", NOTHING) else "FAILED" for one in STEPS)
+        print(f"| {name} | " + " | ".join(words) + " |")
+    failed = [(name, one, why) for name, steps in table for one, why in steps.items() if why not in ("ok", NOTHING)]
+    for name, one, why in failed:
+        print(f"{name}: {one}: {why}", file=sys.stderr)
+    sys.exit(1 if failed else 0)
+
+
+main()
