@@ -5,7 +5,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 # Two builds at the same time: one compiles while the other one waits for a download or a linker.
 SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2
 
-.PHONY: help assets build test fuzz chaos chaos-score mutants bench lint crds rights docs deny sbom demo demo-servers demo-programs \
+.PHONY: help assets build test fuzz conformance chaos chaos-score mutants bench lint crds rights docs deny sbom demo demo-servers demo-programs \
 	image
 
 # After two #: what a target does; how long it takes on two cores from nothing, with the downloads; how long when all is built;
@@ -31,9 +31,15 @@ test: ## Run all tests, against real servers (ONLY=sharing: those with this in t
 ROUNDS ?= 20000
 
 fuzz: ## Try every parser of outside bytes with hostile ones, long (ROUNDS=n for each test) | ? | ?
-	PROPTEST_CASES=$(ROUNDS) $(CARGO) test --workspace --lib -- adversarial no_request_makes_the_door_panic whatever_a_secret_holds
+	PROPTEST_CASES=$(ROUNDS) $(CARGO) test --workspace --lib -- adversarial no_request_makes_the_cloud_panic whatever_a_secret_holds
 	PROPTEST_CASES=$(ROUNDS) HOSTILE_ROUNDS=$$(($(ROUNDS) / 10 + 1)) \
 		$(CARGO) test --workspace --test hostile_objects --test hostile --test hostile_answers
+
+# The SDKs in Go take minutes to build once, so they are not part of the suite.
+conformance: ## Drive the simulator with clients that nobody here wrote, those in Go as well, and tell which did which step | ~15 min | ?
+	cd tests/conformance/go && GOFLAGS=-mod=readonly go build -o $(abspath target/conformance)/ ./cmd/...
+	CONFORMANCE_PROGRAMS="$$(echo $(abspath target/conformance)/*)" \
+		$(CARGO) test -p cloud-simulator --test conformance -- --nocapture every_client_lives_the_same_life
 
 chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md) | ~20 min | MINUTES
 	$(TARGET)/debug/chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) \
