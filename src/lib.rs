@@ -32,7 +32,7 @@
 //!
 //! Each watch enqueues the object that changed, and `controllers/triggers.rs` the related ones: an edited `ImageShare` enqueues
 //! its `CloudImage`, and a changed ledger enqueues the shares. One reconcile of one image takes five steps
-//! (`controllers/cloud_image/pass.rs`):
+//! (`controllers/cloud_image/sharing.rs`):
 //!
 //! 1. **Observe** the account, the shares, and the image at the cloud with all its recipients. Each is a fact, or the
 //!    [`Problem`](planning::problem::Problem) that hides it.
@@ -65,7 +65,7 @@
 //! | [`clouds`] | the edge towards the clouds: one trait, transport, call budgets, `alibaba`, `huawei`, `openstack` |
 //! | [`cluster`] | the edge towards Kubernetes: watches, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`accounts`] | from a `CloudAccount` to a client: its Secret, the proof of its identity, its circuit |
-//! | [`reconcile`] | what all reconciles share: requeue, object state, access, conversion, status writer, metrics, leader |
+//! | [`reconcile`] | what all reconciles share: the frame, caches as inputs, requeue, reporter, object state, access, leader |
 //! | [`controllers`] | how controllers run (`run`, `startup`), watch mappers (`triggers`), and one folder a kind |
 //! | [`telemetry`] | logs, metrics, health, traces; it depends on no other module |
 //! | [`operator`] | the composition root: arguments, clients, caches, controllers, orderly shutdown |
@@ -81,7 +81,7 @@
 //!
 //! 1. **Ledger before call.** The operator writes every intent, to grant or to revoke, with the object's `resourceVersion`
 //!    before it calls the cloud. Then it lists the shares afresh and drops the steps that they no longer ask for.
-//!    `controllers/cloud_image/pass.rs`, [`planning::sharing::confirm`], [`cluster::status`].
+//!    `controllers/cloud_image/sharing.rs`, [`planning::sharing::Plan`], [`cluster::status`].
 //! 2. **No wrongful revoke.** Revokes come from the ledger, less the recipients of active and paused shares and retained
 //!    ones; never from "observed minus desired". An unreadable share is paused: recipients that its spec names keep access.
 //!    [`planning::sharing`], [`planning::desired`], [`planning::unreadable`].
@@ -124,7 +124,7 @@
 //! 14. **One copy.** An `ImageReplica` records each request before it makes it. The copy carries a mark by which the operator
 //!     finds it again, so that there is never a second one; only two reads that find nothing prove that there is none. The
 //!     operator removes an unwanted copy before it releases the object. [`planning::replica`],
-//!     [`CopyMark`](clouds::CopyMark), `controllers/image_replica/pass.rs`.
+//!     [`CopyMark`](clouds::CopyMark), `controllers/image_replica/copy.rs`.
 //! 15. **One leader.** Of several processes one holds the lease. This leader stops before the lease can expire, and checks
 //!     the fence as the last step before each request. The successor of a leader that left without notice revokes nothing,
 //!     and trusts no absence, before that leader's calls are over. [`planning::lease`], [`clouds::fence`],

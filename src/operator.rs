@@ -22,7 +22,7 @@ use crate::cluster::definitions::{Definitions, Served};
 use crate::cluster::events::Events;
 use crate::cluster::lease::LeaseRecord;
 use crate::cluster::scope::Scope;
-use crate::controllers::outdated::Acting;
+use crate::controllers::outdated::Controllers;
 use crate::controllers::run;
 use crate::planning::lease;
 use crate::planning::schedule::{Debounce, Intervals};
@@ -190,7 +190,7 @@ impl RunArguments {
                 lost_job_window: signed(self.lost_job_window),
                 unmanaged_grace: signed(self.unmanaged_grace),
                 refusal_retry: signed(self.refusal_retry),
-                answer_look: signed(self.blocked_interval),
+                answer_poll: signed(self.blocked_interval),
             },
             debounce: Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) },
             intervals: Intervals {
@@ -263,7 +263,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let keeping = Arc::clone(&definitions);
     tokio::spawn(async move { keeping.keep().await });
     let reporter = Reporter { controller: "imageshare.dev/operator".into(), instance: std::env::var("HOSTNAME").ok() };
-    let acting = Acting::new(Context {
+    let controllers = Controllers::new(Context {
         connections: Arc::new(Connections::new(
             client.clone(),
             client_context,
@@ -287,9 +287,9 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         settings,
     });
     if let Some(at) = arguments.listen {
-        let (counted, told) = (acting.clone(), acting.clone());
+        let (counted, ready) = (controllers.clone(), controllers.clone());
         let registry = Arc::new(metrics.registry(Arc::new(counted)));
-        let obstacle = Arc::new(move || told.obstacle());
+        let obstacle = Arc::new(move || ready.not_ready());
         serve(at, Told { registry, obstacle }).await.map_err(RunError::Listen)?;
     }
     let leads = leading.begun.clone();
@@ -298,19 +298,19 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         metrics.leads(true);
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
-    lead_and_act(leadership, &definitions, &acting, stop).await
+    lead_and_act(leadership, &definitions, &controllers, stop).await
 }
 
 /// Runs the controllers, as one of several processes if there is a lease, until `stop` is cancelled.
 async fn lead_and_act(
     leadership: Option<Leadership>,
     definitions: &Arc<Definitions>,
-    acting: &Acting,
+    controllers: &Controllers,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let mut acting = Box::pin(acting.run(stop.clone()));
+    let mut running = Box::pin(controllers.run(stop.clone()));
     let Some(leadership) = leadership else {
-        acting.await;
+        running.await;
         return Ok(());
     };
     let able = Arc::clone(definitions);
@@ -325,7 +325,7 @@ async fn lead_and_act(
             KeepEnd::Lost => Err(LeaseLost.into()),
             KeepEnd::Dismissed => Ok(()),
         },
-        () = &mut acting => {}
+        () = &mut running => {}
     }
     leadership.give_back().await;
     Ok(())

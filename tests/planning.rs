@@ -28,6 +28,8 @@ mod jobs;
 mod lost_jobs;
 #[path = "planning/places.rs"]
 mod places;
+#[path = "planning/plans.rs"]
+mod plans;
 #[path = "planning/private.rs"]
 mod private;
 #[path = "planning/refusals.rs"]
@@ -59,7 +61,7 @@ use imageshare_operator::domain::provider::Site;
 use imageshare_operator::domain::share::{AskedRecipient, Consent};
 use imageshare_operator::planning::batch::BatchResult;
 use imageshare_operator::planning::outcome::record;
-use imageshare_operator::planning::sharing::confirm;
+use imageshare_operator::planning::sharing::IntentRecorded;
 use imageshare_operator::planning::unseen::plan_unseen;
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -236,7 +238,7 @@ fn a_grant_read_as_absent_is_added_again_only_after_the_window() {
     table.pass();
     table.cloud.clear();
     assert!(!table.plan().acts(), "the cloud may show it late");
-    assert!(table.plan().look_again.is_some());
+    assert!(table.plan().requeue_at.is_some());
     table.later(5);
     table.pass();
     assert_eq!(table.cloud.len(), 1);
@@ -329,10 +331,10 @@ fn a_marketplace_image_does_not_cross_sites() {
 #[test]
 fn a_step_the_fresh_list_does_not_ask_for_is_dropped_and_its_intent_taken_back() {
     let mut table = Table::new(vec![share(1, &[1])]);
-    let mut plan = table.plan();
+    let plan = table.plan();
     let intended = plan.with_intents(table.now);
     table.shares[0].deleting = true;
-    confirm(&mut plan, &table.ledger, &table.wishes());
+    let plan = plan.confirm(&IntentRecorded::at("2"), &table.ledger, &table.wishes());
     assert!(!plan.acts());
     assert!(record(&intended, &table.ledger, &BatchResult::default(), table.now).grants.is_empty());
 }

@@ -1,10 +1,9 @@
 //! Adds and removes our finalizer by name, pinned to the version that was read, without hidden control flow.
 
-use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::object::Object;
 use super::written::Written;
 use super::{ClusterError, json_patch};
 use crate::api::FINALIZER;
@@ -15,26 +14,21 @@ pub fn is_held<K: Resource>(object: &K) -> bool {
 }
 
 /// Adds our finalizer, unless the object is being deleted. Returns the new version; `None` if the object no longer exists.
-pub async fn hold<K>(client: &Client, object: &K) -> Result<Option<String>, ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+pub async fn hold<K: Object>(client: &Client, object: &K) -> Result<Option<String>, ClusterError> {
     add(client, object, FINALIZER).await
 }
 
 /// Removes our finalizer and no other.
-pub async fn release<K>(client: &Client, object: &K) -> Result<(), ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+pub async fn release<K: Object>(client: &Client, object: &K) -> Result<(), ClusterError> {
     remove(client, object, FINALIZER).await
 }
 
 /// Adds a finalizer, if it is missing.
-pub(super) async fn add<K>(client: &Client, object: &K, finalizer: &str) -> Result<Option<String>, ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+pub(super) async fn add<K: Object>(
+    client: &Client,
+    object: &K,
+    finalizer: &str,
+) -> Result<Option<String>, ClusterError> {
     if object.finalizers().iter().any(|f| f == finalizer) {
         return Ok(object.resource_version());
     }
@@ -47,10 +41,7 @@ where
 }
 
 /// Removes a finalizer, if it is present.
-pub(super) async fn remove<K>(client: &Client, object: &K, finalizer: &str) -> Result<(), ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+pub(super) async fn remove<K: Object>(client: &Client, object: &K, finalizer: &str) -> Result<(), ClusterError> {
     let Some(index) = object.finalizers().iter().position(|f| f == finalizer) else { return Ok(()) };
     let path = format!("/metadata/finalizers/{index}");
     let ours = json_patch::test(&path, finalizer);
@@ -61,10 +52,11 @@ fn version<K: Resource>(object: &K) -> serde_json::Value {
     json_patch::test("/metadata/resourceVersion", object.resource_version())
 }
 
-async fn patch<K>(client: &Client, object: &K, operations: serde_json::Value) -> Result<Option<String>, ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+async fn patch<K: Object>(
+    client: &Client,
+    object: &K,
+    operations: serde_json::Value,
+) -> Result<Option<String>, ClusterError> {
     let api: Api<Written<K>> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let written = json_patch::patch(&api, &object.name_any(), None, operations).await?;
     Ok(written.and_then(|written| written.resource_version()))

@@ -1,10 +1,9 @@
 //! Reads one object by a name that a user wrote. Names go into URL paths unescaped, so that an invalid name would request
 //! something else, or something that has no answer: no object has such a name.
 
-use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client};
 
+use super::object::Object;
 use super::{ClusterError, within_deadline};
 
 /// Longest name of an object, in bytes.
@@ -14,10 +13,7 @@ const NAME_BYTES_MAX: usize = 253;
 const NAMESPACE_BYTES_MAX: usize = 63;
 
 /// The object with this name; `None` if it does not exist, or if the name is invalid.
-pub async fn find<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+pub async fn find<K: Object>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ClusterError> {
     if planted!("name-taken-for-a-path", !can_exist(namespace, name), false) {
         return Ok(None);
     }

@@ -13,6 +13,7 @@ mod json_patch;
 pub mod lease;
 pub mod lookup;
 pub mod newest;
+pub mod object;
 mod pruned;
 pub mod scope;
 pub mod status;

@@ -34,10 +34,7 @@ impl Scope {
     }
 
     /// The API handles that together cover all objects of a kind.
-    pub fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-    {
+    pub fn apis<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self, client: &Client) -> Vec<Api<K>> {
         match self {
             Self::Cluster => vec![Api::all(client.clone())],
             Self::Namespaces(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),

@@ -1,13 +1,12 @@
 //! Writes status: one apply, pinned to the version that the decision used, so that the API server refuses a stale writer.
 //! Compares the stored status with the applied one, takes over fields of other managers, and reports hidden fields.
 
-use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::object::Object;
 use super::written::Written;
 use super::{ClusterError, FIELD_MANAGER, json_patch, within_deadline};
 
@@ -15,11 +14,12 @@ use super::{ClusterError, FIELD_MANAGER, json_patch, within_deadline};
 ///
 /// An apply keeps fields of other writers that it does not mention, and a restored backup is such a writer: a second write
 /// removes everything that is not in `status`.
-pub async fn apply_status<K, S>(client: &Client, object: &K, version: &str, status: &S) -> Result<String, ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-    S: Serialize,
-{
+pub async fn apply_status<K: Object, S: Serialize>(
+    client: &Client,
+    object: &K,
+    version: &str,
+    status: &S,
+) -> Result<String, ClusterError> {
     let api: Api<Written<K>> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let (name, status) = (object.name_any(), serde_json::to_value(status).map_err(kube::Error::SerdeError)?);
     let body = json!({
@@ -44,15 +44,12 @@ where
 }
 
 /// Makes the status exactly this, owned by us alone: a field that another manager owns too would stay when we omit it.
-async fn take_over<K>(
+async fn take_over<K: Object>(
     api: &Api<Written<K>>,
     name: &str,
     written: &Written<K>,
     status: &Value,
-) -> Result<Written<K>, ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+) -> Result<Written<K>, ClusterError> {
     let mut operations = vec![
         json_patch::test("/metadata/resourceVersion", written.resource_version()),
         json!({"op": "replace", "path": "/status", "value": status}),

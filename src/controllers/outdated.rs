@@ -2,16 +2,13 @@
 //! operator does not write an object whose own definition lacks fields: the write would drop its hidden fields for good.
 
 use std::collections::HashSet;
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
 use kube::api::ListParams;
-use kube::{Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +19,7 @@ use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage
 use crate::cluster::definitions::Served;
 use crate::cluster::events::EventReason;
 use crate::cluster::guard::Guarded;
+use crate::cluster::object::Object;
 use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::controllers::run;
@@ -29,20 +27,20 @@ use crate::reconcile::context::Context;
 use crate::telemetry::object_metrics::{ObjectCounts, ObjectMetrics};
 
 /// How long fields must be missing before objects report it: the API server describes a new group only after a moment.
-const TELL_AFTER: Duration = Duration::from_secs(2);
+const REPORT_AFTER: Duration = Duration::from_secs(2);
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 
 /// The controllers that run now, for metrics and readiness.
 #[derive(Clone)]
-pub struct Acting {
+pub struct Controllers {
     /// The context of the controllers; each start gets new caches.
     template: Arc<Context>,
     current: Arc<Mutex<Option<Arc<Context>>>>,
 }
 
-impl Acting {
+impl Controllers {
     /// No controller runs yet. The caches of `template` are never filled.
     pub fn new(template: Context) -> Self {
         Self { template: Arc::new(template), current: Arc::default() }
@@ -59,7 +57,7 @@ impl Acting {
         loop {
             tokio::select! {
                 () = definitions.until(true) => {}
-                () = tell_until_dropped(&self.template) => {}
+                () = report_until_dropped(&self.template) => {}
                 () = stop.cancelled() => return,
             }
             let (stores, writers) = run::stores();
@@ -75,14 +73,14 @@ impl Acting {
     }
 
     /// Why the process is not ready; `None` if it is.
-    pub fn obstacle(&self) -> Option<String> {
+    pub fn not_ready(&self) -> Option<String> {
         let filled = || self.current().is_some_and(|context| context.filled.is_cancelled());
         let unfilled = "the caches are not filled yet: is the API server there, and are the CRDs?";
         self.template.definitions.served().obstacle().or_else(|| (!filled()).then(|| unfilled.to_owned()))
     }
 }
 
-impl ObjectMetrics for Acting {
+impl ObjectMetrics for Controllers {
     fn take(&self) -> ObjectCounts {
         let (metrics, now) = (self.template.settings.image_metrics, self.template.clock.now());
         let mut object_metrics =
@@ -102,26 +100,25 @@ impl ObjectMetrics for Acting {
 }
 
 /// While the definitions are incomplete, reports on all objects why the operator does nothing for them. Only the leader does.
-async fn tell_until_dropped(ctx: &Context) {
+async fn report_until_dropped(ctx: &Context) {
     ctx.leading.begun.cancelled().await;
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     loop {
-        sleep(TELL_AFTER).await;
+        sleep(REPORT_AFTER).await;
         if let Served::Lacking(lacking) = ctx.definitions.served() {
-            tell_of::<CloudAccount>(ctx, &lacking, &mut told).await;
-            tell_of::<CloudImage>(ctx, &lacking, &mut told).await;
-            tell_of::<ImageShare>(ctx, &lacking, &mut told).await;
-            tell_of::<SharedImageAcceptance>(ctx, &lacking, &mut told).await;
-            tell_of::<ImageReplica>(ctx, &lacking, &mut told).await;
+            report_all::<CloudAccount>(ctx, &lacking, &mut reported).await;
+            report_all::<CloudImage>(ctx, &lacking, &mut reported).await;
+            report_all::<ImageShare>(ctx, &lacking, &mut reported).await;
+            report_all::<SharedImageAcceptance>(ctx, &lacking, &mut reported).await;
+            report_all::<ImageReplica>(ctx, &lacking, &mut reported).await;
         }
         sleep(ctx.settings.intervals.blocked).await;
     }
 }
 
-async fn tell_of<K>(ctx: &Context, lacking: &Lacking, told: &mut HashSet<String>)
+async fn report_all<K>(ctx: &Context, lacking: &Lacking, reported: &mut HashSet<String>)
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-    K: Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+    K: Object + Serialize + Send + Sync + 'static,
 {
     for api in ctx.scope.apis::<Guarded<K>>(&ctx.client) {
         let mut page = ListParams::default().limit(PAGE);
@@ -131,8 +128,8 @@ where
                 Err(error) => return tracing::warn!(kind = %K::kind(&()), %error, "objects cannot be listed"),
             };
             for object in list.items.iter().filter_map(Guarded::readable) {
-                if let Err(error) = tell(ctx, object, lacking, told).await {
-                    tracing::warn!(object.name = %object.name_any(), %error, "the object cannot be told");
+                if let Err(error) = report(ctx, object, lacking, reported).await {
+                    tracing::warn!(object.name = %object.name_any(), %error, "the object cannot report why it stands still");
                 }
             }
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -143,14 +140,16 @@ where
     }
 }
 
-async fn tell<K>(ctx: &Context, object: &K, lacking: &Lacking, told: &mut HashSet<String>) -> Result<(), ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
-{
+async fn report<K: Object + Serialize>(
+    ctx: &Context,
+    object: &K,
+    lacking: &Lacking,
+    reported: &mut HashSet<String>,
+) -> Result<(), ClusterError> {
     if lacking.concerns(&K::kind(&())) {
         // A user may wait for the deletion, and finds the reason in the events.
         let deleting = object.meta().deletion_timestamp.is_some();
-        if deleting && told.insert(object.uid().unwrap_or_default()) {
+        if deleting && reported.insert(object.uid().unwrap_or_default()) {
             ctx.events.publish(object, EventReason::DefinitionsOutdated, lacking.message()).await;
         }
         return Ok(());
@@ -197,9 +196,9 @@ mod tests {
         };
         let all = [condition(READY, "True"), condition("Shared", "True"), condition(RECONCILING, "True")];
         let old = json!({"observedGeneration": 3, "recipients": "1/1", "conditions": all});
-        let told = stalled(&old, "why", Some(4), jiff::Timestamp::UNIX_EPOCH);
-        assert_eq!(told["recipients"], "1/1");
-        let said: Vec<[&str; 3]> = told["conditions"]
+        let new = stalled(&old, "why", Some(4), jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(new["recipients"], "1/1");
+        let said: Vec<[&str; 3]> = new["conditions"]
             .as_array()
             .unwrap()
             .iter()
@@ -207,6 +206,6 @@ mod tests {
             .collect();
         let outdated = "DefinitionsOutdated";
         assert_eq!(said, [[READY, "False", outdated], ["Shared", "True", "Shared"], [STALLED, "True", outdated]]);
-        assert_eq!(stalled(&told, "why", Some(4), jiff::Timestamp::now()), told, "nothing to write");
+        assert_eq!(stalled(&new, "why", Some(4), jiff::Timestamp::now()), new, "nothing to write");
     }
 }

@@ -2,15 +2,14 @@
 //! objects to enqueue. The watches drop managed fields before they cache an object.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
@@ -27,21 +26,14 @@ use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage
 use crate::cluster::changes::{WatchBackoff, changes, watch};
 use crate::cluster::definitions::Definitions;
 use crate::cluster::guard::Guarded;
-use crate::controllers::acceptance;
-use crate::controllers::cloud_account;
-use crate::controllers::cloud_image;
-use crate::controllers::image_replica;
-use crate::controllers::image_share;
+use crate::cluster::object::Object;
 use crate::controllers::startup::enqueue_all;
 use crate::controllers::triggers::{self, Trigger};
-use crate::planning::schedule::{Requeue, pause};
-use crate::reconcile::Outcome;
-use crate::reconcile::ReconcileError;
-use crate::reconcile::ReconcileOutcome;
-use crate::reconcile::admission::{Admission, Worker};
+use crate::reconcile::admission::Admission;
 use crate::reconcile::context::{Context, Stores};
+use crate::reconcile::frame::{Reconcile, reconcile};
 use crate::reconcile::index::Index;
-use crate::reconcile::metrics::Waiting;
+use crate::reconcile::metrics::QueueDepth;
 use crate::reconcile::queue::{QueueSenders, queues, send_all};
 
 /// Reconciles of one kind that work with Kubernetes at the same time. A reconcile that calls a cloud holds a seat of its
@@ -52,6 +44,7 @@ const WORKERS: usize = 64;
 const CONCURRENCY: u16 = 1024;
 
 /// The writers of the caches.
+#[derive(Default)]
 pub struct Writers {
     accounts: Writer<Guarded<CloudAccount>>,
     pub(super) images: Writer<Guarded<CloudImage>>,
@@ -64,35 +57,20 @@ pub struct Writers {
 
 /// Creates the empty caches.
 pub fn stores() -> (Stores, Writers) {
-    let (accounts, write_accounts) = reflector::store();
-    let (images, write_images) = reflector::store();
-    let (shares, write_shares) = reflector::store();
-    let (acceptances, write_acceptances) = reflector::store();
-    let (replicas, write_replicas) = reflector::store();
-    let (shared_images, write_shared_images) = reflector::store();
-    let (namespaces, write_namespaces) = reflector::store();
-    let writers = Writers {
-        accounts: write_accounts,
-        images: write_images,
-        shares: write_shares,
-        acceptances: write_acceptances,
-        replicas: write_replicas,
-        shared_images: write_shared_images,
-        namespaces: write_namespaces,
-    };
+    let writers = Writers::default();
     let stores = Stores {
-        accounts,
-        images,
-        shares,
+        accounts: writers.accounts.as_reader(),
+        images: writers.images.as_reader(),
+        shares: writers.shares.as_reader(),
         shares_by_image: Index::default(),
         images_by_identity: Index::default(),
-        acceptances,
+        acceptances: writers.acceptances.as_reader(),
         acceptances_by_identity: Index::default(),
-        replicas,
+        replicas: writers.replicas.as_reader(),
         replicas_by_image: Index::default(),
-        shared_images,
+        shared_images: writers.shared_images.as_reader(),
         shared_images_by_place: Index::default(),
-        namespaces,
+        namespaces: writers.namespaces.as_reader(),
     };
     (stores, writers)
 }
@@ -101,7 +79,7 @@ pub fn stores() -> (Stores, Writers) {
 /// started. Each controller is a task of its own, so that the process reads long lists of two kinds in parallel.
 pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let stores = ctx.stores.clone();
-    let (queues, told) = queues();
+    let (queues, receivers) = queues();
     let mut watches = Watches { ctx: &ctx, queues: &queues, filled: Vec::new() };
     let accounts = watches.of(writers.accounts, Some(&queues.accounts), &triggers::ACCOUNT);
     let images = watches.of(writers.images, Some(&queues.images), &triggers::IMAGE);
@@ -111,37 +89,34 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let shared_images = watches.of(writers.shared_images, None, &triggers::SHARED_IMAGE);
     let namespaces = watches.of_namespaces(writers.namespaces);
     let ready = watches.all_filled();
-    let early = told_before(ready.clone(), &stop);
-    let mut acting = JoinSet::new();
+    let early = stopped_before(ready.clone(), &stop);
+    let mut tasks = JoinSet::new();
     let all = (queues.clone(), stores.clone());
     let mut begun = Vec::new();
-    let mut act = || {
+    let mut input = || {
         begun.push(CancellationToken::new());
         let begun = begun.last().cloned().unwrap_or_default();
-        Acting { ctx: Arc::clone(&ctx), ready: ready.clone(), begun, stop: stop.clone() }
+        ControllerInput { ctx: Arc::clone(&ctx), ready: ready.clone(), begun, stop: stop.clone() }
     };
-    let queue = (queues.accounts, told.accounts);
-    acting.spawn(act().control(stores.accounts, accounts, queue, cloud_account::reconcile));
-    acting.spawn(act().control(stores.images, images, (queues.images, told.images), cloud_image::reconcile));
-    acting.spawn(act().control(stores.shares, shares, (queues.shares, told.shares), image_share::reconcile));
-    let queue = (queues.acceptances, told.acceptances);
-    acting.spawn(act().control(stores.acceptances, acceptances, queue, acceptance::reconcile));
-    let queue = (queues.replicas, told.replicas);
-    acting.spawn(act().control(stores.replicas, replicas, queue, image_replica::reconcile));
+    tasks.spawn(input().control(stores.accounts, accounts, (queues.accounts, receivers.accounts)));
+    tasks.spawn(input().control(stores.images, images, (queues.images, receivers.images)));
+    tasks.spawn(input().control(stores.shares, shares, (queues.shares, receivers.shares)));
+    tasks.spawn(input().control(stores.acceptances, acceptances, (queues.acceptances, receivers.acceptances)));
+    tasks.spawn(input().control(stores.replicas, replicas, (queues.replicas, receivers.replicas)));
     // From here on, each controller receives changes from its watch; its cache holds the earlier ones.
     let begun = futures::future::join_all(begun.into_iter().map(CancellationToken::cancelled_owned));
-    acting.spawn(enqueue_all(begun.map(drop), all.0, all.1));
-    acting.spawn(drain(namespaces, stop.clone()));
-    acting.spawn(drain(shared_images, stop.clone()));
+    tasks.spawn(enqueue_all(begun.map(drop), all.0, all.1));
+    tasks.spawn(drain(namespaces, stop.clone()));
+    tasks.spawn(drain(shared_images, stop.clone()));
     tokio::select! {
-        _ = acting.join_all() => {}
+        _ = tasks.join_all() => {}
         () = early => {}
     }
 }
 
 /// Completes when `stop` is cancelled before `ready`. No controller has started then, and a cache that never fills would
 /// keep the process running for ever.
-async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) {
+async fn stopped_before(ready: impl Future<Output = ()>, stop: &CancellationToken) {
     tokio::select! {
         biased;
         () = ready => std::future::pending().await,
@@ -159,11 +134,11 @@ async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: 
 
 /// The same changes, but a list enters the cache only after a check that the API server hid no fields of it. If it did,
 /// `outdated` is about to drop the controllers that read the cache.
-fn believed<K: Send + 'static>(
+fn checked<K: Send + 'static>(
     changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
     definitions: Arc<Definitions>,
 ) -> BoxStream<'static, Result<watcher::Event<K>, watcher::Error>> {
-    let believe = move |change| {
+    let check = move |change| {
         let definitions = Arc::clone(&definitions);
         async move {
             if matches!(change, Ok(watcher::Event::InitDone)) && definitions.check_at_last().await.is_err() {
@@ -172,7 +147,7 @@ fn believed<K: Send + 'static>(
             change
         }
     };
-    changes.then(believe).boxed()
+    changes.then(check).boxed()
 }
 
 /// The shared input of the watches.
@@ -189,15 +164,14 @@ impl Watches<'_> {
         &mut self,
         writer: Writer<K>,
         enqueue: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: &'static Trigger<K>,
+        trigger: &'static Trigger<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-        K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Object + Send + Sync + 'static,
     {
         let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader());
-        let changes = believed(changes, Arc::clone(&self.ctx.definitions));
-        self.fill(changes, writer, enqueue, concern)
+        let changes = checked(changes, Arc::clone(&self.ctx.definitions));
+        self.fill(changes, writer, enqueue, trigger)
     }
 
     /// Watches the labels of namespaces, which are cluster-scoped.
@@ -211,16 +185,16 @@ impl Watches<'_> {
         self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, &triggers::NAMESPACE)
     }
 
-    /// Fills a cache and applies `concern` to each object that was created, changed or deleted, always after the cache holds the
-    /// change. A list enters the cache as a whole, at its end: only then this applies `concern` to its objects, sends them to
+    /// Fills a cache and applies `trigger` to each object that was created, changed or deleted, always after the cache holds the
+    /// change. A list enters the cache as a whole, at its end: only then this applies `trigger` to its objects, sends them to
     /// their own controller (`enqueue`), and treats missing objects as deleted. The first list marks the cache as filled.
-    /// `concern` enqueues nothing before all caches are filled, since `startup` then enqueues every object.
+    /// `trigger` enqueues nothing before all caches are filled, since `startup` then enqueues every object.
     fn fill<K>(
         &mut self,
         changes: BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>,
         writer: Writer<K>,
         enqueue: Option<&UnboundedSender<ObjectRef<K>>>,
-        concern: &'static Trigger<K>,
+        trigger: &'static Trigger<K>,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -230,33 +204,34 @@ impl Watches<'_> {
         let (store, enqueue) = (writer.as_reader(), enqueue.cloned());
         let (queues, stores, all_filled) = (self.queues.clone(), self.ctx.stores.clone(), self.ctx.filled.clone());
         let notify = move |object: &K, gone| {
-            (concern.index)(&stores, object, gone);
+            (trigger.index)(&stores, object, gone);
             if all_filled.is_cancelled() {
-                (concern.enqueue)(&queues, &stores, object, gone);
+                (trigger.enqueue)(&queues, &stores, object, gone);
             }
         };
         let mut former = Vec::new();
-        let told = reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()));
-        told.inspect_ok(move |event| match event {
-            watcher::Event::Apply(object) => notify(object, false),
-            watcher::Event::Delete(object) => notify(object, true),
-            watcher::Event::Init => former = store.state(),
-            watcher::Event::InitApply(_) => {}
-            watcher::Event::InitDone => {
-                let gone = |object: &Arc<K>| store.get(&ObjectRef::from_obj(object.as_ref())).is_none();
-                former.drain(..).filter(gone).for_each(|object| notify(&object, true));
-                for object in store.state() {
-                    notify(&object, false);
-                    if let Some(enqueue) = enqueue.as_ref().filter(|_| filled.is_cancelled()) {
-                        send_all(enqueue, [ObjectRef::from_obj(object.as_ref())]);
+        let events = reflector(writer, changes.modify(|object| object.managed_fields_mut().clear()));
+        events
+            .inspect_ok(move |event| match event {
+                watcher::Event::Apply(object) => notify(object, false),
+                watcher::Event::Delete(object) => notify(object, true),
+                watcher::Event::Init => former = store.state(),
+                watcher::Event::InitApply(_) => {}
+                watcher::Event::InitDone => {
+                    let gone = |object: &Arc<K>| store.get(&ObjectRef::from_obj(object.as_ref())).is_none();
+                    former.drain(..).filter(gone).for_each(|object| notify(&object, true));
+                    for object in store.state() {
+                        notify(&object, false);
+                        if let Some(enqueue) = enqueue.as_ref().filter(|_| filled.is_cancelled()) {
+                            send_all(enqueue, [ObjectRef::from_obj(object.as_ref())]);
+                        }
                     }
+                    filled.cancel();
                 }
-                filled.cancel();
-            }
-        })
-        .try_filter(|event| futures::future::ready(!matches!(event, watcher::Event::InitApply(_))))
-        .applied_objects()
-        .boxed()
+            })
+            .try_filter(|event| futures::future::ready(!matches!(event, watcher::Event::InitApply(_))))
+            .applied_objects()
+            .boxed()
     }
 
     /// No controller may act before every cache that determines credentials or desired recipients has been filled once, and
@@ -275,28 +250,11 @@ impl Watches<'_> {
     }
 }
 
-/// Consecutive failed reconciles by uid: while the API server is down, the retries of each object back off.
-#[derive(Default)]
-struct Failures(Mutex<HashMap<String, u32>>);
-
-impl Failures {
-    fn add(&self, uid: &str) -> u32 {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = all.entry(uid.to_owned()).or_default();
-        *failures = failures.saturating_add(1);
-        *failures
-    }
-
-    fn end_if(&self, ended: bool, uid: &str) {
-        if !ended {
-            return;
-        }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
-}
+/// The reference to an object of a kind in a queue.
+type Reference<K> = ObjectRef<Guarded<K>>;
 
 /// The input of one controller.
-struct Acting<Ready> {
+struct ControllerInput<Ready> {
     ctx: Arc<Context>,
     ready: Ready,
     /// Cancelled once changes reach the controller as well as its cache.
@@ -304,54 +262,42 @@ struct Acting<Ready> {
     stop: CancellationToken,
 }
 
-impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
+impl<Ready: Future<Output = ()> + Clone + Send + 'static> ControllerInput<Ready> {
     /// Reconciles the objects of one kind, once this process may act. `enqueue_all` enqueues the objects cached by then; until
     /// then changes only fill the cache, so that no queued reconcile holds an outdated object.
-    async fn control<K, F>(
+    async fn control<K: Reconcile>(
         self,
-        store: Store<K>,
-        mut objects: impl Stream<Item = Result<K, watcher::Error>> + Unpin + Send + 'static,
-        (enqueue, mut told): (UnboundedSender<ObjectRef<K>>, UnboundedReceiver<ObjectRef<K>>),
-        reconcile: impl Fn(Arc<K>, Arc<Context>, Worker<K>) -> F + Send + Sync + Copy + 'static,
-    ) where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-        F: Future<Output = Result<ReconcileOutcome, ReconcileError>> + Send + 'static,
-    {
+        store: Store<Guarded<K>>,
+        mut objects: impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Unpin + Send + 'static,
+        (sender, mut receiver): (UnboundedSender<Reference<K>>, UnboundedReceiver<Reference<K>>),
+    ) {
         let Self { ctx, ready, begun, stop } = self;
         fill_until(ready, &mut objects).await;
         begun.cancel();
-        let admission = Arc::new(Admission::new(WORKERS, ctx.settings.seats, enqueue, Arc::clone(&ctx.clock)));
-        let failures = Arc::new(Failures::default());
-        let failed = Arc::clone(&failures);
-        let waiting = Arc::new(Waiting::new(kind_of::<K>(), ctx.metrics.clone()));
-        let (seen, notified) = (Arc::clone(&waiting), Arc::clone(&waiting));
-        let gone = (Arc::clone(&waiting), Arc::clone(&admission));
-        let objects = objects.inspect_ok(move |object| seen.told(object.namespace(), object.name_any()));
-        let told = futures::stream::poll_fn(move |task| told.poll_recv(task))
-            .inspect(move |one| notified.told(one.namespace.clone(), one.name.clone()));
+        let admission = Arc::new(Admission::new(WORKERS, ctx.settings.seats, sender, Arc::clone(&ctx.clock)));
+        let depth = Arc::new(QueueDepth::new(kind_of::<K>(), ctx.metrics.clone()));
+        let (changed, notified) = (Arc::clone(&depth), Arc::clone(&depth));
+        let gone = (Arc::clone(&depth), Arc::clone(&admission));
+        let objects = objects.inspect_ok(move |object| changed.enqueued(object.namespace(), object.name_any()));
+        let triggered = futures::stream::poll_fn(move |task| receiver.poll_recv(task))
+            .inspect(move |one| notified.enqueued(one.namespace.clone(), one.name.clone()));
         let stopped = stop.clone();
-        let frame = Arc::new(Frame { store: store.clone(), admission, failures, waiting, stop });
+        let dispatch = Arc::new(Dispatch { store: store.clone(), admission, depth, stop });
         Controller::for_stream(objects, store)
             .with_config(kube::runtime::controller::Config::default().concurrency(CONCURRENCY))
             .trigger_backoff(WatchBackoff::default())
-            .reconcile_on(told)
+            .reconcile_on(triggered)
             .graceful_shutdown_on(async move { stopped.cancelled().await })
             .run(
                 move |object, ctx| {
                     let span = span_of(object.as_ref());
-                    let reference = ObjectRef::from_obj(object.as_ref());
-                    Arc::clone(&frame).run(reference, ctx, reconcile).instrument(span)
+                    Arc::clone(&dispatch).run(ObjectRef::from_obj(object.as_ref()), ctx).instrument(span)
                 },
-                move |object, error, ctx| {
-                    tracing::warn!(object.name = %object.name_any(), %error, "reconcile failed; will retry");
-                    let failures = failed.add(&object.uid().unwrap_or_default());
-                    let verdict = Requeue::Retrying { not_before: None };
-                    Action::requeue(pause(&verdict, ctx.settings.intervals, failures, ctx.chance(), ctx.clock.now()))
-                },
+                |_, never: &Infallible, _| match *never {},
                 ctx,
             )
-            .for_each(move |looked| {
-                if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = looked {
+            .for_each(move |reconciled| {
+                if let Err(kube::runtime::controller::Error::ObjectNotFound(object)) = reconciled {
                     gone.0.reconciled(object.namespace.clone(), object.name.clone());
                     gone.1.leave(object.namespace, object.name);
                 }
@@ -369,40 +315,29 @@ async fn fill_until<K>(ready: impl Future<Output = ()>, objects: &mut (impl Stre
     }
 }
 
-/// The frame around every reconcile of a kind.
-struct Frame<K: Resource<DynamicType = ()> + 'static> {
-    store: Store<K>,
-    admission: Arc<Admission<K>>,
-    failures: Arc<Failures>,
-    waiting: Arc<Waiting>,
+/// Dispatches the reconciles of a kind to its workers.
+struct Dispatch<K: Reconcile> {
+    store: Store<Guarded<K>>,
+    admission: Arc<Admission<Guarded<K>>>,
+    depth: Arc<QueueDepth>,
     stop: CancellationToken,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Frame<K> {
+impl<K: Reconcile> Dispatch<K> {
     /// Waits for a worker, then reconciles the object as the cache holds it by then.
-    async fn run<F>(
-        self: Arc<Self>,
-        reference: ObjectRef<K>,
-        ctx: Arc<Context>,
-        reconcile: impl Fn(Arc<K>, Arc<Context>, Worker<K>) -> F,
-    ) -> Result<Action, ReconcileError>
-    where
-        F: Future<Output = Result<ReconcileOutcome, ReconcileError>>,
-    {
+    async fn run(self: Arc<Self>, reference: Reference<K>, ctx: Arc<Context>) -> Result<Action, Infallible> {
         let worker = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(Action::await_change()),
             worker = Arc::clone(&self.admission).worker(&reference) => worker,
         };
-        self.waiting.reconciled(reference.namespace.clone(), reference.name.clone());
+        self.depth.reconciled(reference.namespace.clone(), reference.name.clone());
         let Some(object) = self.store.get(&reference) else { return Ok(Action::await_change()) };
-        let (uid, begun) = (object.uid().unwrap_or_default(), Instant::now());
+        let begun = Instant::now();
         // Boxed apart from the wait for a worker, since many tasks may wait.
-        let look = Box::pin(reconcile(object, Arc::clone(&ctx), worker)).await;
-        let outcome = look.as_ref().map_or(Outcome::Failed, |look| look.outcome);
-        ctx.metrics.looked(kind_of::<K>(), outcome.name(), begun.elapsed());
-        self.failures.end_if(look.is_ok(), &uid);
-        Ok(look?.next)
+        let reconciled = Box::pin(reconcile(object, Arc::clone(&ctx), worker)).await;
+        ctx.metrics.looked(kind_of::<K>(), reconciled.outcome.name(), begun.elapsed());
+        Ok(reconciled.next)
     }
 }
 
@@ -417,7 +352,7 @@ fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
 /// The span of one reconcile: every log line in it names the object.
 fn span_of<K: Resource<DynamicType = ()>>(object: &K) -> tracing::Span {
     tracing::info_span!(
-        "look",
+        "reconcile",
         object.kind = kind_of::<K>(),
         object.namespace = object.namespace().unwrap_or_default(),
         object.name = object.name_any(),

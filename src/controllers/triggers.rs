@@ -151,7 +151,7 @@ where
     store.state_filter(here)
 }
 
-fn references<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> {
+pub(super) fn references<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> Vec<ObjectRef<K>> {
     objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
@@ -227,7 +227,7 @@ mod tests {
         serde_json::from_value(of).unwrap()
     }
 
-    fn told<K: Resource<DynamicType = ()>>(mut queue: UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
+    fn enqueued<K: Resource<DynamicType = ()>>(mut queue: UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
         std::iter::from_fn(|| queue.try_recv().ok()).map(|object| object.name).collect()
     }
 
@@ -267,7 +267,7 @@ mod tests {
         (SHARED_IMAGE.enqueue)(&senders, &stores, &entry_in("elsewhere", "partner"), false);
         (SHARED_IMAGE.enqueue)(&senders, &stores, &entry("partner"), false);
         assert_eq!(
-            (told(receivers.acceptances), told(receivers.replicas)),
+            (enqueued(receivers.acceptances), enqueued(receivers.replicas)),
             (vec!["answer".into()], vec!["copy".into()])
         );
     }
@@ -287,6 +287,6 @@ mod tests {
         (ACCEPTANCE.enqueue)(&senders, &stores, &object("acceptance", &spec), true);
         (REPLICA.enqueue)(&senders, &stores, &object("replica", &replica), true);
         (IMAGE.enqueue)(&senders, &stores, &object("changed", &spec), false);
-        assert_eq!(told(receivers.accounts), ["golden"; 3]);
+        assert_eq!(enqueued(receivers.accounts), ["golden"; 3]);
     }
 }

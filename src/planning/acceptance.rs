@@ -34,7 +34,7 @@ pub struct AcceptancePlan {
     /// The answer to send now.
     pub reply: Option<Reply>,
     /// In the desired state (and why), or the problem that prevents it.
-    pub standing: Result<(Reason, String), Problem>,
+    pub result: Result<(Reason, String), Problem>,
 }
 
 /// Decides about one offer.
@@ -47,7 +47,11 @@ pub fn plan_acceptance(offer: &Offer<'_>) -> AcceptancePlan {
         Some(Answer::Rejected) => OfferState::Rejected,
     };
     let blocked =
-        |reason, message| AcceptancePlan { state, reply: None, standing: Err(Problem::blocked(reason, message)) };
+        |reason, message: &str| AcceptancePlan { state, reply: None, result: Err(Problem::blocked(reason, message)) };
+    let answer = |reply, message| {
+        let result = Err(Problem::passing(Reason::Pending, message));
+        AcceptancePlan { state, reply: Some(reply), result }
+    };
     match &received.owner {
         Some(owner) if planted!("owner-not-checked", owner == offer.trusted, true) => {}
         Some(owner) => {
@@ -56,37 +60,29 @@ pub fn plan_acceptance(offer: &Offer<'_>) -> AcceptancePlan {
                  trust that one",
                 offer.trusted
             );
-            return blocked(Reason::UntrustedOwner, message);
+            return blocked(Reason::UntrustedOwner, &message);
         }
-        None => return blocked(Reason::UntrustedOwner, "the cloud does not say who owns the image".to_owned()),
+        None => return blocked(Reason::UntrustedOwner, "the cloud does not say who owns the image"),
     }
-    let done = |reason, message| AcceptancePlan { state, reply: None, standing: Ok((reason, message)) };
+    let done = |reason, message| AcceptancePlan { state, reply: None, result: Ok((reason, message)) };
     match (offer.decision, received.answer) {
         (AcceptanceDecision::Accept, None) => {
             done(Reason::NoAnswerNeeded, "shared without asking for an answer".into())
         }
         (AcceptanceDecision::Reject, None) => blocked(
             Reason::NoAnswerNeeded,
-            "the image is shared without asking for an answer and cannot be rejected: ask its owner to end the share"
-                .to_owned(),
+            "the image is shared without asking for an answer and cannot be rejected: ask its owner to end the share",
         ),
         (AcceptanceDecision::Accept, Some(Answer::Accepted)) => done(Reason::Accepted, "the image may be used".into()),
         (AcceptanceDecision::Reject, Some(Answer::Rejected)) => done(Reason::Rejected, rejected(received)),
         (AcceptanceDecision::Accept, Some(_)) if needs_vault(offer, received) => blocked(
             Reason::VaultRequired,
-            "spec.vaultID: a full-server image can only be accepted into a backup vault: name one of this region"
-                .to_owned(),
+            "spec.vaultID: a full-server image can only be accepted into a backup vault: name one of this region",
         ),
-        (AcceptanceDecision::Accept, Some(_)) => AcceptancePlan {
-            state,
-            reply: Some(Reply::Accept { vault: offer.vault.cloned() }),
-            standing: Err(Problem::passing(Reason::Pending, "the image is being accepted")),
-        },
-        (AcceptanceDecision::Reject, Some(_)) => AcceptancePlan {
-            state,
-            reply: Some(Reply::Reject),
-            standing: Err(Problem::passing(Reason::Pending, "the image is being rejected")),
-        },
+        (AcceptanceDecision::Accept, Some(_)) => {
+            answer(Reply::Accept { vault: offer.vault.cloned() }, "the image is being accepted")
+        }
+        (AcceptanceDecision::Reject, Some(_)) => answer(Reply::Reject, "the image is being rejected"),
     }
 }
 
@@ -99,7 +95,7 @@ fn not_there(offer: &Offer<'_>) -> AcceptancePlan {
         let message = "nobody shares this image with this account in this region yet; waiting for the offer";
         (OfferState::NotOffered, Reason::NotOffered, message)
     };
-    AcceptancePlan { state, reply: None, standing: Err(Problem::blocked(reason, message)) }
+    AcceptancePlan { state, reply: None, result: Err(Problem::blocked(reason, message)) }
 }
 
 fn needs_vault(offer: &Offer<'_>, received: &ReceivedImage) -> bool {

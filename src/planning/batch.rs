@@ -60,7 +60,7 @@ pub struct Batch {
     /// The cloud refused at least one of these with this fault.
     candidates: Option<(Vec<Change>, Fault)>,
     testing: bool,
-    free_places: Option<usize>,
+    free_slots: Option<usize>,
     shape: CallShape,
     calls_left: usize,
     outcomes: BTreeMap<Recipient, Outcome>,
@@ -76,9 +76,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// `free_places`: how many can be added before anything is removed; `None` if there is no limit. `shape`: what one
+    /// `free_slots`: how many can be added before anything is removed; `None` if there is no limit. `shape`: what one
     /// call may carry.
-    pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_places: Option<usize>, shape: CallShape) -> Self {
+    pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_slots: Option<usize>, shape: CallShape) -> Self {
         let shape = CallShape { recipients: shape.recipients.max(1), ..shape };
         Self {
             outcomes: add.iter().chain(&remove).map(|r| (r.clone(), Outcome::NotSent)).collect(),
@@ -87,7 +87,7 @@ impl Batch {
             in_flight: Vec::new(),
             candidates: None,
             testing: false,
-            free_places,
+            free_slots,
             shape,
             calls_left: CALLS_PER_PASS,
             stopped: None,
@@ -129,7 +129,7 @@ impl Batch {
     fn pack(&mut self) -> Vec<Change> {
         let CallShape { recipients, both_ways } = self.shape;
         let removes = self.removes.len().min(recipients);
-        let room = self.free_places.map_or(recipients, |free| free.min(recipients));
+        let room = self.free_slots.map_or(recipients, |free| free.min(recipients));
         let adds = if both_ways || removes == 0 { self.adds.len().min(room) } else { 0 };
         let removes = self.removes.drain(..removes).map(|r| (Direction::Remove, r));
         removes.chain(self.adds.drain(..adds).map(|r| (Direction::Add, r))).collect()
@@ -165,7 +165,7 @@ impl Batch {
         for (way, recipient) in flight {
             self.added |= *way == Direction::Add;
             self.outcomes.insert(recipient.clone(), Outcome::Done);
-            if let Some(free) = &mut self.free_places {
+            if let Some(free) = &mut self.free_slots {
                 *free = match way {
                     Direction::Add => free.saturating_sub(1),
                     Direction::Remove => *free + 1,

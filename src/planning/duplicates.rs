@@ -79,7 +79,7 @@ pub struct Contender {
     /// Whether the credentials of its `CloudAccount` are proven, and not refused for too long since.
     pub proven: bool,
     /// Its status marks it as a duplicate.
-    pub is_told: bool,
+    pub is_reported: bool,
     /// The recipients that it granted the image and is not revoking, by its ledger.
     pub grants: BTreeSet<Recipient>,
 }
@@ -88,7 +88,7 @@ impl Contender {
     /// The active object stays active: objects that recorded the owner come first, then those not marked as duplicates.
     /// Then age decides.
     fn rank(&self) -> (bool, bool, Option<Timestamp>, &str) {
-        (self.owner.is_none(), self.is_told, self.created, &self.uid)
+        (self.owner.is_none(), self.is_reported, self.created, &self.uid)
     }
 }
 
@@ -179,7 +179,7 @@ pub const ACCEPTANCES: Kind = Kind { name: "SharedImageAcceptance", duplicate: R
 impl Kind {
     /// The problem that keeps an object of this role from acting. It names no object, since shares show the messages of
     /// an image.
-    pub fn obstacle(self, role: &Role<'_>) -> Option<Problem> {
+    pub fn problem(self, role: &Role<'_>) -> Option<Problem> {
         let name = self.name;
         match role {
             Role::Sole | Role::Active(_) => None,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     /// An object with a recorded owner and a proven account, changed by `words`: `new` did not record the owner, `bad`
-    /// is not proven, `told` is marked as a duplicate, `away` is in another namespace, `moved` recorded another project
+    /// is not proven, `marked` is marked as a duplicate, `away` is in another namespace, `moved` recorded another project
     /// and `old` none.
     fn contender(name: &str, seconds: i64, words: &str) -> Contender {
         let is = |word: &str| words.split(' ').any(|given| given == word);
@@ -261,7 +261,7 @@ mod tests {
             owner: (!is("new")).then_some(recorded),
             account: Some(if is("foreign") { "Huawei Cloud account b" } else { ACCOUNT }.to_owned()),
             proven: !is("bad"),
-            is_told: is("told"),
+            is_reported: is("marked"),
             grants: BTreeSet::new(),
         }
     }
@@ -296,10 +296,10 @@ mod tests {
             ("new", vec![(99, "bad")], "active of 1"),
             ("new", vec![(99, "bad"), (101, "")], "o1"),
             // An object that took over stays active when the former one can act again.
-            ("told", vec![(101, "")], "o0"),
-            ("", vec![(99, "told")], "active of 1"),
-            ("told", vec![(99, "told")], "o0"),
-            ("told", vec![(101, "told")], "active of 1"),
+            ("marked", vec![(101, "")], "o0"),
+            ("", vec![(99, "marked")], "active of 1"),
+            ("marked", vec![(99, "marked")], "o0"),
+            ("marked", vec![(101, "marked")], "active of 1"),
             // Unproven credentials reveal no other objects, except to an object that recorded the owner.
             ("bad", vec![(99, "")], "o0"),
             ("bad", vec![(101, "")], "o0"),
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn of_objects_that_see_each_other_exactly_one_acts() {
-        let words = ["", "told", "bad", "bad told"];
+        let words = ["", "marked", "bad", "bad marked"];
         for (one, other) in words.iter().flat_map(|one| words.iter().map(move |other| (one, other))) {
             let (one, other) = (contender("a", 1, one), contender("b", 1, other));
             let acts = |own: &Contender, other: &Contender| {
@@ -398,26 +398,27 @@ mod tests {
     #[test]
     fn objects_of_other_namespaces_are_never_named() {
         let (own, owner) = (contender("own", 100, ""), owner("p"));
-        let tell = |own: &Contender, others: &[Contender]| {
+        let report = |own: &Contender, others: &[Contender]| {
             let role = role(own, &owner, others);
-            let (obstacle, decision) = (IMAGES.obstacle(&role), IMAGES.decision(&role, "here"));
-            (obstacle.map(|o| o.message).unwrap_or_default(), decision.map(|d| (d.truth, d.reason, d.message)).unwrap())
+            let (problem, decision) = (IMAGES.problem(&role), IMAGES.decision(&role, "here"));
+            (problem.map(|o| o.message).unwrap_or_default(), decision.map(|d| (d.truth, d.reason, d.message)).unwrap())
         };
-        let (obstacle, (truth, reason, message)) = tell(&own, &[contender("golden", 99, "")]);
-        assert!(!obstacle.contains("golden") && obstacle.contains("delete one"), "{obstacle}");
+        let (problem, (truth, reason, message)) = report(&own, &[contender("golden", 99, "")]);
+        assert!(!problem.contains("golden") && problem.contains("delete one"), "{problem}");
         assert_eq!((truth, reason), (Truth::False, Reason::DuplicateImage));
         assert!(message.starts_with("CloudImage golden, which names the same image, is the active one"), "{message}");
-        let (obstacle, (_, _, message)) = tell(&own, &[contender("golden", 99, "away")]);
+        let (problem, (_, _, message)) = report(&own, &[contender("golden", 99, "away")]);
         assert!(
-            !format!("{obstacle}{message}").contains("golden") && message.contains("of another namespace"),
+            !format!("{problem}{message}").contains("golden") && message.contains("of another namespace"),
             "{message}"
         );
 
-        let (obstacle, (truth, reason, message)) =
-            tell(&own, &[contender("golden", 101, "away"), contender("silver", 102, "")]);
-        assert_eq!((obstacle.as_str(), truth, reason), ("", Truth::True, Reason::HasDuplicates));
+        let (problem, (truth, reason, message)) =
+            report(&own, &[contender("golden", 101, "away"), contender("silver", 102, "")]);
+        assert_eq!((problem.as_str(), truth, reason), ("", Truth::True, Reason::HasDuplicates));
         assert!(message.ends_with("CloudImage silver and a CloudImage of another namespace"), "{message}");
-        let (_, (truth, reason, message)) = tell(&own, &[contender("golden", 99, "bad"), contender("silver", 102, "")]);
+        let (_, (truth, reason, message)) =
+            report(&own, &[contender("golden", 99, "bad"), contender("silver", 102, "")]);
         assert_eq!((truth, reason), (Truth::True, Reason::TookOver));
         assert!(message.ends_with("can no longer be used: CloudImage golden"), "{message}");
     }

@@ -95,7 +95,7 @@ fn note_attempts(ledger: &mut Ledger, outcomes: &BTreeMap<Recipient, Outcome>, n
 
 /// The result of an ended job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct JobRecord {
     /// The ledger, without the job.
     pub ledger: Ledger,
     /// How many recipients a job failed for, the first by priority of those not added yet: one of them is the cause,
@@ -112,9 +112,9 @@ pub fn most_at_once(candidates: usize) -> usize {
 }
 
 /// A job succeeded: the recipients it added are no longer candidates.
-pub fn record_success(ledger: &Ledger, candidates: usize) -> Recorded {
+pub fn record_success(ledger: &Ledger, candidates: usize) -> JobRecord {
     let carried = ledger.grants.values().filter(|entry| in_last_job(ledger, entry)).count();
-    Recorded {
+    JobRecord {
         ledger: Ledger { job: None, ..ledger.clone() },
         candidates: candidates.saturating_sub(carried),
         problem: None,
@@ -130,21 +130,21 @@ pub fn record_failure(
     recipients: &RecipientList,
     candidates: usize,
     now: Timestamp,
-) -> Recorded {
+) -> JobRecord {
     let present = |recipient: &Recipient| recipients.recipients.contains_key(recipient);
     let failed = |(recipient, entry): &(&Recipient, &Entry)| in_last_job(ledger, entry) && !present(recipient);
     let failed: Vec<Recipient> = ledger.grants.iter().filter(failed).map(|(recipient, _)| recipient.clone()).collect();
     let of_one = fault.may_concern_one_recipient();
     let refused = if of_one { failed.len() == 1 } else { fault.recovery() == Recovery::Blocked };
-    let mut lesson = Recorded { ledger: Ledger { job: None, ..ledger.clone() }, candidates, problem: None };
-    for (recipient, entry) in &mut lesson.ledger.grants {
+    let mut recorded = JobRecord { ledger: Ledger { job: None, ..ledger.clone() }, candidates, problem: None };
+    for (recipient, entry) in &mut recorded.ledger.grants {
         if refused && failed.contains(recipient) {
             *entry = Entry { refusal: Some(refusal_of(fault)), ..Entry::new(GrantState::Intended, now) };
         } else if entry.state == GrantState::Revoking {
             entry.absent = false;
             if of_one
                 && present(recipient)
-                && let Some(attempt) = lesson.ledger.attempts.get_mut(recipient)
+                && let Some(attempt) = recorded.ledger.attempts.get_mut(recipient)
             {
                 attempt.code = Some(code_of(fault));
             }
@@ -152,16 +152,16 @@ pub fn record_failure(
             // Recipients of the job and those not sent yet are retried together, in the order of their slot priority.
             // Fewer at a time are a different call, not a repetition.
             entry.since = now;
-            lesson.ledger.attempts.remove(recipient);
+            recorded.ledger.attempts.remove(recipient);
         }
     }
-    lesson.candidates = match failed.len() {
+    recorded.candidates = match failed.len() {
         _ if refused => 0,
         several if of_one && several > 0 => several,
         _ => candidates,
     };
-    lesson.problem = (!of_one).then(|| Problem::from(fault));
-    lesson
+    recorded.problem = (!of_one).then(|| Problem::from(fault));
+    recorded
 }
 
 fn is_moving(entry: &Entry) -> bool {

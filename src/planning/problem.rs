@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::attempts::ImageRefusal;
-use crate::api::conditions::{Reason, Truth};
+use crate::api::conditions::{Decision, Reason, Truth};
 use crate::api::limits::NAMES_PER_MESSAGE_MAX;
 use crate::domain::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
 
@@ -57,6 +57,11 @@ impl Problem {
             Reason::Throttled | Reason::CloudUnavailable | Reason::AnswerUnclear | Reason::Pending => Truth::Unknown,
             _ => Truth::False,
         }
+    }
+
+    /// The condition of this type that reports the problem.
+    pub fn decide(&self, kind: &'static str, truth: Truth) -> Decision {
+        Decision { kind, truth, reason: self.reason, message: self.message.clone() }
     }
 
     /// Whether a user must restore access to the cloud before anything can be ended there; the operator cannot know

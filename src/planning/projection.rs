@@ -333,7 +333,7 @@ fn deleting(share: &ImageShare, image: &CloudImage) -> Readiness {
         Some(ready) => format!(
             "access must be ended first, which waits for: {}; or set deletionPolicy: Retain to leave it at the cloud \
              and let this object go",
-            told(share, image, ready)
+            message_of(share, image, ready)
         ),
         None => "access is being ended at the cloud".to_owned(),
     };
@@ -363,7 +363,7 @@ fn image_problem(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecip
     }
     let truth = if ready.status == "False" { Truth::False } else { Truth::Unknown };
     let stalled = find(conditions, STALLED).is_some();
-    Some(Readiness::new(truth, reason, told(share, image, ready), stalled))
+    Some(Readiness::new(truth, reason, message_of(share, image, ready), stalled))
 }
 
 fn reason_in(condition: &Condition) -> Option<Reason> {
@@ -376,7 +376,7 @@ fn concerns(reason: Reason) -> bool {
 }
 
 /// What a share reports of its image's problem: the owner's message in the owner's namespace, and no name elsewhere.
-fn told(share: &ImageShare, image: &CloudImage, ready: &Condition) -> String {
+fn message_of(share: &ImageShare, image: &CloudImage, ready: &Condition) -> String {
     match reason_in(ready) {
         Some(reason) if share.metadata.namespace != image.metadata.namespace => for_guests(reason).to_owned(),
         Some(_) => ready.message.clone(),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::attempts::written;
 use super::problem::{ACROSS, Problem};
-use super::schedule::next_copy_look;
+use super::schedule::next_copy_poll;
 use crate::api::conditions::Reason;
 use crate::api::image_replica::{CopyAttempt, CopySource, CopyState};
 use crate::domain::call::{CopyProgress, Copying};
@@ -23,22 +23,22 @@ const GIB: u64 = 1 << 30;
 const PAUSES_MAX: i32 = 64;
 
 /// Source and destination of a copy.
-#[derive(Debug, Clone, Copy)]
-pub struct Route<'a> {
+#[derive(Debug, Clone)]
+pub struct Route {
     /// The cloud.
     pub provider: Provider,
     /// The source is an image that another account shares with this one.
     pub received: bool,
     /// The trusted owner, if one is named.
-    pub trusted: Option<&'a PrincipalId>,
+    pub trusted: Option<PrincipalId>,
     /// The region of the source.
-    pub from: &'a RegionId,
+    pub from: RegionId,
     /// The region of the copy.
-    pub to: &'a RegionId,
+    pub to: RegionId,
     /// The account that will own the copy is the one that has the source.
     pub same_account: bool,
     /// Destination fields that are set.
-    pub given: &'a BTreeSet<Extra>,
+    pub given: BTreeSet<Extra>,
 }
 
 /// A destination field that not every copy accepts.
@@ -55,7 +55,7 @@ pub enum Extra {
 }
 
 /// Whether the destination is valid at all, before any call.
-pub fn judge_route(route: &Route<'_>) -> Result<(), Problem> {
+pub fn judge_route(route: &Route) -> Result<(), Problem> {
     let refused = |field: &str, why: &str| {
         Err(Problem::blocked(Reason::DestinationRefused, format!("spec.destination.{field}: {why}")))
     };
@@ -92,11 +92,7 @@ pub fn judge_route(route: &Route<'_>) -> Result<(), Problem> {
 
 /// Whether the source can be copied, from what was read of it. `offer`: how it is shared with this account, if the
 /// cloud asks for an answer and the source is a received image.
-pub fn judge_source(
-    route: &Route<'_>,
-    image: Option<&ImageFacts>,
-    offer: Option<&ReceivedImage>,
-) -> Result<(), Problem> {
+pub fn judge_source(route: &Route, image: Option<&ImageFacts>, offer: Option<&ReceivedImage>) -> Result<(), Problem> {
     let blocked = |reason, message: &str| Err(Problem::blocked(reason, format!("spec.source: {message}")));
     if route.received && route.provider.rules().handshake {
         match offer.map(|offer| (&offer.owner, offer.answer)) {
@@ -150,7 +146,7 @@ pub fn judge_source(
 }
 
 /// Reports what Huawei would refuse, before the call (IMS user guide and error codes IMG.0130, 0197).
-fn judge_restrictions(route: &Route<'_>, image: &ImageFacts) -> Result<(), Problem> {
+fn judge_restrictions(route: &Route, image: &ImageFacts) -> Result<(), Problem> {
     let blocked = |reason, message: String| Err(Problem::blocked(reason, message));
     let across = route.from != route.to;
     let uncopyable = |what: &str| blocked(Reason::ImageNotCopyable, format!("spec.source: {what} cannot be copied"));
@@ -170,7 +166,7 @@ fn judge_restrictions(route: &Route<'_>, image: &ImageFacts) -> Result<(), Probl
     if image.encrypted && (across || route.received) {
         return uncopyable("an encrypted image, but for an own one in its own region,");
     }
-    let most = route.provider.largest_copy_gib(route.from, across, route.received);
+    let most = route.provider.largest_copy_gib(&route.from, across, route.received);
     match (image.size, most) {
         (Some(size), Some(most)) if size > most * GIB => blocked(
             Reason::ImageTooLarge,
@@ -180,13 +176,13 @@ fn judge_restrictions(route: &Route<'_>, image: &ImageFacts) -> Result<(), Probl
     }
 }
 
-fn is_trusted(route: &Route<'_>, owner: Option<&PrincipalId>) -> bool {
-    route.trusted.is_none_or(|trusted| owner == Some(trusted))
+fn is_trusted(route: &Route, owner: Option<&PrincipalId>) -> bool {
+    route.trusted.as_ref().is_none_or(|trusted| owner == Some(trusted))
 }
 
-fn untrusted(route: &Route<'_>, owner: Option<&PrincipalId>) -> Result<(), Problem> {
+fn untrusted(route: &Route, owner: Option<&PrincipalId>) -> Result<(), Problem> {
     let owner = owner.map_or("nobody the cloud names", PrincipalId::as_str);
-    let trusted = route.trusted.map_or("", PrincipalId::as_str);
+    let trusted = route.trusted.as_ref().map_or("", PrincipalId::as_str);
     let message = format!(
         "spec.source.received.owner: the image comes from {owner}, and only {trusted} is trusted: nothing is copied; \
          correct owner if you trust that one"
@@ -349,7 +345,7 @@ pub fn after_asking(
 pub fn after_following(attempt: &Attempt, progress: CopyProgress, patience: Patience, now: Timestamp) -> Step {
     let settled = settled(attempt, patience);
     match (progress, &attempt.stage) {
-        (CopyProgress::Running { percent }, _) => Step::Progress(percent, next_copy_look(attempt.since, now)),
+        (CopyProgress::Running { percent }, _) => Step::Progress(percent, next_copy_poll(attempt.since, now)),
         (CopyProgress::Made(image), _) => Step::Now(Stage::Made(image)),
         (CopyProgress::Empty, Stage::Copying(Copying::Image(image))) => Step::Fill(image.clone()),
         (CopyProgress::Empty, _) => Step::GiveUp(failed("the image was made without content")),
@@ -379,7 +375,7 @@ pub fn after_clearing(attempt: &Attempt, sight: ClearingSight, patience: Patienc
         (ClearingSight::Found(None) | ClearingSight::Progress(CopyProgress::Gone), _) => Step::Cleared,
         (ClearingSight::Progress(_), Some(Copying::Image(image))) => Step::Remove(image.clone()),
         // A job cannot be stopped; its image is removed afterwards.
-        (ClearingSight::Progress(CopyProgress::Running { .. }), _) => Step::Wait(next_copy_look(attempt.since, now)),
+        (ClearingSight::Progress(CopyProgress::Running { .. }), _) => Step::Wait(next_copy_poll(attempt.since, now)),
         // It ended without a copy; its mark identifies what it left.
         (ClearingSight::Progress(_), _) => Step::Now(Stage::Clearing(None)),
     }
@@ -399,7 +395,7 @@ pub fn after_missing(step: Step, first_missing: Timestamp, patience: Patience, n
 /// No process known to this one has written the content since `first_seen`: the writer died, or is about to.
 pub fn after_losing_the_writer(attempt: &Attempt, first_seen: Timestamp, patience: Patience, now: Timestamp) -> Step {
     if now.duration_since(first_seen) < patience.lost {
-        return Step::Progress(None, next_copy_look(attempt.since.max(first_seen), now));
+        return Step::Progress(None, next_copy_poll(attempt.since.max(first_seen), now));
     }
     Step::GiveUp(failed("whoever wrote the copy's content is gone"))
 }

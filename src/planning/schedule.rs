@@ -66,7 +66,7 @@ impl From<&Problem> for Requeue {
 
 /// When to poll a job at a cloud again. Jobs end within seconds: polls after half of the time they already took,
 /// between 0.3 s and 5 s.
-pub fn next_job_look(since: Timestamp, now: Timestamp) -> Timestamp {
+pub fn next_job_poll(since: Timestamp, now: Timestamp) -> Timestamp {
     let (soonest, latest) = (SignedDuration::from_millis(300), SignedDuration::from_secs(5));
     let pause = (now.duration_since(since) / 2).clamp(soonest, latest);
     now.saturating_add(pause).unwrap_or(Timestamp::MAX)
@@ -74,7 +74,7 @@ pub fn next_job_look(since: Timestamp, now: Timestamp) -> Timestamp {
 
 /// When to poll the progress of a copy again. Copies take minutes to hours: polls after a quarter of the time they
 /// already took, between 0.5 s and 30 s.
-pub fn next_copy_look(since: Timestamp, now: Timestamp) -> Timestamp {
+pub fn next_copy_poll(since: Timestamp, now: Timestamp) -> Timestamp {
     let (soonest, latest) = (SignedDuration::from_millis(500), SignedDuration::from_secs(30));
     let pause = (now.duration_since(since) / 4).clamp(soonest, latest);
     now.saturating_add(pause).unwrap_or(Timestamp::MAX)
@@ -96,10 +96,10 @@ pub struct Intervals {
 
 /// The delay before the next reconcile. `row`: how many reconciles in a row ended like this one, including it.
 /// `chance`: a random number in 0..1 for jitter (±10 % if settled, full jitter above half the backoff between retries).
-pub fn pause(verdict: &Requeue, intervals: Intervals, row: u32, chance: f64, now: Timestamp) -> Duration {
+pub fn pause(requeue: &Requeue, intervals: Intervals, row: u32, chance: f64, now: Timestamp) -> Duration {
     let chance = chance.clamp(0.0, 1.0);
     let doubled = |first: Duration| first.saturating_mul(1u32.checked_shl(row.saturating_sub(1).min(16)).unwrap_or(1));
-    match verdict {
+    match requeue {
         Requeue::Settled => intervals.drift.mul_f64(0.9 + 0.2 * chance),
         Requeue::Blocked => {
             let longest = intervals.drift.max(intervals.blocked);

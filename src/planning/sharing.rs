@@ -4,11 +4,14 @@
 //! Revokes come from the ledger alone, never from "observed minus desired". A recipient that this operator did not
 //! grant is foreign and stays unless the owner's policy says otherwise.
 
+mod plan;
 mod slots;
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+
+pub use plan::{Confirmed, Intended, IntentRecorded, Plan};
 
 use super::attempts::Attempt;
 use super::desired::{DesiredRecipients, SlotPriority, Terms, Wanted, served, to_serve};
@@ -33,7 +36,7 @@ pub struct Timing {
     /// The delay before a refused recipient is tried again.
     pub refusal_retry: SignedDuration,
     /// How often to poll for pending answers.
-    pub answer_look: SignedDuration,
+    pub answer_poll: SignedDuration,
 }
 
 /// The input of a plan.
@@ -75,50 +78,6 @@ impl PlanInput<'_> {
     }
 }
 
-/// What to do about one image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// The ledger as the reads show it, without the new intents.
-    pub settled: Ledger,
-    /// To be added, by slot priority.
-    pub add: Vec<Recipient>,
-    /// To be removed.
-    pub remove: Vec<Recipient>,
-    /// The private image must be made shared first, and then observed again.
-    pub open: bool,
-    /// Free slots before any removal; `None` if there is no limit.
-    pub free_places: Option<usize>,
-    /// Recipients at the cloud.
-    pub present: Vec<Recipient>,
-    /// How many of them use a slot, as the vendor counts.
-    pub slots_taken: usize,
-    /// How many the image may have; 0 means no limit.
-    pub limit: usize,
-    /// The end of a wait that no event reports.
-    pub look_again: Option<Timestamp>,
-}
-
-impl Plan {
-    /// The ledger to write before any call: it holds every addition as an intent, and marks every removal.
-    pub fn with_intents(&self, now: Timestamp) -> Ledger {
-        let mut ledger = self.settled.clone();
-        for recipient in &self.add {
-            let state = planted!("granted-before-call", GrantState::Intended, GrantState::Granted);
-            ledger.grants.insert(recipient.clone(), Entry::new(state, now));
-        }
-        ledger
-    }
-
-    /// Whether the plan makes any call.
-    pub fn acts(&self) -> bool {
-        self.open || !(self.add.is_empty() && self.remove.is_empty())
-    }
-
-    fn look_at(&mut self, at: Timestamp) {
-        note(&mut self.look_again, at);
-    }
-}
-
 enum GrantDecision {
     Keep(Entry),
     Add(SlotPriority),
@@ -139,18 +98,19 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         add: Vec::new(),
         remove: Vec::new(),
         open: false,
-        free_places: None,
+        free_slots: None,
         present: input.recipients.recipients.keys().cloned().collect(),
         slots_taken: slots::taken(input),
         limit: slots::limit(input),
-        look_again: None,
+        requeue_at: None,
+        state: std::marker::PhantomData,
     };
     let mut candidates: Vec<(SlotPriority, Recipient)> = Vec::new();
     for (recipient, observed) in everybody(input) {
         let decision = if input.hidden() {
             decide_hidden(input, &recipient)
         } else {
-            decide(input, &recipient, observed, &mut plan.look_again)
+            decide(input, &recipient, observed, &mut plan.requeue_at)
         };
         match decision {
             GrantDecision::Keep(entry) => {
@@ -178,7 +138,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     await_answers(input, &mut plan);
     plan.settled.shares = shares_to_serve(input, &plan.settled);
     if plan.settled.shares.len() < SHARES_PER_IMAGE_MAX.min(to_serve(input.shares, input.now).count()) {
-        plan.look_at(input.now);
+        requeue_by(&mut plan.requeue_at, input.now);
     }
     plan.settled.attempts = attempts_that_go_on(input, &plan.settled);
     plan.settled.holders.clone_from(&input.desired.holders);
@@ -200,7 +160,7 @@ fn admit(
     if input.requested || input.now >= over {
         return candidates;
     }
-    plan.look_at(over);
+    requeue_by(&mut plan.requeue_at, over);
     for (_, recipient) in candidates {
         match input.ledger.grants.get(&recipient) {
             Some(entry) => plan.settled.grants.insert(recipient, *entry).map_or((), drop),
@@ -228,18 +188,19 @@ fn attempts_that_go_on(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<Reci
 }
 
 /// Whether a call that had no effect may be repeated; until then, reads check for its effect.
-fn may_ask_again(input: &PlanInput<'_>, recipient: &Recipient, look: &mut Option<Timestamp>) -> bool {
+fn may_ask_again(input: &PlanInput<'_>, recipient: &Recipient, requeue_at: &mut Option<Timestamp>) -> bool {
     let Some(attempt) = input.ledger.attempts.get(recipient) else { return true };
     let next = attempt.next_call(input.timing.absence_window);
     if input.requested || input.now >= next {
         return true;
     }
-    note(look, next.min(attempt.next_read(input.now)));
+    requeue_by(requeue_at, next.min(attempt.next_read(input.now)));
     false
 }
 
-fn note(look: &mut Option<Timestamp>, at: Timestamp) {
-    *look = Some(look.map_or(at, |earlier| earlier.min(at)));
+/// Requeues at this time, unless an earlier one is set.
+fn requeue_by(requeue_at: &mut Option<Timestamp>, at: Timestamp) {
+    *requeue_at = Some(requeue_at.map_or(at, |earlier| earlier.min(at)));
 }
 
 /// The answer of a present recipient; `None` if it is not present.
@@ -258,11 +219,11 @@ fn decide(
     input: &PlanInput<'_>,
     recipient: &Recipient,
     observed: ObservedAnswer,
-    look: &mut Option<Timestamp>,
+    requeue_at: &mut Option<Timestamp>,
 ) -> GrantDecision {
     let entry = input.ledger.grants.get(recipient).copied();
     if let Some(wanted) = input.desired.wanted.get(recipient) {
-        return decide_wanted(input, (recipient, entry), observed, wanted, look);
+        return decide_wanted(input, (recipient, entry), observed, wanted, requeue_at);
     }
     let Some(entry) = planted!(
         "observed-minus-wished",
@@ -291,19 +252,23 @@ fn decide(
     let unproven = !present && entry.refusal.is_none() && !left_behind && !removed;
     // A read this soon after a call that may have added a recipient can be older than the call: it does not count as
     // the first one.
-    let early = unproven && !waited(input, entry.since, input.timing.absence_window, look);
+    let early = unproven && !waited(input, entry.since, input.timing.absence_window, requeue_at);
     let since = if unproven && !early { input.now } else { entry.since.min(input.now) };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
     let ending = Entry { state, since, refusal: None, answer, absent: !present && !early };
     if present {
         let removable = !retained
-            && planted!("no-wait-for-the-former", waited(input, input.others_until, SignedDuration::ZERO, look), true)
+            && planted!(
+                "no-wait-for-the-former",
+                waited(input, input.others_until, SignedDuration::ZERO, requeue_at),
+                true
+            )
             && (entry.state != GrantState::Revoking
-                || planted!("unseen-removal-repeated", may_ask_again(input, recipient, look), true));
+                || planted!("unseen-removal-repeated", may_ask_again(input, recipient, requeue_at), true));
         return if removable { GrantDecision::Remove(ending) } else { GrantDecision::Keep(ending) };
     }
     let window = planted!("no-absence-window", absence_counts_after(input), SignedDuration::ZERO);
-    let gone = !early && waited(input, since.max(input.others_until), window, look);
+    let gone = !early && waited(input, since.max(input.others_until), window, requeue_at);
     if gone { GrantDecision::Gone } else { GrantDecision::Keep(ending) }
 }
 
@@ -323,7 +288,7 @@ fn decide_wanted(
     (recipient, entry): (&Recipient, Option<Entry>),
     observed: ObservedAnswer,
     wanted: &Wanted,
-    look: &mut Option<Timestamp>,
+    requeue_at: &mut Option<Timestamp>,
 ) -> GrantDecision {
     if let Some(answer) = observed {
         let since = entry.map_or(input.now, |entry| entry.since);
@@ -338,14 +303,17 @@ fn decide_wanted(
             }
             (GrantState::Revoking | GrantState::Retained, None) => (SignedDuration::ZERO, false),
         };
-        if patient && !waited(input, entry.since, pause, look) {
+        if patient && !waited(input, entry.since, pause, requeue_at) {
             return GrantDecision::Keep(entry);
         }
-        if entry.state == GrantState::Intended && entry.refusal.is_none() && !may_ask_again(input, recipient, look) {
+        if entry.state == GrantState::Intended
+            && entry.refusal.is_none()
+            && !may_ask_again(input, recipient, requeue_at)
+        {
             return GrantDecision::Keep(entry);
         }
     }
-    match barrier(input, wanted.across_sites) {
+    match unmet_precondition(input, wanted.across_sites) {
         Some(reason) if entry.is_none() => GrantDecision::Decline(reason),
         // A grant that existed and is absent now stays in the ledger until the precondition holds or it is no longer
         // desired.
@@ -385,13 +353,13 @@ fn wants_open(input: &PlanInput<'_>, settled: &Ledger) -> bool {
 fn await_answers(input: &PlanInput<'_>, plan: &mut Plan) {
     let awaited = |entry: &Entry| entry.state == GrantState::Granted && entry.answer == Some(Answer::Pending);
     if plan.settled.grants.values().any(awaited) {
-        let look = input.now.saturating_add(input.timing.answer_look).unwrap_or(Timestamp::MAX);
-        plan.look_again = Some(plan.look_again.map_or(look, |earlier| earlier.min(look)));
+        let poll = input.now.saturating_add(input.timing.answer_poll).unwrap_or(Timestamp::MAX);
+        requeue_by(&mut plan.requeue_at, poll);
     }
 }
 
 /// The unmet precondition for sharing this image with any new recipient, or with this one.
-fn barrier(input: &PlanInput<'_>, across_sites: bool) -> Option<Reason> {
+fn unmet_precondition(input: &PlanInput<'_>, across_sites: bool) -> Option<Reason> {
     if input.deleting {
         return Some(Reason::ImageDeleting);
     }
@@ -409,12 +377,12 @@ fn barrier(input: &PlanInput<'_>, across_sites: bool) -> Option<Reason> {
 }
 
 /// Whether `pause` has passed since `since`; if not, records when it will have.
-fn waited(input: &PlanInput<'_>, since: Timestamp, pause: SignedDuration, look: &mut Option<Timestamp>) -> bool {
+fn waited(input: &PlanInput<'_>, since: Timestamp, pause: SignedDuration, requeue_at: &mut Option<Timestamp>) -> bool {
     let over = since.saturating_add(pause).unwrap_or(Timestamp::MAX);
     if input.now >= over {
         return true;
     }
-    note(look, over);
+    requeue_by(requeue_at, over);
     false
 }
 
@@ -425,10 +393,10 @@ fn note_foreign(input: &PlanInput<'_>, recipient: Recipient, plan: &mut Plan) {
     let known = input.ledger.unmanaged.get(&recipient).copied().flatten();
     let since = input.desired.anyone_wishing.then(|| known.unwrap_or(input.now));
     if let (UnmanagedRecipients::Revoke, Some(since)) = (input.unmanaged, since)
-        && waited(input, input.others_until, SignedDuration::ZERO, &mut plan.look_again)
+        && waited(input, input.others_until, SignedDuration::ZERO, &mut plan.requeue_at)
         && planted!(
             "foreign-grace-skipped",
-            waited(input, since, input.timing.unmanaged_grace, &mut plan.look_again),
+            waited(input, since, input.timing.unmanaged_grace, &mut plan.requeue_at),
             true
         )
     {
@@ -458,17 +426,4 @@ fn shares_to_serve(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<String, 
         }
     }
     shares
-}
-
-/// Drops the steps that the shares no longer ask for, as listed again after the intent was written.
-pub fn confirm(plan: &mut Plan, before: &Ledger, fresh: &DesiredRecipients) {
-    plan.open &= !fresh.wanted.is_empty() || plan.settled.revoking().any(|recipient| !fresh.keeps(recipient));
-    plan.add.retain(|recipient| fresh.wanted.contains_key(recipient));
-    plan.remove.retain(|recipient| {
-        let foreign = !before.grants.contains_key(recipient);
-        planted!("fresh-list-unheeded", !fresh.wanted.contains_key(recipient), true)
-            && !fresh.keeps(recipient)
-            && !fresh.retained.contains(recipient)
-            && (!foreign || fresh.anyone_wishing)
-    });
 }

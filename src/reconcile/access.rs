@@ -1,11 +1,10 @@
 //! From an object to its account and the account's cloud client: the checks of every kind before any call.
 
-use kube::runtime::reflector::ObjectRef;
-
 use crate::accounts::connections::{AccountState, Connection};
+use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
-use crate::api::{CloudAccount, CloudImage};
+use crate::clouds::Fault;
 use crate::domain::identifiers::RegionId;
 use crate::planning::duplicates::Owner;
 use crate::planning::problem::Problem;
@@ -22,26 +21,34 @@ pub struct Access {
     pub only_to_end: Option<Problem>,
 }
 
-/// The account that an object names, from the cache.
-pub fn account_of(ctx: &Context, namespace: &str, name: &str) -> Option<CloudAccount> {
-    let found = ctx.stores.accounts.get(&ObjectRef::new(name).within(namespace))?;
-    found.readable().cloned()
+/// Why an object has no account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAccount {
+    /// There is no account of that name.
+    Missing,
+    /// The account cannot be read.
+    Unreadable,
 }
 
-/// The image that an object names, from the cache.
-pub fn image_of(ctx: &Context, namespace: &str, name: &str) -> Option<CloudImage> {
-    let found = ctx.stores.images.get(&ObjectRef::new(name).within(namespace))?;
-    found.readable().cloned()
-}
-
-/// Why [`account_of`] returns no account: the account that `field` names does not exist, or it cannot be read.
-pub fn no_account(ctx: &Context, namespace: &str, field: &str, name: &str) -> Problem {
-    if ctx.stores.accounts.get(&ObjectRef::new(name).within(namespace)).is_some() {
-        let message =
-            format!("{field}: the operator cannot read CloudAccount {name:?}: mend the field that its conditions name");
-        return Problem::blocked(Reason::Unreadable, message);
+impl NoAccount {
+    /// The problem of an object whose `field` names the account.
+    pub fn problem(self, field: &str, name: &str) -> Problem {
+        let (reason, what) = match self {
+            Self::Missing => (Reason::AccountNotFound, format!("there is no CloudAccount {name:?} here")),
+            Self::Unreadable => {
+                let mend = "mend the field that its conditions name";
+                (Reason::Unreadable, format!("the operator cannot read CloudAccount {name:?}: {mend}"))
+            }
+        };
+        Problem::blocked(reason, format!("{field}: {what}"))
     }
-    Problem::blocked(Reason::AccountNotFound, format!("{field}: there is no CloudAccount {name:?} here"))
+}
+
+/// Tells the connection of an account of a fault, whose credentials may be the cause.
+pub async fn note_fault(ctx: &Context, account: &Result<CloudAccount, NoAccount>, fault: &Fault) {
+    if let Ok(account) = account {
+        ctx.connections.note(account, fault).await;
+    }
 }
 
 /// Whether the operator may call an account for an object that recorded `recorded` as its owner.

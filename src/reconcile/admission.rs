@@ -24,7 +24,7 @@ pub(crate) struct Admission<K: Resource<DynamicType = ()>> {
     workers: Arc<Semaphore>,
     seats: usize,
     lines: Mutex<Lines>,
-    tell: UnboundedSender<ObjectRef<K>>,
+    queue: UnboundedSender<ObjectRef<K>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,14 +37,14 @@ struct Lines {
 }
 
 impl<K: Resource<DynamicType = ()>> Admission<K> {
-    /// `seats`: how many reconciles of an account, region and priority may call at a time. `tell`: enqueues an object.
+    /// `seats`: how many reconciles of an account, region and priority may call at a time. `queue`: enqueues an object.
     pub(crate) fn new(
         workers: usize,
         seats: usize,
-        tell: UnboundedSender<ObjectRef<K>>,
+        queue: UnboundedSender<ObjectRef<K>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { workers: Arc::new(Semaphore::new(workers)), seats, lines: Mutex::default(), tell, clock }
+        Self { workers: Arc::new(Semaphore::new(workers)), seats, lines: Mutex::default(), queue, clock }
     }
 
     /// Waits for a worker.
@@ -91,12 +91,12 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
     }
 
     fn call(&self, names: &[Name]) {
-        send_all(&self.tell, names.iter().map(|name| ObjectRef::new(&name.1).within(&name.0)));
+        send_all(&self.queue, names.iter().map(|name| ObjectRef::new(&name.1).within(&name.0)));
     }
 }
 
 /// An object's entry in a queue. Dropping it removes the object from the queue, unless the object still waits there.
-struct Place<K: Resource<DynamicType = ()>> {
+pub(crate) struct Place<K: Resource<DynamicType = ()>> {
     admission: Arc<Admission<K>>,
     name: Name,
     waits: bool,
@@ -119,24 +119,11 @@ pub struct Worker<K: Resource<DynamicType = ()>> {
 impl<K: Resource<DynamicType = ()>> Worker<K> {
     /// Returns the worker and asks for a seat at an account of the object's namespace in a region. `None`: the object is
     /// enqueued again once it has a seat, and whenever it changes before.
-    pub(crate) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<Seated<K>> {
+    pub(crate) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<(Place<K>, Begun)> {
         self.permit.take();
         let line = format!("{}/{account}/{region}", self.place.name.0);
         let seat = self.place.admission.ask(&self.place.name, &line, ask);
         self.place.waits = seat.is_none();
-        seat.map(|seat| Seated { _place: self.place, begun: Begun::now(seat.fresh) })
-    }
-}
-
-/// The seat of a reconcile that may call a cloud.
-pub(crate) struct Seated<K: Resource<DynamicType = ()>> {
-    _place: Place<K>,
-    begun: Begun,
-}
-
-impl<K: Resource<DynamicType = ()>> Seated<K> {
-    /// Runs the calls of `work`, then returns the seat.
-    pub(crate) async fn call<W: Future>(self, work: W) -> W::Output {
-        self.begun.scope(work).await
+        seat.map(|seat| (self.place, Begun::now(seat.fresh)))
     }
 }

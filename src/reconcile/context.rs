@@ -133,6 +133,12 @@ impl Context {
         self
     }
 
+    /// Forgets a deleted object.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.states.forget(uid);
+        self.transfers.stop(uid);
+    }
+
     /// Until when calls of a former leader may still take effect; the epoch if there was none.
     pub fn others_until(&self) -> Timestamp {
         let left = self.leading.others_until.get().and_then(|until| until.checked_duration_since(Instant::now()));

@@ -50,18 +50,13 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Problem> {
     })
 }
 
-/// The account's part of the input fingerprint of an object that uses it.
-pub fn account_input(account: &CloudAccount) -> String {
-    let ready = ready_of(account).map(|condition| (&condition.status, &condition.reason));
-    format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation)
-}
-
 /// Whether an account has never been reconciled: its first reconcile determines whether the operator may call it.
 pub fn is_unseen(account: &CloudAccount) -> bool {
     ready_of(account).is_none()
 }
 
-fn ready_of(account: &CloudAccount) -> Option<&Condition> {
+/// The `Ready` condition of an account.
+pub fn ready_of(account: &CloudAccount) -> Option<&Condition> {
     find(&account.status.as_ref()?.conditions, READY)
 }
 
@@ -89,14 +84,17 @@ pub fn owner(account: &CloudAccount) -> String {
     }
 }
 
+/// Namespace and name of the image that a share names.
+pub fn image_of(share: &ImageShare) -> (String, String) {
+    let reference = &share.spec.image_ref;
+    (reference.namespace.clone().or_else(|| share.namespace()).unwrap_or_default(), reference.name.clone())
+}
+
 /// Namespace and name of the image that a share names, even if the share cannot be read.
 pub fn image_named_by(share: &Guarded<ImageShare>) -> Option<(String, String)> {
     let own = share.namespace()?;
     match share {
-        Guarded::Readable(share) => {
-            let reference = &share.spec.image_ref;
-            Some((reference.namespace.clone().unwrap_or(own), reference.name.clone()))
-        }
+        Guarded::Readable(share) => Some(image_of(share)),
         Guarded::Unreadable(left) => {
             let reference = left.spec.get("imageRef")?;
             let namespace = reference.get("namespace").and_then(|v| v.as_str()).map_or(own, ToOwned::to_owned);
@@ -156,8 +154,8 @@ pub fn listed(account: (&str, &str), region: &str, image_id: &str, stores: &Stor
             && image.spec.account_ref.name == name
             && listed_key(image) == key
     });
-    let told = ours.filter_map(|image| Some(format!("{} {:?}", image.spec.recipient, image.status.as_ref()?.state)));
-    told.collect()
+    let states = ours.filter_map(|image| Some(format!("{} {:?}", image.spec.recipient, image.status.as_ref()?.state)));
+    states.collect()
 }
 
 /// Why it is unknown which namespaces an image's selector selects.

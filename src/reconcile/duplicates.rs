@@ -4,25 +4,27 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use kube::core::object::HasStatus;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource, ResourceExt};
 
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{ACTIVE, Decision, find};
 use crate::api::{CloudAccount, CloudImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
+use crate::cluster::object::Object;
 use crate::domain::identifiers::Recipient;
 use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, concerns, must_claim, role};
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::Problem;
-use crate::reconcile::access::account_of;
-use crate::reconcile::context::{Context, Stores};
+use crate::reconcile::caches::Caches;
+use crate::reconcile::context::Stores;
 use crate::reconcile::convert::{identity_key, is_proven, offer_key, owner};
 use crate::reconcile::index::Index;
+use crate::reconcile::status::{Status, conditions_of};
 
 /// A kind of which several objects may name one cloud image.
-pub(crate) trait Duplicable: Resource<DynamicType = ()> + Sized + 'static {
+pub(crate) trait Duplicable: Object + HasStatus<Status: Status> + 'static {
     /// The kind's words in messages.
     const KIND: Kind;
     /// Region and id of the image at the cloud, without its owner.
@@ -31,10 +33,10 @@ pub(crate) trait Duplicable: Resource<DynamicType = ()> + Sized + 'static {
     fn account_name(&self) -> &str;
     /// The owner that it recorded.
     fn recorded(&self) -> Option<&String>;
-    /// Its conditions.
-    fn conditions(&self) -> &[Condition];
     /// The recipients that it granted the image to and is not revoking.
-    fn grants(&self) -> BTreeSet<Recipient>;
+    fn grants(&self) -> BTreeSet<Recipient> {
+        BTreeSet::new()
+    }
     /// The index and the cache of the kind.
     fn found_in(stores: &Stores) -> (&Index<Guarded<Self>>, &Store<Guarded<Self>>);
 }
@@ -52,10 +54,6 @@ impl Duplicable for CloudImage {
 
     fn recorded(&self) -> Option<&String> {
         self.status.as_ref()?.owner.as_ref()
-    }
-
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |status| &status.conditions)
     }
 
     fn grants(&self) -> BTreeSet<Recipient> {
@@ -85,14 +83,6 @@ impl Duplicable for SharedImageAcceptance {
         self.status.as_ref()?.account.as_ref()
     }
 
-    fn conditions(&self) -> &[Condition] {
-        self.status.as_ref().map_or(&[], |status| &status.conditions)
-    }
-
-    fn grants(&self) -> BTreeSet<Recipient> {
-        BTreeSet::new()
-    }
-
     fn found_in(stores: &Stores) -> (&Index<Guarded<Self>>, &Store<Guarded<Self>>) {
         (&stores.acceptances_by_identity, &stores.acceptances)
     }
@@ -113,16 +103,18 @@ pub(crate) struct Duplicates {
 
 impl Duplicates {
     /// Reads the other objects for an object's image from the caches.
-    pub(crate) fn observe<K: Duplicable>(ctx: &Context, object: &K) -> Self
+    pub(crate) fn observe<K: Duplicable>(caches: &Caches<'_>, object: &K) -> Self
     where
         Guarded<K>: Clone,
     {
-        let own = contender(ctx, object);
-        let others = others(object, &ctx.stores);
+        let stores = caches.stores();
+        let own = contender(stores, object);
+        let others = others(object, stores);
         let others = others.iter().filter_map(|other| other.readable());
-        let others = others.map(|other| Contender { grants: other.grants(), ..contender(ctx, other) });
+        let others = others.map(|other| Contender { grants: other.grants(), ..contender(stores, other) });
         let mut others: Vec<Contender> = others.filter(|other| concerns(other, &own)).collect();
         others.sort_by(|a, b| a.uid.cmp(&b.uid));
+        caches.record("duplicates", &(!others.is_empty()).then_some((&own, &others)));
         Self { kind: K::KIND, own, others, owner: OnceLock::new() }
     }
 
@@ -147,9 +139,9 @@ impl Duplicates {
         what(&role(&self.own, &owner, &self.others))
     }
 
-    /// What keeps the object from acting.
-    pub(crate) fn obstacle(&self) -> Option<Problem> {
-        self.decide(|role| self.kind.obstacle(role))
+    /// The problem that keeps the object from acting.
+    pub(crate) fn problem(&self) -> Option<Problem> {
+        self.decide(|role| self.kind.problem(role))
     }
 
     /// The recipients that the active object granted the image to, if that is another object.
@@ -170,16 +162,12 @@ impl Duplicates {
     pub(crate) fn decision(&self) -> Option<Decision> {
         self.decide(|role| self.kind.decision(role, &self.own.namespace))
     }
-
-    /// The duplicates' part of the input fingerprint.
-    pub(crate) fn input(&self) -> String {
-        if self.others.is_empty() { String::new() } else { format!("{:?} {:?}", self.own, self.others) }
-    }
 }
 
-fn contender<K: Duplicable>(ctx: &Context, object: &K) -> Contender {
+fn contender<K: Duplicable>(stores: &Stores, object: &K) -> Contender {
     let namespace = object.namespace().unwrap_or_default();
-    let account = account_of(ctx, &namespace, object.account_name());
+    let account = stores.accounts.get(&ObjectRef::new(object.account_name()).within(&namespace));
+    let account = account.and_then(|account| account.readable().cloned());
     let recorded = object.recorded();
     let is_owner = |account: &CloudAccount| recorded.is_none_or(|r| Owner::parse(r).account() == owner(account));
     Contender {
@@ -200,7 +188,7 @@ fn contender<K: Duplicable>(ctx: &Context, object: &K) -> Contender {
         }),
         account: account.as_ref().map(owner),
         grants: BTreeSet::new(),
-        is_told: find(object.conditions(), ACTIVE).is_some_and(|condition| condition.status == "False"),
+        is_reported: find(conditions_of(object), ACTIVE).is_some_and(|condition| condition.status == "False"),
         namespace,
     }
 }

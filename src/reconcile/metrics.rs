@@ -20,7 +20,7 @@ impl CallObserver for Metrics {
 }
 
 /// Objects of one kind that are enqueued and not yet reconciled, each once.
-pub(crate) struct Waiting {
+pub(crate) struct QueueDepth {
     kind: &'static str,
     metrics: Metrics,
     objects: Mutex<HashSet<Name>>,
@@ -29,7 +29,7 @@ pub(crate) struct Waiting {
 /// Namespace and name.
 type Name = (Option<String>, String);
 
-impl Waiting {
+impl QueueDepth {
     pub(crate) fn new(kind: &'static str, metrics: Metrics) -> Self {
         Self { kind, metrics, objects: Mutex::default() }
     }
@@ -40,7 +40,7 @@ impl Waiting {
         self.metrics.queued(self.kind, objects.len());
     }
 
-    pub(crate) fn told(&self, namespace: Option<String>, name: String) {
+    pub(crate) fn enqueued(&self, namespace: Option<String>, name: String) {
         self.change(|objects| {
             objects.insert((namespace, name));
         });

@@ -4,9 +4,11 @@
 
 pub mod access;
 pub mod admission;
+pub mod caches;
 pub mod context;
 pub mod convert;
 pub mod duplicates;
+pub mod frame;
 pub mod index;
 pub mod jobs;
 pub mod leader;
@@ -14,8 +16,9 @@ pub mod metrics;
 pub mod object_metrics;
 pub mod object_state;
 pub mod queue;
+pub mod reporter;
 pub mod requeue;
-pub mod status_writer;
+pub mod status;
 pub mod transfers;
 pub mod unreadable;
 
@@ -66,12 +69,4 @@ impl ReconcileOutcome {
     pub(crate) fn new(outcome: Outcome, next: kube::runtime::controller::Action) -> Self {
         Self { outcome, next }
     }
-}
-
-/// Why a reconcile failed. The operator will retry.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    /// The API server failed, or another client wrote the object first.
-    #[error(transparent)]
-    Cluster(#[from] crate::cluster::ClusterError),
 }

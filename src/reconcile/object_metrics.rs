@@ -3,35 +3,30 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
+use kube::core::object::HasStatus;
 use kube::runtime::reflector::Store;
 
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::expiration::Expiration;
 use crate::api::shared_image::SharedImageState;
-use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
+use crate::api::{CloudImage, ImageShare};
 use crate::cluster::guard::Guarded;
+use crate::cluster::object::Object;
 use crate::reconcile::context::{ImageMetrics, Stores};
+use crate::reconcile::status::{Status, conditions_of};
 use crate::telemetry::object_metrics::{Counted, Image, ObjectCounts};
 
 impl Stores {
     /// Counts all objects as of now.
     pub(crate) fn object_metrics(&self, metrics: ImageMetrics, now: Timestamp) -> ObjectCounts {
         let mut object_metrics = ObjectCounts::default();
-        ready::<CloudAccount>(&mut object_metrics, "CloudAccount", &self.accounts, |o| {
-            Some(&o.status.as_ref()?.conditions)
-        });
-        ready::<CloudImage>(&mut object_metrics, "CloudImage", &self.images, |o| Some(&o.status.as_ref()?.conditions));
-        ready::<ImageShare>(&mut object_metrics, "ImageShare", &self.shares, |o| Some(&o.status.as_ref()?.conditions));
-        let answers = (&self.acceptances, "SharedImageAcceptance");
-        ready::<SharedImageAcceptance>(&mut object_metrics, answers.1, answers.0, |o| {
-            Some(&o.status.as_ref()?.conditions)
-        });
-        ready::<ImageReplica>(&mut object_metrics, "ImageReplica", &self.replicas, |o| {
-            Some(&o.status.as_ref()?.conditions)
-        });
+        ready(&mut object_metrics, "CloudAccount", &self.accounts);
+        ready(&mut object_metrics, "CloudImage", &self.images);
+        ready(&mut object_metrics, "ImageShare", &self.shares);
+        ready(&mut object_metrics, "SharedImageAcceptance", &self.acceptances);
+        ready(&mut object_metrics, "ImageReplica", &self.replicas);
         let shares = self.shares.state();
         object_metrics.grants.wanted = wanted(shares.iter().filter_map(|share| share.readable()), now);
         for image in self.images.state() {
@@ -69,17 +64,13 @@ fn number(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-fn ready<K: kube::Resource<DynamicType = ()>>(
+fn ready<K: Object + HasStatus<Status: Status>>(
     object_metrics: &mut ObjectCounts,
     kind: &'static str,
     store: &Store<Guarded<K>>,
-    conditions: impl Fn(&K) -> Option<&Vec<Condition>>,
-) where
-    Guarded<K>: Clone,
-{
+) {
     for object in store.state() {
-        let (ready, reason) = match object.readable().map(|object| conditions(object).and_then(|all| find(all, READY)))
-        {
+        let (ready, reason) = match object.readable().map(|object| find(conditions_of(object), READY)) {
             Some(Some(condition)) => (condition.status.clone(), condition.reason.clone()),
             Some(None) => ("Unknown".to_owned(), String::new()),
             None => ("False".to_owned(), Reason::Unreadable.as_str()),
@@ -129,9 +120,7 @@ mod tests {
             writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(share));
         }
         let mut object_metrics = ObjectCounts::default();
-        ready::<ImageShare>(&mut object_metrics, "ImageShare", &store, |share| {
-            Some(&share.status.as_ref()?.conditions)
-        });
+        ready(&mut object_metrics, "ImageShare", &store);
         let counted = |ready: &str, reason: &str| {
             let (ready, reason) = (ready.to_owned(), reason.to_owned());
             object_metrics.objects.get(&Counted { kind: "ImageShare", ready, reason }).copied()

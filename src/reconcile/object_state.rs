@@ -38,15 +38,15 @@ struct ObjectState {
     /// Since when the cache shows only versions older than the one we wrote, or when we last asked the API server about it.
     stale_since: Option<Timestamp>,
     /// A version that the API server refused as too old, and how long to wait for a newer one.
-    overtaken: Option<(u64, Wait)>,
+    conflicted: Option<(u64, Wait)>,
     /// The image as read before a job, for the reconcile that checks the job's result. Few are stashed at a time.
-    carried: Option<Box<(ImageFacts, Timestamp)>>,
+    stashed: Option<Box<(ImageFacts, Timestamp)>>,
     /// How many recipients may have caused a job's failure.
     candidates: usize,
     /// The account's generation at the last inventory listing, and when the next listing is due.
     listing: Option<(Option<i64>, Wait)>,
     /// The result of that listing, until it is in the account's status.
-    untold: Option<Box<Listing>>,
+    unreported: Option<Box<Listing>>,
     /// Since when no trace of a replica's copy is found, though the copy may exist.
     missing_since: Option<Timestamp>,
 }
@@ -81,16 +81,16 @@ pub enum Freshness {
 }
 
 /// How long an image read before a job counts as read in the next reconcile.
-const CARRIED_FOR: SignedDuration = SignedDuration::from_secs(60);
+const STASHED_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long to wait for a newer version after a conflict. A conflict need not come from another write: an admission webhook, a
 /// quota or a gateway may return one too, and then no newer version ever appears.
-const OVERTAKEN_FOR: SignedDuration = SignedDuration::from_secs(5);
+const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whether a reconcile is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
-    /// Not before this time has passed.
+    /// Not before this time has reconciled.
     In(Duration),
     /// Now, because something changed.
     Changed {
@@ -99,7 +99,7 @@ pub enum Due {
         /// When the last change was seen.
         last: Timestamp,
     },
-    /// Now, because the requeue interval has passed.
+    /// Now, because the requeue interval has reconciled.
     Time {
         /// Since when.
         since: Timestamp,
@@ -141,12 +141,12 @@ impl ObjectStates {
 
     /// Records the end of a reconcile with these inputs. Returns how many in a row ended the same way: with a retry, or blocked
     /// with the same inputs.
-    pub fn passed(&self, uid: &str, inputs: Inputs, verdict: &Requeue) -> u32 {
+    pub fn reconciled(&self, uid: &str, inputs: Inputs, requeue: &Requeue) -> u32 {
         self.with(uid, |state| {
             let again = state.done.as_ref() == Some(&inputs);
             state.done = Some(inputs);
             state.debounce = None;
-            (state.failures, state.blocked) = match verdict {
+            (state.failures, state.blocked) = match requeue {
                 Requeue::Retrying { .. } => (state.failures.saturating_add(1), 0),
                 Requeue::Blocked if again => (0, state.blocked.saturating_add(1)),
                 Requeue::Blocked => (0, 1),
@@ -163,18 +163,18 @@ impl ObjectStates {
 
     /// Records that the API server refused a write to this version: there should be a newer one for the next reconcile. Returns
     /// whether it refused this version before.
-    pub fn overtaken(&self, uid: &str, version: &str, now: Timestamp) -> bool {
+    pub fn conflicted(&self, uid: &str, version: &str, now: Timestamp) -> bool {
         self.with(uid, |state| {
             state.done = None;
-            let again = state.overtaken.is_some_and(|(refused, _)| version.parse() == Ok(refused));
-            let until = now.saturating_add(OVERTAKEN_FOR).unwrap_or(Timestamp::MAX);
-            state.overtaken = version.parse().ok().map(|version| (version, Wait { begun: now, until }));
+            let again = state.conflicted.is_some_and(|(refused, _)| version.parse() == Ok(refused));
+            let until = now.saturating_add(CONFLICT_BACKOFF).unwrap_or(Timestamp::MAX);
+            state.conflicted = version.parse().ok().map(|version| (version, Wait { begun: now, until }));
             again
         })
     }
 
     /// Records a failed reconcile: the next call of `due` treats everything as changed. Returns how many in a row failed.
-    pub fn broke_off(&self, uid: &str) -> u32 {
+    pub fn failed(&self, uid: &str) -> u32 {
         self.with(uid, |state| {
             state.done = None;
             state.failures = state.failures.saturating_add(1);
@@ -203,8 +203,9 @@ impl ObjectStates {
                 return Freshness::Doubtful;
             }
             state.stale_since = None;
-            let overtaken = state.overtaken.is_some_and(|(refused, wait)| seen <= refused && wait.left(now).is_some());
-            if overtaken { Freshness::Stale } else { Freshness::Newest }
+            let conflicted =
+                state.conflicted.is_some_and(|(refused, wait)| seen <= refused && wait.left(now).is_some());
+            if conflicted { Freshness::Stale } else { Freshness::Newest }
         })
     }
 
@@ -219,16 +220,16 @@ impl ObjectStates {
     }
 
     /// Stashes the image as read, across the job that just started.
-    pub fn carry(&self, uid: &str, facts: ImageFacts, read_at: Timestamp) {
-        self.with(uid, |state| state.carried = Some(Box::new((facts, read_at))));
+    pub fn stash(&self, uid: &str, facts: ImageFacts, read_at: Timestamp) {
+        self.with(uid, |state| state.stashed = Some(Box::new((facts, read_at))));
     }
 
     /// Takes the image stashed before the job, if it is recent enough.
-    pub fn take_carried(&self, uid: &str, now: Timestamp) -> Option<ImageFacts> {
-        let carried = self.with(uid, |state| state.carried.take());
-        carried
-            .filter(|carried| (SignedDuration::ZERO..CARRIED_FOR).contains(&now.duration_since(carried.1)))
-            .map(|carried| carried.0)
+    pub fn take_stashed(&self, uid: &str, now: Timestamp) -> Option<ImageFacts> {
+        let stashed = self.with(uid, |state| state.stashed.take());
+        stashed
+            .filter(|stashed| (SignedDuration::ZERO..STASHED_FOR).contains(&now.duration_since(stashed.1)))
+            .map(|stashed| stashed.0)
     }
 
     /// Sets how many recipients remain bisection candidates after the last job.
@@ -254,34 +255,27 @@ impl ObjectStates {
         self.with(uid, |state| state.missing_since = None);
     }
 
-    /// Records that an account's inventory was listed.
-    pub fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp, now: Timestamp) {
-        self.with(uid, |state| state.listing = Some((generation, Wait { begun: now, until: next })));
+    /// Records that an account's inventory was listed, and keeps the result until it is in the account's status.
+    pub(crate) fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp, now: Timestamp, result: Listing) {
+        self.with(uid, |state| {
+            state.listing = Some((generation, Wait { begun: now, until: next }));
+            state.unreported = Some(Box::new(result));
+        });
     }
 
-    /// Keeps the result of a listing until it is in the account's status.
-    pub(crate) fn keep_listing(&self, uid: &str, listing: Listing) {
-        self.with(uid, |state| state.untold = Some(Box::new(listing)));
-    }
-
-    /// The result of the last listing, if it is not yet in the account's status.
-    pub(crate) fn untold_listing(&self, uid: &str) -> Option<Listing> {
-        self.with(uid, |state| state.untold.as_deref().cloned())
+    /// The last listing of an account's generation, unless the next one is due. A conflicting write of the object may have kept
+    /// its result from the status.
+    pub(crate) fn last_listing(&self, uid: &str, generation: Option<i64>, now: Timestamp) -> Option<Listing> {
+        self.with(uid, |state| {
+            let (_, next) = state.listing.filter(|(listed, _)| *listed == generation)?;
+            let next_reconcile = Some(next.left(now)?);
+            Some(Listing { next_reconcile, ..state.unreported.as_deref().cloned().unwrap_or_default() })
+        })
     }
 
     /// Drops the result of the last listing once it is in the account's status.
-    pub fn listing_is_told(&self, uid: &str) {
-        self.with(uid, |state| state.untold = None);
-    }
-
-    /// The generation of the account at its last listing; `None` before the first.
-    pub fn listed_generation(&self, uid: &str) -> Option<Option<i64>> {
-        self.with(uid, |state| state.listing.map(|(generation, _)| generation))
-    }
-
-    /// How long until the account's inventory must be listed again.
-    pub fn next_listing(&self, uid: &str, now: Timestamp) -> Option<Duration> {
-        self.with(uid, |state| state.listing.and_then(|(_, next)| next.left(now)))
+    pub fn listing_is_reported(&self, uid: &str) {
+        self.with(uid, |state| state.unreported = None);
     }
 
     /// Forgets a deleted object.
@@ -294,17 +288,18 @@ impl ObjectStates {
 mod tests {
     use super::*;
 
+    const AT_ONCE: Debounce = Debounce { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO };
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
     }
 
     #[test]
     fn a_first_look_that_was_put_off_waits_for_its_time_or_for_a_change() {
-        let (states, rule) =
-            (ObjectStates::default(), Debounce { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
+        let (states, rule) = (ObjectStates::default(), AT_ONCE);
         let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
         assert!(states.is_unseen("uid"));
-        states.passed("uid", inputs("as it was"), &Requeue::Settled);
+        states.reconciled("uid", inputs("as it was"), &Requeue::Settled);
         states.requeue_at("uid", at(1), at(0));
         assert!(!states.is_unseen("uid"));
         assert_eq!(states.due("uid", &inputs("as it was"), rule, at(0)), Due::In(Duration::from_secs(1)));
@@ -314,21 +309,20 @@ mod tests {
 
     #[test]
     fn what_waits_for_its_turn_keeps_the_time_of_its_first_change_and_of_its_last() {
-        let (states, rule) =
-            (ObjectStates::default(), Debounce { quiet: SignedDuration::ZERO, at_most: SignedDuration::ZERO });
+        let (states, rule) = (ObjectStates::default(), AT_ONCE);
         let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
         let changed = |first, last| Due::Changed { first: at(first), last: at(last) };
         assert_eq!(states.due("uid", &inputs("edited"), rule, at(1)), changed(1, 1));
         assert_eq!(states.due("uid", &inputs("edited"), rule, at(2)), changed(1, 1));
         assert_eq!(states.due("uid", &inputs("edited again"), rule, at(3)), changed(1, 3));
-        states.passed("uid", inputs("edited again"), &Requeue::Settled);
+        states.reconciled("uid", inputs("edited again"), &Requeue::Settled);
         assert_eq!(states.due("uid", &inputs("edited once more"), rule, at(4)), changed(4, 4));
     }
 
     #[test]
     fn a_row_is_of_one_outcome_and_a_change_begins_it_anew() {
         let states = ObjectStates::default();
-        let row = |wish: &str, verdict: &Requeue| states.passed("uid", Inputs(vec![wish.to_owned()]), verdict);
+        let row = |wish: &str, requeue: &Requeue| states.reconciled("uid", Inputs(vec![wish.to_owned()]), requeue);
         let retrying = Requeue::Retrying { not_before: None };
         assert_eq!(["a", "a", "a", "b", "b"].map(|wish| row(wish, &Requeue::Blocked)), [1, 2, 3, 1, 2]);
         assert_eq!([row("b", &retrying), row("c", &retrying)], [1, 2], "an outage is one, whatever changes meanwhile");
@@ -338,7 +332,7 @@ mod tests {
     #[test]
     fn after_a_conflict_the_next_pass_is_over_a_newer_version() {
         let states = ObjectStates::default();
-        assert!(!states.overtaken("uid", "7", at(0)));
+        assert!(!states.conflicted("uid", "7", at(0)));
         assert_eq!(states.freshness("uid", "7", at(1)), Freshness::Stale);
         assert_eq!(states.freshness("uid", "6", at(1)), Freshness::Stale);
         assert_eq!(states.freshness("uid", "8", at(1)), Freshness::Newest);
@@ -347,8 +341,8 @@ mod tests {
     #[test]
     fn a_conflict_that_no_newer_version_explains_stops_nobody_for_long() {
         let states = ObjectStates::default();
-        assert!(!states.overtaken("uid", "7", at(0)));
-        assert!(states.overtaken("uid", "7", at(0)), "again");
+        assert!(!states.conflicted("uid", "7", at(0)));
+        assert!(states.conflicted("uid", "7", at(0)), "again");
         assert_eq!(states.freshness("uid", "7", at(4)), Freshness::Stale);
         assert_eq!(states.freshness("uid", "7", at(5)), Freshness::Newest);
     }
@@ -358,16 +352,16 @@ mod tests {
         let hour = |n: i64| at(3_600 * n);
         let rule = Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
         let (states, inputs) = (ObjectStates::default(), |wish: &str| Inputs(vec![wish.to_owned()]));
-        states.passed("uid", inputs("a"), &Requeue::Settled);
+        states.reconciled("uid", inputs("a"), &Requeue::Settled);
         states.requeue_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
         assert_eq!(states.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));
         assert_eq!(states.due("uid", &inputs("a"), rule, hour(1)), Due::Time { since: hour(1) });
         assert_eq!(states.due("uid", &inputs("b"), rule, hour(9)), Due::In(Duration::from_millis(100)));
         assert_eq!(states.due("uid", &inputs("b"), rule, hour(1)), Due::In(Duration::from_millis(100)));
-        assert!(!states.overtaken("uid", "7", hour(9)));
+        assert!(!states.conflicted("uid", "7", hour(9)));
         assert_eq!(states.freshness("uid", "7", hour(1)), Freshness::Newest);
-        states.listed("uid", None, hour(10), hour(9));
-        assert_eq!(states.next_listing("uid", hour(1)), None);
+        states.listed("uid", None, hour(10), hour(9), Listing::default());
+        assert!(states.last_listing("uid", None, hour(1)).is_none());
         states.missing_since("uid", hour(9));
         assert_eq!(states.missing_since("uid", hour(1)), hour(1));
     }

@@ -29,17 +29,17 @@ pub(crate) struct QueueReceivers {
 
 /// Creates the queues.
 pub(crate) fn queues() -> (QueueSenders, QueueReceivers) {
-    let (tell_accounts, accounts) = unbounded_channel();
-    let (tell_images, images) = unbounded_channel();
-    let (tell_shares, shares) = unbounded_channel();
-    let (tell_acceptances, acceptances) = unbounded_channel();
-    let (tell_replicas, replicas) = unbounded_channel();
+    let (to_accounts, accounts) = unbounded_channel();
+    let (to_images, images) = unbounded_channel();
+    let (to_shares, shares) = unbounded_channel();
+    let (to_acceptances, acceptances) = unbounded_channel();
+    let (to_replicas, replicas) = unbounded_channel();
     let queues = QueueSenders {
-        accounts: tell_accounts,
-        images: tell_images,
-        shares: tell_shares,
-        acceptances: tell_acceptances,
-        replicas: tell_replicas,
+        accounts: to_accounts,
+        images: to_images,
+        shares: to_shares,
+        acceptances: to_acceptances,
+        replicas: to_replicas,
     };
     (queues, QueueReceivers { accounts, images, shares, acceptances, replicas })
 }

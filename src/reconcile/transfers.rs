@@ -67,18 +67,18 @@ impl Transfers {
     pub(crate) fn start(&self, uid: &str, from: End, to: End) {
         self.stop(uid);
         let (gauge, outcome) = (Arc::new(Gauge::default()), Arc::new(OnceLock::new()));
-        let (measured, told, turns) = (Arc::clone(&gauge), Arc::clone(&outcome), Arc::clone(&self.turns));
+        let (measured, finished, turns) = (Arc::clone(&gauge), Arc::clone(&outcome), Arc::clone(&self.turns));
         let carrying = tokio::spawn(async move {
             // It is never closed.
             let _turn = turns.acquire_owned().await;
             let ended = carry(from, to, measured).await;
-            told.get_or_init(|| ended);
+            finished.get_or_init(|| ended);
         });
         locked(&self.running).insert(uid.to_owned(), Transfer { gauge, outcome, task: carrying.abort_handle() });
     }
 
     /// The state of an object's transfer.
-    pub(crate) fn look(&self, uid: &str) -> TransferState {
+    pub(crate) fn state(&self, uid: &str) -> TransferState {
         let mut running = locked(&self.running);
         let Some(transfer) = running.get(uid) else { return TransferState::Unknown };
         if let Some(outcome) = transfer.outcome.get().cloned() {

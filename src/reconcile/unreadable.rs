@@ -1,66 +1,56 @@
 //! Objects that cannot be read as their kind: each reports it in its status, and is deletable once nothing is left behind.
 
-use k8s_openapi::NamespaceResourceScope;
+use std::ops::ControlFlow::Break;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::conditions::{READY, conditions, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::cluster::guard::{Guarded, Unreadable};
+use crate::cluster::object::Object;
 use crate::cluster::status::apply_status;
 use crate::planning::unreadable::decisions;
 use crate::reconcile::Outcome;
-use crate::reconcile::ReconcileError;
 use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
-use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
+use crate::reconcile::requeue::{release, wait_for_newer};
 
-/// Reconciles an object that cannot be read. `kept_by`: the reason that blocks its deletion.
-pub(crate) async fn reconcile<K>(
+/// Reconciles an object that cannot be read. `left_behind`: what blocks its deletion.
+pub(crate) async fn reconcile<K: Object>(
     ctx: &Context,
     object: &Guarded<K>,
     left: &Unreadable,
-    kept_by: Option<&str>,
-) -> Result<ReconcileOutcome, ReconcileError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let uid = object.uid().unwrap_or_default();
-    if let Some(instead) = wait_for_newer(ctx, object).await? {
-        return Ok(instead);
+    left_behind: impl Future<Output = Result<Option<String>, ClusterError>>,
+) -> Result<ReconcileOutcome, ClusterError> {
+    if let Break(outcome) = wait_for_newer(ctx, object).await? {
+        return Ok(outcome);
     }
     let deleting = object.meta().deletion_timestamp.is_some();
-    let passed = if deleting && kept_by.is_none() {
-        release(ctx, object).await.map(|()| ctx.states.forget(&uid))
-    } else {
-        say_so(ctx, object, left, kept_by.filter(|_| deleting)).await
-    };
-    match passed {
-        Ok(()) if deleting && kept_by.is_none() => Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change())),
-        Ok(()) => Ok(ReconcileOutcome::new(Outcome::Blocked, Action::requeue(ctx.settings.intervals.drift))),
-        Err(error) if error.is_conflict() => Ok(overtaken(ctx, object)),
-        Err(error) => Err(error.into()),
+    let blocked = if deleting { left_behind.await? } else { None };
+    if deleting && blocked.is_none() {
+        release(ctx, object).await?;
+        ctx.forget(&object.uid().unwrap_or_default());
+        return Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change()));
     }
+    report(ctx, object, left, blocked.as_deref()).await?;
+    Ok(ReconcileOutcome::new(Outcome::Blocked, Action::requeue(ctx.settings.intervals.drift)))
 }
 
 /// Writes the status as it was read with new conditions, unless it has them already.
-async fn say_so<K>(
+async fn report<K: Object>(
     ctx: &Context,
     object: &Guarded<K>,
     left: &Unreadable,
-    kept_by: Option<&str>,
-) -> Result<(), ClusterError>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
+    blocked: Option<&str>,
+) -> Result<(), ClusterError> {
     let generation = left.metadata.generation;
     let old = conditions_of(left);
-    let new = conditions(&old, decisions(&left.error, kept_by), generation, ctx.clock.now());
+    let new = conditions(&old, decisions(&left.error, blocked), generation, ctx.clock.now());
     let mut status = left.status.as_object().cloned().unwrap_or_default();
     status.insert("conditions".to_owned(), json!(new));
     status.insert("observedGeneration".to_owned(), json!(generation));
@@ -74,8 +64,8 @@ where
     let version = object.resource_version().unwrap_or_default();
     let version = apply_status(&ctx.client, object, &version, &status).await?;
     ctx.states.wrote(&object.uid().unwrap_or_default(), &version);
-    let told = |all: &[Condition]| find(all, READY).map(|ready| (ready.reason.clone(), ready.message.clone()));
-    if told(&old) != told(&new) {
+    let ready = |all: &[Condition]| find(all, READY).map(|ready| (ready.reason.clone(), ready.message.clone()));
+    if ready(&old) != ready(&new) {
         tracing::warn!(object.name = %object.name_any(), error = %left.error, "the object cannot be read");
         let note = find(&new, READY).map(|ready| ready.message.clone()).unwrap_or_default();
         ctx.events.publish(object, EventReason::Unreadable, note).await;

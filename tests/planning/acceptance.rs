@@ -59,7 +59,7 @@ impl Case {
 }
 
 fn trouble(opinion: &AcceptancePlan) -> &Problem {
-    opinion.standing.as_ref().unwrap_err()
+    opinion.result.as_ref().unwrap_err()
 }
 
 fn vault() -> VaultId {
@@ -124,10 +124,10 @@ fn judge(case: &Case, answer: Option<Answer>, trusted: bool, kind: ImageKind) {
         (true, Some(_), false) => Reason::Pending,
     };
     let fine = trusted && (as_asked || (answer.is_none() && case.decision == Accept));
-    assert_eq!(opinion.standing.is_ok(), fine, "{what}");
-    let reason = opinion.standing.as_ref().map_or_else(|trouble| trouble.reason, |(reason, _)| *reason);
+    assert_eq!(opinion.result.is_ok(), fine, "{what}");
+    let reason = opinion.result.as_ref().map_or_else(|trouble| trouble.reason, |(reason, _)| *reason);
     assert_eq!(reason, wanted_reason, "{what}");
-    if let Err(trouble) = &opinion.standing {
+    if let Err(trouble) = &opinion.result {
         let waits = trouble.reason == Reason::Pending;
         assert_eq!(trouble.recovery == Recovery::Blocked, !waits, "a person must act, or it passes: {what}");
         assert_eq!(opinion.reply.is_some(), waits, "what is under way was sent: {what}");
@@ -163,7 +163,7 @@ fn an_untrusted_owner_is_named_beside_the_trusted_one() {
 #[test]
 fn where_nothing_is_asked_accepting_is_done_and_rejecting_cannot_be() {
     let at = |decision| Case { provider: Provider::Alibaba, ..Case::new(decision, received(None)) }.opinion();
-    assert_eq!(at(Accept).standing.unwrap().0, Reason::NoAnswerNeeded);
+    assert_eq!(at(Accept).result.unwrap().0, Reason::NoAnswerNeeded);
     let reject = at(Reject);
     assert_eq!(trouble(&reject).reason, Reason::NoAnswerNeeded);
     assert!(trouble(&reject).message.contains("ask its owner to end the share"));
@@ -177,7 +177,7 @@ fn a_full_server_needs_a_vault_at_huawei_to_be_accepted_and_for_nothing_else() {
     let with = Case { vault: Some(vault()), ..Case::new(Accept, full(Answer::Pending)) }.opinion();
     assert_eq!(with.reply, Some(Reply::Accept { vault: Some(vault()) }));
     assert_eq!(Case::new(Reject, full(Answer::Pending)).opinion().reply, Some(Reply::Reject));
-    assert!(Case::new(Accept, full(Answer::Accepted)).opinion().standing.is_ok(), "it is accepted already");
+    assert!(Case::new(Accept, full(Answer::Accepted)).opinion().result.is_ok(), "it is accepted already");
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn another_decision_answers_anew_and_so_does_an_offer_made_again() {
 #[test]
 fn a_reject_says_that_the_grant_stays_and_through_whom_the_image_still_comes() {
     let recipient = |kind, id: &str| Recipient { kind, id: party(id) };
-    let alone = Case::new(Reject, received(Some(Answer::Rejected))).opinion().standing.unwrap();
+    let alone = Case::new(Reject, received(Some(Answer::Rejected))).opinion().result.unwrap();
     assert_eq!(alone.0, Reason::Rejected);
     assert!(alone.1.contains("the owner's grant stays") && !alone.1.contains("through"), "{}", alone.1);
     let via = BTreeMap::from([
@@ -203,7 +203,7 @@ fn a_reject_says_that_the_grant_stays_and_through_whom_the_image_still_comes() {
         (recipient(RecipientKind::Organization, "our-organization"), None),
     ]);
     let still = Case::new(Reject, ReceivedImage { via, ..received(Some(Answer::Rejected)) }).opinion();
-    let message = still.standing.unwrap().1;
+    let message = still.result.unwrap().1;
     assert!(message.ends_with("through: Account our-account, Organization our-organization"), "{message}");
 }
 
@@ -212,6 +212,6 @@ fn the_many_grants_of_a_rejected_image_are_named_within_bounds() {
     let grant = |n| (Recipient { kind: RecipientKind::Organization, id: party(&format!("o-{n:02}")) }, None);
     let via = (0..50).map(grant).collect();
     let opinion = Case::new(Reject, ReceivedImage { via, ..received(Some(Answer::Rejected)) }).opinion();
-    let message = opinion.standing.unwrap().1;
+    let message = opinion.result.unwrap().1;
     assert!(message.contains("and 45 more") && message.len() < 400, "{message}");
 }

@@ -69,11 +69,11 @@ fn taken_off_the_list_and_put_on_again_they_are_asked_again() {
 #[test]
 fn while_an_answer_is_awaited_it_is_looked_for() {
     let mut world = offered(Provider::OpenStack);
-    assert_eq!(world.plan().look_again, Some(world.now + TIMING.answer_look));
+    assert_eq!(world.plan().requeue_at, Some(world.now + TIMING.answer_poll));
     world.accept(1..=2);
-    assert!(world.plan().look_again.is_some());
+    assert!(world.plan().requeue_at.is_some());
     world.answer(&project(3), Answer::Rejected);
-    assert_eq!(world.plan().look_again, None, "everybody answered");
+    assert_eq!(world.plan().requeue_at, None, "everybody answered");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_nearer_look_is_not_put_off_by_one_for_answers() {
     let mut world = World::at(Provider::OpenStack, vec![share_of(1, 1..=3)]);
     world.pass();
     world.cloud.remove(&project(1));
-    let due = world.plan().look_again.unwrap();
+    let due = world.plan().requeue_at.unwrap();
     assert!(due < world.now + SignedDuration::from_secs(10), "{due}");
 }
 
@@ -89,7 +89,7 @@ fn a_nearer_look_is_not_put_off_by_one_for_answers() {
 fn nobody_is_waited_for_where_nobody_is_asked() {
     let mut world = World::at(Provider::Huawei, vec![share_for(1, [of(Account, 1)])]);
     world.passes(2);
-    assert_eq!((answers(&world), world.plan().look_again), (vec![None], None));
+    assert_eq!((answers(&world), world.plan().requeue_at), (vec![None], None));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn nobody_is_revoked_before_the_calls_of_a_former_leader_are_over() {
     let plan = table.plan();
     assert!(plan.remove.is_empty(), "{:?}", plan.remove);
     assert_eq!(plan.settled.grants[&recipient(2)].state, GrantState::Revoking, "it is told all the same");
-    assert_eq!(plan.look_again, Some(table.others_until));
+    assert_eq!(plan.requeue_at, Some(table.others_until));
     table.now = table.others_until;
     assert_eq!(table.plan().remove, [recipient(2), recipient(3)]);
 }

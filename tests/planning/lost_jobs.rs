@@ -45,7 +45,7 @@ fn what_a_job_that_was_lost_may_still_add_is_absent_only_after_a_longer_wait() {
         assert_eq!(world.ledger.grants[&project(1)].state, GrantState::Revoking);
         world.now = seen + SignedDuration::from_secs(patience - 1);
         let waiting = world.plan();
-        assert_eq!(waiting.look_again, Some(seen + SignedDuration::from_secs(patience)), "{provider}");
+        assert_eq!(waiting.requeue_at, Some(seen + SignedDuration::from_secs(patience)), "{provider}");
         assert!(waiting.settled.grants.contains_key(&project(1)), "{provider}");
         world.now = seen + SignedDuration::from_secs(patience);
         assert!(world.plan().settled.grants.is_empty(), "{provider}");

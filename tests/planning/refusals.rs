@@ -16,7 +16,7 @@ impl Table {
         let (end, calls) = (self.now + jiff::SignedDuration::from_secs(seconds), self.calls);
         for reconciles in 1..10_000 {
             let plan = self.pass();
-            let next = if plan.acts() { Some(self.now) } else { plan.look_again };
+            let next = if plan.acts() { Some(self.now) } else { plan.requeue_at };
             let Some(next) = next.filter(|next| *next < end) else {
                 self.now = end;
                 return (reconciles, self.calls - calls);

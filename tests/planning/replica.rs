@@ -54,15 +54,15 @@ impl Case {
         self
     }
 
-    fn route(&self) -> Route<'_> {
+    fn route(&self) -> Route {
         Route {
             provider: self.provider,
             received: self.received,
-            trusted: self.trusted.as_ref(),
-            from: &self.from,
-            to: &self.to,
+            trusted: self.trusted.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
             same_account: self.same_account,
-            given: &self.given,
+            given: self.given.clone(),
         }
     }
 

@@ -46,7 +46,7 @@ fn the_list_of_shares_never_outgrows_its_schema_and_a_free_slot_is_given_at_once
     assert!(table.ledger.shares.contains_key("uid-1"));
     table.later(10);
     let plan = table.pass();
-    assert_eq!(plan.look_again, Some(table.now), "the slot is free now");
+    assert_eq!(plan.requeue_at, Some(table.now), "the slot is free now");
     table.pass();
     assert!(table.cloud.contains(&recipient(9_000)) && table.ledger.shares.contains_key("uid-9000"));
 }

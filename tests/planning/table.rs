@@ -12,7 +12,7 @@ use imageshare_operator::planning::batch::Batch;
 use imageshare_operator::planning::desired::{DesiredRecipients, Terms};
 use imageshare_operator::planning::ledger::Ledger;
 use imageshare_operator::planning::outcome::record;
-use imageshare_operator::planning::sharing::{Plan, PlanInput, Timing, confirm, plan};
+use imageshare_operator::planning::sharing::{IntentRecorded, Plan, PlanInput, Timing, plan};
 use jiff::{SignedDuration, Timestamp};
 
 pub const TIMING: Timing = Timing {
@@ -20,7 +20,7 @@ pub const TIMING: Timing = Timing {
     lost_job_window: SignedDuration::from_secs(30),
     unmanaged_grace: SignedDuration::from_secs(600),
     refusal_retry: SignedDuration::from_secs(3600),
-    answer_look: SignedDuration::from_secs(60),
+    answer_poll: SignedDuration::from_secs(60),
 };
 
 const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };
@@ -151,12 +151,12 @@ impl Table {
 
     /// One pass as the controller makes it: plan, intend, confirm, call, record, look again.
     pub fn pass(&mut self) -> Plan {
-        let mut first = self.plan();
+        let first = self.plan();
         if first.acts() {
             let intended = first.with_intents(self.now);
             let before = self.ledger.clone();
-            confirm(&mut first, &before, &self.wishes());
-            let mut exchange = Batch::new(first.add.clone(), first.remove.clone(), first.free_places, ALIBABA);
+            let first = first.confirm(&IntentRecorded::at("2"), &before, &self.wishes());
+            let mut exchange = Batch::new(first.add.clone(), first.remove.clone(), first.free_slots, ALIBABA);
             if before.image_refusal.is_some() {
                 exchange = exchange.of_refused_image();
             }

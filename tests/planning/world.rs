@@ -13,9 +13,9 @@ use imageshare_operator::domain::share::{AskedRecipient, Share};
 use imageshare_operator::planning::batch::{Batch, BatchResult};
 use imageshare_operator::planning::desired::{DesiredRecipients, Terms};
 use imageshare_operator::planning::ledger::Ledger;
-use imageshare_operator::planning::outcome::{Recorded, most_at_once, record, record_failure, record_success};
+use imageshare_operator::planning::outcome::{JobRecord, most_at_once, record, record_failure, record_success};
 use imageshare_operator::planning::problem::Problem;
-use imageshare_operator::planning::sharing::{Plan, PlanInput, confirm, plan};
+use imageshare_operator::planning::sharing::{IntentRecorded, Plan, PlanInput, plan};
 use jiff::{SignedDuration, Timestamp};
 
 use super::table::{TIMING, image, share};
@@ -173,25 +173,25 @@ impl World {
     pub fn pass(&mut self) -> Plan {
         self.trouble = None;
         self.end_job();
-        let mut first = self.plan();
-        if first.acts() {
-            let intended = first.with_intents(self.now);
+        let planned = self.plan();
+        if planned.acts() {
+            let intended = planned.with_intents(self.now);
             let before = self.ledger.clone();
             if self.trouble.is_some() {
                 let recorded = record(&intended, &before, &BatchResult::default(), self.now);
                 self.write(&recorded);
-                return first;
+                return planned;
             }
-            confirm(&mut first, &before, &self.wishes());
+            let first = planned.clone().confirm(&IntentRecorded::at("2"), &before, &self.wishes());
             if first.open {
                 self.calls += 1;
                 self.image.visibility = Visibility::Shared;
                 self.write(&intended);
-                return first;
+                return planned;
             }
             let mut add = first.add.clone();
             add.truncate(most_at_once(self.candidates));
-            let mut exchange = Batch::new(add, first.remove.clone(), first.free_places, self.shape());
+            let mut exchange = Batch::new(add, first.remove.clone(), first.free_slots, self.shape());
             while let Some(call) = exchange.next_call() {
                 let submitted = self.call(call);
                 exchange.record(submitted);
@@ -200,7 +200,7 @@ impl World {
             self.write(&recorded);
             if self.running.is_some() {
                 assert!(self.ledger.job.is_some(), "a job that is not written down is lost");
-                return first;
+                return planned;
             }
         }
         let second = self.plan();
@@ -266,7 +266,7 @@ impl World {
             Some(_) => RecipientChange::default(),
         };
         self.apply(&done);
-        let Recorded { ledger, candidates, problem: trouble } = if fails {
+        let JobRecord { ledger, candidates, problem: trouble } = if fails {
             record_failure(&self.ledger, &self.fault, &self.seen(), self.candidates, self.now)
         } else {
             record_success(&self.ledger, self.candidates)

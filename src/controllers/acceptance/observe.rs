@@ -8,24 +8,23 @@ use crate::clouds::ImageRef;
 use crate::domain::identifiers::{ImageId, PrincipalId, RegionId, VaultId};
 use crate::domain::provider::Provider;
 use crate::planning::problem::Problem;
-use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
+use crate::reconcile::access::{Access, NoAccount, check_account, connect};
+use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{account_input, is_unseen, listed, requested_at};
+use crate::reconcile::convert::is_unseen;
 use crate::reconcile::duplicates::Duplicates;
-use crate::reconcile::object_state::Inputs;
 
 /// The desired state in Kubernetes, from the caches.
-pub(super) struct Desired {
-    pub(super) account: Option<CloudAccount>,
+pub(crate) struct Desired {
+    pub(super) account: Result<CloudAccount, NoAccount>,
     /// The other acceptances of the same offer, one of which may be active instead.
     pub(super) duplicates: Duplicates,
-    pub(super) inputs: Inputs,
     /// The account waits for its first reconcile.
     pub(super) expecting: bool,
 }
 
 /// An offer for which the operator may call the cloud.
-pub(super) struct Site {
+pub(super) struct OfferAccess {
     pub(super) provider: Provider,
     pub(super) at: ImageRef,
     pub(super) trusted: PrincipalId,
@@ -33,35 +32,23 @@ pub(super) struct Site {
     pub(super) access: Access,
 }
 
-pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance) -> Desired {
-    let namespace = acceptance.namespace().unwrap_or_default();
-    let account = account_of(ctx, &namespace, &acceptance.spec.account_ref.name);
-    let mut inputs = vec![format!(
-        "acceptance {:?} {} {:?}",
-        acceptance.metadata.generation,
-        acceptance.metadata.deletion_timestamp.is_some(),
-        requested_at(acceptance)
-    )];
-    inputs.extend(account.as_ref().map(account_input));
-    let duplicates = Duplicates::observe(ctx, acceptance);
-    // Also before this object ever observed the offer: the inventory often shows the offer first.
-    let spec = &acceptance.spec;
-    let listed = listed((&namespace, &spec.account_ref.name), &spec.region, &spec.image_id, &ctx.stores);
-    inputs.push(format!("duplicates {} listed {listed:?}", duplicates.input()));
-    let expecting = account.as_ref().is_some_and(is_unseen);
-    Desired { account, duplicates, inputs: Inputs(inputs), expecting }
+pub(super) fn observe_desired(caches: &Caches<'_>, acceptance: &SharedImageAcceptance) -> Desired {
+    let (spec, namespace) = (&acceptance.spec, acceptance.namespace().unwrap_or_default());
+    let account = caches.account(&namespace, &spec.account_ref.name);
+    let duplicates = Duplicates::observe(caches, acceptance);
+    caches.inventory((&namespace, &spec.account_ref.name), &spec.region, &spec.image_id);
+    let expecting = account.as_ref().is_ok_and(is_unseen);
+    Desired { account, duplicates, expecting }
 }
 
 /// Whether and how the operator may call the cloud for the offer: all checks before any call.
-pub(super) async fn observe_site(
+pub(super) async fn observe_access(
     ctx: &Context,
     acceptance: &SharedImageAcceptance,
     desired: &Desired,
-) -> Result<Site, Problem> {
+) -> Result<OfferAccess, Problem> {
     let spec = &acceptance.spec;
-    let namespace = acceptance.namespace().unwrap_or_default();
-    let missing = || no_account(ctx, &namespace, "spec.accountRef", &spec.account_ref.name);
-    let account = desired.account.as_ref().ok_or_else(missing)?;
+    let account = desired.account.as_ref().map_err(|no| no.problem("spec.accountRef", &spec.account_ref.name))?;
     let recorded = acceptance.status.as_ref().and_then(|status| status.account.as_ref());
     check_account(account, recorded)?;
     if spec.suspend {
@@ -82,6 +69,6 @@ pub(super) async fn observe_site(
     let vault = spec.vault_id.as_deref().map(VaultId::parse).transpose().map_err(|e| unreadable("spec.vaultID", e))?;
     let access = connect(ctx, account, (&at.region, "spec.region"), recorded).await?;
     desired.duplicates.connected(&access.owner);
-    desired.duplicates.obstacle().map_or(Ok(()), Err)?;
-    Ok(Site { provider, at, trusted, vault, access })
+    desired.duplicates.problem().map_or(Ok(()), Err)?;
+    Ok(OfferAccess { provider, at, trusted, vault, access })
 }

@@ -2,7 +2,7 @@
 
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
-use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
+use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
@@ -12,85 +12,64 @@ use crate::domain::image::ReceivedImage;
 use crate::planning::acceptance::{AcceptancePlan, waits_for_the_owner};
 use crate::planning::ledger::Job;
 use crate::planning::problem::Problem;
-use crate::planning::schedule::{Requeue, next_job_look};
+use crate::planning::schedule::{Requeue, next_job_poll};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::requested_at;
 use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
+use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::{Next, later};
-use crate::reconcile::status_writer::StatusWriter;
 
-/// Writes the status and the events of a reconcile.
-pub(super) struct Reporter<'a> {
-    ctx: &'a Context,
-    acceptance: &'a SharedImageAcceptance,
+/// Reports the reconcile of an offer.
+pub(super) struct OfferReporter<'a> {
     duplicates: &'a Duplicates,
-    status: StatusWriter<'a, SharedImageAcceptance, SharedImageAcceptanceStatus>,
+    pub(super) base: Reporter<'a, SharedImageAcceptance>,
 }
 
-impl<'a> Reporter<'a> {
+impl<'a> OfferReporter<'a> {
     pub(super) fn new(ctx: &'a Context, acceptance: &'a SharedImageAcceptance, duplicates: &'a Duplicates) -> Self {
-        Self { ctx, acceptance, duplicates, status: StatusWriter::new(ctx, acceptance, acceptance.status.as_ref()) }
-    }
-
-    /// The object at the version last written.
-    pub(super) fn current(&self) -> SharedImageAcceptance {
-        self.status.current()
+        Self { duplicates, base: Reporter::new(ctx, acceptance) }
     }
 
     /// The job that carries out the last answer, if the status records one.
     pub(super) fn job(&self) -> Option<Job> {
-        self.status.written().job.as_ref().and_then(|job| Job::parse(job).ok())
+        self.base.written().job.as_ref().and_then(|job| Job::parse(job).ok())
     }
 
     /// Whether an earlier reconcile observed the image as shared with us.
     pub(super) fn known(&self) -> bool {
-        self.status.written().state.is_some_and(|state| state != OfferState::NotOffered)
+        self.base.written().state.is_some_and(|state| state != OfferState::NotOffered)
     }
 
-    /// Writes the initial conditions, once.
-    pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
-        if !self.status.written().conditions.is_empty() {
-            return Ok(());
-        }
-        let pending = Problem::passing(Reason::Pending, "waiting for the first reconcile");
-        let mut status = self.status.written().clone();
-        status.conditions = self.conditions(&Err(pending));
-        self.status.write(status).await
-    }
-
-    /// Records the intended answer; the write proves that this reconcile acts on the newest version.
+    /// Records the intended answer.
     pub(super) async fn record_intent(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
-        let mut status = self.status.written().clone();
+        let mut status = self.base.written().clone();
         status.answering = Some(decision);
         status.account = self.duplicates.owner().or(status.account);
-        self.status.write(status).await
+        self.base.record_intent(status).await.map(drop)
     }
 
     /// Records the account before any answer: other objects for the same offer may do so at the same time.
     pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
-        let mut status = self.status.written().clone();
-        status.account = self.duplicates.owner();
-        self.status.write(status).await?;
-        Ok(Next::Requeue(Requeue::Waiting(later(self.ctx, CLAIM_SETTLES))))
+        let account = self.duplicates.owner();
+        let status = SharedImageAcceptanceStatus { account, ..self.base.written().clone() };
+        self.base.record_intent(status).await?;
+        Ok(Next::at(later(self.base.ctx, CLAIM_SETTLES)))
     }
 
     /// Records the job that carries the answer out.
-    pub(super) async fn under_way(&mut self, job: JobId) -> Result<Next, ClusterError> {
-        let now = self.ctx.clock.now();
-        let mut status = self.status.written().clone();
-        status.job = Some(Job { id: job, since: now }.encode());
-        self.status.write(status).await?;
-        Ok(Next::Requeue(Requeue::Waiting(next_job_look(now, now))))
+    pub(super) async fn job_started(&mut self, job: JobId) -> Result<Next, ClusterError> {
+        let now = self.base.ctx.clock.now();
+        let job = Some(Job { id: job, since: now }.encode());
+        let status = SharedImageAcceptanceStatus { job, ..self.base.written().clone() };
+        self.base.record_intent(status).await?;
+        Ok(Next::at(next_job_poll(now, now)))
     }
 
     /// Reports a reconcile that could not observe the offer. The recorded state of the offer stays.
     pub(super) async fn problem(&mut self, problem: Problem) -> Result<Next, ClusterError> {
-        let verdict = Requeue::from(&problem);
-        let mut status = self.status.written().clone();
-        self.sign(&mut status);
-        status.conditions = self.conditions(&Err(problem));
-        self.status.write_if_new(status).await?;
-        Ok(Next::Requeue(verdict))
+        let requeue = Requeue::from(&problem);
+        let decisions = self.decisions(&Err(problem));
+        self.base.report(self.base.written().clone(), Some(decisions)).await?;
+        Ok(Next::Requeue(requeue))
     }
 
     /// Reports the observed offer. `problem`: what kept the operator from answering.
@@ -100,14 +79,10 @@ impl<'a> Reporter<'a> {
         plan: AcceptancePlan,
         problem: Option<Problem>,
     ) -> Result<Next, ClusterError> {
-        let before = self.status.written().state;
-        let standing = problem.map_or(plan.standing, Err);
-        let verdict = match &standing {
-            Ok(_) => Requeue::Settled,
-            Err(problem) => Requeue::from(problem),
-        };
-        let mut status = self.status.written().clone();
-        self.sign(&mut status);
+        let result = problem.map_or(plan.result, Err);
+        let requeue = result.as_ref().map_or_else(Requeue::from, |_| Requeue::Settled);
+        let before = self.base.written().state;
+        let mut status = self.base.written().clone();
         status.job = None;
         status.state = Some(plan.state);
         if let Some(received) = received {
@@ -120,67 +95,47 @@ impl<'a> Reporter<'a> {
         } else {
             status.via = Vec::new();
         }
-        status.conditions = self.conditions(&standing);
-        self.status.write_if_new(status).await?;
-        self.tell(before, plan.state).await;
-        Ok(Next::Requeue(verdict))
+        self.base.report(status, Some(self.decisions(&result))).await?;
+        if before != Some(plan.state) {
+            self.publish_event(plan.state).await;
+        }
+        Ok(Next::Requeue(requeue))
     }
 
-    fn sign(&self, status: &mut SharedImageAcceptanceStatus) {
-        status.observed_generation = self.acceptance.metadata.generation;
-        status.last_handled_reconcile_at =
-            requested_at(self.acceptance).or_else(|| status.last_handled_reconcile_at.clone());
-    }
-
-    fn conditions(
-        &self,
-        standing: &Result<(Reason, String), Problem>,
-    ) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
-        let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
-        let decisions = match standing {
-            Ok((reason, message)) => {
-                let accepted = if *reason == Reason::Rejected { Truth::False } else { Truth::True };
-                vec![decide(READY, Truth::True, *reason, message), decide(ACCEPTED, accepted, *reason, message)]
-            }
-            Err(problem) => {
-                let (truth, reason, message) = (problem.truth(), problem.reason, problem.message.as_str());
-                let mut decisions =
-                    vec![decide(READY, truth, reason, message), decide(ACCEPTED, truth, reason, message)];
-                let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem);
-                let kind = if moving { RECONCILING } else { STALLED };
-                if reason != Reason::Suspended {
-                    decisions.push(decide(kind, Truth::True, reason, message));
-                }
-                decisions
-            }
+    fn decisions(&self, result: &Result<(Reason, String), Problem>) -> Vec<Decision> {
+        let (truth, reason, message) = match result {
+            Ok((reason, message)) => (Truth::True, *reason, message),
+            Err(problem) => (problem.truth(), problem.reason, &problem.message),
         };
-        conditions(
-            &self.status.written().conditions,
-            decisions.into_iter().chain(self.duplicates.decision()),
-            self.acceptance.metadata.generation,
-            self.ctx.clock.now(),
-        )
+        let decide = |kind, truth| Decision { kind, truth, reason, message: message.clone() };
+        let accepted = if reason == Reason::Rejected { Truth::False } else { truth };
+        let mut decisions = vec![decide(READY, truth), decide(ACCEPTED, accepted)];
+        if let Err(problem) = result
+            && reason != Reason::Suspended
+        {
+            let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem);
+            decisions.push(decide(if moving { RECONCILING } else { STALLED }, Truth::True));
+        }
+        decisions.extend(self.duplicates.decision());
+        decisions
     }
 
-    async fn tell(&self, before: Option<OfferState>, after: OfferState) {
-        let image = &self.acceptance.spec.image_id;
-        let owner = self.status.written().owner.as_deref().unwrap_or("its owner");
-        let told = match (before, after) {
-            (before, after) if before == Some(after) => None,
-            (_, OfferState::Accepted) => Some((EventReason::Accepted, format!("accepted image {image} of {owner}"))),
-            (_, OfferState::Rejected) => Some((EventReason::Rejected, format!("rejected image {image} of {owner}"))),
-            (_, OfferState::Pending) => Some((EventReason::OfferReceived, format!("{owner} offers image {image}"))),
-            (_, OfferState::Revoked) => Some((
+    async fn publish_event(&self, state: OfferState) {
+        let image = &self.base.object.spec.image_id;
+        let owner = self.base.written().owner.as_deref().unwrap_or("its owner");
+        let (reason, note) = match state {
+            OfferState::Accepted => (EventReason::Accepted, format!("accepted image {image} of {owner}")),
+            OfferState::Rejected => (EventReason::Rejected, format!("rejected image {image} of {owner}")),
+            OfferState::Pending => (EventReason::OfferReceived, format!("{owner} offers image {image}")),
+            OfferState::Revoked => (
                 EventReason::RevokedByOwner,
                 format!(
                     "{owner} took image {image} back: servers made from it cannot re-initialise their system disk or \
                      change their OS any more, and no new servers can be made"
                 ),
-            )),
-            (_, OfferState::NotOffered | OfferState::Shared) => None,
+            ),
+            OfferState::NotOffered | OfferState::Shared => return,
         };
-        if let Some((what, note)) = told {
-            self.ctx.events.publish(self.acceptance, what, note).await;
-        }
+        self.base.event(reason, note).await;
     }
 }

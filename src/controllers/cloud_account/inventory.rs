@@ -37,20 +37,23 @@ const REGION_CHARS_MAX: usize = 63;
 const PRIORITY: Priority = Priority::Acceptance;
 
 /// Lists what others share with the account if that is due, and updates its `SharedImage`s to match.
-pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection: &Connection, asked: bool) -> Listing {
+pub(super) async fn take_stock(
+    ctx: &Context,
+    account: &CloudAccount,
+    connection: &Connection,
+    requested: bool,
+) -> Listing {
     let uid = account.uid().unwrap_or_default();
     let now = ctx.clock.now();
     let generation = account.metadata.generation;
-    let edited = asked || ctx.states.listed_generation(&uid) != Some(generation);
-    if let Some(wait) = ctx.states.next_listing(&uid, now).filter(|_| !edited) {
-        // Report the last listing now if a conflicting write of the object kept it from the status.
-        let untold = ctx.states.untold_listing(&uid).unwrap_or_default();
-        return Listing { next_reconcile: Some(wait), ..untold };
+    if let Some(last) = ctx.states.last_listing(&uid, generation, now).filter(|_| !requested) {
+        return last;
     }
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
         let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);
-        ctx.states.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX), now);
+        let next = now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX);
+        ctx.states.listed(&uid, generation, next, now, Listing::default());
         return Listing::default();
     }
     let (listed, fault) = list(ctx, account, connection).await;
@@ -61,7 +64,6 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let spread = 0.9 + 0.2 * ctx.chance();
     let wait = if failed { ctx.settings.intervals.blocked.min(interval) } else { interval }.mul_f64(spread);
     let next = now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX));
-    ctx.states.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX), now);
     if let Err(error) = written {
         tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
     }
@@ -70,7 +72,7 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
         decision: Some(decision(fault.as_ref(), &odd_regions(account), &changes)),
         next_reconcile: Some(wait),
     };
-    ctx.states.keep_listing(&uid, listing.clone());
+    ctx.states.listed(&uid, generation, next.unwrap_or(jiff::Timestamp::MAX), now, listing.clone());
     listing
 }
 

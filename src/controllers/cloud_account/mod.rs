@@ -4,127 +4,109 @@
 mod inventory;
 mod secret;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::runtime::controller::Action;
+use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 
 use crate::accounts::connections::Connection;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::CloudAccountStatus;
-use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
+use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, find};
+use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
-use crate::cluster::guard::Guarded;
-use crate::cluster::status::apply_status;
-use crate::cluster::{ClusterError, finalizers};
+use crate::cluster::guard::{Guarded, Unreadable};
+use crate::cluster::object::Object;
 use crate::domain::fault::Recovery;
 use crate::planning::duplicates::doubt;
 use crate::planning::problem::{Problem, name_some};
 use crate::planning::unreadable::names_account;
 use crate::reconcile::Outcome;
-use crate::reconcile::ReconcileError;
-use crate::reconcile::ReconcileOutcome;
-use crate::reconcile::admission::Worker;
+use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::accounts_named;
-use crate::reconcile::convert::{owner, requested_at};
+use crate::reconcile::convert::{accounts_named, owner};
+use crate::reconcile::frame::{Due, LeftBehind, Reconcile, Reconciled};
 use crate::reconcile::object_state::Listing;
-use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
-use crate::reconcile::unreadable;
+use crate::reconcile::reporter::Reporter;
+use crate::reconcile::requeue::{Next, release};
+use crate::reconcile::status::is_requested;
 
-/// Reconciles one account.
-pub async fn reconcile(
-    guarded: Arc<Guarded<CloudAccount>>,
-    ctx: Arc<Context>,
-    worker: Worker<Guarded<CloudAccount>>,
-) -> Result<ReconcileOutcome, ReconcileError> {
-    let account = match guarded.as_ref() {
-        Guarded::Readable(account) => account.as_ref(),
-        Guarded::Unreadable(left) => {
-            let users = users(guarded.as_ref(), &ctx);
-            if left.metadata.deletion_timestamp.is_some() && users.is_empty() {
-                let written =
-                    left.status.get("heldSecrets").and_then(serde_json::Value::as_array).into_iter().flatten();
-                secret::release_all(&ctx, guarded.as_ref(), written.filter_map(serde_json::Value::as_str)).await?;
-                ctx.connections.forget(&guarded.uid().unwrap_or_default());
-            }
-            let kept_by = (!users.is_empty()).then(|| format!("these objects still refer to it: {}", name_some(users)));
-            return unreadable::reconcile(&ctx, &guarded, left, kept_by.as_deref()).await;
+impl Reconcile for CloudAccount {
+    type Desired = ();
+
+    const DEBOUNCED: bool = false;
+
+    async fn left_behind(ctx: &Context, object: &Guarded<Self>, left: &Unreadable) -> LeftBehind {
+        let users = users(object, ctx);
+        if users.is_empty() {
+            let written = left.status.get("heldSecrets").and_then(Value::as_array).into_iter().flatten();
+            secret::release_all(ctx, object, written.filter_map(Value::as_str)).await?;
+            ctx.connections.forget(&object.uid().unwrap_or_default());
         }
-    };
-    match look(account, &ctx, worker).await {
-        Ok(look) => Ok(look),
-        Err(error) if error.is_conflict() => Ok(overtaken(&ctx, account)),
-        Err(error) => Err(error.into()),
+        Ok((!users.is_empty()).then(|| format!("these objects still refer to it: {}", name_some(users))))
+    }
+
+    fn observe(&self, _caches: &Caches<'_>) {}
+
+    async fn run(&self, ctx: &Context, (): (), due: Due<Self>) -> Reconciled {
+        let deleting = self.metadata.deletion_timestamp.is_some();
+        let users = if deleting { users(self, ctx) } else { Vec::new() };
+        let users: Vec<String> = planted!(
+            "account-leaves-first",
+            users,
+            users.into_iter().filter(|user| !user.starts_with("CloudImage ")).collect()
+        );
+        if deleting && users.is_empty() {
+            return leave(ctx, self).await;
+        }
+        // Each account has one such reconcile that calls its cloud, and no other reconcile waits for it.
+        drop(due);
+        let mut reporter = Reporter::new(ctx, self);
+        let (old, requested) = (reporter.written().clone(), is_requested(self));
+        let state = ctx.connections.state(self, requested).await;
+        let connection = state.connection.as_ref();
+        let held = secret::tend(ctx, self, &old.held_secrets, state.secret).await?;
+        let listing = match connection {
+            Ok(connection) if !deleting => inventory::take_stock(ctx, self, connection, requested).await,
+            _ => Listing::default(),
+        };
+        let mut decisions = decisions(connection.map(|_| ()), deleting.then_some(users.as_slice()));
+        if self.spec.inventory.is_some() {
+            decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
+        }
+        let mut status = status(self, &old, connection.ok(), &listing);
+        status.held_secrets.clone_from(&held.names);
+        prove(self, connection.map(|_| ()), &mut status, ctx);
+        let doubted = until_doubted(&status, ctx);
+        reporter.report(status, Some(decisions)).await?;
+        ctx.states.listing_is_reported(&self.uid().unwrap_or_default());
+        held.put_on(ctx, self).await?;
+        publish_event(&reporter, &old, connection.err()).await;
+        let wait = pause(connection.err(), ctx).min(doubted);
+        let outcome = match connection.err().map(|problem| problem.recovery) {
+            None => Outcome::Settled,
+            Some(Recovery::Blocked) => Outcome::Blocked,
+            Some(Recovery::Retry { .. }) => Outcome::Retrying,
+        };
+        let wait = [listing.next_reconcile, held.next_reconcile].into_iter().flatten().fold(wait, Duration::min);
+        Ok(Next::After(outcome, wait))
     }
 }
 
-async fn look(
-    account: &CloudAccount,
-    ctx: &Context,
-    worker: Worker<Guarded<CloudAccount>>,
-) -> Result<ReconcileOutcome, ClusterError> {
-    if let Some(instead) = wait_for_newer(ctx, account).await? {
-        return Ok(instead);
-    }
-    let deleting = account.metadata.deletion_timestamp.is_some();
-    if !finalizers::is_held(account) {
-        if !deleting {
-            finalizers::hold(&ctx.client, account).await?;
-        }
-        return Ok(ReconcileOutcome::new(Outcome::Idle, Action::await_change()));
-    }
-    let users = if deleting { users(account, ctx) } else { Vec::new() };
-    let users: Vec<String> = planted!(
-        "account-leaves-first",
-        users,
-        users.into_iter().filter(|user| !user.starts_with("CloudImage ")).collect()
-    );
-    if deleting && users.is_empty() {
-        let written = account.status.iter().flat_map(|status| &status.held_secrets);
-        secret::release_all(ctx, account, written.map(String::as_str)).await?;
-        release(ctx, account).await?;
-        ctx.connections.forget(&account.uid().unwrap_or_default());
-        ctx.states.forget(&account.uid().unwrap_or_default());
-        return Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change()));
-    }
-    let old = account.status.clone().unwrap_or_default();
-    let asked = requested_at(account).filter(|asked| old.last_handled_reconcile_at.as_ref() != Some(asked));
-    // Each account has one such reconcile that calls its cloud, and no other reconcile waits for it.
-    drop(worker);
-    let state = ctx.connections.state(account, asked.is_some()).await;
-    let connection = state.connection.as_ref();
-    let held = secret::tend(ctx, account, &old.held_secrets, state.secret).await?;
-    let mut decisions = decisions(connection.map(|_| ()), deleting.then_some(users.as_slice()));
-    let listing = match connection {
-        Ok(connection) if !deleting => inventory::take_stock(ctx, account, connection, asked.is_some()).await,
-        _ => Listing::default(),
-    };
-    decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
-    let mut status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
-    status.held_secrets.clone_from(&held.names);
-    prove(account, connection.map(|_| ()), &mut status, ctx);
-    if account.status.as_ref() != Some(&status) {
-        apply_status(&ctx.client, account, &account.resource_version().unwrap_or_default(), &status).await?;
-    }
-    ctx.states.listing_is_told(&account.uid().unwrap_or_default());
-    held.put_on(ctx, account).await?;
-    tell(ctx, account, &old, connection.err()).await;
-    let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
-    let outcome = match connection.err().map(|problem| problem.recovery) {
-        None => Outcome::Settled,
-        Some(Recovery::Blocked) => Outcome::Blocked,
-        Some(Recovery::Retry { .. }) => Outcome::Retrying,
-    };
-    let wait = [listing.next_reconcile, held.next_reconcile].into_iter().flatten().fold(wait, Duration::min);
-    Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
+/// Releases a deleting account that nothing refers to.
+async fn leave(ctx: &Context, account: &CloudAccount) -> Result<Next, ClusterError> {
+    let written = account.status.iter().flat_map(|status| &status.held_secrets);
+    secret::release_all(ctx, account, written.map(String::as_str)).await?;
+    release(ctx, account).await?;
+    ctx.connections.forget(&account.uid().unwrap_or_default());
+    Ok(Next::Gone)
 }
 
 /// Publishes one event when the cloud refuses the account's key, or when the account's Secret is being deleted.
-async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, problem: Option<&Problem>) {
+async fn publish_event(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccountStatus, problem: Option<&Problem>) {
     let Some(problem) = problem else { return };
     let event_reason = match problem.reason {
         Reason::CredentialsRejected => EventReason::CredentialsRejected,
@@ -132,7 +114,7 @@ async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, p
         _ => return,
     };
     if find(&old.conditions, READY).is_none_or(|ready| ready.reason != problem.reason.as_str()) {
-        ctx.events.publish(account, event_reason, problem.message.clone()).await;
+        reporter.event(event_reason, problem.message.clone()).await;
     }
 }
 
@@ -176,30 +158,29 @@ fn kept(old: &CloudAccountStatus) -> Option<Decision> {
 
 /// Images, acceptances and replicas of the same namespace that name this account.
 fn users(account: &impl Resource, ctx: &Context) -> Vec<String> {
-    let (namespace, name) = (account.namespace(), account.name_any());
-    let images = ctx.stores.images.state_filter(|image| {
-        image.namespace() == namespace && refers(image, &name, |image| image.spec.account_ref.name == name)
-    });
-    let acceptances = ctx.stores.acceptances.state_filter(|acceptance| {
-        acceptance.namespace() == namespace && refers(acceptance, &name, |found| found.spec.account_ref.name == name)
-    });
-    let replicas = ctx.stores.replicas.state_filter(|replica| {
-        replica.namespace() == namespace && refers(replica, &name, |found| accounts_named(found, None).contains(&name))
-    });
-    let replicas = replicas.iter().map(|replica| format!("ImageReplica {}", replica.name_any()));
-    let images = images.iter().map(|image| format!("CloudImage {}", image.name_any()));
-    let acceptances = acceptances.iter().map(|found| format!("SharedImageAcceptance {}", found.name_any()));
-    let mut users: Vec<String> = images.chain(acceptances).chain(replicas).collect();
+    let stores = &ctx.stores;
+    let images = naming(account, &stores.images, |image, name| image.spec.account_ref.name == name);
+    let acceptances = naming(account, &stores.acceptances, |found, name| found.spec.account_ref.name == name);
+    let replicas =
+        naming(account, &stores.replicas, |found, name| accounts_named(found, None).iter().any(|n| n == name));
+    let mut users = [images, acceptances, replicas].concat();
     users.sort();
     users
 }
 
-/// Whether an object of the account's namespace names the account, as far as the object can be parsed.
-fn refers<K>(object: &Guarded<K>, account: &str, readable: impl Fn(&K) -> bool) -> bool {
-    match object {
-        Guarded::Readable(object) => readable(object),
-        Guarded::Unreadable(left) => names_account(&left.spec, &left.status, account),
-    }
+/// The objects of a kind in the account's namespace that name it, as far as they can be parsed.
+fn naming<K: Object>(
+    account: &impl Resource,
+    store: &Store<Guarded<K>>,
+    names: impl Fn(&K, &str) -> bool,
+) -> Vec<String> {
+    let (namespace, name) = (account.namespace(), account.name_any());
+    let names = |object: &Guarded<K>| match object {
+        Guarded::Readable(object) => names(object, &name),
+        Guarded::Unreadable(left) => names_account(&left.spec, &left.status, &name),
+    };
+    let found = store.state_filter(|object| object.namespace() == namespace && names(object));
+    found.iter().map(|object| format!("{} {}", K::kind(&()), object.name_any())).collect()
 }
 
 fn pause(problem: Option<&Problem>, ctx: &Context) -> Duration {
@@ -213,24 +194,22 @@ fn pause(problem: Option<&Problem>, ctx: &Context) -> Duration {
     }
 }
 
-fn decisions(connection: Result<(), &Problem>, kept_by: Option<&[String]>) -> Vec<Decision> {
-    let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
-    let mut decisions = Vec::new();
-    match connection {
+fn decisions(connection: Result<(), &Problem>, users: Option<&[String]>) -> Vec<Decision> {
+    let decide = |kind, reason, message: String| Decision { kind, truth: Truth::True, reason, message };
+    let mut decisions = match connection {
         Ok(()) => {
             let message = "the credentials belong to the account and it can be used";
-            decisions.push(decide(READY, Truth::True, Reason::Verified, message));
+            vec![decide(READY, Reason::Verified, message.to_owned())]
         }
         Err(problem) => {
-            decisions.push(decide(READY, problem.truth(), problem.reason, &problem.message));
             let kind = if problem.recovery == Recovery::Blocked { STALLED } else { RECONCILING };
-            decisions.push(decide(kind, Truth::True, problem.reason, &problem.message));
+            vec![problem.decide(READY, problem.truth()), problem.decide(kind, Truth::True)]
         }
-    }
-    if let Some(users) = kept_by {
+    };
+    if let Some(users) = users {
         decisions.retain(|decision| decision.kind == READY);
         let message = format!("kept while objects refer to it: delete these first: {}", name_some(users));
-        decisions.push(decide(RECONCILING, Truth::True, Reason::StillReferenced, &message));
+        decisions.push(decide(RECONCILING, Reason::StillReferenced, message));
     }
     decisions
 }
@@ -240,16 +219,8 @@ fn status(
     old: &CloudAccountStatus,
     connection: Option<&Connection>,
     listing: &Listing,
-    decisions: Vec<Decision>,
-    now: Timestamp,
 ) -> CloudAccountStatus {
-    let generation = account.metadata.generation;
-    let mut status = CloudAccountStatus {
-        observed_generation: generation,
-        last_handled_reconcile_at: requested_at(account).or_else(|| old.last_handled_reconcile_at.clone()),
-        conditions: conditions(&old.conditions, decisions, generation, now),
-        ..old.clone()
-    };
+    let mut status = old.clone();
     if let (Some(connection), Some(tenancy)) = (connection, account.spec.tenancy()) {
         status.provider = Some(tenancy.provider().to_string());
         status.account = Some(tenancy.account_id().to_owned());
@@ -257,7 +228,6 @@ fn status(
     }
     if account.spec.inventory.is_none() {
         (status.received, status.pending) = (None, None);
-        status.conditions.retain(|condition| condition.type_ != LISTED);
     } else if let Some((received, pending)) = &listing.counts {
         (status.received, status.pending) = (Some(received.clone()), Some(*pending));
     }

@@ -45,7 +45,7 @@ pub(super) async fn tend(
     let mut names: BTreeSet<String> = written.iter().cloned().collect();
     let current = name_of(account);
     for former in written.iter().filter(|name| **name != current) {
-        let_go(ctx, account, former).await?;
+        release_unneeded(ctx, account, former).await?;
         names.remove(former);
     }
     let mut held = Held::default();
@@ -53,8 +53,8 @@ pub(super) async fn tend(
         let observed = ObservedSecret {
             held: seen.held,
             deleting_since: seen.deleting_since,
-            going_with_others: namespace_is_going(ctx, account)
-                || accounts_naming(ctx, account, &current).any(|one| is_going(&one)),
+            going_with_others: is_namespace_deleting(ctx, account)
+                || accounts_naming(ctx, account, &current).any(|one| is_deleting(&one)),
         };
         let grace = if ctx.scope.sees_namespaces() { GRACE } else { GRACE_WITHOUT_NAMESPACES };
         let now = ctx.clock.now();
@@ -97,16 +97,16 @@ pub(super) async fn release_all(
     written: impl Iterator<Item = &str>,
 ) -> Result<(), ClusterError> {
     for name in written {
-        let_go(ctx, account, name).await?;
+        release_unneeded(ctx, account, name).await?;
     }
     Ok(())
 }
 
 /// Releases a Secret, unless another account needs it. A deleting account that nothing refers to needs none: of two accounts
 /// deleted at once, the later one observes this of the other.
-async fn let_go(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
+async fn release_unneeded(ctx: &Context, account: &impl Resource, name: &str) -> Result<(), ClusterError> {
     let needs =
-        |other: &CloudAccount| finalizers::is_held(other) && (!is_going(other) || !users(other, ctx).is_empty());
+        |other: &CloudAccount| finalizers::is_held(other) && (!is_deleting(other) || !users(other, ctx).is_empty());
     let mut others = accounts_naming(ctx, account, name).filter(|other| other.uid() != account.uid());
     if others.any(|other| needs(&other)) || unreadable_holding(ctx, account, name) {
         return Ok(());
@@ -163,11 +163,11 @@ fn unreadable_holding(ctx: &Context, account: &impl Resource, name: &str) -> boo
     ctx.stores.accounts.find(|other| holds(other)).is_some()
 }
 
-fn is_going(account: &CloudAccount) -> bool {
+fn is_deleting(account: &CloudAccount) -> bool {
     account.metadata.deletion_timestamp.is_some()
 }
 
-fn namespace_is_going(ctx: &Context, account: &CloudAccount) -> bool {
+fn is_namespace_deleting(ctx: &Context, account: &CloudAccount) -> bool {
     let found = ctx.stores.namespaces.get(&ObjectRef::new(&account.namespace().unwrap_or_default()));
     found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }

@@ -12,7 +12,7 @@ use crate::planning::problem::name_some;
 use crate::telemetry::metrics::Drift;
 
 /// What breaks on the recipient's side; every event about ended access includes it.
-const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
+const WHAT_BREAKS: &str = ": their servers made from it cannot re-initialise their system disk or change their OS any more, \
                            and no new servers can be made";
 
 /// The events between two ledgers. `intended`: the ledger before the calls, where there were any.
@@ -45,46 +45,27 @@ pub(super) fn event_reasons(
         };
         after.grants.keys().filter(newly).collect()
     };
-    let mut told = Vec::new();
-    let mut tell = |what, recipients: &[&Recipient], text: String| {
-        if !recipients.is_empty() {
-            told.push((what, text));
-        }
-    };
-    tell(
-        EventReason::Granted,
-        &granted,
-        format!("shared the image with {}: data on it is theirs now", name_some(&granted)),
-    );
-    tell(
-        EventReason::Adopted,
-        &adopted,
-        format!("already shared, revoked with its ImageShare from now on: {}", name_some(&adopted)),
-    );
     let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
-    tell(EventReason::Accepted, &accepted, format!("accepted the image: {}", name_some(&accepted)));
-    tell(
-        EventReason::Rejected,
-        &rejected,
-        format!("rejected the image, which stays shared with them: {}", name_some(&rejected)),
-    );
-    tell(
-        EventReason::UnmanagedFound,
-        &foreign,
-        format!("the image is shared with recipients no ImageShare names: {}", name_some(&foreign)),
-    );
-    tell(
-        EventReason::DriftFound,
-        &lost,
-        format!("somebody ended access that ImageShares still wish, which is given again: {}", name_some(&lost)),
-    );
-    tell(
-        EventReason::RecipientLimit,
-        &without_room,
-        format!("the image has as many recipients as it may have; waiting for room: {}", name_some(&without_room)),
-    );
-    told.extend(endings(image_id, before, after));
-    told
+    let granted = note(EventReason::Granted, "shared the image with ", &granted, ": data on it is theirs now");
+    let others = [
+        (EventReason::Adopted, "already shared, revoked with its ImageShare from now on: ", adopted),
+        (EventReason::Accepted, "accepted the image: ", accepted),
+        (EventReason::Rejected, "rejected the image, which stays shared with them: ", rejected),
+        (EventReason::UnmanagedFound, "the image is shared with recipients no ImageShare names: ", foreign),
+        (EventReason::DriftFound, "somebody ended access that ImageShares still wish, which is given again: ", lost),
+        (
+            EventReason::RecipientLimit,
+            "the image has as many recipients as it may have; waiting for room: ",
+            without_room,
+        ),
+    ];
+    let others = others.iter().filter_map(|(reason, what, recipients)| note(*reason, what, recipients, ""));
+    granted.into_iter().chain(others).chain(endings(image_id, before, after)).collect()
+}
+
+/// An event about recipients, if there are any.
+fn note(reason: EventReason, what: &str, recipients: &[&Recipient], after: &str) -> Option<(EventReason, String)> {
+    (!recipients.is_empty()).then(|| (reason, format!("{what}{}{after}", name_some(recipients))))
 }
 
 /// The events about access that ended between two ledgers, and about access that did not.
@@ -96,33 +77,17 @@ fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason,
     let refused_before: Vec<(&Recipient, &str)> = before.refused_removals().collect();
     let refused: Vec<&Recipient> =
         after.refused_removals().filter(|refused| !refused_before.contains(refused)).map(|(who, _)| who).collect();
-    let mut told = Vec::new();
-    let mut tell = |what, recipients: &[&Recipient], text: String| {
-        if !recipients.is_empty() {
-            told.push((what, text));
-        }
-    };
-    tell(EventReason::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
-    tell(
-        EventReason::Retained,
-        &retained,
-        format!(
-            "left at the cloud (deletionPolicy: Retain), though no ImageShare names them: {}",
-            name_some(&retained)
-        ),
-    );
-    tell(
-        EventReason::RevokeRefused,
-        &refused,
-        format!("access of {} is not ended yet{}", name_some(&refused), refused_removals(after)),
-    );
-    if after.deletion.is_some() && after.absent_since.is_some() && before.absent_since.is_none() {
-        told.push((
-            EventReason::ImageDeleted,
-            format!("deleted image {image_id} at the cloud; whoever still had it: {WHAT_BREAKS}"),
-        ));
-    }
-    told
+    let left = "left at the cloud (deletionPolicy: Retain), though no ImageShare names them: ";
+    let why = format!(" is not ended yet{}", refused_removals(after));
+    let deleted = after.deletion.is_some() && after.absent_since.is_some() && before.absent_since.is_none();
+    let deletion = format!("deleted image {image_id} at the cloud; whoever still had it{WHAT_BREAKS}");
+    let events = [
+        note(EventReason::Revoked, "ended the access of ", &revoked, WHAT_BREAKS),
+        note(EventReason::Retained, left, &retained, ""),
+        note(EventReason::RevokeRefused, "access of ", &refused, &why),
+        deleted.then_some((EventReason::ImageDeleted, deletion)),
+    ];
+    events.into_iter().flatten().collect()
 }
 
 /// Recipients that the operator had granted the image and that are no longer in the ledger.
@@ -135,7 +100,7 @@ fn revoked<'a>(before: &'a Ledger, after: &Ledger) -> Vec<&'a Recipient> {
 }
 
 /// How many recipients had drifted, by kind of drift.
-pub(super) fn found_amiss(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> [(Drift, usize); 2] {
+pub(super) fn drifted(before: &Ledger, intended: Option<&Ledger>, after: &Ledger) -> [(Drift, usize); 2] {
     [(Drift::Missing, lost(before, intended).len()), (Drift::Unmanaged, strangers(before, after).len())]
 }
 

@@ -1,10 +1,33 @@
-//! Executes a batch: the only caller of the cloud call that changes recipients. Decides nothing.
+//! Executes a confirmed plan: the only caller of the cloud calls that change who may have an image. Decides nothing.
 
-use crate::clouds::{Cloud, ImageRef, Priority};
+use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 use crate::planning::batch::{Batch, BatchResult};
+use crate::planning::sharing::{Confirmed, Plan};
 
-/// Makes the batch's calls one after the other, until it has none left.
-pub(super) async fn execute(cloud: &dyn Cloud, at: &ImageRef, mut batch: Batch, priority: Priority) -> BatchResult {
+/// Opens the private image for sharing.
+pub(super) async fn open(
+    cloud: &dyn Cloud,
+    at: &ImageRef,
+    _plan: &Plan<Confirmed>,
+    priority: Priority,
+) -> Result<(), Fault> {
+    cloud.open_for_sharing(at, priority).await
+}
+
+/// Makes the calls of a plan one after the other, until none is left. `at_most`: how many recipients to add; `refused`: the
+/// cloud is known to refuse the image.
+pub(super) async fn execute(
+    cloud: &dyn Cloud,
+    at: &ImageRef,
+    plan: &Plan<Confirmed>,
+    (at_most, refused): (usize, bool),
+    priority: Priority,
+) -> BatchResult {
+    let add = plan.add.iter().take(at_most).cloned().collect();
+    let mut batch = Batch::new(add, plan.remove.clone(), plan.free_slots, cloud.call_shape());
+    if refused {
+        batch = batch.of_refused_image();
+    }
     while let Some(change) = batch.next_call() {
         let result = cloud.change_recipients(at, &change, priority).await;
         tracing::info!(

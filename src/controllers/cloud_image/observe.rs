@@ -1,50 +1,51 @@
 //! What a reconcile of one image observes: its account, its shares, its duplicates, and the image at the cloud. Observing
 //! never fails: each fact is there, or the problem that hides it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use kube::api::ListParams;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use crate::accounts::connections::Connection;
 use crate::api::cloud_image::NamespacesFrom;
 use crate::api::conditions::{READY, Reason, find};
-use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::fault::Missing;
-use crate::domain::identifiers::{ImageId, RecipientKind};
+use crate::domain::identifiers::{ImageId, InvalidIdentifier};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
 use crate::planning::desired::Terms;
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::Problem;
-use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
+use crate::planning::urgency::Need;
+use crate::reconcile::access::{Access, NoAccount, check_account, connect};
+use crate::reconcile::caches::{Caches, listed_shares};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{account_input, is_unseen, requested_at, shares_naming, shares_of, terms};
+use crate::reconcile::convert::{is_unseen, terms};
 use crate::reconcile::duplicates::Duplicates;
-use crate::reconcile::object_state::Inputs;
+use crate::reconcile::status::{conditions_of, is_observed, is_ready, is_requested};
 
 /// The desired state in Kubernetes, from the caches.
-pub(super) struct Desired {
-    pub(super) account: Option<CloudAccount>,
+pub(crate) struct Desired {
+    pub(super) account: Result<CloudAccount, NoAccount>,
+    /// The ledger in the status.
+    pub(super) ledger: Result<Ledger, InvalidIdentifier>,
     /// The other objects for the same image, one of which may be active instead.
     pub(super) duplicates: Duplicates,
     pub(super) shares: Vec<Share>,
     /// The `ImageReplica` that made this copy and removes it on its own deletion.
     pub(super) replica: Option<String>,
-    pub(super) inputs: Inputs,
     /// The account, or a share that names the image, waits for its first reconcile.
     pub(super) expecting: bool,
 }
 
 /// The observed state of an image at the cloud.
-pub(super) struct Seen {
+pub(super) struct Observed {
     pub(super) at: Timestamp,
     /// `None`: read as absent.
     pub(super) image: Option<ImageFacts>,
@@ -53,7 +54,7 @@ pub(super) struct Seen {
 }
 
 /// An image for which the operator may call the cloud.
-pub(super) struct Site {
+pub(super) struct ImageAccess {
     pub(super) at: ImageRef,
     pub(super) terms: Terms,
     pub(super) connection: Connection,
@@ -61,61 +62,41 @@ pub(super) struct Site {
     pub(super) only_to_end: Option<Problem>,
 }
 
-pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
-    let account = account_of(ctx, &image.namespace().unwrap_or_default(), &image.spec.account_ref.name);
-    let named = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), &ctx.stores);
-    let shares = shares_of(image, named.iter().map(AsRef::as_ref), &ctx.stores);
-    let mut inputs = vec![format!(
-        "image {:?} {} {:?}",
-        image.metadata.generation,
-        image.metadata.deletion_timestamp.is_some(),
-        requested_at(image)
-    )];
-    inputs.extend(account.as_ref().map(account_input));
-    let now = ctx.clock.now();
-    for share in shares.iter().filter(|share| !share.lacks_finalizer() || names_somebody_granted(share, image)) {
-        let standing = share.activity(now);
-        inputs.push(format!("{} {} {} {standing:?}", share.uid, share.generation, share.deleting));
+pub(super) fn observe_desired(caches: &Caches<'_>, image: &CloudImage) -> Desired {
+    let account = caches.account(&image.namespace().unwrap_or_default(), &image.spec.account_ref.name);
+    let ledger = Ledger::parse(image.status.as_ref());
+    // Once the status reports the error.
+    let reported = find(conditions_of(image), READY).filter(|ready| ready.reason == Reason::Unreadable.as_str());
+    if let (Some(_), Err(error)) = (reported, &ledger) {
+        caches.unparsed(error);
     }
-    inputs.extend(named.iter().filter_map(|s| requested_at(s.as_ref())));
-    let duplicates = Duplicates::observe(ctx, image);
-    let replica = kept_for(ctx, image);
-    inputs.extend(unreadable_ledger(image));
-    inputs.push(format!("duplicates {} replica {replica:?}", duplicates.input()));
-    let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::lacks_finalizer);
-    Desired { account, duplicates, shares, replica, inputs: Inputs(inputs), expecting }
-}
-
-/// The parse error of a ledger, once the status reports it: a user corrects the ledger in the status. No other part of the
-/// status is an input, or each of our own writes would start a reconcile.
-fn unreadable_ledger(image: &CloudImage) -> Option<String> {
-    let status = image.status.as_ref();
-    let ready = find(&status?.conditions, READY)?;
-    let told = ready.reason == Reason::Unreadable.as_str();
-    told.then(|| Ledger::parse(status).err())?.map(|error| format!("ledger {error}"))
-}
-
-/// Whether a share names a recipient in the ledger: a share without our finalizer yet gets no grants, but keeps existing ones.
-fn names_somebody_granted(share: &Share, image: &CloudImage) -> bool {
     let granted = image.status.iter().flat_map(|status| &status.grants);
-    let granted: BTreeSet<(RecipientKind, &str)> = granted.map(|grant| (grant.kind, grant.id.as_str())).collect();
-    share.recipients.iter().any(|asked| granted.contains(&(asked.kind, asked.id.as_str())))
+    let shares = caches.shares(image, &granted.map(|grant| (grant.kind, grant.id.as_str())).collect());
+    let duplicates = Duplicates::observe(caches, image);
+    let replica = caches.replica_of(image);
+    let expecting = account.as_ref().is_ok_and(is_unseen) || shares.iter().any(Share::lacks_finalizer);
+    Desired { account, ledger, duplicates, shares, replica, expecting }
 }
 
-/// The replica for whose copy this object was created, if it removes the copy on its own deletion.
-fn kept_for(ctx: &Context, image: &CloudImage) -> Option<String> {
-    let name = image.name_any();
-    let found = ctx.stores.replicas.get(&ObjectRef::new(&name).within(&image.namespace()?))?;
-    let replica = found.readable()?;
-    let stands = replica.status.as_ref()?.cloud_image_uid == image.uid();
-    (stands && replica.spec.deletion_policy == ReplicaDeletionPolicy::Delete).then_some(name)
+/// The inputs that decide how urgent the reconcile is.
+pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, ledger: &'a Ledger) -> Need<'a> {
+    Need {
+        ledger,
+        shares: &desired.shares,
+        deleting: image.metadata.deletion_timestamp.is_some(),
+        amiss: !is_ready(image) || is_requested(image),
+        edited: !is_observed(image),
+        now: ctx.clock.now(),
+    }
 }
 
 /// Whether and how the operator may call the cloud for the image: all checks before any call.
-pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &Desired) -> Result<Site, Problem> {
-    let namespace = image.namespace().unwrap_or_default();
-    let missing = || no_account(ctx, &namespace, "spec.accountRef", &image.spec.account_ref.name);
-    let account = desired.account.as_ref().ok_or_else(missing)?;
+pub(super) async fn observe_access(
+    ctx: &Context,
+    image: &CloudImage,
+    desired: &Desired,
+) -> Result<ImageAccess, Problem> {
+    let account = desired.account.as_ref().map_err(|no| no.problem("spec.accountRef", &image.spec.account_ref.name))?;
     let recorded = image.status.as_ref().and_then(|s| s.owner.as_ref());
     check_account(account, recorded)?;
     let mut terms = terms(account, &image.spec.region)?;
@@ -131,21 +112,21 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
     let Access { connection, owner, only_to_end } =
         connect(ctx, account, (&at.region, "spec.region"), recorded).await?;
     desired.duplicates.connected(&owner);
-    let only_to_end = match desired.duplicates.obstacle() {
+    let only_to_end = match desired.duplicates.problem() {
         // A duplicate still ends the grants that it made itself.
-        Some(obstacle) if obstacle.reason == Reason::DuplicateImage && has_grants(image) => Some(obstacle),
-        Some(obstacle) => return Err(obstacle),
+        Some(problem) if problem.reason == Reason::DuplicateImage && has_grants(image) => Some(problem),
+        Some(problem) => return Err(problem),
         None => only_to_end,
     };
     terms.ourselves.extend(connection.cloud.principal(&at.region));
-    Ok(Site { at, terms, connection, only_to_end })
+    Ok(ImageAccess { at, terms, connection, only_to_end })
 }
 
 fn has_grants(image: &CloudImage) -> bool {
     image.status.as_ref().is_some_and(|status| !status.grants.is_empty())
 }
 
-/// Reads the image, unless `carried` holds it from before a job, and then its recipients, unless its visibility hides them.
+/// Reads the image, unless `stashed` holds it from before a job, and then its recipients, unless its visibility hides them.
 /// An incomplete list counts as a failed read. `granted`: somebody may have the image through us; its absence then needs a
 /// second witness, since a list without it may be a list without anything.
 pub(super) async fn observe_image(
@@ -153,10 +134,10 @@ pub(super) async fn observe_image(
     cloud: &dyn Cloud,
     at: &ImageRef,
     (priority, granted): (Priority, bool),
-    carried: Option<ImageFacts>,
-) -> Result<Seen, Fault> {
+    stashed: Option<ImageFacts>,
+) -> Result<Observed, Fault> {
     let nobody = RecipientList { recipients: BTreeMap::new(), complete: true };
-    let image = match carried {
+    let image = match stashed {
         Some(facts) => Some(facts),
         None => cloud.observe_image(at, priority).await?,
     };
@@ -171,7 +152,7 @@ pub(super) async fn observe_image(
         },
         Some(_) | None => nobody,
     };
-    Ok(Seen { at: ctx.clock.now(), image, recipients })
+    Ok(Observed { at: ctx.clock.now(), image, recipients })
 }
 
 /// Reads the recipients of an image that this reconcile read as ours.
@@ -220,5 +201,90 @@ pub(super) async fn list_shares_afresh(
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);
     }
-    Ok(shares_of(image, listed.iter(), &ctx.stores))
+    Ok(listed_shares(ctx, image, &listed))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controllers::run::stores;
+    use crate::reconcile::context::Stores;
+    use crate::reconcile::convert::{identity_key, image_key, image_named_by};
+    use crate::reconcile::object_state::Inputs;
+
+    fn object<K: DeserializeOwned>(name: &str, change: &Value, spec: &Value, status: &Value) -> K {
+        let mut metadata = json!({"namespace": "here", "name": name, "uid": name, "generation": 1});
+        metadata.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status})).unwrap()
+    }
+
+    fn image<K: DeserializeOwned>(name: &str) -> K {
+        let spec = json!({"accountRef": {"name": "owner"}, "region": "cn-hangzhou", "imageID": "m-1"});
+        object(name, &json!({}), &spec, &json!({"owner": "Alibaba Cloud account 1000000000000001"}))
+    }
+
+    fn inputs(stores: &Stores) -> Inputs {
+        let image = image("golden");
+        let caches = Caches::new(stores, Timestamp::UNIX_EPOCH, &image);
+        observe_desired(&caches, &image);
+        caches.into_inputs()
+    }
+
+    #[test]
+    fn a_change_of_each_object_that_a_reconcile_reads_changes_its_inputs() {
+        let (mut accounts, mut shares, mut images) = (Writer::default(), Writer::default(), Writer::default());
+        let mut replicas = Writer::default();
+        let (stores, _) = stores();
+        let stores = Stores { accounts: accounts.as_reader(), shares: shares.as_reader(), ..stores };
+        let stores = Stores { images: images.as_reader(), replicas: replicas.as_reader(), ..stores };
+        let mut before = inputs(&stores);
+        assert_eq!(inputs(&stores), before, "the same reads are the same inputs");
+        let mut changed = |what: &str| {
+            let after = inputs(&stores);
+            assert_ne!(std::mem::replace(&mut before, after), inputs(&stores), "{what}");
+        };
+        let credentials = json!({"secretRef": {"name": "golden"}});
+        let cloud = json!({"alibaba": {"accountID": "1000000000000001", "site": "China", "credentials": credentials}});
+        let ready = |reason: &str| {
+            json!({"conditions": [{"type": "Ready", "status": "True", "reason": reason, "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}]})
+        };
+        for (what, change, status) in [
+            ("an account appears", json!({}), json!({})),
+            ("it is verified", json!({}), ready("Verified")),
+            ("its condition changes", json!({}), ready("Suspended")),
+            ("it is edited", json!({"generation": 2}), ready("Suspended")),
+        ] {
+            accounts.apply_watcher_event(&Event::Apply(object("owner", &change, &cloud, &status)));
+            changed(what);
+        }
+        let spec =
+            json!({"imageRef": {"name": "golden"}, "recipients": [{"type": "Account", "id": "1000000000000002"}]});
+        for (what, key, value) in [
+            ("a share appears", "generation", json!(1)),
+            ("it is edited", "generation", json!(2)),
+            ("it asks for a reconcile", "annotations", json!({"imageshare.dev/reconcile-requested-at": "now"})),
+            ("it is deleted", "deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+        ] {
+            let change = json!({"finalizers": ["imageshare.dev/operator"], key: value});
+            let share: Guarded<ImageShare> = object("team", &change, &spec, &json!({}));
+            stores.shares_by_image.update(image_named_by(&share).as_ref().map(image_key), &share, false);
+            shares.apply_watcher_event(&Event::Apply(share));
+            changed(what);
+        }
+        let spec = json!({"source": {"imageRef": {"name": "other"}}, "deletionPolicy": "Delete",
+            "destination": {"region": "cn-hangzhou", "name": "golden"}});
+        let replica = object("golden", &json!({}), &spec, &json!({"cloudImageUID": "golden"}));
+        replicas.apply_watcher_event(&Event::Apply(replica));
+        changed("the replica that made the image appears");
+        let duplicate: Guarded<CloudImage> = image("duplicate");
+        stores.images_by_identity.update(duplicate.readable().map(identity_key), &duplicate, false);
+        images.apply_watcher_event(&Event::Apply(duplicate));
+        changed("a duplicate appears");
+    }
 }

@@ -3,57 +3,66 @@
 
 use std::collections::HashMap;
 
-use super::event_reasons::{event_reasons, found_amiss};
-use super::observe::Desired;
+use jiff::{SignedDuration, Timestamp};
+
+use super::event_reasons::{drifted, event_reasons};
+use super::observe::{Desired, Observed, list_shares_afresh};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
-use crate::api::conditions::{
-    DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, conditions, find,
-};
+use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
-use crate::domain::share::Share;
 use crate::planning::deletion::{blockers, held_by_shares, refused_removals};
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::{PRIVATE, Problem, name_some};
 use crate::planning::schedule::Requeue;
-use crate::planning::sharing::Plan;
+use crate::planning::sharing::{IntentRecorded, Plan};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{requested_at, selector_problem};
-use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
-use crate::reconcile::requeue::{Next, later};
-use crate::reconcile::status_writer::StatusWriter;
-use jiff::Timestamp;
+use crate::reconcile::convert::selector_problem;
+use crate::reconcile::duplicates::CLAIM_SETTLES;
+use crate::reconcile::reporter::Reporter;
+use crate::reconcile::requeue::{Next, later, release};
 
 /// The result of a reconcile.
+#[derive(Default)]
 pub(super) struct Report {
     pub(super) ledger: Ledger,
     pub(super) facts: Option<ImageFacts>,
     pub(super) problem: Option<Problem>,
     pub(super) only_to_end: Option<Problem>,
-    pub(super) look_again: Option<Timestamp>,
-    pub(super) plan: Option<Plan>,
-    pub(super) seen: bool,
+    pub(super) requeue_at: Option<Timestamp>,
+    /// Recipients at the cloud, as far as the reconcile read them.
+    pub(super) present: Vec<Recipient>,
+    /// How many slots are taken, and how many there are.
+    pub(super) slots: Option<String>,
+    /// The reconcile observed the cloud.
+    pub(super) is_observed: bool,
     /// The shares had changed by the time of the calls, and the operator made none.
-    pub(super) overtaken: bool,
+    pub(super) shares_changed: bool,
 }
 
 impl Report {
-    /// The reconcile observed the cloud.
-    pub(super) fn seen(ledger: Ledger, plan: Option<Plan>, facts: Option<ImageFacts>) -> Self {
-        Self { ledger, facts, problem: None, only_to_end: None, look_again: None, plan, seen: true, overtaken: false }
+    /// The reconcile did not observe the cloud.
+    pub(super) fn unobserved(ledger: Ledger) -> Self {
+        Self { ledger, ..Self::default() }
     }
 
-    /// Recipients at the cloud, as far as the reconcile read them.
-    pub(super) fn present(&self) -> &[Recipient] {
-        self.plan.as_ref().map_or(&[], |plan| &plan.present)
+    /// The reconcile observed the cloud. `facts`: `None` for an absent image.
+    pub(super) fn observed(ledger: Ledger, facts: Option<ImageFacts>) -> Self {
+        Self { facts, is_observed: true, ..Self::unobserved(ledger) }
+    }
+
+    /// The reconcile observed and planned.
+    pub(super) fn planned<State>(ledger: Ledger, plan: &Plan<State>, observed: Observed) -> Self {
+        let (present, slots) = (plan.present.clone(), Some(plan.slots()));
+        Self { present, slots, ..Self::observed(ledger, observed.image) }
     }
 
     /// The problem that keeps the image from its desired state.
-    fn obstacle(&self) -> Option<Problem> {
+    fn problem(&self) -> Option<Problem> {
         if let Some(problem) = self.problem.clone().or_else(|| self.only_to_end.clone()) {
             return Some(problem);
         }
@@ -62,7 +71,7 @@ impl Report {
             return Some(Problem::of_refused_image(refusal));
         }
         let Some(facts) = &self.facts else {
-            return self.seen.then(|| {
+            return self.is_observed.then(|| {
                 let message = "spec.imageID: the cloud does not know this image in this account and region: check \
                                imageID, region and accountRef";
                 Problem::blocked(Reason::ImageNotFound, message)
@@ -119,84 +128,42 @@ fn unshareable(facts: &ImageFacts) -> Option<Problem> {
     }
 }
 
-/// Writes the status and the events of a reconcile.
-pub(super) struct Reporter<'a> {
-    ctx: &'a Context,
-    image: &'a CloudImage,
-    shares: &'a [Share],
-    duplicates: &'a Duplicates,
-    status: StatusWriter<'a, CloudImage, CloudImageStatus>,
+/// Reports the reconcile of an image.
+pub(super) struct ImageReporter<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) base: Reporter<'a, CloudImage>,
     /// The ledger before this reconcile's calls.
     intended: Option<Ledger>,
 }
 
-impl<'a> Reporter<'a> {
+impl<'a> ImageReporter<'a> {
     pub(super) fn new(ctx: &'a Context, image: &'a CloudImage, desired: &'a Desired) -> Self {
-        Self {
-            ctx,
-            image,
-            shares: &desired.shares,
-            duplicates: &desired.duplicates,
-            status: StatusWriter::new(ctx, image, image.status.as_ref()),
-            intended: None,
-        }
+        Self { desired, base: Reporter::new(ctx, image), intended: None }
     }
 
-    /// The version the next write is pinned to.
-    pub(super) fn version(&self) -> &str {
-        self.status.version()
-    }
-
-    /// The object at that version.
-    pub(super) fn current(&self) -> CloudImage {
-        self.status.current()
-    }
-
-    /// Writes the initial conditions, once.
-    pub(super) async fn init_status(&mut self) -> Result<(), ClusterError> {
-        if !self.status.written().conditions.is_empty() {
-            return Ok(());
-        }
-        let message = "waiting for the first reconcile".to_owned();
-        let unknown = |kind, truth| Decision { kind, truth, reason: Reason::Pending, message: message.clone() };
-        let mut status = self.status.written().clone();
-        let decisions = [unknown(READY, Truth::Unknown), unknown(RECONCILING, Truth::True)];
-        status.conditions = conditions(&[], decisions, self.image.metadata.generation, self.ctx.clock.now());
-        self.status.write(status).await
-    }
-
-    /// Writes the intent. Always writes to the API server, even if nothing changes: the write proves that this reconcile
-    /// acts on the newest version.
-    pub(super) async fn record_intent(&mut self, intended: &Ledger) -> Result<(), ClusterError> {
+    /// Records the intent.
+    pub(super) async fn record_intent(&mut self, intended: &Ledger) -> Result<IntentRecorded, ClusterError> {
         self.intended = Some(intended.clone());
-        let mut status = self.status.written().clone();
+        let mut status = self.base.written().clone();
         intended.encode_into(&mut status);
-        let before = self.status.written().shares.iter();
-        answer(&mut status, before.map(|share| (share.uid.as_str(), share.last_handled_reconcile_at.as_ref())));
-        status.owner = self.duplicates.owner().or(status.owner);
-        self.status.write(status).await
+        let before = self.base.written().shares.iter();
+        answer_requests(
+            &mut status,
+            before.map(|share| (share.uid.as_str(), share.last_handled_reconcile_at.as_ref())),
+        );
+        status.owner = self.desired.duplicates.owner().or(status.owner);
+        planted!(
+            "call-before-ledger",
+            self.base.record_intent(status).await,
+            Ok(IntentRecorded::at(self.base.version()))
+        )
     }
 
     /// Records the owner before any other action: other objects for the same image may do so at the same time.
     pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
-        let mut status = self.status.written().clone();
-        status.owner = self.duplicates.owner();
-        self.status.write(status).await?;
-        Ok(Next::Requeue(Requeue::Waiting(later(self.ctx, CLAIM_SETTLES))))
-    }
-
-    /// Reports a reconcile that could not observe the cloud.
-    pub(super) async fn problem(
-        &mut self,
-        ledger: &Ledger,
-        problem: Problem,
-        known: bool,
-    ) -> Result<Next, ClusterError> {
-        let mut report = Report::seen(ledger.clone(), None, None);
-        report.seen = false;
-        report.problem = Some(problem);
-        let names = if known { blockers(self.shares, ledger) } else { Vec::new() };
-        self.finish(report, &names, None).await
+        let owner = self.desired.duplicates.owner();
+        self.base.record_intent(CloudImageStatus { owner, ..self.base.written().clone() }).await?;
+        Ok(Next::at(later(self.base.ctx, CLAIM_SETTLES)))
     }
 
     /// Reports a ledger that does not parse: concludes nothing from it, and writes none of it.
@@ -206,15 +173,14 @@ impl<'a> Reporter<'a> {
              operator that wrote it, or correct the entry"
         );
         let problem = Problem::blocked(Reason::Unreadable, message);
-        let mut status = self.status.written().clone();
-        status.observed_generation = self.image.metadata.generation;
+        let mut status = self.base.written().clone();
+        status.observed_generation = self.base.object.metadata.generation;
         if planted!("half-a-ledger-erased", false, true) {
             Ledger::default().encode_into(&mut status);
         }
         let decisions = decisions(&Ledger::default(), Some(&problem), Some(&problem));
-        status.conditions =
-            conditions(&status.conditions, decisions, self.image.metadata.generation, self.ctx.clock.now());
-        self.status.write_if_new(status).await?;
+        self.base.set_conditions(&mut status, decisions);
+        self.base.write_if_changed(status).await?;
         Ok(Next::Requeue(Requeue::from(&problem)))
     }
 
@@ -225,25 +191,40 @@ impl<'a> Reporter<'a> {
         blockers: &[String],
         held: Option<Problem>,
     ) -> Result<Next, ClusterError> {
-        let before = Ledger::parse(self.image.status.as_ref()).unwrap_or_default();
-        let now = self.ctx.clock.now();
-        let obstacle = report.obstacle().or_else(|| report.hidden(self.image.spec.visibility_change));
-        let shown = obstacle.clone().or_else(|| self.consent_unknown());
-        let status = self.status(&report, shown.as_ref(), blockers, held.as_ref(), now);
-        let blocked = self.newly_blocked(&status);
-        self.status.write_if_new(status).await?;
-        self.tell(&before, &report.ledger).await;
-        if let Some(why) = blocked {
-            self.ctx.events.publish(self.image, EventReason::DeletionBlocked, why).await;
+        let image = self.base.object;
+        let problem = report.problem().or_else(|| report.hidden(image.spec.visibility_change));
+        let shown = problem.clone().or_else(|| self.consent_unknown());
+        let status = self.status(&report);
+        let deletable = held.clone().or_else(|| held_by_shares(blockers));
+        let mut decisions = decisions(&report.ledger, shown.as_ref(), deletable.as_ref());
+        decisions.extend(self.desired.duplicates.decision());
+        let blocked = self.newly_blocked(&decisions);
+        self.base.report(status, Some(decisions)).await?;
+        self.publish_events(&report.ledger).await;
+        if let Some(message) = blocked {
+            self.base.event(EventReason::DeletionBlocked, message).await;
         }
-        Ok(Next::Requeue(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
+        Ok(Next::Requeue(self.requeue(&report, problem.as_ref(), held.as_ref())))
+    }
+
+    /// Releases the object, if the API server itself lists no share that names it. `image_gone`: the image is proven absent at
+    /// the cloud, so that nobody has it, whatever the ledger says.
+    pub(super) async fn leave(&self, image_gone: bool) -> Result<Next, ClusterError> {
+        let fresh = list_shares_afresh(self.base.ctx, self.base.object, self.base.version()).await?;
+        let holds_nothing = self.desired.ledger.as_ref().is_ok_and(|ledger| image_gone || !ledger.holds_anything());
+        let wanted_by_nobody = blockers(&fresh, &Ledger::default()).is_empty();
+        if !(holds_nothing && wanted_by_nobody) {
+            return Ok(Next::retry());
+        }
+        release(self.base.ctx, &self.base.current()).await?;
+        Ok(Next::Gone)
     }
 
     /// Why the operator cannot tell which namespaces may use the image. Reported only: nothing at the cloud changes it.
     fn consent_unknown(&self) -> Option<Problem> {
-        selector_problem(self.image).or_else(|| {
-            let chosen = self.image.spec.shareable_from.namespaces.from == NamespacesFrom::Selector;
-            (chosen && !self.ctx.scope.sees_namespaces()).then(|| {
+        selector_problem(self.base.object).or_else(|| {
+            let chosen = self.base.object.spec.shareable_from.namespaces.from == NamespacesFrom::Selector;
+            (chosen && !self.base.ctx.scope.sees_namespaces()).then(|| {
                 let message = "spec.shareableFrom: this operator may not read the labels of namespaces, so that nothing is \
                                granted to other namespaces or taken from them: set from: All (the watched namespaces) or \
                                Same, or run the operator for the whole cluster";
@@ -252,82 +233,63 @@ impl<'a> Reporter<'a> {
         })
     }
 
-    fn status(
-        &self,
-        report: &Report,
-        obstacle: Option<&Problem>,
-        blockers: &[String],
-        held: Option<&Problem>,
-        now: Timestamp,
-    ) -> CloudImageStatus {
-        let mut status = self.status.written().clone();
+    fn status(&self, report: &Report) -> CloudImageStatus {
+        let mut status = self.base.written().clone();
         report.ledger.encode_into(&mut status);
-        answer(&mut status, self.shares.iter().map(|share| (share.uid.as_str(), share.requested.as_ref())));
-        status.observed_generation = self.image.metadata.generation;
-        status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
-        if report.seen {
+        let requests = self.desired.shares.iter().map(|share| (share.uid.as_str(), share.requested.as_ref()));
+        answer_requests(&mut status, requests);
+        if report.is_observed {
             // Until the image is observed as our own, the object may name another account: the operator changed nothing.
             if report.facts.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) {
-                status.owner = self.duplicates.owner().or(status.owner);
+                status.owner = self.desired.duplicates.owner().or(status.owner);
             }
             status.state = report.facts.as_ref().map(|facts| format!("{:?}", facts.state));
         }
-        if let Some(plan) = &report.plan {
-            let limit = if plan.limit == 0 { String::new() } else { format!("/{}", plan.limit) };
-            status.recipients = Some(format!("{}{limit}", plan.slots_taken));
-        }
-        let held = held.cloned().or_else(|| held_by_shares(blockers));
-        let mut decisions = decisions(&report.ledger, obstacle, held.as_ref());
-        decisions.extend(self.duplicates.decision());
-        status.conditions =
-            conditions(&self.status.written().conditions, decisions, self.image.metadata.generation, now);
+        status.recipients = report.slots.clone().or(status.recipients);
         status
     }
 
-    fn verdict(&self, report: &Report, obstacle: Option<&Problem>, held: Option<&Problem>, now: Timestamp) -> Requeue {
-        let expiry = self.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
-        let soonest = report.look_again.into_iter().chain(expiry).min();
-        let quiet = if report.overtaken { Requeue::Retrying { not_before: None } } else { Requeue::Settled };
+    fn requeue(&self, report: &Report, problem: Option<&Problem>, held: Option<&Problem>) -> Requeue {
+        let now = self.base.ctx.clock.now();
+        let drift = SignedDuration::try_from(self.base.ctx.settings.intervals.drift).unwrap_or(SignedDuration::MAX);
+        let expiry = self.desired.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
+        let soonest = report.requeue_at.into_iter().chain(expiry).min();
+        let quiet = if report.shares_changed { Requeue::Retrying { not_before: None } } else { Requeue::Settled };
         // The objects that block the deletion enqueue the image when they no longer do.
-        let amiss = obstacle.or(held.filter(|held| !NOBODYS_FAULT.contains(&held.reason)));
-        let base = amiss.map_or(quiet, Requeue::from);
+        let problem = problem.or(held.filter(|held| !NOBODYS_FAULT.contains(&held.reason)));
+        let base = problem.map_or(quiet, Requeue::from);
         match (&base, soonest) {
             // A fault backs off, whatever else is due.
-            (Requeue::Retrying { .. }, Some(_)) if report.problem.is_some() || report.overtaken => base,
-            (_, Some(at)) if at.duration_since(now) < self.slow_look() => Requeue::Waiting(at),
+            (Requeue::Retrying { .. }, Some(_)) if report.problem.is_some() || report.shares_changed => base,
+            (_, Some(at)) if at.duration_since(now) < drift => Requeue::Waiting(at),
             _ => base,
         }
     }
 
-    fn slow_look(&self) -> jiff::SignedDuration {
-        jiff::SignedDuration::try_from(self.ctx.settings.intervals.drift).unwrap_or(jiff::SignedDuration::MAX)
-    }
-
     /// What blocks the deletion of the object, if the status did not report it before.
-    fn newly_blocked(&self, new: &CloudImageStatus) -> Option<String> {
-        self.image.metadata.deletion_timestamp.as_ref()?;
-        let kept = |status: &CloudImageStatus| {
-            find(&status.conditions, DELETABLE).filter(|condition| condition.status == "False").cloned()
-        };
-        let why = kept(new)?;
-        let old = self.status.written();
-        let told =
-            old.observed_generation == new.observed_generation && kept(old).is_some_and(|old| old.reason == why.reason);
-        (!told).then_some(why.message)
+    fn newly_blocked(&self, decisions: &[Decision]) -> Option<String> {
+        let (meta, old) = (&self.base.object.metadata, self.base.written());
+        meta.deletion_timestamp.as_ref()?;
+        let new = decisions.iter().find(|new| new.kind == DELETABLE && new.truth == Truth::False)?;
+        let before = find(&old.conditions, DELETABLE).filter(|before| before.status == "False");
+        let reported = before.is_some_and(|before| before.reason == new.reason.as_str());
+        (old.observed_generation != meta.generation || !reported).then(|| new.message.clone())
     }
 
-    async fn tell(&self, before: &Ledger, after: &Ledger) {
-        for (drift, recipients) in found_amiss(before, self.intended.as_ref(), after) {
-            self.ctx.metrics.drifted(drift, recipients);
+    async fn publish_events(&self, after: &Ledger) {
+        let unread = Ledger::default();
+        let (before, intended) = (self.desired.ledger.as_ref().unwrap_or(&unread), self.intended.as_ref());
+        for (drift, recipients) in drifted(before, intended, after) {
+            self.base.ctx.metrics.drifted(drift, recipients);
         }
-        for (what, note) in event_reasons(&self.image.spec.image_id, before, self.intended.as_ref(), after) {
-            self.ctx.events.publish(self.image, what, note).await;
+        for (reason, note) in event_reasons(&self.base.object.spec.image_id, before, intended, after) {
+            self.base.event(reason, note).await;
         }
     }
 }
 
 /// Records for each served share which of its reconcile requests the operator handled.
-fn answer<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s str, Option<&'s String>)>) {
+fn answer_requests<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s str, Option<&'s String>)>) {
     let requests: HashMap<&str, &String> = requests.filter_map(|(uid, at)| Some((uid, at?))).collect();
     for share in &mut status.shares {
         share.last_handled_reconcile_at = requests.get(share.uid.as_str()).map(|at| (*at).clone());
@@ -337,14 +299,14 @@ fn answer<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s
 /// Reasons that block the deletion of an image although nothing is wrong with it.
 const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::ReplicaExists];
 
-fn decisions(ledger: &Ledger, obstacle: Option<&Problem>, held: Option<&Problem>) -> Vec<Decision> {
+fn decisions(ledger: &Ledger, problem: Option<&Problem>, held: Option<&Problem>) -> Vec<Decision> {
     let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
-    let mut decisions = vec![match obstacle {
-        Some(problem) => decide(READY, problem.truth(), problem.reason, &problem.message),
+    let mut decisions = vec![match problem {
+        Some(problem) => problem.decide(READY, problem.truth()),
         None => decide(READY, Truth::True, Reason::Available, "the image is ours and can be shared"),
     }];
     decisions.push(match held {
-        Some(problem) => decide(DELETABLE, Truth::False, problem.reason, &problem.message),
+        Some(problem) => problem.decide(DELETABLE, Truth::False),
         None if ledger.image_is_gone() => {
             let message = "the cloud does not show the image any more: nobody has it";
             decide(DELETABLE, Truth::True, Reason::NotShared, message)
@@ -365,7 +327,7 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Problem>, held: Option<&Problem>
         );
         decisions.push(decide(RETAINED, Truth::True, Reason::Retained, &message));
     }
-    let stalled = obstacle
+    let stalled = problem
         .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
         .or(held.filter(|t| t.recovery == Recovery::Blocked && !NOBODYS_FAULT.contains(&t.reason)));
     let moving = ledger
@@ -373,10 +335,10 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Problem>, held: Option<&Problem>
         .values()
         .any(|entry| matches!(entry.state, GrantState::Intended | GrantState::Revoking) && entry.refusal.is_none());
     if let Some(problem) = stalled {
-        decisions.push(decide(STALLED, Truth::True, problem.reason, &problem.message));
-    } else if moving || obstacle.is_some_and(|t| t.recovery != Recovery::Blocked) {
+        decisions.push(problem.decide(STALLED, Truth::True));
+    } else if moving || problem.is_some_and(|t| t.recovery != Recovery::Blocked) {
         let refused = refused_removals(ledger);
-        let reason = match obstacle {
+        let reason = match problem {
             Some(problem) => problem.reason,
             None if refused.is_empty() => Reason::Pending,
             None => Reason::Revoking,

@@ -1,10 +1,12 @@
 //! The `CloudImage` created for a copy: written once, never applied again, and deleted only where the policy says so.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::observe::Site;
+use super::observe::CopyAccess;
 use crate::api::cloud_image::{CloudImageSpec, ImageDeletionPolicy, UnmanagedRecipients, VisibilityChange};
 use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::references::AccountRef;
@@ -28,33 +30,33 @@ async fn find_image(images: &Api<CloudImage>, name: &str) -> Result<Option<Cloud
 pub(super) async fn write(
     ctx: &Context,
     replica: &ImageReplica,
-    site: &Site,
+    access: &CopyAccess,
     made: &ImageId,
-) -> Result<Result<String, Problem>, ClusterError> {
+) -> Result<ControlFlow<Problem, String>, ClusterError> {
     let images = images(ctx, replica);
     let name = replica.name_any();
     let image = CloudImage {
         metadata: ObjectMeta { name: Some(name.clone()), namespace: replica.namespace(), ..ObjectMeta::default() },
-        spec: spec_of(replica, site, made),
+        spec: spec_of(replica, access, made),
         status: None,
     };
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     match within_deadline(images.create(&params, &image)).await {
-        Ok(written) => return Ok(Ok(written.uid().unwrap_or_default())),
+        Ok(written) => return Ok(Continue(written.uid().unwrap_or_default())),
         // It exists: an earlier reconcile that lost the response created it, or somebody else did.
         Err(error) if error.is_already_exists() => {}
         Err(error) => return Err(error.elsewhere()),
     }
     let Some(found) = find_image(&images, &name).await? else { return Err(ClusterError::ConflictElsewhere) };
     if is_same(&found.spec, &image.spec) {
-        return Ok(Ok(found.uid().unwrap_or_default()));
+        return Ok(Continue(found.uid().unwrap_or_default()));
     }
-    Ok(Err(name_taken(&found)))
+    Ok(Break(name_taken(&found)))
 }
 
-fn spec_of(replica: &ImageReplica, site: &Site, made: &ImageId) -> CloudImageSpec {
+fn spec_of(replica: &ImageReplica, access: &CopyAccess, made: &ImageId) -> CloudImageSpec {
     CloudImageSpec {
-        account_ref: AccountRef { name: site.to_account.name_any() },
+        account_ref: AccountRef { name: access.to_account.name_any() },
         region: replica.spec.destination.region.clone(),
         image_id: made.to_string(),
         shareable_from: replica.spec.shareable_from.clone(),
@@ -73,11 +75,11 @@ fn is_same(one: &CloudImageSpec, other: &CloudImageSpec) -> bool {
 pub(super) async fn uid_of(
     ctx: &Context,
     replica: &ImageReplica,
-    site: &Site,
+    access: &CopyAccess,
     made: &ImageId,
 ) -> Result<Option<String>, ClusterError> {
     let found = find_image(&images(ctx, replica), &replica.name_any()).await?;
-    let ours = found.filter(|found| is_same(&found.spec, &spec_of(replica, site, made)));
+    let ours = found.filter(|found| is_same(&found.spec, &spec_of(replica, access, made)));
     Ok(ours.and_then(|found| found.uid()))
 }
 

@@ -1,41 +1,43 @@
 //! What a reconcile of one copy observes in Kubernetes, and whether it may call the clouds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use kube::ResourceExt;
 
 use crate::api::cloud_account::Tenancy;
-use crate::api::conditions::{DELETABLE, Reason, find};
-use crate::api::image_replica::{CopySource, ReceivedSource, ReplicaDestination};
+use crate::api::conditions::Reason;
+use crate::api::image_replica::{CopySource, ReplicaDestination};
 use crate::api::{CloudAccount, CloudImage, ImageReplica};
 use crate::clouds::{Cloud, CopyMark, CopyOrder, ImageRef};
 use crate::domain::identifiers::{
-    AgencyName, ImageId, InvalidIdentifier, KeyId, ObjectUid, PrincipalId, ProjectName, RegionId, VaultId,
+    AgencyName, ImageId, InvalidIdentifier, KeyId, ObjectUid, ProjectName, RegionId, VaultId,
 };
 use crate::domain::provider::{CopyMeans, Provider};
 use crate::planning::problem::Problem;
 use crate::planning::replica::{Attempt, Extra, Patience, Route, judge_route};
-use crate::reconcile::access::{Access, account_of, check_account, connect, image_of, no_account};
+use crate::reconcile::access::{Access, NoAccount, check_account, connect};
+use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::accounts_named;
-use crate::reconcile::convert::{account_input, listed, offer_key, owner, place_key, requested_at};
-use crate::reconcile::object_state::Inputs;
+use crate::reconcile::convert::{accounts_named, owner};
 use crate::reconcile::transfers::End;
 
 /// The desired state in Kubernetes, from the caches.
-pub(super) struct Desired {
+pub(crate) struct Desired {
     /// The source that the spec names now.
     pub(super) source: Result<CopySource, Problem>,
+    /// The accounts that the copy uses, or used, by name.
+    pub(super) accounts: BTreeMap<String, Result<CloudAccount, NoAccount>>,
     /// The `CloudImage` with the replica's name.
     pub(super) other_image: Option<CloudImage>,
-    pub(super) inputs: Inputs,
+    /// The last recorded attempt.
+    pub(super) last: Result<Option<Attempt>, InvalidIdentifier>,
 }
 
 /// A copy for which the operator may call the clouds.
-pub(super) struct Site {
+pub(super) struct CopyAccess {
     order: CopyOrder,
-    way: Way,
+    pub(super) route: Route,
     pub(super) source: CopySource,
     pub(super) from: Access,
     pub(super) to: Access,
@@ -43,73 +45,24 @@ pub(super) struct Site {
     pub(super) to_account: CloudAccount,
 }
 
-/// The parts of a [`Route`] that the order does not hold.
-struct Way {
-    provider: Provider,
-    received: bool,
-    trusted: Option<PrincipalId>,
-    same_account: bool,
-    given: BTreeSet<Extra>,
-}
-
-impl Way {
-    fn route<'a>(&'a self, order: &'a CopyOrder) -> Route<'a> {
-        Route {
-            provider: self.provider,
-            received: self.received,
-            trusted: self.trusted.as_ref(),
-            from: &order.source.region,
-            to: &order.region,
-            same_account: self.same_account,
-            given: &self.given,
-        }
-    }
-}
-
-pub(super) fn observe_desired(ctx: &Context, replica: &ImageReplica) -> Desired {
+pub(super) fn observe_desired(caches: &Caches<'_>, replica: &ImageReplica) -> Desired {
     let namespace = replica.namespace().unwrap_or_default();
-    let source = observe_source(ctx, replica);
-    let other_image = image_of(ctx, &namespace, &replica.name_any());
-    let mut inputs = vec![format!(
-        "replica {:?} {} {:?}",
-        replica.metadata.generation,
-        replica.metadata.deletion_timestamp.is_some(),
-        requested_at(replica)
-    )];
-    for name in accounts_named(replica, source.as_ref().ok()) {
-        inputs.push(account_of(ctx, &namespace, &name).map_or(name, |account| account_input(&account)));
+    let source = observe_source(caches, replica);
+    if let Some(received) = &replica.spec.source.received {
+        let (account, region, image) = (&received.account_ref.name, &received.region, &received.image_id);
+        caches.acceptances(&namespace, region, image);
+        caches.inventory((&namespace, account), region, image);
     }
-    inputs.push(format!(
-        "source {source:?} {:?}",
-        replica.spec.source.received.as_ref().map(|r| answered(ctx, replica, r))
-    ));
-    inputs.push(format!("other_image {:?}", other_image.as_ref().map(other_image_input)));
-    // A user corrects a `status.copy` that does not parse in the status itself.
+    let names = accounts_named(replica, source.as_ref().ok());
+    let accounts = names.into_iter().map(|name| (name.clone(), caches.account(&namespace, &name))).collect();
+    let other_image = caches.image_of_own_name(&namespace, &replica.name_any());
     let copy = replica.status.as_ref().and_then(|status| status.copy.as_ref());
-    inputs.extend(copy.and_then(|copy| Attempt::parse(copy).err()).map(|error| format!("copy {error}")));
-    Desired { source, other_image, inputs: Inputs(inputs) }
+    let last = copy.map(Attempt::parse).transpose();
+    last.as_ref().err().into_iter().for_each(|error| caches.unparsed(error));
+    Desired { source, accounts, other_image, last }
 }
 
-/// The input that the `CloudImage` with the replica's name adds; while it is being deleted, also what blocks the deletion.
-fn other_image_input(image: &CloudImage) -> String {
-    let deletable = image.status.as_ref().and_then(|status| find(&status.conditions, DELETABLE));
-    let kept = image.metadata.deletion_timestamp.as_ref().and(deletable);
-    let kept = kept.map(|condition| (&condition.status, &condition.reason, &condition.message));
-    format!("{:?} {:?} {kept:?}", image.uid(), image.metadata.generation)
-}
-
-/// What the acceptances of a received source and the inventory of its account report: a change starts a reconcile.
-fn answered(ctx: &Context, replica: &ImageReplica, received: &ReceivedSource) -> Vec<String> {
-    let key = place_key(&received.region, &received.image_id);
-    let same = ctx.stores.acceptances_by_identity.find(&key, &ctx.stores.acceptances);
-    let here = same.iter().filter_map(|found| found.readable());
-    let ours = here.filter(|a| a.namespace() == replica.namespace() && offer_key(a) == key);
-    let account = (replica.namespace().unwrap_or_default(), &received.account_ref.name);
-    let listed = listed((&account.0, account.1), &received.region, &received.image_id, &ctx.stores);
-    ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).chain(listed).collect()
-}
-
-fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, Problem> {
+fn observe_source(caches: &Caches<'_>, replica: &ImageReplica) -> Result<CopySource, Problem> {
     let source = &replica.spec.source;
     if let Some(received) = &source.received {
         let account = received.account_ref.name.clone();
@@ -119,7 +72,7 @@ fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, P
     let not_ready = |message: String| {
         Problem::blocked(Reason::SourceNotReady, format!("spec.source.imageRef: {message}; waiting for it"))
     };
-    match image_of(ctx, &replica.namespace().unwrap_or_default(), name) {
+    match caches.image(&replica.namespace().unwrap_or_default(), name) {
         None => Err(not_ready(format!("there is no CloudImage {name:?} here"))),
         Some(image) if image.metadata.deletion_timestamp.is_some() => {
             Err(not_ready(format!("CloudImage {name:?} is being deleted")))
@@ -133,21 +86,22 @@ fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, P
 
 /// Whether and how the operator may call the clouds: all checks before any call. `under_way`: the unfinished attempt, which
 /// continues with the source it started with.
-pub(super) async fn observe_site(
+pub(super) async fn observe_access(
     ctx: &Context,
     replica: &ImageReplica,
     desired: &Desired,
     under_way: Option<&Attempt>,
-) -> Result<Site, Problem> {
+) -> Result<CopyAccess, Problem> {
     let (spec, status) = (&replica.spec, replica.status.as_ref());
-    let namespace = replica.namespace().unwrap_or_default();
     let source = match under_way {
         Some(attempt) => attempt.source.clone(),
         None => desired.source.clone()?,
     };
     let by = if spec.source.received.is_some() { "spec.source.received.accountRef" } else { "spec.source.imageRef" };
-    let find =
-        |field, name: &str| account_of(ctx, &namespace, name).ok_or_else(|| no_account(ctx, &namespace, field, name));
+    let find = |field, name: &str| {
+        let found = desired.accounts.get(name).cloned().unwrap_or(Err(NoAccount::Missing));
+        found.map_err(|missing| missing.problem(field, name))
+    };
     let from_account = find(by, &source.account)?;
     let to = if spec.destination.account_ref.is_some() { "spec.destination.accountRef" } else { by };
     let destination = spec.destination.account_ref.as_ref().map_or(&source.account, |account| &account.name);
@@ -165,17 +119,19 @@ pub(super) async fn observe_site(
         let message = "spec.destination.accountRef: an image cannot be copied to another kind of cloud";
         return Err(Problem::blocked(Reason::DestinationRefused, message));
     }
-    let way = Way {
+    let route = Route {
         provider,
         received: spec.source.received.is_some(),
         trusted,
+        from: order.source.region.clone(),
+        to: order.region.clone(),
         same_account: owner(&from_account) == owner(&to_account),
         given: given(&spec.destination),
     };
-    judge_route(&way.route(&order))?;
+    judge_route(&route)?;
     let from = connect(ctx, &from_account, (&order.source.region, "spec.source"), from_recorded).await?;
     let to = connect(ctx, &to_account, (&order.region, "spec.destination.region"), to_recorded).await?;
-    Ok(Site { order, way, source, from, to, from_account, to_account })
+    Ok(CopyAccess { order, route, source, from, to, from_account, to_account })
 }
 
 fn provider_of(account: &CloudAccount) -> Result<Provider, Problem> {
@@ -233,9 +189,9 @@ fn parse_order(
     })
 }
 
-impl Site {
+impl CopyAccess {
     pub(super) fn means(&self) -> CopyMeans {
-        self.way.provider.copies_by()
+        self.route.provider.copies_by()
     }
 
     /// The client to ask for the copy: that of the account that has the source, or, where this process streams the content,
@@ -257,13 +213,9 @@ impl Site {
         order
     }
 
-    pub(super) fn route(&self) -> Route<'_> {
-        self.way.route(&self.order)
-    }
-
     /// Whether the source is a received image at a cloud that requires an answer to offers.
     pub(super) fn by_offer(&self) -> bool {
-        self.way.received && self.way.provider.rules().handshake
+        self.route.received && self.route.provider.rules().handshake
     }
 
     pub(super) fn origin(&self) -> &ImageRef {

@@ -5,95 +5,76 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::api::cloud_image::CloudImage;
-use crate::api::conditions::{READY, STALLED, Truth, conditions};
+use crate::api::conditions::{READY, STALLED, Truth};
 use crate::api::expiration::Expiration;
 use crate::api::image_share::ImageShare;
 use crate::cluster::ClusterError;
-use crate::cluster::finalizers::{self, is_held};
-use crate::cluster::guard::Guarded;
+use crate::cluster::finalizers::is_held;
+use crate::cluster::guard::{Guarded, Unreadable};
 use crate::cluster::lookup::find;
-use crate::cluster::status::apply_status;
 use crate::domain::share::Consent;
 use crate::planning::projection::{Projection, Reference, project};
 use crate::planning::unreadable::serves;
 use crate::reconcile::Outcome;
-use crate::reconcile::ReconcileError;
-use crate::reconcile::ReconcileOutcome;
-use crate::reconcile::admission::Worker;
+use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{consent, image_named_by, selector_problem};
-use crate::reconcile::requeue::{overtaken, release, wait_for_newer};
-use crate::reconcile::unreadable;
+use crate::reconcile::convert::{consent, image_named_by, image_of, selector_problem};
+use crate::reconcile::frame::{Due, LeftBehind, Reconcile, Reconciled};
+use crate::reconcile::reporter::Reporter;
+use crate::reconcile::requeue::{Next, release};
 
 /// Why an unreadable share keeps its finalizer.
 const KEPT: &str = "its access must be ended at the cloud first, for which its CloudImage must be in order";
 
-/// Reconciles one share.
-pub async fn reconcile(
-    guarded: Arc<Guarded<ImageShare>>,
-    ctx: Arc<Context>,
-    _worker: Worker<Guarded<ImageShare>>,
-) -> Result<ReconcileOutcome, ReconcileError> {
-    let share = match guarded.as_ref() {
-        Guarded::Readable(share) => share.as_ref(),
-        Guarded::Unreadable(left) => {
-            let ending = left.metadata.deletion_timestamp.is_some() && is_held(guarded.as_ref());
-            let kept = ending && !is_released(&guarded, &ctx).await?;
-            return unreadable::reconcile(&ctx, &guarded, left, kept.then_some(KEPT)).await;
+impl Reconcile for ImageShare {
+    /// The image that the share names.
+    type Desired = Option<Arc<Guarded<CloudImage>>>;
+
+    const DEBOUNCED: bool = false;
+
+    async fn left_behind(ctx: &Context, object: &Guarded<Self>, _: &Unreadable) -> LeftBehind {
+        let released = !is_held(object) || is_released(ctx, object.uid(), image_named_by(object)).await?;
+        Ok((!released).then(|| KEPT.to_owned()))
+    }
+
+    fn observe(&self, caches: &Caches<'_>) -> Self::Desired {
+        caches.guarded_image(&image_of(self))
+    }
+
+    async fn run(&self, ctx: &Context, image: Self::Desired, _due: Due<Self>) -> Reconciled {
+        let deleting = self.metadata.deletion_timestamp.is_some();
+        if deleting && end(ctx, self, image.as_deref()).await? {
+            return Ok(Next::Gone);
         }
-    };
-    match look(share, &guarded, &ctx).await {
-        Ok(look) => Ok(look),
-        Err(error) if error.is_conflict() => Ok(overtaken(&ctx, share)),
-        Err(error) => Err(error.into()),
+        let now = ctx.clock.now();
+        let projection = project(self, reference(self, image.as_deref(), ctx), now);
+        if !deleting {
+            time(ctx, self, &projection);
+        }
+        let outcome = outcome_of(&projection);
+        let mut reporter = Reporter::new(ctx, self);
+        let mut status = projection.status;
+        reporter.set_conditions(&mut status, projection.decisions);
+        reporter.write_if_changed(status).await?;
+        let expiry = self.spec.expiration_time.as_ref().and_then(Expiration::at).filter(|end| *end > now);
+        let wait = expiry.map(|end| end.duration_since(now).unsigned_abs() + Duration::from_millis(10));
+        Ok(Next::After(outcome, wait.unwrap_or(Duration::MAX).min(ctx.settings.intervals.drift)))
     }
 }
 
-async fn look(
-    share: &ImageShare,
-    guarded: &Guarded<ImageShare>,
-    ctx: &Context,
-) -> Result<ReconcileOutcome, ClusterError> {
-    let deleting = share.metadata.deletion_timestamp.is_some();
+/// Releases a deleting share whose grants have ended; returns whether it did.
+async fn end(ctx: &Context, share: &ImageShare, image: Option<&Guarded<CloudImage>>) -> Result<bool, ClusterError> {
     let uid = share.uid().unwrap_or_default();
-    // The cache lags behind our own writes, and the API server refuses a write on an old version.
-    if let Some(instead) = wait_for_newer(ctx, share).await? {
-        return Ok(instead);
+    ctx.stopwatches.begin(&uid, share.metadata.generation, true);
+    let served = image.is_some_and(|image| is_served(&uid, image));
+    if served || !is_released(ctx, share.uid(), Some(image_of(share))).await? {
+        return Ok(false);
     }
-    if !finalizers::is_held(share) {
-        if deleting {
-            ctx.states.forget(&uid);
-        } else if let Some(version) = finalizers::hold(&ctx.client, share).await? {
-            ctx.states.wrote(&uid, &version);
-        }
-        return Ok(ReconcileOutcome::new(Outcome::Idle, Action::await_change()));
-    }
-    let image = image_named_by(guarded)
-        .and_then(|(namespace, name)| ctx.stores.images.get(&ObjectRef::new(&name).within(&namespace)));
-    if deleting {
-        ctx.stopwatches.begin(&uid, share.metadata.generation, deleting);
-        if !image.as_deref().is_some_and(|image| is_served(&uid, image)) && is_released(guarded, ctx).await? {
-            release(ctx, share).await?;
-            ctx.states.forget(&uid);
-            ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
-            return Ok(ReconcileOutcome::new(Outcome::Gone, Action::await_change()));
-        }
-    }
-    let now = ctx.clock.now();
-    let projection = project(share, reference(share, image.as_deref(), ctx), now);
-    if !deleting {
-        time(ctx, share, &projection);
-    }
-    let outcome = outcome_of(&projection);
-    report(share, ctx, projection, now).await?;
-    let expiry = share.spec.expiration_time.as_ref().and_then(Expiration::at).filter(|end| *end > now);
-    let wait = expiry.map(|end| end.duration_since(now).unsigned_abs() + Duration::from_millis(10));
-    let wait = wait.map_or(ctx.settings.intervals.drift, |wait| wait.min(ctx.settings.intervals.drift));
-    Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
+    release(ctx, share).await?;
+    ctx.stopwatches.end(&uid).into_iter().for_each(|time| ctx.metrics.revoked(time));
+    Ok(true)
 }
 
 /// Measures how long the share takes to become `Ready`.
@@ -139,14 +120,14 @@ fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx
 /// Whether all grants of this share have ended, read from the API server and not from the cache. The `CloudImage` lists a
 /// share before it calls the cloud for it, and removes the share only after a read showed its grants as absent. A
 /// `CloudImage` in a namespace where this operator does not act serves none of our shares.
-async fn is_released(share: &Guarded<ImageShare>, ctx: &Context) -> Result<bool, ClusterError> {
-    let Some((namespace, name)) = image_named_by(share) else { return Ok(true) };
-    if !ctx.scope.holds(&namespace) {
-        return Ok(true);
-    }
-    let uid = share.uid().unwrap_or_default();
+async fn is_released(
+    ctx: &Context,
+    uid: Option<String>,
+    image: Option<(String, String)>,
+) -> Result<bool, ClusterError> {
+    let Some((namespace, name)) = image.filter(|(namespace, _)| ctx.scope.holds(namespace)) else { return Ok(true) };
     let image = find::<Guarded<CloudImage>>(&ctx.client, &namespace, &name).await?;
-    Ok(!image.is_some_and(|image| is_served(&uid, &image)))
+    Ok(!image.is_some_and(|image| is_served(&uid.unwrap_or_default(), &image)))
 }
 
 /// Whether the image's ledger lists this share. The controller reads the API server only if the cache does not list it: when
@@ -156,21 +137,4 @@ fn is_served(uid: &str, image: &Guarded<CloudImage>) -> bool {
         Guarded::Readable(image) => image.status.iter().flat_map(|s| &s.shares).any(|served| served.uid == uid),
         Guarded::Unreadable(left) => serves(&left.status, uid),
     }
-}
-
-async fn report(
-    share: &ImageShare,
-    ctx: &Context,
-    projection: Projection,
-    now: jiff::Timestamp,
-) -> Result<(), ClusterError> {
-    let old = share.status.clone().unwrap_or_default();
-    let mut status = projection.status;
-    status.conditions = conditions(&old.conditions, projection.decisions, share.metadata.generation, now);
-    if share.status.as_ref() == Some(&status) {
-        return Ok(());
-    }
-    let version = apply_status(&ctx.client, share, &share.resource_version().unwrap_or_default(), &status).await?;
-    ctx.states.wrote(&share.uid().unwrap_or_default(), &version);
-    Ok(())
 }

@@ -45,7 +45,7 @@ pub(super) fn give(input: &PlanInput<'_>, mut candidates: Vec<(SlotPriority, Rec
     let limit = planted!("limit-unheeded", plan.limit, 0);
     let bound = if limit == 0 { GRANTS_MAX } else { limit.min(GRANTS_MAX) };
     let counts_all = input.terms.provider.rules().unaccepted_use_places;
-    plan.free_places = (plan.limit != 0 && counts_all).then(|| bound.saturating_sub(taken));
+    plan.free_slots = (plan.limit != 0 && counts_all).then(|| bound.saturating_sub(taken));
     let uses_one =
         |recipient: &&Recipient| present.get(*recipient).is_some_and(|answer| answer_uses_slot(input, *answer));
     let freed = plan.remove.iter().filter(uses_one).count();

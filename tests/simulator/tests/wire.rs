@@ -278,11 +278,11 @@ async fn the_admin_interface_refuses_what_it_does_not_know() {
     let simulator = Simulator::start_on_loopback(world()).await.unwrap();
     let faults = json!({"faults": [{"when": {"acton": "DeleteImage"}, "then": {"kind": "emptyList"}}]});
     assert_eq!(control(&simulator, Method::POST, "/faults", faults).await.0, 422);
-    let weather = json!({"seed": 1, "perMille": {"rain": 10}});
-    assert_eq!(control(&simulator, Method::PUT, "/weather", weather).await.0, 400);
+    let random = json!({"seed": 1, "perMille": {"rain": 10}});
+    assert_eq!(control(&simulator, Method::PUT, "/random-faults", random).await.0, 400);
     assert_eq!(control(&simulator, Method::PUT, "/world", json!({"regions": []})).await.0, 400);
-    let (_, standing) = control(&simulator, Method::GET, "/faults", Value::Null).await;
-    assert_eq!(standing, json!({"faults": []}));
+    let (_, active) = control(&simulator, Method::GET, "/faults", Value::Null).await;
+    assert_eq!(active, json!({"faults": []}));
     assert_eq!(simulator.journal().len(), 1);
     simulator.stop().await;
 }
@@ -293,11 +293,12 @@ async fn faults_are_listed_until_used_up_or_cleared() {
     let lasting = json!({"faults": [{"when": {"action": "DescribeRegions"}, "then": {"kind": "unavailable"}}]});
     control(&simulator, Method::POST, "/faults", lasting).await;
     assert!(send(&simulator, REGIONS).await.starts_with("HTTP/1.1 503"));
-    let (_, standing) = control(&simulator, Method::GET, "/faults", Value::Null).await;
-    assert_eq!((&standing["faults"][0]["met"], &standing["faults"][0]["struck"]), (&json!(1), &json!(1)));
-    assert_eq!(standing["faults"][0]["then"], json!({"kind": "unavailable"}));
+    let (_, active) = control(&simulator, Method::GET, "/faults", Value::Null).await;
+    assert_eq!((&active["faults"][0]["met"], &active["faults"][0]["struck"]), (&json!(1), &json!(1)));
+    assert_eq!(active["faults"][0]["then"], json!({"kind": "unavailable"}));
     control(&simulator, Method::DELETE, "/faults", Value::Null).await;
-    assert_eq!(ask(Method::GET, "/faults", Value::Null).await.1, json!({"faults": []}));
+    let (_, active) = control(&simulator, Method::GET, "/faults", Value::Null).await;
+    assert_eq!(active, json!({"faults": []}));
     simulator.stop().await;
 }
 

@@ -1,0 +1,288 @@
+//! The part of an image's reconcile that may call the cloud: observe, plan, record the intent, list the shares afresh, execute,
+//! observe again, report.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::execute::{execute, open};
+use super::observe::observe_recipients;
+use super::observe::{Desired, ImageAccess, Observed, list_shares_afresh, observe_access, observe_image};
+use super::report::{ImageReporter, Report};
+use crate::api::CloudImage;
+use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
+use crate::api::conditions::Reason;
+use crate::clouds::{Fault, Priority};
+use crate::cluster::ClusterError;
+use crate::domain::image::Ownership;
+use crate::planning::batch::BatchResult;
+use crate::planning::deletion::blockers;
+use crate::planning::desired::DesiredRecipients;
+use crate::planning::duplicates::hand_over;
+use crate::planning::ledger::Ledger;
+use crate::planning::outcome::{most_at_once, record, record_failure, record_success};
+use crate::planning::problem::Problem;
+use crate::planning::schedule::next_job_poll;
+use crate::planning::sharing::{Confirmed, Plan, PlanInput, plan};
+use crate::planning::unseen::{plan_absent, plan_unseen};
+use crate::reconcile::access::note_fault;
+use crate::reconcile::context::Context;
+use crate::reconcile::jobs::follow;
+use crate::reconcile::requeue::{Next, unobserved};
+
+/// How to release a `CloudImage` that has nothing left but the image itself to delete.
+const RETAIN: &str = "set deletionPolicy: Retain to leave the image at the cloud and let this object go";
+
+/// One reconcile of one image.
+pub(super) struct ImageReconcile<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) image: &'a CloudImage,
+    pub(super) desired: &'a Desired,
+    pub(super) priority: Priority,
+    pub(super) deleting: bool,
+    /// A user requested this reconcile.
+    pub(super) requested: bool,
+    pub(super) reporter: ImageReporter<'a>,
+}
+
+impl ImageReconcile<'_> {
+    pub(super) async fn run(mut self, ledger: Ledger) -> Result<Next, ClusterError> {
+        let access = match observe_access(self.ctx, self.image, self.desired).await {
+            Ok(access) => access,
+            // The active object acts for the image: the deletion of this duplicate calls no cloud.
+            Err(problem) if self.deleting && problem.reason == Reason::DuplicateImage && self.is_free(&ledger) => {
+                return self.reporter.leave(false).await;
+            }
+            Err(problem) => return self.report_unobserved(&ledger, problem).await,
+        };
+        if let Some(problem) = access.only_to_end.clone()
+            && self.priority != Priority::Revoke
+            && !self.deleting
+        {
+            return self.report_unobserved(&ledger, problem).await;
+        }
+        let (observed, failed) = match self.observe(&access, &ledger).await {
+            Continue(Ok(observed)) => observed,
+            Continue(Err(fault)) => {
+                note_fault(self.ctx, &self.desired.account, &fault).await;
+                return self.report_unobserved(&ledger, Problem::from(&fault)).await;
+            }
+            Break(next) => return Ok(next),
+        };
+        let is_ours = observed.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own);
+        if is_ours && self.desired.duplicates.must_claim() {
+            return self.reporter.claim().await;
+        }
+        let (ledger, problem) = self.record_job(ledger, failed.as_ref(), &observed);
+        let mut report = match &observed.image {
+            None => self.report_absent(&ledger, observed.at),
+            Some(facts) if !is_ours => Report::observed(ledger.clone(), Some(facts.clone())),
+            Some(_) => self.share(&access, &ledger, observed, problem.is_some()).await?,
+        };
+        report.problem = report.problem.or(problem);
+        report.only_to_end.clone_from(&access.only_to_end);
+        if self.deleting {
+            return self.finish_deletion(&access, report).await;
+        }
+        let blockers = blockers(&self.desired.shares, &report.ledger);
+        self.reporter.finish(report, &blockers, None).await
+    }
+
+    fn uid(&self) -> String {
+        self.image.uid().unwrap_or_default()
+    }
+
+    /// Whether no other object blocks the deletion of the image.
+    fn is_free(&self, ledger: &Ledger) -> bool {
+        blockers(&self.desired.shares, ledger).is_empty()
+    }
+
+    /// Observes the job of the last calls, if there is one, and then the image. Returns the image and how the job failed. The
+    /// reconcile after a job reuses the image as read before the job.
+    async fn observe(
+        &self,
+        access: &ImageAccess,
+        ledger: &Ledger,
+    ) -> ControlFlow<Next, Result<(Observed, Option<Fault>), Fault>> {
+        let cloud = access.connection.cloud.as_ref();
+        let (job, priority) = (ledger.job.as_ref(), self.priority.max(Priority::Edit));
+        let failed = match follow(self.ctx, cloud, &access.at.region, job, priority).await? {
+            Ok(failed) => failed,
+            Err(fault) => return unobserved(self.ctx, fault, self.priority).map_continue(Err),
+        };
+        let stashed = self.ctx.states.take_stashed(&self.uid(), self.ctx.clock.now());
+        let how = (self.priority, ledger.holds_anything());
+        match observe_image(self.ctx, cloud, &access.at, how, stashed).await {
+            Ok(observed) => Continue(Ok((observed, failed))),
+            Err(fault) => unobserved(self.ctx, fault, self.priority).map_continue(Err),
+        }
+    }
+
+    /// Reports a reconcile that could not observe the cloud.
+    async fn report_unobserved(&mut self, ledger: &Ledger, problem: Problem) -> Result<Next, ClusterError> {
+        let (shares, now) = (&self.desired.shares, self.ctx.clock.now());
+        let wanted = DesiredRecipients::gather_unjudged(shares, ledger, now);
+        let settled = plan_unseen(ledger, &wanted, shares, now);
+        let known = problem.reason != Reason::DuplicateImage;
+        let deletes = self.deleting && self.image.spec.deletion_policy == ImageDeletionPolicy::Delete;
+        let waits_for_the_image = deletes && !settled.holds_anything();
+        let problem = if waits_for_the_image { problem.or_if_closed(RETAIN) } else { problem };
+        let names = if known { blockers(shares, &settled) } else { Vec::new() };
+        let report = Report { problem: Some(problem), ..Report::unobserved(settled) };
+        self.reporter.finish(report, &names, None).await
+    }
+
+    /// The ledger after the job it recorded has ended.
+    fn record_job(&self, ledger: Ledger, failed: Option<&Fault>, observed: &Observed) -> (Ledger, Option<Problem>) {
+        if ledger.job.is_none() {
+            return (ledger, None);
+        }
+        let candidates = self.ctx.states.candidates(&self.uid());
+        let recorded = match failed {
+            Some(fault) => record_failure(&ledger, fault, &observed.recipients, candidates, observed.at),
+            None => record_success(&ledger, candidates),
+        };
+        self.ctx.states.set_candidates(&self.uid(), recorded.candidates);
+        (recorded.ledger, recorded.problem)
+    }
+
+    fn report_absent(&self, ledger: &Ledger, at: Timestamp) -> Report {
+        let window = self.ctx.settings.timing.absence_window;
+        let (settled, requeue_at) = plan_absent(ledger, &self.desired.shares, window, at);
+        Report { requeue_at, ..Report::observed(settled, None) }
+    }
+
+    /// Evaluates the shares at the time of the read: one may have expired since the reconcile began.
+    fn plan(&self, access: &ImageAccess, ledger: &Ledger, observed: &Observed) -> Option<Plan> {
+        let shares = &self.desired.shares;
+        let wanted = DesiredRecipients::gather(&access.terms, shares, ledger, observed.at);
+        let duplicates = &self.desired.duplicates;
+        let ledger = &hand_over(ledger, &wanted, &duplicates.granted_by_active());
+        // Somebody asked for the recipients of duplicates, though not through this object.
+        let asked_for_elsewhere = duplicates.others_granted();
+        let unmanaged = self.image.spec.unmanaged_recipients;
+        let plan = plan(&PlanInput {
+            now: observed.at,
+            timing: self.ctx.settings.timing,
+            others_until: self.ctx.others_until(),
+            terms: &access.terms,
+            unmanaged: if asked_for_elsewhere { UnmanagedRecipients::Report } else { unmanaged },
+            visibility_change: self.image.spec.visibility_change,
+            deleting: self.deleting || access.only_to_end.is_some(),
+            requested: self.requested,
+            shares,
+            desired: &wanted,
+            ledger,
+            image: observed.image.as_ref()?,
+            recipients: &observed.recipients,
+        });
+        tracing::debug!(image.id = %access.at.image, %plan, "planned");
+        Some(plan)
+    }
+
+    /// Makes the image's recipients match the plan. `pause`: a job just failed in a way that only time or a user can fix, and the
+    /// same call would fail again: report the observed state, and leave the calls to the next reconcile.
+    async fn share(
+        &mut self,
+        access: &ImageAccess,
+        ledger: &Ledger,
+        observed: Observed,
+        pause: bool,
+    ) -> Result<Report, ClusterError> {
+        let Some(plan) = self.plan(access, ledger, &observed) else {
+            return Ok(self.report_absent(ledger, observed.at));
+        };
+        if !plan.acts() {
+            return Ok(Report {
+                requeue_at: plan.requeue_at,
+                ..Report::planned(plan.settled.clone(), &plan, observed)
+            });
+        }
+        let intended = plan.with_intents(observed.at);
+        if pause {
+            let recorded = record(&intended, ledger, &BatchResult::default(), observed.at);
+            return Ok(Report::planned(recorded, &plan, observed));
+        }
+        let recorded = self.reporter.record_intent(&intended).await?;
+        let listed = list_shares_afresh(self.ctx, self.image, recorded.version()).await?;
+        let fresh = planted!("list-from-cache", listed, self.desired.shares.clone());
+        let wanted = DesiredRecipients::gather(&access.terms, &fresh, ledger, self.ctx.clock.now());
+        let plan = plan.confirm(&recorded, ledger, &wanted);
+        if !plan.acts() {
+            // The cache lags behind the API server: its update will start the next reconcile.
+            let recorded = record(&intended, ledger, &BatchResult::default(), self.ctx.clock.now());
+            return Ok(Report { shares_changed: true, ..Report::planned(recorded, &plan, observed) });
+        }
+        if plan.open {
+            return Ok(self.open(access, intended, &plan, observed).await);
+        }
+        Ok(self.change_recipients(access, ledger, &intended, &plan, observed).await)
+    }
+
+    /// Opens the private image for sharing; the next reconcile observes who has it then.
+    async fn open(&self, access: &ImageAccess, intended: Ledger, plan: &Plan<Confirmed>, observed: Observed) -> Report {
+        let cloud = access.connection.cloud.as_ref();
+        let opened = open(cloud, &access.at, plan, self.priority.max(Priority::Edit)).await;
+        let mut report = Report::planned(intended, plan, observed);
+        report.requeue_at = Some(self.ctx.clock.now());
+        if let Err(fault) = opened {
+            note_fault(self.ctx, &self.desired.account, &fault).await;
+            report.problem = Some(Problem::from(&fault));
+        }
+        report
+    }
+
+    /// Makes the calls and observes their effect; where a job carries them out, the next reconciles observe it.
+    async fn change_recipients(
+        &self,
+        access: &ImageAccess,
+        ledger: &Ledger,
+        intended: &Ledger,
+        plan: &Plan<Confirmed>,
+        observed: Observed,
+    ) -> Report {
+        let cloud = access.connection.cloud.as_ref();
+        let at_most = most_at_once(self.ctx.states.candidates(&self.uid()));
+        // Drift that a resync found is still worth a call that waits for a token.
+        let priority = if plan.remove.is_empty() { self.priority.max(Priority::Edit) } else { Priority::Revoke };
+        let how = (at_most, intended.image_refusal.is_some());
+        let result = execute(cloud, &access.at, plan, how, priority).await;
+        if let Some(fault) = &result.fault {
+            note_fault(self.ctx, &self.desired.account, fault).await;
+        }
+        let now = self.ctx.clock.now();
+        let recorded = record(intended, ledger, &result, now);
+        if let Some(job) = &recorded.job {
+            let requeue_at = Some(next_job_poll(job.since, now));
+            if let Some(facts) = observed.image.clone() {
+                self.ctx.states.stash(&self.uid(), facts, observed.at);
+            }
+            return Report { requeue_at, ..Report::planned(recorded, plan, observed) };
+        }
+        let fault = result.fault;
+        let after = match fault.clone().filter(Fault::closes_the_account) {
+            Some(closed) => Err(closed),
+            None => observe_recipients(cloud, &access.at, priority).await,
+        };
+        match after {
+            Ok(recipients) => {
+                let after = Observed { at: self.ctx.clock.now(), recipients, ..observed };
+                self.report_calls(access, recorded, after, fault)
+            }
+            Err(unread) => {
+                let problem = Some(Problem::from(&fault.unwrap_or(unread)));
+                Report { problem, ..Report::planned(recorded, plan, observed) }
+            }
+        }
+    }
+
+    /// The report after the calls: further steps follow at once, unless a fault requires a pause.
+    fn report_calls(&self, access: &ImageAccess, recorded: Ledger, after: Observed, fault: Option<Fault>) -> Report {
+        let Some(plan) = self.plan(access, &recorded, &after) else { return Report::observed(recorded, after.image) };
+        let more = plan.acts() && fault.is_none();
+        let requeue_at = if more { Some(after.at) } else { plan.requeue_at };
+        let problem = fault.map(|fault| Problem::from(&fault));
+        Report { problem, requeue_at, ..Report::planned(plan.settled.clone(), &plan, after) }
+    }
+}

@@ -1,0 +1,132 @@
+//! The plan of one image: what was decided, whether it may be executed, and how a person reads it.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+
+use crate::api::cloud_image::GrantState;
+use crate::domain::identifiers::Recipient;
+use crate::planning::desired::DesiredRecipients;
+use crate::planning::ledger::{Entry, Ledger};
+
+/// Proof that the API server stored the ledger with a plan's intents, as this version of the object. Only the code that
+/// writes a status makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentRecorded {
+    version: String,
+}
+
+impl IntentRecorded {
+    /// The version that the API server returned.
+    pub fn at(version: impl Into<String>) -> Self {
+        Self { version: version.into() }
+    }
+
+    /// The version of the object that holds the intents.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// A plan as planned: its intents must be recorded, and its shares listed afresh, before any call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intended;
+
+/// A plan that may be executed: its intents are recorded, and the fresh list of shares still asks for its steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed;
+
+/// What to do about one image. Only a [`Confirmed`] plan may be executed, and only [`Plan::confirm`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan<State = Intended> {
+    /// The ledger as the reads show it, without the new intents.
+    pub settled: Ledger,
+    /// To be added, by slot priority.
+    pub add: Vec<Recipient>,
+    /// To be removed.
+    pub remove: Vec<Recipient>,
+    /// The private image must be made shared first, and then observed again.
+    pub open: bool,
+    /// Free slots before any removal; `None` if there is no limit.
+    pub free_slots: Option<usize>,
+    /// Recipients at the cloud.
+    pub present: Vec<Recipient>,
+    /// How many of them use a slot, as the vendor counts.
+    pub slots_taken: usize,
+    /// How many the image may have; 0 means no limit.
+    pub limit: usize,
+    /// The end of a wait that no event reports.
+    pub requeue_at: Option<Timestamp>,
+    pub(super) state: PhantomData<State>,
+}
+
+impl<State> Plan<State> {
+    /// Whether the plan makes any call.
+    pub fn acts(&self) -> bool {
+        self.open || !(self.add.is_empty() && self.remove.is_empty())
+    }
+
+    /// How many slots are taken, and how many there are.
+    pub fn slots(&self) -> String {
+        if self.limit == 0 { self.slots_taken.to_string() } else { format!("{}/{}", self.slots_taken, self.limit) }
+    }
+}
+
+impl Plan<Intended> {
+    /// The ledger to write before any call: it holds every addition as an intent, and marks every removal.
+    pub fn with_intents(&self, now: Timestamp) -> Ledger {
+        let mut ledger = self.settled.clone();
+        for recipient in &self.add {
+            let state = planted!("granted-before-call", GrantState::Intended, GrantState::Granted);
+            ledger.grants.insert(recipient.clone(), Entry::new(state, now));
+        }
+        ledger
+    }
+
+    /// Drops the steps that the shares no longer ask for, as listed again after the intents were recorded.
+    #[must_use]
+    pub fn confirm(self, _recorded: &IntentRecorded, before: &Ledger, fresh: &DesiredRecipients) -> Plan<Confirmed> {
+        let Self { settled, mut add, mut remove, open, free_slots, present, slots_taken, limit, requeue_at, state: _ } =
+            self;
+        let open = open && (!fresh.wanted.is_empty() || settled.revoking().any(|recipient| !fresh.keeps(recipient)));
+        add.retain(|recipient| fresh.wanted.contains_key(recipient));
+        remove.retain(|recipient| {
+            let foreign = !before.grants.contains_key(recipient);
+            planted!("fresh-list-unheeded", !fresh.wanted.contains_key(recipient), true)
+                && !fresh.keeps(recipient)
+                && !fresh.retained.contains(recipient)
+                && (!foreign || fresh.anyone_wishing)
+        });
+        let state = PhantomData;
+        Plan { settled, add, remove, open, free_slots, present, slots_taken, limit, requeue_at, state }
+    }
+}
+
+/// One line for each step, for people.
+impl<State> fmt::Display for Plan<State> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} slots taken", self.slots())?;
+        if self.open {
+            write!(f, "\nopen the private image for sharing")?;
+        }
+        self.add.iter().try_for_each(|recipient| write!(f, "\nadd {recipient}"))?;
+        self.remove.iter().try_for_each(|recipient| write!(f, "\nremove {recipient}"))?;
+        let stays = |recipient: &Recipient| !self.add.contains(recipient) && !self.remove.contains(recipient);
+        let others = self.settled.grants.iter().filter(|(recipient, _)| stays(recipient));
+        let (kept, waiting): (Vec<_>, Vec<_>) = others.partition(|(_, entry)| entry.state == GrantState::Granted);
+        if !kept.is_empty() {
+            write!(f, "\nkeep {} granted", kept.len())?;
+        }
+        for (recipient, entry) in waiting {
+            write!(f, "\nleave {recipient}: {:?}", entry.state)?;
+        }
+        for recipient in self.settled.unmanaged.keys() {
+            write!(f, "\nleave {recipient}: no ImageShare names it")?;
+        }
+        for (recipient, reason) in &self.settled.declined {
+            write!(f, "\ndecline {recipient}: {}", reason.as_str())?;
+        }
+        self.requeue_at.map_or(Ok(()), |at| write!(f, "\nreconcile again at {at}"))
+    }
+}
