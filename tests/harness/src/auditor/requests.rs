@@ -37,10 +37,17 @@ pub(super) struct Asked {
     cut: bool,
     /// It had an effect, or started a job.
     changes: bool,
-    is_readable: bool,
-    /// Rows were left out, if there were any.
-    is_short: bool,
+    answer: Answer,
     line: String,
+}
+
+/// How much of an answer reached its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Whole,
+    /// Rows were left out, if there were any.
+    Short,
+    Unreadable,
 }
 
 impl Asked {
@@ -51,7 +58,12 @@ impl Asked {
         let moves = list("/parameters/add").chain(list("/parameters/remove"));
         let moves = moves.filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect();
         let cut = text(entry, "cut").is_some_and(|cut| cut != "none");
-        let mut injected = list("/weather").filter_map(Value::as_str);
+        let injected = |kinds: &[&str]| list("/weather").filter_map(Value::as_str).any(|kind| kinds.contains(&kind));
+        let answer = match (cut || injected(&UNREADABLE), injected(&[SHORT])) {
+            (true, _) => Answer::Unreadable,
+            (false, true) => Answer::Short,
+            (false, false) => Answer::Whole,
+        };
         Some(Self {
             time: text(entry, "time")?.parse().ok()?,
             principal: text(entry, "principal")?,
@@ -64,8 +76,7 @@ impl Asked {
             code: text(entry, "code").unwrap_or_default(),
             cut,
             changes: entry.get("effect").is_some_and(|effect| !effect.is_null()) || text(entry, "job").is_some(),
-            is_readable: !cut && !injected.clone().any(|kind| UNREADABLE.contains(&kind)),
-            is_short: injected.any(|kind| kind == SHORT),
+            answer,
             line: format!("journal {entry}"),
         })
     }
@@ -73,7 +84,12 @@ impl Asked {
     /// Whether the cloud answered it completely: with what it asked for, which may have been nothing, or that there is no such
     /// thing.
     pub(super) fn answered_completely(&self, nothing: impl FnOnce() -> bool) -> bool {
-        self.is_readable && (self.code == "OK" || self.status == 404) && (!self.is_short || nothing())
+        let is_whole = match self.answer {
+            Answer::Whole => true,
+            Answer::Short => nothing(),
+            Answer::Unreadable => false,
+        };
+        is_whole && (self.code == "OK" || self.status == 404)
     }
 
     /// Whether the cloud refused it plainly, and changed nothing.
