@@ -101,7 +101,7 @@ impl Served {
 
     /// Both clouds still answer.
     fn still_serves(&self) {
-        let get = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let get = b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         for cloud in [self.simulator.cloud_address(), self.simulator.huawei_address()] {
             let answer = String::from_utf8(self.send(cloud, get)).unwrap();
             assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");

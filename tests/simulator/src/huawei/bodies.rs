@@ -60,6 +60,8 @@ struct OneMember {
 struct OneAnswer {
     status: String,
     vault_id: Option<String>,
+    // One SDK repeats what the path names.
+    member: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +90,10 @@ pub(super) fn read(operation: &Operation, body: &[u8]) -> Result<Option<Wanted>,
             wanted(Order::Add { images: vec![image_id(image.as_str())?], recipients: vec![project(&member)?] })
         }
         Operation::UpdateMember { image, member } => {
-            let OneAnswer { status, vault_id } = parse(body)?;
+            let OneAnswer { status, vault_id, member: repeated } = parse(body)?;
+            if repeated.is_some_and(|repeated| repeated != *member) {
+                return Err(rules::MALFORMED_BODY.about("member is not the one of the path"));
+            }
             let images = vec![image_id(image.as_str())?];
             let order = Order::Answer { images, status: status_of(&status)?, vault: vault_id };
             Ok(Some(Wanted::Members { order, project: Some(AccountId::from(member.as_str())) }))
@@ -233,5 +238,8 @@ mod tests {
         assert_eq!(asked(Some(&accept)).answer.as_deref(), Some("accepted"));
         let one = Operation::UpdateMember { image: IMAGE.into(), member: "a".repeat(32) };
         assert_eq!(code(&one, r#"{"status": "pending"}"#), "IMG.0001");
+        let repeated = |member: &str| format!(r#"{{"status": "accepted", "member": "{member}"}}"#);
+        assert!(read(&one, repeated(&"a".repeat(32)).as_bytes()).is_ok());
+        assert_eq!(code(&one, &repeated(&"b".repeat(32))), "IMG.0001");
     }
 }

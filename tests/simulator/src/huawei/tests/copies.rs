@@ -278,7 +278,7 @@ fn how_long_a_copy_takes_and_when_it_is_shown_are_settings_of_the_world_and_of_a
     patch(&mut state, GOLDEN, json!({"copySeconds": 2.5, "copyShownLate": false}));
     copy(&mut state, GOLDEN).unwrap();
     pass(&mut state, 1);
-    assert_eq!(states(&mut state), ["active", "saving"]);
+    assert_eq!(states(&mut state), ["saving", "active"], "the newest first");
     for bad in [json!(-1), json!(86_401), json!("1")] {
         assert!(serde_json::from_value::<RulesPatch>(json!({ "copySeconds": bad })).is_err(), "{bad}");
     }
