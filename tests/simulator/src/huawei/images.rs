@@ -150,9 +150,12 @@ fn order(query: &Query) -> Result<impl Fn(&ImageSpec, &ImageSpec) -> Ordering, R
     })
 }
 
+/// Whether an ordering is that of an operator.
+type Compares = fn(Ordering) -> bool;
+
 /// `gt:`, `gte:`, `lt:`, `lte:`, `eq:` or `neq:` and a time.
 fn time(query: &Query, name: &str) -> Result<Option<Time>, Refusal> {
-    let operators: [(&str, fn(Ordering) -> bool); 6] = [
+    let operators: [(&str, Compares); 6] = [
         ("gt", Ordering::is_gt),
         ("gte", Ordering::is_ge),
         ("lt", Ordering::is_lt),

@@ -22,7 +22,7 @@ impl Query {
 
     /// Refuses parameters other than these, by a rule.
     pub(super) fn only(&self, known: &[&str], rule: Rule) -> Result<(), Refusal> {
-        let is_known = |key: &str| known.iter().any(|name| key == *name);
+        let is_known = |key: &str| known.contains(&key);
         let stranger = self.0.iter().find(|(key, value)| !value.is_empty() && !is_known(key));
         stranger.map_or(Ok(()), |(key, _)| Err(rule.about(&format!("{key} has no effect in the simulator"))))
     }

@@ -46,10 +46,10 @@ pub(super) fn patches(body: &[u8]) -> Result<Vec<Attribute>, Refusal> {
     if patches.is_empty() {
         return Err(rules::MALFORMED_BODY.about("no change"));
     }
-    patches.into_iter().map(attribute).collect()
+    patches.iter().map(attribute).collect()
 }
 
-fn attribute(patch: Patch) -> Result<Attribute, Refusal> {
+fn attribute(patch: &Patch) -> Result<Attribute, Refusal> {
     let bad = || rules::MALFORMED_BODY.about(&patch.path);
     let value = match (patch.op.as_str(), &patch.value) {
         ("remove", _) => None,
