@@ -84,7 +84,7 @@ async fn the_network_policy_opens_the_ports_of_the_api_server_that_are_named() -
     let ports = async |values: &[&str]| -> Result<Vec<u64>> {
         let objects = rendered(&[&["networkPolicy.enabled=true"][..], values].concat()).await?;
         let egress = find(&objects, "NetworkPolicy", RELEASE)?["spec"]["egress"].clone();
-        let open = egress.as_array().into_iter().flatten().flat_map(|rule| rule["ports"].as_array().cloned());
+        let open = egress.as_array().into_iter().flatten().filter_map(|rule| rule["ports"].as_array().cloned());
         Ok(open.flatten().filter_map(|port| port["port"].as_u64()).filter(|port| *port != 53).collect())
     };
     ensure!(ports(&[]).await? == [443, 6443]);

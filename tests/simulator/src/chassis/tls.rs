@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -147,7 +147,7 @@ async fn take_in(
 
 /// Reads a `CONNECT` to the end of its head, byte by byte so that the handshake behind it stays unread. Its target is not
 /// needed: the handshake names the host.
-async fn read_connect(stream: &mut TcpStream) -> io::Result<()> {
+async fn read_connect(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -156,4 +156,22 @@ async fn read_connect(stream: &mut TcpStream) -> io::Result<()> {
         }
     }
     if head.starts_with(b"CONNECT ") { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_head_makes_the_proxy_panic_and_only_a_connect_is_taken(rest in any::<Vec<u8>>(), connect: bool) {
+            let head: &[u8] = if connect { b"CONNECT cloud:443 HTTP/1.1\r\n\r\n" } else { b"\0" };
+            let bytes = [head, &rest].concat();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let read = runtime.block_on(read_connect(&mut bytes.as_slice()));
+            prop_assert_eq!(read.is_ok(), connect);
+        }
+    }
 }

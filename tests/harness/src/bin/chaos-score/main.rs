@@ -64,11 +64,11 @@ fn chosen(names: &[String]) -> Result<Vec<Bug>> {
     if names.is_empty() {
         return Ok(known);
     }
-    let named = |name: &String| {
+    let find = |name: &String| {
         let bug = known.iter().find(|bug| &bug.name == name).cloned();
         bug.with_context(|| format!("--bug: there is no bug {name:?} in tests/planted/bugs.yaml"))
     };
-    names.iter().map(named).collect()
+    names.iter().map(find).collect()
 }
 
 fn score(options: &Options, bugs: &[Bug]) -> Result<()> {

@@ -71,9 +71,9 @@ fn summary(ended: &[Ended], took: Duration) -> String {
         text.push_str("all passed");
     } else {
         write!(text, "{} FAILED:", failed.len()).ok();
-        failed.iter().for_each(|program| {
+        for program in failed {
             write!(text, "\n    {} ({})", program.name, program.status).ok();
-        });
+        }
     }
     text
 }

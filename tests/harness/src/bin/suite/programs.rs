@@ -40,9 +40,9 @@ pub(crate) fn all(threads: u32) -> Result<Vec<Program>> {
     build
         .args(["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"])
         .stderr(Stdio::inherit());
-    let built = build.output().context("starting cargo")?;
-    ensure!(built.status.success(), "the tests do not compile");
-    let messages = String::from_utf8(built.stdout).context("what cargo built")?;
+    let output = build.output().context("starting cargo")?;
+    ensure!(output.status.success(), "the tests do not compile");
+    let messages = String::from_utf8(output.stdout).context("what cargo built")?;
     let mut programs: Vec<Program> =
         messages.lines().filter_map(|message| program(message, &assets::workspace())).collect();
     ensure!(!programs.is_empty(), "cargo built no test program");

@@ -6,7 +6,7 @@ fn update(state: &mut State, key: (&str, &str), id: &str, changes: &Value) -> (u
     call(state, key, "PATCH", &format!("/v2/cloudimages/{id}"), changes)
 }
 
-fn replace(path: &str, value: Value) -> Value {
+fn replace(path: &str, value: &str) -> Value {
     json!({"op": "replace", "path": path, "value": value})
 }
 
@@ -15,8 +15,8 @@ fn an_owner_changes_name_description_and_memory() {
     let mut state = plain();
     state.move_clock(ClockMove { offset_seconds: Some(60), advance_seconds: None }).unwrap();
     let changes = json!([
-        replace("/name", json!("silver")), replace("/__description", json!("of silver")),
-        replace("/min_ram", json!("1024")), {"op": "add", "path": "/max_ram", "value": 4096},
+        replace("/name", "silver"), replace("/__description", "of silver"),
+        replace("/min_ram", "1024"), {"op": "add", "path": "/max_ram", "value": 4096},
     ]);
     let (status, row) = update(&mut state, OWNER_KEY, GOLDEN, &changes);
     assert_eq!(status, 200, "{row}");
@@ -32,7 +32,7 @@ fn an_owner_changes_name_description_and_memory() {
     assert_eq!((last(&state).action.as_str(), last(&state).image.as_ref().unwrap().as_str()), ("UpdateImage", GOLDEN));
     let (_, row) = update(&mut state, OWNER_KEY, GOLDEN, &json!([{"op": "remove", "path": "/max_ram"}]));
     assert_eq!(row["max_ram"], "");
-    let native = json!([replace("/name", json!("gold"))]);
+    let native = json!([replace("/name", "gold")]);
     let (status, row) = call(&mut state, OWNER_KEY, "PATCH", &format!("/v2/images/{GOLDEN}"), &native);
     assert_eq!((status, &row["name"]), (200, &json!("gold")));
 }
@@ -42,11 +42,11 @@ fn only_the_owner_changes_an_image_and_only_what_the_simulator_keeps() {
     let mut state = plain();
     share(&mut state, &[RECIPIENT]);
     wait(&mut state);
-    let name = json!([replace("/name", json!("mine"))]);
+    let name = json!([replace("/name", "mine")]);
     assert_eq!(code(&update(&mut state, RECIPIENT_KEY, GOLDEN, &name).1), "IMG.0047");
     assert_eq!(code(&update(&mut state, RECIPIENT_KEY, SECOND, &name).1), "IMG.0144");
     assert_eq!(code(&update(&mut state, OWNER_KEY, "m-1", &name).1), "IMG.0066");
-    assert_eq!(code(&update(&mut state, OWNER_KEY, GOLDEN, &json!([replace("/owner", json!("x"))])).1), "IMG.0001");
+    assert_eq!(code(&update(&mut state, OWNER_KEY, GOLDEN, &json!([replace("/owner", "x")])).1), "IMG.0001");
     assert_eq!(code(&update(&mut state, OWNER_KEY, GOLDEN, &Value::Null).1), "IMG.0007");
 }
 
