@@ -54,6 +54,7 @@ async fn pending_offers_stay_beside_a_full_quota_and_an_acceptance_goes_through_
     ensure!(ground.place.get::<ImageShare>("golden").await?["status"]["summary"] == "2/2");
 
     ground.by_hand(&image, json!([]), json!([{"type": "project", "id": one_of_the_crowd(9)}])).await?;
+    guest.nudge::<SharedImageAcceptance>("golden").await?;
     guest.until::<SharedImageAcceptance>("golden", "True", "Accepted").await?;
     let members = ground.members(&image).await?;
     ensure!(members[&a] == "accepted" && members[&b] == "pending");
