@@ -48,7 +48,7 @@ async fn each_look_arrives_as_a_span_that_names_its_object() -> Result<()> {
     eventually(Duration::from_secs(60), "a span about the account", async || {
         let (path, body) = told.recv().await.unwrap();
         ensure!(path == "/v1/traces", "{path}");
-        let wanted = ["imageshare-operator", "look", "object.kind", "CloudAccount", namespace.name()];
+        let wanted = ["imageshare-operator", "reconcile", "object.kind", "CloudAccount", namespace.name()];
         Ok(wanted.iter().all(|text| holds(&body, text)).then_some(()))
     })
     .await?;

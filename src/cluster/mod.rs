@@ -1,6 +1,7 @@
 //! The Kubernetes side: watches, guarded reads, status, finalizers, events, credentials and definitions. Depends on `api`, and
 //! not on clouds or planning.
 
+pub mod api_server;
 pub mod changes;
 pub mod connect;
 pub mod credentials;
@@ -30,7 +31,7 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// The API server refused the call or could not be reached.
-    #[error("{0}")]
+    #[error("{}", api_server::plain(.0))]
     Api(#[from] kube::Error),
     /// The API server did not answer in time.
     #[error("the API server did not answer within {} s", CALL_DEADLINE.as_secs())]

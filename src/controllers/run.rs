@@ -43,6 +43,7 @@ use crate::reconcile::context::{Context, Stores};
 use crate::reconcile::index::Index;
 use crate::reconcile::metrics::Waiting;
 use crate::reconcile::queue::{QueueSenders, queues, send_all};
+use crate::reconcile::requeue::log_failure;
 
 /// Reconciles of one kind that work with Kubernetes at the same time. A reconcile that calls a cloud holds a seat of its
 /// account instead (`admission`), so that an account delays another one only by the API server's latency.
@@ -195,7 +196,8 @@ impl Watches<'_> {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
         K: Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader());
+        let api_server = self.ctx.definitions.api_server();
+        let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader(), api_server);
         let changes = believed(changes, Arc::clone(&self.ctx.definitions));
         self.fill(changes, writer, enqueue, concern)
     }
@@ -208,7 +210,12 @@ impl Watches<'_> {
         if !self.ctx.scope.sees_namespaces() {
             return futures::stream::pending().boxed();
         }
-        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, &triggers::NAMESPACE)
+        self.fill(
+            watch(Api::all(self.ctx.client.clone()), self.ctx.definitions.api_server()),
+            writer,
+            None,
+            &triggers::NAMESPACE,
+        )
     }
 
     /// Fills a cache and applies `concern` to each object that was created, changed or deleted, always after the cache holds the
@@ -265,9 +272,18 @@ impl Watches<'_> {
     fn all_filled(self) -> impl Future<Output = ()> + Clone + Send + use<> {
         let filled = futures::future::join_all(self.filled.into_iter().map(CancellationToken::cancelled_owned));
         let (all, leading) = (self.ctx.filled.clone(), self.ctx.leading.begun.clone());
+        let stores = self.ctx.stores.clone();
         let ready = async move {
             filled.await;
-            tracing::info!("caches synced");
+            tracing::info!(
+                accounts = stores.accounts.len(),
+                images = stores.images.len(),
+                shares = stores.shares.len(),
+                acceptances = stores.acceptances.len(),
+                replicas = stores.replicas.len(),
+                shared_images = stores.shared_images.len(),
+                "caches synced"
+            );
             all.cancel();
             leading.cancelled().await;
         };
@@ -343,7 +359,8 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> Acting<Ready> {
                     Arc::clone(&frame).run(reference, ctx, reconcile).instrument(span)
                 },
                 move |object, error, ctx| {
-                    tracing::warn!(object.name = %object.name_any(), %error, "reconcile failed; will retry");
+                    let ReconcileError::Cluster(cause) = error;
+                    log_failure(&ctx, object.as_ref(), cause);
                     let failures = failed.add(&object.uid().unwrap_or_default());
                     let verdict = Requeue::Retrying { not_before: None };
                     Action::requeue(pause(&verdict, ctx.settings.intervals, failures, ctx.chance(), ctx.clock.now()))
@@ -417,7 +434,7 @@ fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
 /// The span of one reconcile: every log line in it names the object.
 fn span_of<K: Resource<DynamicType = ()>>(object: &K) -> tracing::Span {
     tracing::info_span!(
-        "look",
+        "reconcile",
         object.kind = kind_of::<K>(),
         object.namespace = object.namespace().unwrap_or_default(),
         object.name = object.name_any(),

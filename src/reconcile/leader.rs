@@ -18,7 +18,7 @@ use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, le
 /// How long a call of a former leader may still be in flight after its lease expired: the deadline of one call.
 pub const CALLS_OF_OTHERS: Duration = Duration::from_secs(10);
 
-/// Retry delay after a conflicting write or a failed call.
+/// Retry delay after a conflicting write or a failed call; doubled for each further one in a row, up to the period of renewals.
 const SOON: Duration = Duration::from_millis(250);
 
 /// This process held the lease, and no longer does or may no longer do so.
@@ -60,6 +60,8 @@ pub struct Leadership {
     clock: Arc<dyn Clock>,
     start: Instant,
     memory: Memory,
+    /// Failed calls in a row.
+    failures: u32,
     /// Whether this process can act.
     able: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -68,7 +70,7 @@ impl Leadership {
     /// Sends no request yet.
     pub fn new(record: LeaseRecord, terms: Terms, leading: Leading, clock: Arc<dyn Clock>) -> Self {
         let (start, memory) = (Instant::now(), Memory::default());
-        Self { record, terms, leading, clock, start, memory, able: Box::new(|| true) }
+        Self { record, terms, leading, clock, start, memory, failures: 0, able: Box::new(|| true) }
     }
 
     /// Leaves the lease to other candidates while this process cannot act.
@@ -121,7 +123,10 @@ impl Leadership {
         // Our term counts from before the request: other candidates count from after the API server received it.
         let written = match (next, &read) {
             (Move::Lost, _) => return Err(LeaseLost),
-            (Move::Wait(wait), _) => return Ok(wait),
+            (Move::Wait(wait), _) => {
+                self.failures = 0;
+                return Ok(wait);
+            }
             (Move::Create, _) | (_, None) => self.record.create(self.clock.now()).await,
             (Move::Take { .. } | Move::Renew, Some(read)) => self.record.hold(read, self.clock.now()).await,
         };
@@ -137,6 +142,7 @@ impl Leadership {
 
     fn hold(&mut self, since: Duration, taken_over: bool) {
         self.memory.held_since = Some(since);
+        self.failures = 0;
         self.leading.fence.open_until(self.start + held_until(since, self.terms));
         if self.leading.begun.is_cancelled() {
             return;
@@ -148,12 +154,14 @@ impl Leadership {
         self.leading.begun.cancel();
     }
 
-    fn failed(&self, error: &ClusterError) -> Result<Duration, LeaseLost> {
-        tracing::warn!(%error, "the lease could not be read or written");
+    fn failed(&mut self, error: &ClusterError) -> Result<Duration, LeaseLost> {
+        tracing::debug!(%error, "the lease could not be read or written");
+        let pause = SOON.saturating_mul(1 << self.failures.min(4)).min(self.terms.period);
+        self.failures = self.failures.saturating_add(1);
         let held = self.memory.held_since.map(|since| held_until(since, self.terms));
         match held {
             Some(until) if self.start.elapsed() >= until => Err(LeaseLost),
-            _ => Ok(SOON),
+            _ => Ok(pause),
         }
     }
 }

@@ -166,12 +166,24 @@ pub(crate) fn finish<K: Resource<DynamicType = ()>>(
         Err(error) if error.is_conflict() => overtaken(ctx, object),
         // Each retry calls the cloud too: back off while the API server is unavailable.
         Err(error) => {
-            tracing::warn!(object.name = %object.name_any(), %error, "reconcile failed; will retry");
+            log_failure(ctx, object, &error);
             let failures = ctx.states.broke_off(&uid);
             let verdict = Requeue::Retrying { not_before: None };
             let wait = pause(&verdict, ctx.settings.intervals, failures, ctx.chance(), ctx.clock.now());
             ReconcileOutcome::new(Outcome::Failed, Action::requeue(wait))
         }
+    }
+}
+
+/// Logs a failed reconcile. Where the API server does not serve the operator at all, the log tells that once instead.
+pub(crate) fn log_failure<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K, error: &ClusterError) {
+    let (kind, name) = (K::kind(&()), object.name_any());
+    let namespace = object.namespace().unwrap_or_default();
+    if matches!(error, ClusterError::Api(kube::Error::Api(status)) if status.code != 401) {
+        tracing::warn!(%kind, namespace, name, %error, "reconcile failed; will retry");
+    } else {
+        tracing::debug!(%kind, namespace, name, %error, "reconcile failed; will retry");
+        ctx.definitions.api_server().suspect();
     }
 }
 

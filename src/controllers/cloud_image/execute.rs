@@ -7,10 +7,15 @@ use crate::planning::batch::{Batch, BatchResult};
 pub(super) async fn execute(cloud: &dyn Cloud, at: &ImageRef, mut batch: Batch, priority: Priority) -> BatchResult {
     while let Some(change) = batch.next_call() {
         let result = cloud.change_recipients(at, &change, priority).await;
-        tracing::info!(
-            image.id = %at.image, image.region = %at.region, added = change.add.len(), removed = change.remove.len(),
-            fault = result.as_ref().err().map(tracing::field::display), "changed recipients"
-        );
+        let (added, removed) = (change.add.len(), change.remove.len());
+        match &result {
+            Ok(_) => {
+                tracing::info!(image.id = %at.image, image.region = %at.region, added, removed, "changed recipients");
+            }
+            Err(fault) => {
+                tracing::debug!(image.id = %at.image, image.region = %at.region, %fault, "could not change recipients");
+            }
+        }
         batch.record(result);
     }
     batch.finish()
