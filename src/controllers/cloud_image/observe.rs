@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use crate::accounts::connections::Connection;
-use crate::api::cloud_image::NamespacesFrom;
+use crate::api::cloud_image::{CloudImageStatus, NamespacesFrom};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
@@ -26,7 +26,10 @@ use crate::planning::ledger::Ledger;
 use crate::planning::problem::Problem;
 use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{account_input, is_unseen, requested_at, shares_naming, shares_of, terms};
+use crate::reconcile::convert::{
+    account_input, identity_key, is_unseen, requested_at, shares_naming, shares_of, terms,
+};
+use crate::reconcile::counterparts::answers_to;
 use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::object_state::Inputs;
 
@@ -71,7 +74,7 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
         image.metadata.deletion_timestamp.is_some(),
         requested_at(image)
     )];
-    inputs.extend(account.as_ref().map(account_input));
+    inputs.extend(account.as_ref().map(|account| account_input(account, &[&image.spec.region])));
     let now = ctx.clock.now();
     for share in shares.iter().filter(|share| !share.lacks_finalizer() || names_somebody_granted(share, image)) {
         let standing = share.activity(now);
@@ -81,6 +84,7 @@ pub(super) fn observe_desired(ctx: &Context, image: &CloudImage) -> Desired {
     let duplicates = Duplicates::observe(ctx, image);
     let replica = kept_for(ctx, image);
     inputs.extend(unreadable_ledger(image));
+    inputs.extend(answers_to(ctx, image));
     inputs.push(format!("duplicates {} replica {replica:?}", duplicates.input()));
     let expecting = account.as_ref().is_some_and(is_unseen) || shares.iter().any(Share::lacks_finalizer);
     Desired { account, duplicates, shares, replica, inputs: Inputs(inputs), expecting }
@@ -118,6 +122,7 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
     let account = desired.account.as_ref().ok_or_else(missing)?;
     let recorded = image.status.as_ref().and_then(|s| s.owner.as_ref());
     check_account(account, recorded)?;
+    check_image(image)?;
     let mut terms = terms(account, &image.spec.region)?;
     if let Some(site) = terms.site.filter(|site| !terms.sold_on(*site)) {
         let message = format!("spec.region: {} is not sold on the {site} site", terms.region);
@@ -139,6 +144,32 @@ pub(super) async fn observe_site(ctx: &Context, image: &CloudImage, desired: &De
     };
     terms.ourselves.extend(connection.cloud.principal(&at.region));
     Ok(Site { at, terms, connection, only_to_end })
+}
+
+/// Whether the spec still names the image that the ledger speaks of. The definitions refuse such an edit; a ledger is never
+/// carried to another image, whatever an API server admits.
+fn check_image(image: &CloudImage) -> Result<(), Problem> {
+    let Some(recorded) = is_of_another(image) else { return Ok(()) };
+    let message = format!(
+        "spec.region, spec.imageID: this object was recorded as image {recorded}, and now names {}: no cloud API calls are made; \
+         restore both fields, and make another CloudImage for the other image",
+        identity_key(image)
+    );
+    Err(Problem::blocked(Reason::ImageChanged, message))
+}
+
+/// The image that the status speaks of, if the spec names another one and the status binds the object: it recorded an owner,
+/// or somebody was to get the image.
+pub(super) fn is_of_another(image: &CloudImage) -> Option<&String> {
+    let bound = |status: &&CloudImageStatus| {
+        status.owner.is_some() || !status.grants.is_empty() || status.job.is_some() || status.deletion.is_some()
+    };
+    corrected_from(image).filter(|_| image.status.as_ref().filter(bound).is_some())
+}
+
+/// The image that the status speaks of, if the spec names another one.
+pub(super) fn corrected_from(image: &CloudImage) -> Option<&String> {
+    image.status.as_ref()?.image.as_ref().filter(|recorded| **recorded != identity_key(image))
 }
 
 fn has_grants(image: &CloudImage) -> bool {

@@ -2,7 +2,10 @@
 
 use kube::ResourceExt;
 
-use super::observe::{Desired, Seen, Site, list_shares_afresh, observe_image, observe_recipients, observe_site};
+use super::observe::{
+    Desired, Seen, Site, corrected_from, is_of_another, list_shares_afresh, observe_image, observe_recipients,
+    observe_site,
+};
 use super::report::{Report, Reporter};
 use super::urgency::{is_requested, need};
 use crate::api::CloudImage;
@@ -38,6 +41,8 @@ pub(super) async fn run(
 ) -> Result<Next, ClusterError> {
     let mut reporter = Reporter::new(ctx, image, &desired);
     let ledger = match Ledger::parse(image.status.as_ref()) {
+        // What was observed of a mistyped image says nothing of the one that corrects it.
+        Ok(_) if corrected_from(image).is_some() && is_of_another(image).is_none() => Ledger::default(),
         Ok(ledger) => ledger.not_after(ctx.clock.now()),
         Err(error) => return reporter.unreadable_ledger(&error).await,
     };

@@ -55,7 +55,7 @@ pub(super) async fn write(
 fn spec_of(replica: &ImageReplica, site: &Site, made: &ImageId) -> CloudImageSpec {
     CloudImageSpec {
         account_ref: AccountRef { name: site.to_account.name_any() },
-        region: replica.spec.destination.region.clone(),
+        region: site.route().to.to_string(),
         image_id: made.to_string(),
         shareable_from: replica.spec.shareable_from.clone(),
         unmanaged_recipients: UnmanagedRecipients::default(),

@@ -20,6 +20,7 @@ use crate::reconcile::access::{Access, account_of, check_account, connect, image
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::accounts_named;
 use crate::reconcile::convert::{account_input, listed, offer_key, owner, place_key, requested_at};
+use crate::reconcile::counterparts::grants_to;
 use crate::reconcile::object_state::Inputs;
 use crate::reconcile::transfers::End;
 
@@ -76,8 +77,10 @@ pub(super) fn observe_desired(ctx: &Context, replica: &ImageReplica) -> Desired 
         replica.metadata.deletion_timestamp.is_some(),
         requested_at(replica)
     )];
+    let from = source.as_ref().ok().map(|source| source.region.as_str());
+    let regions: Vec<&str> = from.into_iter().chain([replica.spec.destination.region.as_str()]).collect();
     for name in accounts_named(replica, source.as_ref().ok()) {
-        inputs.push(account_of(ctx, &namespace, &name).map_or(name, |account| account_input(&account)));
+        inputs.push(account_of(ctx, &namespace, &name).map_or(name, |account| account_input(&account, &regions)));
     }
     inputs.push(format!(
         "source {source:?} {:?}",
@@ -106,7 +109,10 @@ fn answered(ctx: &Context, replica: &ImageReplica, received: &ReceivedSource) ->
     let ours = here.filter(|a| a.namespace() == replica.namespace() && offer_key(a) == key);
     let account = (replica.namespace().unwrap_or_default(), &received.account_ref.name);
     let listed = listed((&account.0, account.1), &received.region, &received.image_id, &ctx.stores);
-    ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).chain(listed).collect()
+    let own = account_of(ctx, &account.0, account.1);
+    let place = (received.region.as_str(), received.image_id.as_str());
+    let granted = own.map(|own| grants_to(ctx, &own, place, &BTreeSet::new())).unwrap_or_default();
+    ours.map(|a| format!("{:?}", a.status.as_ref().map(|status| status.state))).chain(listed).chain(granted).collect()
 }
 
 fn observe_source(ctx: &Context, replica: &ImageReplica) -> Result<CopySource, Problem> {
@@ -139,8 +145,12 @@ pub(super) async fn observe_site(
     desired: &Desired,
     under_way: Option<&Attempt>,
 ) -> Result<Site, Problem> {
-    let (spec, status) = (&replica.spec, replica.status.as_ref());
+    let spec = &replica.spec;
+    // Of a failed attempt nothing is left that binds the next one to its accounts.
+    let status = replica.status.as_ref().filter(|_| under_way.is_some());
     let namespace = replica.namespace().unwrap_or_default();
+    let asked = under_way.and_then(|attempt| attempt.destination.as_ref());
+    let wanted = asked.unwrap_or(&spec.destination);
     let source = match under_way {
         Some(attempt) => attempt.source.clone(),
         None => desired.source.clone()?,
@@ -149,15 +159,15 @@ pub(super) async fn observe_site(
     let find =
         |field, name: &str| account_of(ctx, &namespace, name).ok_or_else(|| no_account(ctx, &namespace, field, name));
     let from_account = find(by, &source.account)?;
-    let to = if spec.destination.account_ref.is_some() { "spec.destination.accountRef" } else { by };
-    let destination = spec.destination.account_ref.as_ref().map_or(&source.account, |account| &account.name);
+    let to = if wanted.account_ref.is_some() { "spec.destination.accountRef" } else { by };
+    let destination = wanted.account_ref.as_ref().map_or(&source.account, |account| &account.name);
     let to_account = find(to, destination)?;
     let from_recorded = status.and_then(|status| status.source_account.as_ref());
     let to_recorded = status.and_then(|status| status.account.as_ref());
     check_account(&from_account, from_recorded)?;
     check_account(&to_account, to_recorded)?;
     let (provider, to_provider) = (provider_of(&from_account)?, provider_of(&to_account)?);
-    let order = parse_order(replica, &source, provider, under_way.map_or(1, |attempt| attempt.number))?;
+    let order = parse_order(replica, (&source, wanted), provider, under_way.map_or(1, |attempt| attempt.number))?;
     let trusted = spec.source.received.as_ref().and_then(|received| received.owner.as_deref());
     let trusted = trusted.map(|owner| provider.parse_principal(owner)).transpose();
     let trusted = trusted.map_err(|e| unreadable("spec.source.received.owner", &e))?;
@@ -170,7 +180,7 @@ pub(super) async fn observe_site(
         received: spec.source.received.is_some(),
         trusted,
         same_account: owner(&from_account) == owner(&to_account),
-        given: given(&spec.destination),
+        given: given(wanted),
     };
     judge_route(&way.route(&order))?;
     let from = connect(ctx, &from_account, (&order.source.region, "spec.source"), from_recorded).await?;
@@ -208,11 +218,10 @@ fn field<T>(
 
 fn parse_order(
     replica: &ImageReplica,
-    source: &CopySource,
+    (source, to): (&CopySource, &ReplicaDestination),
     provider: Provider,
     attempt: u32,
 ) -> Result<CopyOrder, Problem> {
-    let to = &replica.spec.destination;
     let name = provider.parse_image_name(&to.name);
     let key = to.encryption.as_ref().map(|encryption| encryption.key_id.as_str());
     Ok(CopyOrder {

@@ -187,7 +187,9 @@ impl Pass<'_> {
     /// Starts an attempt, if the source can be copied and no `CloudImage` has the name.
     async fn begin(&self, reporter: &mut Reporter<'_>, last: Option<&Attempt>) -> Result<Next, ClusterError> {
         let now = self.ctx.clock.now();
-        let due = last.map(|last| next_try(last, self.site.patience(self.ctx)));
+        let corrected = |last: &&Attempt| last.is_corrected(&self.site.source, &self.replica.spec.destination);
+        let refused = last.filter(|last| !corrected(last));
+        let due = refused.map(|last| next_try(last, self.site.patience(self.ctx)));
         let handled = self.replica.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
         let asked_anew = requested_at(self.replica).is_some_and(|asked| handled.as_ref() != Some(&asked));
         if let Some(due) = due.filter(|due| now < *due && !asked_anew) {
@@ -202,7 +204,7 @@ impl Pass<'_> {
             Ok(Err(problem)) => return reporter.problem(problem).await,
             Err(fault) => return self.unseen(reporter, &self.site.from_account, fault).await,
         }
-        let attempt = Attempt::after(last, self.site.source.clone(), now);
+        let attempt = Attempt::after(last, self.site.source.clone(), now).to(self.replica.spec.destination.clone());
         planted!("copy-before-ledger", reporter.stage(Some(&attempt), copying()).await?, ());
         match self.ask(reporter, attempt).await? {
             Ok(attempt) => Ok(look_again(next_copy_look(attempt.since, self.ctx.clock.now()))),
