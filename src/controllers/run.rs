@@ -32,8 +32,9 @@ use crate::controllers::cloud_account;
 use crate::controllers::cloud_image;
 use crate::controllers::image_replica;
 use crate::controllers::image_share;
+use crate::controllers::secrets::watch_secrets;
 use crate::controllers::startup::enqueue_all;
-use crate::controllers::triggers::{self, Trigger};
+use crate::controllers::triggers::{self, Change, Trigger};
 use crate::planning::schedule::{Requeue, pause};
 use crate::reconcile::Outcome;
 use crate::reconcile::ReconcileError;
@@ -114,6 +115,8 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let early = told_before(ready.clone(), &stop);
     let mut acting = JoinSet::new();
     let all = (queues.clone(), stores.clone());
+    ctx.relistings.connect(queues.accounts.clone());
+    acting.spawn(until(stop.clone(), watch_secrets(ready.clone(), Arc::clone(&ctx), queues.accounts.clone())));
     let mut begun = Vec::new();
     let mut act = || {
         begun.push(CancellationToken::new());
@@ -139,6 +142,14 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     }
 }
 
+/// Works until `stop` is cancelled.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
 /// Completes when `stop` is cancelled before `ready`. No controller has started then, and a cache that never fills would
 /// keep the process running for ever.
 async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) {
@@ -151,10 +162,7 @@ async fn told_before(ready: impl Future<Output = ()>, stop: &CancellationToken) 
 
 /// Keeps the cache of a kind filled that no controller reconciles.
 async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: CancellationToken) {
-    tokio::select! {
-        () = objects.for_each(|_| futures::future::ready(())) => {}
-        () = stop.cancelled() => {}
-    }
+    until(stop, objects.for_each(|_| futures::future::ready(()))).await;
 }
 
 /// The same changes, but a list enters the cache only after a check that the API server hid no fields of it. If it did,
@@ -230,9 +238,9 @@ impl Watches<'_> {
         let (store, enqueue) = (writer.as_reader(), enqueue.cloned());
         let (queues, stores, all_filled) = (self.queues.clone(), self.ctx.stores.clone(), self.ctx.filled.clone());
         let notify = move |object: &K, gone| {
-            (concern.index)(&stores, object, gone);
+            let lost = (concern.index)(&stores, object, gone);
             if all_filled.is_cancelled() {
-                (concern.enqueue)(&queues, &stores, object, gone);
+                (concern.enqueue)(&queues, &stores, object, &Change { gone, lost });
             }
         };
         let mut former = Vec::new();

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::api::conditions::{READY, find};
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::cluster::guard::Guarded;
-use crate::controllers::triggers::SHARE;
+use crate::controllers::triggers::{Change, SHARE};
 use crate::reconcile::context::Stores;
 use crate::reconcile::queue::{QueueSenders, send_all};
 
@@ -24,7 +24,7 @@ pub(super) async fn enqueue_all(ready: impl Future<Output = ()>, queues: QueueSe
     ready.await;
     let shares = found(&stores.shares, of_share, false);
     for share in &shares {
-        (SHARE.enqueue)(&queues, &stores, share, false);
+        (SHARE.enqueue)(&queues, &stores, share, &Change::default());
     }
     send_all(&queues.images, references(&found(&stores.images, of_image, false)));
     send_all(&queues.accounts, references(&found(&stores.accounts, of_account, false)));

@@ -50,10 +50,17 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Problem> {
     })
 }
 
-/// The account's part of the input fingerprint of an object that uses it.
-pub fn account_input(account: &CloudAccount) -> String {
+/// The account's part of the input fingerprint of an object that uses it in these regions.
+pub fn account_input(account: &CloudAccount, regions: &[&str]) -> String {
     let ready = ready_of(account).map(|condition| (&condition.status, &condition.reason));
-    format!("account {:?} {:?} {ready:?}", account.uid(), account.metadata.generation)
+    let open = account.status.iter().flat_map(|status| &status.regions);
+    let open: Vec<&str> = open.map(String::as_str).filter(|open| regions.contains(open)).collect();
+    format!("account {:?} {:?} {ready:?} {open:?}", account.uid(), account.metadata.generation)
+}
+
+/// The key by which an object of a namespace is found that names an account. No place and no image has such a key.
+pub(crate) fn account_key(namespace: &str, account: &str) -> String {
+    format!("account:{namespace}/{account}")
 }
 
 /// Whether an account has never been reconciled: its first reconcile determines whether the operator may call it.
@@ -289,4 +296,26 @@ pub(crate) fn accounts_named(replica: &ImageReplica, source: Option<&CopySource>
     names.sort();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_region_that_opens_concerns_the_objects_of_that_region_alone() {
+        let account = |regions: &[&str]| -> CloudAccount {
+            let spec = json!({"openstack": {"authURL": "https://k", "projectID": "p",
+                "credentials": {"secretRef": {"name": "s"}}}});
+            let object =
+                json!({"metadata": {"name": "a", "namespace": "n"}, "spec": spec, "status": {"regions": regions}});
+            serde_json::from_value(object).unwrap()
+        };
+        let (before, after) = (account(&["here"]), account(&["here", "there"]));
+        assert_eq!(account_input(&before, &["here"]), account_input(&after, &["here"]));
+        assert_ne!(account_input(&before, &["there"]), account_input(&after, &["there"]));
+        assert_ne!(account_input(&before, &["here", "there"]), account_input(&after, &["here", "there"]));
+    }
 }

@@ -11,6 +11,7 @@ use crate::planning::problem::Problem;
 use crate::reconcile::access::{Access, account_of, check_account, connect, no_account};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::{account_input, is_unseen, listed, requested_at};
+use crate::reconcile::counterparts::grants_to;
 use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::object_state::Inputs;
 
@@ -42,12 +43,15 @@ pub(super) fn observe_desired(ctx: &Context, acceptance: &SharedImageAcceptance)
         acceptance.metadata.deletion_timestamp.is_some(),
         requested_at(acceptance)
     )];
-    inputs.extend(account.as_ref().map(account_input));
+    inputs.extend(account.as_ref().map(|account| account_input(account, &[&acceptance.spec.region])));
     let duplicates = Duplicates::observe(ctx, acceptance);
     // Also before this object ever observed the offer: the inventory often shows the offer first.
     let spec = &acceptance.spec;
     let listed = listed((&namespace, &spec.account_ref.name), &spec.region, &spec.image_id, &ctx.stores);
     inputs.push(format!("duplicates {} listed {listed:?}", duplicates.input()));
+    let via = acceptance.status.iter().flat_map(|status| &status.via).map(|via| via.id.as_str()).collect();
+    let place = (spec.region.as_str(), spec.image_id.as_str());
+    inputs.extend(account.iter().flat_map(|account| grants_to(ctx, account, place, &via)));
     let expecting = account.as_ref().is_some_and(is_unseen);
     Desired { account, duplicates, inputs: Inputs(inputs), expecting }
 }

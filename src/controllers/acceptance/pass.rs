@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 
 use super::observe::{Desired, Site, observe_site};
-use super::report::Reporter;
+use super::report::{Reporter, relist};
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::AcceptanceDecision;
 use crate::api::conditions::{READY, Reason, find};
@@ -93,6 +93,7 @@ const RETAIN: &str = "set deletionPolicy: Retain to leave the answer as it is an
 
 async fn leave(ctx: &Context, acceptance: &SharedImageAcceptance) -> Result<Next, ClusterError> {
     release(ctx, acceptance).await?;
+    relist(ctx, acceptance);
     Ok(Next::Gone)
 }
 

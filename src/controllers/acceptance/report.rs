@@ -13,11 +13,20 @@ use crate::planning::acceptance::{AcceptancePlan, waits_for_the_owner};
 use crate::planning::ledger::Job;
 use crate::planning::problem::Problem;
 use crate::planning::schedule::{Requeue, next_job_look};
+use crate::reconcile::access::account_of;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::requested_at;
 use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
 use crate::reconcile::requeue::{Next, later};
 use crate::reconcile::status_writer::StatusWriter;
+
+/// Asks for a listing of the region in the account's inventory: the offer is not what it was.
+pub(super) fn relist(ctx: &Context, acceptance: &SharedImageAcceptance) {
+    let namespace = acceptance.metadata.namespace.as_deref().unwrap_or_default();
+    if let Some(account) = account_of(ctx, namespace, &acceptance.spec.account_ref.name) {
+        ctx.relistings.ask(&account, &acceptance.spec.region);
+    }
+}
 
 /// Writes the status and the events of a reconcile.
 pub(super) struct Reporter<'a> {
@@ -122,6 +131,9 @@ impl<'a> Reporter<'a> {
         }
         status.conditions = self.conditions(&standing);
         self.status.write_if_new(status).await?;
+        if before != Some(plan.state) && (before.is_some() || plan.state != OfferState::NotOffered) {
+            relist(self.ctx, self.acceptance);
+        }
         self.tell(before, plan.state).await;
         Ok(Next::Requeue(verdict))
     }

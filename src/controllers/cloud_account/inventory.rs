@@ -1,7 +1,8 @@
 //! The inventory of an account: creates, updates and deletes one `SharedImage` for each image that others share with it, as
 //! the cloud lists them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
@@ -19,6 +20,7 @@ use crate::cluster::deletion::delete_exactly;
 use crate::cluster::events::EventReason;
 use crate::cluster::status::apply_status;
 use crate::cluster::within_deadline;
+use crate::domain::fault::Missing;
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::ReceivedList;
@@ -26,6 +28,7 @@ use crate::planning::inventory::{Changes, Entry, INVENTORY_MAX, plan_inventory};
 use crate::planning::problem::{Problem, name_some};
 use crate::reconcile::context::Context;
 use crate::reconcile::object_state::Listing;
+use crate::reconcile::relisting::Relist;
 
 /// Concurrent writes to the API server for one account.
 const WRITES_AT_ONCE: usize = 8;
@@ -43,17 +46,23 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     let generation = account.metadata.generation;
     let edited = asked || ctx.states.listed_generation(&uid) != Some(generation);
     if let Some(wait) = ctx.states.next_listing(&uid, now).filter(|_| !edited) {
+        let wait = match ctx.relistings.due(&uid, now) {
+            Relist::Now(regions) => return relist(ctx, account, connection, regions, wait).await,
+            Relist::In(sooner) => sooner.min(wait),
+            Relist::No => wait,
+        };
         // Report the last listing now if a conflicting write of the object kept it from the status.
         let untold = ctx.states.untold_listing(&uid).unwrap_or_default();
         return Listing { next_reconcile: Some(wait), ..untold };
     }
+    ctx.relistings.all_listed(&uid);
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
         let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);
         ctx.states.listed(&uid, generation, now.saturating_add(next).unwrap_or(jiff::Timestamp::MAX), now);
         return Listing::default();
     }
-    let (listed, fault) = list(ctx, account, connection).await;
+    let (listed, fault) = list(ctx, account, connection, |_| true).await;
     let changes = plan_inventory(&account.name_any(), &existing, &listed);
     let written = apply(ctx, account, &changes).await;
     let failed = fault.is_some() || written.is_err();
@@ -74,6 +83,41 @@ pub(super) async fn take_stock(ctx: &Context, account: &CloudAccount, connection
     listing
 }
 
+/// Lists these regions alone, in which something happened that this operator knows of. `wait`: until all are listed.
+async fn relist(
+    ctx: &Context,
+    account: &CloudAccount,
+    connection: &Connection,
+    regions: BTreeSet<String>,
+    wait: Duration,
+) -> Listing {
+    let uid = account.uid().unwrap_or_default();
+    let existing = existing(ctx, account);
+    let (listed, fault) = list(ctx, account, connection, |region| regions.contains(region.as_str())).await;
+    let changes = plan_inventory(&account.name_any(), &existing, &listed);
+    let written = apply(ctx, account, &changes).await;
+    let failed = fault.is_some() || written.is_err();
+    if let Err(error) = written {
+        tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
+    }
+    let found = !(changes.create.is_empty() && changes.update.is_empty() && changes.delete.is_empty());
+    ctx.relistings.listed(&uid, found && !failed, if failed { regions } else { BTreeSet::new() });
+    // Where the inventory is cut, only a listing of everything counts right.
+    let cut = account.status.iter().flat_map(|status| &status.conditions);
+    let cut = cut.into_iter().any(|listed| listed.type_ == LISTED && listed.reason == Reason::InventoryCut.as_str());
+    let counts = (!failed && !cut).then(|| {
+        let (received, pending) = changes.counted_over(&existing);
+        (figure(account, received), pending)
+    });
+    let next = match ctx.relistings.wait(&uid, ctx.clock.now()) {
+        Some(sooner) => sooner.min(wait),
+        None => wait,
+    };
+    let listing = Listing { counts, decision: None, next_reconcile: Some(next) };
+    ctx.states.keep_listing(&uid, listing.clone());
+    listing
+}
+
 fn existing(ctx: &Context, account: &CloudAccount) -> BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)> {
     let (namespace, name) = (account.namespace(), account.name_any());
     let ours = ctx.stores.shared_images.state_filter(|image| {
@@ -88,23 +132,25 @@ async fn list(
     ctx: &Context,
     account: &CloudAccount,
     connection: &Connection,
-) -> (BTreeMap<RegionId, Option<ReceivedList>>, Option<Fault>) {
+    wanted: impl Fn(&RegionId) -> bool,
+) -> (BTreeMap<RegionId, Option<ReceivedList>>, Option<(RegionId, Fault)>) {
     let mut listed = BTreeMap::new();
-    let mut first_fault = None;
+    let mut first_fault: Option<(RegionId, Fault)> = None;
     for region in account.spec.inventory.iter().flat_map(|inventory| &inventory.regions) {
         let Ok(region) = RegionId::parse(region) else { continue };
-        let list = match first_fault {
-            // The fault that one region met would meet the next one: skip it.
-            Some(_) => None,
-            None => match connection.cloud.list_received(&region, PRIORITY).await {
+        let list = match &first_fault {
+            _ if !wanted(&region) => None,
+            // The fault that one region met would meet the next one, unless that region alone is unknown: skip it.
+            Some((_, fault)) if *fault != Fault::NotFound(Missing::Region) => None,
+            _ => match connection.cloud.list_received(&region, PRIORITY).await {
                 Ok(list) if list.complete => Some(list),
                 Ok(list) => {
-                    first_fault = Some(Fault::Unintelligible);
+                    first_fault = Some((region.clone(), Fault::Unintelligible));
                     Some(list)
                 }
                 Err(fault) => {
                     ctx.connections.note(account, &fault).await;
-                    first_fault = Some(fault);
+                    first_fault.get_or_insert((region.clone(), fault));
                     None
                 }
             },
@@ -126,12 +172,12 @@ fn odd_regions(account: &CloudAccount) -> Vec<String> {
     named.filter(|region| RegionId::parse(region).is_err()).map(|region| plain(region, REGION_CHARS_MAX)).collect()
 }
 
-fn decision(fault: Option<&Fault>, odd_regions: &[String], changes: &Changes) -> Decision {
+fn decision(fault: Option<&(RegionId, Fault)>, odd_regions: &[String], changes: &Changes) -> Decision {
     let decide = |truth, reason, message: String| Decision { kind: LISTED, truth, reason, message };
     match fault {
-        Some(fault) => {
+        Some((region, fault)) => {
             let problem = Problem::from(fault);
-            decide(problem.truth(), problem.reason, format!("spec.inventory: {}", problem.message))
+            decide(problem.truth(), problem.reason, format!("spec.inventory.regions, {region}: {}", problem.message))
         }
         None if !odd_regions.is_empty() => {
             let message = format!(
