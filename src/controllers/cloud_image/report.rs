@@ -1,7 +1,7 @@
 //! Reports a reconcile: writes the status, at most once with the intent and once with the result, and the events. The
 //! conditions are a pure function of the observed state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::event_reasons::{event_reasons, found_amiss};
 use super::observe::Desired;
@@ -22,8 +22,9 @@ use crate::planning::problem::{PRIVATE, Problem, name_some};
 use crate::planning::schedule::Requeue;
 use crate::planning::sharing::Plan;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{requested_at, selector_problem};
+use crate::reconcile::convert::{identity_key, requested_at, selector_problem};
 use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
+use crate::reconcile::relisting::relist_recipients;
 use crate::reconcile::requeue::{Next, later};
 use crate::reconcile::status_writer::StatusWriter;
 use jiff::Timestamp;
@@ -53,7 +54,7 @@ impl Report {
     }
 
     /// The problem that keeps the image from its desired state.
-    fn obstacle(&self) -> Option<Problem> {
+    fn obstacle(&self, found_before: bool) -> Option<Problem> {
         if let Some(problem) = self.problem.clone().or_else(|| self.only_to_end.clone()) {
             return Some(problem);
         }
@@ -63,8 +64,12 @@ impl Report {
         }
         let Some(facts) = &self.facts else {
             return self.seen.then(|| {
-                let message = "spec.imageID: the cloud does not know this image in this account and region: check \
-                               imageID, region and accountRef";
+                let message = if found_before {
+                    "the cloud does not show this image any more: restore it at the cloud, or delete this object"
+                } else {
+                    "spec.imageID: the cloud does not know this image in this account and region: correct spec.imageID, \
+                     spec.region or spec.accountRef"
+                };
                 Problem::blocked(Reason::ImageNotFound, message)
             });
         };
@@ -174,13 +179,14 @@ impl<'a> Reporter<'a> {
         let before = self.status.written().shares.iter();
         answer(&mut status, before.map(|share| (share.uid.as_str(), share.last_handled_reconcile_at.as_ref())));
         status.owner = self.duplicates.owner().or(status.owner);
+        status.image = Some(identity_key(self.image));
         self.status.write(status).await
     }
 
     /// Records the owner before any other action: other objects for the same image may do so at the same time.
     pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
         let mut status = self.status.written().clone();
-        status.owner = self.duplicates.owner();
+        (status.owner, status.image) = (self.duplicates.owner(), Some(identity_key(self.image)));
         self.status.write(status).await?;
         Ok(Next::Requeue(Requeue::Waiting(later(self.ctx, CLAIM_SETTLES))))
     }
@@ -227,7 +233,8 @@ impl<'a> Reporter<'a> {
     ) -> Result<Next, ClusterError> {
         let before = Ledger::parse(self.image.status.as_ref()).unwrap_or_default();
         let now = self.ctx.clock.now();
-        let obstacle = report.obstacle().or_else(|| report.hidden(self.image.spec.visibility_change));
+        let found_before = self.image.status.as_ref().is_some_and(|status| status.owner.is_some());
+        let obstacle = report.obstacle(found_before).or_else(|| report.hidden(self.image.spec.visibility_change));
         let shown = obstacle.clone().or_else(|| self.consent_unknown());
         let status = self.status(&report, shown.as_ref(), blockers, held.as_ref(), now);
         let blocked = self.newly_blocked(&status);
@@ -266,6 +273,7 @@ impl<'a> Reporter<'a> {
         status.observed_generation = self.image.metadata.generation;
         status.last_handled_reconcile_at = requested_at(self.image).or(status.last_handled_reconcile_at);
         if report.seen {
+            status.image = Some(identity_key(self.image));
             // Until the image is observed as our own, the object may name another account: the operator changed nothing.
             if report.facts.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) {
                 status.owner = self.duplicates.owner().or(status.owner);
@@ -320,10 +328,21 @@ impl<'a> Reporter<'a> {
         for (drift, recipients) in found_amiss(before, self.intended.as_ref(), after) {
             self.ctx.metrics.drifted(drift, recipients);
         }
+        relist_recipients(
+            self.ctx,
+            &self.image.spec.region,
+            reached(before).symmetric_difference(&reached(after)).copied(),
+        );
         for (what, note) in event_reasons(&self.image.spec.image_id, before, self.intended.as_ref(), after) {
             self.ctx.events.publish(self.image, what, note).await;
         }
     }
+}
+
+/// Who has the image through this operator.
+fn reached(ledger: &Ledger) -> BTreeSet<&Recipient> {
+    let granted = ledger.grants.iter().filter(|(_, entry)| entry.state == GrantState::Granted);
+    granted.map(|(recipient, _)| recipient).collect()
 }
 
 /// Records for each served share which of its reconcile requests the operator handled.
@@ -381,7 +400,11 @@ fn decisions(ledger: &Ledger, obstacle: Option<&Problem>, held: Option<&Problem>
             None if refused.is_empty() => Reason::Pending,
             None => Reason::Revoking,
         };
-        decisions.push(decide(RECONCILING, Truth::True, reason, &format!("access is being granted or ended{refused}")));
+        let message = match obstacle {
+            Some(problem) => problem.message.clone(),
+            None => format!("access is being granted or ended{refused}"),
+        };
+        decisions.push(decide(RECONCILING, Truth::True, reason, &message));
     }
     decisions
 }
