@@ -60,9 +60,10 @@ pub(crate) fn grants_to(
         return Vec::new();
     }
     let ours = ids_of(ctx, account, region);
-    let reaches = |grant: &&Grant| {
-        grant.state == GrantState::Granted && (ours.contains(&grant.id) || via.contains(grant.id.as_str()))
-    };
+    // One that is being ended stays until it is read as absent: only then does the account see the end.
+    let is_there = |state| matches!(state, GrantState::Granted | GrantState::Revoking);
+    let reaches =
+        |grant: &&Grant| is_there(grant.state) && (ours.contains(&grant.id) || via.contains(grant.id.as_str()));
     let grants = images.iter().filter_map(|image| image.readable()).flat_map(|image| {
         let grants = image.status.iter().flat_map(|status| &status.grants).filter(reaches);
         grants.map(|grant| format!("{} {} {}", grant.kind, grant.id, grant.since.0)).collect::<Vec<_>>()

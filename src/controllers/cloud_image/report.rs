@@ -339,9 +339,10 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// Who has the image through this operator.
+/// Who has the image through this operator, until it is read as absent.
 fn reached(ledger: &Ledger) -> BTreeSet<&Recipient> {
-    let granted = ledger.grants.iter().filter(|(_, entry)| entry.state == GrantState::Granted);
+    let is_there = |state| matches!(state, GrantState::Granted | GrantState::Revoking);
+    let granted = ledger.grants.iter().filter(|(_, entry)| is_there(entry.state));
     granted.map(|(recipient, _)| recipient).collect()
 }
 
