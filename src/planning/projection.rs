@@ -90,7 +90,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
         observed_generation: share.metadata.generation,
         last_handled_reconcile_at: last_handled(share, status, readiness.reason),
         conditions: Vec::new(),
-        image: served_by(share, reference),
+        image: served_by(share, reference, readiness.reason),
         summary: Some(format!("{granted}/{desired}")),
         accepted: (!answers.is_empty()).then(|| {
             let accepted = answers.iter().filter(|said| said.answer == Answer::Accepted).count();
@@ -105,11 +105,12 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
     Projection { status, decisions }
 }
 
-/// The image that serves the share: the first that did.
-fn served_by(share: &ImageShare, reference: Reference<'_>) -> Option<String> {
+/// The image that serves the share: the first that did, told with what became of the share and not by a write of its own.
+fn served_by(share: &ImageShare, reference: Reference<'_>, reason: Reason) -> Option<String> {
     let written = share.status.as_ref().and_then(|status| status.image.clone());
     let Reference::Found(image) = reference else { return written };
-    let serves = image.status.as_ref().is_some_and(|status| serving(share, status).is_some());
+    let serves =
+        reason != Reason::Pending && image.status.as_ref().is_some_and(|status| serving(share, status).is_some());
     let named = || {
         let (namespace, name) = (image.metadata.namespace.as_ref()?, image.metadata.name.as_ref()?);
         serves.then(|| format!("{namespace}/{name}"))

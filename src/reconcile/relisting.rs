@@ -167,14 +167,13 @@ mod tests {
         let mut time = 0;
         for _ in 0..4 {
             relistings.ask(&account(), "here");
-            if let Relist::In(wait) = relistings.due("u", at(time)) {
-                waits.push(wait.as_millis());
-                time += i64::try_from(wait.as_millis()).unwrap();
-            }
+            let wait = relistings.wait("u", at(time)).unwrap();
+            waits.push(wait.as_millis());
+            time += i64::try_from(wait.as_millis()).unwrap();
             assert_eq!(relistings.due("u", at(time)), now(&["here"]));
             relistings.listed("u", false, BTreeSet::new());
         }
-        assert_eq!(waits, [1000, 2000, 4000]);
+        assert_eq!(waits, [0, 1000, 2000, 4000]);
         relistings.listed("u", true, BTreeSet::from(["there".to_owned()]));
         assert_eq!(relistings.due("u", at(time)), Relist::In(Duration::from_millis(500)), "what failed is tried again");
         relistings.all_listed("u");
