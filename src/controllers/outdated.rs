@@ -151,7 +151,7 @@ where
         // A user may wait for the deletion, and finds the reason in the events.
         let deleting = object.meta().deletion_timestamp.is_some();
         if deleting && told.insert(object.uid().unwrap_or_default()) {
-            ctx.events.publish(object, EventReason::DefinitionsOutdated, lacking.message()).await;
+            ctx.events.publish(object, EventReason::DefinitionsOutdated, lacking.message());
         }
         return Ok(());
     }

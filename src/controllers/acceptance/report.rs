@@ -122,7 +122,7 @@ impl<'a> Reporter<'a> {
         }
         status.conditions = self.conditions(&standing);
         self.status.write_if_new(status).await?;
-        self.tell(before, plan.state).await;
+        self.tell(before, plan.state);
         Ok(Next::Requeue(verdict))
     }
 
@@ -162,7 +162,7 @@ impl<'a> Reporter<'a> {
         )
     }
 
-    async fn tell(&self, before: Option<OfferState>, after: OfferState) {
+    fn tell(&self, before: Option<OfferState>, after: OfferState) {
         let image = &self.acceptance.spec.image_id;
         let owner = self.status.written().owner.as_deref().unwrap_or("its owner");
         let told = match (before, after) {
@@ -180,7 +180,7 @@ impl<'a> Reporter<'a> {
             (_, OfferState::NotOffered | OfferState::Shared) => None,
         };
         if let Some((what, note)) = told {
-            self.ctx.events.publish(self.acceptance, what, note).await;
+            self.ctx.events.publish(self.acceptance, what, note);
         }
     }
 }

@@ -112,7 +112,7 @@ async fn look(
     }
     ctx.states.listing_is_told(&account.uid().unwrap_or_default());
     held.put_on(ctx, account).await?;
-    tell(ctx, account, &old, connection.err()).await;
+    tell(ctx, account, &old, connection.err());
     let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
     let outcome = match connection.err().map(|problem| problem.recovery) {
         None => Outcome::Settled,
@@ -124,7 +124,7 @@ async fn look(
 }
 
 /// Publishes one event when the cloud refuses the account's key, or when the account's Secret is being deleted.
-async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, problem: Option<&Problem>) {
+fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, problem: Option<&Problem>) {
     let Some(problem) = problem else { return };
     let event_reason = match problem.reason {
         Reason::CredentialsRejected => EventReason::CredentialsRejected,
@@ -132,7 +132,7 @@ async fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, p
         _ => return,
     };
     if find(&old.conditions, READY).is_none_or(|ready| ready.reason != problem.reason.as_str()) {
-        ctx.events.publish(account, event_reason, problem.message.clone()).await;
+        ctx.events.publish(account, event_reason, problem.message.clone());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The events and the drift counts that follow from two ledgers of an image.
+//! The events about an image that follow from two ledgers, except those about changes of access; and the drift counts.
 
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
@@ -8,12 +8,12 @@ use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
 use crate::planning::deletion::refused_removals;
 use crate::planning::ledger::Ledger;
-use crate::planning::problem::name_some;
+use crate::planning::problem::name_in_event;
 use crate::telemetry::metrics::Drift;
 
 /// What breaks on the recipient's side; every event about ended access includes it.
-const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
-                           and no new servers can be made";
+pub(super) const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS \
+                                      any more, and no new servers can be made";
 
 /// The events between two ledgers. `intended`: the ledger before the calls, where there were any.
 pub(super) fn event_reasons(
@@ -22,18 +22,6 @@ pub(super) fn event_reasons(
     intended: Option<&Ledger>,
     after: &Ledger,
 ) -> Vec<(EventReason, String)> {
-    let had =
-        |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
-    let now_granted: Vec<&Recipient> = after
-        .grants
-        .iter()
-        .filter(|(recipient, entry)| entry.state == GrantState::Granted && !had(recipient, GrantState::Granted))
-        .map(|(recipient, _)| recipient)
-        .collect();
-    let asked_for =
-        |r: &Recipient| intended.and_then(|l| l.grants.get(r)).is_some_and(|e| matches!(e.state, GrantState::Intended));
-    let adopted = |r: &&Recipient| !before.grants.contains_key(*r) && !asked_for(r);
-    let (adopted, granted): (Vec<&Recipient>, Vec<&Recipient>) = now_granted.into_iter().partition(adopted);
     let (foreign, lost) = (strangers(before, after), lost(before, intended));
     let full = |ledger: &Ledger, recipient: &Recipient| ledger.declined.get(recipient) == Some(&Reason::RecipientLimit);
     let without_room: Vec<&Recipient> =
@@ -51,48 +39,34 @@ pub(super) fn event_reasons(
             told.push((what, text));
         }
     };
-    tell(
-        EventReason::Granted,
-        &granted,
-        format!("shared the image with {}: data on it is theirs now", name_some(&granted)),
-    );
-    tell(
-        EventReason::Adopted,
-        &adopted,
-        format!("already shared, revoked with its ImageShare from now on: {}", name_some(&adopted)),
-    );
     let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
-    tell(EventReason::Accepted, &accepted, format!("accepted the image: {}", name_some(&accepted)));
+    tell(EventReason::Accepted, &accepted, format!("accepted the image: {}", name_in_event(&accepted)));
     tell(
         EventReason::Rejected,
         &rejected,
-        format!("rejected the image, which stays shared with them: {}", name_some(&rejected)),
+        format!("rejected the image, which stays shared with them: {}", name_in_event(&rejected)),
     );
     tell(
         EventReason::UnmanagedFound,
         &foreign,
-        format!("the image is shared with recipients no ImageShare names: {}", name_some(&foreign)),
+        format!("the image is shared with recipients no ImageShare names: {}", name_in_event(&foreign)),
     );
     tell(
         EventReason::DriftFound,
         &lost,
-        format!("somebody ended access that ImageShares still wish, which is given again: {}", name_some(&lost)),
+        format!("somebody ended access that ImageShares still ask for, which is given again: {}", name_in_event(&lost)),
     );
     tell(
         EventReason::RecipientLimit,
         &without_room,
-        format!("the image has as many recipients as it may have; waiting for room: {}", name_some(&without_room)),
+        format!("the image has as many recipients as it may have; waiting for room: {}", name_in_event(&without_room)),
     );
     told.extend(endings(image_id, before, after));
     told
 }
 
-/// The events about access that ended between two ledgers, and about access that did not.
+/// The events about the image's deletion, and about access that cannot be ended.
 fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason, String)> {
-    let revoked = revoked(before, after);
-    let newly_retained =
-        |recipient: &&Recipient| before.grants.get(*recipient).is_none_or(|e| e.state != GrantState::Retained);
-    let retained: Vec<&Recipient> = after.retained().filter(newly_retained).collect();
     let refused_before: Vec<(&Recipient, &str)> = before.refused_removals().collect();
     let refused: Vec<&Recipient> =
         after.refused_removals().filter(|refused| !refused_before.contains(refused)).map(|(who, _)| who).collect();
@@ -102,19 +76,10 @@ fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason,
             told.push((what, text));
         }
     };
-    tell(EventReason::Revoked, &revoked, format!("ended the access of {}: {WHAT_BREAKS}", name_some(&revoked)));
-    tell(
-        EventReason::Retained,
-        &retained,
-        format!(
-            "left at the cloud (deletionPolicy: Retain), though no ImageShare names them: {}",
-            name_some(&retained)
-        ),
-    );
     tell(
         EventReason::RevokeRefused,
         &refused,
-        format!("access of {} is not ended yet{}", name_some(&refused), refused_removals(after)),
+        format!("access of {} is not ended yet{}", name_in_event(&refused), refused_removals(after)),
     );
     if after.deletion.is_some() && after.absent_since.is_some() && before.absent_since.is_none() {
         told.push((
@@ -123,15 +88,6 @@ fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason,
         ));
     }
     told
-}
-
-/// Recipients that the operator had granted the image and that are no longer in the ledger.
-fn revoked<'a>(before: &'a Ledger, after: &Ledger) -> Vec<&'a Recipient> {
-    let ours = before.grants.iter().filter(|(recipient, entry)| {
-        let was_ours = !matches!(entry.state, GrantState::Retained) && entry.refusal.is_none();
-        was_ours && !after.grants.contains_key(*recipient)
-    });
-    ours.map(|(recipient, _)| recipient).collect()
 }
 
 /// How many recipients had drifted, by kind of drift.

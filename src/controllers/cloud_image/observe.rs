@@ -16,6 +16,7 @@ use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 use crate::cluster::guard::Guarded;
+use crate::cluster::managed::Managed;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, RecipientKind};
@@ -189,7 +190,7 @@ const LISTS_AT_ONCE: usize = 8;
 
 /// Where to list the shares that may name an image. The API server scans all objects of the requested scope, whatever they
 /// name: for an image that only its own namespace may use, and that serves no other one any more, list that namespace.
-fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Guarded<ImageShare>>> {
+fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Managed<ImageShare>>> {
     let namespace = image.namespace().unwrap_or_default();
     let served = image.status.iter().flat_map(|status| &status.shares);
     let only_here = image.spec.shareable_from.namespaces.from == NamespacesFrom::Same;
@@ -220,5 +221,7 @@ pub(super) async fn list_shares_afresh(
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);
     }
-    Ok(shares_of(image, listed.iter(), &ctx.stores))
+    let managers = listed.iter().filter_map(|share| Some((share.uid()?, share.manager.clone()?)));
+    ctx.states.access_notes(&image.uid().unwrap_or_default(), |notes| notes.note_managers(managers));
+    Ok(shares_of(image, listed.iter().map(|share| &share.object), &ctx.stores))
 }

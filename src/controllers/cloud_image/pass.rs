@@ -319,7 +319,8 @@ impl Pass<'_> {
         }
         // Drift that a resync found is still worth a call that waits for a token.
         let priority = if first.remove.is_empty() { self.priority.max(Priority::Edit) } else { Priority::Revoke };
-        let ending = execute(cloud, &self.site.at, batch, priority).await;
+        let (ending, requests) = execute(cloud, &self.site.at, batch, priority).await;
+        self.ctx.states.access_notes(&self.uid(), |notes| notes.note_requests(requests));
         if let Some(fault) = &ending.fault {
             note_fault(self.ctx, self.desired, fault).await;
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::access::{Known, audit, known, publish};
 use super::event_reasons::{event_reasons, found_amiss};
 use super::observe::Desired;
 use crate::api::CloudImage;
@@ -16,6 +17,7 @@ use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
+use crate::planning::access::{Ledgers, access_changes};
 use crate::planning::deletion::{blockers, held_by_shares, refused_removals};
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::{PRIVATE, Problem, name_some};
@@ -231,10 +233,14 @@ impl<'a> Reporter<'a> {
         let shown = obstacle.clone().or_else(|| self.consent_unknown());
         let status = self.status(&report, shown.as_ref(), blockers, held.as_ref(), now);
         let blocked = self.newly_blocked(&status);
+        let changes = self.access_changes(&before, &report.ledger, now);
+        // Before the write: if it fails, the next reconcile logs the changes again, and none is lost.
+        audit(self.image, &changes);
         self.status.write_if_new(status).await?;
-        self.tell(&before, &report.ledger).await;
+        publish(self.ctx, self.image, &changes);
+        self.tell(&before, &report.ledger);
         if let Some(why) = blocked {
-            self.ctx.events.publish(self.image, EventReason::DeletionBlocked, why).await;
+            self.ctx.events.publish(self.image, EventReason::DeletionBlocked, why);
         }
         Ok(Next::Requeue(self.verdict(&report, obstacle.as_ref(), held.as_ref(), now)))
     }
@@ -316,12 +322,25 @@ impl<'a> Reporter<'a> {
         (!told).then_some(why.message)
     }
 
-    async fn tell(&self, before: &Ledger, after: &Ledger) {
+    /// Whose access changed, with what the notes of earlier reconciles know of it.
+    fn access_changes(&self, before: &Ledger, after: &Ledger, now: Timestamp) -> Vec<Known> {
+        let elsewhere = self.duplicates.granted_by_active();
+        let ledgers = Ledgers { before, intended: self.intended.as_ref(), after, elsewhere: &elsewhere };
+        let changes = access_changes(ledgers, self.shares, now);
+        self.ctx.states.access_notes(&self.image.uid().unwrap_or_default(), |notes| {
+            notes.note_names(self.shares, before);
+            let changes = known(changes, notes);
+            notes.forget_settled(after);
+            changes
+        })
+    }
+
+    fn tell(&self, before: &Ledger, after: &Ledger) {
         for (drift, recipients) in found_amiss(before, self.intended.as_ref(), after) {
             self.ctx.metrics.drifted(drift, recipients);
         }
         for (what, note) in event_reasons(&self.image.spec.image_id, before, self.intended.as_ref(), after) {
-            self.ctx.events.publish(self.image, what, note).await;
+            self.ctx.events.publish(self.image, what, note);
         }
     }
 }

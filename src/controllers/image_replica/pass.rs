@@ -354,7 +354,7 @@ impl Pass<'_> {
                 reporter.stage(Some(&next), self::copying()).await?;
                 let note =
                     format!("copying image {} of {} to {}", order.source.image, order.source.region, order.region);
-                reporter.tell(EventReason::CopyStarted, note).await;
+                reporter.tell(EventReason::CopyStarted, note);
                 Ok(Ok(next))
             }
             // Only a user can fix it, and the cloud made nothing.
@@ -419,7 +419,7 @@ impl Pass<'_> {
         let note = problem.message.clone();
         let next = attempt.at(Stage::Clearing(what_is_made(&attempt.stage)));
         reporter.stage(Some(&next), Says::Problem(problem)).await?;
-        reporter.tell(EventReason::CopyFailed, note).await;
+        reporter.tell(EventReason::CopyFailed, note);
         Ok(next)
     }
 

@@ -95,13 +95,13 @@ impl<'a> Reporter<'a> {
         let image = self.status.written().image_id.as_deref().unwrap_or_default();
         let region = &self.replica.spec.destination.region;
         let note = format!("image {image} in {region} is made; CloudImage {} stands for it", self.replica.name_any());
-        self.tell(EventReason::Replicated, note).await;
+        self.tell(EventReason::Replicated, note);
         Ok(())
     }
 
     /// Publishes an event.
-    pub(super) async fn tell(&self, what: EventReason, note: String) {
-        self.ctx.events.publish(self.replica, what, note).await;
+    pub(super) fn tell(&self, what: EventReason, note: String) {
+        self.ctx.events.publish(self.replica, what, note);
     }
 
     /// Writes the status if it changed.
