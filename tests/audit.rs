@@ -33,7 +33,9 @@ async fn audited() -> Result<&'static Stage> {
 
 async fn enter() -> Result<Player> {
     let player = Player::enter_on(audited().await?).await?;
-    player.account(|account| account.limits = serde_json::from_value(json!({"recipientsPerImage": 300})).unwrap()).await?;
+    player
+        .account(|account| account.limits = serde_json::from_value(json!({"recipientsPerImage": 300})).unwrap())
+        .await?;
     player.image("golden", |_| {}).await?;
     player.ready::<CloudImage>("golden").await?;
     Ok(player)
@@ -95,10 +97,10 @@ async fn an_account_that_had_the_image_for_a_moment_is_named_everywhere() -> Res
     player.share("team", [1, 2]).await?;
     player.ready::<ImageShare>("team").await?;
     let apply = json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare", "metadata": {"name": "team"},
-        "spec": {"imageRef": {"name": "golden"}, "recipients": [
-            {"type": "Account", "id": player.recipient(1)},
-            {"type": "Account", "id": player.recipient(3), "name": "Team Röd & Co"},
-        ]}});
+    "spec": {"imageRef": {"name": "golden"}, "recipients": [
+        {"type": "Account", "id": player.recipient(1)},
+        {"type": "Account", "id": player.recipient(3), "name": "Team Röd & Co"},
+    ]}});
     let params = PatchParams::apply("argocd-controller").force();
     player.raw::<ImageShare>().patch("team", &params, &Patch::Apply(apply)).await?;
     player.until_shared_with(1, [1, 2, 3]).await?;

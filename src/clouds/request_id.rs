@@ -29,7 +29,7 @@ pub(super) fn note(headers: &HeaderMap) {
     let found = HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()).filter(|id| is_plain(id));
     if let Some(id) = found {
         // Nobody asked for it outside of `noting`.
-        LAST.try_with(|last| last.replace(Some(id.to_owned()))).map_or((), drop);
+        drop(LAST.try_with(|last| last.replace(Some(id.to_owned()))));
     }
 }
 

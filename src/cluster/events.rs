@@ -59,6 +59,8 @@ pub enum EventReason {
     DeletionBlocked,
     /// The cloud rejects the account's credentials.
     CredentialsRejected,
+    /// The cloud accepts a new key of the account.
+    CredentialsVerified,
     /// The Secret of the account is being deleted.
     SecretDeleting,
     /// The operator deleted the image at the cloud.
@@ -90,7 +92,11 @@ impl EventReason {
             Self::Adopted => "Adopt",
             Self::Revoked | Self::Expired | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated | Self::Unreadable => "Verify",
+            Self::CredentialsVerified
+            | Self::CredentialsRejected
+            | Self::SecretDeleting
+            | Self::DefinitionsOutdated
+            | Self::Unreadable => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -106,6 +112,7 @@ impl EventReason {
             | Self::OfferReceived
             | Self::Accepted
             | Self::Rejected
+            | Self::CredentialsVerified
             | Self::CopyStarted
             | Self::Replicated => "Normal",
             Self::Revoked
@@ -206,37 +213,36 @@ pub fn reference<K: Resource<DynamicType = ()>>(namespace: &str, name: &str, uid
 /// can again.
 async fn write_all(client: Client, mut events: mpsc::Receiver<Event>) {
     let failing = AtomicBool::new(false);
-    let stream = stream::poll_fn(|context| events.poll_recv(context));
-    stream
-        .for_each_concurrent(WRITES_AT_ONCE, async |event| {
-            let events: Api<Event> =
-                Api::namespaced(client.clone(), event.metadata.namespace.as_deref().unwrap_or("default"));
-            let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-            let reason = event.reason.as_deref().unwrap_or_default();
-            match within_deadline(events.create(&params, &event)).await {
-                Ok(_) => {
-                    if failing.swap(false, Ordering::Relaxed) {
-                        tracing::info!("events are written again");
-                    }
-                }
-                Err(error) if namespace_is_going(&error) => tracing::debug!(event = reason, "the namespace is going"),
-                Err(error) if failing.swap(true, Ordering::Relaxed) => {
-                    tracing::debug!(event = reason, %error, "the event could not be written");
-                }
-                Err(error) => tracing::warn!(
-                    event = reason, %error,
-                    "events cannot be written and are lost; the audit log and the conditions are complete"
-                ),
+    let events = stream::poll_fn(|context| events.poll_recv(context));
+    events.for_each_concurrent(WRITES_AT_ONCE, |event| write(&client, event, &failing)).await;
+}
+
+async fn write(client: &Client, event: Event, failing: &AtomicBool) {
+    let namespace = event.metadata.namespace.as_deref().unwrap_or("default");
+    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let reason = event.reason.as_deref().unwrap_or_default();
+    match within_deadline(events.create(&params, &event)).await {
+        Ok(_) => {
+            if failing.swap(false, Ordering::Relaxed) {
+                tracing::info!("events are written again");
             }
-        })
-        .await;
+        }
+        Err(error) if namespace_is_going(&error) => tracing::debug!(event = reason, "the namespace is being deleted"),
+        Err(error) if failing.swap(true, Ordering::Relaxed) => {
+            tracing::debug!(event = reason, %error, "the event could not be written");
+        }
+        Err(error) => tracing::warn!(
+            event = reason, %error, "events cannot be written and are lost; the audit log and the conditions are complete"
+        ),
+    }
 }
 
 /// Nothing can be created in a namespace that is being deleted, or is gone.
 fn namespace_is_going(error: &ClusterError) -> bool {
     let ClusterError::Api(kube::Error::Api(status)) = error else { return false };
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    status.is_not_found() || causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_not_found() || causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn cut(mut note: String) -> String {

@@ -10,6 +10,7 @@ use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::JobId;
 use crate::domain::image::ReceivedImage;
 use crate::planning::acceptance::{AcceptancePlan, waits_for_the_owner};
+use crate::planning::grace::grace_left;
 use crate::planning::ledger::Job;
 use crate::planning::problem::Problem;
 use crate::planning::schedule::{Requeue, next_job_look};
@@ -146,7 +147,9 @@ impl<'a> Reporter<'a> {
                 let (truth, reason, message) = (problem.truth(), problem.reason, problem.message.as_str());
                 let mut decisions =
                     vec![decide(READY, truth, reason, message), decide(ACCEPTED, truth, reason, message)];
-                let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem);
+                let created = self.acceptance.metadata.creation_timestamp.as_ref().map(|time| time.0);
+                let may_come = grace_left(reason, created, self.ctx.clock.now()).is_some();
+                let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem) || may_come;
                 let kind = if moving { RECONCILING } else { STALLED };
                 if reason != Reason::Suspended {
                     decisions.push(decide(kind, Truth::True, reason, message));

@@ -7,14 +7,14 @@ mod secret;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 
 use crate::accounts::connections::Connection;
 use crate::api::CloudAccount;
-use crate::api::cloud_account::CloudAccountStatus;
+use crate::api::cloud_account::{CloudAccountStatus, VerifiedCredentials};
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, conditions, find};
 use crate::cluster::events::EventReason;
 use crate::cluster::guard::Guarded;
@@ -22,6 +22,7 @@ use crate::cluster::status::apply_status;
 use crate::cluster::{ClusterError, finalizers};
 use crate::domain::fault::Recovery;
 use crate::planning::duplicates::doubt;
+use crate::planning::grace::grace_left;
 use crate::planning::problem::{Problem, name_some};
 use crate::planning::unreadable::names_account;
 use crate::reconcile::Outcome;
@@ -98,13 +99,15 @@ async fn look(
     let state = ctx.connections.state(account, asked.is_some()).await;
     let connection = state.connection.as_ref();
     let held = secret::tend(ctx, account, &old.held_secrets, state.secret).await?;
-    let mut decisions = decisions(connection.map(|_| ()), deleting.then_some(users.as_slice()));
+    let kept_by = deleting.then_some(users.as_slice());
+    let mut decisions = decisions(account, connection.map(|_| ()), kept_by, ctx.clock.now());
     let listing = match connection {
         Ok(connection) if !deleting => inventory::take_stock(ctx, account, connection, asked.is_some()).await,
         _ => Listing::default(),
     };
     decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
     let mut status = status(account, &old, connection.ok(), &listing, decisions, ctx.clock.now());
+    status.credentials = credentials(&old, connection.ok().and(state.verified.as_ref()));
     status.held_secrets.clone_from(&held.names);
     prove(account, connection.map(|_| ()), &mut status, ctx);
     if account.status.as_ref() != Some(&status) {
@@ -112,7 +115,7 @@ async fn look(
     }
     ctx.states.listing_is_told(&account.uid().unwrap_or_default());
     held.put_on(ctx, account).await?;
-    tell(ctx, account, &old, connection.err());
+    tell(ctx, account, (&old, &status), connection.err());
     let wait = pause(connection.err(), ctx).min(until_doubted(&status, ctx));
     let outcome = match connection.err().map(|problem| problem.recovery) {
         None => Outcome::Settled,
@@ -123,8 +126,38 @@ async fn look(
     Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
 }
 
-/// Publishes one event when the cloud refuses the account's key, or when the account's Secret is being deleted.
-fn tell(ctx: &Context, account: &CloudAccount, old: &CloudAccountStatus, problem: Option<&Problem>) {
+/// The credentials in force. Those of a Secret that did not change keep the time at which the cloud accepted them first.
+fn credentials(old: &CloudAccountStatus, verified: Option<&(String, Timestamp)>) -> Option<VerifiedCredentials> {
+    let former = old.credentials.clone();
+    match verified {
+        Some((version, _)) if former.as_ref().is_some_and(|former| former.secret_version == *version) => former,
+        Some((version, at)) => Some(VerifiedCredentials {
+            secret_version: version.clone(),
+            verified_at: Time(at.round(Unit::Second).unwrap_or(*at)),
+        }),
+        None => former,
+    }
+}
+
+/// Publishes events: the cloud accepted a new key or refuses the key, the account's Secret is being deleted, or other objects
+/// block the account's deletion.
+fn tell(
+    ctx: &Context,
+    account: &CloudAccount,
+    (old, new): (&CloudAccountStatus, &CloudAccountStatus),
+    problem: Option<&Problem>,
+) {
+    if old.credentials.is_some() && old.credentials != new.credentials {
+        let note = "the cloud accepts the credentials that the Secret holds now, and they are in force".to_owned();
+        ctx.events.publish(account, EventReason::CredentialsVerified, note);
+    }
+    let blocked = |status: &CloudAccountStatus| {
+        let reconciling = find(&status.conditions, RECONCILING)?.clone();
+        (reconciling.reason == Reason::StillReferenced.as_str()).then_some(reconciling.message)
+    };
+    if let Some(note) = blocked(new).filter(|_| blocked(old).is_none()) {
+        ctx.events.publish(account, EventReason::DeletionBlocked, note);
+    }
     let Some(problem) = problem else { return };
     let event_reason = match problem.reason {
         Reason::CredentialsRejected => EventReason::CredentialsRejected,
@@ -213,23 +246,44 @@ fn pause(problem: Option<&Problem>, ctx: &Context) -> Duration {
     }
 }
 
-fn decisions(connection: Result<(), &Problem>, kept_by: Option<&[String]>) -> Vec<Decision> {
+fn decisions(
+    account: &CloudAccount,
+    connection: Result<(), &Problem>,
+    kept_by: Option<&[String]>,
+    now: Timestamp,
+) -> Vec<Decision> {
     let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
     let mut decisions = Vec::new();
     match connection {
+        Ok(()) if kept_by.is_some() => {}
+        Ok(()) if account.spec.suspend => {
+            let message = "spec.suspend: nothing is granted, revoked, answered, copied or deleted through this account; \
+                           everything granted stays";
+            decisions.push(decide(READY, Truth::False, Reason::Suspended, message));
+        }
         Ok(()) => {
             let message = "the credentials belong to the account and it can be used";
             decisions.push(decide(READY, Truth::True, Reason::Verified, message));
         }
         Err(problem) => {
             decisions.push(decide(READY, problem.truth(), problem.reason, &problem.message));
-            let kind = if problem.recovery == Recovery::Blocked { STALLED } else { RECONCILING };
+            let created = account.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            let waits = grace_left(problem.reason, created, now).is_some();
+            let kind = if problem.recovery == Recovery::Blocked && !waits { STALLED } else { RECONCILING };
             decisions.push(decide(kind, Truth::True, problem.reason, &problem.message));
         }
     }
     if let Some(users) = kept_by {
         decisions.retain(|decision| decision.kind == READY);
-        let message = format!("kept while objects refer to it: delete these first: {}", name_some(users));
+        let message = format!("still referenced; delete these first: {}", name_some(users));
+        if decisions.is_empty() {
+            decisions.push(decide(
+                READY,
+                Truth::False,
+                Reason::StillReferenced,
+                &format!("the deletion waits: {message}"),
+            ));
+        }
         decisions.push(decide(RECONCILING, Truth::True, Reason::StillReferenced, &message));
     }
     decisions

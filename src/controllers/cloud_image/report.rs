@@ -3,26 +3,27 @@
 
 use std::collections::HashMap;
 
+use kube::ResourceExt;
+
 use super::access::{Known, audit, known, publish};
+use super::conditions::{NOBODYS_FAULT, ObjectStage, decisions};
 use super::event_reasons::{event_reasons, found_amiss};
 use super::observe::Desired;
 use crate::api::CloudImage;
-use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
-use crate::api::conditions::{
-    DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, conditions, find,
-};
+use crate::api::cloud_image::{CloudImageStatus, NamespacesFrom, VisibilityChange};
+use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, Reason, Truth, conditions, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
-use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::domain::share::Share;
 use crate::planning::access::{Ledgers, access_changes};
-use crate::planning::deletion::{blockers, held_by_shares, refused_removals};
+use crate::planning::deletion::{blockers, held_by_shares};
 use crate::planning::ledger::Ledger;
-use crate::planning::problem::{PRIVATE, Problem, name_some};
+use crate::planning::problem::{PRIVATE, Problem};
 use crate::planning::schedule::Requeue;
 use crate::planning::sharing::Plan;
+use crate::reconcile::access_notes::AccessNotes;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::{requested_at, selector_problem};
 use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
@@ -213,7 +214,7 @@ impl<'a> Reporter<'a> {
         if planted!("half-a-ledger-erased", false, true) {
             Ledger::default().encode_into(&mut status);
         }
-        let decisions = decisions(&Ledger::default(), Some(&problem), Some(&problem));
+        let decisions = decisions(&Ledger::default(), (Some(&problem), Some(&problem)), self.stage());
         status.conditions =
             conditions(&status.conditions, decisions, self.image.metadata.generation, self.ctx.clock.now());
         self.status.write_if_new(status).await?;
@@ -234,9 +235,11 @@ impl<'a> Reporter<'a> {
         let status = self.status(&report, shown.as_ref(), blockers, held.as_ref(), now);
         let blocked = self.newly_blocked(&status);
         let changes = self.access_changes(&before, &report.ledger, now);
-        // Before the write: if it fails, the next reconcile logs the changes again, and none is lost.
-        audit(self.image, &changes);
+        // Before the write, so that none is lost if the process ends here.
+        let uid = self.image.uid().unwrap_or_default();
+        self.ctx.states.access_notes(&uid, |notes| audit(self.image, &changes, notes));
         self.status.write_if_new(status).await?;
+        self.ctx.states.access_notes(&uid, AccessNotes::are_recorded);
         publish(self.ctx, self.image, &changes);
         self.tell(&before, &report.ledger);
         if let Some(why) = blocked {
@@ -283,7 +286,7 @@ impl<'a> Reporter<'a> {
             status.recipients = Some(format!("{}{limit}", plan.slots_taken));
         }
         let held = held.cloned().or_else(|| held_by_shares(blockers));
-        let mut decisions = decisions(&report.ledger, obstacle, held.as_ref());
+        let mut decisions = decisions(&report.ledger, (obstacle, held.as_ref()), self.stage());
         decisions.extend(self.duplicates.decision());
         status.conditions =
             conditions(&self.status.written().conditions, decisions, self.image.metadata.generation, now);
@@ -322,6 +325,15 @@ impl<'a> Reporter<'a> {
         (!told).then_some(why.message)
     }
 
+    fn stage(&self) -> ObjectStage {
+        let metadata = &self.image.metadata;
+        ObjectStage {
+            deleting: metadata.deletion_timestamp.is_some(),
+            created: metadata.creation_timestamp.as_ref().map(|time| time.0),
+            now: self.ctx.clock.now(),
+        }
+    }
+
     /// Whose access changed, with what the notes of earlier reconciles know of it.
     fn access_changes(&self, before: &Ledger, after: &Ledger, now: Timestamp) -> Vec<Known> {
         let elsewhere = self.duplicates.granted_by_active();
@@ -351,56 +363,4 @@ fn answer<'s>(status: &mut CloudImageStatus, requests: impl Iterator<Item = (&'s
     for share in &mut status.shares {
         share.last_handled_reconcile_at = requests.get(share.uid.as_str()).map(|at| (*at).clone());
     }
-}
-
-/// Reasons that block the deletion of an image although nothing is wrong with it.
-const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::ReplicaExists];
-
-fn decisions(ledger: &Ledger, obstacle: Option<&Problem>, held: Option<&Problem>) -> Vec<Decision> {
-    let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
-    let mut decisions = vec![match obstacle {
-        Some(problem) => decide(READY, problem.truth(), problem.reason, &problem.message),
-        None => decide(READY, Truth::True, Reason::Available, "the image is ours and can be shared"),
-    }];
-    decisions.push(match held {
-        Some(problem) => decide(DELETABLE, Truth::False, problem.reason, &problem.message),
-        None if ledger.image_is_gone() => {
-            let message = "the cloud does not show the image any more: nobody has it";
-            decide(DELETABLE, Truth::True, Reason::NotShared, message)
-        }
-        None if ledger.holds_anything() => {
-            let shared = name_some(ledger.grants.keys());
-            let message = format!("still shared by this operator with: {shared}{}", refused_removals(ledger));
-            decide(DELETABLE, Truth::False, Reason::Revoking, &message)
-        }
-        None => decide(DELETABLE, Truth::True, Reason::NotShared, "no ImageShare names the image"),
-    });
-    let retained: Vec<&Recipient> = ledger.retained().collect();
-    if !retained.is_empty() {
-        let message = format!(
-            "these keep the image though no ImageShare names them (deletionPolicy: Retain); to end their access, name them \
-             in an ImageShare of this namespace and delete it with deletionPolicy: Revoke: {}",
-            name_some(retained)
-        );
-        decisions.push(decide(RETAINED, Truth::True, Reason::Retained, &message));
-    }
-    let stalled = obstacle
-        .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
-        .or(held.filter(|t| t.recovery == Recovery::Blocked && !NOBODYS_FAULT.contains(&t.reason)));
-    let moving = ledger
-        .grants
-        .values()
-        .any(|entry| matches!(entry.state, GrantState::Intended | GrantState::Revoking) && entry.refusal.is_none());
-    if let Some(problem) = stalled {
-        decisions.push(decide(STALLED, Truth::True, problem.reason, &problem.message));
-    } else if moving || obstacle.is_some_and(|t| t.recovery != Recovery::Blocked) {
-        let refused = refused_removals(ledger);
-        let reason = match obstacle {
-            Some(problem) => problem.reason,
-            None if refused.is_empty() => Reason::Pending,
-            None => Reason::Revoking,
-        };
-        decisions.push(decide(RECONCILING, Truth::True, reason, &format!("access is being granted or ended{refused}")));
-    }
-    decisions
 }

@@ -1,8 +1,11 @@
 //! The inputs that decide how urgent an image's reconcile is.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::observe::Desired;
 use crate::api::CloudImage;
-use crate::api::conditions::{READY, find};
+use crate::api::conditions::{READY, Reason, find};
+use crate::planning::deletion::blocks_deletion_only;
 use crate::planning::ledger::Ledger;
 use crate::planning::urgency::Need;
 use crate::reconcile::context::Context;
@@ -11,11 +14,15 @@ use crate::reconcile::convert::requested_at;
 /// These inputs, from the caches.
 pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, ledger: &'a Ledger) -> Need<'a> {
     let status = image.status.as_ref();
-    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(|condition| condition.status == "True");
+    let deleting = image.metadata.deletion_timestamp.is_some();
+    let in_order = |ready: &Condition| {
+        ready.status == "True" || (deleting && Reason::named(&ready.reason).is_some_and(blocks_deletion_only))
+    };
+    let ready = status.and_then(|s| find(&s.conditions, READY)).is_some_and(in_order);
     Need {
         ledger,
         shares: &desired.shares,
-        deleting: image.metadata.deletion_timestamp.is_some(),
+        deleting,
         amiss: !ready || is_requested(image),
         edited: status.and_then(|s| s.observed_generation) != image.metadata.generation,
         now: ctx.clock.now(),

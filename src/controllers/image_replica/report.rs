@@ -9,6 +9,7 @@ use crate::api::image_replica::ImageReplicaStatus;
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
+use crate::planning::grace::grace_left;
 use crate::planning::problem::Problem;
 use crate::planning::replica::{Attempt, Stage, waits_for_others};
 use crate::planning::schedule::Requeue;
@@ -139,7 +140,9 @@ impl<'a> Reporter<'a> {
         if self.status.written().cloud_image_uid.is_none() {
             decisions.push(decide(REPLICATED, problem.truth()));
         }
-        let moving = problem.recovery != Recovery::Blocked || waits_for_others(problem);
+        let created = self.replica.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let may_come = grace_left(problem.reason, created, self.ctx.clock.now()).is_some();
+        let moving = problem.recovery != Recovery::Blocked || waits_for_others(problem) || may_come;
         if problem.reason != Reason::Suspended {
             decisions.push(decide(if moving { RECONCILING } else { STALLED }, Truth::True));
         }

@@ -18,6 +18,7 @@ use crate::cluster::guard::Guarded;
 use crate::cluster::lookup::find;
 use crate::cluster::status::apply_status;
 use crate::domain::share::Consent;
+use crate::planning::grace::grace_left;
 use crate::planning::projection::{Projection, Reference, project};
 use crate::planning::unreadable::serves;
 use crate::reconcile::Outcome;
@@ -89,10 +90,15 @@ async fn look(
         time(ctx, share, &projection);
     }
     let outcome = outcome_of(&projection);
+    let reason = projection.reason(READY);
     report(share, ctx, projection, now).await?;
+    let created = share.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let grace = reason.and_then(|reason| grace_left(reason, created, now));
+    let grace = grace.map(|left| left.unsigned_abs() + Duration::from_millis(10));
     let expiry = share.spec.expiration_time.as_ref().and_then(Expiration::at).filter(|end| *end > now);
     let wait = expiry.map(|end| end.duration_since(now).unsigned_abs() + Duration::from_millis(10));
-    let wait = wait.map_or(ctx.settings.intervals.drift, |wait| wait.min(ctx.settings.intervals.drift));
+    let waits = [wait, grace, Some(ctx.settings.intervals.drift)];
+    let wait = waits.into_iter().flatten().min().unwrap_or_default();
     Ok(ReconcileOutcome::new(outcome, Action::requeue(wait)))
 }
 
@@ -120,6 +126,7 @@ fn outcome_of(projection: &Projection) -> Outcome {
 fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx: &Context) -> Reference<'a> {
     let namespace = share.namespace().unwrap_or_default();
     match image {
+        None if is_being_made(share, &namespace, ctx) => Reference::BeingMade,
         None => Reference::Unresolved,
         Some(Guarded::Unreadable(left)) => {
             let known = left.metadata.namespace.as_ref() == Some(&namespace)
@@ -134,6 +141,21 @@ fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx
             Consent::Unknown => Reference::Unknown,
         },
     }
+}
+
+/// Whether an `ImageReplica` of the share's own namespace makes the image: in others, whether there is one stays unknown.
+fn is_being_made(share: &ImageShare, namespace: &str, ctx: &Context) -> bool {
+    let reference = &share.spec.image_ref;
+    if reference.namespace.as_deref().is_some_and(|named| named != namespace) {
+        return false;
+    }
+    let replica = ctx.stores.replicas.get(&ObjectRef::new(&reference.name).within(namespace));
+    let replica = replica.as_deref().and_then(Guarded::readable);
+    replica.is_some_and(|replica| {
+        let mut conditions = replica.status.iter().flat_map(|status| &status.conditions);
+        replica.metadata.deletion_timestamp.is_none()
+            && !conditions.any(|condition| condition.type_ == STALLED && condition.status == "True")
+    })
 }
 
 /// Whether all grants of this share have ended, read from the API server and not from the cache. The `CloudImage` lists a
