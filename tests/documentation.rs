@@ -1,7 +1,12 @@
 //! The documents say what is so: what is generated is up to date, links lead somewhere, policies to paste hold what the
-//! operator calls and nothing else, and every flag is told.
+//! operator calls and nothing else, every flag is told, and commands name what exists.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[path = "documentation/commands.rs"]
+mod commands;
+#[path = "documentation/definitions.rs"]
+mod definitions;
 
 use std::collections::BTreeSet;
 use std::fs;
