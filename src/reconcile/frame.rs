@@ -1,6 +1,6 @@
 //! The frame of every reconcile: what precedes the work of a kind, and what follows it.
 
-use std::ops::ControlFlow::{Break, Continue};
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::Worker;
 use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
+use crate::reconcile::object_state::Inputs;
 use crate::reconcile::requeue::{self, Next};
 use crate::reconcile::status::Status;
 use crate::reconcile::unreadable;
@@ -101,6 +102,22 @@ pub(crate) async fn reconcile<K: Reconcile>(
     reconciled.unwrap_or_else(|error| requeue::failed(&ctx, guarded.as_ref(), &error))
 }
 
+/// Since when a reconcile is due, and when the object or its inputs were last edited, as far as is known. `Break`: it is not due.
+fn when_due<K: Reconcile>(
+    ctx: &Context,
+    object: &K,
+    desired: &K::Desired,
+    inputs: &Inputs,
+) -> ControlFlow<ReconcileOutcome, (Timestamp, Option<Timestamp>)> {
+    if !K::DEBOUNCED {
+        return Continue((ctx.clock.now(), None));
+    }
+    if ctx.states.is_unseen(&object.uid().unwrap_or_default()) && object.is_settled(desired, ctx) {
+        requeue::defer_settled(ctx, object, inputs.clone());
+    }
+    requeue::is_due(ctx, object, inputs, K::expects_dependency(desired))
+}
+
 async fn readable<K: Reconcile>(
     ctx: &Context,
     object: &K,
@@ -111,15 +128,13 @@ async fn readable<K: Reconcile>(
     }
     let (desired, inputs) = {
         let caches = Caches::new(&ctx.stores, ctx.clock.now(), object);
-        (object.observe(&caches), caches.into_inputs())
+        let desired = object.observe(&caches);
+        // Only a debounced kind compares its inputs with those of the last reconcile.
+        (desired, if K::DEBOUNCED { caches.into_inputs() } else { Inputs::default() })
     };
-    if ctx.states.is_unseen(&object.uid().unwrap_or_default()) && object.is_settled(&desired, ctx) {
-        requeue::defer_settled(ctx, object, inputs.clone());
-    }
-    let (since, edited) = match requeue::is_due(ctx, object, &inputs, K::expects_dependency(&desired)) {
+    let (since, edited) = match when_due(ctx, object, &desired, &inputs) {
         Continue(due) => due,
-        Break(outcome) if K::DEBOUNCED => return Ok(outcome),
-        Break(_) => (ctx.clock.now(), None),
+        Break(outcome) => return Ok(outcome),
     };
     let next = Box::pin(object.run(ctx, desired, Due { since, edited, worker })).await?;
     Ok(requeue::requeue(ctx, object, inputs, next))

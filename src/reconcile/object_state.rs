@@ -23,7 +23,7 @@ pub(crate) struct Listing {
 }
 
 /// Input fingerprint: the versions of a reconcile's Kubernetes inputs. If unchanged, no reconcile runs before it is due.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs(pub Vec<String>);
 
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(5);
 /// Whether a reconcile is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
-    /// Not before this time has reconciled.
+    /// Not before this time has passed.
     In(Duration),
     /// Now, because something changed.
     Changed {
@@ -99,7 +99,7 @@ pub enum Due {
         /// When the last change was seen.
         last: Timestamp,
     },
-    /// Now, because the requeue interval has reconciled.
+    /// Now, because the requeue interval has passed.
     Time {
         /// Since when.
         since: Timestamp,
