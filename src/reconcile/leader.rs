@@ -22,7 +22,7 @@ pub const CALLS_OF_OTHERS: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(250);
 
 /// helm deletes the rights of the pods before the pods have ended.
-const RIGHTS_GONE: &str = "the rights to the lease are gone, as in an uninstallation: ending without releasing it";
+const RIGHTS_GONE: &str = "the rights to the lease are gone, as in an uninstallation: ending without giving it back";
 
 /// How often a failure that lasts is logged again.
 const LOGGED_AGAIN: Duration = Duration::from_secs(60);
