@@ -14,8 +14,8 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::cmp::Ordering;
 
-/// The parameters of both lists. `flavor_id` is not among them: which flavour takes which image is not simulated.
-const KNOWN: [&str; 28] = [
+/// The parameters of both lists besides [`FIELDS`]. `flavor_id` is not among them: which flavour takes which image is not simulated.
+const KNOWN: [&str; 18] = [
     "__imagetype",
     "visibility",
     "member_status",
@@ -34,19 +34,9 @@ const KNOWN: [&str; 28] = [
     "tag",
     "created_at",
     "updated_at",
-    "min_disk",
-    "min_ram",
-    "architecture",
-    "container_format",
-    "disk_format",
-    "__isregistered",
-    "__os_bit",
-    "__os_type",
-    "__platform",
-    "hw_firmware_type",
 ];
 
-/// Parameters that are compared with the fields of an image's row.
+/// Parameters of both lists that are compared with the fields of an image's row.
 const FIELDS: [&str; 10] = [
     "min_disk",
     "min_ram",
@@ -92,8 +82,11 @@ struct Filter<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
+/// Whether an ordering is that of an operator.
+type Compares = fn(Ordering) -> bool;
+
 /// A time that another one is compared with.
-type Time = (fn(Ordering) -> bool, Timestamp);
+type Time = (Compares, Timestamp);
 
 /// A page of images, and whether there is more.
 pub(super) struct Page {
@@ -104,7 +97,7 @@ pub(super) struct Page {
 /// The page of images a project asks for.
 pub(super) fn list(world: &World, project: &AccountId, query: &Query, limit: usize) -> Result<Page, Refusal> {
     let supported: Vec<_> = query.beginning(SUPPORT).map(|(name, _)| name).collect();
-    query.only(&[&KNOWN[..], &supported[..]].concat(), rules::MALFORMED_BODY)?;
+    query.only(&[&KNOWN[..], &FIELDS, &supported].concat(), rules::MALFORMED_BODY)?;
     let filter = Filter::read(query)?;
     let limit = query.limit(limit)?;
     let mut seen = world.seen_by(project);
@@ -149,9 +142,6 @@ fn order(query: &Query) -> Result<impl Fn(&ImageSpec, &ImageSpec) -> Ordering, R
         if falling { order.reverse() } else { order }
     })
 }
-
-/// Whether an ordering is that of an operator.
-type Compares = fn(Ordering) -> bool;
 
 /// `gt:`, `gte:`, `lt:`, `lte:`, `eq:` or `neq:` and a time.
 fn time(query: &Query, name: &str) -> Result<Option<Time>, Refusal> {
