@@ -3,9 +3,8 @@
 Usage: alibaba_sdk.py CLOUD_URL CONTROL_URL, on the world of alibaba-world.yaml. Exits with 1 at the first difference.
 """
 
-import json
+import functools
 import sys
-import urllib.request
 
 from alibabacloud_ecs20140526 import models as ecs
 from alibabacloud_ecs20140526.client import Client as Ecs
@@ -13,7 +12,10 @@ from alibabacloud_sts20150401.client import Client as Sts
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException, ThrottlingException
 from alibabacloud_tea_openapi.models import Config
 
+from checks import ask_admin, same
+
 CLOUD, CONTROL = sys.argv[1].removeprefix("http://"), sys.argv[2]
+control = functools.partial(ask_admin, CONTROL)
 REGION, IMAGE, OWNER = "cn-hangzhou", "m-golden", "2000000000000000"
 
 
@@ -33,11 +35,6 @@ def accounts(*numbers):
     return [account(n) for n in numbers]
 
 
-def same(what, got, expected):
-    if got != expected:
-        raise AssertionError(f"{what}: got {got!r}, expected {expected!r}")
-
-
 def refused(what, code, call, status=None):
     try:
         call()
@@ -48,13 +45,6 @@ def refused(what, code, call, status=None):
             same(f"{what}: status", error.status_code, status)
         return error
     raise AssertionError(f"{what}: succeeded, expected {code}")
-
-
-def control(method, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(CONTROL + path, data, {"content-type": "application/json"}, method=method)
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
 
 
 def share(add=None, remove=None, image=IMAGE, client=owner, **rest):

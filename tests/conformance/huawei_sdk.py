@@ -3,17 +3,19 @@
 Usage: huawei_sdk.py HUAWEI_URL CONTROL_URL, on the world of huawei-world.yaml. Exits with 1 at the first difference.
 """
 
-import json
+import functools
 import sys
 import time
-import urllib.request
 
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, ServerResponseException
 from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkims import v2 as ims
 
+from checks import ask_admin, same
+
 CLOUD, CONTROL = sys.argv[1], sys.argv[2]
+control = functools.partial(ask_admin, CONTROL)
 OWNER, SOUTH = "0a" + "0" * 30, "0b" + "0" * 30
 FIRST, ALSO_FIRST, SECOND = "1a" + "0" * 30, "1b" + "0" * 30, "2a" + "0" * 30
 FIRST_DOMAIN = "d1" + "0" * 30
@@ -46,11 +48,6 @@ first = client("FIRSTKEY", "first-secret", FIRST)
 second = client("SECONDKEY", "second-secret", SECOND)
 
 
-def same(what, got, expected):
-    if got != expected:
-        raise AssertionError(f"{what}: got {got!r}, expected {expected!r}")
-
-
 def refused(what, code, call, status=400):
     try:
         call()
@@ -59,13 +56,6 @@ def refused(what, code, call, status=400):
         same(f"{what}: request id given", bool(error.request_id), True)
         return error
     raise AssertionError(f"{what}: succeeded, expected {code}")
-
-
-def control(method, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(CONTROL + path, data, {"content-type": "application/json"}, method=method)
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
 
 
 def progress(job_id, asked):

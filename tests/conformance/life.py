@@ -6,16 +6,17 @@ another language: it is run as `PROGRAM ALIBABA_URL HUAWEI_URL ADMIN_URL`, print
 a line `STEP: ok` or `STEP: what went wrong`. Exits with 1 where a step failed.
 """
 
-import json
+import functools
 import pathlib
 import subprocess
 import sys
-import urllib.request
 
+from checks import ask_admin, same
 from clients import Refused, alibaba, huawei
 from huaweicloudsdkcore.signer.algorithm import SigningAlgorithm
 
 ALIBABA, HUAWEI, ADMIN, PROGRAMS = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+admin = functools.partial(ask_admin, ADMIN)
 WORLD = (pathlib.Path(__file__).parent / "life-world.yaml").read_text()
 OWNER, RECIPIENTS = "2000000000000000", ["1000000000000001", "1000000000000002", "1000000000000003"]
 OWNER_KEY, RECIPIENT_KEY = ("LTAIowner", "owner-secret"), ("LTAIrecipient", "recipient-secret")
@@ -23,18 +24,6 @@ TEMPORARY_KEY = ("LTAItemporary", "temporary-secret", "tok/en+=")
 GOLDEN, OLDER = "cc4f2d1e-0000-4000-8000-000000000001", "cc4f2d1e-0000-4000-8000-000000000002"
 PROJECTS = ["1a" + "0" * 30, "1b" + "0" * 30, "1c" + "0" * 30]
 NOTHING = "–"
-
-
-def admin(method, path, body):
-    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    request = urllib.request.Request(ADMIN + path, data, {"content-type": "application/json"}, method=method)
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
-
-
-def same(what, got, expected):
-    if got != expected:
-        raise AssertionError(f"{what}: got {got!r}, expected {expected!r}")
 
 
 def refused(what, code, call, status=None):
