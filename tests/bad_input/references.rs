@@ -105,8 +105,9 @@ async fn an_image_recorded_as_one_accounts_is_not_touched_through_another() -> R
     let calls = player.about(&player.image_id(1)).await?;
 
     let another = 47;
-    player.secret(&key(another)).await?;
     player.account(|spec| spec.alibaba.as_mut().unwrap().account_id = owner_id(another)).await?;
+    player.secret(&key(another)).await?;
+    player.nudge::<CloudAccount>("golden").await?;
     player.ready::<CloudAccount>("golden").await?;
     let image = player.until::<CloudImage>("golden", "False", "AccountChanged").await?;
     says(&image, "Ready", &[&player.owner(), &owner_id(another), "restore the former CloudAccount"]);
