@@ -29,7 +29,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: u32,
     /// How many tests of each program run at the same time.
-    #[arg(long, value_name = "N", default_value = "4", env = "RUST_TEST_THREADS")]
+    #[arg(long, value_name = "N", default_value = "2", env = "RUST_TEST_THREADS")]
     threads: u32,
     /// Run only programs whose source has one of these in its path.
     #[arg(value_name = "PATH")]
