@@ -148,12 +148,6 @@ pub fn hand_over(ledger: &Ledger, desired: &DesiredRecipients, active: &BTreeSet
     left
 }
 
-/// Whether `own` must record its owner and reconcile again before it acts: others that did not record theirs may be
-/// about to act.
-pub fn must_claim(own: &Contender, others: &[Contender]) -> bool {
-    own.owner.is_none() && others.iter().any(|other| other.owner.is_none() && other.proven)
-}
-
 /// Whether `other` may affect `own`: it recorded, or may record, an owner of the account that `own` is called through
 /// or recorded.
 pub fn concerns(other: &Contender, own: &Contender) -> bool {
@@ -323,16 +317,6 @@ mod tests {
             let active = [acts(&one, &other), acts(&other, &one)].iter().filter(|acts| **acts).count();
             assert_eq!(active, usize::from(one.proven || other.proven), "{one:?} {other:?}");
         }
-    }
-
-    #[test]
-    fn who_may_act_at_the_same_time_as_others_records_the_owner_first() {
-        for (own, other, wanted) in
-            [("new", "new", true), ("new", "new bad", false), ("new", "", false), ("", "new", false)]
-        {
-            assert_eq!(must_claim(&contender("a", 1, own), &[contender("b", 2, other)]), wanted, "{own:?} {other:?}");
-        }
-        assert!(!must_claim(&contender("a", 1, "new"), &[]));
     }
 
     #[test]

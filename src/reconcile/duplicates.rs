@@ -14,11 +14,11 @@ use crate::api::{CloudAccount, CloudImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 use crate::cluster::object::Object;
 use crate::domain::identifiers::Recipient;
-use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, concerns, must_claim, role};
+use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, concerns, role};
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::Problem;
 use crate::reconcile::caches::Caches;
-use crate::reconcile::context::Stores;
+use crate::reconcile::context::{Context, Stores};
 use crate::reconcile::convert::{identity_key, is_proven, offer_key, owner};
 use crate::reconcile::index::Index;
 use crate::reconcile::status::{Status, conditions_of};
@@ -88,8 +88,8 @@ impl Duplicable for SharedImageAcceptance {
     }
 }
 
-/// How long an object waits after it recorded its owner, until its cache shows what others recorded at the same time. With a
-/// fifth of it, on a busy machine two objects both acted.
+/// After which time an object looks again whether the one that claimed the image before it recorded its owner. The record itself
+/// wakes it earlier.
 pub(crate) const CLAIM_SETTLES: Duration = Duration::from_secs(1);
 
 /// The objects for one image: the reconciled one and the others.
@@ -109,10 +109,7 @@ impl Duplicates {
     {
         let stores = caches.stores();
         let own = contender(stores, object);
-        let others = others(object, stores);
-        let others = others.iter().filter_map(|other| other.readable());
-        let others = others.map(|other| Contender { grants: other.grants(), ..contender(stores, other) });
-        let mut others: Vec<Contender> = others.filter(|other| concerns(other, &own)).collect();
+        let mut others: Vec<Contender> = contenders(stores, &others(object, stores), &own).collect();
         others.sort_by(|a, b| a.uid.cmp(&b.uid));
         caches.record("duplicates", &(!others.is_empty()).then_some((&own, &others)));
         Self { kind: K::KIND, own, others, owner: OnceLock::new() }
@@ -128,9 +125,19 @@ impl Duplicates {
         self.owner.get().map(ToString::to_string)
     }
 
-    /// Whether the object must record its owner and reconcile again before it acts.
-    pub(crate) fn must_claim(&self) -> bool {
-        must_claim(&self.own, &self.others)
+    /// Whether the object may act for the image, which was just observed as its own. Until it records its owner, another object
+    /// may come first: in the caches since they were observed, or in this process and not yet in the caches.
+    pub(crate) fn may_act<K: Duplicable>(&self, ctx: &Context, object: &K) -> bool
+    where
+        Guarded<K>: Clone,
+    {
+        let Some(owner) = self.owner.get().filter(|_| self.own.owner.is_none()) else { return true };
+        let found = others(object, &ctx.stores);
+        let is_silent = |other: &&Arc<Guarded<K>>| other.readable().is_some_and(|other| other.recorded().is_none());
+        let silent: Vec<String> = found.iter().filter(is_silent).filter_map(|other| other.uid()).collect();
+        let found: Vec<Contender> = contenders(&ctx.stores, &found, &self.own).collect();
+        matches!(role(&self.own, owner, &found), Role::Sole | Role::Active(_))
+            && ctx.states.claim(&self.own.uid, &object.place(), &silent, ctx.clock.now())
     }
 
     fn decide<T>(&self, what: impl FnOnce(&Role<'_>) -> Option<T>) -> Option<T> {
@@ -191,6 +198,17 @@ fn contender<K: Duplicable>(stores: &Stores, object: &K) -> Contender {
         is_reported: find(conditions_of(object), ACTIVE).is_some_and(|condition| condition.status == "False"),
         namespace,
     }
+}
+
+/// The objects found that concern this one.
+fn contenders<K: Duplicable>(
+    stores: &Stores,
+    found: &[Arc<Guarded<K>>],
+    own: &Contender,
+) -> impl Iterator<Item = Contender> {
+    let readable = found.iter().filter_map(|other| other.readable());
+    let all = readable.map(|other| Contender { grants: other.grants(), ..contender(stores, other) });
+    all.filter(|other| concerns(other, own))
 }
 
 /// The other objects that name the same image id in the same region, regardless of owner.

@@ -49,6 +49,8 @@ struct ObjectState {
     unreported: Option<Box<Listing>>,
     /// Since when no trace of a replica's copy is found, though the copy may exist.
     missing_since: Option<Timestamp>,
+    /// The image that the object may act for, from before it records its owner until the caches show that to the others.
+    claim: Option<(String, Wait)>,
 }
 
 /// A wait: its start and its end, on a clock that may be set back meanwhile.
@@ -79,6 +81,9 @@ pub enum Freshness {
     /// As `Stale`, but for so long that we should ask the API server.
     Doubtful,
 }
+
+/// How long a claim counts: longer than a write and the news of it in the caches take.
+const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long an image read before a job counts as read in the next reconcile.
 const STASHED_FOR: SignedDuration = SignedDuration::from_secs(60);
@@ -255,6 +260,21 @@ impl ObjectStates {
         self.with(uid, |state| state.missing_since = None);
     }
 
+    /// Claims an image for an object that did not record its owner yet. Returns false if one of the others, which name the same
+    /// image and recorded none either, did so before. One process leads, so of objects that observe an image at once exactly one acts.
+    pub(crate) fn claim(&self, uid: &str, image: &str, others: &[String], now: Timestamp) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let claims = |state: &ObjectState| {
+            state.claim.as_ref().is_some_and(|(claimed, wait)| claimed == image && wait.left(now).is_some())
+        };
+        if others.iter().any(|other| all.get(other).is_some_and(claims)) {
+            return false;
+        }
+        let until = now.saturating_add(CLAIMED_FOR).unwrap_or(Timestamp::MAX);
+        all.entry(uid.to_owned()).or_default().claim = Some((image.to_owned(), Wait { begun: now, until }));
+        true
+    }
+
     /// Records that an account's inventory was listed, and keeps the result until it is in the account's status.
     pub(crate) fn listed(&self, uid: &str, generation: Option<i64>, next: Timestamp, now: Timestamp, result: Listing) {
         self.with(uid, |state| {
@@ -364,6 +384,21 @@ mod tests {
         assert!(states.last_listing("uid", None, hour(1)).is_none());
         states.missing_since("uid", hour(9));
         assert_eq!(states.missing_since("uid", hour(1)), hour(1));
+    }
+
+    #[test]
+    fn of_objects_that_observe_an_image_at_once_the_first_claims_it() {
+        let states = ObjectStates::default();
+        let claim = |own: &str, other: &str, image: &str, now| states.claim(own, image, &[other.to_owned()], at(now));
+        assert!(claim("younger", "older", "image", 0));
+        assert!(!claim("older", "younger", "image", 1), "whatever their age");
+        assert!(claim("younger", "older", "image", 2), "the same one again");
+        assert!(claim("older", "younger", "another image", 3));
+        assert!(!claim("older", "younger", "image", 61));
+        assert!(claim("older", "younger", "image", 62), "the first one never recorded its owner");
+        assert!(!claim("younger", "older", "image", 63));
+        states.forget("older");
+        assert!(claim("younger", "older", "image", 64));
     }
 
     #[test]

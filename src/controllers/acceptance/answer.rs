@@ -17,8 +17,9 @@ use crate::planning::acceptance::{AcceptancePlan, Offer, plan_acceptance};
 use crate::planning::problem::Problem;
 use crate::reconcile::access::note_fault;
 use crate::reconcile::context::Context;
+use crate::reconcile::duplicates::CLAIM_SETTLES;
 use crate::reconcile::jobs::follow;
-use crate::reconcile::requeue::{Next, release, unobserved};
+use crate::reconcile::requeue::{Next, later, release, unobserved};
 
 /// Reasons for which a deleting acceptance rejects nothing: the active object answers the offer, or no account is left to
 /// answer with.
@@ -51,8 +52,8 @@ impl OfferReconcile<'_> {
             Continue(Err(fault)) => return self.report_fault(fault).await,
             Break(next) => return Ok(next),
         };
-        if received.is_some() && self.desired.duplicates.must_claim() {
-            return self.reporter.claim().await;
+        if received.is_some() && !self.desired.duplicates.may_act(self.ctx, self.acceptance) {
+            return Ok(Next::at(later(self.ctx, CLAIM_SETTLES)));
         }
         let plan = self.plan(&access, received.as_ref(), self.reporter.known());
         let hindrance = match failed {

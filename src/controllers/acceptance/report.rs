@@ -14,9 +14,9 @@ use crate::planning::ledger::Job;
 use crate::planning::problem::Problem;
 use crate::planning::schedule::{Requeue, next_job_poll};
 use crate::reconcile::context::Context;
-use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
+use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::reporter::Reporter;
-use crate::reconcile::requeue::{Next, later};
+use crate::reconcile::requeue::Next;
 
 /// Reports the reconcile of an offer.
 pub(super) struct OfferReporter<'a> {
@@ -45,14 +45,6 @@ impl<'a> OfferReporter<'a> {
         status.answering = Some(decision);
         status.account = self.duplicates.owner().or(status.account);
         self.base.record_intent(status).await.map(drop)
-    }
-
-    /// Records the account before any answer: other objects for the same offer may do so at the same time.
-    pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
-        let account = self.duplicates.owner();
-        let status = SharedImageAcceptanceStatus { account, ..self.base.written().clone() };
-        self.base.record_intent(status).await?;
-        Ok(Next::at(later(self.base.ctx, CLAIM_SETTLES)))
     }
 
     /// Records the job that carries the answer out.

@@ -22,9 +22,8 @@ use crate::planning::schedule::Requeue;
 use crate::planning::sharing::{IntentRecorded, Plan};
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::selector_problem;
-use crate::reconcile::duplicates::CLAIM_SETTLES;
 use crate::reconcile::reporter::Reporter;
-use crate::reconcile::requeue::{Next, later, release};
+use crate::reconcile::requeue::{Next, release};
 
 /// The result of a reconcile.
 #[derive(Default)]
@@ -157,13 +156,6 @@ impl<'a> ImageReporter<'a> {
             self.base.record_intent(status).await,
             Ok(IntentRecorded::at(self.base.version()))
         )
-    }
-
-    /// Records the owner before any other action: other objects for the same image may do so at the same time.
-    pub(super) async fn claim(&mut self) -> Result<Next, ClusterError> {
-        let owner = self.desired.duplicates.owner();
-        self.base.record_intent(CloudImageStatus { owner, ..self.base.written().clone() }).await?;
-        Ok(Next::at(later(self.base.ctx, CLAIM_SETTLES)))
     }
 
     /// Reports a ledger that does not parse: concludes nothing from it, and writes none of it.

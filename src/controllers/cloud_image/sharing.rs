@@ -28,8 +28,9 @@ use crate::planning::sharing::{Confirmed, Plan, PlanInput, plan};
 use crate::planning::unseen::{plan_absent, plan_unseen};
 use crate::reconcile::access::note_fault;
 use crate::reconcile::context::Context;
+use crate::reconcile::duplicates::CLAIM_SETTLES;
 use crate::reconcile::jobs::follow;
-use crate::reconcile::requeue::{Next, unobserved};
+use crate::reconcile::requeue::{Next, later, unobserved};
 
 /// How to release a `CloudImage` that has nothing left but the image itself to delete.
 const RETAIN: &str = "set deletionPolicy: Retain to leave the image at the cloud and let this object go";
@@ -71,8 +72,8 @@ impl ImageReconcile<'_> {
             Break(next) => return Ok(next),
         };
         let is_ours = observed.image.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own);
-        if is_ours && self.desired.duplicates.must_claim() {
-            return self.reporter.claim().await;
+        if is_ours && !self.desired.duplicates.may_act(self.ctx, self.image) {
+            return Ok(Next::at(later(self.ctx, CLAIM_SETTLES)));
         }
         let (ledger, problem) = self.record_job(ledger, failed.as_ref(), &observed);
         let mut report = match &observed.image {

@@ -9,9 +9,6 @@ use anyhow::{Context as _, Result};
 
 use crate::programs::Program;
 
-/// The slowest, where nothing was run before.
-const SLOWEST: [&str; 0] = [];
-
 #[derive(Debug)]
 pub(crate) struct Durations {
     file: PathBuf,
@@ -34,8 +31,7 @@ impl Durations {
     }
 
     fn expected(&self, name: &str) -> f64 {
-        let unknown = if SLOWEST.contains(&name) { f64::INFINITY } else { f64::MAX };
-        self.seconds.get(name).copied().unwrap_or(unknown)
+        self.seconds.get(name).copied().unwrap_or(f64::INFINITY)
     }
 
     pub(crate) fn note(&mut self, name: &str, took: Duration) {
