@@ -46,12 +46,11 @@ impl AccountLog {
         if state.problem == message {
             return;
         }
-        match problem {
-            Some(problem) => {
-                let (account, reason) = (&self.account, problem.reason.as_str());
-                tracing::warn!(account, reason, "the CloudAccount cannot be used: {}", problem.message);
-            }
-            None => tracing::info!(account = self.account, "the CloudAccount can be used again"),
+        if let Some(problem) = problem {
+            let (account, reason) = (&self.account, problem.reason.as_str());
+            tracing::warn!(account, reason, "the CloudAccount cannot be used: {}", problem.message);
+        } else {
+            tracing::info!(account = self.account, "the CloudAccount can be used again");
         }
         state.problem = message;
         state.unreachable.clear();

@@ -213,7 +213,7 @@ impl Connections {
                 // The API server failed, not the account: keep the good connection until the next read.
                 return;
             }
-            Err(error) => return self.without_key(slot, account, &error, now),
+            Err(error) => return without_key(slot, account, &error, now),
         };
         slot.vanished = None;
         let since = slot.secret.and_then(|seen| seen.deleting_since).unwrap_or(now);
@@ -245,30 +245,6 @@ impl Connections {
         }
     }
 
-    fn without_key(&self, slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Timestamp) {
-        let name = account.name_any();
-        let problem = match error {
-            NoKeys::NoSecret(_) | NoKeys::NoKey { .. } => match account.spec.tenancy() {
-                Some(tenancy) => missing_key(&name, tenancy, error),
-                None => Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
-            },
-            NoKeys::Forbidden(secret) => {
-                // An administrator who revokes the permission wants the key unused, even to end access.
-                slot.good = None;
-                let message = format!(
-                    "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
-                );
-                Problem::blocked(Reason::SecretForbidden, message)
-            }
-            NoKeys::Unread(_) => {
-                Problem::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
-            }
-        };
-        slot.vanished.get_or_insert(now);
-        (slot.version, slot.secret) = (None, None);
-        slot.fail(problem, SignedDuration::ZERO, now);
-    }
-
     /// Proves that the credentials are the account's and reads its regions: two calls.
     async fn prove(&self, account: &CloudAccount, keys: &Keys, log: &Arc<AccountLog>) -> Result<Connection, Problem> {
         let client_context = self.client_context.made_for(account.metadata.uid.as_deref().unwrap_or_default());
@@ -289,6 +265,31 @@ impl Connections {
         regions.dedup();
         Ok(Connection { cloud, regions: regions.into() })
     }
+}
+
+/// Records that the account's key could not be read.
+fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Timestamp) {
+    let name = account.name_any();
+    let problem = match error {
+        NoKeys::NoSecret(_) | NoKeys::NoKey { .. } => match account.spec.tenancy() {
+            Some(tenancy) => missing_key(&name, tenancy, error),
+            None => Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
+        },
+        NoKeys::Forbidden(secret) => {
+            // An administrator who revokes the permission wants the key unused, even to end access.
+            slot.good = None;
+            let message = format!(
+                "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
+            );
+            Problem::blocked(Reason::SecretForbidden, message)
+        }
+        NoKeys::Unread(_) => {
+            Problem::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
+        }
+    };
+    slot.vanished.get_or_insert(now);
+    (slot.version, slot.secret) = (None, None);
+    slot.fail(problem, SignedDuration::ZERO, now);
 }
 
 fn locks_keys(account: &CloudAccount) -> bool {

@@ -69,9 +69,9 @@ fn tell<K>(api_server: &ApiServer, what: &str, change: &Change<K>) {
         // A watch begins by itself, before its first answer.
         Ok(Event::Init) => return,
         Ok(_) => return api_server.called(what, None),
-        Err(watcher::Error::WatchError(status)) => Some(status),
         Err(
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            watcher::Error::WatchError(status)
+            | watcher::Error::InitialListFailed(kube::Error::Api(status))
             | watcher::Error::WatchStartFailed(kube::Error::Api(status))
             | watcher::Error::WatchFailed(kube::Error::Api(status)),
         ) => Some(status),
