@@ -262,7 +262,7 @@ impl RunArguments {
     }
 
     /// Logs what this process runs with.
-    fn announce(&self, api_server: &ApiServer) {
+    fn log_settings(&self, api_server: &ApiServer) {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             api_server = api_server.address(),
@@ -283,7 +283,7 @@ impl RunArguments {
 pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let _logging = start(&arguments.log, arguments.log_format)?;
     let (client, api_server) = arguments.client().await?;
-    arguments.announce(&api_server);
+    arguments.log_settings(&api_server);
     let clock = Arc::new(SystemClock);
     let (leading, leadership) = arguments.leadership(&client, &api_server, &clock);
     let (stop, metrics) = (stop_on_signal()?, Metrics::default());

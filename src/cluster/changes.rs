@@ -60,11 +60,11 @@ where
 {
     let (what, api_server) = (api.resource_url().to_owned(), Arc::clone(api_server));
     let changes = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
-    changes.inspect(move |change| tell(&api_server, &what, change)).boxed()
+    changes.inspect(move |change| report(&api_server, &what, change)).boxed()
 }
 
 /// Reports whether a watch works. The watcher itself logs failed lists at debug only.
-fn tell<K>(api_server: &ApiServer, what: &str, change: &Change<K>) {
+fn report<K>(api_server: &ApiServer, what: &str, change: &Change<K>) {
     let status = match change {
         // A watch begins by itself, before its first answer.
         Ok(Event::Init) => return,
