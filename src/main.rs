@@ -42,7 +42,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("imageshare-operator: {error}");
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!("{error}");
+            } else {
+                eprintln!("imageshare-operator: {error}");
+            }
             ExitCode::FAILURE
         }
     }

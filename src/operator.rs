@@ -17,6 +17,7 @@ use crate::clouds::clock::{Clock as _, SystemClock};
 use crate::clouds::connect::ClientContext;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
 use crate::clouds::transport::{TransportSettings, TransportUnusable};
+use crate::cluster::api_server::{ApiServer, REFUSED_MAX};
 use crate::cluster::connect::connect;
 use crate::cluster::definitions::{Definitions, Served};
 use crate::cluster::events::Events;
@@ -155,6 +156,12 @@ pub enum RunError {
     /// Signal handlers cannot be installed.
     #[error("signals: {0}")]
     Signals(std::io::Error),
+    /// The API server refuses the credentials: only a new process surely reads fresh ones.
+    #[error(
+        "the API server {0} has refused the operator's credentials for {max} s: ending, so that a new process reads fresh ones",
+        max = REFUSED_MAX.as_secs()
+    )]
+    Refused(String),
     /// Another process leads now: only a new process may try again.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
@@ -224,19 +231,25 @@ impl RunArguments {
     }
 
     /// The leader state of this process, and the keeper of its lease, if it is one of several.
-    fn leadership(&self, client: &kube::Client, clock: &Arc<SystemClock>) -> (Leading, Option<Leadership>) {
+    fn leadership(
+        &self,
+        client: &kube::Client,
+        api_server: &Arc<ApiServer>,
+        clock: &Arc<SystemClock>,
+    ) -> (Leading, Option<Leadership>) {
         let Some((namespace, name)) = &self.lease else { return (Leading::alone(), None) };
         let (leading, duration) = (Leading::one_of_several(), self.lease_duration);
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "imageshare-operator".to_owned());
         // Pod names are unique; the number tells processes on one host apart.
         let me = format!("{host}_{:08x}", rand::random::<u32>());
-        let record = LeaseRecord::new(client.clone(), namespace, name, me, duration);
+        let record = LeaseRecord::new((client.clone(), Arc::clone(api_server)), (namespace, name), me, duration);
         let terms = lease::Terms { duration, deadline: duration * 2 / 3, period: duration * 2 / 15 };
         let leadership = Leadership::new(record, terms, leading.clone(), Arc::<SystemClock>::clone(clock));
         (leading, Some(leadership))
     }
 
-    async fn client(&self) -> Result<kube::Client, RunError> {
+    /// The client of the API server, and what is known of it.
+    async fn client(&self) -> Result<(kube::Client, Arc<ApiServer>), RunError> {
         let config = match &self.kubeconfig {
             Some(path) => {
                 let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
@@ -244,22 +257,41 @@ impl RunArguments {
             }
             None => kube::Config::infer().await?,
         };
-        Ok(connect(config)?)
+        let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        Ok((connect(config)?, Arc::new(ApiServer::new(address))))
+    }
+
+    /// Logs what this process runs with.
+    fn log_settings(&self, api_server: &ApiServer) {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            api_server = api_server.address(),
+            namespaces = if self.namespaces.is_empty() { "all".to_owned() } else { self.namespaces.join(",") },
+            lease = self.lease.as_ref().map(|(namespace, name)| format!("{namespace}/{name}")),
+            drift_interval = ?self.drift_interval,
+            blocked_interval = ?self.blocked_interval,
+            credentials_interval = ?self.credentials_interval,
+            inventory_interval = ?self.inventory_interval,
+            calls_per_second = self.calls_per_second,
+            allowed_endpoints = self.allowed_endpoints.join(","),
+            "running"
+        );
     }
 }
 
 /// Runs the operator until the process receives a stop signal.
 pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let _logging = start(&arguments.log, arguments.log_format)?;
-    let client = arguments.client().await?;
+    let (client, api_server) = arguments.client().await?;
+    arguments.log_settings(&api_server);
     let clock = Arc::new(SystemClock);
-    let (leading, leadership) = arguments.leadership(&client, &clock);
+    let (leading, leadership) = arguments.leadership(&client, &api_server, &clock);
     let (stop, metrics) = (stop_on_signal()?, Metrics::default());
     let client_context = arguments.client_context(clock.clone())?.with_fence(leading.fence.clone()).until(stop.clone());
     let client_context = client_context.with_observer(Arc::new(metrics.clone()));
     let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
     let settings = arguments.settings();
-    let definitions = Arc::new(Definitions::new(client.clone()));
+    let definitions = Arc::new(Definitions::new(client.clone(), Arc::clone(&api_server)));
     let keeping = Arc::clone(&definitions);
     tokio::spawn(async move { keeping.keep().await });
     let reporter = Reporter { controller: "imageshare.dev/operator".into(), instance: std::env::var("HOSTNAME").ok() };
@@ -297,8 +329,10 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         leads.cancelled().await;
         metrics.leads(true);
     });
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
-    lead_and_act(leadership, &definitions, &controllers, stop).await
+    tokio::select! {
+        ended = lead_and_act(leadership, &definitions, &controllers, stop) => ended,
+        () = api_server.refused_for_good() => Err(RunError::Refused(api_server.address().to_owned())),
+    }
 }
 
 /// Runs the controllers, as one of several processes if there is a lease, until `stop` is cancelled.

@@ -5,18 +5,21 @@
 
 mod support;
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
-use imageshare_harness::eventually;
 use imageshare_harness::proxy::{Call, Deed, Rule, Upstream, Which};
-use imageshare_operator::api::{CloudImage, ImageShare};
+use imageshare_harness::{ControlPlane, eventually, ports};
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use support::behind::Behind;
 use support::sights::MODIFY;
-use support::{PATIENCE, Player, world};
+use support::{PATIENCE, POLLING, Player, Stage, quick, says, start_apart, world};
+use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 const OUTAGE: Duration = Duration::from_secs(30);
@@ -190,9 +193,101 @@ async fn half_a_minute_without_the_cloud_and_half_a_minute_of_throttling() -> Re
         .context("without the cloud")?;
     println!("{met:?} calls met the weather");
     ensure!(met.iter().all(|count| *count > 1), "it was tried: {met:?}");
+    let cut = lines_of(&players[0]).await;
+    let told = |words: &str| cut.iter().filter(|line| line.contains(words)).count();
+    ensure!(told("cannot reach") == 1 && told("reaches") == 1, "one line for each change of state: {cut:#?}");
     let calls = behind.proxy.calls();
     for player in &players {
         judge_calls(player, &calls, began, ended)?;
+    }
+    Ok(())
+}
+
+/// The log lines about a player's account.
+async fn lines_of(player: &Player) -> Vec<String> {
+    let log = player.stage.operator.lock().await.process.log();
+    let about = format!("account=\"{}/golden\"", player.namespace.name());
+    log.lines().filter(|line| line.contains(&about)).map(ToOwned::to_owned).collect()
+}
+
+/// An account, an image and a share, all of which cannot be served: each names the host and the cause, the log once.
+async fn names_the_cause(player: Player, host: &str, cause: &str) -> Result<()> {
+    let words = [host, cause];
+    says(&player.until::<CloudAccount>("golden", "Unknown", "CloudUnavailable").await?, "Ready", &words);
+    says(&player.until::<CloudImage>("golden", "Unknown", "CloudUnavailable").await?, "Ready", &words);
+    says(&player.until::<ImageShare>("team", "Unknown", "CloudUnavailable").await?, "Ready", &words);
+    let event = player.event("AccountBlocked", host).await?;
+    ensure!(event.contains("CloudUnavailable") && event.contains(cause), "{event}");
+    // It is tried again meanwhile.
+    sleep(Duration::from_secs(5)).await;
+    let lines = lines_of(&player).await;
+    ensure!(lines.len() == 1, "one line for one state: {lines:#?}");
+    ensure!(lines[0].contains("WARN") && words.iter().all(|word| lines[0].contains(word)), "{lines:?}");
+    Ok(())
+}
+
+/// An operator with addresses that it may call and cannot reach; and these addresses, each with its host and the cause.
+struct OutOfReach {
+    stage: &'static Stage,
+    causes: [(String, String, &'static str); 4],
+    _silent: TcpListener,
+}
+
+async fn out_of_reach() -> Result<&'static OutOfReach> {
+    static OUT_OF_REACH: OnceCell<OutOfReach> = OnceCell::const_new();
+    OUT_OF_REACH
+        .get_or_try_init(async || {
+            let refuses = format!("127.0.0.1:{}", ports::free()?);
+            let silent = TcpListener::bind("127.0.0.1:0")?;
+            let hangs = silent.local_addr()?.to_string();
+            // Its certificate is of an authority of its own.
+            let foreign = ControlPlane::shared().await?.url().trim_start_matches("https://").to_owned();
+            let unknown = "no-such-host.invalid".to_owned();
+            let causes = [
+                (format!("http://{refuses}"), refuses, "it refuses the connection"),
+                (format!("http://{hangs}"), hangs, "it does not answer in time"),
+                (format!("https://{unknown}"), unknown, "its name cannot be resolved"),
+                (format!("https://{foreign}"), foreign, "an unknown authority signed its TLS certificate"),
+            ];
+            let mut arguments = quick(&POLLING);
+            arguments.extend(causes.iter().flat_map(|(origin, ..)| ["--allowed-endpoint", origin.as_str()]));
+            let stage = Box::leak(Box::new(start_apart(&world(), &arguments).await?));
+            Ok(OutOfReach { stage, causes, _silent: silent })
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_cloud_out_of_reach_is_told_with_host_and_cause_by_every_object_and_once_in_the_log() -> Result<()> {
+    let OutOfReach { stage, causes, .. } = out_of_reach().await?;
+    let told = causes.iter().map(|(origin, host, cause)| async move {
+        let player = Player::enter_on(stage).await?;
+        player.account(|spec| spec.alibaba.as_mut().unwrap().endpoint = Some(origin.clone())).await?;
+        player.image("golden", |_| {}).await?;
+        player.share("team", 1..=2).await?;
+        names_the_cause(player, host, cause).await.with_context(|| origin.clone())
+    });
+    try_join_all(told).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn accounts_that_nobody_can_use_are_told_by_an_event_and_a_log_line_each() -> Result<()> {
+    let stage = out_of_reach().await?.stage;
+    let without_secret = Player::enter_on(stage).await?;
+    without_secret.account(|_| {}).await?;
+    without_secret.ready::<CloudAccount>("golden").await?;
+    without_secret.edit::<Secret>("golden", json!({"data": {"accessKeySecret": null}})).await?;
+    let elsewhere = Player::enter_on(stage).await?;
+    elsewhere.account(|spec| spec.alibaba.as_mut().unwrap().endpoint = Some("https://evil.io".to_owned())).await?;
+    for (player, reason, words) in
+        [(without_secret, "SecretNotFound", "golden"), (elsewhere, "EndpointNotAllowed", "spec.alibaba.endpoint")]
+    {
+        player.until::<CloudAccount>("golden", "False", reason).await?;
+        let event = player.event("AccountBlocked", reason).await?;
+        ensure!(event.contains(words), "{event}");
+        let lines = lines_of(&player).await;
+        ensure!(lines.len() == 1 && lines[0].contains("WARN") && lines[0].contains(reason), "{lines:#?}");
     }
     Ok(())
 }

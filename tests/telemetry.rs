@@ -87,11 +87,14 @@ async fn an_operator_without_an_api_server_lives_and_is_not_ready() -> Result<()
     let nowhere = format!("https://127.0.0.1:{}", ports::free()?);
     std::fs::write(&lost, kubeconfig.replace(stage.control_plane.url(), &nowhere))?;
     let at = format!("127.0.0.1:{}", ports::free()?);
-    let _operator = Operator::start(Operator::launch(&lost)?.arguments(["--listen", &at]), &run)?;
+    let operator = Operator::start(Operator::launch(&lost)?.arguments(["--listen", &at]), &run)?;
     eventually(PATIENCE, "an answer", async || Ok(ask(&at, "/livez").await.ok())).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (status, why) = ask(&at, "/readyz").await?;
-    ensure!(status == 503 && why.contains("API server"), "{status} {why}");
+    ensure!(status == 503 && why.contains(&nowhere) && why.contains("Connection refused"), "{status} {why}");
+    let log = operator.process.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    ensure!(told.len() == 1 && told[0].contains(&nowhere) && told[0].contains("Connection refused"), "{told:#?}");
     ensure!(samples(&at).await?.get("imageshare_leader") == Some(&1.0), "it is alone");
     Ok(())
 }

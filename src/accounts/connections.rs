@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::accounts::account_log::AccountLog;
 use crate::accounts::clients::{client_for, missing_key};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
@@ -28,8 +29,8 @@ const MISSING_SECRET_LOOK: SignedDuration = SignedDuration::from_secs(4);
 const SECRET_DELETING: &str = "the account's Secret is being deleted: its key only ends access now; once it is gone, make it \
                                again with a valid key, or delete the CloudAccount";
 
-/// Pause after two refusals in a row by a cloud that locks a key after a few wrong signatures in a row. Huawei: more than 5
-/// lock it for 5 minutes (API gateway FAQ).
+/// Pause after two refusals in a row, where a few in a row lock a user or a key. Huawei: more than 5 wrong signatures lock a key
+/// for 5 minutes (API gateway FAQ). Keystone locks users after as many wrong passwords as its operator sets.
 const LOCKING_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
 /// An account that the operator can call.
@@ -73,6 +74,7 @@ pub struct Connections {
 
 #[derive(Default)]
 struct Slot {
+    log: Arc<AccountLog>,
     generation: Option<i64>,
     version: Option<String>,
     good: Option<Connection>,
@@ -81,6 +83,8 @@ struct Slot {
     look_at: Option<Timestamp>,
     /// Until when the circuit stays open: no calls with the refused credentials.
     open_until: Option<Timestamp>,
+    /// The Secret holds a password.
+    password: bool,
     vanished: Option<Timestamp>,
     secret: Option<SecretSeen>,
     failures: u32,
@@ -122,7 +126,8 @@ impl Connections {
         Self { client, client_context, allowed, interval, keep, slots: Mutex::default() }
     }
 
-    /// The state of an account. Reads its Secret if that is due, or if `now_please`; one read at a time.
+    /// The state of an account. Reads its Secret if that is due, or if `now_please`; one read at a time. A Secret that is
+    /// missing, unread or incomplete is polled, even if its content is unchanged.
     pub async fn state(&self, account: &CloudAccount, now_please: bool) -> AccountState {
         let slot = self.slot(account);
         let mut slot = slot.lock().await;
@@ -131,10 +136,11 @@ impl Connections {
         let due = slot.look_at.is_none_or(|at| at <= now);
         if changed || due || now_please {
             self.look(&mut slot, account, changed, now).await;
-            // An incomplete Secret is polled like a missing one, even if its content is unchanged.
-            if slot.problem.as_ref().is_some_and(|problem| problem.reason == Reason::SecretNotFound) {
+            let incomplete = slot.problem.as_ref().is_some_and(|problem| problem.reason == Reason::SecretNotFound);
+            if slot.secret.is_none() || incomplete {
                 slot.look_at = slot.look_at.min(now.checked_add(MISSING_SECRET_LOOK).ok());
             }
+            slot.log.set(slot.problem.as_ref());
         }
         slot.state(self.keep, now)
     }
@@ -150,8 +156,9 @@ impl Connections {
             if slot.problem.is_none() {
                 slot.failures = slot.failures.saturating_add(1);
             }
-            let pause = self.pause_after(slot.failures, account, &problem);
+            let pause = self.pause_after(&slot, account, &problem);
             slot.fail(problem, pause, now);
+            slot.log.set(slot.problem.as_ref());
         }
     }
 
@@ -160,11 +167,12 @@ impl Connections {
         self.interval * 17 / 20
     }
 
-    /// How long to pause calls to an account after this many failed attempts in a row.
-    fn pause_after(&self, failures: u32, account: &CloudAccount, problem: &Problem) -> SignedDuration {
-        let rejected = problem.reason == Reason::CredentialsRejected;
+    /// How long to pause calls to an account after its failed attempts in a row.
+    fn pause_after(&self, slot: &Slot, account: &CloudAccount, problem: &Problem) -> SignedDuration {
+        let (failures, rejected) = (slot.failures, problem.reason == Reason::CredentialsRejected);
+        let locks = slot.password || locks_keys(account);
         match problem.recovery {
-            Recovery::Blocked if rejected && locks_keys(account) && failures > 1 => LOCKING_PAUSE,
+            Recovery::Blocked if rejected && locks && failures > 1 => LOCKING_PAUSE,
             Recovery::Blocked => self.circuit(),
             Recovery::Retry { .. } => {
                 SignedDuration::from_secs(1i64 << failures.min(5)).min(SignedDuration::from_secs(30))
@@ -184,7 +192,11 @@ impl Connections {
 
     fn slot(&self, account: &CloudAccount) -> Arc<AsyncMutex<Slot>> {
         let uid = account.uid().unwrap_or_default();
-        Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(uid).or_default())
+        let new = || {
+            let name = format!("{}/{}", account.namespace().unwrap_or_default(), account.name_any());
+            Arc::new(AsyncMutex::new(Slot { log: Arc::new(AccountLog::new(name)), ..Slot::default() }))
+        };
+        Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(uid).or_insert_with(new))
     }
 
     async fn look(&self, slot: &mut Slot, account: &CloudAccount, changed: bool, now: Timestamp) {
@@ -201,7 +213,7 @@ impl Connections {
                 // The API server failed, not the account: keep the good connection until the next read.
                 return;
             }
-            Err(error) => return self.without_key(slot, account, &error, now),
+            Err(error) => return without_key(slot, account, &error, now),
         };
         slot.vanished = None;
         let since = slot.secret.and_then(|seen| seen.deleting_since).unwrap_or(now);
@@ -215,7 +227,8 @@ impl Connections {
             return;
         }
         slot.version = Some(keys.version.clone());
-        match self.prove(account, &keys).await {
+        slot.password = keys.has("username");
+        match self.prove(account, &keys, &slot.log).await {
             Ok(connection) => {
                 slot.good = Some(connection);
                 slot.problem = None;
@@ -224,7 +237,7 @@ impl Connections {
             }
             Err(problem) => {
                 slot.failures = slot.failures.saturating_add(1);
-                let pause = self.pause_after(slot.failures, account, &problem);
+                let pause = self.pause_after(slot, account, &problem);
                 // Retry a transient problem as soon as the pause ends.
                 slot.look_at = slot.look_at.min(now.checked_add(pause).ok());
                 slot.fail(problem, pause, now);
@@ -232,34 +245,11 @@ impl Connections {
         }
     }
 
-    fn without_key(&self, slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Timestamp) {
-        let name = account.name_any();
-        let problem = match error {
-            NoKeys::NoSecret(_) | NoKeys::NoKey { .. } => match account.spec.tenancy() {
-                Some(tenancy) => missing_key(&name, tenancy, error),
-                None => Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
-            },
-            NoKeys::Forbidden(secret) => {
-                // An administrator who revokes the permission wants the key unused, even to end access.
-                slot.good = None;
-                let message = format!(
-                    "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
-                );
-                Problem::blocked(Reason::SecretForbidden, message)
-            }
-            NoKeys::Unread(_) => {
-                Problem::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
-            }
-        };
-        slot.vanished.get_or_insert(now);
-        (slot.version, slot.secret) = (None, None);
-        slot.look_at = now.checked_add(self.interval.min(MISSING_SECRET_LOOK)).ok();
-        slot.fail(problem, SignedDuration::ZERO, now);
-    }
-
     /// Proves that the credentials are the account's and reads its regions: two calls.
-    async fn prove(&self, account: &CloudAccount, keys: &Keys) -> Result<Connection, Problem> {
+    async fn prove(&self, account: &CloudAccount, keys: &Keys, log: &Arc<AccountLog>) -> Result<Connection, Problem> {
         let client_context = self.client_context.made_for(account.metadata.uid.as_deref().unwrap_or_default());
+        let observer = log.observing(&client_context.observer);
+        let client_context = client_context.with_observer(observer);
         let cloud = client_for(account, keys, &self.allowed, &client_context)?;
         let wanted = account.spec.tenancy().map_or("", Tenancy::account_id);
         let identity = cloud.identity().await.map_err(|fault| Problem::from(&fault))?;
@@ -275,6 +265,31 @@ impl Connections {
         regions.dedup();
         Ok(Connection { cloud, regions: regions.into() })
     }
+}
+
+/// Records that the account's key could not be read.
+fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Timestamp) {
+    let name = account.name_any();
+    let problem = match error {
+        NoKeys::NoSecret(_) | NoKeys::NoKey { .. } => match account.spec.tenancy() {
+            Some(tenancy) => missing_key(&name, tenancy, error),
+            None => Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
+        },
+        NoKeys::Forbidden(secret) => {
+            // An administrator who revokes the permission wants the key unused, even to end access.
+            slot.good = None;
+            let message = format!(
+                "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
+            );
+            Problem::blocked(Reason::SecretForbidden, message)
+        }
+        NoKeys::Unread(_) => {
+            Problem::passing(Reason::CloudUnavailable, format!("CloudAccount {name}: its Secret cannot be read"))
+        }
+    };
+    slot.vanished.get_or_insert(now);
+    (slot.version, slot.secret) = (None, None);
+    slot.fail(problem, SignedDuration::ZERO, now);
 }
 
 fn locks_keys(account: &CloudAccount) -> bool {

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::circuit::{Circuit, HANGS_AFTER};
 use super::fair_share::{Class, FairShare};
 use super::{Fault, Priority};
+use crate::domain::fault::Unreachable;
 
 /// Most buckets kept. Beyond it, idle buckets are dropped; if none is idle, new accounts share one bucket.
 const BUCKETS_MAX: usize = 4096;
@@ -316,7 +317,7 @@ impl Budgets {
     /// Takes one token of an account's bucket in a region; waits for it if the priority allows.
     ///
     /// Errors: `BudgetSpent`, at once for `Resync`, after `longest_wait` for the other priorities; `Throttled` until the
-    /// vendor's retry time has passed, whichever call got it; `Unavailable` while the circuit of a hanging endpoint is open;
+    /// vendor's retry time has passed, whichever call got it; `Unreachable` while the circuit of a hanging endpoint is open;
     /// `NotLeading` for a call that would wait in a stopping process: its intent is recorded, and the next leader makes the
     /// call sooner.
     pub async fn take(&self, account: &str, region: &str, priority: Priority) -> Result<(), Fault> {
@@ -335,13 +336,13 @@ impl Budgets {
         lock(&bucket.circuit).enter(now)
     }
 
-    /// Records the end of a call that took its token just before `begun`. `answered`: it did not end by its deadline.
-    pub fn ended(&self, account: &str, region: &str, answered: bool, begun: Instant) {
+    /// Records the end of a call that took its token just before `begun`. `unanswered`: why it got no answer.
+    pub fn ended(&self, account: &str, region: &str, unanswered: Option<&Unreachable>, begun: Instant) {
         let now = Instant::now();
-        let hung = !answered && now.saturating_duration_since(begun) >= HANGS_AFTER;
+        let hung = unanswered.filter(|_| now.saturating_duration_since(begun) >= HANGS_AFTER);
         let bucket = self.bucket(account, region, now);
         if lock(&bucket.circuit).ended(hung, begun, now) {
-            tracing::warn!(account, region, "the cloud does not answer: calls of this account in the region pause");
+            tracing::debug!(account, region, "the cloud does not answer: calls of this account in the region pause");
         }
     }
 

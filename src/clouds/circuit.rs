@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Fault;
+use crate::domain::fault::Unreachable;
 
 /// Hung calls in a row that open the circuit.
 const HUNG_MAX: u32 = 3;
@@ -29,6 +30,8 @@ pub(super) struct Circuit {
 
 #[derive(Debug)]
 struct Open {
+    /// Why the last call got no answer. Calls that fail at once report the same.
+    why: Unreachable,
     pause: Duration,
     /// No probe before this time.
     until: Instant,
@@ -41,7 +44,10 @@ impl Circuit {
     pub(super) fn check(&self, now: Instant) -> Result<(), Fault> {
         let Some(open) = &self.open else { return Ok(()) };
         let tried = open.trying.is_some_and(|since| now.saturating_duration_since(since) < TRY_LAPSES);
-        if now < open.until || tried { Err(Fault::Unavailable) } else { Ok(()) }
+        if now < open.until || tried {
+            return Err(Fault::Unreachable(Unreachable { sent: false, ..open.why.clone() }));
+        }
+        Ok(())
     }
 
     /// Records the start of a call; if the circuit is open, this call is the probe.
@@ -53,12 +59,13 @@ impl Circuit {
         Ok(())
     }
 
-    /// Records the end of a call that started at `begun`. Returns whether this call opens the circuit.
-    pub(super) fn ended(&mut self, hung: bool, begun: Instant, now: Instant) -> bool {
-        if !hung {
+    /// Records the end of a call that started at `begun`; `hung`: why it got no answer, if it hung. Returns whether this call
+    /// opens the circuit.
+    pub(super) fn ended(&mut self, hung: Option<&Unreachable>, begun: Instant, now: Instant) -> bool {
+        let Some(why) = hung.cloned() else {
             *self = Self::default();
             return false;
-        }
+        };
         self.hung = self.hung.saturating_add(1);
         let pause = match &self.open {
             None if self.hung < HUNG_MAX => return false,
@@ -68,7 +75,7 @@ impl Circuit {
             Some(_) => return false,
         };
         let opens = self.open.is_none();
-        self.open = Some(Open { pause, until: now + pause, trying: None });
+        self.open = Some(Open { why, pause, until: now + pause, trying: None });
         opens
     }
 }
@@ -76,13 +83,22 @@ impl Circuit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fault::Cause;
 
     const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn why(sent: bool) -> Unreachable {
+        Unreachable { host: "cloud.example".to_owned(), cause: Cause::Timeout, sent }
+    }
+
+    fn closed() -> Result<(), Fault> {
+        Err(Fault::Unreachable(why(false)))
+    }
 
     /// Makes a call that hangs; returns when it ends.
     fn hang(circuit: &mut Circuit, begun: Instant) -> Instant {
         circuit.enter(begun).unwrap();
-        circuit.ended(true, begun, begun + DEADLINE);
+        circuit.ended(Some(&why(true)), begun, begun + DEADLINE);
         begun + DEADLINE
     }
 
@@ -100,23 +116,23 @@ mod tests {
             now = hang(&mut circuit, now);
         }
         assert_eq!(circuit.check(now), Ok(()));
-        circuit.ended(false, now, now);
+        circuit.ended(None, now, now);
         for _ in 0..2 {
             now = hang(&mut circuit, now);
         }
         assert_eq!(circuit.check(now), Ok(()), "an answer in between");
         now = hang(&mut circuit, now);
-        assert_eq!(circuit.check(now), Err(Fault::Unavailable));
+        assert_eq!(circuit.check(now), closed());
     }
 
     #[test]
     fn after_the_pause_one_call_tries_and_the_others_fail_at_once() {
         let (mut circuit, open) = opened();
         let (over, just_before) = (open + FIRST_PAUSE, open + FIRST_PAUSE.saturating_sub(Duration::from_millis(1)));
-        assert_eq!(circuit.enter(just_before), Err(Fault::Unavailable));
+        assert_eq!(circuit.enter(just_before), closed());
         assert_eq!(circuit.enter(over), Ok(()));
-        assert_eq!(circuit.enter(over), Err(Fault::Unavailable));
-        circuit.ended(false, over, over);
+        assert_eq!(circuit.enter(over), closed());
+        circuit.ended(None, over, over);
         assert_eq!(circuit.enter(over), Ok(()));
         assert_eq!(circuit.enter(over), Ok(()));
     }
@@ -126,7 +142,7 @@ mod tests {
         let (mut circuit, mut now) = opened();
         for pause in [2, 4, 8, 16, 20, 20].map(Duration::from_secs) {
             let just_before = now + pause.saturating_sub(Duration::from_millis(1));
-            assert_eq!(circuit.check(just_before), Err(Fault::Unavailable));
+            assert_eq!(circuit.check(just_before), closed());
             now = hang(&mut circuit, now + pause);
         }
     }
@@ -135,9 +151,9 @@ mod tests {
     fn a_call_from_before_does_not_lengthen_the_pause_and_its_answer_ends_it() {
         let (mut circuit, open) = opened();
         let before = open.checked_sub(DEADLINE).unwrap();
-        circuit.ended(true, before, open);
+        circuit.ended(Some(&why(true)), before, open);
         assert_eq!(circuit.check(open + FIRST_PAUSE), Ok(()));
-        circuit.ended(false, before, open);
+        circuit.ended(None, before, open);
         assert_eq!(circuit.check(open), Ok(()));
     }
 

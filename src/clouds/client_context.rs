@@ -9,7 +9,7 @@ use super::Priority;
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
 use super::fence::Fence;
-use super::instrumented::{CallObserver, Unobserved};
+use super::instrumented::{CallObserver, Requested, Unobserved, current_operation};
 use super::transport::{Answer, Request, Transport, TransportSettings, TransportUnusable};
 use crate::domain::fault::Fault;
 use crate::domain::provider::Provider;
@@ -25,7 +25,7 @@ pub struct ClientContext {
     pub clock: Arc<dyn Clock>,
     /// Generates the nonce of each signature.
     pub nonce: fn() -> String,
-    /// Counts calls.
+    /// Observes requests.
     pub observer: Arc<dyn CallObserver>,
     /// The uid of the client's `CloudAccount`.
     pub claimant: Arc<str>,
@@ -92,11 +92,43 @@ impl ClientContext {
         turn
     }
 
-    /// Sends a request after [`acquire`](Self::acquire).
-    pub(super) async fn send(&self, account: &str, region: &str, request: Request) -> Result<Answer, Fault> {
-        let begun = Instant::now();
+    /// Sends a request after [`acquire`](Self::acquire). `judge`: the vendor's fault in an answer.
+    pub(super) async fn send(
+        &self,
+        (provider, account, region): (Provider, &str, &str),
+        request: Request,
+        judge: impl FnOnce(&Answer) -> Option<Fault>,
+    ) -> Result<Answer, Fault> {
+        let (host, begun) = (request.host(), Instant::now());
         let answer = self.transport.send(request).await;
-        self.budgets.ended(account, region, !matches!(answer, Err(Fault::TimedOut { .. })), begun);
-        answer
+        let unanswered = match &answer {
+            Err(Fault::Unreachable(unreachable)) => Some(unreachable),
+            _ => None,
+        };
+        self.budgets.ended(account, region, unanswered, begun);
+        let judged = answer.and_then(|answer| judge(&answer).map_or(Ok(answer), Err));
+        self.requested((provider, account, region), &host, judged.as_ref().err(), begun);
+        judged
+    }
+
+    /// Reports a request that was sent, and honours the pause that its answer asks for.
+    pub(super) fn requested(
+        &self,
+        (provider, account, region): (Provider, &str, &str),
+        host: &str,
+        fault: Option<&Fault>,
+        begun: Instant,
+    ) {
+        if let Some(Fault::Throttled { retry_after: Some(wait) }) = fault {
+            self.budgets.hold_back(account, region, *wait);
+        }
+        let operation = current_operation();
+        if let Some(fault) = fault {
+            tracing::debug!(?provider, ?operation, host, %fault, "a request to the cloud failed");
+        }
+        // A process that does not lead sent nothing.
+        if let Some(operation) = operation.filter(|_| fault != Some(&Fault::NotLeading)) {
+            self.observer.requested(&Requested { provider, operation, host, fault, took: begun.elapsed() });
+        }
     }
 }

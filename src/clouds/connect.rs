@@ -11,25 +11,20 @@ use super::huawei::HuaweiCloud;
 use super::instrumented::Instrumented;
 pub use super::openstack::OpenStackAccess;
 use super::openstack::OpenStackCloud;
-use crate::domain::provider::Provider;
 
 /// Creates a client of one Alibaba Cloud account; makes no call.
 pub fn alibaba(access: AlibabaAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
-    observed(AlibabaCloud::new(access, shared), Provider::Alibaba, shared)
+    Arc::new(Instrumented::new(AlibabaCloud::new(access, shared)))
 }
 
 /// Creates a client of one Huawei Cloud account; makes no call.
 pub fn huawei(access: HuaweiAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
-    observed(HuaweiCloud::new(access, shared), Provider::Huawei, shared)
+    Arc::new(Instrumented::new(HuaweiCloud::new(access, shared)))
 }
 
 /// Creates a client of one project of one `OpenStack` cloud; makes no call.
 pub fn openstack(access: OpenStackAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
-    observed(OpenStackCloud::new(access, shared), Provider::OpenStack, shared)
-}
-
-fn observed<C: Cloud + 'static>(cloud: C, provider: Provider, shared: &ClientContext) -> Arc<dyn Cloud> {
-    Arc::new(Instrumented::new(cloud, provider, Arc::clone(&shared.observer)))
+    Arc::new(Instrumented::new(OpenStackCloud::new(access, shared)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Instruments a cloud client: reports the operation, result and duration of every call to an observer. Changes nothing.
+//! Instruments a cloud client: tells each HTTP request which operation it belongs to, for the observer of requests. Changes
+//! nothing.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -53,53 +53,69 @@ pub enum Operation {
     Upload,
 }
 
-/// An observer of calls, such as metrics.
+tokio::task_local! {
+    /// The operation that the current task's requests belong to.
+    static OPERATION: Operation;
+}
+
+/// The operation that the current task's requests belong to; `None` for a client that is not instrumented.
+pub(super) fn current_operation() -> Option<Operation> {
+    OPERATION.try_with(|operation| *operation).ok()
+}
+
+/// One HTTP request that ended.
+#[derive(Debug)]
+pub struct Requested<'a> {
+    /// The cloud.
+    pub provider: Provider,
+    /// The operation that it belongs to.
+    pub operation: Operation,
+    /// Where it went.
+    pub host: &'a str,
+    /// Why it failed.
+    pub fault: Option<&'a Fault>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// An observer of requests, such as metrics.
 pub trait CallObserver: Send + Sync {
-    /// Records an operation that succeeded or failed.
-    fn asked(&self, provider: Provider, question: Operation, fault: Option<&Fault>, took: Duration);
+    /// Records a request.
+    fn requested(&self, request: &Requested<'_>);
 
     /// Records how long a call waited for this operator's own budget, or because the vendor asked for a pause.
     fn waited(&self, provider: Provider, time: Duration);
 }
 
-/// An observer that ignores all calls.
+/// An observer that ignores all requests.
 #[derive(Debug)]
 pub struct Unobserved;
 
 impl CallObserver for Unobserved {
-    fn asked(&self, _: Provider, _: Operation, _: Option<&Fault>, _: Duration) {}
+    fn requested(&self, _: &Requested<'_>) {}
 
     fn waited(&self, _: Provider, _: Duration) {}
 }
 
-/// A cloud client that reports every operation.
+/// A cloud client whose requests know their operation.
 pub(super) struct Instrumented<C> {
     cloud: C,
-    provider: Provider,
-    observer: Arc<dyn CallObserver>,
 }
 
 impl<C: Cloud> Instrumented<C> {
-    pub(super) fn new(cloud: C, provider: Provider, observer: Arc<dyn CallObserver>) -> Self {
-        Self { cloud, provider, observer }
-    }
-
-    async fn told<T>(&self, question: Operation, answer: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        let begun = Instant::now();
-        let answer = answer.await;
-        self.observer.asked(self.provider, question, answer.as_ref().err(), begun.elapsed());
-        answer
+    pub(super) fn new(cloud: C) -> Self {
+        Self { cloud }
     }
 }
 
 #[async_trait]
 impl<C: Cloud> Cloud for Instrumented<C> {
     async fn identity(&self) -> Result<PrincipalId, Fault> {
-        self.told(Operation::Identity, self.cloud.identity()).await
+        OPERATION.scope(Operation::Identity, self.cloud.identity()).await
     }
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
-        self.told(Operation::Regions, self.cloud.regions()).await
+        OPERATION.scope(Operation::Regions, self.cloud.regions()).await
     }
 
     fn principal(&self, region: &RegionId) -> Option<PrincipalId> {
@@ -107,11 +123,11 @@ impl<C: Cloud> Cloud for Instrumented<C> {
     }
 
     async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault> {
-        self.told(Operation::ObserveImage, self.cloud.observe_image(at, priority)).await
+        OPERATION.scope(Operation::ObserveImage, self.cloud.observe_image(at, priority)).await
     }
 
     async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault> {
-        self.told(Operation::ListRecipients, self.cloud.list_recipients(at, priority)).await
+        OPERATION.scope(Operation::ListRecipients, self.cloud.list_recipients(at, priority)).await
     }
 
     async fn change_recipients(
@@ -120,31 +136,31 @@ impl<C: Cloud> Cloud for Instrumented<C> {
         change: &RecipientChange,
         priority: Priority,
     ) -> Result<Submitted, Fault> {
-        self.told(Operation::ChangeRecipients, self.cloud.change_recipients(at, change, priority)).await
+        OPERATION.scope(Operation::ChangeRecipients, self.cloud.change_recipients(at, change, priority)).await
     }
 
     async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault> {
-        self.told(Operation::OpenForSharing, self.cloud.open_for_sharing(at, priority)).await
+        OPERATION.scope(Operation::OpenForSharing, self.cloud.open_for_sharing(at, priority)).await
     }
 
     async fn follow_job(&self, region: &RegionId, job: &JobId, priority: Priority) -> Result<JobProgress, Fault> {
-        self.told(Operation::FollowJob, self.cloud.follow_job(region, job, priority)).await
+        OPERATION.scope(Operation::FollowJob, self.cloud.follow_job(region, job, priority)).await
     }
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
-        self.told(Operation::DeleteImage, self.cloud.delete_image(at)).await
+        OPERATION.scope(Operation::DeleteImage, self.cloud.delete_image(at)).await
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {
-        self.told(Operation::ObserveReceived, self.cloud.observe_received(at, priority)).await
+        OPERATION.scope(Operation::ObserveReceived, self.cloud.observe_received(at, priority)).await
     }
 
     async fn list_received(&self, region: &RegionId, priority: Priority) -> Result<ReceivedList, Fault> {
-        self.told(Operation::ListReceived, self.cloud.list_received(region, priority)).await
+        OPERATION.scope(Operation::ListReceived, self.cloud.list_received(region, priority)).await
     }
 
     async fn answer(&self, at: &ImageRef, reply: &Reply, priority: Priority) -> Result<Submitted, Fault> {
-        self.told(Operation::Answer, self.cloud.answer(at, reply, priority)).await
+        OPERATION.scope(Operation::Answer, self.cloud.answer(at, reply, priority)).await
     }
 
     fn call_shape(&self) -> CallShape {
@@ -160,11 +176,11 @@ impl<C: Cloud> Copies for Instrumented<C> {
         content: Option<&ContentFacts>,
         priority: Priority,
     ) -> Result<Copying, Fault> {
-        self.told(Operation::BeginCopy, self.cloud.begin_copy(order, content, priority)).await
+        OPERATION.scope(Operation::BeginCopy, self.cloud.begin_copy(order, content, priority)).await
     }
 
     async fn find_copy(&self, order: &CopyOrder, priority: Priority) -> Result<Option<ImageId>, Fault> {
-        self.told(Operation::FindCopy, self.cloud.find_copy(order, priority)).await
+        OPERATION.scope(Operation::FindCopy, self.cloud.find_copy(order, priority)).await
     }
 
     async fn follow_copy(
@@ -173,22 +189,22 @@ impl<C: Cloud> Copies for Instrumented<C> {
         copying: &Copying,
         priority: Priority,
     ) -> Result<CopyProgress, Fault> {
-        self.told(Operation::FollowCopy, self.cloud.follow_copy(order, copying, priority)).await
+        OPERATION.scope(Operation::FollowCopy, self.cloud.follow_copy(order, copying, priority)).await
     }
 
     async fn cancel_copy(&self, order: &CopyOrder, image: &ImageId) -> Result<(), Fault> {
-        self.told(Operation::CancelCopy, self.cloud.cancel_copy(order, image)).await
+        OPERATION.scope(Operation::CancelCopy, self.cloud.cancel_copy(order, image)).await
     }
 
     async fn content_facts(&self, at: &ImageRef, priority: Priority) -> Result<ContentFacts, Fault> {
-        self.told(Operation::ContentFacts, self.cloud.content_facts(at, priority)).await
+        OPERATION.scope(Operation::ContentFacts, self.cloud.content_facts(at, priority)).await
     }
 
     async fn download(&self, at: &ImageRef, priority: Priority) -> Result<Content, Fault> {
-        self.told(Operation::Download, self.cloud.download(at, priority)).await
+        OPERATION.scope(Operation::Download, self.cloud.download(at, priority)).await
     }
 
     async fn upload(&self, at: &ImageRef, content: Content, priority: Priority) -> Result<(), Fault> {
-        self.told(Operation::Upload, self.cloud.upload(at, content, priority)).await
+        OPERATION.scope(Operation::Upload, self.cloud.upload(at, content, priority)).await
     }
 }

@@ -17,6 +17,7 @@ pub mod huawei;
 pub mod instrumented;
 pub mod openstack;
 pub mod signing;
+mod tokens;
 pub mod transport;
 
 use async_trait::async_trait;

@@ -1,10 +1,9 @@
-//! Parts that the signatures of several clouds share: escaping, the canonical query, HMAC; and the parser of credential
+//! Parts that the signatures of several clouds share: escaping, the canonical query, HMAC, SHA-256; and the parser of credential
 //! parts. Contains no vendor's algorithm.
 
-use hmac::{Hmac, KeyInit, Mac};
+use aws_lc_rs::{digest, hmac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
-use sha2::Sha256;
 
 /// All characters except the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -23,14 +22,12 @@ pub(super) fn canonical_query(pairs: &[(String, String)]) -> String {
 
 /// HMAC-SHA256 in hexadecimal digits.
 pub(super) fn hmac_hex(key: &[u8], message: &[u8]) -> String {
-    // HMAC takes keys of every length; the error type only exists for other MACs.
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(
-        |_| String::new(),
-        |mut mac| {
-            mac.update(message);
-            hex::encode(mac.finalize().into_bytes())
-        },
-    )
+    hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message))
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, bytes))
 }
 
 /// Why credentials are invalid; names the part, never its content.

@@ -1,8 +1,11 @@
 //! The only HTTP client: deadlines, no redirects, bounded answers, and faults without addresses. Independent of vendors;
-//! other modules interpret the answers. `streaming` streams bodies that are too large for memory.
+//! other modules interpret the answers. `streaming` streams bodies that are too large for memory; `causes` tells why there was
+//! no answer.
 
+mod causes;
 mod streaming;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
@@ -10,6 +13,7 @@ use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect, retry};
 
 use super::Fault;
 use super::fence::Fence;
+use causes::{NameLookup, fault_of, host_of};
 pub use streaming::{Opened, Pieces};
 
 /// Largest answer read from a cloud, in bytes. A full page of 100 images stays far below it.
@@ -83,6 +87,13 @@ pub struct Transport {
     fence: Fence,
 }
 
+impl Request {
+    /// The host that receives it, with its port if the URL names one.
+    pub fn host(&self) -> String {
+        host_of(&self.url)
+    }
+}
+
 impl Transport {
     /// Builds the client, once for the process.
     pub fn new(settings: TransportSettings) -> Result<Self, TransportUnusable> {
@@ -108,15 +119,16 @@ impl Transport {
 
     /// Sends one request and reads the whole answer, whatever its status.
     ///
-    /// Errors: `Unavailable` if no connection opened, `TimedOut` if no complete answer arrived (with `sent` unless the
-    /// request certainly never left), `Unintelligible` if the answer is larger than `ANSWER_BYTES_MAX`.
+    /// Errors: `Unreachable` if no complete answer arrived (with `sent` unless the request certainly never left),
+    /// `Unintelligible` if the answer is larger than `ANSWER_BYTES_MAX`.
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
+        let host = request.host();
         let Request { method, url, mut headers, body } = request;
         // The client omits it for an empty body, and some servers refuse a POST without it (411).
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let sending = self.client.request(method, url).headers(headers).body(body).send();
         planted!("gate-ignored", self.check_fence()?, ());
-        read_whole(sending.await.map_err(|error| fault_of(&error))?).await
+        read_whole(sending.await.map_err(|error| fault_of(&error, &host))?, &host).await
     }
 }
 
@@ -129,18 +141,19 @@ fn builder(settings: TransportSettings) -> ClientBuilder {
         // A retry here would repeat the nonce. The callers decide on retries: they know the effect of the call.
         .retry(retry::never())
         .referer(false)
+        .dns_resolver(Arc::new(NameLookup(settings.connect_timeout * 4 / 5)))
         .connect_timeout(settings.connect_timeout);
     if settings.proxy_from_environment { builder } else { builder.no_proxy() }
 }
 
 /// Reads the answer's body, bounded.
-async fn read_whole(mut response: Response) -> Result<Answer, Fault> {
+async fn read_whole(mut response: Response, host: &str) -> Result<Answer, Fault> {
     let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
     if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
         return Err(Fault::Unintelligible);
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error, host))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(Fault::Unintelligible);
         }
@@ -156,25 +169,13 @@ pub fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Only a request that certainly never left this machine counts as not sent.
-fn fault_of(error: &reqwest::Error) -> Fault {
-    let never_sent = error.is_connect() || error.is_builder();
-    let fault = match (error.is_timeout(), never_sent) {
-        (true, _) => Fault::TimedOut { sent: !never_sent },
-        (false, true) => Fault::Unavailable,
-        // The connection broke during the call: the cloud may have acted.
-        (false, false) => Fault::TimedOut { sent: true },
-    };
-    tracing::debug!(timeout = error.is_timeout(), never_sent, "a call to a cloud brought no answer");
-    fault
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::domain::fault::{Cause, Unreachable};
 
     fn transport(deadline: Duration) -> Transport {
         Transport::new(TransportSettings { deadline, ..TransportSettings::default() }).unwrap()
@@ -221,34 +222,60 @@ mod tests {
         assert_eq!(answer.headers.get("x-thing").unwrap(), "7");
     }
 
+    fn unreachable(host: &str, cause: Cause, sent: bool) -> Fault {
+        Fault::Unreachable(Unreachable { host: host.to_owned(), cause, sent })
+    }
+
     #[tokio::test]
-    async fn refused_connection_is_unavailable() {
+    async fn refused_connection_names_the_host_and_was_never_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
         let fault = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap_err();
-        assert_eq!(fault, Fault::Unavailable);
+        assert_eq!(fault, unreachable(&address, Cause::Refused, false));
+        assert_eq!(fault.to_string(), format!("the operator cannot reach {address}: it refuses the connection"));
+    }
+
+    /// Also where the name server is silent instead of knowing no such name.
+    #[tokio::test]
+    async fn unknown_name_is_told_from_a_silent_cloud_and_was_never_sent() {
+        let fault = transport(Duration::from_secs(10)).send(request("no-such-host.invalid")).await.unwrap_err();
+        assert_eq!(fault, unreachable("no-such-host.invalid", Cause::NameLookup, false));
     }
 
     #[tokio::test]
-    async fn unknown_host_counts_as_never_sent() {
-        let fault = transport(Duration::from_secs(10)).send(request("no-such-host.invalid")).await.unwrap_err();
-        // The fault is a timeout if the name server does not answer.
-        assert!(matches!(fault, Fault::Unavailable | Fault::TimedOut { sent: false }), "{fault:?}");
+    async fn server_that_speaks_no_tls_and_one_that_closes_are_told_apart() {
+        let send = async |address: &str| {
+            let url = Url::parse(&format!("https://{address}/")).unwrap();
+            transport(Duration::from_secs(10)).send(Request { url, ..request(address) }).await.unwrap_err()
+        };
+        let address = server(b"HTTP/1.1 400 No\r\n\r\n".to_vec(), true).await;
+        assert_eq!(send(&address).await, unreachable(&address, Cause::Tls, false));
+        let address = server(Vec::new(), true).await;
+        assert_eq!(send(&address).await, unreachable(&address, Cause::Closed, false));
+    }
+
+    #[tokio::test]
+    async fn proxy_that_refuses_is_told_from_the_cloud() {
+        let proxy = server(b"HTTP/1.1 403 No\r\n\r\n".to_vec(), false).await;
+        let client =
+            Client::builder().proxy(reqwest::Proxy::https(format!("http://{proxy}")).unwrap()).build().unwrap();
+        let error = client.get("https://cloud.example/").send().await.unwrap_err();
+        assert_eq!(fault_of(&error, "cloud.example"), unreachable("cloud.example", Cause::Proxy, false));
     }
 
     #[tokio::test]
     async fn slow_answer_times_out_as_sent() {
         let address = server(Vec::new(), false).await;
         let fault = transport(Duration::from_millis(200)).send(request(&address)).await.unwrap_err();
-        assert_eq!(fault, Fault::TimedOut { sent: true });
+        assert_eq!(fault, unreachable(&address, Cause::Timeout, true));
     }
 
     #[tokio::test]
     async fn slow_body_times_out_as_sent() {
         let address = server(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf".to_vec(), false).await;
         let fault = transport(Duration::from_millis(200)).send(request(&address)).await.unwrap_err();
-        assert_eq!(fault, Fault::TimedOut { sent: true });
+        assert_eq!(fault, unreachable(&address, Cause::Timeout, true));
     }
 
     #[tokio::test]
@@ -257,7 +284,7 @@ mod tests {
         {
             let address = server(answer.to_vec(), true).await;
             let fault = transport(Duration::from_secs(10)).send(request(&address)).await.unwrap_err();
-            assert_eq!(fault, Fault::TimedOut { sent: true });
+            assert_eq!(fault, unreachable(&address, Cause::Closed, true));
         }
     }
 

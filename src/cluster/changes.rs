@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -14,6 +15,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::api_server::ApiServer;
 use super::scope::Scope;
 
 type Change<K> = Result<Event<K>, watcher::Error>;
@@ -24,17 +26,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// All changes of a kind within `scope`, for the cache that `cache` reads. The stream emits complete lists: one at the start,
 /// once every namespace is listed, and one whenever a watch restarts.
-pub fn changes<K>(client: &Client, scope: &Scope, cache: Store<K>) -> BoxStream<'static, Change<K>>
+pub fn changes<K>(
+    client: &Client,
+    scope: &Scope,
+    cache: Store<K>,
+    api_server: &Arc<ApiServer>,
+) -> BoxStream<'static, Change<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
 {
     match scope {
-        Scope::Cluster => watch(Api::all(client.clone())),
+        Scope::Cluster => watch(Api::all(client.clone()), api_server),
         Scope::Namespaces(names) => {
             let one = |name: &String| {
                 let name = name.clone();
-                watch(Api::namespaced(client.clone(), &name)).map(move |change| (name.clone(), change)).boxed()
+                watch(Api::namespaced(client.clone(), &name), api_server)
+                    .map(move |change| (name.clone(), change))
+                    .boxed()
             };
             let mut lists =
                 Lists { first: names.iter().map(|name| (name.clone(), None)).collect(), begun: HashMap::new(), cache };
@@ -45,11 +54,33 @@ where
 }
 
 /// All changes of a cluster-scoped kind, or of one namespace.
-pub fn watch<K>(api: Api<K>) -> BoxStream<'static, Change<K>>
+pub fn watch<K>(api: Api<K>, api_server: &Arc<ApiServer>) -> BoxStream<'static, Change<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    watcher(api, watcher::Config::default()).backoff(WatchBackoff::default()).boxed()
+    let (what, api_server) = (api.resource_url().to_owned(), Arc::clone(api_server));
+    let changes = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
+    changes.inspect(move |change| report(&api_server, &what, change)).boxed()
+}
+
+/// Reports whether a watch works. The watcher itself logs failed lists at debug only.
+fn report<K>(api_server: &ApiServer, what: &str, change: &Change<K>) {
+    let status = match change {
+        // A watch begins by itself, before its first answer.
+        Ok(Event::Init) => return,
+        Ok(_) => return api_server.called(what, None),
+        Err(
+            watcher::Error::WatchError(status)
+            | watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::WatchFailed(kube::Error::Api(status)),
+        ) => Some(status),
+        Err(_) => None,
+    };
+    match status {
+        Some(status) => api_server.called(what, Some(&kube::Error::Api(status.clone()).into())),
+        None => api_server.suspect(),
+    }
 }
 
 /// Merges the lists of several namespaces into one.

@@ -1,6 +1,7 @@
 //! The client of the API server, built from kube's own parts for one setting that kube lacks.
 
-use http::Request;
+use http::header::USER_AGENT;
+use http::{HeaderValue, Request};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -9,11 +10,15 @@ use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
+const NAME_AND_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 /// Creates a client from this configuration. It sets `TCP_NODELAY`: otherwise the first request of each connection waits some
 /// 40 ms for the acknowledgement of the handshake (kube-rs/kube#2056). The client never retries: callers know what a call does
 /// and retry under their own deadlines.
 pub fn connect(mut config: Config) -> kube::Result<Client> {
     config.default_retry = false;
+    // The API server derives the field manager of writes without one from it.
+    config.headers.push((USER_AGENT, HeaderValue::from_static(NAME_AND_VERSION)));
     if config.proxy_url.is_some() {
         return Client::try_from(config);
     }

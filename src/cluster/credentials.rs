@@ -3,12 +3,12 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
 
 use super::lookup::{can_exist, find};
 use super::{ClusterError, finalizers, within_deadline};
@@ -95,15 +95,15 @@ pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<K
 
 /// A hash of the keys: edits of finalizers and labels do not change it.
 fn content(secret: &Secret) -> String {
-    let mut hash = Sha256::new();
-    hash.update(secret.uid().unwrap_or_default());
+    let mut hash = Context::new(&SHA256);
+    hash.update(secret.uid().unwrap_or_default().as_bytes());
     for (key, ByteString(value)) in secret.data.iter().flatten() {
         for part in [key.as_bytes(), value] {
-            hash.update(part.len().to_be_bytes());
+            hash.update(&part.len().to_be_bytes());
             hash.update(part);
         }
     }
-    hex::encode(hash.finalize())
+    hex::encode(hash.finish())
 }
 
 /// Blocks the deletion of a Secret. `None` if it does not exist, or is being deleted.

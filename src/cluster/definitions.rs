@@ -10,8 +10,9 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::api_server::ApiServer;
 use super::{ClusterError, within_deadline};
 use crate::api::definitions::{Lacking, document_path, lacking};
 
@@ -50,6 +51,8 @@ impl Served {
 /// The definitions as the API server serves them.
 pub struct Definitions {
     client: Client,
+    /// The reads of the definitions are its probes.
+    api_server: Arc<ApiServer>,
     read: Mutex<Read>,
     served: watch::Sender<Served>,
 }
@@ -67,9 +70,14 @@ struct Read {
 
 impl Definitions {
     /// Starts without any knowledge of the definitions.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Client, api_server: Arc<ApiServer>) -> Self {
         let why = "the API server's definitions are not read yet: is the API server there, and are the CRDs?";
-        Self { client, read: Mutex::default(), served: watch::Sender::new(Served::Unknown(why.to_owned())) }
+        Self { client, api_server, read: Mutex::default(), served: watch::Sender::new(Served::Unknown(why.to_owned())) }
+    }
+
+    /// The state of the API server.
+    pub fn api_server(&self) -> &Arc<ApiServer> {
+        &self.api_server
     }
 
     /// The current state.
@@ -81,7 +89,10 @@ impl Definitions {
     pub async fn keep(&self) {
         loop {
             let whole = self.check().await.is_ok();
-            sleep(if whole { INTERVAL } else { INTERVAL_WHILE_LACKING }).await;
+            let pause = if whole { INTERVAL } else { INTERVAL_WHILE_LACKING };
+            // Requests for a probe may come in a crowd.
+            sleep(INTERVAL_WHILE_LACKING).await;
+            drop(timeout(pause.saturating_sub(INTERVAL_WHILE_LACKING), self.api_server.suspected()).await);
         }
     }
 
@@ -104,7 +115,9 @@ impl Definitions {
         let mut read = self.read.lock().await;
         if read.begun.is_none_or(|begun| begun < asked) {
             let begun = Instant::now();
-            self.read(&mut read).await.inspect_err(|error| self.unread(error))?;
+            let answer = self.read(&mut read).await;
+            self.api_server.probed(answer.as_ref().err());
+            answer.inspect_err(|error| self.unread(error))?;
             read.begun = Some(begun);
             self.judge(&mut read);
         }
@@ -161,16 +174,13 @@ impl Definitions {
              GET {}, which system:discovery gives; is the API server there, and are the CRDs?",
             document_path()
         );
-        let told = self.served.send_if_modified(|served| match served {
+        self.served.send_if_modified(|served| match served {
             Served::Unknown(old) if *old != why => {
                 old.clone_from(&why);
                 true
             }
             _ => false,
         });
-        if told {
-            tracing::warn!("{why}");
-        }
     }
 
     fn judge(&self, read: &mut Read) {

@@ -39,6 +39,8 @@ pub enum EventReason {
     CredentialsRejected,
     /// The Secret of the account is being deleted.
     SecretDeleting,
+    /// The operator cannot use the account, for another reason.
+    AccountBlocked,
     /// The operator deleted the image at the cloud.
     ImageDeleted,
     /// Another account offers this account an image.
@@ -68,7 +70,11 @@ impl EventReason {
             Self::Adopted => "Adopt",
             Self::Revoked | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
-            Self::CredentialsRejected | Self::SecretDeleting | Self::DefinitionsOutdated | Self::Unreadable => "Verify",
+            Self::CredentialsRejected
+            | Self::SecretDeleting
+            | Self::AccountBlocked
+            | Self::DefinitionsOutdated
+            | Self::Unreadable => "Verify",
             Self::Accepted => "Accept",
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
@@ -94,6 +100,7 @@ impl EventReason {
             | Self::DeletionBlocked
             | Self::CredentialsRejected
             | Self::SecretDeleting
+            | Self::AccountBlocked
             | Self::ImageDeleted
             | Self::RevokedByOwner
             | Self::CopyFailed

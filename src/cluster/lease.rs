@@ -1,6 +1,7 @@
 //! The leader election lease. Each write is pinned to the version that was read, so that the API server refuses one of two
 //! candidates. `planning::lease` decides what to do about the lease; the caller applies the consequences.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -13,6 +14,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, ResourceExt};
 
+use super::api_server::ApiServer;
 use super::changes::WatchBackoff;
 use super::{ClusterError, within_deadline};
 use crate::cluster::FIELD_MANAGER;
@@ -36,13 +38,27 @@ pub struct LeaseRecord {
     name: String,
     me: String,
     duration: Duration,
+    api_server: Arc<ApiServer>,
 }
 
 impl LeaseRecord {
     /// The lease `namespace/name`, for a candidate with this identity, which must be unique.
-    pub fn new(client: Client, namespace: &str, name: &str, me: String, duration: Duration) -> Self {
+    pub fn new(
+        (client, api_server): (Client, Arc<ApiServer>),
+        (namespace, name): (&str, &str),
+        me: String,
+        duration: Duration,
+    ) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, namespace: namespace.to_owned(), name: name.to_owned(), me, duration }
+        Self { api, namespace: namespace.to_owned(), name: name.to_owned(), me, duration, api_server }
+    }
+
+    /// Makes a call about the lease, and reports whether it works.
+    async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+        let answer = within_deadline(call).await;
+        let failure = answer.as_ref().err().filter(|error| !error.is_conflict());
+        self.api_server.called(&format!("Lease {}", self.name), failure);
+        answer
     }
 
     /// The identity of this candidate.
@@ -52,7 +68,7 @@ impl LeaseRecord {
 
     /// Reads the lease; `None` if it does not exist.
     pub async fn read(&self) -> Result<Option<Held>, ClusterError> {
-        let Some(lease) = within_deadline(self.api.get_opt(&self.name)).await? else { return Ok(None) };
+        let Some(lease) = self.call(self.api.get_opt(&self.name)).await? else { return Ok(None) };
         let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).map(u64::try_from);
         Ok(Some(Held {
             holder: holder_of(&lease).map(ToOwned::to_owned),
@@ -80,14 +96,14 @@ impl LeaseRecord {
             },
             spec: Some(self.spec(&LeaseSpec::default(), now)),
         };
-        within_deadline(self.api.create(&params(), &lease)).await.map(drop)
+        self.call(self.api.create(&params(), &lease)).await.map(drop)
     }
 
     /// Takes or renews the lease at exactly the version that was read. `Conflict` if the lease is newer.
     pub async fn hold(&self, read: &Held, now: jiff::Timestamp) -> Result<(), ClusterError> {
         let mut lease = read.lease.clone();
         lease.spec = Some(self.spec(&lease.spec.unwrap_or_default(), now));
-        within_deadline(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
+        self.call(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
     }
 
     /// Gives the lease back, if it is ours, so that the next candidate need not wait.
@@ -97,7 +113,7 @@ impl LeaseRecord {
         };
         let mut lease = read.lease;
         lease.spec.get_or_insert_default().holder_identity = None;
-        within_deadline(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
+        self.call(self.api.replace(&self.name, &params(), &lease)).await.map(drop)
     }
 
     /// The service account as which we run, if it is one of the lease's namespace: an uninstallation deletes it, and Kubernetes

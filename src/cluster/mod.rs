@@ -1,6 +1,7 @@
 //! The Kubernetes side: watches, guarded reads, status, finalizers, events, credentials and definitions. Depends on `api`, and
 //! not on clouds or planning.
 
+pub mod api_server;
 pub mod changes;
 pub mod connect;
 pub mod credentials;
@@ -31,7 +32,7 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// The API server refused the call or could not be reached.
-    #[error("{0}")]
+    #[error("{}", api_server::plain(.0))]
     Api(#[from] kube::Error),
     /// The API server did not answer in time.
     #[error("the API server did not answer within {} s", CALL_DEADLINE.as_secs())]
@@ -62,6 +63,11 @@ impl ClusterError {
     /// Whether the API server refuses us: an unknown token, or rights that were taken away.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Api(kube::Error::Api(status)) if matches!(status.code, 401 | 403))
+    }
+
+    /// Whether `api_server` logs what is wrong: missing rights, refused credentials, no connection.
+    pub fn is_logged_already(&self) -> bool {
+        self.is_denied() || matches!(self, Self::Api(error) if !matches!(error, kube::Error::Api(_)))
     }
 
     /// The same error for a call about another object than the reconciled one.

@@ -74,9 +74,11 @@ impl Controllers {
 
     /// Why the process is not ready; `None` if it is.
     pub fn not_ready(&self) -> Option<String> {
+        let definitions = &self.template.definitions;
         let filled = || self.current().is_some_and(|context| context.filled.is_cancelled());
         let unfilled = "the caches are not filled yet: is the API server there, and are the CRDs?";
-        self.template.definitions.served().obstacle().or_else(|| (!filled()).then(|| unfilled.to_owned()))
+        let known = definitions.api_server().problem().or_else(|| definitions.served().obstacle());
+        known.or_else(|| (!filled()).then(|| unfilled.to_owned()))
     }
 }
 

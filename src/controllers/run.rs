@@ -169,7 +169,8 @@ impl Watches<'_> {
     where
         K: Object + Send + Sync + 'static,
     {
-        let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader());
+        let api_server = self.ctx.definitions.api_server();
+        let changes = changes(&self.ctx.client, &self.ctx.scope, writer.as_reader(), api_server);
         let changes = checked(changes, Arc::clone(&self.ctx.definitions));
         self.fill(changes, writer, enqueue, trigger)
     }
@@ -182,7 +183,12 @@ impl Watches<'_> {
         if !self.ctx.scope.sees_namespaces() {
             return futures::stream::pending().boxed();
         }
-        self.fill(watch(Api::all(self.ctx.client.clone())), writer, None, &triggers::NAMESPACE)
+        self.fill(
+            watch(Api::all(self.ctx.client.clone()), self.ctx.definitions.api_server()),
+            writer,
+            None,
+            &triggers::NAMESPACE,
+        )
     }
 
     /// Fills a cache and applies `trigger` to each object that was created, changed or deleted, always after the cache holds the
@@ -240,9 +246,18 @@ impl Watches<'_> {
     fn all_filled(self) -> impl Future<Output = ()> + Clone + Send + use<> {
         let filled = futures::future::join_all(self.filled.into_iter().map(CancellationToken::cancelled_owned));
         let (all, leading) = (self.ctx.filled.clone(), self.ctx.leading.begun.clone());
+        let stores = self.ctx.stores.clone();
         let ready = async move {
             filled.await;
-            tracing::info!("caches synced");
+            tracing::info!(
+                accounts = stores.accounts.len(),
+                images = stores.images.len(),
+                shares = stores.shares.len(),
+                acceptances = stores.acceptances.len(),
+                replicas = stores.replicas.len(),
+                shared_images = stores.shared_images.len(),
+                "caches synced"
+            );
             all.cancel();
             leading.cancelled().await;
         };

@@ -21,15 +21,12 @@ pub enum Fault {
     /// This process is no longer the leader: nothing was sent.
     #[error("this process does not lead any more")]
     NotLeading,
-    /// The cloud cannot be reached, or reports an internal error. As far as is known, the call had no effect.
+    /// The cloud reports an internal error. As far as is known, the call had no effect.
     #[error("the cloud is unavailable")]
     Unavailable,
-    /// No answer in time. A write that was sent may have had its effect: observe again.
-    #[error("the cloud did not answer in time")]
-    TimedOut {
-        /// Whether the request may have reached the cloud.
-        sent: bool,
-    },
+    /// No complete answer. A write that was sent may have had its effect: observe again.
+    #[error("{0}")]
+    Unreachable(Unreachable),
     /// The cloud refuses the credentials: unknown key, wrong signature, expired token, disabled key.
     #[error("the cloud refuses the credentials ({code})")]
     Unauthenticated {
@@ -71,6 +68,50 @@ pub enum Fault {
     /// An answer that cannot be parsed; it proves nothing.
     #[error("the cloud's answer cannot be understood")]
     Unintelligible,
+}
+
+/// Where a call got no complete answer, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the operator cannot reach {host}: {cause}")]
+pub struct Unreachable {
+    /// The host, with its port if the URL names one.
+    pub host: String,
+    /// The cause.
+    pub cause: Cause,
+    /// Whether the request may have reached the cloud.
+    pub sent: bool,
+}
+
+/// Why a call got no complete answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The name server knows no address of the host, or does not answer.
+    #[error("its name cannot be resolved")]
+    NameLookup,
+    /// Nothing listens there, or a firewall refuses.
+    #[error("it refuses the connection")]
+    Refused,
+    /// The network has no route to the host.
+    #[error("there is no route to it")]
+    NoRoute,
+    /// No connection, or no answer, by the deadline.
+    #[error("it does not answer in time")]
+    Timeout,
+    /// The TLS certificate is of an authority that is not trusted.
+    #[error("an unknown authority signed its TLS certificate")]
+    UnknownAuthority,
+    /// The TLS certificate has expired.
+    #[error("its TLS certificate has expired")]
+    CertificateExpired,
+    /// Any other failure of TLS.
+    #[error("TLS fails")]
+    Tls,
+    /// The proxy refuses or fails.
+    #[error("the proxy opens no connection to it")]
+    Proxy,
+    /// The connection broke before the answer was complete.
+    #[error("the connection broke before a complete answer")]
+    Closed,
 }
 
 /// Which limit is reached.
@@ -161,7 +202,7 @@ impl Fault {
             Self::BudgetSpent { .. } => "BudgetSpent",
             Self::NotLeading => "NotLeading",
             Self::Unavailable => "Unavailable",
-            Self::TimedOut { .. } => "TimedOut",
+            Self::Unreachable(_) => "Unreachable",
             Self::Unauthenticated { .. } => "Unauthenticated",
             Self::ClockSkew => "ClockSkew",
             Self::Forbidden { .. } => "Forbidden",
@@ -189,7 +230,7 @@ impl Fault {
             Self::BudgetSpent { retry_after } => Recovery::Retry { not_before: Some(*retry_after) },
             Self::NotLeading
             | Self::Unavailable
-            | Self::TimedOut { .. }
+            | Self::Unreachable(_)
             | Self::Unintelligible
             | Self::Conflict(Conflict::ImageBusy) => Recovery::Retry { not_before: None },
             Self::Unauthenticated { .. }
@@ -211,7 +252,7 @@ impl Fault {
             Self::Throttled { .. }
             | Self::BudgetSpent { .. }
             | Self::NotLeading
-            | Self::TimedOut { sent: false }
+            | Self::Unreachable(Unreachable { sent: false, .. })
             | Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
@@ -220,7 +261,7 @@ impl Fault {
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Refused { .. } => true,
-            Self::Unavailable | Self::TimedOut { sent: true } | Self::Unintelligible => false,
+            Self::Unavailable | Self::Unreachable(Unreachable { sent: true, .. }) | Self::Unintelligible => false,
         }
     }
 
@@ -244,7 +285,7 @@ impl Fault {
             | Self::BudgetSpent { .. }
             | Self::NotLeading
             | Self::Unavailable
-            | Self::TimedOut { .. }
+            | Self::Unreachable(_)
             | Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }

@@ -251,7 +251,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::fault::Missing;
+    use crate::domain::fault::{Cause, Missing, Unreachable};
     use crate::domain::identifiers::{PrincipalId, RecipientKind};
 
     const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };
@@ -316,12 +316,13 @@ mod tests {
     fn a_timeout_after_sending_leaves_its_changes_uncertain_and_stops() {
         let mut batch = Batch::new((0..12).map(recipient).collect(), vec![], None, ALIBABA);
         batch.next_call().unwrap();
-        batch.record(Err(Fault::TimedOut { sent: true }));
+        let closed = Unreachable { host: "cloud.example".to_owned(), cause: Cause::Closed, sent: true };
+        batch.record(Err(Fault::Unreachable(closed.clone())));
         assert!(batch.next_call().is_none());
         let BatchResult { outcomes, fault, .. } = batch.finish();
         assert_eq!(outcomes[&recipient(0)], Outcome::Uncertain);
         assert_eq!(outcomes[&recipient(11)], Outcome::NotSent);
-        assert_eq!(fault, Some(Fault::TimedOut { sent: true }));
+        assert_eq!(fault, Some(Fault::Unreachable(closed)));
     }
 
     #[test]

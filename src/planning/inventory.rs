@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::api::references::AccountRef;
 use crate::api::shared_image::{SharedImageSpec, SharedImageState, SharedImageStatus};
@@ -42,12 +42,12 @@ pub struct Changes {
 
 /// Name of the object created for an image: it depends only on account, recipient, region and image.
 pub fn name_of(account: &str, recipient: &str, region: &str, image: &str) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Context::new(&SHA256);
     for part in [account, recipient, region, image] {
         hash.update(part.as_bytes());
-        hash.update([0]);
+        hash.update(&[0]);
     }
-    format!("shared-{}", hex::encode(hash.finalize().get(..10).unwrap_or_default()))
+    format!("shared-{}", hex::encode(hash.finish().as_ref().get(..10).unwrap_or_default()))
 }
 
 /// Plans the changes. `existing`: the account's objects. `listed`: the images of each region of the inventory, or

@@ -100,7 +100,7 @@ impl Problem {
 pub fn reason_of(fault: &Fault) -> Reason {
     match fault {
         Fault::Throttled { .. } | Fault::BudgetSpent { .. } => Reason::Throttled,
-        Fault::Unavailable | Fault::TimedOut { .. } | Fault::NotLeading => Reason::CloudUnavailable,
+        Fault::Unavailable | Fault::Unreachable(_) | Fault::NotLeading => Reason::CloudUnavailable,
         Fault::Unauthenticated { .. } => Reason::CredentialsRejected,
         Fault::ClockSkew => Reason::ClockSkew,
         Fault::Forbidden { .. } => Reason::PermissionDenied,
@@ -148,9 +148,8 @@ impl From<&Fault> for Problem {
         let message = match fault {
             Fault::Throttled { .. } => "rate limited by the cloud; retrying".to_owned(),
             Fault::BudgetSpent { .. } => "this account's call budget is used up; waiting".to_owned(),
-            Fault::Unavailable | Fault::TimedOut { .. } => {
-                "the cloud cannot be reached or does not answer in time; trying again".to_owned()
-            }
+            Fault::Unavailable => "the cloud answers with an internal error; retrying".to_owned(),
+            Fault::Unreachable(unreachable) => format!("{unreachable}; retrying"),
             Fault::NotLeading => "this process does not lead any more; another one goes on".to_owned(),
             Fault::Unauthenticated { code } => {
                 format!("the cloud refuses the credentials ({code}): put a valid key into the account's Secret")

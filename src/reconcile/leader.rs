@@ -45,7 +45,8 @@ pub enum KeepEnd {
 #[derive(Debug)]
 struct Failing {
     message: String,
-    logged: Instant,
+    /// When it was logged here; `None` if only `cluster::api_server` logs it.
+    logged: Option<Instant>,
     delay: Duration,
 }
 
@@ -204,22 +205,26 @@ impl Leadership {
         }
     }
 
-    /// Logs a failure when it begins, when it becomes another one, and every minute; returns the delay until the next try.
+    /// Logs a failure when it begins, when it becomes another one, and every minute, unless it is logged already; returns the
+    /// delay until the next try.
     fn log(&mut self, error: &ClusterError) -> Duration {
         let (message, now) = (error.to_string(), Instant::now());
         let before = self.failing.take();
         let delay = before.as_ref().map_or(SOON, |failing| (failing.delay * 2).min(self.terms.period));
-        let known = before.filter(|failing| failing.message == message && now - failing.logged < LOGGED_AGAIN);
-        if known.is_none() {
+        let recent = |logged: &Instant| now - *logged < LOGGED_AGAIN;
+        let mut logged = before.filter(|known| known.message == message).and_then(|known| known.logged).filter(recent);
+        if error.is_logged_already() {
+            tracing::debug!(%error, "the lease could not be read or written");
+        } else if logged.is_none() {
             tracing::warn!(%error, "the lease could not be read or written");
+            logged = Some(now);
         }
-        let logged = known.map_or(now, |failing| failing.logged);
         self.failing = Some(Failing { message, logged, delay });
         delay
     }
 
     fn recovered(&mut self) {
-        if self.failing.take().is_some() {
+        if self.failing.take().is_some_and(|failing| failing.logged.is_some()) {
             tracing::info!("the lease can be read and written again");
         }
     }

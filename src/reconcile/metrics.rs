@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clouds::Fault;
-use crate::clouds::instrumented::{CallObserver, Operation};
+use crate::clouds::instrumented::{CallObserver, Requested};
 use crate::domain::provider::Provider;
 use crate::telemetry::metrics::Metrics;
 
 impl CallObserver for Metrics {
-    fn asked(&self, provider: Provider, question: Operation, fault: Option<&Fault>, took: Duration) {
-        self.called(provider.label(), format!("{question:?}"), fault.map(Fault::name), took);
+    fn requested(&self, request: &Requested<'_>) {
+        let Requested { provider, operation, fault, took, .. } = request;
+        self.called(provider.label(), format!("{operation:?}"), fault.map(Fault::name), *took);
     }
 
     fn waited(&self, provider: Provider, time: Duration) {

@@ -167,10 +167,22 @@ pub(crate) fn failed<K: Resource<DynamicType = ()>>(
         }
         return ReconcileOutcome::new(Outcome::Retrying, Action::requeue(SOON));
     }
-    tracing::warn!(object.name = %object.name_any(), %error, "reconcile failed; will retry");
+    log_failure(ctx, object, error);
     let (retry, failures) = (Requeue::Retrying { not_before: None }, ctx.states.failed(&uid));
     let wait = pause(&retry, ctx.settings.intervals, failures, ctx.chance(), ctx.clock.now());
     ReconcileOutcome::new(Outcome::Failed, Action::requeue(wait))
+}
+
+/// Logs a failed reconcile. Where the API server does not serve the operator at all, its own log lines say so instead.
+fn log_failure<K: Resource<DynamicType = ()>>(ctx: &Context, object: &K, error: &ClusterError) {
+    let (kind, name) = (K::kind(&()), object.name_any());
+    let namespace = object.namespace().unwrap_or_default();
+    if matches!(error, ClusterError::Api(kube::Error::Api(status)) if status.code != 401) {
+        tracing::warn!(%kind, namespace, name, %error, "reconcile failed; will retry");
+    } else {
+        tracing::debug!(%kind, namespace, name, %error, "reconcile failed; will retry");
+        ctx.definitions.api_server().suspect();
+    }
 }
 
 /// How a fault ends a reconcile that it kept from observing the cloud; `Continue` with a fault to report.

@@ -35,15 +35,19 @@ pub struct Logging {
     _traces: Option<super::traces::Export>,
 }
 
+/// The client library logs failed watches as dumps and for each attempt, which the operator tells in its own words, and puts a
+/// span of its own around each reconcile. The user's filter may turn them on again.
+const LIBRARY: &str = "kube_runtime=error";
+
 /// Starts logging, and traces where they are built in and configured. `filter`: for example `info` or
 /// `info,imageshare_operator=debug`.
 pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(false).boxed(),
-        LogFormat::Json => lines.json().boxed(),
+        LogFormat::Json => lines.json().with_span_list(false).boxed(),
     };
-    let all = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?).with(lines);
+    let all = tracing_subscriber::registry().with(EnvFilter::try_new(format!("{LIBRARY},{filter}"))?).with(lines);
     #[cfg(feature = "otlp")]
     {
         let traces = super::traces::Export::begin()?;

@@ -21,7 +21,7 @@ use super::object_metrics::{ObjectCounts, ObjectMetrics};
 type Name = &'static str;
 type Seconds = Counter<f64, AtomicU64>;
 
-/// Upper bounds of the buckets of a reconcile or a call, in seconds: up to one call's deadline and the longest budget wait.
+/// Upper bounds of the buckets of a reconcile or a request, in seconds: up to a request's deadline and the longest budget wait.
 const SHORT: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 /// The same for the time from a change to its completion.
 const LONG: [f64; 12] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
@@ -110,7 +110,7 @@ impl Metrics {
         self.queues.get_or_create(&Kind { kind }).set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
 
-    /// Records a cloud operation. `fault`: why it failed.
+    /// Records a request to a cloud. `fault`: why it failed.
     pub fn called(&self, provider: Name, operation: String, fault: Option<Name>, took: Duration) {
         self.calls.get_or_create(&Call { provider, operation, fault: fault.unwrap_or("None") }).inc();
         self.call_times.get_or_create(&Provider { provider }).observe(took.as_secs_f64());
@@ -152,10 +152,10 @@ impl Metrics {
         let all_of = &mut all;
         all_of.register_with_unit("reconcile_duration", "Reconcile duration", seconds(), self.looks.clone());
         all_of.register("queue_depth", "Objects that wait for a reconcile", self.queues.clone());
-        all_of.register("cloud_calls", "Calls to clouds, by outcome", self.calls.clone());
+        all_of.register("cloud_calls", "HTTP requests to clouds, by operation and fault", self.calls.clone());
         all_of.register_with_unit(
             "cloud_call_duration",
-            "Duration of calls to clouds, with the wait for the rate limit",
+            "Duration of HTTP requests to clouds, without the wait for the rate limit",
             seconds(),
             self.call_times.clone(),
         );

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use imageshare_operator::api::cloud_image::GrantState;
 use imageshare_operator::api::conditions::Reason;
-use imageshare_operator::domain::fault::{Fault, Missing, Quota, Refusal};
+use imageshare_operator::domain::fault::{Cause, Fault, Missing, Quota, Refusal, Unreachable};
 use imageshare_operator::domain::identifiers::{JobId, Recipient};
 use imageshare_operator::domain::provider::Provider;
 use imageshare_operator::planning::batch::{BatchResult, Outcome};
@@ -165,7 +165,8 @@ fn a_fault_that_concerns_all_refuses_all_with_its_reason() {
 
 #[test]
 fn a_fault_that_passes_refuses_nobody() {
-    for fault in [Fault::Unavailable, Fault::Throttled { retry_after: None }, Fault::TimedOut { sent: true }] {
+    let late = Unreachable { host: String::new(), cause: Cause::Timeout, sent: true };
+    for fault in [Fault::Unavailable, Fault::Throttled { retry_after: None }, Fault::Unreachable(late)] {
         let mut world = huawei(3, &[2]);
         world.fault = fault;
         world.pass();

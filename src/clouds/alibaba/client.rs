@@ -18,7 +18,7 @@ use super::sign::{Credentials, Unsigned, sign};
 use super::wire;
 use crate::clouds::client_context::ClientContext;
 use crate::clouds::endpoint_rule::CheckedEndpoint;
-use crate::clouds::transport::{Request, sensitive};
+use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId};
@@ -84,21 +84,17 @@ impl AlibabaCloud {
             Place::Region(_) => account,
             Place::Central | Place::Sts => self.client_context.proving(&account),
         };
-        self.client_context.acquire(Provider::Alibaba, &budget_account, &place.budget_key(), priority).await?;
+        let region = place.budget_key();
+        self.client_context.acquire(Provider::Alibaba, &budget_account, &region, priority).await?;
         // Sign after the wait for a token, which may be long: the date must be fresh.
         let request = self
             .signed(operation, url, &query)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
-        let answer = self.client_context.send(&budget_account, &place.budget_key(), request).await?;
-        if answer.status == 200 {
-            return Ok(answer.body);
-        }
-        let fault = fault_of(operation, answer.status, &answer.headers, &answer.body);
-        if let Fault::Throttled { retry_after: Some(wait) } = fault {
-            self.client_context.budgets.hold_back(&budget_account, &place.budget_key(), wait);
-        }
-        tracing::debug!(action = operation.action(), status = answer.status, %fault, "a call to Alibaba Cloud failed");
-        Err(fault)
+        let judge = |answer: &Answer| {
+            (answer.status != 200).then(|| fault_of(operation, answer.status, &answer.headers, &answer.body))
+        };
+        let answer = self.client_context.send((Provider::Alibaba, &budget_account, &region), request, judge).await?;
+        Ok(answer.body)
     }
 
     /// Reads one image in any state; `None` if the vendor knows none.

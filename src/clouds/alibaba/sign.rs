@@ -3,9 +3,8 @@
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
-use crate::clouds::signing::{InvalidCredentials, canonical_query, hmac_hex, part};
+use crate::clouds::signing::{InvalidCredentials, canonical_query, hmac_hex, part, sha256_hex};
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
@@ -55,7 +54,7 @@ pub(super) struct Signed {
 /// Signs a request. The vendor accepts 15 minutes between `date` and its own clock and refuses a repeated `nonce`.
 pub(super) fn sign(request: &Unsigned<'_>, credentials: &Credentials, date: Timestamp, nonce: &str) -> Signed {
     let key_id = credentials.key_id.expose_secret();
-    let body_hash = hex::encode(Sha256::digest(request.body));
+    let body_hash = sha256_hex(request.body);
     let mut headers: Vec<(String, String)> =
         request.headers.iter().map(|(name, value)| ((*name).to_owned(), value.trim().to_owned())).collect();
     let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
@@ -73,7 +72,7 @@ pub(super) fn sign(request: &Unsigned<'_>, credentials: &Credentials, date: Time
     let canonical_headers: String = headers.iter().flat_map(|(name, value)| [name, ":", value, "\n"]).collect();
     let canonical_request =
         format!("{}\n{}\n{query}\n{canonical_headers}\n{signed_names}\n{body_hash}", request.method, request.path);
-    let string_to_sign = format!("{ALGORITHM}\n{}", hex::encode(Sha256::digest(canonical_request.as_bytes())));
+    let string_to_sign = format!("{ALGORITHM}\n{}", sha256_hex(canonical_request.as_bytes()));
     let signature = hmac_hex(credentials.secret.expose_secret().as_bytes(), string_to_sign.as_bytes());
     headers.push((
         "authorization".to_owned(),

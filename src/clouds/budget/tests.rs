@@ -1,6 +1,7 @@
 use governor::clock::FakeRelativeClock;
 
 use super::*;
+use crate::domain::fault::Cause;
 
 fn settings(per_second: u32, burst: u32, longest_wait: Duration) -> BudgetSettings {
     BudgetSettings {
@@ -254,19 +255,20 @@ async fn a_process_that_stops_makes_nobody_wait_for_a_token() {
 #[tokio::test]
 async fn an_endpoint_that_hangs_is_left_alone_and_no_other_one() {
     let budgets = Budgets::new(settings(100, 100, Duration::from_secs(30)));
+    let why = Unreachable { host: "cloud.example".to_owned(), cause: Cause::Timeout, sent: false };
     for region in ["here", "there"] {
         for _ in 0..3 {
             assert_eq!(budgets.take("a", region, Priority::Edit).await, Ok(()));
             let ago = if region == "here" { HANGS_AFTER } else { Duration::ZERO };
-            budgets.ended("a", region, false, Instant::now().checked_sub(ago).unwrap());
+            budgets.ended("a", region, Some(&why), Instant::now().checked_sub(ago).unwrap());
         }
     }
     for priority in [Priority::Resync, Priority::Edit, Priority::Revoke] {
-        assert_eq!(budgets.take("a", "here", priority).await, Err(Fault::Unavailable));
+        assert_eq!(budgets.take("a", "here", priority).await, Err(Fault::Unreachable(why.clone())));
         assert_eq!(budgets.take("a", "there", priority).await, Ok(()), "calls that fail at once hold nobody up");
         assert_eq!(budgets.take("b", "here", priority).await, Ok(()));
     }
-    budgets.ended("a", "here", true, Instant::now());
+    budgets.ended("a", "here", None, Instant::now());
     assert_eq!(budgets.take("a", "here", Priority::Edit).await, Ok(()), "one of those under way was answered");
 }
 

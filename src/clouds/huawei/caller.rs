@@ -1,21 +1,23 @@
 //! Sends the single calls of one account: budget, credentials, signature or token, fault. Independent of their purpose.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::Query;
 use super::credentials::Credentials;
 use super::endpoints::{Place, url_of};
 use super::faults::fault_of;
 use super::sign::{Unsigned, sign};
-use super::tokens::{Scope, Token, Tokens, question, read_token};
-use super::{Query, tokens};
+use super::tokens::{Scope, question, read_token};
 use crate::clouds::client_context::ClientContext;
 use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::signing::canonical_query;
+use crate::clouds::tokens::{Token, TokenCache, Wanted};
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{Fault, Priority};
 use crate::domain::fault::{Missing, Refusal};
@@ -79,7 +81,7 @@ pub(super) struct Caller {
     site: Site,
     endpoint: Option<CheckedEndpoint>,
     credentials: Credentials,
-    tokens: Tokens,
+    tokens: TokenCache<SecretString>,
     signing: Semaphore,
     /// The code with which the vendor refused the key. This client does not use that key again.
     refused: OnceLock<String>,
@@ -93,7 +95,7 @@ impl Caller {
             site: access.site,
             endpoint: access.endpoint.clone(),
             credentials: access.credentials.clone(),
-            tokens: Tokens::default(),
+            tokens: TokenCache::default(),
             signing: Semaphore::new(SIGNED_AT_ONCE),
             refused: OnceLock::new(),
             client_context: client_context.clone(),
@@ -105,38 +107,29 @@ impl Caller {
         if let Credentials::AccessKey { id, secret, token } = &self.credentials {
             return self.send(call, Proof::Key { id, secret, token: token.as_ref() }, priority).await;
         }
-        let (token, kept) = self.token(call.scope, priority, None).await?;
+        let (token, kept) = self.token(call.scope, Wanted::Valid, priority).await?;
         match self.send(call, Proof::Token(&token.value), priority).await {
             // Do not replace a token that was just requested: the vendor would refuse the next one as well.
             Err(Fault::Unauthenticated { .. }) if kept => {
-                let (token, _) = self.token(call.scope, priority, Some(&token)).await?;
+                let (token, _) = self.token(call.scope, Wanted::OtherThan(&token), priority).await?;
                 self.send(call, Proof::Token(&token.value), priority).await
             }
             outcome => outcome,
         }
     }
 
-    /// Returns a token for a scope, other than the refused one, and whether it came from the cache.
+    /// Returns a token for a scope, and whether it came from the cache.
     async fn token(
         &self,
         scope: Scope<'_>,
+        wanted: Wanted<'_, SecretString>,
         priority: Priority,
-        refused: Option<&Token>,
-    ) -> Result<(Token, bool), Fault> {
-        let slot = self.tokens.slot(scope);
-        let mut kept = slot.lock().await;
-        let now = self.client_context.clock.now();
-        let good = |token: &&Token| token.is_fresh(now) && refused.is_none_or(|other| !token.is_the_same_as(other));
-        if let Some(token) = kept.as_ref().filter(good) {
-            return Ok((token.clone(), true));
-        }
-        *kept = None;
-        let token = self.ask_for_token(scope, priority).await?;
-        *kept = Some(token.clone());
-        Ok((token, false))
+    ) -> Result<(Arc<Token<SecretString>>, bool), Fault> {
+        let now = || self.client_context.clock.now();
+        self.tokens.token(&scope.key(), wanted, now, self.ask_for_token(scope, priority)).await
     }
 
-    async fn ask_for_token(&self, scope: Scope<'_>, priority: Priority) -> Result<tokens::Token, Fault> {
+    async fn ask_for_token(&self, scope: Scope<'_>, priority: Priority) -> Result<(SecretString, Timestamp), Fault> {
         let Credentials::Password { user, password, domain } = &self.credentials else {
             return Err(Fault::Unauthenticated { code: "NoPassword".to_owned() });
         };
@@ -173,19 +166,14 @@ impl Caller {
         let request = self
             .request(call, url, proof)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
-        let answer = self.client_context.send(&budget_account, &region, request).await?;
-        if (200..=299).contains(&answer.status) {
-            return Ok(answer);
-        }
-        let fault = fault_of(answer.status, &answer.headers, &answer.body);
-        if let Fault::Throttled { retry_after: Some(wait) } = fault {
-            self.client_context.budgets.hold_back(&budget_account, &region, wait);
-        }
-        if let (Proof::Key { .. }, Fault::Unauthenticated { code }) = (proof, &fault) {
+        let judge = |answer: &Answer| {
+            (!(200..=299).contains(&answer.status)).then(|| fault_of(answer.status, &answer.headers, &answer.body))
+        };
+        let answer = self.client_context.send((Provider::Huawei, &budget_account, &region), request, judge).await;
+        if let (Proof::Key { .. }, Err(Fault::Unauthenticated { code })) = (proof, &answer) {
             self.refused.get_or_init(|| code.clone());
         }
-        tracing::debug!(method = %call.method, status = answer.status, %fault, "a call to Huawei Cloud failed");
-        Err(fault)
+        answer
     }
 
     async fn turn_to_sign(&self) -> Result<SemaphorePermit<'_>, Fault> {

@@ -2,9 +2,8 @@
 //! hashes the body as sent.
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
-use crate::clouds::signing::hmac_hex;
+use crate::clouds::signing::{hmac_hex, sha256_hex};
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
@@ -50,9 +49,9 @@ pub(super) fn sign(request: &Unsigned<'_>, key_id: &str, secret: &str, date: Tim
         request.method,
         request.path,
         request.query,
-        hex::encode(Sha256::digest(request.body))
+        sha256_hex(request.body)
     );
-    let string_to_sign = format!("{ALGORITHM}\n{date}\n{}", hex::encode(Sha256::digest(canonical_request.as_bytes())));
+    let string_to_sign = format!("{ALGORITHM}\n{date}\n{}", sha256_hex(canonical_request.as_bytes()));
     let signature = hmac_hex(secret.as_bytes(), string_to_sign.as_bytes());
     Signed {
         authorization: format!("{ALGORITHM} Access={key_id}, SignedHeaders={signed_names}, Signature={signature}"),

@@ -1,11 +1,7 @@
-//! IAM tokens for users with a password: requested once per scope, cached until shortly before they expire, and dropped
-//! when the vendor refuses them. This module builds the request but does not send it.
-
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+//! IAM tokens for users with a password: builds the request and reads the answer; sends nothing.
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -18,8 +14,6 @@ use crate::domain::identifiers::{PrincipalId, RegionId};
 const LIFE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// Renew a token this long before it expires, or less if it is short-lived.
 const MARGIN_MAX: SignedDuration = SignedDuration::from_mins(10);
-/// Maximum scopes cached, one per project. Beyond it, the cache drops all and requests them again.
-const SCOPES_MAX: usize = 1024;
 
 /// The scope of a token, or of a signed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,48 +30,12 @@ pub(super) enum Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn key(self) -> String {
+    /// The key of its token in a cache.
+    pub(super) fn key(self) -> String {
         match self {
             Self::Domain => String::new(),
             Self::Project { id, .. } => id.to_string(),
         }
-    }
-}
-
-/// A token, and its time of renewal.
-#[derive(Debug, Clone)]
-pub(super) struct Token {
-    /// The header value.
-    pub(super) value: SecretString,
-    fresh_until: Timestamp,
-}
-
-impl Token {
-    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
-        now < self.fresh_until
-    }
-
-    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
-        self.value.expose_secret() == other.value.expose_secret()
-    }
-}
-
-/// Cache slot of one scope's token. Only the lock's holder requests the token, so that each is requested once.
-pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
-
-/// The tokens of one account.
-#[derive(Debug, Default)]
-pub(super) struct Tokens {
-    slots: Mutex<BTreeMap<String, Slot>>,
-}
-
-impl Tokens {
-    pub(super) fn slot(&self, scope: Scope<'_>) -> Slot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= SCOPES_MAX {
-            slots.clear();
-        }
-        Arc::clone(slots.entry(scope.key()).or_default())
     }
 }
 
@@ -104,8 +62,9 @@ struct TokenRow {
     issued_at: Option<Timestamp>,
 }
 
-/// Reads the token answer, which arrived at `now`. Counts the lifetime from `now`, regardless of the vendor's clock.
-pub(super) fn read_token(answer: &Answer, now: Timestamp) -> Result<Token, Fault> {
+/// Reads the token answer, which arrived at `now`: the token, and when to renew it. Counts the lifetime from `now`, regardless
+/// of the vendor's clock.
+pub(super) fn read_token(answer: &Answer, now: Timestamp) -> Result<(SecretString, Timestamp), Fault> {
     let row = read::<TokenAnswer>(&answer.body)?.token;
     let value = answer.headers.get("x-subject-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let life = row.expires_at.duration_since(row.issued_at.unwrap_or(now)).min(LIFE_MAX);
@@ -113,8 +72,8 @@ pub(super) fn read_token(answer: &Answer, now: Timestamp) -> Result<Token, Fault
         return Err(Fault::Unintelligible);
     }
     let margin = MARGIN_MAX.min(life / 10);
-    let fresh_until = now.checked_add(life - margin).map_err(|_| Fault::Unintelligible)?;
-    Ok(Token { value: SecretString::from(value), fresh_until })
+    let renewed_at = now.checked_add(life - margin).map_err(|_| Fault::Unintelligible)?;
+    Ok((SecretString::from(value), renewed_at))
 }
 
 #[cfg(test)]
@@ -138,7 +97,7 @@ mod tests {
     }
 
     fn fresh_for(body: &str) -> Result<SignedDuration, Fault> {
-        read_token(&answer(Some("t"), body), now()).map(|token| token.fresh_until.duration_since(now()))
+        read_token(&answer(Some("t"), body), now()).map(|(_, renewed_at)| renewed_at.duration_since(now()))
     }
 
     #[test]
@@ -177,17 +136,5 @@ mod tests {
         ] {
             assert_eq!(read_token(&answer(value, body), now()).unwrap_err(), Fault::Unintelligible, "{body}");
         }
-    }
-
-    #[test]
-    fn tokens_are_kept_by_scope_and_not_shown() {
-        let tokens = Tokens::default();
-        let (region, id) = (RegionId::parse("cn-north-4").unwrap(), PrincipalId::parse("p1").unwrap());
-        let project = Scope::Project { region: &region, id: &id };
-        assert!(Arc::ptr_eq(&tokens.slot(project), &tokens.slot(project)));
-        assert!(!Arc::ptr_eq(&tokens.slot(project), &tokens.slot(Scope::Domain)));
-        let token =
-            read_token(&answer(Some("secret-token"), r#"{"token":{"expires_at":"2024-05-07T07:08:09Z"}}"#), now());
-        assert!(!format!("{token:?}").contains("secret-token"));
     }
 }

@@ -18,9 +18,10 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 use super::faults::{Operation, glance_fault};
-use super::keystone::{Keystone, OpenStackAccess, Token, Wanted};
+use super::keystone::{Keystone, OpenStackAccess, ProjectToken};
 use super::wire::{self, ImageSeen};
 use crate::clouds::client_context::ClientContext;
+use crate::clouds::tokens::Wanted;
 use crate::clouds::transport::{Answer as HttpAnswer, Request};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Conflict, Missing, Refusal};
@@ -77,6 +78,11 @@ impl<'a> Question<'a> {
         let path = path.into_iter().collect();
         Self { operation: Operation::Read, method: Method::GET, path, query: &[], body: None, wanted: 200 }
     }
+
+    /// The fault of an unsuccessful answer.
+    fn fault_of(&self, answer: &HttpAnswer) -> Option<Fault> {
+        (answer.status != self.wanted).then(|| glance_fault(self.operation, answer))
+    }
 }
 
 impl OpenStackCloud {
@@ -93,52 +99,46 @@ impl OpenStackCloud {
 
     /// Makes one call and returns the body of its answer.
     async fn call(&self, region: &RegionId, question: Question<'_>, priority: Priority) -> Result<Vec<u8>, Fault> {
-        let mut token = self.keystone.token(Wanted::Valid, priority).await?;
-        let mut answer = self.send(&token, region, &question, priority).await?;
-        if answer.status == 401 {
+        let token = self.keystone.token(Wanted::Valid, priority).await?;
+        match self.send(&token.value, region, &question, priority).await {
             // Keystone revoked the token or it expired early. The refused call had no effect.
-            token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
-            answer = self.send(&token, region, &question, priority).await?;
+            Err(Fault::Unauthenticated { .. }) => {
+                let token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
+                self.send(&token.value, region, &question, priority).await
+            }
+            answer => answer,
         }
-        if answer.status == question.wanted {
-            return Ok(answer.body);
-        }
-        Err(self.failed(region, &question, &answer))
-    }
-
-    /// Maps an unsuccessful answer to a fault and honours `Retry-After`.
-    fn failed(&self, region: &RegionId, question: &Question<'_>, answer: &HttpAnswer) -> Fault {
-        let fault = glance_fault(question.operation, answer);
-        if let Fault::Throttled { retry_after: Some(wait) } = fault {
-            self.client_context.budgets.hold_back(self.keystone.budget_account(), region.as_str(), wait);
-        }
-        tracing::debug!(method = %question.method, status = answer.status, %fault, "a call to Glance failed");
-        fault
     }
 
     async fn send(
         &self,
-        token: &Token,
+        token: &ProjectToken,
         region: &RegionId,
         question: &Question<'_>,
         priority: Priority,
-    ) -> Result<HttpAnswer, Fault> {
+    ) -> Result<Vec<u8>, Fault> {
         let request = Self::request(token, region, question)?;
         self.acquire(region, priority).await?;
-        self.client_context.send(self.keystone.budget_account(), region.as_str(), request).await
+        let judge = |answer: &HttpAnswer| question.fault_of(answer);
+        Ok(self.client_context.send(self.bucket(region), request, judge).await?.body)
+    }
+
+    /// The bucket of the project's calls in a region.
+    fn bucket<'a>(&'a self, region: &'a RegionId) -> (Provider, &'a str, &'a str) {
+        (Provider::OpenStack, self.keystone.budget_account(), region.as_str())
     }
 
     /// Waits until the account's budget allows another call, as long as `priority` may wait.
     async fn acquire(&self, region: &RegionId, priority: Priority) -> Result<(), Fault> {
-        let account = self.keystone.budget_account();
-        self.client_context.acquire(Provider::OpenStack, account, region.as_str(), priority).await
+        let (provider, account, region) = self.bucket(region);
+        self.client_context.acquire(provider, account, region, priority).await
     }
 
-    fn request(token: &Token, region: &RegionId, question: &Question<'_>) -> Result<Request, Fault> {
+    fn request(token: &ProjectToken, region: &RegionId, question: &Question<'_>) -> Result<Request, Fault> {
         let url = below(token.image_service(region)?, &question.path, question.query)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(HeaderName::from_static("x-auth-token"), token.value.clone());
+        headers.insert(HeaderName::from_static("x-auth-token"), token.header.clone());
         let mut body = Vec::new();
         if let Some((content_type, value)) = &question.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -314,11 +314,11 @@ fn only_projects(recipient: &Recipient) -> Result<(), Fault> {
 impl Cloud for OpenStackCloud {
     async fn identity(&self) -> Result<PrincipalId, Fault> {
         let token = self.keystone.token(Wanted::Fresh, Priority::Acceptance).await?;
-        Ok(token.project().clone())
+        Ok(token.value.project().clone())
     }
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
-        self.keystone.token(Wanted::Valid, Priority::Acceptance).await?.regions()
+        self.keystone.token(Wanted::Valid, Priority::Acceptance).await?.value.regions()
     }
 
     fn principal(&self, _: &RegionId) -> Option<PrincipalId> {

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Request, Transport, fault_of, read_whole};
+use super::causes::{fault_of, too_late};
+use super::{Answer, Request, Transport, read_whole};
 use crate::clouds::Fault;
 
 /// A body, piece by piece; the last one may be a fault.
@@ -24,30 +25,31 @@ pub struct Opened {
     pub status: u16,
     /// All headers of the answer.
     pub headers: HeaderMap,
-    /// Length of the body in bytes, if the answer declares it; a shorter body then ends in `TimedOut`.
+    /// Length of the body in bytes, if the answer declares it; a shorter body then ends in `Unreachable`.
     pub length: Option<u64>,
     response: Response,
+    host: String,
     idle: Duration,
 }
 
 impl Opened {
     /// The body. Reads nothing ahead of the consumer, except the buffers of the connection (a few MiB).
     ///
-    /// Errors: `TimedOut { sent: true }` if a requested piece does not arrive within `TransportSettings::idle`, or the
+    /// Errors: `Unreachable` if a requested piece does not arrive within `TransportSettings::idle`, or the
     /// connection breaks.
     pub fn pieces(self) -> Pieces {
-        let Self { response, idle, .. } = self;
-        let next = move |mut response: Response| async move {
-            let piece = within(idle, response.chunk()).await?;
-            Ok(piece.map(|piece| (piece, response)))
+        let Self { response, host, idle, .. } = self;
+        let next = move |(mut response, host): (Response, String)| async move {
+            let piece = within(idle, &host, response.chunk()).await?;
+            Ok(piece.map(|piece| (piece, (response, host))))
         };
-        stream::try_unfold(response, next).boxed()
+        stream::try_unfold((response, host), next).boxed()
     }
 
     /// Reads the whole body, as `Transport::send` does. For answers that report no success.
     pub async fn whole(self) -> Result<Answer, Fault> {
-        let Self { status, headers, response, idle, .. } = self;
-        let answer = timeout(idle, read_whole(response)).await.map_err(|_| Fault::TimedOut { sent: true })??;
+        let Self { status, headers, response, host, idle, .. } = self;
+        let answer = timeout(idle, read_whole(response, &host)).await.map_err(|_| too_late(&host))??;
         Ok(Answer { status, headers, ..answer })
     }
 }
@@ -71,22 +73,24 @@ impl Transport {
     ///
     /// Errors: as for `send`, but with the deadline `TransportSettings::idle`.
     pub async fn open(&self, request: Request) -> Result<Opened, Fault> {
+        let host = request.host();
         let Request { method, url, mut headers, body } = request;
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         let sending = self.streaming.request(method, url).headers(headers).body(body).send();
         self.check_fence()?;
-        let mut response = within(self.idle, sending).await?;
+        let mut response = within(self.idle, &host, sending).await?;
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        Ok(Opened { status, headers, length: response.content_length(), response, idle: self.idle })
+        Ok(Opened { status, headers, length: response.content_length(), response, host, idle: self.idle })
     }
 
     /// Sends one request with `pieces`, `length` bytes in total, instead of its own body, and reads the whole answer.
     /// Dropping the future closes the connection.
     ///
-    /// Errors: the fault among the pieces; `Unintelligible` if their total is not `length`; `TimedOut` if the server takes no
+    /// Errors: the fault among the pieces; `Unintelligible` if their total is not `length`; `Unreachable` if the server takes no
     /// piece for `TransportSettings::idle`, or does not answer within `stored_within` after the last one; else as for
     /// `send`.
     pub async fn send_streamed(&self, request: Request, length: u64, pieces: Pieces) -> Result<Answer, Fault> {
+        let host = request.host();
         let Request { method, url, mut headers, .. } = request;
         // With this header, the client does not send the body in chunks.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -97,11 +101,11 @@ impl Transport {
         let _ended = ended.drop_guard();
         let sending = self.streaming.request(method, url).headers(headers).body(body).send();
         self.check_fence()?;
-        let answering = async { read_whole(sending.await.map_err(|error| fault_of(&error))?).await };
+        let answering = async { read_whole(sending.await.map_err(|error| fault_of(&error, &host))?, &host).await };
         let answer = tokio::select! {
             biased;
             answer = answering => answer,
-            fault = self.stands_still(seen.clone()) => Err(fault),
+            fault = self.stands_still(&host, seen.clone()) => Err(fault),
         };
         match (answer, &*seen.borrow()) {
             (Err(_), Stage::Broken(fault)) => Err(fault.clone()),
@@ -110,7 +114,7 @@ impl Transport {
     }
 
     /// Waits until an outgoing body stalls for too long or its source fails.
-    async fn stands_still(&self, mut seen: watch::Receiver<Stage>) -> Fault {
+    async fn stands_still(&self, host: &str, mut seen: watch::Receiver<Stage>) -> Fault {
         loop {
             let wait = match &*seen.borrow_and_update() {
                 Stage::Opening | Stage::Given => self.idle,
@@ -124,9 +128,9 @@ impl Transport {
                 // The connection dropped the body: only the answer is outstanding.
                 Ok(Err(_)) => {
                     sleep(self.stored_within).await;
-                    return Fault::TimedOut { sent: true };
+                    return too_late(host);
                 }
-                Err(_) => return Fault::TimedOut { sent: true },
+                Err(_) => return too_late(host),
             }
         }
     }
@@ -161,10 +165,14 @@ fn counted(
     })
 }
 
-async fn within<T>(idle: Duration, doing: impl Future<Output = Result<T, reqwest::Error>>) -> Result<T, Fault> {
+async fn within<T>(
+    idle: Duration,
+    host: &str,
+    doing: impl Future<Output = Result<T, reqwest::Error>>,
+) -> Result<T, Fault> {
     match timeout(idle, doing).await {
-        Ok(done) => done.map_err(|error| fault_of(&error)),
-        Err(_) => Err(Fault::TimedOut { sent: true }),
+        Ok(done) => done.map_err(|error| fault_of(&error, host)),
+        Err(_) => Err(too_late(host)),
     }
 }
 

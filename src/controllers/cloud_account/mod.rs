@@ -105,16 +105,18 @@ async fn leave(ctx: &Context, account: &CloudAccount) -> Result<Next, ClusterErr
     Ok(Next::Gone)
 }
 
-/// Publishes one event when the cloud refuses the account's key, or when the account's Secret is being deleted.
+/// Publishes one event for each change of the reason why the account cannot be used.
 async fn publish_event(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccountStatus, problem: Option<&Problem>) {
     let Some(problem) = problem else { return };
-    let event_reason = match problem.reason {
-        Reason::CredentialsRejected => EventReason::CredentialsRejected,
-        Reason::SecretDeleting => EventReason::SecretDeleting,
-        _ => return,
+    let (reason, message) = (problem.reason.as_str(), &problem.message);
+    let (event_reason, note) = match problem.reason {
+        Reason::CredentialsRejected => (EventReason::CredentialsRejected, message.clone()),
+        Reason::SecretDeleting => (EventReason::SecretDeleting, message.clone()),
+        Reason::Pending | Reason::Throttled => return,
+        _ => (EventReason::AccountBlocked, format!("{reason}: {message}")),
     };
-    if find(&old.conditions, READY).is_none_or(|ready| ready.reason != problem.reason.as_str()) {
-        reporter.event(event_reason, problem.message.clone()).await;
+    if find(&old.conditions, READY).is_none_or(|ready| ready.reason != reason || ready.message != *message) {
+        reporter.event(event_reason, note).await;
     }
 }
 

@@ -30,10 +30,15 @@ pub(super) async fn execute(
     }
     while let Some(change) = batch.next_call() {
         let result = cloud.change_recipients(at, &change, priority).await;
-        tracing::info!(
-            image.id = %at.image, image.region = %at.region, added = change.add.len(), removed = change.remove.len(),
-            fault = result.as_ref().err().map(tracing::field::display), "changed recipients"
-        );
+        let (added, removed) = (change.add.len(), change.remove.len());
+        match &result {
+            Ok(_) => {
+                tracing::info!(image.id = %at.image, image.region = %at.region, added, removed, "changed recipients");
+            }
+            Err(fault) => {
+                tracing::debug!(image.id = %at.image, image.region = %at.region, %fault, "could not change recipients");
+            }
+        }
         batch.record(result);
     }
     batch.finish()

@@ -78,6 +78,11 @@ impl Release {
         for watched in &self.watched {
             may("list", "imageshares.imageshare.dev", &["-n", watched]).await?;
         }
+        self.kubeconfig(control_plane).await
+    }
+
+    /// Writes the kubeconfig of its operator, with a new token.
+    pub async fn kubeconfig(&self, control_plane: &ControlPlane) -> Result<PathBuf> {
         control_plane.kubeconfig_of(&self.namespace, &self.name).await
     }
 }

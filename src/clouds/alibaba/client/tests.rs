@@ -19,7 +19,7 @@ use crate::clouds::budget::{BudgetSettings, Budgets};
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::transport::TransportSettings;
-use crate::domain::fault::Quota;
+use crate::domain::fault::{Cause, Quota, Unreachable};
 use crate::domain::provider::Provider;
 
 const ACCOUNT: &str = "1000000000000001";
@@ -371,7 +371,8 @@ async fn slow_answer_to_a_write_times_out_as_sent() {
     here.cloud.client_context = ClientContext::new(short, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();
     let change = RecipientChange { add: recipients(0..1), remove: Vec::new() };
     let fault = here.cloud.change_recipients(&image(), &change, Priority::Edit).await.unwrap_err();
-    assert_eq!((fault, here.calls()), (Fault::TimedOut { sent: true }, 1));
+    let late = Unreachable { host: here.host.clone(), cause: Cause::Timeout, sent: true };
+    assert_eq!((fault, here.calls()), (Fault::Unreachable(late), 1));
 }
 
 #[tokio::test]

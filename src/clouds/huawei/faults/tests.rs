@@ -1,6 +1,7 @@
 //! Every code of the vendor's tables.
 
 use super::*;
+use crate::domain::fault::{Cause, Unreachable};
 
 fn ims(code: &str) -> Vec<u8> {
     serde_json::json!({"error": {"code": code, "message": "The text is for people."}}).to_string().into_bytes()
@@ -121,7 +122,8 @@ fn codes_mean_another_thing_of_a_copy() {
         for code in ["IMG.0026", "IMG.0030", "IMG.0161", "IMG.0027", "IMG.0144", "IMG.0046", "IMG.0060", "IMG.0061"] {
             assert_eq!(of_a_copy(fault(code), across), fault(code), "{code}");
         }
-        assert_eq!(of_a_copy(Fault::TimedOut { sent: true }, across), Fault::TimedOut { sent: true });
+        let late = Fault::Unreachable(Unreachable { host: String::new(), cause: Cause::Timeout, sent: true });
+        assert_eq!(of_a_copy(late.clone(), across), late);
         assert_eq!(of_a_copy(fault_of_job(""), across), fault_of_job(""));
     }
 }

@@ -3,25 +3,30 @@
 //! The new image's id is derived from the order's mark. Glance never assigns an id twice, not even after deletion. So an
 //! order makes at most one image, however often it is requested.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use super::super::faults::Operation;
-use super::super::keystone::Wanted;
+use super::super::faults::{Operation, glance_fault};
+use super::super::keystone::ProjectToken;
 use super::super::wire::{MARK, SOURCE_HASH, read_content, read_copy};
 use super::{OpenStackCloud, Question};
 use crate::clouds::copying::{Content, ContentFacts, Copies, CopyMark, CopyOrder};
+use crate::clouds::tokens::Wanted;
+use crate::clouds::transport::Opened;
 use crate::clouds::{Cloud, CopyProgress, Copying, Fault, ImageRef, Priority};
 use crate::domain::fault::{Missing, Refusal};
-use crate::domain::identifiers::ImageId;
+use crate::domain::identifiers::{ImageId, RegionId};
 
 /// Derives the only id the copy of this mark may have: a UUID of version 8 (RFC 9562, 5.8), from SHA-256.
 fn id_of(mark: &CopyMark) -> Result<ImageId, Fault> {
     let mut bytes = [0; 16];
-    bytes.iter_mut().zip(Sha256::digest(mark.to_string())).for_each(|(byte, hashed)| *byte = hashed);
+    let hash = digest(&SHA256, mark.to_string().as_bytes());
+    bytes.iter_mut().zip(hash.as_ref()).for_each(|(byte, hashed)| *byte = *hashed);
     let number = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0b11 << 62) | (8 << 76) | (0b10 << 62);
     let digits = format!("{number:032x}");
     let mut text = String::new();
@@ -71,6 +76,29 @@ impl OpenStackCloud {
         let body = self.show(&order.region, image, priority).await?;
         let read = |body: Vec<u8>| read_copy(&body, image, &self.project, &order.mark.description());
         body.map_or(Ok(CopyProgress::Gone), read)
+    }
+
+    /// Makes a call whose answer is read piece by piece.
+    async fn open(
+        &self,
+        token: &ProjectToken,
+        region: &RegionId,
+        question: &Question<'_>,
+        priority: Priority,
+    ) -> Result<Opened, Fault> {
+        let request = Self::request(token, region, question)?;
+        self.acquire(region, priority).await?;
+        let (host, begun) = (request.host(), Instant::now());
+        let judged = async {
+            let opened = self.client_context.transport.open(request).await?;
+            match opened.status {
+                200 | 204 => Ok(opened),
+                _ => Err(glance_fault(question.operation, &opened.whole().await?)),
+            }
+        };
+        let judged = judged.await;
+        self.client_context.requested(self.bucket(region), &host, judged.as_ref().err(), begun);
+        judged
     }
 }
 
@@ -143,22 +171,16 @@ impl Copies for OpenStackCloud {
 
     async fn download(&self, at: &ImageRef, priority: Priority) -> Result<Content, Fault> {
         let (region, question) = (&at.region, Question::read([at.image.as_str(), "file"]));
-        let mut token = self.keystone.token(Wanted::Valid, priority).await?;
-        let mut renewed = false;
-        let opened = loop {
-            let request = Self::request(&token, region, &question)?;
-            self.acquire(region, priority).await?;
-            let opened = self.client_context.transport.open(request).await?;
-            if opened.status != 401 || renewed {
-                break opened;
+        let token = self.keystone.token(Wanted::Valid, priority).await?;
+        let opened = match self.open(&token.value, region, &question, priority).await {
+            Err(Fault::Unauthenticated { .. }) => {
+                let token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
+                self.open(&token.value, region, &question, priority).await?
             }
-            token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
-            renewed = true;
+            opened => opened?,
         };
-        match opened.status {
-            200 => {}
-            204 => return Err(refused(Refusal::Copy, "NoContent")),
-            _ => return Err(self.failed(region, &question, &opened.whole().await?)),
+        if opened.status == 204 {
+            return Err(refused(Refusal::Copy, "NoContent"));
         }
         let size = match opened.length {
             Some(length) => length,
@@ -167,7 +189,7 @@ impl Copies for OpenStackCloud {
         if size == 0 { Err(refused(Refusal::Copy, "NoContent")) } else { Ok(Content { size, pieces: opened.pieces() }) }
     }
 
-    /// See `Copies::upload`. Returns a fault among the pieces unchanged. After such a fault or `TimedOut`, the image
+    /// See `Copies::upload`. Returns a fault among the pieces unchanged. After such a fault or `Unreachable`, the image
     /// may be queued again, or even active with part of the content (see `follow_copy`).
     async fn upload(&self, at: &ImageRef, content: Content, priority: Priority) -> Result<(), Fault> {
         let region = &at.region;
@@ -179,13 +201,13 @@ impl Copies for OpenStackCloud {
         };
         // The stream cannot be sent again with another token, and some stores use the token at the end: take a fresh one.
         let token = self.keystone.token(Wanted::Fresh, priority).await?;
-        let mut request = Self::request(&token, region, &question)?;
+        let mut request = Self::request(&token.value, region, &question)?;
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         self.acquire(region, priority).await?;
-        let answer = self.client_context.transport.send_streamed(request, content.size, content.pieces).await?;
-        if answer.status == question.wanted {
-            return Ok(());
-        }
-        Err(self.failed(region, &question, &answer))
+        let (host, begun) = (request.host(), Instant::now());
+        let answer = self.client_context.transport.send_streamed(request, content.size, content.pieces).await;
+        let judged = answer.and_then(|answer| question.fault_of(&answer).map_or(Ok(()), Err));
+        self.client_context.requested(self.bucket(region), &host, judged.as_ref().err(), begun);
+        judged
     }
 }

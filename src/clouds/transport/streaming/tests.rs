@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::{ANSWER_BYTES_MAX, TransportSettings};
 use super::*;
+use crate::domain::fault::{Cause, Unreachable};
 
 const MIB: u64 = 1024 * 1024;
 /// Most bytes of a body that sockets and connections may buffer.
@@ -82,8 +83,12 @@ fn of(parts: impl IntoIterator<Item = Result<&'static str, Fault>>) -> Pieces {
     stream::iter(parts).boxed()
 }
 
-fn timed_out() -> Fault {
-    Fault::TimedOut { sent: true }
+fn sent_in_vain(address: &str, cause: Cause) -> Fault {
+    Fault::Unreachable(Unreachable { host: address.to_owned(), cause, sent: true })
+}
+
+fn timed_out(address: &str) -> Fault {
+    sent_in_vain(address, Cause::Timeout)
 }
 
 #[tokio::test]
@@ -145,13 +150,14 @@ async fn a_body_that_stands_still_or_breaks_off_is_a_fault_after_its_beginning()
         head_of(&mut stream).await;
         stream.write_all(half.as_bytes()).await.unwrap();
     });
-    for address in [says(half), breaks] {
+    for (address, cause) in [(says(half), Cause::Timeout), (breaks, Cause::Closed)] {
         let opened = transport(SHORT, LONG).open(request(&address)).await.unwrap();
         let pieces: Vec<_> = opened.pieces().collect().await;
-        assert_eq!(pieces, [Ok(Bytes::from("half")), Err(timed_out())]);
+        assert_eq!(pieces, [Ok(Bytes::from("half")), Err(sent_in_vain(&address, cause))]);
     }
-    let fault = transport(SHORT, LONG).open(request(&says(""))).await.err();
-    assert_eq!(fault, Some(timed_out()), "an answer that never begins");
+    let address = says("");
+    let fault = transport(SHORT, LONG).open(request(&address)).await.err();
+    assert_eq!(fault, Some(timed_out(&address)), "an answer that never begins");
 }
 
 #[tokio::test]
@@ -161,19 +167,20 @@ async fn an_answer_opened_can_be_read_whole_and_bounded() {
     let answer = read(long(0)).await.unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (403, b"hi".as_slice()));
     assert_eq!(answer.headers.get("x-why").unwrap(), "7");
-    assert_eq!(read(long(7)).await.unwrap_err(), timed_out());
+    assert!(matches!(read(long(7)).await, Err(Fault::Unreachable(Unreachable { cause: Cause::Timeout, .. }))));
     assert_eq!(read(long(ANSWER_BYTES_MAX)).await.unwrap_err(), Fault::Unintelligible);
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable() {
+async fn nobody_there_refuses_the_connection() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let transport = transport(LONG, LONG);
-    assert_eq!(transport.open(request(&address)).await.err(), Some(Fault::Unavailable));
+    let refused = Fault::Unreachable(Unreachable { host: address.clone(), cause: Cause::Refused, sent: false });
+    assert_eq!(transport.open(request(&address)).await.err(), Some(refused.clone()));
     let sent = transport.send_streamed(request(&address), 2, of([Ok("hi")])).await;
-    assert_eq!(sent.unwrap_err(), Fault::Unavailable);
+    assert_eq!(sent.unwrap_err(), refused);
 }
 
 #[tokio::test]
@@ -212,7 +219,7 @@ async fn a_server_that_takes_nothing_more_ends_it_and_few_pieces_were_taken_for_
     });
     let (pieces, taken) = endless();
     let sent = transport(SHORT, LONG).send_streamed(request(&address), 1024 * MIB, pieces).await;
-    assert_eq!(sent.unwrap_err(), timed_out());
+    assert_eq!(sent.unwrap_err(), timed_out(&address));
     let taken = taken.load(Ordering::SeqCst);
     assert!(taken < HELD_MAX, "{taken} bytes were taken");
 }
@@ -229,7 +236,7 @@ async fn an_answer_is_waited_for_longer_than_a_piece_but_not_for_ever() {
             pending::<()>().await;
         });
         let sent = transport(SHORT, stored_within).send_streamed(request(&address), 2, of([Ok("hi")])).await;
-        assert_eq!(sent.map(|answer| answer.status), if answered { Ok(204) } else { Err(timed_out()) });
+        assert_eq!(sent.map(|answer| answer.status), if answered { Ok(204) } else { Err(timed_out(&address)) });
     }
 }
 
@@ -261,7 +268,7 @@ async fn pieces_that_do_not_come_end_it_in_the_end() {
     let address = says("");
     let never = stream::pending().boxed();
     let sent = transport(SHORT, LONG).send_streamed(request(&address), 8, never).await;
-    assert_eq!(sent.unwrap_err(), timed_out());
+    assert_eq!(sent.unwrap_err(), timed_out(&address));
 }
 
 #[tokio::test]

@@ -114,3 +114,16 @@ async fn calls_at_once_ask_for_one_token() {
     assert_eq!((a, b, c), (Ok(None), Ok(None), Ok(None)));
     assert_eq!(here.asked().iter().filter(|asked| *asked == ASK).count(), 1);
 }
+
+#[tokio::test]
+async fn a_wrong_password_is_sent_once_for_all_who_wait_and_not_again_soon() {
+    let wrong = || says(401, r#"{"error":{"message":"The username or password is wrong.","code":401}}"#);
+    let here = Setting::with(user(), &[PROJECT], [wrong(), wrong()]).await;
+    for minute in 0..3 {
+        let looks = futures::future::join_all((0..64).map(|_| look(&here))).await;
+        assert!(looks.into_iter().all(|seen| matches!(seen, Err(Fault::Unauthenticated { .. }))));
+        assert_eq!(here.calls(), if minute == 0 { 1 } else { 2 }, "minute {minute}");
+        let mut now = here.clock.0.lock().unwrap();
+        *now = now.checked_add(SignedDuration::from_mins(1)).unwrap();
+    }
+}

@@ -70,7 +70,9 @@ async fn a_wrong_secret_is_sent_once_for_all_who_wait() {
         assert_eq!(listed, Err(wanted.clone()));
     }
     assert_eq!((setting.tokens_asked(), setting.asked().len()), (1, 0));
-    // A later call requests a token again: the credentials may be valid now.
+    assert!(list().await.is_err());
+    assert_eq!(setting.tokens_asked(), 1, "the secret is not sent again before the pause ends");
+    setting.clock.0.store(2, Ordering::SeqCst);
     setting.script.glance.lock().unwrap().push_back(members(&[]));
     assert!(list().await.is_ok());
 }

@@ -69,7 +69,7 @@ async fn run(once: bool) -> Result<ExitCode> {
         loop {
             tokio::select! {
                 () = told_to_end(&mut interrupt, &mut terminate) => break,
-                () = tokio::time::sleep(CHECK_INTERVAL) => stage.ensure_running()?,
+                () = tokio::time::sleep(CHECK_INTERVAL) => stage.keep_running().await?,
             }
         }
     }

@@ -21,12 +21,16 @@ const RIGHTS: &str = include_str!("rights.yaml");
 /// Most characters shown of the last line of a log.
 const LAST_LINE_CHARS_MAX: usize = 300;
 
+/// How an operator says that it ends since the API server has long refused its token.
+const REFUSED: &str = "has refused the operator's credentials";
+
 /// How long a server may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that runs. Dropped in this order: clients of a server before the server.
 pub(crate) struct Stage {
     operator: Operator,
+    release: Release,
     pub(crate) cloud: Simulator,
     control_plane: ControlPlane,
 }
@@ -74,7 +78,7 @@ impl Stage {
             .arguments(["--absence-window", "1s", "--lost-job-window", "1s"]);
         let operator = step("imageshare-operator", async { Operator::start(launch, &run) }).await?;
         println!("  logs are in {}", run.display());
-        Ok(Self { operator, cloud, control_plane })
+        Ok(Self { operator, release, cloud, control_plane })
     }
 
     /// Applies files of `examples/`, with the endpoints that are served here, and shows the call and its output.
@@ -126,6 +130,18 @@ impl Stage {
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.control_plane.kubeconfig_path()
+    }
+
+    /// Starts the operator again with a new token if it ended because the API server refused the old one, as a kubelet would.
+    /// Fails if a server has ended otherwise.
+    pub(crate) async fn keep_running(&mut self) -> Result<()> {
+        let ended = self.operator.process.ended()?.is_some();
+        if ended && self.operator.process.tail().contains(REFUSED) {
+            self.release.kubeconfig(&self.control_plane).await?;
+            self.operator.restart()?;
+            println!("  the operator's token had expired: the operator runs again, with a new one");
+        }
+        self.ensure_running()
     }
 
     /// Fails, and says where its log is, if a server has ended.
