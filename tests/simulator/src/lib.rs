@@ -10,6 +10,7 @@ mod admin;
 pub mod alibaba;
 mod chassis;
 pub mod huawei;
+mod log;
 mod state;
 mod world_file;
 
@@ -175,6 +176,23 @@ impl Simulator {
     /// The whole journal so far.
     pub fn journal(&self) -> Vec<Entry> {
         self.state.lock().journal.entries().to_vec()
+    }
+
+    /// What listens where, and what is in the worlds, in one line.
+    pub fn summary(&self) -> String {
+        log::summary(self)
+    }
+
+    /// Passes a line to `write` for every request from now on, until the simulator stops. The lines hold no credentials, have a
+    /// bounded length, and end with the journal, which is bounded too.
+    pub fn log_requests(&self, write: impl Fn(&str) + Send + 'static) {
+        let (lines, mut stopped) = (log::follow(self.state.clone(), write), self.stop.subscribe());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = lines => {}
+                _ = stopped.wait_for(|stop| *stop) => {}
+            }
+        });
     }
 
     /// Lets requests under way end, for at most five seconds, and closes all ports.
