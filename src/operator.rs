@@ -107,7 +107,7 @@ pub struct RunArguments {
     /// Where to serve `/metrics`, `/livez` and `/readyz`, as `0.0.0.0:8080`; without it they are not served.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Of which images there are metrics: each has two.
+    /// Of which images there are metrics: each has two. With `off`, no metric names an object that is not ready either.
     #[arg(long, value_enum, default_value = "all")]
     image_metrics: ImageMetrics,
     /// What is logged, as `info` or `info,imageshare_operator=debug`.

@@ -133,6 +133,43 @@ fn every_flag_is_told_with_its_default_and_no_other() -> Result<()> {
     Ok(())
 }
 
+/// What stands behind a word in the lines of a file, up to the next space.
+fn behind(text: &str, words: &str) -> Result<String> {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(words)).with_context(|| words.to_owned())?;
+    Ok(line.split([' ', '"']).next().unwrap_or_default().to_owned())
+}
+
+/// As `1.31` of a version such as `v1.31.4`.
+fn minor(version: &str) -> String {
+    version.trim_start_matches('v').split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+#[test]
+fn the_versions_that_are_supported_are_those_of_the_chart_and_of_the_tests() -> Result<()> {
+    let page = read("docs/install.md")?;
+    let row = |name: &str| {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {name} |"))).context(name.to_owned())?;
+        anyhow::Ok(row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>())
+    };
+    let oldest = behind(&read("charts/imageshare-operator/Chart.yaml")?, "kubeVersion: \">=")?;
+    let tested = behind(&read("tests/assets/go.mod")?, "k8s.io/kubernetes ")?;
+    let kubernetes = row("Kubernetes")?;
+    ensure!(kubernetes[2] == format!("{} or newer", minor(&oldest)), "the chart takes {oldest}: {kubernetes:?}");
+    ensure!(kubernetes[3] == minor(&tested), "the tests run {tested}: {kubernetes:?}");
+    let helm = row("helm")?;
+    let tested = behind(&read("tests/assets/helm/go.mod")?, "helm.sh/helm/v4 ")?;
+    ensure!(helm[3] == minor(&tested), "the tests run {tested}: {helm:?}");
+    Ok(())
+}
+
+#[test]
+fn whoever_finds_a_vulnerability_is_led_to_the_policy() -> Result<()> {
+    let page = read("docs/security.md")?;
+    let told = page.lines().find(|line| line.starts_with("Report vulnerabilities")).context("a line")?;
+    ensure!(links(told) == ["../SECURITY.md"], "{told}");
+    Ok(())
+}
+
 /// Words that this project once used for what Kubernetes has words for; who knows Kubernetes must not have to learn them.
 const FORBIDDEN: [&str; 16] = [
     "looked at",

@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use imageshare_harness::{assets, eventually, ports, run};
+use imageshare_harness::{ControlPlane, Operator, assets, eventually, ports, run};
 use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use kube::ResourceExt as _;
 use serde_json::Value;
@@ -60,20 +60,25 @@ impl Scene {
         self.stage.control_plane.install(&assets::workspace().join("crds")).await
     }
 
-    async fn ask(&self, path: &str) -> Result<(u16, String)> {
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let answer = client.get(format!("http://{}{path}", self.at)).send().await?;
-        Ok((answer.status().as_u16(), answer.text().await?))
-    }
-
     async fn until_ready(&self, status: u16, words: &str) -> Result<()> {
-        eventually(PATIENCE, &format!("/readyz to answer {status} {words}"), async || {
-            let (found, text) = self.ask("/readyz").await?;
-            ensure!(found == status && text.contains(words), "{found} {text}");
-            Ok(Some(()))
-        })
-        .await
+        until_ready(&self.at, status, words).await
     }
+}
+
+async fn ask(at: &str, path: &str) -> Result<(u16, String)> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answer = client.get(format!("http://{at}{path}")).send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+async fn until_ready(at: &str, status: u16, words: &str) -> Result<()> {
+    eventually(PATIENCE, &format!("/readyz to answer {status} {words}"), async || {
+        // A process that has just started does not listen yet.
+        let Ok((found, text)) = ask(at, "/readyz").await else { return Ok(None) };
+        ensure!(found == status && text.contains(words), "{found} {text}");
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// A share that was deleted stays, its recipients keep access, and nobody calls the cloud; the share says why.
@@ -88,8 +93,33 @@ async fn nothing_is_let_go(player: &Player, scene: &Scene, lacking: &str) -> Res
     let later = player.journal().await?;
     ensure!(later.len() == calls, "the cloud was called: {:?}", &later[calls..]);
     let metric = "imageshare_definition_missing_fields{kind=\"CloudImage\"} 1";
-    let metrics = scene.ask("/metrics").await?.1;
+    let metrics = ask(&scene.at, "/metrics").await?.1;
     ensure!(metrics.contains(metric), "no {metric}");
+    Ok(())
+}
+
+/// Whoever forgets the definitions, or installs them after the operator, reads it in one line of the log and by `/readyz`.
+#[tokio::test]
+async fn an_operator_without_definitions_says_what_to_apply_and_begins_once_they_are_there() -> Result<()> {
+    let run = run::folder_of_this_binary()?;
+    let control_plane = ControlPlane::start(&run).await?;
+    let at = format!("127.0.0.1:{}", ports::free()?);
+    let launch = Operator::launch(&control_plane.kubeconfig_path())?.arguments(["--listen", &at]);
+    let operator = Operator::start(launch, &run)?;
+    let remedy = "kubectl apply --server-side --force-conflicts -f crds/";
+    until_ready(&at, 503, remedy).await?;
+    tokio::time::sleep(A_WHILE).await;
+    ensure!(ask(&at, "/livez").await?.0 == 200, "it waits, and does not end");
+    let log = operator.process.log();
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    ensure!(errors.len() == 1, "{errors:#?}");
+    for words in [remedy, "CloudAccount is not served", "ImageShare is not served"] {
+        ensure!(errors[0].contains(words), "{words}: {errors:?}");
+    }
+    control_plane.install(&assets::workspace().join("crds")).await?;
+    until_ready(&at, 200, "ok").await?;
+    let errors = operator.process.log().lines().filter(|line| line.contains("ERROR")).count();
+    ensure!(errors == 1, "{}", operator.process.log());
     Ok(())
 }
 

@@ -132,6 +132,32 @@ async fn grants_limits_calls_and_latencies_are_counted() -> Result<()> {
     Ok(())
 }
 
+/// An object that is not ready is named with its reason until it is mended; one that is suspended on purpose is not.
+#[tokio::test]
+async fn an_object_that_is_not_ready_is_named_until_it_is_mended() -> Result<()> {
+    let Served { stage, at } = served().await?;
+    let player = Player::with_image_on(stage).await?;
+    let here = format!("namespace=\"{}\"", player.namespace.name());
+    let named = async || {
+        let all = samples(at).await?.into_keys();
+        let all = all.filter(|name| name.starts_with("imageshare_object_not_ready") && name.contains(&here));
+        anyhow::Ok(all.collect::<Vec<_>>())
+    };
+    player.ready::<CloudImage>("golden").await?;
+    player.share("paused", [1]).await?;
+    player.edit::<ImageShare>("paused", json!({"spec": {"suspend": true}})).await?;
+    player.until::<ImageShare>("paused", "False", "Suspended").await?;
+    eventually(PATIENCE, "nobody to be named", async || Ok(named().await?.is_empty().then_some(()))).await?;
+
+    player.image("lost", |image| image.account_ref.name = "nobody".to_owned()).await?;
+    let lost =
+        format!("imageshare_object_not_ready{{kind=\"CloudImage\",{here},name=\"lost\",reason=\"AccountNotFound\"}}");
+    until_sample(at, &lost, |value| value == 1.0).await?;
+    ensure!(named().await? == [lost], "{:?}", named().await?);
+    player.delete::<CloudImage>("lost").await?;
+    eventually(PATIENCE, "nobody to be named", async || Ok(named().await?.is_empty().then_some(()))).await
+}
+
 /// Taken away behind our back, a grant is given again, counted, and told.
 #[tokio::test]
 async fn drift_is_counted_and_told() -> Result<()> {
@@ -222,11 +248,13 @@ const ADDED: [&str; 4] = ["namespace", "job", "pod", "instance"];
 #[tokio::test]
 async fn every_query_of_the_dashboard_and_of_the_alerts_asks_for_what_is_exported() -> Result<()> {
     let Served { stage, at } = served().await?;
-    Player::with_image_on(stage).await?;
-    // The operator's own cache hears of the image a little later than we do.
-    let exported = eventually(PATIENCE, "the image among the metrics", async || {
+    let player = Player::with_image_on(stage).await?;
+    player.image("lost", |image| image.account_ref.name = "nobody".to_owned()).await?;
+    // The operator's own cache hears of the images a little later than we do.
+    let exported = eventually(PATIENCE, "the images among the metrics", async || {
         let all = exported(at).await?;
-        Ok(all.get("imageshare_image_recipients").is_some_and(|labels| labels.contains("name")).then_some(all))
+        let named = |metric: &str| all.get(metric).is_some_and(|labels| labels.contains("name"));
+        Ok((named("imageshare_image_recipients") && named("imageshare_object_not_ready")).then_some(all))
     })
     .await?;
     let files = assets::workspace().join("charts/imageshare-operator/files");
@@ -235,6 +263,8 @@ async fn every_query_of_the_dashboard_and_of_the_alerts_asks_for_what_is_exporte
     let of_dashboard = queries.len();
     expressions(&serde_yaml::from_str(&std::fs::read_to_string(files.join("alerts.yaml"))?)?, &mut queries);
     ensure!(of_dashboard > 10 && queries.len() > of_dashboard + 4, "{queries:?}");
+    let named = queries.iter().filter(|query| query.contains("imageshare_object_not_ready"));
+    ensure!(named.count() == 2, "the alerts about objects name them: {queries:?}");
     for query in &queries {
         let metrics = metrics_in(query);
         ensure!(!metrics.is_empty(), "{query} asks for nothing of ours");

@@ -16,7 +16,7 @@ use crate::cluster::guard::Guarded;
 use crate::cluster::object::Object;
 use crate::reconcile::context::{ImageMetrics, Stores};
 use crate::reconcile::status::{Status, conditions_of};
-use crate::telemetry::object_metrics::{Counted, Image, ObjectCounts};
+use crate::telemetry::object_metrics::{Counted, Image, NotReady, ObjectCounts, by_turns};
 
 impl Stores {
     /// Counts all objects as of now.
@@ -27,6 +27,10 @@ impl Stores {
         ready(&mut object_metrics, "ImageShare", &self.shares);
         ready(&mut object_metrics, "SharedImageAcceptance", &self.acceptances);
         ready(&mut object_metrics, "ImageReplica", &self.replicas);
+        if metrics == ImageMetrics::Off {
+            object_metrics.not_ready.clear();
+        }
+        object_metrics.not_ready = by_turns(object_metrics.not_ready);
         let shares = self.shares.state();
         object_metrics.grants.wanted = wanted(shares.iter().filter_map(|share| share.readable()), now);
         for image in self.images.state() {
@@ -75,6 +79,11 @@ fn ready<K: Object + HasStatus<Status: Status>>(
             Some(None) => ("Unknown".to_owned(), String::new()),
             None => ("False".to_owned(), Reason::Unreadable.as_str()),
         };
+        // Suspended and expired objects are as their users ask.
+        if ready == "False" && ![Reason::Suspended, Reason::Expired].map(Reason::as_str).contains(&reason) {
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            object_metrics.not_ready.push(NotReady { namespace, kind, name, reason: reason.clone() });
+        }
         *object_metrics.objects.entry(Counted { kind, ready, reason }).or_default() += 1;
     }
 }
@@ -126,6 +135,8 @@ mod tests {
             object_metrics.objects.get(&Counted { kind: "ImageShare", ready, reason }).copied()
         };
         assert_eq!((counted("False", "Unreadable"), counted("Unknown", "")), (Some(1), Some(1)));
+        let named: Vec<&str> = object_metrics.not_ready.iter().map(|object| object.name.as_str()).collect();
+        assert_eq!(named, ["odd"], "an object that nobody has reconciled yet is not unready");
     }
 
     fn share(name: &str, recipients: &[&str], change: &Value) -> ImageShare {

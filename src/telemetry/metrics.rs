@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::object_metrics::{ObjectCounts, ObjectMetrics};
+use super::object_metrics::{NotReady, ObjectCounts, ObjectMetrics};
 
 type Name = &'static str;
 type Seconds = Counter<f64, AtomicU64>;
@@ -198,12 +198,17 @@ impl fmt::Debug for Counted {
 
 impl Collector for Counted {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let ObjectCounts { objects, grants, images, missing_fields, offers } = self.0.take();
+        let ObjectCounts { objects, not_ready, grants, images, missing_fields, offers } = self.0.take();
         let objects = objects.into_iter().map(|(counted, number)| {
             let labels = [("kind", counted.kind.to_owned()), ("ready", counted.ready), ("reason", counted.reason)];
             (labels, number)
         });
         gauges(&mut to, "objects", "Objects, by what their Ready condition says", objects)?;
+        let help = "Objects that are not ready, by name; not all of them if there are many";
+        let not_ready = not_ready.into_iter().map(|NotReady { namespace, kind, name, reason }| {
+            ([("kind", kind.to_owned()), ("namespace", namespace), ("name", name), ("reason", reason)], 1)
+        });
+        gauges(&mut to, "object_not_ready", help, not_ready)?;
         let states = [
             ("wanted", grants.wanted),
             ("granted", grants.granted),

@@ -1,10 +1,11 @@
 //! The deletion guard: what it answers to people, and whom it lets pass. Judged by a real API server with the
 //! cluster's own controllers; no operator runs.
 
+use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use imageshare_harness::{ControlPlane, Namespace, eventually, helm, run};
+use anyhow::{Context as _, Result, ensure};
+use imageshare_harness::{ControlPlane, Namespace, assets, eventually, helm, run};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
@@ -21,7 +22,7 @@ struct Guarded {
 impl Guarded {
     async fn start(action: &str) -> Result<Self> {
         let control_plane = ControlPlane::start(&run::folder_of_this_binary()?).await?;
-        control_plane.install(&imageshare_harness::assets::workspace().join("crds")).await?;
+        control_plane.install(&assets::workspace().join("crds")).await?;
         let control_plane = control_plane.with_controller_manager().await?;
         let action_value = format!("deletionGuard.action={action}");
         let values = ["--set", "deletionGuard.enabled=true", "--set", &action_value];
@@ -104,6 +105,33 @@ async fn a_person_is_told_what_is_in_the_way_and_deletes_once_it_is_not() -> Res
     guarded.image(&namespace, "golden", false).await?;
     guarded.delete("jane", &namespace, "golden").await?;
     ensure!(!guarded.is_there(&namespace, "golden").await?);
+    Ok(())
+}
+
+/// What docs/install.md says of one command for both: it takes two runs.
+#[tokio::test]
+async fn an_image_deleted_together_with_its_shares_goes_at_the_second_run() -> Result<()> {
+    let guarded = denying().await?;
+    let namespace = guarded.namespace().await?;
+    guarded.image(&namespace, "golden", true).await?;
+    let share = json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": "ImageShare",
+        "metadata": {"name": "first", "namespace": namespace.name()},
+        "spec": {"imageRef": {"name": "golden"}, "recipients": [{"type": "Account", "id": "1000000000000001"}]}});
+    guarded.control_plane.apply(&share.to_string()).await?;
+    let both = ["cloudimage/golden", "imageshare/first", "--ignore-not-found", "--wait=false", "-n", namespace.name()];
+    let delete = [&["delete", "--as=jane", "--as-group=system:masters"], &both[..]].concat();
+    let refused = guarded.control_plane.kubectl(&delete).await.unwrap_err().to_string();
+    ensure!(refused.contains(SENTENCE), "{refused}");
+    let left = ["get", "imageshare,cloudimage", "-o", "name", "-n", namespace.name()];
+    let left = guarded.control_plane.kubectl(&left).await?;
+    ensure!(left.trim() == "cloudimage.imageshare.dev/golden", "{left}");
+    // The operator, of which none runs here, takes the shares out of the image's status.
+    guarded.image(&namespace, "golden", false).await?;
+    guarded.control_plane.kubectl(&delete).await?;
+    ensure!(!guarded.is_there(&namespace, "golden").await?);
+    let page = fs::read_to_string(assets::workspace().join("docs/install.md"))?;
+    let row = page.lines().find(|line| line.starts_with("| `deletionGuard` |")).context("a row")?;
+    ensure!(row.contains("run it again"), "{row}");
     Ok(())
 }
 

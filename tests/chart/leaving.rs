@@ -190,3 +190,26 @@ async fn plain_yaml_is_applied_in_one_go() -> Result<()> {
     ensure!(cluster.description().await?.starts_with(FORMER));
     Ok(())
 }
+
+/// helm makes Roles in the namespaces of `watchNamespaces`, so these have to exist.
+#[tokio::test]
+async fn a_namespace_that_is_not_there_is_named_and_the_installation_can_be_finished() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let chart = helm::chart();
+    let chart = chart.to_str().context("UTF-8")?;
+    cluster.kubectl(&["create", "namespace", "golden-images"]).await?;
+    let values = ["--set", "watchNamespaces={golden-images,team-a}", "--create-namespace"];
+    let refused = cluster.helm(NAMESPACE, &[&["install", RELEASE, chart], &values[..]].concat()).await;
+    let refused = refused.unwrap_err().to_string();
+    ensure!(refused.contains("namespaces \"team-a\" not found"), "{refused}");
+    // As docs/install.md has it.
+    let page = fs::read_to_string(assets::workspace().join("docs/install.md"))?;
+    let row = page.lines().find(|line| line.starts_with("| `namespaces \"NAME\" not found`")).context("a row")?;
+    ensure!(row.contains("`kubectl create namespace NAME`") && row.contains("`helm upgrade --install`"), "{row}");
+    cluster.kubectl(&["create", "namespace", "team-a"]).await?;
+    cluster.helm(NAMESPACE, &[&["upgrade", "--install", RELEASE, chart], &values[..]].concat()).await?;
+    for namespace in ["golden-images", "team-a"] {
+        cluster.kubectl(&["get", "role", RELEASE, "-n", namespace]).await?;
+    }
+    Ok(())
+}

@@ -183,14 +183,19 @@ async fn the_programs_take_the_arguments_they_are_given() -> Result<()> {
         "log=info\\,imageshare_operator=debug",
         "extraArgs={--absence-window=10s}",
     ];
-    let objects = rendered(&values).await?;
-    let container = |name: &str| Ok(&find(&objects, "Deployment", name)?["spec"]["template"]["spec"]["containers"][0]);
-    let operator: Result<&Value> = container(RELEASE);
-    takes("imageshare-operator", &operator?["args"])?;
-    let simulator: Result<&Value> = container("imageshare-operator-simulator");
-    let simulator = simulator?;
-    ensure!(simulator["command"] == json!(["/cloud-simulator"]));
-    takes("cloud-simulator", &simulator["args"])
+    for address in ["0.0.0.0", "10.1.2.3", "[::]", "[fd00::1]"] {
+        let address = format!("listenAddress={address}");
+        let objects = rendered(&[&values[..], &[&address]].concat()).await?;
+        let container =
+            |name: &str| Ok(&find(&objects, "Deployment", name)?["spec"]["template"]["spec"]["containers"][0]);
+        let operator: Result<&Value> = container(RELEASE);
+        takes("imageshare-operator", &operator?["args"])?;
+        let simulator: Result<&Value> = container("imageshare-operator-simulator");
+        let simulator = simulator?;
+        ensure!(simulator["command"] == json!(["/cloud-simulator"]));
+        takes("cloud-simulator", &simulator["args"])?;
+    }
+    Ok(())
 }
 
 /// With the simulator, `kubectl apply -f examples/quickstart/` needs nothing else: its endpoints are allowed, lead to the

@@ -1,4 +1,5 @@
-//! kustomize: several folders add recipients to one share, by the ways that docs/gitops.md names, and none is lost.
+//! kustomize: several folders add recipients to one share, by the ways that docs/gitops.md names, and none is lost; names that
+//! kustomize changes are changed where other objects refer to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -116,5 +117,124 @@ fn the_published_schema_has_the_merge_keys_of_the_definitions_and_no_others() ->
         }
     }
     ensure!(found == wanted, "examples/kustomize/openapi.json has {found:?}, and the definitions have {wanted:?}");
+    Ok(())
+}
+
+/// An account, an image, a share of it, a copy and an acceptance, whose Secret is generated and whose names get a prefix; with
+/// or without the published name references.
+fn prefixed(references: bool) -> Result<Vec<Value>> {
+    let folder = run::folder("prefix")?;
+    let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let account = json!({"accountID": "2000000000000001", "site": "International",
+        "credentials": {"secretRef": {"name": "key"}}});
+    let named = |name: &str| json!({"name": name});
+    let objects = [
+        object("CloudAccount", "golden", json!({"alibaba": account})),
+        object(
+            "CloudImage",
+            "ubuntu",
+            json!({"accountRef": named("golden"), "region": "cn-hangzhou", "imageID": "m-1"}),
+        ),
+        object("ImageShare", "teams", json!({"imageRef": named("ubuntu"), "recipients": []})),
+        // An image that is not in this kustomization.
+        object(
+            "ImageShare",
+            "guests",
+            json!({"imageRef": {"name": "debian", "namespace": "platform"}, "recipients": []}),
+        ),
+        object(
+            "ImageReplica",
+            "copy",
+            json!({"source": {"imageRef": named("ubuntu")},
+            "destination": {"accountRef": named("golden"), "region": "cn-beijing"}}),
+        ),
+        object("SharedImageAcceptance", "offer", json!({"accountRef": named("golden")})),
+    ];
+    fs::create_dir_all(folder.join("base"))?;
+    let texts: Vec<String> = objects.iter().map(ToString::to_string).collect();
+    fs::write(folder.join("base/objects.yaml"), texts.join("\n---\n"))?;
+    let generator = json!([{"name": "key", "literals": ["accessKeyID=LTAIgolden", "accessKeySecret=secret"]}]);
+    let base = json!({"resources": ["objects.yaml"], "secretGenerator": generator});
+    fs::write(folder.join("base/kustomization.yaml"), base.to_string())?;
+    let mut whole = json!({"resources": ["base"], "namePrefix": "prod-", "namespace": "golden-images"});
+    if references {
+        fs::copy(example().join("name-references.yaml"), folder.join("name-references.yaml"))?;
+        whole["configurations"] = json!(["name-references.yaml"]);
+    }
+    fs::write(folder.join("kustomization.yaml"), whole.to_string())?;
+    let rendered = kustomize(&folder)?;
+    let objects = serde_yaml::Deserializer::from_str(&rendered).map(|object| Ok(Value::deserialize(object)?));
+    objects.collect()
+}
+
+#[test]
+fn a_prefix_and_a_generated_secret_reach_every_reference() -> Result<()> {
+    let objects = prefixed(true)?;
+    let at = |objects: &[Value], kind: &str, name: &str, pointer: &str| -> Result<String> {
+        let of = |object: &&Value| {
+            object["kind"] == kind && object["metadata"]["name"].as_str().is_some_and(|n| n.starts_with(name))
+        };
+        let object = objects.iter().find(of).with_context(|| format!("no {kind} {name}"))?;
+        Ok(object.pointer(pointer).and_then(Value::as_str).with_context(|| format!("{object}"))?.to_owned())
+    };
+    let secret = at(&objects, "Secret", "prod-key-", "/metadata/name")?;
+    for (kind, name, pointer, wanted) in [
+        ("CloudAccount", "prod-golden", "/spec/alibaba/credentials/secretRef/name", secret.as_str()),
+        ("CloudImage", "prod-ubuntu", "/spec/accountRef/name", "prod-golden"),
+        ("ImageShare", "prod-teams", "/spec/imageRef/name", "prod-ubuntu"),
+        ("ImageShare", "prod-guests", "/spec/imageRef/name", "debian"),
+        ("ImageShare", "prod-guests", "/spec/imageRef/namespace", "platform"),
+        ("ImageReplica", "prod-copy", "/spec/source/imageRef/name", "prod-ubuntu"),
+        ("ImageReplica", "prod-copy", "/spec/destination/accountRef/name", "prod-golden"),
+        ("SharedImageAcceptance", "prod-offer", "/spec/accountRef/name", "prod-golden"),
+    ] {
+        let found = at(&objects, kind, name, pointer)?;
+        ensure!(found == wanted, "{kind} {name} {pointer}: {found}, not {wanted}");
+    }
+    // What the page warns of: without the file the names change, and the references do not.
+    let without = prefixed(false)?;
+    ensure!(at(&without, "ImageShare", "prod-teams", "/spec/imageRef/name")? == "ubuntu", "{without:?}");
+    Ok(())
+}
+
+/// Every field of a `spec` that names an object of the same namespace: what it names, and where.
+fn references(kind: &str, spec: &Value, path: &str, found: &mut BTreeSet<(String, String, String)>) {
+    for (name, field) in spec["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        let target = match name.as_str() {
+            "secretRef" => "Secret",
+            "accountRef" => "CloudAccount",
+            "imageRef" => "CloudImage",
+            other => {
+                assert!(!other.ends_with("Ref"), "{kind} {path}: what does it name?");
+                references(kind, field, &path, found);
+                continue;
+            }
+        };
+        found.insert((target.to_owned(), kind.to_owned(), format!("{path}/name")));
+    }
+}
+
+#[test]
+fn the_published_name_references_are_those_of_the_definitions_and_no_others() -> Result<()> {
+    let mut wanted = BTreeSet::new();
+    // The operator alone writes the inventory.
+    for crd in api::all_crds().into_iter().filter(|crd| crd.spec.names.kind != "SharedImage") {
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema)?;
+        references(&crd.spec.names.kind, &schema["openAPIV3Schema"]["properties"]["spec"], "spec", &mut wanted);
+    }
+    ensure!(wanted.len() > 8, "{wanted:?}");
+    let published: Value = serde_yaml::from_str(&fs::read_to_string(example().join("name-references.yaml"))?)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut found = BTreeSet::new();
+    for target in published["nameReference"].as_array().context("references")? {
+        for field in target["fieldSpecs"].as_array().context("fields")? {
+            found.insert((text(&target["kind"]), text(&field["kind"]), text(&field["path"])));
+        }
+    }
+    ensure!(
+        found == wanted,
+        "examples/kustomize/name-references.yaml has {found:?}, and the definitions have {wanted:?}"
+    );
     Ok(())
 }

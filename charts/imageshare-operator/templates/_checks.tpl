@@ -26,6 +26,11 @@ what is wrong and what is right.
 {{- fail (printf "watchNamespaces[%d]: %q is not the name of a namespace: small letters, digits and -" $index $namespace) }}
 {{- end }}
 {{- end }}
+{{- $octet := `(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])` }}
+{{- if not (regexMatch (printf `^(%s(\.%s){3}|\[[0-9a-fA-F:.]+\])$` $octet $octet) .Values.listenAddress) }}
+{{- $remedy := ternary "write an IPv6 address in brackets, as [::]" "write it as 0.0.0.0 or [::]" (regexMatch "^[0-9a-fA-F.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$" .Values.listenAddress) }}
+{{- fail (printf "listenAddress: %q is not an address: %s" .Values.listenAddress $remedy) }}
+{{- end }}
 {{- range $name, $value := dict "nameOverride" .Values.nameOverride "fullnameOverride" .Values.fullnameOverride }}
 {{- if not (regexMatch "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$" $value) }}
 {{- fail (printf "%s: %q is not a name: small letters, digits and -" $name $value) }}

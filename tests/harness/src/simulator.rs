@@ -51,7 +51,8 @@ impl Simulator {
         let mut process = Launch::new("cloud-simulator", binary)
             // Free ports of this machine, which it picks by itself.
             .arguments(["--world".to_owned(), world.display().to_string()])
-            .arguments(["--print-addresses"])
+            // The journal says more than the log.
+            .arguments(["--print-addresses", "--log", "start"])
             .start(run_dir)?;
         let (cloud, huawei, control) = eventually(START, "the simulator's addresses", async || {
             process.ensure_running()?;

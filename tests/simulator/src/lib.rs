@@ -10,6 +10,7 @@ mod admin;
 pub mod alibaba;
 mod chassis;
 pub mod huawei;
+mod log;
 mod state;
 mod world_file;
 
@@ -79,9 +80,13 @@ impl Simulator {
     pub async fn start(world: WorldFile, ports: Ports) -> io::Result<Self> {
         let invalid = |why| io::Error::new(io::ErrorKind::InvalidData, why);
         let state = Shared::new(State::new(world).map_err(invalid)?);
-        let cloud_listener = TcpListener::bind(ports.cloud).await?;
-        let huawei_listener = TcpListener::bind(ports.huawei).await?;
-        let control_listener = TcpListener::bind(ports.control).await?;
+        let bind = async |what: &str, at: SocketAddr| {
+            let bound = TcpListener::bind(at).await;
+            bound.map_err(|error| io::Error::new(error.kind(), format!("{what} at {at}: {error}")))
+        };
+        let cloud_listener = bind("the simulated Alibaba Cloud", ports.cloud).await?;
+        let huawei_listener = bind("the simulated Huawei Cloud", ports.huawei).await?;
+        let control_listener = bind("the control of the simulator", ports.control).await?;
         let (cloud, control) = (cloud_listener.local_addr()?, control_listener.local_addr()?);
         let huawei = huawei_listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
@@ -101,7 +106,7 @@ impl Simulator {
         let clouds: Vec<Stand> = vec![(alibaba::is_host, to_alibaba), (huawei::is_host, to_huawei)];
         let mut stand_in = None;
         if let Some(address) = ports.tls {
-            let (listener, authority) = (TcpListener::bind(address).await?, Authority::new()?);
+            let (listener, authority) = (bind("TLS for the vendors' hosts", address).await?, Authority::new()?);
             let certificate = authority.pem().to_owned();
             stand_in = Some(StandIn { address: listener.local_addr()?, certificate });
             servers.push(tokio::spawn(async move {
@@ -171,6 +176,23 @@ impl Simulator {
     /// The whole journal so far.
     pub fn journal(&self) -> Vec<Entry> {
         self.state.lock().journal.entries().to_vec()
+    }
+
+    /// What listens where, and what is in the worlds, in one line.
+    pub fn summary(&self) -> String {
+        log::summary(self)
+    }
+
+    /// Passes a line to `write` for every request from now on, until the simulator stops. The lines hold no credentials, have a
+    /// bounded length, and end with the journal, which is bounded too.
+    pub fn log_requests(&self, write: impl Fn(&str) + Send + 'static) {
+        let (lines, mut stopped) = (log::follow(self.state.clone(), write), self.stop.subscribe());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = lines => {}
+                _ = stopped.wait_for(|stop| *stop) => {}
+            }
+        });
     }
 
     /// Lets requests under way end, for at most five seconds, and closes all ports.

@@ -1,7 +1,8 @@
 //! The cloud simulator as its own process: serves a world until SIGTERM or SIGINT.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use cloud_simulator::{Ports, Simulator, WorldFile};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +34,18 @@ struct Options {
     /// Print all addresses as one line of JSON once listening.
     #[arg(long)]
     print_addresses: bool,
+    /// What is logged to standard error: one line at the start, or a line for each request too. No line holds credentials.
+    #[arg(long, value_enum, default_value = "requests")]
+    log: Log,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Log {
+    /// One line: what listens where.
+    Start,
+    /// The same, and a line for each request.
+    Requests,
 }
 
 #[tokio::main]
@@ -59,6 +72,10 @@ async fn run(options: Options) -> Result<(), String> {
         let written = tokio::fs::write(file, &stand_in.certificate).await;
         written.map_err(|error| format!("{}: {error}", file.display()))?;
     }
+    say(&simulator.summary());
+    if options.log == Log::Requests {
+        simulator.log_requests(say);
+    }
     if options.print_addresses {
         let (cloud, huawei, control) = (simulator.cloud_url(), simulator.huawei_url(), simulator.control_url());
         let tls = simulator.stand_in().map(|stand_in| stand_in.address.to_string());
@@ -70,4 +87,9 @@ async fn run(options: Options) -> Result<(), String> {
     }
     simulator.stop().await;
     Ok(())
+}
+
+/// A line on standard error, which somebody may have closed.
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -4,6 +4,7 @@ use super::effect::{Asked, Effect, Replica};
 use super::names::{ImageId, RegionId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// Most entries a journal holds; when full, the simulator refuses every request rather than forget.
 pub(crate) const MAX_ENTRIES: usize = 1_000_000;
@@ -111,6 +112,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     entries: Vec<Entry>,
+    /// The number of the last entry, for those who wait for the next one.
+    grown: watch::Sender<u64>,
 }
 
 impl Journal {
@@ -122,7 +125,13 @@ impl Journal {
     /// Appends `entry` and numbers it.
     pub(crate) fn append(&mut self, mut entry: Entry) {
         entry.seq = self.last() + 1;
+        self.grown.send_replace(entry.seq);
         self.entries.push(entry);
+    }
+
+    /// The number of the last entry, as it grows.
+    pub(crate) fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
     }
 
     /// The number of the last entry, 0 before the first.
