@@ -79,9 +79,13 @@ impl Simulator {
     pub async fn start(world: WorldFile, ports: Ports) -> io::Result<Self> {
         let invalid = |why| io::Error::new(io::ErrorKind::InvalidData, why);
         let state = Shared::new(State::new(world).map_err(invalid)?);
-        let cloud_listener = TcpListener::bind(ports.cloud).await?;
-        let huawei_listener = TcpListener::bind(ports.huawei).await?;
-        let control_listener = TcpListener::bind(ports.control).await?;
+        let bind = async |what: &str, at: SocketAddr| {
+            let bound = TcpListener::bind(at).await;
+            bound.map_err(|error| io::Error::new(error.kind(), format!("{what} at {at}: {error}")))
+        };
+        let cloud_listener = bind("the simulated Alibaba Cloud", ports.cloud).await?;
+        let huawei_listener = bind("the simulated Huawei Cloud", ports.huawei).await?;
+        let control_listener = bind("the control of the simulator", ports.control).await?;
         let (cloud, control) = (cloud_listener.local_addr()?, control_listener.local_addr()?);
         let huawei = huawei_listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
