@@ -66,7 +66,7 @@
 //! | [`cluster`] | the edge towards Kubernetes: watches, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`accounts`] | from a `CloudAccount` to a client: its Secret, the proof of its identity, its circuit |
 //! | [`reconcile`] | what all reconciles share: the frame, caches as inputs, requeue, reporter, object state, access, leader |
-//! | [`controllers`] | how controllers run (`run`, `startup`), watch mappers (`triggers`), and one folder a kind |
+//! | [`controllers`] | how controllers run (`run`, `startup`), watch mappers (`triggers`), `secrets`, and one folder a kind |
 //! | [`telemetry`] | logs, metrics, health, traces; it depends on no other module |
 //! | [`operator`] | the composition root: arguments, clients, caches, controllers, orderly shutdown |
 //!

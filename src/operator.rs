@@ -145,8 +145,8 @@ pub enum RunError {
     #[error("the API server's client: {0}")]
     Client(#[from] kube::Error),
     /// An allowed endpoint does not parse.
-    #[error("--allowed-endpoint: {0}")]
-    Endpoint(#[from] EndpointRefused),
+    #[error("--allowed-endpoint {0:?}: {1}")]
+    Endpoint(String, EndpointRefused),
     /// The cloud's client cannot be built.
     #[error("the clouds' client: {0}")]
     Transport(#[from] TransportUnusable),
@@ -220,6 +220,14 @@ impl RunArguments {
         }
     }
 
+    /// The endpoints besides the vendors' own; an error names the one that is none.
+    fn allowed(&self) -> Result<AllowedEndpoints, RunError> {
+        for endpoint in &self.allowed_endpoints {
+            AllowedEndpoints::parse(&[endpoint]).map_err(|refused| RunError::Endpoint(endpoint.clone(), refused))?;
+        }
+        AllowedEndpoints::parse(&self.allowed_endpoints).map_err(|refused| RunError::Endpoint(String::new(), refused))
+    }
+
     /// The context that all cloud clients share.
     fn client_context(&self, clock: Arc<SystemClock>) -> Result<ClientContext, TransportUnusable> {
         let (per_second, burst) = (self.calls_per_second, self.calls_burst);
@@ -289,7 +297,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let (stop, metrics) = (stop_on_signal()?, Metrics::default());
     let client_context = arguments.client_context(clock.clone())?.with_fence(leading.fence.clone()).until(stop.clone());
     let client_context = client_context.with_observer(Arc::new(metrics.clone()));
-    let allowed = AllowedEndpoints::parse(&arguments.allowed_endpoints)?;
+    let allowed = arguments.allowed()?;
     let settings = arguments.settings();
     let definitions = Arc::new(Definitions::new(client.clone(), Arc::clone(&api_server)));
     let keeping = Arc::clone(&definitions);
@@ -300,8 +308,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
             client.clone(),
             client_context,
             allowed,
-            settings.credentials_interval,
-            settings.last_known_good,
+            [settings.credentials_interval, settings.last_known_good, settings.intervals.drift],
         )),
         events: Arc::new(Events::new(client.clone(), reporter)),
         client,
@@ -312,6 +319,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         stopwatches: Arc::<LatencyTimers>::default(),
         metrics: metrics.clone(),
         transfers: Arc::<Transfers>::default(),
+        relistings: Arc::default(),
         scope: Scope::of(&arguments.namespaces),
         filled: CancellationToken::new(),
         definitions: Arc::clone(&definitions),

@@ -51,7 +51,20 @@ impl Scene {
         let schema = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").context("a schema")?;
         let fields = schema.pointer_mut(parent).and_then(Value::as_object_mut).context("fields")?;
         fields.remove(field).context("the field is there")?;
+        // An older definition has no rule about a field that it lacks.
+        schema.as_object_mut().context("a schema")?.remove("x-kubernetes-validations");
         let file = run::folder_of_this_binary()?.join(format!("without-{field}.yaml"));
+        std::fs::write(&file, serde_yaml::to_string(&definition)?)?;
+        self.stage.control_plane.install(&file).await
+    }
+
+    /// Serves the definition of images without any rule about edits.
+    async fn serve_without_rules(&self) -> Result<()> {
+        let text = std::fs::read_to_string(assets::workspace().join("crds/cloudimages.yaml"))?;
+        let mut definition: Value = serde_yaml::from_str(&text)?;
+        let schema = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").context("a schema")?;
+        schema.as_object_mut().context("a schema")?.remove("x-kubernetes-validations").context("rules")?;
+        let file = run::folder_of_this_binary()?.join("without-rules.yaml");
         std::fs::write(&file, serde_yaml::to_string(&definition)?)?;
         self.stage.control_plane.install(&file).await
     }
@@ -157,4 +170,32 @@ async fn an_operator_that_starts_upon_older_definitions_waits_for_newer_ones() -
     player.gone::<ImageShare>("team").await?;
     player.until_shared_with(1, []).await?;
     scene.until_ready(200, "ok").await
+}
+
+/// An API server that lets an owner turn a `CloudImage` to another image: its ledger is not that image's.
+#[tokio::test]
+async fn a_ledger_is_never_carried_to_another_image_whatever_an_api_server_admits() -> Result<()> {
+    let (_alone, scene, player) = enter().await?;
+    let turned = serde_json::json!({"spec": {"imageID": player.image_id(2)}});
+    ensure!(player.edit::<CloudImage>("golden", turned.clone()).await.is_err(), "the definitions refuse it");
+    scene.serve_without_rules().await?;
+    eventually(PATIENCE, "the rules to be gone", async || {
+        Ok(player.edit::<CloudImage>("golden", turned.clone()).await.ok())
+    })
+    .await?;
+    let image = player.until::<CloudImage>("golden", "False", "ImageChanged").await?;
+    support::says(&image, "Ready", &[&player.image_id(1), &player.image_id(2), "restore both fields"]);
+    player.until::<ImageShare>("team", "False", "ImageChanged").await?;
+    player.delete::<ImageShare>("team").await?;
+    player.share("other", [3]).await?;
+    player.until::<ImageShare>("other", "False", "ImageChanged").await?;
+    player.looked::<CloudImage>("golden").await?;
+    player.until_shared_with(1, 1..=2).await?;
+    ensure!(player.about(&player.image_id(2)).await?.is_empty(), "the other image was called");
+    let restored = serde_json::json!({"spec": {"imageID": player.image_id(1)}});
+    player.edit::<CloudImage>("golden", restored).await?;
+    player.gone::<ImageShare>("team").await?;
+    player.ready::<ImageShare>("other").await?;
+    player.until_shared_with(1, [3]).await?;
+    scene.serve_whole().await
 }

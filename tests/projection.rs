@@ -73,7 +73,12 @@ fn ready_means_every_recipient_granted_at_this_generation() {
 fn absent_and_not_admitted_read_the_same() {
     let (_, ready) = look(&share(&json!({})), None);
     assert_eq!((ready.truth, ready.reason), (Truth::False, Reason::ImageRefUnresolved));
-    assert!(ready.message.contains("shareableFrom") && ready.message.contains("no such CloudImage"));
+    let told = "there is no CloudImage \"golden\" in namespace \"team\"";
+    assert!(ready.message.contains(told) && !ready.message.contains("shareableFrom"), "{}", ready.message);
+    let elsewhere = share(&json!({"imageRef": {"name": "golden", "namespace": "plat"}}));
+    let (_, ready) = look(&elsewhere, None);
+    let told = ["no CloudImage \"golden\" in namespace \"plat\"", "shareableFrom does not admit namespace \"team\""];
+    assert!(told.iter().all(|told| ready.message.contains(told)), "{}", ready.message);
 }
 
 #[test]
@@ -103,6 +108,36 @@ fn what_only_a_person_can_mend_is_told_before_what_waits() {
 }
 
 #[test]
+fn each_group_of_recipients_is_told_by_itself_and_nobody_is_called_shared_who_is_not() {
+    let four = ["100001", "100002", "100003", "100004"].map(|id| json!({"type": "Account", "id": id}));
+    let grants = [
+        grant("100001", "Intended", Some("InvalidRecipient")),
+        grant("100002", "Granted", None),
+        grant("100003", "Intended", None),
+    ];
+    let image = image(&grants, &[("100004", "RecipientLimit")], Some(2), FINE);
+    let (_, ready) = look(&share(&json!({"recipients": four})), Some(&image));
+    let groups = [
+        "the owner itself: Account 100001; ",
+        "waiting for a free place: Account 100004; ",
+        "shared with: Account 100003",
+    ];
+    let at = groups.map(|group| ready.message.find(group));
+    assert!(at.is_sorted() && at.iter().all(Option::is_some), "{}", ready.message);
+    assert!(!ready.message.contains("100002"), "who has the image does not wait");
+}
+
+#[test]
+fn the_image_that_serves_a_share_is_written_down_once() {
+    let mut share = share(&json!({}));
+    assert_eq!(look(&share, Some(&image(&[], &[], None, FINE))).0.status.image, None, "not served yet");
+    let (served, _) = look(&share, Some(&image(&granted(), &[], Some(2), FINE)));
+    assert_eq!(served.status.image.as_deref(), Some("team/golden"));
+    share.status = Some(served.status);
+    assert_eq!(look(&share, None).0.status.image.as_deref(), Some("team/golden"));
+}
+
+#[test]
 fn what_is_no_identifier_is_told_as_invalid_and_does_not_wait_for_ever() {
     let dots = share(&json!({"recipients": [{"type": "Organization", "id": ".."}]}));
     let (projection, ready) = look(&dots, Some(&image(&[], &[], Some(2), FINE)));
@@ -117,7 +152,10 @@ fn the_images_trouble_is_the_shares_trouble_and_unseen_is_unknown() {
     assert_eq!((ready.truth, ready.reason), (Truth::Unknown, Reason::CloudUnavailable));
     let broken = image(&[], &[], Some(2), ("False", "ImageNotOwned"));
     let (_, ready) = look(&share(&json!({})), Some(&broken));
-    assert_eq!((ready.truth, ready.reason, ready.message.as_str()), (Truth::False, Reason::ImageNotOwned, "because"));
+    assert_eq!(
+        (ready.truth, ready.reason, ready.message.as_str()),
+        (Truth::False, Reason::ImageNotOwned, "CloudImage golden: because")
+    );
 }
 
 #[test]
@@ -220,7 +258,7 @@ fn a_share_of_another_namespace_is_told_what_is_wrong_and_no_name() {
         }
     }
     let own = look(&share(&json!({})), Some(&image(&granted(), &[], Some(2), ("False", "SecretNotFound")))).1;
-    assert_eq!(own.message, "because", "in its own namespace the owner's words are told");
+    assert_eq!(own.message, "CloudImage golden: because", "in its own namespace the owner's words are told");
 }
 
 #[test]

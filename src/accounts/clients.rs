@@ -26,6 +26,16 @@ fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
     }
 }
 
+/// What else may be wrong where the cloud refuses credentials: they are asked for together with this field.
+pub(crate) fn also_suspect(tenancy: Tenancy<'_>) -> Option<&'static str> {
+    match tenancy {
+        Tenancy::Alibaba(_) | Tenancy::Huawei(_) => None,
+        Tenancy::OpenStack(_) => Some(
+            "; or correct spec.openstack.projectID: the id of a project of that user, not its name, as Keystone lists it",
+        ),
+    }
+}
+
 /// The problem of a key that is missing from an account's Secret.
 pub(crate) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -> Problem {
     let message = format!("CloudAccount {account}: {error}: restore it, with the keys {}", wanted_keys(tenancy));
@@ -62,7 +72,7 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn alibaba(&self, account: &AlibabaAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let endpoint = self.endpoint("spec.alibaba.endpoint", account.endpoint.as_deref())?;
-        let token = self.keys.find("securityToken");
+        let token = self.optional("securityToken")?;
         let credentials = alibaba_cloud::Credentials::parse(
             self.key("accessKeyID")?.expose_secret(),
             self.key("accessKeySecret")?.expose_secret(),
@@ -82,7 +92,7 @@ impl Maker<'_> {
                 self.key("userDomainName")?.expose_secret(),
             )
         } else {
-            let token = self.keys.find("securityToken");
+            let token = self.optional("securityToken")?;
             huawei_cloud::Credentials::access_key(
                 self.key("accessKeyID")?.expose_secret(),
                 self.key("accessKeySecret")?.expose_secret(),
@@ -129,6 +139,10 @@ impl Maker<'_> {
 
     fn key(&self, key: &'static str) -> Result<secrecy::SecretString, Problem> {
         self.keys.demand(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
+    }
+
+    fn optional(&self, key: &'static str) -> Result<Option<secrecy::SecretString>, Problem> {
+        self.keys.find(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
     }
 
     fn account(&self, field: &str) -> Result<PrincipalId, Problem> {

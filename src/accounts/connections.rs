@@ -10,24 +10,20 @@ use kube::ResourceExt;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::accounts::account_log::AccountLog;
-use crate::accounts::clients::{client_for, missing_key};
+use crate::accounts::clients::{also_suspect, client_for, missing_key};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
 use crate::clouds::connect::ClientContext;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::{Cloud, Fault};
-use crate::cluster::credentials::{Keys, NoKeys, read_keys};
+use crate::cluster::credentials::{Keys, NoKeys, SecretState, read_keys, secret_state};
 use crate::domain::fault::Recovery;
-use crate::domain::identifiers::RegionId;
+use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::planning::problem::Problem;
 
-/// How often the operator polls for a missing Secret: that costs no cloud calls.
-const MISSING_SECRET_LOOK: SignedDuration = SignedDuration::from_secs(4);
-
-/// The account's message while its Secret is being deleted.
-const SECRET_DELETING: &str = "the account's Secret is being deleted: its key only ends access now; once it is gone, make it \
-                               again with a valid key, or delete the CloudAccount";
+/// When to read a Secret again that could not be read: the API server may be in trouble for a moment.
+const UNREAD_PAUSE: SignedDuration = SignedDuration::from_secs(4);
 
 /// Pause after two refusals in a row, where a few in a row lock a user or a key. Huawei: more than 5 wrong signatures lock a key
 /// for 5 minutes (API gateway FAQ). Keystone locks users after as many wrong passwords as its operator sets.
@@ -69,7 +65,10 @@ pub struct Connections {
     allowed: AllowedEndpoints,
     interval: SignedDuration,
     keep: SignedDuration,
+    verify: SignedDuration,
     slots: Mutex<HashMap<String, Arc<AsyncMutex<Slot>>>>,
+    /// The clients whose credentials were proven last, by the uid of the account.
+    proven: Mutex<HashMap<String, Arc<dyn Cloud>>>,
 }
 
 #[derive(Default)]
@@ -77,7 +76,11 @@ struct Slot {
     log: Arc<AccountLog>,
     generation: Option<i64>,
     version: Option<String>,
+    /// The Secret as it was read last.
+    state: Option<SecretState>,
     good: Option<Connection>,
+    /// When the credentials were proven last.
+    proven_at: Option<Timestamp>,
     problem: Option<Problem>,
     /// When to read the Secret again.
     look_at: Option<Timestamp>,
@@ -91,11 +94,11 @@ struct Slot {
 }
 
 impl Slot {
-    fn state(&self, keep: SignedDuration, now: Timestamp) -> AccountState {
+    fn state(&self, account: &CloudAccount, keep: SignedDuration, now: Timestamp) -> AccountState {
         let going = self.secret.is_some_and(|secret| secret.deleting_since.is_some()) && self.problem.is_none();
         let fresh = going || self.vanished.is_some_and(|since| now.duration_since(since) < keep);
         let connection = match (&self.problem, &self.good) {
-            (None, Some(_)) if going => Err(Problem::blocked(Reason::SecretDeleting, SECRET_DELETING)),
+            (None, Some(_)) if going => Err(secret_deleting(account)),
             (None, Some(good)) => Ok(good.clone()),
             (Some(problem), _) => Err(problem.clone()),
             (None, None) => {
@@ -113,21 +116,21 @@ impl Slot {
 
 impl Connections {
     /// `interval`: how often the operator reads Secrets and retries refused keys. `keep`: how long the last known good
-    /// credentials may finish deletions.
+    /// credentials may finish deletions. `verify`: how often it proves credentials again, and reads the account's regions.
     pub fn new(
         client: kube::Client,
         client_context: ClientContext,
         allowed: AllowedEndpoints,
-        interval: Duration,
-        keep: Duration,
+        [interval, keep, verify]: [Duration; 3],
     ) -> Self {
         let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
-        let (interval, keep) = (signed(interval), signed(keep));
-        Self { client, client_context, allowed, interval, keep, slots: Mutex::default() }
+        let [interval, keep, verify] = [interval, keep, verify].map(signed);
+        let (slots, proven) = (Mutex::default(), Mutex::default());
+        Self { client, client_context, allowed, interval, keep, verify, slots, proven }
     }
 
-    /// The state of an account. Reads its Secret if that is due, or if `now_please`; one read at a time. A Secret that is
-    /// missing, unread or incomplete is polled, even if its content is unchanged.
+    /// The state of an account. Reads its Secret if that is due, or if `now_please`, which also proves the credentials again;
+    /// one read at a time.
     pub async fn state(&self, account: &CloudAccount, now_please: bool) -> AccountState {
         let slot = self.slot(account);
         let mut slot = slot.lock().await;
@@ -135,14 +138,30 @@ impl Connections {
         let changed = slot.generation != account.metadata.generation;
         let due = slot.look_at.is_none_or(|at| at <= now);
         if changed || due || now_please {
-            self.look(&mut slot, account, changed, now).await;
-            let incomplete = slot.problem.as_ref().is_some_and(|problem| problem.reason == Reason::SecretNotFound);
-            if slot.secret.is_none() || incomplete {
-                slot.look_at = slot.look_at.min(now.checked_add(MISSING_SECRET_LOOK).ok());
-            }
+            self.look(&mut slot, account, (changed, now_please), now).await;
             slot.log.set(slot.problem.as_ref());
         }
-        slot.state(self.keep, now)
+        slot.state(account, self.keep, now)
+    }
+
+    /// As whom an account acts in a region, as far as proven credentials told.
+    pub fn principal(&self, account: &CloudAccount, region: &RegionId) -> Option<PrincipalId> {
+        let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        proven.get(account.metadata.uid.as_deref()?)?.principal(region)
+    }
+
+    /// Whether an account's Secret is another one than was read last; then it is due for a read. Tells each change once.
+    pub async fn secret_has_changed(&self, account: &CloudAccount) -> bool {
+        let name = account.spec.tenancy().map_or("", Tenancy::secret_name);
+        let read = secret_state(&self.client, &account.namespace().unwrap_or_default(), name).await;
+        // Whoever holds the slot reads the Secret.
+        let slot = self.slot(account);
+        let (Ok(state), Ok(mut slot)) = (read, slot.try_lock()) else { return false };
+        let changed = slot.state.as_ref().is_some_and(|known| *known != state);
+        if changed {
+            (slot.state, slot.look_at) = (Some(state), None);
+        }
+        changed
     }
 
     /// Records a fault of a call: one that concerns the credentials opens the account's circuit for all callers.
@@ -151,7 +170,7 @@ impl Connections {
             let slot = self.slot(account);
             let mut slot = slot.lock().await;
             let now = self.client_context.clock.now();
-            let problem = Problem::from(fault);
+            let problem = of_account(account, Problem::from(fault));
             // The cloud refuses concurrent calls together: only the first refusal counts.
             if slot.problem.is_none() {
                 slot.failures = slot.failures.saturating_add(1);
@@ -187,6 +206,7 @@ impl Connections {
 
     /// Forgets a deleted account.
     pub fn forget(&self, uid: &str) {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
@@ -199,7 +219,7 @@ impl Connections {
         Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(uid).or_insert_with(new))
     }
 
-    async fn look(&self, slot: &mut Slot, account: &CloudAccount, changed: bool, now: Timestamp) {
+    async fn look(&self, slot: &mut Slot, account: &CloudAccount, (changed, asked): (bool, bool), now: Timestamp) {
         slot.generation = account.metadata.generation;
         // A little sooner than the interval, so that a reconcile at every interval always finds it due.
         slot.look_at = now.checked_add(self.interval * 3 / 4).ok();
@@ -213,28 +233,39 @@ impl Connections {
                 // The API server failed, not the account: keep the good connection until the next read.
                 return;
             }
-            Err(error) => return without_key(slot, account, &error, now),
+            Err(error) => return without_key(slot, account, &error, self.interval, now),
         };
         slot.vanished = None;
         let since = slot.secret.and_then(|seen| seen.deleting_since).unwrap_or(now);
         slot.secret = Some(SecretSeen { held: keys.held, deleting_since: keys.deleting.then_some(since) });
+        slot.state = Some(keys.state.clone());
         let open = slot.open_until.is_some_and(|until| now < until);
-        if slot.version.as_deref() == Some(&keys.version) && (slot.problem.is_none() || open) {
+        let same = slot.version.as_deref() == Some(&keys.version);
+        let verified = slot.proven_at.is_some_and(|at| now.duration_since(at) < self.verify) && !asked;
+        let nothing_to_try = if slot.problem.is_none() { verified } else { open };
+        if same && nothing_to_try {
             // After an unscheduled read, the next one is due when the pause ends, not an interval later.
             if slot.problem.is_some() {
                 slot.look_at = slot.look_at.min(slot.open_until);
             }
             return;
         }
+        let again = same && slot.problem.is_none();
         slot.version = Some(keys.version.clone());
         slot.password = keys.has("username");
         match self.prove(account, &keys, &slot.log).await {
             Ok(connection) => {
+                let uid = account.uid().unwrap_or_default();
+                let cloud = Arc::clone(&connection.cloud);
+                self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, cloud);
                 slot.good = Some(connection);
+                slot.proven_at = Some(now);
                 slot.problem = None;
                 slot.failures = 0;
                 slot.open_until = None;
             }
+            // A cloud that has trouble says nothing about credentials that were good before: the next read asks again.
+            Err(problem) if again && problem.recovery != Recovery::Blocked => {}
             Err(problem) => {
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = self.pause_after(slot, account, &problem);
@@ -250,36 +281,44 @@ impl Connections {
         let client_context = self.client_context.made_for(account.metadata.uid.as_deref().unwrap_or_default());
         let observer = log.observing(&client_context.observer);
         let client_context = client_context.with_observer(observer);
-        let cloud = client_for(account, keys, &self.allowed, &client_context)?;
+        let made = client_for(account, keys, &self.allowed, &client_context);
+        let cloud = made.map_err(|problem| of_account(account, problem))?;
         let wanted = account.spec.tenancy().map_or("", Tenancy::account_id);
-        let identity = cloud.identity().await.map_err(|fault| Problem::from(&fault))?;
+        let problem = |fault: Fault| of_account(account, Problem::from(&fault));
+        let identity = cloud.identity().await.map_err(problem)?;
         if planted!("key-of-another-account", identity.as_str() != wanted, false) {
-            let message = format!(
-                "the credentials belong to account {identity}, but the CloudAccount says {wanted}: correct the Secret \
-                 or make a CloudAccount for that account"
-            );
-            return Err(Problem::blocked(Reason::CredentialsRejected, message));
+            let verified = account.status.as_ref().is_some_and(|status| status.account.is_some());
+            let remedy = if verified {
+                "correct the Secret, or make a CloudAccount for that account"
+            } else {
+                "correct the Secret, or the account id in the spec"
+            };
+            let message =
+                format!("the credentials belong to account {identity}, but the CloudAccount says {wanted}: {remedy}");
+            return Err(of_account(account, Problem::blocked(Reason::CredentialsRejected, message)));
         }
-        let mut regions = cloud.regions().await.map_err(|fault| Problem::from(&fault))?;
+        let mut regions = cloud.regions().await.map_err(problem)?;
         regions.sort();
         regions.dedup();
         Ok(Connection { cloud, regions: regions.into() })
     }
 }
 
-/// Records that the account's key could not be read.
-fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Timestamp) {
+/// Records that the account's key could not be read. `interval`: how often Secrets are read.
+fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, interval: SignedDuration, now: Timestamp) {
     let name = account.name_any();
     let problem = match error {
-        NoKeys::NoSecret(_) | NoKeys::NoKey { .. } => match account.spec.tenancy() {
+        NoKeys::NoSecret { .. } | NoKeys::NoKey { .. } => match account.spec.tenancy() {
             Some(tenancy) => missing_key(&name, tenancy, error),
             None => Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"),
         },
         NoKeys::Forbidden(secret) => {
             // An administrator who revokes the permission wants the key unused, even to end access.
             slot.good = None;
+            let namespace = account.namespace().unwrap_or_default();
             let message = format!(
-                "CloudAccount {name}: the operator may not read Secret {secret:?}: grant its ServiceAccount get on it"
+                "CloudAccount {name}: the operator may not read Secret {secret:?} in namespace {namespace:?}: grant its \
+                 ServiceAccount get on it"
             );
             Problem::blocked(Reason::SecretForbidden, message)
         }
@@ -289,7 +328,39 @@ fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, now: Tim
     };
     slot.vanished.get_or_insert(now);
     (slot.version, slot.secret) = (None, None);
+    slot.state = match error {
+        NoKeys::NoSecret { .. } => Some(SecretState::Missing),
+        NoKeys::Forbidden(_) => Some(SecretState::Forbidden),
+        NoKeys::NoKey { .. } | NoKeys::Unread(_) => None,
+    };
+    if slot.state.is_none() {
+        slot.look_at = now.checked_add(interval.min(UNREAD_PAUSE)).ok();
+    }
     slot.fail(problem, SignedDuration::ZERO, now);
+}
+
+/// A problem of an account's credentials, told with the names that a user needs to act on it.
+fn of_account(account: &CloudAccount, problem: Problem) -> Problem {
+    let secret = account.spec.tenancy().map_or("", Tenancy::secret_name);
+    let (name, namespace) = (account.name_any(), account.namespace().unwrap_or_default());
+    let message = match problem.reason {
+        Reason::CredentialsRejected | Reason::PermissionDenied => {
+            let also = account.spec.tenancy().and_then(also_suspect).unwrap_or_default();
+            format!("CloudAccount {name}, Secret {secret:?} in namespace {namespace:?}: {}{also}", problem.message)
+        }
+        _ => return problem,
+    };
+    Problem { message, ..problem }
+}
+
+fn secret_deleting(account: &CloudAccount) -> Problem {
+    let secret = account.spec.tenancy().map_or("", Tenancy::secret_name);
+    let (name, namespace) = (account.name_any(), account.namespace().unwrap_or_default());
+    let message = format!(
+        "CloudAccount {name}: Secret {secret:?} in namespace {namespace:?} is being deleted: its key only ends access now; once it \
+         is gone, make it again with a valid key, or delete the CloudAccount"
+    );
+    Problem::blocked(Reason::SecretDeleting, message)
 }
 
 fn locks_keys(account: &CloudAccount) -> bool {

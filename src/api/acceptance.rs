@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::identity::{OFFER_FOUND, stays};
 use super::references::AccountRef;
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
@@ -22,6 +23,12 @@ use crate::domain::image::Answer;
     shortname = "sia",
     category = "sharing",
     selectable = ".spec.accountRef.name",
+    validation = Rule::new(stays("accountRef", OFFER_FOUND)).field_path(".spec.accountRef")
+        .message("accountRef cannot be changed once the offer was found: make another SharedImageAcceptance"),
+    validation = Rule::new(stays("region", OFFER_FOUND)).field_path(".spec.region")
+        .message("region cannot be changed once the offer was found: make another SharedImageAcceptance"),
+    validation = Rule::new(stays("imageID", OFFER_FOUND)).field_path(".spec.imageID")
+        .message("imageID cannot be changed once the offer was found: make another SharedImageAcceptance"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageID"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
@@ -32,21 +39,18 @@ use crate::domain::image::Answer;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SharedImageAcceptanceSpec {
-    /// The account that receives the image. Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("accountRef cannot be changed: make another SharedImageAcceptance"))]
+    /// The account that receives the image. Immutable once the offer was found.
     pub account_ref: AccountRef,
-    /// Region the image is shared in. Immutable.
+    /// Region the image is shared in. Immutable once the offer was found.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_-]*$')")
         .message("region is a region id such as cn-north-4"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("region cannot be changed: make another SharedImageAcceptance"))]
     pub region: String,
-    /// Id of the image, the same on both sides. Immutable.
+    /// Id of the image, the same on both sides. Immutable once the offer was found.
     #[serde(rename = "imageID")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_.-]*$')")
         .message("imageID is the image's id in the cloud: letters, digits, '-', '_' and '.'"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("imageID cannot be changed: make another SharedImageAcceptance"))]
     pub image_id: String,
     /// The owner we trust: an account UID at Alibaba Cloud, a project id at Huawei Cloud and `OpenStack`. An image from
     /// anybody else is not answered.

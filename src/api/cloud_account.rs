@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::identity::{ACCOUNT_PROVEN, stays_in};
 use super::patterns::REGION;
 use super::references::SecretRef;
 use crate::domain::provider::{Provider, Site};
@@ -21,6 +22,21 @@ use crate::domain::provider::{Provider, Site};
     doc = "One account at one cloud: provider, site and the Secret with its credentials.",
     shortname = "cla",
     category = "sharing",
+    validation = Rule::new(format!("has(self.spec.alibaba) == has(oldSelf.spec.alibaba) && has(self.spec.huawei) == \
+        has(oldSelf.spec.huawei) || !has(oldSelf.status) || !({ACCOUNT_PROVEN})")).field_path(".spec")
+        .message("the provider cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("alibaba", "accountID", ACCOUNT_PROVEN)).field_path(".spec.alibaba.accountID")
+        .message("accountID cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("alibaba", "site", ACCOUNT_PROVEN)).field_path(".spec.alibaba.site")
+        .message("site cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("huawei", "domainID", ACCOUNT_PROVEN)).field_path(".spec.huawei.domainID")
+        .message("domainID cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("huawei", "site", ACCOUNT_PROVEN)).field_path(".spec.huawei.site")
+        .message("site cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("openstack", "authURL", ACCOUNT_PROVEN)).field_path(".spec.openstack.authURL")
+        .message("authURL cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("openstack", "projectID", ACCOUNT_PROVEN)).field_path(".spec.openstack.projectID")
+        .message("projectID cannot be changed once the account was verified: make another CloudAccount"),
     printcolumn(name = "Provider", type_ = "string", json_path = ".status.provider"),
     printcolumn(name = "Account", type_ = "string", json_path = ".status.account"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -30,8 +46,6 @@ use crate::domain::provider::{Provider, Site};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.alibaba), has(self.huawei), has(self.openstack)].filter(given, given).size() == 1")
     .message("give exactly one provider: alibaba, huawei or openstack"))]
-#[x_kube(validation = Rule::new("has(self.alibaba) == has(oldSelf.alibaba) && has(self.huawei) == has(oldSelf.huawei)")
-    .message("the provider cannot be changed: make another CloudAccount"))]
 pub struct CloudAccountSpec {
     /// An account at Alibaba Cloud ECS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,15 +146,13 @@ impl<'a> Tenancy<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlibabaAccount {
-    /// UID of the account (5 to 20 digits); compared with what the credentials say they belong to. Immutable.
+    /// UID of the account (5 to 20 digits); compared with what the credentials say they belong to. Immutable once verified.
     #[serde(rename = "accountID")]
     #[schemars(length(min = 5, max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{4,19}$')")
         .message("accountID is the account's UID: 5 to 20 digits without a leading zero, in quotes"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("accountID cannot be changed: make another CloudAccount"))]
     pub account_id: String,
-    /// Site that sold the account: China (aliyun.com) or International (alibabacloud.com). Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("site cannot be changed: make another CloudAccount"))]
+    /// Site that sold the account: China (aliyun.com) or International (alibabacloud.com). Immutable once verified.
     #[x_kube(validation = Rule::new("self != 'Europe'").message("Alibaba Cloud has the sites China and International"))]
     pub site: Site,
     /// Where the credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones,
@@ -157,15 +169,13 @@ pub struct AlibabaAccount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HuaweiAccount {
-    /// Id of the account (domain), 32 hexadecimal digits; compared with what the credentials say they belong to. Immutable.
+    /// Id of the account (domain), 32 hexadecimal digits; compared with what the credentials say they belong to. Immutable once verified.
     #[serde(rename = "domainID")]
     #[schemars(length(min = 32, max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{32}$')")
         .message("domainID is the account's id: 32 hexadecimal digits in lower case"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("domainID cannot be changed: make another CloudAccount"))]
     pub domain_id: String,
-    /// Site that sold the account: China (huaweicloud.com), International (intl) or Europe (eu). Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("site cannot be changed: make another CloudAccount"))]
+    /// Site that sold the account: China (huaweicloud.com), International (intl) or Europe (eu). Immutable once verified.
     pub site: Site,
     /// Projects to use instead of a region's own (the one called like the region). The first one of a region owns and
     /// receives images; all are listed by the inventory.
@@ -202,17 +212,15 @@ pub struct HuaweiProject {
 #[serde(rename_all = "camelCase")]
 pub struct OpenStackAccount {
     /// Keystone, as `https://host:5000/v3`. Refused unless the operator was started with `--allowed-endpoint` for its
-    /// host and port, and for those of the image service. Immutable.
+    /// host and port, and for those of the image service. Immutable once verified.
     #[serde(rename = "authURL")]
     #[schemars(length(min = 8, max = 300))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("authURL cannot be changed: make another CloudAccount"))]
     pub auth_url: String,
-    /// Id of the project that owns and receives images; compared with what the credentials say they belong to. Immutable.
+    /// Id of the project that owns and receives images; compared with what the credentials say they belong to. Immutable once verified.
     #[serde(rename = "projectID")]
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9A-Za-z_-]{1,64}$')")
         .message("projectID is a project's id: up to 64 letters, digits, '-' and '_'"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("projectID cannot be changed: make another CloudAccount"))]
     pub project_id: String,
     /// Which endpoint of the image service is called: Public (default) or Internal.
     #[serde(default)]

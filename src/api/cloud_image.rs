@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Reason;
+use super::identity::{IMAGE_FOUND, stays};
 use super::references::AccountRef;
 use super::selector::selector_schema;
 use crate::domain::identifiers::RecipientKind;
@@ -24,6 +25,12 @@ use crate::domain::image::Answer;
     shortname = "cli",
     category = "sharing",
     selectable = ".spec.accountRef.name",
+    validation = Rule::new(stays("accountRef", IMAGE_FOUND)).field_path(".spec.accountRef")
+        .message("accountRef cannot be changed once the image was found: make another CloudImage"),
+    validation = Rule::new(stays("region", IMAGE_FOUND)).field_path(".spec.region")
+        .message("region cannot be changed once the image was found: an image lives in one region; copy it and make another CloudImage"),
+    validation = Rule::new(stays("imageID", IMAGE_FOUND)).field_path(".spec.imageID")
+        .message("imageID cannot be changed once the image was found: make another CloudImage"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageID"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
@@ -35,21 +42,18 @@ use crate::domain::image::Answer;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct CloudImageSpec {
-    /// The account that owns the image. Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("accountRef cannot be changed: make another CloudImage"))]
+    /// The account that owns the image. Immutable once the image was found.
     pub account_ref: AccountRef,
-    /// Region the image lives in; every zone of it works. Immutable.
+    /// Region the image lives in; every zone of it works. Immutable once the image was found.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_-]*$')")
         .message("region is a region id such as cn-hangzhou"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("region cannot be changed: an image lives in one region; copy it and make another CloudImage"))]
     pub region: String,
-    /// Id of the image in the cloud. Immutable.
+    /// Id of the image in the cloud. Immutable once the image was found.
     #[serde(rename = "imageID")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_.-]*$')")
         .message("imageID is the image's id in the cloud, such as m-bp67acfmxazb4p0000: letters, digits, '-', '_' and '.'"))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("imageID cannot be changed: make another CloudImage"))]
     pub image_id: String,
     /// From which namespaces `ImageShares` may name this image: the owner's consent.
     #[serde(default)]
@@ -167,6 +171,10 @@ pub struct CloudImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 600))]
     pub owner: Option<String>,
+    /// Region and id of the image that this status speaks of, as `cn-hangzhou/m-bp67acfmxazb4p0000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub image: Option<String>,
     /// Where the image is in its life, as the cloud says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

@@ -108,6 +108,8 @@ pub enum Reason {
     AccountNotFound,
     /// Another account, or another project of it, is called now than the one that was recorded.
     AccountChanged,
+    /// The object names another image now than the one that its ledger speaks of.
+    ImageChanged,
     /// Another `CloudImage` names the same image of the cloud and is the active one.
     DuplicateImage,
     /// Other objects for the same image stand back for this one.

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::cloud_image::ShareableFrom;
+use super::identity::{COPY_BEGUN, stays};
 use super::patterns::{AGENCY_NAME, KEY_ID, PROJECT_NAME, VAULT_ID};
 use super::references::{AccountRef, LocalImageRef};
 
@@ -21,6 +22,10 @@ use super::references::{AccountRef, LocalImageRef};
     doc = "Copies an image, own or received, into an own private image, in the same region or in another one. When the copy is made, a CloudImage of the same name stands for it, so that it can be shared and copied on.",
     shortname = "irep",
     category = "sharing",
+    validation = Rule::new(stays("source", COPY_BEGUN)).field_path(".spec.source")
+        .message("source cannot be changed once the copy was begun, unless it failed: make another ImageReplica"),
+    validation = Rule::new(stays("destination", COPY_BEGUN)).field_path(".spec.destination")
+        .message("destination cannot be changed once the copy was begun, unless it failed: make another ImageReplica"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.destination.region"),
     printcolumn(name = "Image", type_ = "string", json_path = ".status.imageID"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.copy.state"),
@@ -31,11 +36,9 @@ use super::references::{AccountRef, LocalImageRef};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ImageReplicaSpec {
-    /// What is copied. Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("source cannot be changed: make another ImageReplica"))]
+    /// What is copied. Immutable once the copy was begun, unless it failed.
     pub source: ReplicaSource,
-    /// Where the copy goes. Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("destination cannot be changed: make another ImageReplica"))]
+    /// Where the copy goes. Immutable once the copy was begun, unless it failed.
     pub destination: ReplicaDestination,
     /// From which namespaces `ImageShares` may name the `CloudImage` of the copy, when it is made; from then on its own
     /// `shareableFrom` decides.
@@ -196,6 +199,9 @@ pub struct CopyAttempt {
     pub state: CopyState,
     /// What is copied, as it was when the cloud was asked.
     pub source: CopySource,
+    /// Where it goes, as it was when the cloud was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<ReplicaDestination>,
     /// The image being made, once the cloud said which.
     #[serde(rename = "imageID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::Reason;
 use super::expiration::Expiration;
+use super::identity::{SHARE_SERVED, stays};
 use super::references::ImageRef;
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
@@ -25,6 +26,8 @@ use crate::domain::provider::Site;
     shortname = "ish",
     category = "sharing",
     selectable = ".spec.imageRef.name",
+    validation = Rule::new(stays("imageRef", SHARE_SERVED)).field_path(".spec.imageRef")
+        .message("imageRef cannot be changed once the CloudImage served this share: make another ImageShare"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageRef.name"),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.summary"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.accepted"),
@@ -34,8 +37,7 @@ use crate::domain::provider::Site;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ImageShareSpec {
-    /// The image. Immutable.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("imageRef cannot be changed: make another ImageShare"))]
+    /// The image. Immutable once the `CloudImage` served this share.
     pub image_ref: ImageRef,
     /// Who may use it; each (type, id) once.
     #[schemars(length(min = 1, max = 1000))]
@@ -63,10 +65,12 @@ pub struct ImageShareSpec {
 #[x_kube(validation = Rule::new("self.type != 'Organization' || self.id.matches('^[0-9A-Za-z_.:/@-]+$') && !self.id.matches('^[.]{1,2}$')")
     .message("an Organization is an organization's or organizational unit's id or URN"))]
 pub struct SpecRecipient {
-    /// Kind of recipient; `RecipientKindUnsupported` says which kinds the cloud knows.
+    /// Kind of recipient: Account at Alibaba Cloud; Project, Account or Organization at Huawei Cloud; Project at `OpenStack`.
+    /// Another kind gets the reason `RecipientKindUnsupported`.
     #[serde(rename = "type")]
     pub kind: RecipientKind,
-    /// Its id.
+    /// Its id. Account: the UID, 5 to 20 digits in quotes (Alibaba Cloud), or the account id, 32 hexadecimal digits (Huawei
+    /// Cloud). Project: the project's id, not its name; at Huawei Cloud that of the image's region. Organization: its URN.
     #[schemars(length(min = 1, max = 255))]
     pub id: String,
     /// Site that sold the recipient's account, if it is another than the owner's.
@@ -100,6 +104,10 @@ pub struct ImageShareStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The `CloudImage` that serves this share, as `namespace/name`; written at the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 320))]
+    pub image: Option<String>,
     /// Granted recipients out of all, as `3/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]

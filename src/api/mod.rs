@@ -12,6 +12,7 @@ pub mod cloud_image;
 pub mod conditions;
 pub mod definitions;
 pub mod expiration;
+mod identity;
 pub mod image_replica;
 pub mod image_share;
 pub mod limits;

@@ -32,21 +32,26 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// Why credentials are invalid; names the part, never its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the {part} must be 1 to {most} visible ASCII characters")]
+#[error("the {part} must be 1 to {most} {characters}")]
 pub struct InvalidCredentials {
     part: &'static str,
     most: usize,
+    characters: &'static str,
 }
 
 /// Parses one part of a key, at most `most` bytes. Drops white space around it, since secrets read from files often end in
 /// a line feed.
 pub(super) fn part(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
-    if text.trim_ascii().contains(' ') { Err(InvalidCredentials { part, most }) } else { phrase(part, text, most) }
+    let text = text.trim_ascii();
+    let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    let refused = InvalidCredentials { part, most, characters: "visible ASCII characters" };
+    if fits { Ok(SecretString::from(text)) } else { Err(refused) }
 }
 
-/// Parses a part that a person chose, such as a password, which may contain spaces.
+/// Parses a part that a person chose, such as a password: in UTF-8, which may contain spaces.
 pub(super) fn phrase(part: &'static str, text: &str, most: usize) -> Result<SecretString, InvalidCredentials> {
     let text = text.trim_ascii();
-    let fits = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    if fits { Ok(SecretString::from(text)) } else { Err(InvalidCredentials { part, most }) }
+    let fits = (1..=most).contains(&text.len()) && !text.contains(char::is_control);
+    let refused = InvalidCredentials { part, most, characters: "bytes of text in UTF-8, without control characters" };
+    if fits { Ok(SecretString::from(text)) } else { Err(refused) }
 }

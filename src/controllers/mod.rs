@@ -7,5 +7,6 @@ pub mod image_replica;
 pub mod image_share;
 pub mod outdated;
 pub mod run;
+mod secrets;
 mod startup;
 mod triggers;

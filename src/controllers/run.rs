@@ -27,8 +27,9 @@ use crate::cluster::changes::{WatchBackoff, changes, watch};
 use crate::cluster::definitions::Definitions;
 use crate::cluster::guard::Guarded;
 use crate::cluster::object::Object;
+use crate::controllers::secrets::watch_secrets;
 use crate::controllers::startup::enqueue_all;
-use crate::controllers::triggers::{self, Trigger};
+use crate::controllers::triggers::{self, Change, Trigger};
 use crate::reconcile::admission::Admission;
 use crate::reconcile::context::{Context, Stores};
 use crate::reconcile::frame::{Reconcile, reconcile};
@@ -92,6 +93,8 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let early = stopped_before(ready.clone(), &stop);
     let mut tasks = JoinSet::new();
     let all = (queues.clone(), stores.clone());
+    ctx.relistings.connect(queues.accounts.clone());
+    tasks.spawn(until(stop.clone(), watch_secrets(ready.clone(), Arc::clone(&ctx), queues.accounts.clone())));
     let mut begun = Vec::new();
     let mut input = || {
         begun.push(CancellationToken::new());
@@ -114,6 +117,14 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     }
 }
 
+/// Works until `stop` is cancelled.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
 /// Completes when `stop` is cancelled before `ready`. No controller has started then, and a cache that never fills would
 /// keep the process running for ever.
 async fn stopped_before(ready: impl Future<Output = ()>, stop: &CancellationToken) {
@@ -126,10 +137,7 @@ async fn stopped_before(ready: impl Future<Output = ()>, stop: &CancellationToke
 
 /// Keeps the cache of a kind filled that no controller reconciles.
 async fn drain<K>(objects: impl Stream<Item = Result<K, watcher::Error>>, stop: CancellationToken) {
-    tokio::select! {
-        () = objects.for_each(|_| futures::future::ready(())) => {}
-        () = stop.cancelled() => {}
-    }
+    until(stop, objects.for_each(|_| futures::future::ready(()))).await;
 }
 
 /// The same changes, but a list enters the cache only after a check that the API server hid no fields of it. If it did,
@@ -210,9 +218,9 @@ impl Watches<'_> {
         let (store, enqueue) = (writer.as_reader(), enqueue.cloned());
         let (queues, stores, all_filled) = (self.queues.clone(), self.ctx.stores.clone(), self.ctx.filled.clone());
         let notify = move |object: &K, gone| {
-            (trigger.index)(&stores, object, gone);
+            let lost = (trigger.index)(&stores, object, gone);
             if all_filled.is_cancelled() {
-                (trigger.enqueue)(&queues, &stores, object, gone);
+                (trigger.enqueue)(&queues, &stores, object, &Change { gone, lost });
             }
         };
         let mut former = Vec::new();

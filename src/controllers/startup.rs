@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::cluster::guard::Guarded;
 use crate::cluster::object::Object;
-use crate::controllers::triggers::{SHARE, references};
+use crate::controllers::triggers::{Change, SHARE, references};
 use crate::reconcile::context::Stores;
 use crate::reconcile::queue::{QueueSenders, send_all};
 use crate::reconcile::status::{Status, is_observed, is_ready};
@@ -23,7 +23,7 @@ pub(super) async fn enqueue_all(ready: impl Future<Output = ()>, queues: QueueSe
     ready.await;
     let shares = found(&stores.shares, false);
     for share in &shares {
-        (SHARE.enqueue)(&queues, &stores, share, false);
+        (SHARE.enqueue)(&queues, &stores, share, &Change::default());
     }
     send_all(&queues.images, references(&found(&stores.images, false)));
     send_all(&queues.accounts, references(&found(&stores.accounts, false)));

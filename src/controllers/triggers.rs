@@ -13,46 +13,75 @@ use crate::cluster::guard::Guarded;
 use crate::planning::unreadable::names_account;
 use crate::reconcile::context::Stores;
 use crate::reconcile::convert::{
-    accounts_named, identity_key, image_key, image_named_by, listed_key, offer_key, replica_keys, shares_naming,
+    account_key, accounts_named, identity_key, image_key, image_named_by, listed_key, offer_key, replica_keys,
+    shares_naming,
 };
+use crate::reconcile::counterparts::{is_found, owners_of, receivers_of};
 use crate::reconcile::duplicates::{Duplicable, duplicates_of};
 use crate::reconcile::queue::{QueueSenders, send_all};
 
 /// What follows when an object was created, changed or deleted (`true`), once its cache holds the change.
 pub(super) struct Trigger<K> {
-    /// Updates the object's index keys.
-    pub(super) index: fn(&Stores, &K, bool),
+    /// Updates the object's index keys. Returns those that it lost.
+    pub(super) index: fn(&Stores, &K, bool) -> Vec<String>,
     /// Enqueues the related objects.
-    pub(super) enqueue: fn(&QueueSenders, &Stores, &K, bool),
+    pub(super) enqueue: fn(&QueueSenders, &Stores, &K, &Change),
+}
+
+/// What happened to an object besides that it may be a newer one.
+#[derive(Default)]
+pub(super) struct Change {
+    /// It was deleted.
+    pub(super) gone: bool,
+    /// The index keys that it had and has no more: an edit moved it.
+    pub(super) lost: Vec<String>,
 }
 
 pub(super) const ACCOUNT: Trigger<Guarded<CloudAccount>> =
-    Trigger { index: |_, _, _| {}, enqueue: QueueSenders::account };
+    Trigger { index: |_, _, _| Vec::new(), enqueue: QueueSenders::account };
 
 pub(super) const IMAGE: Trigger<Guarded<CloudImage>> = Trigger {
-    index: |stores, image, gone| stores.images_by_identity.update(image.readable().map(identity_key), image, gone),
+    index: |stores, image, gone| {
+        let keys = |named: &CloudImage| [identity_key(named), account_key_of(image, &named.spec.account_ref.name)];
+        stores.images_by_identity.update(image.readable().into_iter().flat_map(keys), image, gone)
+    },
     enqueue: QueueSenders::image,
 };
 
 pub(super) const SHARE: Trigger<Guarded<ImageShare>> = Trigger {
     index: |stores, share, gone| {
-        stores.shares_by_image.update(image_named_by(share).as_ref().map(image_key), share, gone);
+        stores.shares_by_image.update(image_named_by(share).as_ref().map(image_key), share, gone)
     },
     enqueue: QueueSenders::share,
 };
 
 pub(super) const ACCEPTANCE: Trigger<Guarded<SharedImageAcceptance>> = Trigger {
-    index: |stores, found, gone| stores.acceptances_by_identity.update(found.readable().map(offer_key), found, gone),
+    index: |stores, found, gone| {
+        let keys =
+            |named: &SharedImageAcceptance| [offer_key(named), account_key_of(found, &named.spec.account_ref.name)];
+        stores.acceptances_by_identity.update(found.readable().into_iter().flat_map(keys), found, gone)
+    },
     enqueue: QueueSenders::acceptance,
 };
 
 pub(super) const REPLICA: Trigger<Guarded<ImageReplica>> = Trigger {
     index: |stores, replica, gone| {
-        let keys = replica.readable().map(replica_keys).into_iter().flatten();
-        stores.replicas_by_image.update(keys, replica, gone);
+        let accounts = |named: &ImageReplica| accounts_named(named, None).into_iter();
+        let keys = |named: &ImageReplica| {
+            replica_keys(named)
+                .into_iter()
+                .chain(accounts(named).map(|account| account_key_of(replica, &account)))
+                .collect::<Vec<_>>()
+        };
+        stores.replicas_by_image.update(replica.readable().into_iter().flat_map(keys), replica, gone)
     },
     enqueue: QueueSenders::replica,
 };
+
+/// The index key of an account that an object names.
+fn account_key_of(object: &impl Resource, account: &str) -> String {
+    account_key(&object.namespace().unwrap_or_default(), account)
+}
 
 pub(super) const SHARED_IMAGE: Trigger<Guarded<SharedImage>> = Trigger {
     index: |stores, image, gone| stores.shared_images_by_place.update(image.readable().map(listed_key), image, gone),
@@ -60,10 +89,10 @@ pub(super) const SHARED_IMAGE: Trigger<Guarded<SharedImage>> = Trigger {
 };
 
 pub(super) const NAMESPACE: Trigger<PartialObjectMeta<Namespace>> =
-    Trigger { index: |_, _, _| {}, enqueue: QueueSenders::namespace };
+    Trigger { index: |_, _, _| Vec::new(), enqueue: QueueSenders::namespace };
 
 impl QueueSenders {
-    fn account(&self, stores: &Stores, account: &Guarded<CloudAccount>, _gone: bool) {
+    fn account(&self, stores: &Stores, account: &Guarded<CloudAccount>, _: &Change) {
         send_all(&self.images, through(account, &stores.images, stores));
         send_all(&self.acceptances, through(account, &stores.acceptances, stores));
         let replicas = naming(account, &stores.replicas, |replica, name| {
@@ -72,42 +101,41 @@ impl QueueSenders {
         send_all(&self.replicas, references(&replicas));
     }
 
-    fn image(&self, stores: &Stores, image: &Guarded<CloudImage>, gone: bool) {
+    fn image(&self, stores: &Stores, image: &Guarded<CloudImage>, change: &Change) {
         send_all(&self.shares, shares_of(image, stores));
+        if let Some(image) = image.readable().filter(|image| is_found(image)) {
+            send_all(&self.acceptances, receivers_of(image, stores));
+            send_all(&self.replicas, replicas_of(&identity_key(image), stores));
+        }
         let here = (image.namespace().unwrap_or_default(), image.name_any());
         send_all(&self.replicas, replicas_of(&image_key(&here), stores));
         send_all(&self.images, duplicates_of(image, stores));
-        if gone {
-            let named = |image: &CloudImage| vec![image.spec.account_ref.name.clone()];
-            send_all(&self.accounts, accounts_left(image, named, stores));
-        }
+        send_all(&self.accounts, accounts_left(image, change, stores));
     }
 
-    fn share(&self, _stores: &Stores, share: &Guarded<ImageShare>, _gone: bool) {
+    fn share(&self, _stores: &Stores, share: &Guarded<ImageShare>, change: &Change) {
         let image = image_named_by(share).map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
-        send_all(&self.images, image);
+        let former = change.lost.iter().filter_map(|key| key.split_once('/'));
+        let former = former.map(|(namespace, name)| ObjectRef::new(name).within(namespace));
+        send_all(&self.images, image.into_iter().chain(former));
     }
 
-    fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, gone: bool) {
+    fn acceptance(&self, stores: &Stores, acceptance: &Guarded<SharedImageAcceptance>, change: &Change) {
         let key = acceptance.readable().map(offer_key);
         send_all(&self.replicas, key.iter().flat_map(|key| replicas_of(key, stores)));
         send_all(&self.acceptances, duplicates_of(acceptance, stores));
-        if gone {
-            let named = |acceptance: &SharedImageAcceptance| vec![acceptance.spec.account_ref.name.clone()];
-            send_all(&self.accounts, accounts_left(acceptance, named, stores));
-        }
+        send_all(&self.images, acceptance.readable().map(|found| owners_of(found, stores)).unwrap_or_default());
+        send_all(&self.accounts, accounts_left(acceptance, change, stores));
     }
 
-    fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, gone: bool) {
+    fn replica(&self, stores: &Stores, replica: &Guarded<ImageReplica>, change: &Change) {
         let made = ObjectRef::new(&replica.name_any()).within(&replica.namespace().unwrap_or_default());
         let deleting = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
         send_all(&self.images, deleting.map(|_| made));
-        if gone {
-            send_all(&self.accounts, accounts_left(replica, |replica| accounts_named(replica, None), stores));
-        }
+        send_all(&self.accounts, accounts_left(replica, change, stores));
     }
 
-    fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _gone: bool) {
+    fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _: &Change) {
         let Some(key) = image.readable().map(listed_key) else { return };
         // Only the inventory of its own namespace is an input of an object: entries elsewhere enqueue nothing.
         let namespace = image.namespace();
@@ -115,7 +143,7 @@ impl QueueSenders {
         send_all(&self.replicas, replicas_of(&key, stores).into_iter().filter(|found| found.namespace == namespace));
     }
 
-    fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _gone: bool) {
+    fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _: &Change) {
         send_all(&self.images, images_with_selectors(stores));
     }
 }
@@ -170,16 +198,20 @@ fn same_offer(key: &str, stores: &Stores) -> Vec<ObjectRef<Guarded<SharedImageAc
     references(&same)
 }
 
-/// The accounts of the same namespace that a deleted object named: an account that is being deleted waits for this. Unreadable
-/// objects are matched by the test that the account controller uses (`names_account`).
+/// The accounts of the same namespace that an object named and names no more: an account that is being deleted waits for this.
+/// Unreadable objects are matched by the test that the account controller uses (`names_account`).
 fn accounts_left<K: Resource<DynamicType = ()>>(
     object: &Guarded<K>,
-    names: impl Fn(&K) -> Vec<String>,
+    change: &Change,
     stores: &Stores,
 ) -> Vec<ObjectRef<Guarded<CloudAccount>>> {
     let namespace = object.namespace().unwrap_or_default();
+    let of_an_account = account_key(&namespace, "");
+    let left = change.lost.iter().filter_map(|key| key.strip_prefix(&of_an_account));
+    let left = left.map(|name| ObjectRef::new(name).within(&namespace)).collect();
     match object {
-        Guarded::Readable(object) => names(object).iter().map(|name| ObjectRef::new(name).within(&namespace)).collect(),
+        Guarded::Readable(_) => left,
+        Guarded::Unreadable(_) if !change.gone => left,
         Guarded::Unreadable(left) => {
             let accounts = stores.accounts.state_filter(|account| {
                 account.namespace().as_ref() == Some(&namespace)
@@ -264,12 +296,30 @@ mod tests {
         (REPLICA.index)(&stores, &replica, false);
         (ACCEPTANCE.index)(&stores, &acceptance, false);
         let (senders, receivers) = queues();
-        (SHARED_IMAGE.enqueue)(&senders, &stores, &entry_in("elsewhere", "partner"), false);
-        (SHARED_IMAGE.enqueue)(&senders, &stores, &entry("partner"), false);
+        (SHARED_IMAGE.enqueue)(&senders, &stores, &entry_in("elsewhere", "partner"), &Change::default());
+        (SHARED_IMAGE.enqueue)(&senders, &stores, &entry("partner"), &Change::default());
         assert_eq!(
             (enqueued(receivers.acceptances), enqueued(receivers.replicas)),
             (vec!["answer".into()], vec!["copy".into()])
         );
+    }
+
+    #[test]
+    fn what_turns_to_another_object_tells_the_former_one_too() {
+        let (stores, _writers) = stores();
+        let (senders, receivers) = queues();
+        let change = |lost| Change { gone: false, lost };
+        let share = |image: &str| object("team", &json!({"imageRef": {"name": image}, "recipients": []}));
+        (SHARE.index)(&stores, &share("mistyped"), false);
+        let lost = (SHARE.index)(&stores, &share("golden"), false);
+        (SHARE.enqueue)(&senders, &stores, &share("golden"), &change(lost));
+        assert_eq!(enqueued(receivers.images), ["golden", "mistyped"]);
+        let image =
+            |account: &str| object("image", &json!({"accountRef": {"name": account}, "region": "r", "imageID": "i"}));
+        (IMAGE.index)(&stores, &image("old"), false);
+        let lost = (IMAGE.index)(&stores, &image("new"), false);
+        (IMAGE.enqueue)(&senders, &stores, &image("new"), &change(lost));
+        assert_eq!(enqueued(receivers.accounts), ["old"]);
     }
 
     #[test]
@@ -283,10 +333,11 @@ mod tests {
         let spec = json!({"accountRef": {"name": "golden"}});
         let replica = json!({"source": {"received": {"accountRef": {"name": "golden"}}}});
         let (senders, receivers) = queues();
-        (IMAGE.enqueue)(&senders, &stores, &object("image", &spec), true);
-        (ACCEPTANCE.enqueue)(&senders, &stores, &object("acceptance", &spec), true);
-        (REPLICA.enqueue)(&senders, &stores, &object("replica", &replica), true);
-        (IMAGE.enqueue)(&senders, &stores, &object("changed", &spec), false);
+        let gone = Change { gone: true, lost: Vec::new() };
+        (IMAGE.enqueue)(&senders, &stores, &object("image", &spec), &gone);
+        (ACCEPTANCE.enqueue)(&senders, &stores, &object("acceptance", &spec), &gone);
+        (REPLICA.enqueue)(&senders, &stores, &object("replica", &replica), &gone);
+        (IMAGE.enqueue)(&senders, &stores, &object("changed", &spec), &Change::default());
         assert_eq!(enqueued(receivers.accounts), ["golden"; 3]);
     }
 }

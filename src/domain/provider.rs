@@ -172,6 +172,9 @@ pub enum CopyMeans {
 }
 
 impl Provider {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Alibaba, Self::Huawei, Self::OpenStack];
+
     /// How this provider makes copies.
     pub fn copies_by(self) -> CopyMeans {
         match self {

@@ -24,6 +24,7 @@ pub(super) fn for_guests(reason: Reason) -> &'static str {
             "the CloudImage does not act, since another one names the same image: its owner must delete one of them"
         }
         Reason::ImageNotFound => "the cloud does not know the image: its owner must correct the CloudImage",
+        Reason::ImageChanged => "the CloudImage names another image than before: its owner must restore it",
         Reason::ImageNotOwned => {
             "the image belongs to somebody else than the account of the CloudImage and cannot be shared"
         }

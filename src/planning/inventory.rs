@@ -1,7 +1,7 @@
 //! Plans the inventory of an account: from the images that the cloud lists and the existing `SharedImage`s to the
 //! objects to create, update and delete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -38,6 +38,23 @@ pub struct Changes {
     pub pending: u32,
     /// The account receives more images than the inventory holds.
     pub cut: bool,
+}
+
+impl Changes {
+    /// How many images the account receives with these changes, and how many of them wait for an answer, where not all regions
+    /// were listed.
+    pub fn counted_over(
+        &self,
+        existing: &BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)>,
+    ) -> (usize, u32) {
+        let gone: BTreeSet<&String> = self.delete.iter().collect();
+        let kept = existing.iter().filter(|(name, _)| !gone.contains(name));
+        let mut states: BTreeMap<&str, Option<SharedImageState>> =
+            kept.map(|(name, (_, status))| (name.as_str(), status.as_ref().and_then(|status| status.state))).collect();
+        states.extend(self.create.iter().chain(&self.update).map(|(name, entry)| (name.as_str(), entry.status.state)));
+        let pending = states.values().filter(|state| **state == Some(SharedImageState::Pending)).count();
+        (states.len(), u32::try_from(pending).unwrap_or(u32::MAX))
+    }
 }
 
 /// Name of the object created for an image: it depends only on account, recipient, region and image.

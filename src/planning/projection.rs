@@ -18,6 +18,7 @@ use crate::api::limits::{REQUEST_CHARS_MAX, SHARES_PER_IMAGE_MAX};
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::{PrincipalId, RecipientKind};
 use crate::domain::image::Answer;
+use crate::domain::provider::Provider;
 
 /// Longest part of an unrepresentable time that a condition repeats, in characters.
 const ODD_CHARS_MAX: usize = 64;
@@ -89,6 +90,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
         observed_generation: share.metadata.generation,
         last_handled_reconcile_at: last_handled(share, status, readiness.reason),
         conditions: Vec::new(),
+        image: served_by(share, reference, readiness.reason),
         summary: Some(format!("{granted}/{desired}")),
         accepted: (!answers.is_empty()).then(|| {
             let accepted = answers.iter().filter(|said| said.answer == Answer::Accepted).count();
@@ -101,6 +103,19 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
     let mut decisions = decisions(readiness);
     decisions.extend(accepted);
     Projection { status, decisions }
+}
+
+/// The image that serves the share: the first that did, told with what became of the share and not by a write of its own.
+fn served_by(share: &ImageShare, reference: Reference<'_>, reason: Reason) -> Option<String> {
+    let written = share.status.as_ref().and_then(|status| status.image.clone());
+    let Reference::Found(image) = reference else { return written };
+    let serves =
+        reason != Reason::Pending && image.status.as_ref().is_some_and(|status| serving(share, status).is_some());
+    let named = || {
+        let (namespace, name) = (image.metadata.namespace.as_ref()?, image.metadata.name.as_ref()?);
+        serves.then(|| format!("{namespace}/{name}"))
+    };
+    written.or_else(named)
 }
 
 /// The reconcile request that was handled last: by the image, if it serves the share or is about to.
@@ -200,18 +215,16 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
 }
 
 /// The image that a share names, or why nothing can be reported about it.
-fn found(reference: Reference<'_>) -> Result<&CloudImage, Readiness> {
+fn found<'a>(share: &ImageShare, reference: Reference<'a>) -> Result<&'a CloudImage, Readiness> {
     let (truth, reason, message) = match reference {
         Reference::Found(image) => return Ok(image),
         Reference::Unknown => {
             let message = "waiting for the first reconcile of the CloudImage";
             return Err(Readiness::new(Truth::Unknown, Reason::Pending, message, false));
         }
-        Reference::Unresolved => (
-            Truth::False,
-            Reason::ImageRefUnresolved,
-            "spec.imageRef: no such CloudImage, or its shareableFrom does not admit this namespace",
-        ),
+        Reference::Unresolved => {
+            return Err(Readiness::new(Truth::False, Reason::ImageRefUnresolved, unresolved(share), true));
+        }
         Reference::BeyondScope => (
             Truth::Unknown,
             Reason::SelectorNeedsClusterScope,
@@ -232,6 +245,22 @@ fn found(reference: Reference<'_>) -> Result<&CloudImage, Readiness> {
         ),
     };
     Err(Readiness::new(truth, reason, message, true))
+}
+
+/// Why there is no image. Where it may be another namespace's, absent and not admitted read the same.
+fn unresolved(share: &ImageShare) -> String {
+    let reference = &share.spec.image_ref;
+    let own = share.metadata.namespace.as_deref().unwrap_or_default();
+    let name = &reference.name;
+    match reference.namespace.as_deref().filter(|namespace| *namespace != own) {
+        None => format!(
+            "spec.imageRef: there is no CloudImage {name:?} in namespace {own:?}: correct imageRef, or make the CloudImage"
+        ),
+        Some(namespace) => format!(
+            "spec.imageRef: there is no CloudImage {name:?} in namespace {namespace:?}, or its shareableFrom does not admit \
+             namespace {own:?}: correct imageRef, or ask its owner"
+        ),
+    }
 }
 
 /// What in its own spec stops a share, whatever its image.
@@ -259,7 +288,7 @@ fn stopped(share: &ImageShare, now: Timestamp) -> Option<Readiness> {
 }
 
 fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRecipient], now: Timestamp) -> Readiness {
-    let image = match found(reference) {
+    let image = match found(share, reference) {
         Ok(image) => image,
         Err(hidden) => return hidden,
     };
@@ -286,8 +315,20 @@ fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRec
         }
         None => return pending(),
     };
-    let whom = name_some(waiting.iter().filter(|w| w.reason == worst).map(|w| format!("{} {}", w.kind, w.id)));
-    Readiness::new(Truth::False, worst, explain(worst, &whom, status), worst != Reason::ImageNotAvailable)
+    Readiness::new(Truth::False, worst, each_group(waiting, status), worst != Reason::ImageNotAvailable)
+}
+
+/// Whom the image is not shared with, each reason by itself, what a user must act on first.
+fn each_group(waiting: &[WaitingRecipient], status: Option<&CloudImageStatus>) -> String {
+    let mut reasons: Vec<(u8, String, Reason)> =
+        waiting.iter().map(|w| (urgency(w.reason), w.reason.as_str(), w.reason)).collect();
+    reasons.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    reasons.dedup_by(|a, b| a.2 == b.2);
+    let told = reasons.into_iter().map(|(_, _, reason)| {
+        let whom = waiting.iter().filter(|w| w.reason == reason).map(|w| format!("{} {}", w.kind, w.id));
+        explain(reason, &name_some(whom), status)
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 fn pending() -> Readiness {
@@ -363,7 +404,14 @@ fn image_problem(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecip
     }
     let truth = if ready.status == "False" { Truth::False } else { Truth::Unknown };
     let stalled = find(conditions, STALLED).is_some();
-    Some(Readiness::new(truth, reason, message_of(share, image, ready), stalled))
+    let message = match &image.metadata.deletion_timestamp {
+        Some(_) => format!(
+            "the CloudImage is being deleted, which waits for the ImageShares that name it: delete this one; {}",
+            message_of(share, image, ready)
+        ),
+        None => message_of(share, image, ready),
+    };
+    Some(Readiness::new(truth, reason, message, stalled))
 }
 
 fn reason_in(condition: &Condition) -> Option<Reason> {
@@ -379,7 +427,7 @@ fn concerns(reason: Reason) -> bool {
 fn message_of(share: &ImageShare, image: &CloudImage, ready: &Condition) -> String {
     match reason_in(ready) {
         Some(reason) if share.metadata.namespace != image.metadata.namespace => for_guests(reason).to_owned(),
-        Some(_) => ready.message.clone(),
+        Some(_) => format!("CloudImage {}: {}", share.spec.image_ref.name, ready.message),
         None => for_guests(Reason::Pending).to_owned(),
     }
 }
@@ -402,7 +450,14 @@ fn urgency(reason: Reason) -> u8 {
 fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> String {
     match reason {
         Reason::RecipientKindUnsupported => {
-            format!("spec.recipients: this cloud does not share with recipients of this type, left out: {whom}")
+            let types = Provider::ALL.map(|provider| {
+                let kinds: Vec<String> = provider.rules().recipient_kinds.iter().map(ToString::to_string).collect();
+                format!("{provider}: {}", kinds.join(", "))
+            });
+            format!(
+                "spec.recipients: this cloud does not share with recipients of this type ({}), left out: {whom}",
+                types.join(" / ")
+            )
         }
         Reason::InvalidRecipient => {
             let organizations = if whom.contains(RecipientKind::Organization.to_string().as_str()) {
@@ -411,8 +466,8 @@ fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> Str
                 ""
             };
             format!(
-                "spec.recipients: no such account or project, not an id of this cloud{organizations}, or the owner itself; the \
-                 others are shared: {whom}"
+                "spec.recipients: no such account or project, not an id of this cloud{organizations}, or the owner itself: \
+                 {whom}"
             )
         }
         Reason::RegionNotOnSite => {
@@ -436,6 +491,8 @@ fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> Str
             format!("the CloudImage is being deleted{hint} and admits nobody new: {whom}")
         }
         Reason::ImageNotAvailable => format!("the image is not available; waiting to share it with: {whom}"),
-        _ => format!("waiting: {whom}"),
+        Reason::Pending => format!("waiting for the image to be shared with: {whom}"),
+        Reason::Revoking => format!("access is being ended first: {whom}"),
+        _ => format!("waiting ({}): {whom}", reason.as_str()),
     }
 }

@@ -10,7 +10,7 @@ use super::attempts::written;
 use super::problem::{ACROSS, Problem};
 use super::schedule::next_copy_poll;
 use crate::api::conditions::Reason;
-use crate::api::image_replica::{CopyAttempt, CopySource, CopyState};
+use crate::api::image_replica::{CopyAttempt, CopySource, CopyState, ReplicaDestination};
 use crate::domain::call::{CopyProgress, Copying};
 use crate::domain::fault::{Fault, Missing, Refusal};
 use crate::domain::identifiers::{ImageId, InvalidIdentifier, JobId, PrincipalId, RegionId};
@@ -207,6 +207,8 @@ pub struct Attempt {
     pub stage: Stage,
     /// The source of the copy.
     pub source: CopySource,
+    /// Where the copy goes; `None`: an older version recorded the attempt, and the spec could not change.
+    pub destination: Option<ReplicaDestination>,
 }
 
 /// The stage of an attempt.
@@ -237,7 +239,8 @@ impl Attempt {
             (CopyState::Failed, _, _) => Stage::Failed,
             (CopyState::Made, _, Some(image)) => Stage::Made(image),
         };
-        Ok(Self { number: copy.number, since: copy.since.0, stage, source: copy.source.clone() })
+        let (source, destination) = (copy.source.clone(), copy.destination.clone());
+        Ok(Self { number: copy.number, since: copy.since.0, stage, source, destination })
     }
 
     /// Writes the attempt for status.
@@ -255,7 +258,8 @@ impl Attempt {
             None => (None, None),
         };
         let since = written(self.since);
-        CopyAttempt { number: self.number, since, state, source: self.source.clone(), image_id, job_id }
+        let (source, destination) = (self.source.clone(), self.destination.clone());
+        CopyAttempt { number: self.number, since, state, source, destination, image_id, job_id }
     }
 
     /// The same attempt at another stage.
@@ -264,10 +268,22 @@ impl Attempt {
         Self { stage, ..self.clone() }
     }
 
-    /// The attempt after this one, or the first.
+    /// The attempt after this one, or the first. It goes where the last one went.
     pub fn after(last: Option<&Self>, source: CopySource, now: Timestamp) -> Self {
         let number = last.map_or(1, |last| last.number.saturating_add(1));
-        Self { number, since: now, stage: Stage::Asked, source }
+        let destination = last.and_then(|last| last.destination.clone());
+        Self { number, since: now, stage: Stage::Asked, source, destination }
+    }
+
+    /// The same attempt to another destination.
+    #[must_use]
+    pub fn to(self, destination: ReplicaDestination) -> Self {
+        Self { destination: Some(destination), ..self }
+    }
+
+    /// Whether the spec asks for something else by now than this attempt did. `source`: what the spec names.
+    pub fn is_corrected(&self, source: &CopySource, destination: &ReplicaDestination) -> bool {
+        self.source != *source || self.destination.as_ref().is_some_and(|asked| asked != destination)
     }
 }
 

@@ -1,5 +1,7 @@
 //! From an object to its account and the account's cloud client: the checks of every kind before any call.
 
+use kube::ResourceExt;
+
 use crate::accounts::connections::{AccountState, Connection};
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
@@ -58,7 +60,10 @@ pub fn check_account(account: &CloudAccount, recorded: Option<&String>) -> Resul
         return Err(changed(recorded, &owner));
     }
     if account.spec.suspend {
-        let message = "the CloudAccount is suspended: nothing is granted, revoked, answered or deleted";
+        let message = format!(
+            "CloudAccount {} is suspended (its spec.suspend): nothing is granted, revoked, answered or deleted",
+            account.name_any()
+        );
         return Err(Problem::blocked(Reason::Suspended, message));
     }
     Ok(())
@@ -88,7 +93,10 @@ pub async fn connect(
         (Err(problem), _) => return Err(problem),
     };
     if !connection.regions.contains(region) {
-        let message = format!("{field}: the account has no region {region}");
+        let name = account.name_any();
+        let message = format!(
+            "{field}: CloudAccount {name} has no region {region}: correct it, or have the region opened for the account"
+        );
         return Err(Problem::blocked(Reason::RegionUnknown, message));
     }
     let whole = account.spec.tenancy().map(Tenancy::account_id);

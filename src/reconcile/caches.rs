@@ -14,7 +14,7 @@ use crate::api::conditions::{DELETABLE, find};
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare};
 use crate::cluster::guard::Guarded;
-use crate::domain::identifiers::RecipientKind;
+use crate::domain::identifiers::{PrincipalId, RecipientKind, RegionId};
 use crate::domain::share::Share;
 use crate::reconcile::access::NoAccount;
 use crate::reconcile::context::{Context, Stores};
@@ -28,17 +28,21 @@ fn version_of<K: Resource>(object: &K) -> (Option<String>, Option<i64>, bool) {
     (meta.uid.clone(), meta.generation, meta.deletion_timestamp.is_some())
 }
 
+/// As whom an account acts in a region, as far as its proven credentials show.
+pub(crate) type Principals<'a> = &'a dyn Fn(&CloudAccount, &RegionId) -> Option<PrincipalId>;
+
 /// The caches of one reconcile, and what it read from them so far.
 pub(crate) struct Caches<'a> {
     stores: &'a Stores,
+    principals: Principals<'a>,
     now: Timestamp,
     read: RefCell<Vec<String>>,
 }
 
 impl<'a> Caches<'a> {
     /// Begins with the reconciled object itself, at this time.
-    pub(crate) fn new<K: Resource>(stores: &'a Stores, now: Timestamp, object: &K) -> Self {
-        let caches = Self { stores, now, read: RefCell::default() };
+    pub(crate) fn new<K: Resource>(stores: &'a Stores, principals: Principals<'a>, now: Timestamp, object: &K) -> Self {
+        let caches = Self { stores, principals, now, read: RefCell::default() };
         caches.record("self", &(version_of(object), requested_at(object)));
         caches
     }
@@ -53,6 +57,11 @@ impl<'a> Caches<'a> {
         self.stores
     }
 
+    /// As whom accounts act.
+    pub(super) fn principals(&self) -> Principals<'a> {
+        self.principals
+    }
+
     /// Records what was read.
     pub(super) fn record(&self, what: &str, read: &impl Debug) {
         self.read.borrow_mut().push(format!("{what} {read:?}"));
@@ -64,13 +73,18 @@ impl<'a> Caches<'a> {
         self.record("unparsed", error);
     }
 
-    /// The account that the object names.
-    pub(crate) fn account(&self, namespace: &str, name: &str) -> Result<CloudAccount, NoAccount> {
+    /// The account that the object names. A region that opens or closes is an input only if it is one of `regions`.
+    pub(crate) fn account(&self, namespace: &str, name: &str, regions: &[&str]) -> Result<CloudAccount, NoAccount> {
         let found = self.stores.accounts.get(&ObjectRef::new(name).within(namespace)).ok_or(NoAccount::Missing);
         let account = found.and_then(|found| found.readable().cloned().ok_or(NoAccount::Unreadable));
         let ready =
             |account: &CloudAccount| ready_of(account).map(|ready| (ready.status.clone(), ready.reason.clone()));
-        self.record("account", &(name, account.as_ref().map(|account| (version_of(account), ready(account)))));
+        let open = |account: &CloudAccount| {
+            let open = account.status.iter().flat_map(|status| status.regions.clone());
+            open.filter(|open| regions.contains(&open.as_str())).collect::<Vec<_>>()
+        };
+        let read = account.as_ref().map(|account| (version_of(account), ready(account), open(account)));
+        self.record("account", &(name, read));
         account
     }
 

@@ -23,6 +23,7 @@ use crate::reconcile::index::Index;
 use crate::reconcile::leader::Leading;
 use crate::reconcile::metrics::LatencyTimers;
 use crate::reconcile::object_state::ObjectStates;
+use crate::reconcile::relisting::Relistings;
 use crate::reconcile::transfers::Transfers;
 use crate::telemetry::metrics::Metrics;
 
@@ -112,6 +113,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Transfers of image content between clouds.
     pub transfers: Arc<Transfers>,
+    /// Listings of inventories between their intervals.
+    pub relistings: Arc<Relistings>,
     /// The namespaces that the operator manages.
     pub scope: Scope,
     /// Whether the API server serves every field that is needed.
@@ -130,6 +133,7 @@ impl Context {
     /// The same context with empty per-object state.
     pub(crate) fn without_memory(mut self) -> Self {
         (self.states, self.stopwatches, self.filled) = (Arc::default(), Arc::default(), CancellationToken::new());
+        self.relistings = Arc::default();
         self
     }
 

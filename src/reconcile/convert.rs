@@ -12,7 +12,7 @@ use kube::{Resource, ResourceExt};
 use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::expiration::Expiration;
-use crate::api::image_replica::CopySource;
+use crate::api::image_replica::{CopySource, CopyState};
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy, SpecRecipient};
 use crate::api::limits::REQUEST_CHARS_MAX;
 use crate::api::selector::parse_selector;
@@ -48,6 +48,11 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Problem> {
             .recipients_per_full_server_image
             .unwrap_or(rules.recipients_per_full_server_image),
     })
+}
+
+/// The key by which an object of a namespace is found that names an account. No place and no image has such a key.
+pub(crate) fn account_key(namespace: &str, account: &str) -> String {
+    format!("account:{namespace}/{account}")
 }
 
 /// Whether an account has never been reconciled: its first reconcile determines whether the operator may call it.
@@ -272,16 +277,19 @@ pub fn requested_at<K: kube::Resource>(object: &K) -> Option<String> {
     object.annotations().get(crate::api::RECONCILE_REQUESTED_AT).map(|value| value.chars().take(256).collect())
 }
 
-/// The accounts that a replica uses: those in its spec, and the account that its source was copied from.
+/// The accounts that a replica uses: those in its spec, and those of the copy that it began.
 pub(crate) fn accounts_named(replica: &ImageReplica, source: Option<&CopySource>) -> Vec<String> {
     let spec = &replica.spec;
-    let copied =
-        replica.status.as_ref().and_then(|status| status.copy.as_ref()).map(|copy| copy.source.account.clone());
+    // Nothing is left of a failed attempt, and its accounts may have been corrected.
+    let copy = replica.status.as_ref().and_then(|status| status.copy.as_ref());
+    let copy = copy.filter(|copy| copy.state != CopyState::Failed);
+    let to = copy.and_then(|copy| copy.destination.as_ref()?.account_ref.as_ref());
     let all = [
         spec.destination.account_ref.as_ref().map(|account| account.name.clone()),
         spec.source.received.as_ref().map(|received| received.account_ref.name.clone()),
         source.map(|source| source.account.clone()),
-        copied,
+        copy.map(|copy| copy.source.account.clone()),
+        to.map(|account| account.name.clone()),
     ];
     let mut names: Vec<String> = all.into_iter().flatten().collect();
     names.sort();

@@ -44,8 +44,10 @@ pub(crate) trait Duplicable: Object + HasStatus<Status: Status> + 'static {
 impl Duplicable for CloudImage {
     const KIND: Kind = IMAGES;
 
+    /// One that acted stands for the image that it acted on, whatever its spec says by now.
     fn place(&self) -> String {
-        identity_key(self)
+        let acted = self.status.as_ref().filter(|status| status.owner.is_some());
+        acted.and_then(|status| status.image.clone()).unwrap_or_else(|| identity_key(self))
     }
 
     fn account_name(&self) -> &str {

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::object::HasStatus;
 
+use crate::api::CloudAccount;
 use crate::clouds::Priority;
 use crate::cluster::ClusterError;
 use crate::cluster::guard::{Guarded, Unreadable};
 use crate::cluster::object::Object;
+use crate::domain::identifiers::RegionId;
 use crate::planning::admission::Ask;
 use crate::reconcile::ReconcileOutcome;
 use crate::reconcile::admission::Worker;
@@ -127,7 +129,8 @@ async fn readable<K: Reconcile>(
         return Ok(outcome);
     }
     let (desired, inputs) = {
-        let caches = Caches::new(&ctx.stores, ctx.clock.now(), object);
+        let principals = |account: &CloudAccount, region: &RegionId| ctx.connections.principal(account, region);
+        let caches = Caches::new(&ctx.stores, &principals, ctx.clock.now(), object);
         let desired = object.observe(&caches);
         // Only a debounced kind compares its inputs with those of the last reconcile.
         (desired, if K::DEBOUNCED { caches.into_inputs() } else { Inputs::default() })

@@ -283,6 +283,11 @@ impl ObjectStates {
         });
     }
 
+    /// Keeps the result of a listing of some regions between two of all.
+    pub(crate) fn relisted(&self, uid: &str, result: Listing) {
+        self.with(uid, |state| state.unreported = Some(Box::new(result)));
+    }
+
     /// The last listing of an account's generation, unless the next one is due. A conflicting write of the object may have kept
     /// its result from the status.
     pub(crate) fn last_listing(&self, uid: &str, generation: Option<i64>, now: Timestamp) -> Option<Listing> {

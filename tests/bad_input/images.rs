@@ -39,7 +39,7 @@ async fn an_unknown_image_is_not_found_until_it_is_there() -> Result<()> {
     let player = Player::enter().await?;
     let id = format!("m-bp1player{:04}late", player.number);
     with_share_of(&player, &id).await?;
-    refused(&player, &id, "ImageNotFound", &["spec.imageID", "check"]).await?;
+    refused(&player, &id, "ImageNotFound", &["spec.imageID", "correct"]).await?;
     player.new_image("late", json!({})).await?;
     two(&player, &id).await
 }

@@ -64,6 +64,20 @@ impl Place {
         }
     }
 
+    /// Changes an object as a person does who corrects a typo.
+    async fn correct(&self, kind: &str, name: &str, change: &Value) -> Result<()> {
+        let change = json!({"spec": change});
+        let corrected = self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(&change)).await;
+        corrected.with_context(|| format!("{kind} {change}")).map(drop)
+    }
+
+    /// Writes into the status of an object what the operator writes at the first contact.
+    async fn contact(&self, kind: &str, name: &str, status: &Value) -> Result<()> {
+        let status = json!({"status": status});
+        self.api(kind).patch_status(name, &PatchParams::default(), &Patch::Merge(&status)).await?;
+        Ok(())
+    }
+
     async fn kubectl(&self, args: &[&str]) -> Result<String> {
         self.control_plane.kubectl(&[args, &["-n", self.namespace.name()]].concat()).await
     }
@@ -206,30 +220,69 @@ async fn an_object_that_cannot_mean_anything_is_refused_with_the_remedy() -> Res
 }
 
 #[tokio::test]
-async fn what_must_not_change_is_kept_and_the_way_out_is_named() -> Result<()> {
+async fn a_typo_is_corrected_in_place_until_the_first_contact_and_then_the_way_out_is_named() -> Result<()> {
     let place = Place::new().await?;
     place.one_of_each().await?;
     let cases = [
         (
             "CloudAccount",
             json!({"alibaba": {"accountID": "2000000000000002"}}),
-            "accountID cannot be changed: make another CloudAccount",
+            "accountID cannot be changed once the account was verified: make another CloudAccount",
         ),
-        ("CloudAccount", json!({"alibaba": {"site": "China"}}), "site cannot be changed: make another CloudAccount"),
+        (
+            "CloudAccount",
+            json!({"alibaba": {"site": "China"}}),
+            "site cannot be changed once the account was verified: make another CloudAccount",
+        ),
         (
             "CloudImage",
             json!({"accountRef": {"name": "other"}}),
-            "accountRef cannot be changed: make another CloudImage",
+            "accountRef cannot be changed once the image was found: make another CloudImage",
         ),
-        ("CloudImage", json!({"region": "cn-beijing"}), "region cannot be changed: an image lives in one region"),
-        ("CloudImage", json!({"imageID": "m-bp1other"}), "imageID cannot be changed: make another CloudImage"),
-        ("ImageShare", json!({"imageRef": {"name": "other"}}), "imageRef cannot be changed: make another ImageShare"),
+        (
+            "CloudImage",
+            json!({"region": "cn-beijing"}),
+            "region cannot be changed once the image was found: an image lives in one region",
+        ),
+        (
+            "CloudImage",
+            json!({"imageID": "m-bp1other"}),
+            "imageID cannot be changed once the image was found: make another CloudImage",
+        ),
+        (
+            "ImageShare",
+            json!({"imageRef": {"name": "other"}}),
+            "imageRef cannot be changed once the CloudImage served this share: make another ImageShare",
+        ),
         (
             "ImageShare",
             json!({"imageRef": {"namespace": "other"}}),
-            "imageRef cannot be changed: make another ImageShare",
+            "imageRef cannot be changed once the CloudImage served this share: make another ImageShare",
         ),
     ];
+    // What was observed so far is no contact: the image was not found, the credentials were refused.
+    let amiss = json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": "ImageNotFound",
+        "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    let original = [("CloudAccount", account()), ("CloudImage", image()), ("ImageShare", share())];
+    for (kind, original) in original {
+        place.contact(kind, "golden", &amiss).await?;
+        for (_, change, _) in cases.iter().filter(|case| case.0 == kind) {
+            place.correct(kind, "golden", change).await?;
+        }
+        let original =
+            if kind == "ImageShare" { with(original, &json!({"imageRef": {"namespace": null}})) } else { original };
+        place.correct(kind, "golden", &original).await?;
+    }
+    // An intent alone holds the image, too: its ledger is of this image.
+    let intended =
+        json!({"type": "Account", "id": "1000000000000001", "state": "Intended", "since": "2026-01-01T00:00:00Z"});
+    place.contact("CloudImage", "golden", &json!({"grants": [intended]})).await?;
+    place.refusal_of_change("CloudImage", "golden", &json!({"imageID": "m-bp1other"})).await?;
+    place
+        .contact("CloudImage", "golden", &json!({"grants": null, "owner": "Alibaba Cloud account 2000000000000001"}))
+        .await?;
+    place.contact("CloudAccount", "golden", &json!({"account": "2000000000000001"})).await?;
+    place.contact("ImageShare", "golden", &json!({"image": "plat/golden"})).await?;
     for (kind, change, sentence) in cases {
         let said = place.refusal_of_change(kind, "golden", &change).await?;
         assert!(said.contains(sentence), "{kind} {change}\nwas to say: {sentence}\nbut said: {said}");

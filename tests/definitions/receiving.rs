@@ -128,27 +128,49 @@ async fn a_shared_image_is_as_bounded_as_what_people_write() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_an_account_is_and_where_stays_as_it_is() -> Result<()> {
+async fn who_an_account_is_and_where_stays_once_it_was_verified() -> Result<()> {
     let place = Place::new().await?;
     place.create("CloudAccount", "alibaba", &account()).await?;
     place.create("CloudAccount", "huawei", &huawei()).await?;
     place.create("CloudAccount", "openstack", &openstack()).await?;
-    let another = "the provider cannot be changed: make another CloudAccount";
+    // Before, a mistyped one is corrected.
+    for (name, wrong, right) in [
+        ("huawei", json!({"huawei": {"domainID": PROJECT, "site": "Europe"}}), huawei()),
+        (
+            "openstack",
+            json!({"openstack": {"authURL": "https://other.example/v3", "projectID": "team_b"}}),
+            openstack(),
+        ),
+        ("alibaba", with(huawei(), &json!({"alibaba": null})), with(account(), &json!({"huawei": null}))),
+    ] {
+        place.correct("CloudAccount", name, &wrong).await?;
+        place.correct("CloudAccount", name, &right).await?;
+        place.contact("CloudAccount", name, &json!({"account": "whoever"})).await?;
+    }
+    let another = "the provider cannot be changed once the account was verified: make another CloudAccount";
     let cases = [
         ("alibaba", with(huawei(), &json!({"alibaba": null})), another),
         ("huawei", with(openstack(), &json!({"huawei": null})), another),
         ("openstack", with(account(), &json!({"openstack": null})), another),
-        ("huawei", json!({"huawei": {"domainID": PROJECT}}), "domainID cannot be changed: make another CloudAccount"),
-        ("huawei", json!({"huawei": {"site": "China"}}), "site cannot be changed: make another CloudAccount"),
+        (
+            "huawei",
+            json!({"huawei": {"domainID": PROJECT}}),
+            "domainID cannot be changed once the account was verified: make another CloudAccount",
+        ),
+        (
+            "huawei",
+            json!({"huawei": {"site": "China"}}),
+            "site cannot be changed once the account was verified: make another CloudAccount",
+        ),
         (
             "openstack",
             json!({"openstack": {"authURL": "https://other.example/v3"}}),
-            "authURL cannot be changed: make another CloudAccount",
+            "authURL cannot be changed once the account was verified: make another CloudAccount",
         ),
         (
             "openstack",
             json!({"openstack": {"projectID": "team_b"}}),
-            "projectID cannot be changed: make another CloudAccount",
+            "projectID cannot be changed once the account was verified: make another CloudAccount",
         ),
     ];
     for (name, change, sentence) in cases {
@@ -172,13 +194,22 @@ async fn who_an_account_is_and_where_stays_as_it_is() -> Result<()> {
 async fn what_an_acceptance_answers_stays_and_its_decision_may_change() -> Result<()> {
     let place = Place::new().await?;
     place.create("SharedImageAcceptance", "golden", &acceptance()).await?;
-    for (change, field) in [
+    let corrections = [
         (json!({"accountRef": {"name": "other"}}), "accountRef"),
         (json!({"region": "cn-south-1"}), "region"),
         (json!({"imageID": "other"}), "imageID"),
-    ] {
+    ];
+    // Nobody offers a mistyped image, and the offer of a corrected one is waited for.
+    place.contact("SharedImageAcceptance", "golden", &json!({"state": "NotOffered"})).await?;
+    for (change, _) in &corrections {
+        place.correct("SharedImageAcceptance", "golden", change).await?;
+    }
+    place.correct("SharedImageAcceptance", "golden", &acceptance()).await?;
+    place.contact("SharedImageAcceptance", "golden", &json!({"account": "Huawei Cloud account x"})).await?;
+    for (change, field) in corrections {
         let said = place.refusal_of_change("SharedImageAcceptance", "golden", &change).await?;
-        let sentence = format!("{field} cannot be changed: make another SharedImageAcceptance");
+        let sentence =
+            format!("{field} cannot be changed once the offer was found: make another SharedImageAcceptance");
         assert!(said.contains(&sentence), "{change}\nwas to say: {sentence}\nbut said: {said}");
     }
     let open = json!({"decision": "Reject", "owner": DOMAIN, "vaultID": "vault-1", "deletionPolicy": "Reject",

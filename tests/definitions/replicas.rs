@@ -58,19 +58,34 @@ async fn a_replica_that_cannot_mean_anything_is_refused_with_the_remedy() -> Res
 }
 
 #[tokio::test]
-async fn what_a_replica_copies_and_where_to_stays() -> Result<()> {
+async fn what_a_replica_copies_and_where_to_stays_once_the_copy_was_begun_and_did_not_fail() -> Result<()> {
     let place = Place::new().await?;
     let made = place.create("ImageReplica", "golden", &replica()).await?;
     assert_eq!(made["spec"]["deletionPolicy"], "Retain");
     assert_eq!(made["spec"]["suspend"], false);
     assert_eq!(made["spec"]["shareableFrom"]["namespaces"]["from"], "Same");
-    for (change, field) in [
+    let changes = [
         (json!({"source": {"imageRef": {"name": "other"}}}), "source"),
         (json!({"destination": {"region": "cn-beijing"}}), "destination"),
         (json!({"destination": {"agencyName": "other"}}), "destination"),
-    ] {
+    ];
+    let source = json!({"account": "golden", "region": "cn-hangzhou", "imageID": "m-1"});
+    let copy =
+        |state: &str| json!({"copy": {"number": 1, "since": "2026-01-01T00:00:00Z", "state": state, "source": source}});
+    for status in [json!({"observedGeneration": 1}), copy("Failed")] {
+        place.contact("ImageReplica", "golden", &status).await?;
+        for (change, _) in &changes {
+            place.correct("ImageReplica", "golden", change).await?;
+        }
+        place
+            .correct("ImageReplica", "golden", &with(replica(), &json!({"destination": {"agencyName": null}})))
+            .await?;
+    }
+    place.contact("ImageReplica", "golden", &copy("Asked")).await?;
+    for (change, field) in changes {
         let said = place.refusal_of_change("ImageReplica", "golden", &change).await?;
-        let sentence = format!("{field} cannot be changed: make another ImageReplica");
+        let sentence =
+            format!("{field} cannot be changed once the copy was begun, unless it failed: make another ImageReplica");
         assert!(said.contains(&sentence), "{change}\nwas to say: {sentence}\nbut said: {said}");
     }
     let open = json!({"spec": {"deletionPolicy": "Delete", "suspend": true}});

@@ -230,3 +230,17 @@ fn foreign_text_is_made_plain_and_bounded() {
     assert_eq!(named(&"镜".repeat(5000)).unwrap().chars().count(), 128);
     assert_eq!(named(""), None, "no name is no field");
 }
+
+#[test]
+fn where_one_region_is_listed_the_entries_of_the_others_count_as_they_are() {
+    let mut stock = Stock::of(pending(1..=2));
+    stock.list("cn-east-3", pending(3..=5));
+    stock.take();
+    stock.put("cn-east-3", None);
+    stock.list(REGION, vec![image(1, Some(Answer::Accepted)), image(6, Some(Answer::Pending))]);
+    let changes = stock.plan();
+    assert_eq!((changes.create.len(), changes.update.len(), changes.delete.len()), (1, 1, 1));
+    assert_eq!(changes.counted_over(&stock.objects), (5, 4));
+    stock.take();
+    assert_eq!(stock.plan().counted_over(&stock.objects), (5, 4), "and so they do when nothing changes");
+}

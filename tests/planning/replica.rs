@@ -290,7 +290,7 @@ fn a_try_reads_back_as_it_was_written_and_never_sooner() {
     ];
     for stage in stages {
         let since = start() + SignedDuration::from_millis(1);
-        let attempt = Attempt { number: 3, since, stage, source: source() };
+        let attempt = Attempt { number: 3, since, stage, source: source(), destination: None };
         let read = Attempt::parse(&attempt.encode()).unwrap();
         assert_eq!(Attempt { since, ..read.clone() }, attempt);
         assert!(read.since >= since && read.since.duration_since(since) <= SignedDuration::from_secs(1));

@@ -44,6 +44,27 @@ async fn an_agency_that_is_not_there_is_refused_until_it_is() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_missing_agency_and_a_mistyped_one_are_corrected_in_place_and_tried_at_once() -> Result<()> {
+    let (party, _) = owner(json!({})).await?;
+    let name = |agency: &str| json!({"spec": {"destination": {"agencyName": agency}}});
+    party.replicate("far", json!({"destination": {"agencyName": null}})).await?;
+    party.place.until::<ImageReplica>("far", "False", "AgencyRequired").await?;
+    ensure!(party.asked().await?.is_empty());
+    // The cloud refuses this one, and the attempt is given up: the next would be an hour later.
+    party.place.edit::<ImageReplica>("far", name("ims-kopies")).await?;
+    let refused = |replica: &Value| replica["status"]["copy"]["state"] == "Failed";
+    party.place.until_it::<ImageReplica>("far", "refused by the cloud", refused).await?;
+    let asked = party.asked().await?.len();
+    ensure!(asked == 1, "{asked}");
+    party.place.edit::<ImageReplica>("far", name(AGENCY)).await?;
+    let copy = party.made("far").await?;
+    party.only_copy(&copy).await?;
+    let late = party.place.edit::<ImageReplica>("far", name("another")).await.unwrap_err();
+    ensure!(format!("{late:#}").contains("destination cannot be changed once the copy was begun"), "{late:#}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_project_that_is_not_there_is_refused() -> Result<()> {
     let (party, _) = owner(json!({})).await?;
     party.replicate("far", json!({"destination": {"projectName": "cn-east-3_nobody"}})).await?;

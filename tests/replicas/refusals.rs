@@ -21,6 +21,9 @@ async fn a_region_that_is_not_there_is_refused(cloud: Cloud) -> Result<()> {
     party.replicate("far", json!({"destination": {"region": "cn-nowhere-1"}})).await?;
     party.refused("far", "RegionUnknown", &["spec.destination.region", "cn-nowhere-1"]).await?;
     ensure!(party.asked().await?.is_empty());
+    let corrected = json!({"spec": {"destination": {"region": party.elsewhere()}}});
+    party.place.edit::<ImageReplica>("far", corrected).await?;
+    party.made("far").await?;
     Ok(())
 }
 
@@ -41,6 +44,9 @@ async fn a_malformed_name_is_refused(cloud: Cloud) -> Result<()> {
         party.refused(name, "NameInvalid", &["spec.destination.name"]).await?;
     }
     ensure!(party.asked().await?.is_empty());
+    party.place.edit::<ImageReplica>("slash", json!({"spec": {"destination": {"name": "golden-ubuntu"}}})).await?;
+    let copy = party.made("slash").await?;
+    party.only_copy(&copy).await?;
     Ok(())
 }
 

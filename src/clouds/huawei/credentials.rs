@@ -64,7 +64,11 @@ mod tests {
         for part in ["AK-text", "sk-text", "token-text", "user-text", "pass text", "domain-text"] {
             assert!(!shown.contains(part), "{shown}");
         }
-        for bad in ["", " ", "a\nb", "ключ", &"x".repeat(9000)] {
+        assert!(
+            Credentials::access_key("ключ", "s", None).is_err() && Credentials::access_key("k", "ключ", None).is_err()
+        );
+        assert!(Credentials::password("müller", "pässwort", "домен").is_ok(), "people choose their own letters");
+        for bad in ["", " ", "a\nb", &"x".repeat(9000)] {
             for fault in [
                 Credentials::access_key(bad, "s", None).unwrap_err(),
                 Credentials::access_key("k", bad, None).unwrap_err(),

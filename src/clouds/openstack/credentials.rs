@@ -78,6 +78,7 @@ mod tests {
         }
         assert!(Credentials::application(&"i".repeat(129), "s").is_err());
         assert!(Credentials::password("user", "pass word", "Default").is_ok());
+        assert!(Credentials::password("müller", "pässwort-ß", "Default").is_ok());
         for (user, password, domain) in [("", "p", "d"), ("u", "", "d"), ("u", "p", ""), ("u", "p", &"d".repeat(65))] {
             assert!(Credentials::password(user, password, domain).is_err(), "{user} {password} {domain}");
         }

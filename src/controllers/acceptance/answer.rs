@@ -145,6 +145,7 @@ impl OfferReconcile<'_> {
 
     async fn leave(&self) -> Result<Next, ClusterError> {
         release(self.ctx, &self.reporter.base.current()).await?;
+        self.reporter.relist();
         Ok(Next::Gone)
     }
 }

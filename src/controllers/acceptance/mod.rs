@@ -40,7 +40,7 @@ impl Reconcile for SharedImageAcceptance {
             release(ctx, self).await?;
             return Ok(Next::Gone);
         }
-        let mut reporter = OfferReporter::new(ctx, self, &desired.duplicates);
+        let mut reporter = OfferReporter::new(ctx, self, &desired);
         reporter.base.init_status(&[ACCEPTED]).await?;
         let priority = priority(self, due.changed() || deleting);
         let reconcile = OfferReconcile { ctx, acceptance: self, desired: &desired, deleting, priority, reporter };

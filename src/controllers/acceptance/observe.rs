@@ -34,9 +34,14 @@ pub(super) struct OfferAccess {
 
 pub(super) fn observe_desired(caches: &Caches<'_>, acceptance: &SharedImageAcceptance) -> Desired {
     let (spec, namespace) = (&acceptance.spec, acceptance.namespace().unwrap_or_default());
-    let account = caches.account(&namespace, &spec.account_ref.name);
+    let account = caches.account(&namespace, &spec.account_ref.name, &[&spec.region]);
     let duplicates = Duplicates::observe(caches, acceptance);
+    // Also before this object ever observed the offer: the inventory often shows the offer first.
     caches.inventory((&namespace, &spec.account_ref.name), &spec.region, &spec.image_id);
+    if let Ok(account) = &account {
+        let via = acceptance.status.iter().flat_map(|status| &status.via).map(|via| via.id.as_str()).collect();
+        caches.grants_to(account, (&spec.region, &spec.image_id), &via);
+    }
     let expecting = account.as_ref().is_ok_and(is_unseen);
     Desired { account, duplicates, expecting }
 }

@@ -1,5 +1,6 @@
 //! Reports a reconcile of one offer: its status, its events, and the next requeue.
 
+use super::observe::Desired;
 use crate::api::SharedImageAcceptance;
 use crate::api::acceptance::{AcceptanceDecision, OfferState, SharedImageAcceptanceStatus, Via};
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, STALLED, Truth};
@@ -14,19 +15,25 @@ use crate::planning::ledger::Job;
 use crate::planning::problem::Problem;
 use crate::planning::schedule::{Requeue, next_job_poll};
 use crate::reconcile::context::Context;
-use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::Next;
 
 /// Reports the reconcile of an offer.
 pub(super) struct OfferReporter<'a> {
-    duplicates: &'a Duplicates,
+    desired: &'a Desired,
     pub(super) base: Reporter<'a, SharedImageAcceptance>,
 }
 
 impl<'a> OfferReporter<'a> {
-    pub(super) fn new(ctx: &'a Context, acceptance: &'a SharedImageAcceptance, duplicates: &'a Duplicates) -> Self {
-        Self { duplicates, base: Reporter::new(ctx, acceptance) }
+    pub(super) fn new(ctx: &'a Context, acceptance: &'a SharedImageAcceptance, desired: &'a Desired) -> Self {
+        Self { desired, base: Reporter::new(ctx, acceptance) }
+    }
+
+    /// Asks for a listing of the region in the account's inventory: the state of the offer changed.
+    pub(super) fn relist(&self) {
+        if let Ok(account) = &self.desired.account {
+            self.base.ctx.relistings.ask(account, &self.base.object.spec.region);
+        }
     }
 
     /// The job that carries out the last answer, if the status records one.
@@ -43,7 +50,7 @@ impl<'a> OfferReporter<'a> {
     pub(super) async fn record_intent(&mut self, decision: AcceptanceDecision) -> Result<(), ClusterError> {
         let mut status = self.base.written().clone();
         status.answering = Some(decision);
-        status.account = self.duplicates.owner().or(status.account);
+        status.account = self.desired.duplicates.owner().or(status.account);
         self.base.record_intent(status).await.map(drop)
     }
 
@@ -78,7 +85,7 @@ impl<'a> OfferReporter<'a> {
         status.job = None;
         status.state = Some(plan.state);
         if let Some(received) = received {
-            status.account = self.duplicates.owner().or(status.account);
+            status.account = self.desired.duplicates.owner().or(status.account);
             status.owner = received.owner.as_ref().map(ToString::to_string);
             status.image_name = image_name(&received.name);
             let via = received.via.iter().take(50);
@@ -89,6 +96,9 @@ impl<'a> OfferReporter<'a> {
         }
         self.base.report(status, Some(self.decisions(&result))).await?;
         if before != Some(plan.state) {
+            if before.is_some() || plan.state != OfferState::NotOffered {
+                self.relist();
+            }
             self.publish_event(plan.state).await;
         }
         Ok(Next::Requeue(requeue))
@@ -108,7 +118,7 @@ impl<'a> OfferReporter<'a> {
             let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem);
             decisions.push(decide(if moving { RECONCILING } else { STALLED }, Truth::True));
         }
-        decisions.extend(self.duplicates.decision());
+        decisions.extend(self.desired.duplicates.decision());
         decisions
     }
 

@@ -1,7 +1,7 @@
 //! The inventory of an account: creates, updates and deletes one `SharedImage` for each image that others share with it, as
 //! the cloud lists them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
@@ -19,6 +19,7 @@ use crate::cluster::deletion::delete_exactly;
 use crate::cluster::events::EventReason;
 use crate::cluster::status::apply_status;
 use crate::cluster::within_deadline;
+use crate::domain::fault::Missing;
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::ReceivedList;
@@ -26,6 +27,7 @@ use crate::planning::inventory::{Changes, Entry, INVENTORY_MAX, plan_inventory};
 use crate::planning::problem::{Problem, name_some};
 use crate::reconcile::context::Context;
 use crate::reconcile::object_state::Listing;
+use crate::reconcile::relisting::Relist;
 
 /// Concurrent writes to the API server for one account.
 const WRITES_AT_ONCE: usize = 8;
@@ -47,8 +49,13 @@ pub(super) async fn take_stock(
     let now = ctx.clock.now();
     let generation = account.metadata.generation;
     if let Some(last) = ctx.states.last_listing(&uid, generation, now).filter(|_| !requested) {
-        return last;
+        return match ctx.relistings.due(&uid, now) {
+            Relist::Now(regions) => relist(ctx, account, connection, regions, last).await,
+            Relist::In(sooner) => Listing { next_reconcile: last.next_reconcile.map(|wait| wait.min(sooner)), ..last },
+            Relist::No => last,
+        };
     }
+    ctx.relistings.all_listed(&uid);
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
         let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);
@@ -56,7 +63,7 @@ pub(super) async fn take_stock(
         ctx.states.listed(&uid, generation, next, now, Listing::default());
         return Listing::default();
     }
-    let (listed, fault) = list(ctx, account, connection).await;
+    let (listed, fault) = list(ctx, account, connection, |_| true).await;
     let changes = plan_inventory(&account.name_any(), &existing, &listed);
     let written = apply(ctx, account, &changes).await;
     let failed = fault.is_some() || written.is_err();
@@ -76,6 +83,39 @@ pub(super) async fn take_stock(
     listing
 }
 
+/// Lists these regions alone, in which something happened that this operator knows of. `last`: the last listing of all.
+async fn relist(
+    ctx: &Context,
+    account: &CloudAccount,
+    connection: &Connection,
+    regions: BTreeSet<String>,
+    last: Listing,
+) -> Listing {
+    let uid = account.uid().unwrap_or_default();
+    let existing = existing(ctx, account);
+    let (listed, fault) = list(ctx, account, connection, |region| regions.contains(region.as_str())).await;
+    let changes = plan_inventory(&account.name_any(), &existing, &listed);
+    let written = apply(ctx, account, &changes).await;
+    let failed = fault.is_some() || written.is_err();
+    if let Err(error) = written {
+        tracing::warn!(object.name = %account.name_any(), %error, "the inventory could not be written and is tried again");
+    }
+    let found = !(changes.create.is_empty() && changes.update.is_empty() && changes.delete.is_empty());
+    ctx.relistings.listed(&uid, found && !failed, if failed { regions } else { BTreeSet::new() });
+    // Where the inventory is cut, only a listing of everything counts right.
+    let cut = account.status.iter().flat_map(|status| &status.conditions);
+    let cut = cut.into_iter().any(|listed| listed.type_ == LISTED && listed.reason == Reason::InventoryCut.as_str());
+    let counts = (!failed && !cut).then(|| {
+        let (received, pending) = changes.counted_over(&existing);
+        (figure(account, received), pending)
+    });
+    let sooner = ctx.relistings.wait(&uid, ctx.clock.now());
+    let next_reconcile = last.next_reconcile.into_iter().chain(sooner).min();
+    let listing = Listing { counts: counts.or(last.counts), next_reconcile, ..last };
+    ctx.states.relisted(&uid, listing.clone());
+    listing
+}
+
 fn existing(ctx: &Context, account: &CloudAccount) -> BTreeMap<String, (SharedImageSpec, Option<SharedImageStatus>)> {
     let (namespace, name) = (account.namespace(), account.name_any());
     let ours = ctx.stores.shared_images.state_filter(|image| {
@@ -90,23 +130,25 @@ async fn list(
     ctx: &Context,
     account: &CloudAccount,
     connection: &Connection,
-) -> (BTreeMap<RegionId, Option<ReceivedList>>, Option<Fault>) {
+    wanted: impl Fn(&RegionId) -> bool,
+) -> (BTreeMap<RegionId, Option<ReceivedList>>, Option<(RegionId, Fault)>) {
     let mut listed = BTreeMap::new();
-    let mut first_fault = None;
+    let mut first_fault: Option<(RegionId, Fault)> = None;
     for region in account.spec.inventory.iter().flat_map(|inventory| &inventory.regions) {
         let Ok(region) = RegionId::parse(region) else { continue };
-        let list = match first_fault {
-            // The fault that one region met would meet the next one: skip it.
-            Some(_) => None,
-            None => match connection.cloud.list_received(&region, PRIORITY).await {
+        let list = match &first_fault {
+            _ if !wanted(&region) => None,
+            // The fault that one region met would meet the next one, unless that region alone is unknown: skip it.
+            Some((_, fault)) if *fault != Fault::NotFound(Missing::Region) => None,
+            _ => match connection.cloud.list_received(&region, PRIORITY).await {
                 Ok(list) if list.complete => Some(list),
                 Ok(list) => {
-                    first_fault = Some(Fault::Unintelligible);
+                    first_fault = Some((region.clone(), Fault::Unintelligible));
                     Some(list)
                 }
                 Err(fault) => {
                     ctx.connections.note(account, &fault).await;
-                    first_fault = Some(fault);
+                    first_fault.get_or_insert((region.clone(), fault));
                     None
                 }
             },
@@ -128,12 +170,12 @@ fn odd_regions(account: &CloudAccount) -> Vec<String> {
     named.filter(|region| RegionId::parse(region).is_err()).map(|region| plain(region, REGION_CHARS_MAX)).collect()
 }
 
-fn decision(fault: Option<&Fault>, odd_regions: &[String], changes: &Changes) -> Decision {
+fn decision(fault: Option<&(RegionId, Fault)>, odd_regions: &[String], changes: &Changes) -> Decision {
     let decide = |truth, reason, message: String| Decision { kind: LISTED, truth, reason, message };
     match fault {
-        Some(fault) => {
+        Some((region, fault)) => {
             let problem = Problem::from(fault);
-            decide(problem.truth(), problem.reason, format!("spec.inventory: {}", problem.message))
+            decide(problem.truth(), problem.reason, format!("spec.inventory.regions, {region}: {}", problem.message))
         }
         None if !odd_regions.is_empty() => {
             let message = format!(

@@ -188,11 +188,9 @@ fn naming<K: Object>(
 fn pause(problem: Option<&Problem>, ctx: &Context) -> Duration {
     // Every reconcile must find the Secret due, and none may come later than the interval promises.
     let interval = ctx.settings.credentials_interval.mul_f64(0.9);
-    match problem.map(|t| (t.reason, t.recovery)) {
-        // Check often for a Secret that does not exist yet: that costs the cloud nothing.
-        Some((Reason::SecretNotFound, _)) => interval.min(Duration::from_secs(5)),
-        Some((_, Recovery::Retry { not_before })) => not_before.unwrap_or(Duration::from_secs(2)).min(interval),
-        Some((_, Recovery::Blocked)) | None => interval,
+    match problem.map(|problem| problem.recovery) {
+        Some(Recovery::Retry { not_before }) => not_before.unwrap_or(Duration::from_secs(2)).min(interval),
+        Some(Recovery::Blocked) | None => interval,
     }
 }
 

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use crate::accounts::connections::Connection;
-use crate::api::cloud_image::NamespacesFrom;
+use crate::api::cloud_image::{CloudImageStatus, NamespacesFrom};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Priority};
@@ -26,7 +26,7 @@ use crate::planning::urgency::Need;
 use crate::reconcile::access::{Access, NoAccount, check_account, connect};
 use crate::reconcile::caches::{Caches, listed_shares};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{is_unseen, terms};
+use crate::reconcile::convert::{identity_key, is_unseen, terms};
 use crate::reconcile::duplicates::Duplicates;
 use crate::reconcile::status::{conditions_of, is_observed, is_ready, is_requested};
 
@@ -63,8 +63,12 @@ pub(super) struct ImageAccess {
 }
 
 pub(super) fn observe_desired(caches: &Caches<'_>, image: &CloudImage) -> Desired {
-    let account = caches.account(&image.namespace().unwrap_or_default(), &image.spec.account_ref.name);
+    let (namespace, region) = (image.namespace().unwrap_or_default(), image.spec.region.as_str());
+    let account = caches.account(&namespace, &image.spec.account_ref.name, &[region]);
+    // What was observed of a mistyped image says nothing of the one that corrects it.
+    let is_corrected = corrected_from(image).is_some() && is_of_another(image).is_none();
     let ledger = Ledger::parse(image.status.as_ref());
+    let ledger = if is_corrected { ledger.map(|_| Ledger::default()) } else { ledger };
     // Once the status reports the error.
     let reported = find(conditions_of(image), READY).filter(|ready| ready.reason == Reason::Unreadable.as_str());
     if let (Some(_), Err(error)) = (reported, &ledger) {
@@ -74,6 +78,7 @@ pub(super) fn observe_desired(caches: &Caches<'_>, image: &CloudImage) -> Desire
     let shares = caches.shares(image, &granted.map(|grant| (grant.kind, grant.id.as_str())).collect());
     let duplicates = Duplicates::observe(caches, image);
     let replica = caches.replica_of(image);
+    caches.answers_to(image);
     let expecting = account.as_ref().is_ok_and(is_unseen) || shares.iter().any(Share::lacks_finalizer);
     Desired { account, ledger, duplicates, shares, replica, expecting }
 }
@@ -99,6 +104,7 @@ pub(super) async fn observe_access(
     let account = desired.account.as_ref().map_err(|no| no.problem("spec.accountRef", &image.spec.account_ref.name))?;
     let recorded = image.status.as_ref().and_then(|s| s.owner.as_ref());
     check_account(account, recorded)?;
+    check_image(image)?;
     let mut terms = terms(account, &image.spec.region)?;
     if let Some(site) = terms.site.filter(|site| !terms.sold_on(*site)) {
         let message = format!("spec.region: {} is not sold on the {site} site", terms.region);
@@ -120,6 +126,32 @@ pub(super) async fn observe_access(
     };
     terms.ourselves.extend(connection.cloud.principal(&at.region));
     Ok(ImageAccess { at, terms, connection, only_to_end })
+}
+
+/// Whether the spec still names the image that the ledger speaks of. The definitions refuse such an edit; a ledger is never
+/// carried to another image, whatever an API server admits.
+fn check_image(image: &CloudImage) -> Result<(), Problem> {
+    let Some(recorded) = is_of_another(image) else { return Ok(()) };
+    let message = format!(
+        "spec.region, spec.imageID: this object was recorded as image {recorded}, and now names {}: no cloud API calls are made; \
+         restore both fields, and make another CloudImage for the other image",
+        identity_key(image)
+    );
+    Err(Problem::blocked(Reason::ImageChanged, message))
+}
+
+/// The image that the status speaks of, if the spec names another one and the status binds the object: it recorded an owner,
+/// or somebody was to get the image.
+fn is_of_another(image: &CloudImage) -> Option<&String> {
+    let bound = |status: &CloudImageStatus| {
+        status.owner.is_some() || !status.grants.is_empty() || status.job.is_some() || status.deletion.is_some()
+    };
+    corrected_from(image).filter(|_| image.status.as_ref().is_some_and(bound))
+}
+
+/// The image that the status speaks of, if the spec names another one.
+fn corrected_from(image: &CloudImage) -> Option<&String> {
+    image.status.as_ref()?.image.as_ref().filter(|recorded| **recorded != identity_key(image))
 }
 
 fn has_grants(image: &CloudImage) -> bool {
@@ -214,7 +246,7 @@ mod tests {
     use super::*;
     use crate::controllers::run::stores;
     use crate::reconcile::context::Stores;
-    use crate::reconcile::convert::{identity_key, image_key, image_named_by};
+    use crate::reconcile::convert::{image_key, image_named_by};
     use crate::reconcile::object_state::Inputs;
 
     fn object<K: DeserializeOwned>(name: &str, change: &Value, spec: &Value, status: &Value) -> K {
@@ -230,7 +262,7 @@ mod tests {
 
     fn inputs(stores: &Stores) -> Inputs {
         let image = image("golden");
-        let caches = Caches::new(stores, Timestamp::UNIX_EPOCH, &image);
+        let caches = Caches::new(stores, &|_, _| None, Timestamp::UNIX_EPOCH, &image);
         observe_desired(&caches, &image);
         caches.into_inputs()
     }
@@ -286,5 +318,24 @@ mod tests {
         stores.images_by_identity.update(duplicate.readable().map(identity_key), &duplicate, false);
         images.apply_watcher_event(&Event::Apply(duplicate));
         changed("a duplicate appears");
+    }
+
+    #[test]
+    fn a_region_that_opens_concerns_the_objects_of_that_region_alone() {
+        let read = |open: &[&str], regions: &[&str]| {
+            let spec = json!({"openstack": {"authURL": "https://k", "projectID": "p",
+                "credentials": {"secretRef": {"name": "s"}}}});
+            let mut accounts = Writer::default();
+            accounts.apply_watcher_event(&Event::Apply(object("owner", &json!({}), &spec, &json!({"regions": open}))));
+            let stores = Stores { accounts: accounts.as_reader(), ..stores().0 };
+            let image: CloudImage = image("golden");
+            let caches = Caches::new(&stores, &|_, _| None, Timestamp::UNIX_EPOCH, &image);
+            caches.account("here", "owner", regions).unwrap();
+            caches.into_inputs()
+        };
+        let (before, after) = (["here"].as_slice(), ["here", "there"].as_slice());
+        assert_eq!(read(before, &["here"]), read(after, &["here"]));
+        assert_ne!(read(before, &["there"]), read(after, &["there"]));
+        assert_ne!(read(before, &["here", "there"]), read(after, &["here", "there"]));
     }
 }

@@ -1,7 +1,7 @@
 //! Reports a reconcile: writes the status, at most once with the intent and once with the result, and the events. The
 //! conditions are a pure function of the observed state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,7 +21,8 @@ use crate::planning::problem::{PRIVATE, Problem, name_some};
 use crate::planning::schedule::Requeue;
 use crate::planning::sharing::{IntentRecorded, Plan};
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::selector_problem;
+use crate::reconcile::convert::{identity_key, selector_problem};
+use crate::reconcile::relisting::relist_recipients;
 use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::{Next, release};
 
@@ -61,7 +62,8 @@ impl Report {
     }
 
     /// The problem that keeps the image from its desired state.
-    fn problem(&self) -> Option<Problem> {
+    /// `found_before`: an earlier reconcile found the image as the account's own.
+    fn problem(&self, found_before: bool) -> Option<Problem> {
         if let Some(problem) = self.problem.clone().or_else(|| self.only_to_end.clone()) {
             return Some(problem);
         }
@@ -71,8 +73,12 @@ impl Report {
         }
         let Some(facts) = &self.facts else {
             return self.is_observed.then(|| {
-                let message = "spec.imageID: the cloud does not know this image in this account and region: check \
-                               imageID, region and accountRef";
+                let message = if found_before {
+                    "the cloud does not show this image any more: restore it at the cloud, or delete this object"
+                } else {
+                    "spec.imageID: the cloud does not know this image in this account and region: correct spec.imageID, \
+                     spec.region or spec.accountRef"
+                };
                 Problem::blocked(Reason::ImageNotFound, message)
             });
         };
@@ -151,6 +157,7 @@ impl<'a> ImageReporter<'a> {
             before.map(|share| (share.uid.as_str(), share.last_handled_reconcile_at.as_ref())),
         );
         status.owner = self.desired.duplicates.owner().or(status.owner);
+        status.image = Some(identity_key(self.base.object));
         planted!(
             "call-before-ledger",
             self.base.record_intent(status).await,
@@ -184,7 +191,8 @@ impl<'a> ImageReporter<'a> {
         held: Option<Problem>,
     ) -> Result<Next, ClusterError> {
         let image = self.base.object;
-        let problem = report.problem().or_else(|| report.hidden(image.spec.visibility_change));
+        let found_before = image.status.as_ref().is_some_and(|status| status.owner.is_some());
+        let problem = report.problem(found_before).or_else(|| report.hidden(image.spec.visibility_change));
         let shown = problem.clone().or_else(|| self.consent_unknown());
         let status = self.status(&report);
         let deletable = held.clone().or_else(|| held_by_shares(blockers));
@@ -231,6 +239,7 @@ impl<'a> ImageReporter<'a> {
         let requests = self.desired.shares.iter().map(|share| (share.uid.as_str(), share.requested.as_ref()));
         answer_requests(&mut status, requests);
         if report.is_observed {
+            status.image = Some(identity_key(self.base.object));
             // Until the image is observed as our own, the object may name another account: the operator changed nothing.
             if report.facts.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) {
                 status.owner = self.desired.duplicates.owner().or(status.owner);
@@ -274,10 +283,20 @@ impl<'a> ImageReporter<'a> {
         for (drift, recipients) in drifted(before, intended, after) {
             self.base.ctx.metrics.drifted(drift, recipients);
         }
+        let (reached_before, reached_after) = (reached(before), reached(after));
+        let changed = reached_before.symmetric_difference(&reached_after).copied();
+        relist_recipients(self.base.ctx, &self.base.object.spec.region, changed);
         for (reason, note) in event_reasons(&self.base.object.spec.image_id, before, intended, after) {
             self.base.event(reason, note).await;
         }
     }
+}
+
+/// Who has the image through this operator, until it is read as absent.
+fn reached(ledger: &Ledger) -> BTreeSet<&Recipient> {
+    let is_there = |state| matches!(state, GrantState::Granted | GrantState::Revoking);
+    let granted = ledger.grants.iter().filter(|(_, entry)| is_there(entry.state));
+    granted.map(|(recipient, _)| recipient).collect()
 }
 
 /// Records for each served share which of its reconcile requests the operator handled.
@@ -335,7 +354,11 @@ fn decisions(ledger: &Ledger, problem: Option<&Problem>, held: Option<&Problem>)
             None if refused.is_empty() => Reason::Pending,
             None => Reason::Revoking,
         };
-        decisions.push(decide(RECONCILING, Truth::True, reason, &format!("access is being granted or ended{refused}")));
+        let message = match problem {
+            Some(problem) => problem.message.clone(),
+            None => format!("access is being granted or ended{refused}"),
+        };
+        decisions.push(decide(RECONCILING, Truth::True, reason, &message));
     }
     decisions
 }

@@ -57,7 +57,7 @@ pub(super) async fn write(
 fn spec_of(replica: &ImageReplica, access: &CopyAccess, made: &ImageId) -> CloudImageSpec {
     CloudImageSpec {
         account_ref: AccountRef { name: access.to_account.name_any() },
-        region: replica.spec.destination.region.clone(),
+        region: access.route.to.to_string(),
         image_id: made.to_string(),
         shareable_from: replica.spec.shareable_from.clone(),
         unmanaged_recipients: UnmanagedRecipients::default(),

@@ -124,7 +124,9 @@ impl CopyReconcile<'_> {
     /// Starts an attempt, if the source can be copied and no `CloudImage` has the name.
     async fn begin(&mut self, last: Option<&Attempt>) -> Result<Next, ClusterError> {
         let now = self.ctx.clock.now();
-        let due = last.map(|last| next_try(last, self.access.patience(self.ctx)));
+        let corrected = |last: &&Attempt| last.is_corrected(&self.access.source, &self.replica.spec.destination);
+        let refused = last.filter(|last| !corrected(last));
+        let due = refused.map(|last| next_try(last, self.access.patience(self.ctx)));
         if let Some(due) = due.filter(|due| now < *due && !is_requested(self.replica)) {
             self.reporter.report(Shown::Same, |_| {}).await?;
             return Ok(Next::at(due));
@@ -138,6 +140,7 @@ impl CopyReconcile<'_> {
             Err(fault) => return self.report_fault(&self.access.from_account, fault).await,
         }
         let attempt = Attempt::after(last, self.access.source.clone(), now);
+        let attempt = attempt.to(self.replica.spec.destination.clone());
         planted!("copy-before-ledger", self.reporter.stage(Some(&attempt), copying()).await?, ());
         match self.ask(attempt).await? {
             Continue(attempt) => Ok(Next::at(next_copy_poll(attempt.since, self.ctx.clock.now()))),

@@ -53,8 +53,16 @@ pub(super) fn observe_desired(caches: &Caches<'_>, replica: &ImageReplica) -> De
         caches.acceptances(&namespace, region, image);
         caches.inventory((&namespace, account), region, image);
     }
+    let from = source.as_ref().ok().map(|source| source.region.as_str());
+    let regions: Vec<&str> = from.into_iter().chain([replica.spec.destination.region.as_str()]).collect();
     let names = accounts_named(replica, source.as_ref().ok());
-    let accounts = names.into_iter().map(|name| (name.clone(), caches.account(&namespace, &name))).collect();
+    let accounts: BTreeMap<_, _> =
+        names.into_iter().map(|name| (name.clone(), caches.account(&namespace, &name, &regions))).collect();
+    if let Some(received) = &replica.spec.source.received
+        && let Some(Ok(account)) = accounts.get(&received.account_ref.name)
+    {
+        caches.grants_to(account, (&received.region, &received.image_id), &BTreeSet::new());
+    }
     let other_image = caches.image_of_own_name(&namespace, &replica.name_any());
     let copy = replica.status.as_ref().and_then(|status| status.copy.as_ref());
     let last = copy.map(Attempt::parse).transpose();
@@ -92,7 +100,11 @@ pub(super) async fn observe_access(
     desired: &Desired,
     under_way: Option<&Attempt>,
 ) -> Result<CopyAccess, Problem> {
-    let (spec, status) = (&replica.spec, replica.status.as_ref());
+    let spec = &replica.spec;
+    // Of a failed attempt nothing is left that binds the next one to its accounts.
+    let status = replica.status.as_ref().filter(|_| under_way.is_some());
+    let recorded = under_way.and_then(|attempt| attempt.destination.as_ref());
+    let wanted = recorded.unwrap_or(&spec.destination);
     let source = match under_way {
         Some(attempt) => attempt.source.clone(),
         None => desired.source.clone()?,
@@ -103,15 +115,15 @@ pub(super) async fn observe_access(
         found.map_err(|missing| missing.problem(field, name))
     };
     let from_account = find(by, &source.account)?;
-    let to = if spec.destination.account_ref.is_some() { "spec.destination.accountRef" } else { by };
-    let destination = spec.destination.account_ref.as_ref().map_or(&source.account, |account| &account.name);
+    let to = if wanted.account_ref.is_some() { "spec.destination.accountRef" } else { by };
+    let destination = wanted.account_ref.as_ref().map_or(&source.account, |account| &account.name);
     let to_account = find(to, destination)?;
     let from_recorded = status.and_then(|status| status.source_account.as_ref());
     let to_recorded = status.and_then(|status| status.account.as_ref());
     check_account(&from_account, from_recorded)?;
     check_account(&to_account, to_recorded)?;
     let (provider, to_provider) = (provider_of(&from_account)?, provider_of(&to_account)?);
-    let order = parse_order(replica, &source, provider, under_way.map_or(1, |attempt| attempt.number))?;
+    let order = parse_order(replica, (&source, wanted), provider, under_way.map_or(1, |attempt| attempt.number))?;
     let trusted = spec.source.received.as_ref().and_then(|received| received.owner.as_deref());
     let trusted = trusted.map(|owner| provider.parse_principal(owner)).transpose();
     let trusted = trusted.map_err(|e| unreadable("spec.source.received.owner", &e))?;
@@ -126,7 +138,7 @@ pub(super) async fn observe_access(
         from: order.source.region.clone(),
         to: order.region.clone(),
         same_account: owner(&from_account) == owner(&to_account),
-        given: given(&spec.destination),
+        given: given(wanted),
     };
     judge_route(&route)?;
     let from = connect(ctx, &from_account, (&order.source.region, "spec.source"), from_recorded).await?;
@@ -164,11 +176,10 @@ fn field<T>(
 
 fn parse_order(
     replica: &ImageReplica,
-    source: &CopySource,
+    (source, to): (&CopySource, &ReplicaDestination),
     provider: Provider,
     attempt: u32,
 ) -> Result<CopyOrder, Problem> {
-    let to = &replica.spec.destination;
     let name = provider.parse_image_name(&to.name);
     let key = to.encryption.as_ref().map(|encryption| encryption.key_id.as_str());
     Ok(CopyOrder {

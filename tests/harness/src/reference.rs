@@ -77,6 +77,10 @@ fn page(definition: &CustomResourceDefinition) -> Result<String> {
     if !selectable.is_empty() {
         writeln!(text, "`--field-selector` takes {}.", selectable.join(", "))?;
     }
+    let rules_of_all = rules(schema);
+    if !rules_of_all.is_empty() {
+        writeln!(text, "\nRules of the API server about edits: {}.", rules_of_all.join("; "))?;
+    }
     for part in ["spec", "status"] {
         let Some(found) = schema.properties.as_ref().and_then(|properties| properties.get(part)) else { continue };
         writeln!(text, "\n## {part}\n\n{}\n", found.description.as_deref().unwrap_or_default())?;
@@ -162,11 +166,7 @@ fn bounds(field: &JSONSchemaProps) -> String {
 /// What the API server demands of it besides, in its own words.
 fn rules(field: &JSONSchemaProps) -> Vec<String> {
     let rules = field.x_kubernetes_validations.iter().flatten();
-    rules
-        .filter_map(
-            |rule| if rule.rule == "self == oldSelf" { Some("immutable".to_owned()) } else { rule.message.clone() },
-        )
-        .collect()
+    rules.filter_map(|rule| rule.message.clone()).collect()
 }
 
 fn plain(text: Option<&str>) -> String {
