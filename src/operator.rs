@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::SignedDuration;
-use kube::runtime::events::Reporter;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::connections::Connections;
@@ -262,7 +261,6 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let definitions = Arc::new(Definitions::new(client.clone()));
     let keeping = Arc::clone(&definitions);
     tokio::spawn(async move { keeping.keep().await });
-    let reporter = Reporter { controller: "imageshare.dev/operator".into(), instance: std::env::var("HOSTNAME").ok() };
     let controllers = Controllers::new(Context {
         connections: Arc::new(Connections::new(
             client.clone(),
@@ -271,7 +269,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
             settings.credentials_interval,
             settings.last_known_good,
         )),
-        events: Arc::new(Events::new(client.clone(), reporter)),
+        events: Arc::new(Events::new(client.clone(), "imageshare.dev/operator", std::env::var("HOSTNAME").ok())),
         client,
         stores: run::stores().0,
         begun_at: clock.now(),

@@ -282,6 +282,10 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub shares: Vec<i32>,
+    /// Where no `ImageShare` holds the grant any more: which ones did last, as positions in `shares`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub former_shares: Vec<i32>,
     /// Calls that were to add or remove the recipient, whose effect the cloud does not show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::Reason;
 use super::expiration::Expiration;
+use super::limits::RECIPIENT_NAME_CHARS_MAX;
+use super::patterns::PLAIN_TEXT;
 use super::references::ImageRef;
+use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
 use crate::domain::provider::Site;
@@ -72,6 +75,18 @@ pub struct SpecRecipient {
     /// Site that sold the recipient's account, if it is another than the owner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Site>,
+    /// What people call it: free text that events, the audit log and messages show beside the id. No part of its identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = PLAIN_TEXT))]
+    pub name: Option<String>,
+}
+
+impl SpecRecipient {
+    /// Its name, safe for a terminal; `None` if it has none.
+    pub fn shown_name(&self) -> Option<String> {
+        let name = self.name.as_deref().map(|name| plain(name, RECIPIENT_NAME_CHARS_MAX));
+        name.filter(|name| !name.is_empty())
+    }
 }
 
 /// What deleting an `ImageShare` does to its grants.

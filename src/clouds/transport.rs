@@ -8,8 +8,8 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect, retry};
 
-use super::Fault;
 use super::fence::Fence;
+use super::{Fault, request_id};
 pub use streaming::{Opened, Pieces};
 
 /// Largest answer read from a cloud, in bytes. A full page of 100 images stays far below it.
@@ -136,6 +136,7 @@ fn builder(settings: TransportSettings) -> ClientBuilder {
 /// Reads the answer's body, bounded.
 async fn read_whole(mut response: Response) -> Result<Answer, Fault> {
     let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+    request_id::note(&headers);
     if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
         return Err(Fault::Unintelligible);
     }

@@ -2,6 +2,7 @@
 //! argument. `controllers` carry the decisions out and make none.
 
 pub mod acceptance;
+pub mod access;
 pub mod admission;
 pub mod attempts;
 pub mod batch;

@@ -157,6 +157,10 @@ impl<'a> Caches<'a> {
 }
 
 /// The shares of an image as the API server listed them now. The consent of its owner goes by the cached labels of namespaces.
-pub(crate) fn listed_shares(ctx: &Context, image: &CloudImage, listed: &[Guarded<ImageShare>]) -> Vec<Share> {
+pub(crate) fn listed_shares<'a>(
+    ctx: &Context,
+    image: &CloudImage,
+    listed: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
+) -> Vec<Share> {
     shares_of(image, listed, &ctx.stores)
 }

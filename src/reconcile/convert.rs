@@ -249,7 +249,12 @@ fn asked(share: &Guarded<ImageShare>) -> Asked {
         Guarded::Readable(share) => {
             let spec = &share.spec;
             let expiration = spec.expiration_time.as_ref();
-            let asked = |r: &SpecRecipient| AskedRecipient { kind: r.kind, id: r.id.clone(), site: r.site };
+            let asked = |r: &SpecRecipient| AskedRecipient {
+                kind: r.kind,
+                id: r.id.clone(),
+                site: r.site,
+                name: r.shown_name(),
+            };
             Asked {
                 suspended: spec.suspend
                     || planted!("odd-date-counts-as-none", expiration.is_some_and(|end| end.odd().is_some()), false),

@@ -35,6 +35,11 @@ pub struct Logging {
     _traces: Option<super::traces::Export>,
 }
 
+/// The audit log is complete whatever the level of the other entries: only a filter that names its target changes it.
+fn with_audit(filter: &str) -> String {
+    format!("audit=info,{filter}")
+}
+
 /// Starts logging, and traces where they are built in and configured. `filter`: for example `info` or
 /// `info,imageshare_operator=debug`.
 pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
@@ -43,7 +48,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
         LogFormat::Text => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let all = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?).with(lines);
+    let all = tracing_subscriber::registry().with(EnvFilter::try_new(with_audit(filter))?).with(lines);
     #[cfg(feature = "otlp")]
     {
         let traces = super::traces::Export::begin()?;
@@ -54,5 +59,20 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
     {
         all.try_init()?;
         Ok(Logging {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_log_is_on_unless_its_own_target_is_set() {
+        let directives = |filter: &str| EnvFilter::try_new(with_audit(filter)).unwrap().to_string();
+        assert!(directives("warn").contains("audit=info") && directives("warn").contains("warn"));
+        assert!(directives("off,imageshare_operator=debug").contains("audit=info"));
+        let off = directives("info,audit=off");
+        assert!(off.contains("audit=off") && !off.contains("audit=info"), "{off}");
+        assert!(EnvFilter::try_new(with_audit("info;rm=-1")).is_err());
     }
 }

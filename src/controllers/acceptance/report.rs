@@ -97,7 +97,7 @@ impl<'a> OfferReporter<'a> {
         }
         self.base.report(status, Some(self.decisions(&result))).await?;
         if before != Some(plan.state) {
-            self.publish_event(plan.state).await;
+            self.publish_event(plan.state);
         }
         Ok(Next::Requeue(requeue))
     }
@@ -120,7 +120,7 @@ impl<'a> OfferReporter<'a> {
         decisions
     }
 
-    async fn publish_event(&self, state: OfferState) {
+    fn publish_event(&self, state: OfferState) {
         let image = &self.base.object.spec.image_id;
         let owner = self.base.written().owner.as_deref().unwrap_or("its owner");
         let (reason, note) = match state {
@@ -136,6 +136,6 @@ impl<'a> OfferReporter<'a> {
             ),
             OfferState::NotOffered | OfferState::Shared => return,
         };
-        self.base.event(reason, note).await;
+        self.base.event(reason, note);
     }
 }

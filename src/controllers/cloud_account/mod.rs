@@ -84,7 +84,7 @@ impl Reconcile for CloudAccount {
         reporter.report(status, Some(decisions)).await?;
         ctx.states.listing_is_reported(&self.uid().unwrap_or_default());
         held.put_on(ctx, self).await?;
-        publish_event(&reporter, &old, connection.err()).await;
+        publish_event(&reporter, &old, connection.err());
         let wait = pause(connection.err(), ctx).min(doubted);
         let outcome = match connection.err().map(|problem| problem.recovery) {
             None => Outcome::Settled,
@@ -106,7 +106,7 @@ async fn leave(ctx: &Context, account: &CloudAccount) -> Result<Next, ClusterErr
 }
 
 /// Publishes one event when the cloud refuses the account's key, or when the account's Secret is being deleted.
-async fn publish_event(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccountStatus, problem: Option<&Problem>) {
+fn publish_event(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccountStatus, problem: Option<&Problem>) {
     let Some(problem) = problem else { return };
     let event_reason = match problem.reason {
         Reason::CredentialsRejected => EventReason::CredentialsRejected,
@@ -114,7 +114,7 @@ async fn publish_event(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccount
         _ => return,
     };
     if find(&old.conditions, READY).is_none_or(|ready| ready.reason != problem.reason.as_str()) {
-        reporter.event(event_reason, problem.message.clone()).await;
+        reporter.event(event_reason, problem.message.clone());
     }
 }
 

@@ -14,6 +14,7 @@ use crate::api::conditions::{READY, Reason, find};
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 use crate::cluster::guard::Guarded;
+use crate::cluster::managed::Managed;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, InvalidIdentifier};
@@ -170,7 +171,7 @@ const LISTS_AT_ONCE: usize = 8;
 
 /// Where to list the shares that may name an image. The API server scans all objects of the requested scope, whatever they
 /// name: for an image that only its own namespace may use, and that serves no other one any more, list that namespace.
-fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Guarded<ImageShare>>> {
+fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Managed<ImageShare>>> {
     let namespace = image.namespace().unwrap_or_default();
     let served = image.status.iter().flat_map(|status| &status.shares);
     let only_here = image.spec.shareable_from.namespaces.from == NamespacesFrom::Same;
@@ -201,7 +202,9 @@ pub(super) async fn list_shares_afresh(
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);
     }
-    Ok(listed_shares(ctx, image, &listed))
+    let managers = listed.iter().filter_map(|share| Some((share.uid()?, share.manager.clone()?)));
+    ctx.states.access_notes(&image.uid().unwrap_or_default(), |notes| notes.note_managers(managers));
+    Ok(listed_shares(ctx, image, listed.iter().map(|share| &share.object)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 
+use super::access::{Known, audit, known, publish};
 use super::event_reasons::{drifted, event_reasons};
 use super::observe::{Desired, Observed, list_shares_afresh};
 use crate::api::CloudImage;
@@ -15,6 +17,7 @@ use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
+use crate::planning::access::{Ledgers, access_changes};
 use crate::planning::deletion::{blockers, held_by_shares, refused_removals};
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::{PRIVATE, Problem, name_some};
@@ -199,10 +202,16 @@ impl<'a> ImageReporter<'a> {
         let mut decisions = decisions(&report.ledger, shown.as_ref(), deletable.as_ref());
         decisions.extend(self.desired.duplicates.decision());
         let blocked = self.newly_blocked(&decisions);
+        let unread = Ledger::default();
+        let before = self.desired.ledger.as_ref().unwrap_or(&unread);
+        let changes = self.access_changes(before, &report.ledger);
+        // Before the write: if it fails, the next reconcile logs the changes again, and none is lost.
+        audit(image, &changes);
         self.base.report(status, Some(decisions)).await?;
-        self.publish_events(&report.ledger).await;
+        publish(self.base.ctx, image, &changes);
+        self.publish_events(before, &report.ledger);
         if let Some(message) = blocked {
-            self.base.event(EventReason::DeletionBlocked, message).await;
+            self.base.event(EventReason::DeletionBlocked, message);
         }
         Ok(Next::Requeue(self.requeue(&report, problem.as_ref(), held.as_ref())))
     }
@@ -276,14 +285,27 @@ impl<'a> ImageReporter<'a> {
         (old.observed_generation != meta.generation || !reported).then(|| new.message.clone())
     }
 
-    async fn publish_events(&self, after: &Ledger) {
-        let unread = Ledger::default();
-        let (before, intended) = (self.desired.ledger.as_ref().unwrap_or(&unread), self.intended.as_ref());
+    /// Whose access changed, with what the notes of earlier reconciles know of it.
+    fn access_changes(&self, before: &Ledger, after: &Ledger) -> Vec<Known> {
+        let (ctx, shares) = (self.base.ctx, &self.desired.shares);
+        let elsewhere = self.desired.duplicates.granted_by_active();
+        let ledgers = Ledgers { before, intended: self.intended.as_ref(), after, elsewhere: &elsewhere };
+        let changes = access_changes(ledgers, shares, ctx.clock.now());
+        ctx.states.access_notes(&self.base.object.uid().unwrap_or_default(), |notes| {
+            notes.note_names(shares, before);
+            let changes = known(changes, notes);
+            notes.forget_settled(after);
+            changes
+        })
+    }
+
+    fn publish_events(&self, before: &Ledger, after: &Ledger) {
+        let intended = self.intended.as_ref();
         for (drift, recipients) in drifted(before, intended, after) {
             self.base.ctx.metrics.drifted(drift, recipients);
         }
         for (reason, note) in event_reasons(&self.base.object.spec.image_id, before, intended, after) {
-            self.base.event(reason, note).await;
+            self.base.event(reason, note);
         }
     }
 }

@@ -76,7 +76,7 @@ impl<'a> ReplicaReporter<'a> {
         let region = &self.base.object.spec.destination.region;
         let note =
             format!("image {image} in {region} is made; CloudImage {} stands for it", self.base.object.name_any());
-        self.base.event(EventReason::Replicated, note).await;
+        self.base.event(EventReason::Replicated, note);
         Ok(())
     }
 
