@@ -28,9 +28,21 @@ use crate::domain::image::Answer;
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.recipients"),
+    printcolumn(
+        name = "Unmanaged",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Unmanaged\")].status",
+        priority = 1
+    ),
     printcolumn(name = "Retained", type_ = "integer", json_path = ".status.retained", priority = 1),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

@@ -29,10 +29,18 @@ use crate::domain::provider::Site;
     category = "sharing",
     selectable = ".spec.imageRef.name",
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageRef.name"),
+    printcolumn(name = "Image Namespace", type_ = "string", json_path = ".spec.imageRef.namespace", priority = 1),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.summary"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.accepted"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expirationTime", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

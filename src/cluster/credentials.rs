@@ -22,6 +22,8 @@ pub struct Keys {
     secret: Secret,
     /// Identifies this content of the Secret.
     pub version: String,
+    /// The Secret's `resourceVersion`.
+    pub resource_version: String,
     /// The Secret carries our finalizer.
     pub held: bool,
     /// The Secret is being deleted and still exists.
@@ -87,6 +89,7 @@ pub async fn read_keys(client: &Client, namespace: &str, name: &str) -> Result<K
     };
     Ok(Keys {
         version: content(&secret),
+        resource_version: secret.resource_version().unwrap_or_default(),
         held: secret.finalizers().iter().any(|finalizer| finalizer == SECRET_FINALIZER),
         deleting: secret.metadata.deletion_timestamp.is_some(),
         secret,
@@ -150,7 +153,7 @@ mod tests {
         let metadata = ObjectMeta { name: Some("golden".to_owned()), ..ObjectMeta::default() };
         let data = Some(BTreeMap::from([("accessKeySecret".to_owned(), ByteString(value))]));
         let secret = Secret { metadata, data, ..Secret::default() };
-        Keys { secret, version: "u/1".to_owned(), held: false, deleting: false }
+        Keys { secret, version: "u/1".to_owned(), resource_version: "1".to_owned(), held: false, deleting: false }
     }
 
     proptest! {

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod deletion;
 pub mod desired;
 pub mod duplicates;
+pub mod grace;
 mod guests;
 pub mod inventory;
 pub mod lease;

@@ -259,15 +259,12 @@ pub fn name_in_event<T: ToString>(names: impl IntoIterator<Item = T>) -> String 
 fn name_within<T: ToString>(names: impl IntoIterator<Item = T>, most: usize, bytes_max: usize) -> String {
     let (mut text, mut others) = (String::new(), 0_usize);
     for (index, name) in names.into_iter().enumerate() {
-        let name = name.to_string();
-        if others > 0 || index >= most || text.len() + name.len() + 2 > bytes_max {
-            others += 1;
-            continue;
+        let shown = (others == 0 && index < most).then(|| name.to_string());
+        match shown.filter(|name| text.len().saturating_add(name.len()).saturating_add(2) <= bytes_max) {
+            Some(name) if index == 0 => text = name,
+            Some(name) => text.extend([", ", name.as_str()]),
+            None => others += 1,
         }
-        if index > 0 {
-            text.push_str(", ");
-        }
-        text.push_str(&name);
     }
     match (others, text.is_empty()) {
         (0, _) => text,

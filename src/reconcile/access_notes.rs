@@ -15,7 +15,12 @@ pub(crate) struct AccessNotes {
     /// By uid of the share.
     managers: BTreeMap<String, String>,
     requests: BTreeMap<Recipient, String>,
+    /// Changes that the audit log has and the status may not have yet.
+    logged: BTreeSet<Logged>,
 }
+
+/// A change in the audit log: whose access, the uid of the share, and the word.
+type Logged = (Recipient, Option<String>, &'static str);
 
 impl AccessNotes {
     /// Notes what the shares call their recipients. The name of a recipient that was taken out of a share is kept while the
@@ -62,6 +67,16 @@ impl AccessNotes {
     /// The request that changed the access of a recipient.
     pub(crate) fn request(&self, recipient: &Recipient) -> Option<String> {
         self.requests.get(recipient).cloned()
+    }
+
+    /// Whether the audit log does not have a change yet: a reconcile whose write failed reports it again.
+    pub(crate) fn is_news(&mut self, change: Logged) -> bool {
+        self.logged.insert(change)
+    }
+
+    /// The status has all changes: what happens from now on is new.
+    pub(crate) fn are_recorded(&mut self) {
+        self.logged.clear();
     }
 
     /// Forgets the requests whose effect is known.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use crate::api::conditions::{DELETABLE, find};
+use crate::api::conditions::{DELETABLE, STALLED, find};
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare};
 use crate::cluster::guard::Guarded;
@@ -131,6 +131,18 @@ impl<'a> Caches<'a> {
         let replica = found.is_some_and(|found| found.readable().is_some_and(removes)).then_some(name);
         self.record("replica", &replica);
         replica
+    }
+
+    /// Whether a replica makes the image of this name, which does not exist yet.
+    pub(crate) fn is_being_made(&self, namespace: &str, name: &str) -> bool {
+        let replica = self.stores.replicas.get(&ObjectRef::new(name).within(namespace));
+        let makes = |replica: &ImageReplica| {
+            let stalled = find(conditions_of(replica), STALLED).is_some_and(|stalled| stalled.status == "True");
+            replica.metadata.deletion_timestamp.is_none() && !stalled
+        };
+        let makes = replica.is_some_and(|replica| replica.readable().is_some_and(makes));
+        self.record("being made", &makes);
+        makes
     }
 
     /// Reads what the inventory of an account lists of an offered image: the inventory often shows an offer first.

@@ -50,6 +50,11 @@ pub fn terms(account: &CloudAccount, region: &str) -> Result<Terms, Problem> {
     })
 }
 
+/// When an object was created.
+pub(crate) fn created_at<K: Resource>(object: &K) -> Option<Timestamp> {
+    object.meta().creation_timestamp.as_ref().map(|time| time.0)
+}
+
 /// Whether an account has never been reconciled: its first reconcile determines whether the operator may call it.
 pub fn is_unseen(account: &CloudAccount) -> bool {
     ready_of(account).is_none()

@@ -10,10 +10,12 @@ use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::JobId;
 use crate::domain::image::ReceivedImage;
 use crate::planning::acceptance::{AcceptancePlan, waits_for_the_owner};
+use crate::planning::grace::grace_left;
 use crate::planning::ledger::Job;
 use crate::planning::problem::Problem;
 use crate::planning::schedule::{Requeue, next_job_poll};
 use crate::reconcile::context::Context;
+use crate::reconcile::convert::created_at;
 use crate::reconcile::duplicates::{CLAIM_SETTLES, Duplicates};
 use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::{Next, later};
@@ -113,7 +115,9 @@ impl<'a> OfferReporter<'a> {
         if let Err(problem) = result
             && reason != Reason::Suspended
         {
-            let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem);
+            let now = self.base.ctx.clock.now();
+            let may_come = grace_left(reason, created_at(self.base.object), now).is_some();
+            let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem) || may_come;
             decisions.push(decide(if moving { RECONCILING } else { STALLED }, Truth::True));
         }
         decisions.extend(self.duplicates.decision());

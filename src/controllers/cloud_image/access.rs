@@ -35,9 +35,13 @@ pub(super) fn known(changes: Vec<AccessChange>, notes: &AccessNotes) -> Vec<Know
     changes.into_iter().map(of).collect()
 }
 
-/// Writes one line of the audit log for each change: nothing is cut, and all foreign text is quoted.
-pub(super) fn audit(image: &CloudImage, changes: &[Known]) {
+/// Writes one line of the audit log for each change that it does not have yet: nothing is cut, and all foreign text is quoted.
+pub(super) fn audit(image: &CloudImage, changes: &[Known], notes: &mut AccessNotes) {
     for Known { change, name, manager, request } in changes {
+        let share = change.share.as_ref().map(|share| share.uid.clone());
+        if !notes.is_news((change.recipient.clone(), share, change.change.word())) {
+            continue;
+        }
         tracing::info!(
             target: "audit",
             change = change.change.word(),
@@ -45,7 +49,7 @@ pub(super) fn audit(image: &CloudImage, changes: &[Known]) {
             offered = change.offered.then_some(true),
             image.id = image.spec.image_id,
             image.region = image.spec.region,
-            recipient.r#type = change.recipient.kind.to_string(),
+            "recipient.type" = change.recipient.kind.to_string(),
             recipient.id = change.recipient.id.as_str(),
             recipient.name = name.as_deref(),
             share.namespace = change.share.as_ref().map(|share| share.namespace.as_str()),

@@ -2,6 +2,7 @@
 //! properties of an image at the cloud. Only this controller changes who has an image.
 
 mod access;
+mod conditions;
 mod deletion;
 mod event_reasons;
 mod execute;

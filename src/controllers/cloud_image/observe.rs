@@ -20,6 +20,7 @@ use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, InvalidIdentifier};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
+use crate::planning::deletion::blocks_deletion_only;
 use crate::planning::desired::Terms;
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::Problem;
@@ -81,11 +82,14 @@ pub(super) fn observe_desired(caches: &Caches<'_>, image: &CloudImage) -> Desire
 
 /// The inputs that decide how urgent the reconcile is.
 pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, ledger: &'a Ledger) -> Need<'a> {
+    let deleting = image.metadata.deletion_timestamp.is_some();
+    let ready = find(conditions_of(image), READY).and_then(|ready| Reason::named(&ready.reason));
+    let in_order = is_ready(image) || (deleting && ready.is_some_and(blocks_deletion_only));
     Need {
         ledger,
         shares: &desired.shares,
-        deleting: image.metadata.deletion_timestamp.is_some(),
-        amiss: !is_ready(image) || is_requested(image),
+        deleting,
+        amiss: !in_order || is_requested(image),
         edited: !is_observed(image),
         now: ctx.clock.now(),
     }
