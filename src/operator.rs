@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::SignedDuration;
-use kube::runtime::events::Reporter;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::connections::Connections;
@@ -302,7 +301,6 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let definitions = Arc::new(Definitions::new(client.clone(), Arc::clone(&api_server)));
     let keeping = Arc::clone(&definitions);
     tokio::spawn(async move { keeping.keep().await });
-    let reporter = Reporter { controller: "imageshare.dev/operator".into(), instance: std::env::var("HOSTNAME").ok() };
     let controllers = Controllers::new(Context {
         connections: Arc::new(Connections::new(
             client.clone(),
@@ -310,7 +308,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
             allowed,
             [settings.credentials_interval, settings.last_known_good, settings.intervals.drift],
         )),
-        events: Arc::new(Events::new(client.clone(), reporter)),
+        events: Arc::new(Events::new(client.clone(), "imageshare.dev/operator", std::env::var("HOSTNAME").ok())),
         client,
         stores: run::stores().0,
         begun_at: clock.now(),

@@ -110,7 +110,8 @@ async fn everything(player: &Player, fields: &[(&str, &str)]) -> Result<()> {
 async fn rejected(player: &Player, reason: &str, words: &[&str]) -> Result<()> {
     let account = player.until::<CloudAccount>("golden", "False", reason).await?;
     says(&account, "Ready", words);
-    says(&account, "Stalled", words);
+    // A Secret that is missing may still be applied.
+    says(&account, if reason == "SecretNotFound" { "Reconciling" } else { "Stalled" }, words);
     let image = player.until::<CloudImage>("golden", "False", reason).await?;
     says(&image, "Ready", words);
     let share = player.until::<ImageShare>("team", "False", reason).await?;
@@ -439,5 +440,39 @@ async fn no_byte_of_a_secret_is_logged_or_told() -> Result<()> {
     assert!(!events.items.is_empty());
     assert!(!serde_json::to_string(&events.items)?.contains("Canary"), "a secret is in an event");
     tokio::time::timeout(Duration::from_secs(60), player.namespace.delete()).await??;
+    Ok(())
+}
+
+/// When the old key may be disabled: once the status speaks of the Secret that holds the new one.
+#[tokio::test]
+async fn a_new_key_in_force_is_told_with_the_version_of_its_secret_and_once() -> Result<()> {
+    let player = enter().await?;
+    everything(&player, &[]).await?;
+    put_key(&player, &key(player.number)).await?;
+    player.ready::<ImageShare>("team").await?;
+    let version = async || -> Result<Option<String>> {
+        Ok(player.api::<Secret>().get("golden").await?.metadata.resource_version)
+    };
+    let in_force = async || {
+        eventually(PATIENCE, "the Secret's key to be in force", async || {
+            let wanted = version().await?;
+            let account = serde_json::to_value(player.api::<CloudAccount>().get("golden").await?)?;
+            let credentials = account["status"]["credentials"].clone();
+            ensure!(credentials["secretVersion"].as_str() == wanted.as_deref(), "{wanted:?}: {credentials}");
+            Ok(Some((credentials, account["metadata"]["resourceVersion"].clone())))
+        })
+        .await
+    };
+    let (former, _) = in_force().await?;
+    ensure!(player.notes("CredentialsVerified").await?.is_empty(), "the first key is not a new one");
+    // The status tells the time in seconds.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    put_key(&player, &spare_key(player.number)).await?;
+    let (credentials, written) = in_force().await?;
+    ensure!(credentials["verifiedAt"] != former["verifiedAt"], "{credentials}");
+    player.event("CredentialsVerified", "in force").await?;
+    ensure!(!credentials.to_string().contains("LTAI"), "no part of the key: {credentials}");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    ensure!(in_force().await?.1 == written, "nothing is written while nothing changes");
     Ok(())
 }

@@ -157,6 +157,11 @@ const TABLE: &[Row] = &[
         ],
     },
     Row {
+        source: "src/clouds/request_id.rs",
+        readers: &["note"],
+        tests: &[("src/clouds/request_id.rs", "whatever_a_header_holds_only_a_plain_bounded_id_is_noted")],
+    },
+    Row {
         source: "src/clouds/endpoint_rule.rs",
         readers: &["parse", "parse_port", "check", "check_service"],
         tests: &[
@@ -197,6 +202,11 @@ const TABLE: &[Row] = &[
         source: "src/cluster/guard.rs",
         readers: &["deserialize", "read"],
         tests: &[(OBJECTS, "whatever_an_object_holds_its_reader_ends_and_keeps_its_metadata")],
+    },
+    Row {
+        source: "src/cluster/managed.rs",
+        readers: &["last_manager"],
+        tests: &[("src/cluster/managed.rs", "managed_fields_of_any_shape_hide_no_object")],
     },
     Row {
         source: "src/cluster/credentials.rs",

@@ -400,3 +400,62 @@ fn many_who_have_not_answered_are_named_within_bounds() {
     assert!(accepted.message.contains("and 123 more") && accepted.message.len() < 400, "{}", accepted.message);
     assert_eq!(projection.status.accepted.as_deref(), Some("0/128"));
 }
+
+#[test]
+fn recipients_wait_for_the_true_reason() {
+    let reasons = |share: &ImageShare, image: Option<&CloudImage>| -> Vec<Reason> {
+        look(share, image).0.status.waiting.iter().map(|waiting| waiting.reason).collect()
+    };
+    let unserved = image(&[], &[], None, FINE);
+    for (spec, reason) in [
+        (json!({"suspend": true}), Reason::Suspended),
+        (json!({"expirationTime": NOW}), Reason::Expired),
+        (json!({}), Reason::Pending),
+    ] {
+        assert_eq!(reasons(&share(&spec), Some(&unserved)), [reason, reason], "{spec}");
+    }
+    let suspended = image(&granted()[..1], &[], Some(2), ("False", "Suspended"));
+    assert_eq!(reasons(&share(&json!({})), Some(&suspended)), [Reason::Suspended]);
+    assert_eq!(reasons(&share(&json!({})), None), [Reason::ImageRefUnresolved, Reason::ImageRefUnresolved]);
+    let full = image(&[], &[("100002", "RecipientLimit")], Some(2), FINE);
+    assert_eq!(reasons(&share(&json!({"suspend": true})), Some(&full)), [Reason::Suspended, Reason::RecipientLimit]);
+}
+
+#[test]
+fn before_they_accept_recipients_were_offered_the_image_and_cannot_use_it() {
+    let named = json!({"recipients": [{"type": "Account", "id": "100001"},
+        {"type": "Account", "id": "100002", "name": "Team B"}]});
+    let told = |answers: [&str; 2]| {
+        let grants = [answered("100001", answers[0]), answered("100002", answers[1])];
+        look(&share(&named), Some(&image(&grants, &[], Some(2), FINE))).1.message
+    };
+    let message = told(["Accepted", "Pending"]);
+    assert!(message.contains("offered") && message.ends_with("accept it: Account 100002 \"Team B\""), "{message}");
+    assert!(!message.contains("may use"), "{message}");
+    assert_eq!(told(["Accepted", "Accepted"]), "every recipient may use the image");
+}
+
+#[test]
+fn an_image_that_may_still_be_applied_stalls_nobody_until_some_minutes_have_passed() {
+    let aged = |minutes: i64| {
+        let mut share = share(&json!({}));
+        let created = NOW.parse::<Timestamp>().unwrap() - jiff::SignedDuration::from_mins(minutes);
+        share.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
+        look(&share, None).0
+    };
+    for (minutes, moving) in [(0, true), (4, true), (5, false), (600, false)] {
+        let projection = aged(minutes);
+        assert_eq!(projection.says("Reconciling", Truth::True), moving, "{minutes}");
+        assert_eq!(projection.says("Stalled", Truth::True), !moving, "{minutes}");
+    }
+    let made = project(&share(&json!({})), Reference::BeingMade, NOW.parse().unwrap());
+    assert!(made.says("Reconciling", Truth::True) && !made.says("Stalled", Truth::True), "however long the copy takes");
+}
+
+#[test]
+fn what_only_blocks_the_deletion_of_the_image_is_no_trouble_of_a_share_that_is_served() {
+    for reason in ["ShareExists", "ReplicaExists", "ImageInUse", "ImageProtected", "UnmanagedRecipients", "Revoking"] {
+        let (_, ready) = look(&share(&json!({})), Some(&image(&granted(), &[], Some(2), ("False", reason))));
+        assert_eq!((ready.truth, ready.reason), (Truth::True, Reason::Shared), "{reason}");
+    }
+}

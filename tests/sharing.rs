@@ -23,3 +23,5 @@ mod support;
 mod unknown;
 #[path = "sharing/vanished.rs"]
 mod vanished;
+#[path = "sharing/visible.rs"]
+mod visible;

@@ -47,6 +47,8 @@ pub struct AccountState {
     pub last_known_good: Option<Connection>,
     /// The Secret as last read; `None` if it was not read.
     pub secret: Option<SecretSeen>,
+    /// The `resourceVersion` of the Secret whose credentials the cloud accepted last, and when.
+    pub verified: Option<(String, Timestamp)>,
 }
 
 /// The state of a Secret besides its keys.
@@ -90,6 +92,7 @@ struct Slot {
     password: bool,
     vanished: Option<Timestamp>,
     secret: Option<SecretSeen>,
+    verified: Option<(String, Timestamp)>,
     failures: u32,
 }
 
@@ -105,7 +108,8 @@ impl Slot {
                 Err(Problem::passing(Reason::Pending, "waiting for the first reconcile of the CloudAccount"))
             }
         };
-        AccountState { connection, last_known_good: self.good.clone().filter(|_| fresh), secret: self.secret }
+        let last_known_good = self.good.clone().filter(|_| fresh);
+        AccountState { connection, last_known_good, secret: self.secret, verified: self.verified.clone() }
     }
 
     fn fail(&mut self, problem: Problem, pause: SignedDuration, now: Timestamp) {
@@ -247,6 +251,8 @@ impl Connections {
             // After an unscheduled read, the next one is due when the pause ends, not an interval later.
             if slot.problem.is_some() {
                 slot.look_at = slot.look_at.min(slot.open_until);
+            } else if let Some((version, _)) = &mut slot.verified {
+                *version = keys.resource_version();
             }
             return;
         }
@@ -260,6 +266,7 @@ impl Connections {
                 self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, cloud);
                 slot.good = Some(connection);
                 slot.proven_at = Some(now);
+                slot.verified = Some((keys.resource_version(), now));
                 slot.problem = None;
                 slot.failures = 0;
                 slot.open_until = None;

@@ -41,6 +41,13 @@ use crate::domain::provider::{Provider, Site};
     printcolumn(name = "Account", type_ = "string", json_path = ".status.account"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Verified", type_ = "date", json_path = ".status.credentials.verifiedAt", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -313,6 +320,10 @@ pub struct CloudAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 600))]
     pub identity: Option<String>,
+    /// The credentials in force. A key that the Secret held before may be disabled once these are newer than the last change of
+    /// the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<VerifiedCredentials>,
     /// Since when the credentials are refused or missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_since: Option<Time>,
@@ -331,4 +342,15 @@ pub struct CloudAccountStatus {
     /// How many of them wait for an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<u32>,
+}
+
+/// Credentials that the cloud accepted as the account's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedCredentials {
+    /// The `resourceVersion` of the Secret when they were read.
+    #[schemars(length(max = 64))]
+    pub secret_version: String,
+    /// When the cloud accepted them first.
+    pub verified_at: Time,
 }

@@ -35,9 +35,21 @@ use crate::domain::image::Answer;
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.recipients"),
+    printcolumn(
+        name = "Unmanaged",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Unmanaged\")].status",
+        priority = 1
+    ),
     printcolumn(name = "Retained", type_ = "integer", json_path = ".status.retained", priority = 1),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -290,6 +302,10 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub shares: Vec<i32>,
+    /// Where no `ImageShare` holds the grant any more: which ones did last, as positions in `shares`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub former_shares: Vec<i32>,
     /// Calls that were to add or remove the recipient, whose effect the cloud does not show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,

@@ -30,6 +30,9 @@ pub const DELETABLE: &str = "Deletable";
 /// Recipients keep the image of a `CloudImage` though their `ImageShare` is gone.
 pub const RETAINED: &str = "Retained";
 
+/// Recipients have the image of a `CloudImage` though no `ImageShare` names them, and not through the operator.
+pub const UNMANAGED: &str = "Unmanaged";
+
 /// Why a condition has its status. The code knows all of them; the schema takes any word, so that the definitions of an older
 /// version do not refuse what a newer one writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -194,6 +197,11 @@ impl Reason {
     /// The reason as written in a condition.
     pub fn as_str(self) -> String {
         format!("{self:?}")
+    }
+
+    /// The reason that a condition carries, if this version knows it.
+    pub fn named(written: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(written.to_owned())).ok()
     }
 }
 

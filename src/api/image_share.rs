@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::conditions::Reason;
 use super::expiration::Expiration;
 use super::identity::{SHARE_SERVED, stays};
+use super::limits::RECIPIENT_NAME_CHARS_MAX;
+use super::patterns::PLAIN_TEXT;
 use super::references::ImageRef;
+use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
 use crate::domain::provider::Site;
@@ -29,10 +32,18 @@ use crate::domain::provider::Site;
     validation = Rule::new(stays("imageRef", SHARE_SERVED)).field_path(".spec.imageRef")
         .message("imageRef cannot be changed once the CloudImage served this share: make another ImageShare"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageRef.name"),
+    printcolumn(name = "Image Namespace", type_ = "string", json_path = ".spec.imageRef.namespace", priority = 1),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.summary"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.accepted"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expirationTime", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +87,18 @@ pub struct SpecRecipient {
     /// Site that sold the recipient's account, if it is another than the owner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Site>,
+    /// What people call it: free text that events, the audit log and messages show beside the id. No part of its identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = PLAIN_TEXT))]
+    pub name: Option<String>,
+}
+
+impl SpecRecipient {
+    /// Its name, safe for a terminal; `None` if it has none.
+    pub fn shown_name(&self) -> Option<String> {
+        let name = self.name.as_deref().map(|name| plain(name, RECIPIENT_NAME_CHARS_MAX));
+        name.filter(|name| !name.is_empty())
+    }
 }
 
 /// What deleting an `ImageShare` does to its grants.

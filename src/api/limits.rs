@@ -15,3 +15,9 @@ pub const REQUEST_CHARS_MAX: usize = 64;
 
 /// Names listed in one message before "and N more".
 pub const NAMES_PER_MESSAGE_MAX: usize = 5;
+
+/// Recipients that one event names; the rest are counted. The audit log names all.
+pub const NAMES_PER_EVENT_MAX: usize = 20;
+
+/// Characters of a recipient's name.
+pub const RECIPIENT_NAME_CHARS_MAX: usize = 63;

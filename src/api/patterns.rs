@@ -30,3 +30,6 @@ pub const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-
 
 /// Value of a label.
 pub const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$";
+
+/// Free text on one line: no character that moves, hides or reorders terminal output.
+pub const PLAIN_TEXT: &str = r"^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$";

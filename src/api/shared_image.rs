@@ -20,7 +20,7 @@ use super::references::AccountRef;
     category = "sharing",
     selectable = ".spec.accountRef.name",
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageID"),
-    printcolumn(name = "Name", type_ = "string", json_path = ".status.imageName"),
+    printcolumn(name = "Image Name", type_ = "string", json_path = ".status.imageName"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".status.owner"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),

@@ -16,6 +16,7 @@ pub mod fence;
 pub mod huawei;
 pub mod instrumented;
 pub mod openstack;
+pub mod request_id;
 pub mod signing;
 mod tokens;
 pub mod transport;

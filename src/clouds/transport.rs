@@ -11,8 +11,8 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect, retry};
 
-use super::Fault;
 use super::fence::Fence;
+use super::{Fault, request_id};
 use causes::{NameLookup, fault_of, host_of};
 pub use streaming::{Opened, Pieces};
 
@@ -149,6 +149,7 @@ fn builder(settings: TransportSettings) -> ClientBuilder {
 /// Reads the answer's body, bounded.
 async fn read_whole(mut response: Response, host: &str) -> Result<Answer, Fault> {
     let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+    request_id::note(&headers);
     if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
         return Err(Fault::Unintelligible);
     }

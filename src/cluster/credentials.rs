@@ -65,6 +65,11 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
+    /// The Secret's `resourceVersion`.
+    pub fn resource_version(&self) -> String {
+        self.secret.resource_version().unwrap_or_default()
+    }
+
     /// The value of a required key. Errors: it is missing, empty or not plain text.
     pub fn demand(&self, key: &'static str) -> Result<SecretString, NoKeys> {
         let value = self.secret.data.as_ref().and_then(|data| data.get(key));

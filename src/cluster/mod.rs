@@ -13,6 +13,7 @@ pub mod guard;
 mod json_patch;
 pub mod lease;
 pub mod lookup;
+pub mod managed;
 pub mod newest;
 pub mod object;
 mod pruned;

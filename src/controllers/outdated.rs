@@ -152,7 +152,7 @@ async fn report<K: Object + Serialize>(
         // A user may wait for the deletion, and finds the reason in the events.
         let deleting = object.meta().deletion_timestamp.is_some();
         if deleting && reported.insert(object.uid().unwrap_or_default()) {
-            ctx.events.publish(object, EventReason::DefinitionsOutdated, lacking.message()).await;
+            ctx.events.publish(object, EventReason::DefinitionsOutdated, lacking.message());
         }
         return Ok(());
     }

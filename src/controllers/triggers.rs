@@ -132,6 +132,8 @@ impl QueueSenders {
         let made = ObjectRef::new(&replica.name_any()).within(&replica.namespace().unwrap_or_default());
         let deleting = stores.images.get(&made).filter(|image| image.meta().deletion_timestamp.is_some());
         send_all(&self.images, deleting.map(|_| made));
+        // Shares of a copy that is not made yet report whether it is being made.
+        send_all(&self.shares, shares_of(replica, stores));
         send_all(&self.accounts, accounts_left(replica, change, stores));
     }
 
@@ -183,7 +185,8 @@ pub(super) fn references<K: Resource<DynamicType = ()>>(objects: &[Arc<K>]) -> V
     objects.iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
-fn shares_of(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
+/// The shares that name the image of this name.
+fn shares_of(image: &impl Resource, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageShare>>> {
     let naming = shares_naming(&image.namespace().unwrap_or_default(), &image.name_any(), stores);
     references(&naming)
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::identifiers::RecipientKind;
+use super::identifiers::{PrincipalId, Recipient, RecipientKind};
 use super::provider::Site;
 
 /// Whether the image's owner allows a share's namespace to use the image.
@@ -36,6 +36,8 @@ pub struct AskedRecipient {
     pub id: String,
     /// The site that sold its account, if it differs from the owner's.
     pub site: Option<Site>,
+    /// What people call it, made safe for a terminal. No part of its identity.
+    pub name: Option<String>,
 }
 
 /// Whether an object carries our finalizer. Without it, the object may disappear at any moment.
@@ -116,6 +118,14 @@ impl Share {
     /// Whether it has expired.
     pub fn expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|end| end <= now)
+    }
+
+    /// The recipients that the share gives a name.
+    pub fn names(&self) -> impl Iterator<Item = (Recipient, &str)> {
+        self.recipients.iter().filter_map(|asked| {
+            let id = PrincipalId::parse(&asked.id).ok()?;
+            Some((Recipient { kind: asked.kind, id }, asked.name.as_deref()?))
+        })
     }
 
     /// `namespace/name`, for messages.

@@ -145,6 +145,20 @@ pub fn refused_removals(ledger: &Ledger) -> String {
     format!("; the cloud refuses to remove these, which is tried again with growing pauses: {}", name_some(refused))
 }
 
+/// Whether this reason only blocks the deletion of an image, which serves its shares as before.
+pub fn blocks_deletion_only(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ShareExists
+            | Reason::ReplicaExists
+            | Reason::ImageInUse
+            | Reason::ImageProtected
+            | Reason::UnmanagedRecipients
+            | Reason::Revoking
+            | Reason::ImageDeleting
+    )
+}
+
 /// The cloud accepted the request to delete the image and still shows it.
 pub fn deletion_asked() -> Problem {
     Problem::passing(Reason::ImageDeleting, "the cloud was asked to delete the image; waiting until it is gone")

@@ -73,6 +73,9 @@ pub struct Ledger {
     pub shares: BTreeMap<String, Served>,
     /// By recipient, the uids of the shares that hold its grant. Only granted recipients and listed shares are written.
     pub holders: BTreeMap<Recipient, BTreeSet<String>>,
+    /// By recipient that no share holds any more, the uids of the shares that held its grant last: for whom its access ends.
+    /// Decides nothing.
+    pub former_holders: BTreeMap<Recipient, BTreeSet<String>>,
     /// By recipient, calls without effect so far, to add it (while intended) or to remove it (while being revoked).
     pub attempts: BTreeMap<Recipient, Attempt>,
     /// The cloud refuses to add any recipient.
@@ -142,13 +145,19 @@ impl Ledger {
                 answer: grant.answer,
                 absent: grant.absent,
             };
-            let holders = grant.shares.iter().filter_map(|at| status.shares.get(usize::try_from(*at).ok()?));
-            let holders: BTreeSet<String> = holders.map(|share| share.uid.clone()).collect();
+            let uids = |positions: &[i32]| -> BTreeSet<String> {
+                let shares = positions.iter().filter_map(|at| status.shares.get(usize::try_from(*at).ok()?));
+                shares.map(|share| share.uid.clone()).collect()
+            };
+            let (holders, former) = (uids(&grant.shares), uids(&grant.former_shares));
             if let Some(attempt) = &grant.attempt {
                 ledger.attempts.insert(recipient.clone(), Attempt::parse(attempt));
             }
             if !holders.is_empty() {
                 ledger.holders.insert(recipient.clone(), holders);
+            }
+            if !former.is_empty() {
+                ledger.former_holders.insert(recipient.clone(), former);
             }
             ledger.grants.insert(recipient, entry);
         }
@@ -209,8 +218,10 @@ impl Ledger {
 
     /// `positions`: the index of each share in `status.shares`, by uid.
     fn grant(&self, recipient: &Recipient, entry: &Entry, positions: &BTreeMap<&str, i32>) -> Grant {
-        let holders = self.holders.get(recipient).into_iter().flatten();
-        let holders = holders.filter_map(|uid| positions.get(uid.as_str()).copied());
+        let listed = |uids: Option<&BTreeSet<String>>| -> Vec<i32> {
+            let positions = uids.into_iter().flatten().filter_map(|uid| positions.get(uid.as_str()).copied());
+            positions.take(HOLDERS_PER_GRANT_MAX).collect()
+        };
         Grant {
             kind: recipient.kind,
             id: recipient.id.to_string(),
@@ -219,9 +230,21 @@ impl Ledger {
             refusal: entry.refusal,
             answer: entry.answer,
             absent: entry.absent,
-            shares: holders.take(HOLDERS_PER_GRANT_MAX).collect(),
+            shares: listed(self.holders.get(recipient)),
+            former_shares: listed(self.former_holders.get(recipient)),
             attempt: self.attempts.get(recipient).map(Attempt::encode),
         }
+    }
+
+    /// Replaces the holders, and keeps those of grants that nobody holds now.
+    pub fn set_holders(&mut self, holders: BTreeMap<Recipient, BTreeSet<String>>, before: &Self) {
+        let left = self.grants.keys().filter(|recipient| !holders.contains_key(*recipient));
+        let former = left.filter_map(|recipient| {
+            let last = before.holders.get(recipient).or_else(|| before.former_holders.get(recipient))?;
+            Some((recipient.clone(), last.clone()))
+        });
+        self.former_holders = former.collect();
+        self.holders = holders;
     }
 
     /// The recipients whose grants a share holds.
@@ -255,6 +278,12 @@ impl Ledger {
     /// Whether the image was read as absent twice, an absence window apart: only then is a grant `ImageGone`.
     pub fn image_is_gone(&self) -> bool {
         self.absent_since.is_some() && self.grants.values().any(|entry| entry.state == GrantState::ImageGone)
+    }
+
+    /// Whether a grant is being added or revoked.
+    pub fn is_moving(&self, recipient: &Recipient) -> bool {
+        let state = self.grants.get(recipient).map(|entry| entry.state);
+        matches!(state, Some(GrantState::Intended | GrantState::Revoking))
     }
 
     /// Recipients being revoked.

@@ -2,12 +2,14 @@
 //! argument. `controllers` carry the decisions out and make none.
 
 pub mod acceptance;
+pub mod access;
 pub mod admission;
 pub mod attempts;
 pub mod batch;
 pub mod deletion;
 pub mod desired;
 pub mod duplicates;
+pub mod grace;
 mod guests;
 pub mod inventory;
 pub mod lease;

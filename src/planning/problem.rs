@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::attempts::ImageRefusal;
 use crate::api::conditions::{Decision, Reason, Truth};
-use crate::api::limits::NAMES_PER_MESSAGE_MAX;
+use crate::api::limits::{NAMES_PER_EVENT_MAX, NAMES_PER_MESSAGE_MAX};
 use crate::domain::fault::{Conflict, Fault, Missing, Quota, Recovery, Refusal};
+
+/// Bytes of an event's note that names may take.
+const EVENT_NAMES_BYTES_MAX: usize = 640;
 
 /// What to do about a private image.
 pub const PRIVATE: &str = "the image is private at the cloud, which hides its recipients and lets none be added or removed: \
@@ -243,10 +246,57 @@ fn refused(refusal: Refusal, code: &str) -> String {
 
 /// The first few names and the number of the others: bounded, for messages.
 pub fn name_some<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
-    let all: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
-    let text = all.iter().take(NAMES_PER_MESSAGE_MAX).cloned().collect::<Vec<_>>().join(", ");
-    match all.len().checked_sub(NAMES_PER_MESSAGE_MAX) {
-        Some(more) if more > 0 => format!("{text} and {more} more"),
-        _ => text,
+    name_within(names, NAMES_PER_MESSAGE_MAX, usize::MAX)
+}
+
+/// The names in the note of an event, which leaves room to say what happened to them.
+pub fn name_in_event<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    name_within(names, NAMES_PER_EVENT_MAX, EVENT_NAMES_BYTES_MAX)
+}
+
+/// At most so many names, within so many bytes, and the number of the others.
+fn name_within<T: ToString>(names: impl IntoIterator<Item = T>, most: usize, bytes_max: usize) -> String {
+    let (mut text, mut others) = (String::new(), 0_usize);
+    for (index, name) in names.into_iter().enumerate() {
+        let shown = (others == 0 && index < most).then(|| name.to_string());
+        match shown.filter(|name| text.len().saturating_add(name.len()).saturating_add(2) <= bytes_max) {
+            Some(name) if index == 0 => text = name,
+            Some(name) => text.extend([", ", name.as_str()]),
+            None => others += 1,
+        }
+    }
+    match (others, text.is_empty()) {
+        (0, _) => text,
+        (others, true) => format!("{others} recipients"),
+        (others, false) => format!("{text} and {others} more"),
+    }
+}
+
+/// A recipient with the name that its share gives it, quoted: the name cannot pass for another recipient.
+pub fn with_name(recipient: &impl ToString, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{} {name:?}", recipient.to_string()),
+        None => recipient.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded_in_number_and_length_and_the_rest_is_counted() {
+        assert_eq!(name_some(["a", "b", "c", "d", "e"]), "a, b, c, d, e");
+        assert_eq!(name_some(["a", "b", "c", "d", "e", "f"]), "a, b, c, d, e and 1 more");
+        assert_eq!(name_within(0..200, 3, 1000), "0, 1, 2 and 197 more");
+        assert_eq!(name_within(["x".repeat(10), "y".repeat(80), "z".into()], 20, 50), "xxxxxxxxxx and 2 more");
+        assert_eq!(name_within(["x".repeat(100)], 20, 50), "1 recipients");
+        assert_eq!(name_some(Vec::<String>::new()), "");
+    }
+
+    #[test]
+    fn a_name_cannot_pass_for_another_recipient() {
+        assert_eq!(with_name(&"Account 1", Some("Team \"A\", Account 2")), r#"Account 1 "Team \"A\", Account 2""#);
+        assert_eq!(with_name(&"Account 1", None), "Account 1");
     }
 }

@@ -1,24 +1,26 @@
 //! The status of an `ImageShare`: a projection of its `CloudImage`'s ledger onto its own recipients. It decides nothing
 //! beyond the ledger.
 
+mod messages;
+
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::deletion::blocks_deletion_only;
+use super::grace::grace_left;
 use super::guests::for_guests;
 use super::problem::name_some;
-use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, RetainPolicy, ServedShare};
-use crate::api::conditions::{ACCEPTED, DELETABLE, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
+use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, ServedShare};
+use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
 use crate::api::expiration::Expiration;
-use crate::api::image_share::{
-    ImageShare, ImageShareStatus, RecipientAnswer, ShareDeletionPolicy, SpecRecipient, WaitingRecipient,
-};
+use crate::api::image_share::{ImageShare, ImageShareStatus, RecipientAnswer, SpecRecipient, WaitingRecipient};
 use crate::api::limits::{REQUEST_CHARS_MAX, SHARES_PER_IMAGE_MAX};
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::{PrincipalId, RecipientKind};
 use crate::domain::image::Answer;
-use crate::domain::provider::Provider;
+use messages::{explain, shared, shown};
 
 /// Longest part of an unrepresentable time that a condition repeats, in characters.
 const ODD_CHARS_MAX: usize = 64;
@@ -37,6 +39,8 @@ pub enum Reference<'a> {
     SelectorInvalid,
     /// It cannot be parsed as its kind.
     Unreadable,
+    /// It does not exist yet: an `ImageReplica` that this namespace may know of makes it.
+    BeingMade,
     /// It exists.
     Found(&'a CloudImage),
 }
@@ -54,6 +58,11 @@ impl Projection {
     /// Whether it has a condition of this type and status.
     pub fn says(&self, kind: &str, truth: Truth) -> bool {
         self.decisions.iter().any(|decision| decision.kind == kind && decision.truth == truth)
+    }
+
+    /// The reason of its condition of this type.
+    pub fn reason(&self, kind: &str) -> Option<Reason> {
+        self.decisions.iter().find(|decision| decision.kind == kind).map(|decision| decision.reason)
     }
 }
 
@@ -79,9 +88,14 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
         | Reference::Unknown
         | Reference::BeyondScope
         | Reference::SelectorInvalid
+        | Reference::BeingMade
         | Reference::Unreadable => None,
     };
-    let waiting = waiting(share, status);
+    let mut waiting = waiting(share, status);
+    if let Some(cause) = cause(share, reference, &waiting, now) {
+        let undecided = waiting.iter_mut().filter(|recipient| recipient.reason == Reason::Pending);
+        undecided.for_each(|recipient| recipient.reason = cause);
+    }
     let answers = answers(share, status);
     let desired = share.spec.recipients.len();
     let granted = desired.saturating_sub(waiting.len());
@@ -99,7 +113,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
         answers,
         waiting,
     };
-    let accepted = acceptance(&readiness, &status);
+    let accepted = acceptance(share, &readiness, &status);
     let mut decisions = decisions(readiness);
     decisions.extend(accepted);
     Projection { status, decisions }
@@ -130,11 +144,11 @@ fn last_handled(share: &ImageShare, image: Option<&CloudImageStatus>, reason: Re
 }
 
 /// Whether the granted recipients accepted. Reported beside `Shared`, which does not wait for it.
-fn acceptance(readiness: &Readiness, status: &ImageShareStatus) -> Option<Decision> {
+fn acceptance(share: &ImageShare, readiness: &Readiness, status: &ImageShareStatus) -> Option<Decision> {
     let decide = |truth, reason, message: String| Some(Decision { kind: ACCEPTED, truth, reason, message });
     let those_who_said = |answer| {
         let said = status.answers.iter().filter(|said| said.answer == answer);
-        said.map(|said| format!("{} {}", said.kind, said.id)).collect::<Vec<_>>()
+        said.map(|said| shown(share, said.kind, &said.id)).collect::<Vec<_>>()
     };
     let (pending, rejected) = (those_who_said(Answer::Pending), those_who_said(Answer::Rejected));
     if readiness.truth != Truth::True && status.answers.is_empty() {
@@ -177,10 +191,16 @@ fn decisions(readiness: Readiness) -> Vec<Decision> {
     let mut decisions = vec![decide(READY, truth), decide(SHARED, truth)];
     if stalled {
         decisions.push(decide(STALLED, Truth::True));
-    } else if matches!(reason, Reason::Pending | Reason::Revoking) || truth == Truth::Unknown {
+    } else if is_moving(reason, truth) {
         decisions.push(decide(RECONCILING, Truth::True));
     }
     decisions
+}
+
+/// Whether something goes on by itself. Objects that others refer to count, for as long as they do not make it stalled.
+fn is_moving(reason: Reason, truth: Truth) -> bool {
+    let awaited = [Reason::ImageRefUnresolved, Reason::AccountNotFound, Reason::SecretNotFound];
+    truth == Truth::Unknown || matches!(reason, Reason::Pending | Reason::Revoking) || awaited.contains(&reason)
 }
 
 /// Recipients of the share that the ledger does not show as granted.
@@ -214,6 +234,16 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
         .collect()
 }
 
+/// What all recipients wait for that nothing is decided about.
+fn cause(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRecipient], now: Timestamp) -> Option<Reason> {
+    let image = match found(share, reference) {
+        Ok(image) => image,
+        Err(hidden) => return Some(hidden.reason),
+    };
+    let problem = stopped(share, now).or_else(|| image_problem(share, image, waiting))?;
+    Some(problem.reason)
+}
+
 /// The image that a share names, or why nothing can be reported about it.
 fn found<'a>(share: &ImageShare, reference: Reference<'a>) -> Result<&'a CloudImage, Readiness> {
     let (truth, reason, message) = match reference {
@@ -224,6 +254,10 @@ fn found<'a>(share: &ImageShare, reference: Reference<'a>) -> Result<&'a CloudIm
         }
         Reference::Unresolved => {
             return Err(Readiness::new(Truth::False, Reason::ImageRefUnresolved, unresolved(share), true));
+        }
+        Reference::BeingMade => {
+            let message = "spec.imageRef: an ImageReplica of that name makes this CloudImage; waiting for the copy";
+            return Err(Readiness::new(Truth::False, Reason::ImageRefUnresolved, message, false));
         }
         Reference::BeyondScope => (
             Truth::Unknown,
@@ -290,7 +324,11 @@ fn stopped(share: &ImageShare, now: Timestamp) -> Option<Readiness> {
 fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRecipient], now: Timestamp) -> Readiness {
     let image = match found(share, reference) {
         Ok(image) => image,
-        Err(hidden) => return hidden,
+        Err(hidden) => {
+            let created = share.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            let stalled = hidden.stalled && grace_left(hidden.reason, created, now).is_none();
+            return Readiness { stalled, ..hidden };
+        }
     };
     if share.metadata.deletion_timestamp.is_some() {
         return deleting(share, image);
@@ -311,21 +349,21 @@ fn readiness(share: &ImageShare, reference: Reference<'_>, waiting: &[WaitingRec
             return Readiness::new(Truth::False, Reason::TooManyShares, message, true);
         }
         None if waiting.is_empty() && served >= share.metadata.generation => {
-            return Readiness::new(Truth::True, Reason::Shared, shared(share, image), false);
+            return Readiness::new(Truth::True, Reason::Shared, shared(share, image, &answers(share, status)), false);
         }
         None => return pending(),
     };
-    Readiness::new(Truth::False, worst, each_group(waiting, status), worst != Reason::ImageNotAvailable)
+    Readiness::new(Truth::False, worst, each_group(share, waiting, status), worst != Reason::ImageNotAvailable)
 }
 
 /// Whom the image is not shared with, each reason by itself, what a user must act on first.
-fn each_group(waiting: &[WaitingRecipient], status: Option<&CloudImageStatus>) -> String {
+fn each_group(share: &ImageShare, waiting: &[WaitingRecipient], status: Option<&CloudImageStatus>) -> String {
     let mut reasons: Vec<(u8, String, Reason)> =
         waiting.iter().map(|w| (urgency(w.reason), w.reason.as_str(), w.reason)).collect();
     reasons.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     reasons.dedup_by(|a, b| a.2 == b.2);
     let told = reasons.into_iter().map(|(_, _, reason)| {
-        let whom = waiting.iter().filter(|w| w.reason == reason).map(|w| format!("{} {}", w.kind, w.id));
+        let whom = waiting.iter().filter(|w| w.reason == reason).map(|w| shown(share, w.kind, &w.id));
         explain(reason, &name_some(whom), status)
     });
     told.collect::<Vec<_>>().join("; ")
@@ -335,25 +373,13 @@ fn pending() -> Readiness {
     Readiness::new(Truth::Unknown, Reason::Pending, "waiting for the image to be shared", false)
 }
 
-/// The message of a served share, which says if deletion will not do what its `deletionPolicy` says.
-fn shared(share: &ImageShare, image: &CloudImage) -> &'static str {
-    let retains = share.spec.deletion_policy == ShareDeletionPolicy::Retain;
-    if retains
-        && image.metadata.namespace != share.metadata.namespace
-        && image.spec.shareable_from.retain == RetainPolicy::Forbid
-    {
-        return "every recipient may use the image; spec.deletionPolicy: Retain has no effect, since the CloudImage does not \
-                allow it (shareableFrom.retain: Forbid): deleting this object revokes their access";
-    }
-    "every recipient may use the image"
-}
-
 /// The cloud's refusals of calls that are to end this share's access.
 fn refused_removals(share: &ImageShare, status: Option<&CloudImageStatus>) -> Option<String> {
     let refused = status?.grants.iter().filter_map(|grant| {
         let ours = share.spec.recipients.iter().any(|asked| asked.kind == grant.kind && asked.id == grant.id);
         let code = grant.attempt.as_ref()?.code.as_ref()?;
-        (ours && grant.state == GrantState::Revoking).then(|| format!("{} {} ({code})", grant.kind, grant.id))
+        (ours && grant.state == GrantState::Revoking)
+            .then(|| format!("{} ({code})", shown(share, grant.kind, &grant.id)))
     });
     let refused: Vec<String> = refused.collect();
     (!refused.is_empty()).then(|| name_some(refused))
@@ -415,12 +441,13 @@ fn image_problem(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecip
 }
 
 fn reason_in(condition: &Condition) -> Option<Reason> {
-    serde_json::from_value(serde_json::Value::String(condition.reason.clone())).ok()
+    Reason::named(&condition.reason)
 }
 
-/// Whether a problem of the image affects the shares that it serves. A problem of its namespace selector does not.
+/// Whether a problem of the image affects the shares that it serves. A problem of its namespace selector does not, nor what
+/// blocks its deletion.
 fn concerns(reason: Reason) -> bool {
-    !matches!(reason, Reason::SelectorInvalid | Reason::SelectorNeedsClusterScope)
+    !matches!(reason, Reason::SelectorInvalid | Reason::SelectorNeedsClusterScope) && !blocks_deletion_only(reason)
 }
 
 /// What a share reports of its image's problem: the owner's message in the owner's namespace, and no name elsewhere.
@@ -444,55 +471,5 @@ fn urgency(reason: Reason) -> u8 {
         Reason::RecipientLimit => 6,
         Reason::Pending | Reason::Revoking => 8,
         _ => 7,
-    }
-}
-
-fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> String {
-    match reason {
-        Reason::RecipientKindUnsupported => {
-            let types = Provider::ALL.map(|provider| {
-                let kinds: Vec<String> = provider.rules().recipient_kinds.iter().map(ToString::to_string).collect();
-                format!("{provider}: {}", kinds.join(", "))
-            });
-            format!(
-                "spec.recipients: this cloud does not share with recipients of this type ({}), left out: {whom}",
-                types.join(" / ")
-            )
-        }
-        Reason::InvalidRecipient => {
-            let organizations = if whom.contains(RecipientKind::Organization.to_string().as_str()) {
-                " (an organization is named by its URN, as organizations::<account id>:ou:o-.../ou-...)"
-            } else {
-                ""
-            };
-            format!(
-                "spec.recipients: no such account or project, not an id of this cloud{organizations}, or the owner itself: \
-                 {whom}"
-            )
-        }
-        Reason::RegionNotOnSite => {
-            format!("spec.recipients: the image's region is not sold on the site of: {whom}")
-        }
-        Reason::ImageNotShareable => format!(
-            "spec.recipients: the image was made from the marketplace and cannot leave its site, so these of another site \
-             are left out: {whom}"
-        ),
-        Reason::RecipientFull => {
-            format!("these hold as many shared images as an account may receive; they must give one up first: {whom}")
-        }
-        Reason::RecipientLimit => {
-            let figure = status.and_then(|s| s.recipients.clone()).unwrap_or_default();
-            format!("the image has {figure} recipients; waiting for a free place: {whom}")
-        }
-        Reason::RecipientRefused => format!("the cloud refuses these recipients: {whom}"),
-        Reason::ImageDeleting => {
-            let held = status.and_then(|s| find(&s.conditions, DELETABLE)).is_some_and(|c| c.status == "False");
-            let hint = if held { " (it waits for the shares that name it)" } else { "" };
-            format!("the CloudImage is being deleted{hint} and admits nobody new: {whom}")
-        }
-        Reason::ImageNotAvailable => format!("the image is not available; waiting to share it with: {whom}"),
-        Reason::Pending => format!("waiting for the image to be shared with: {whom}"),
-        Reason::Revoking => format!("access is being ended first: {whom}"),
-        _ => format!("waiting ({}): {whom}", reason.as_str()),
     }
 }

@@ -141,7 +141,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         requeue_by(&mut plan.requeue_at, input.now);
     }
     plan.settled.attempts = attempts_that_go_on(input, &plan.settled);
-    plan.settled.holders.clone_from(&input.desired.holders);
+    plan.settled.set_holders(input.desired.holders.clone(), input.ledger);
     plan
 }
 

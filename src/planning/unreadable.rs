@@ -45,7 +45,7 @@ fn recipient(written: &Value) -> Vec<AskedRecipient> {
         Some(kind) => vec![kind],
         None => every.to_vec(),
     };
-    kinds.into_iter().map(|kind| AskedRecipient { kind, id: id.clone(), site: None }).collect()
+    kinds.into_iter().map(|kind| AskedRecipient { kind, id: id.clone(), site: None, name: None }).collect()
 }
 
 /// Whether an object that does not parse names a `CloudAccount`.

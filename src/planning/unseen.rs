@@ -13,7 +13,7 @@ use crate::domain::share::Share;
 /// with nothing left to revoke is released.
 pub fn plan_unseen(ledger: &Ledger, desired: &DesiredRecipients, shares: &[Share], now: Timestamp) -> Ledger {
     let mut settled = ledger.clone();
-    settled.holders.clone_from(&desired.holders);
+    settled.set_holders(desired.holders.clone(), ledger);
     for (recipient, entry) in &mut settled.grants {
         if !desired.wanted.contains_key(recipient) && !desired.keeps(recipient) && desired.retained.contains(recipient)
         {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use crate::api::conditions::{DELETABLE, find};
+use crate::api::conditions::{DELETABLE, STALLED, find};
 use crate::api::image_replica::ReplicaDeletionPolicy;
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare};
 use crate::cluster::guard::Guarded;
@@ -147,6 +147,18 @@ impl<'a> Caches<'a> {
         replica
     }
 
+    /// Whether a replica makes the image of this name, which does not exist yet.
+    pub(crate) fn is_being_made(&self, namespace: &str, name: &str) -> bool {
+        let replica = self.stores.replicas.get(&ObjectRef::new(name).within(namespace));
+        let makes = |replica: &ImageReplica| {
+            let stalled = find(conditions_of(replica), STALLED).is_some_and(|stalled| stalled.status == "True");
+            replica.metadata.deletion_timestamp.is_none() && !stalled
+        };
+        let makes = replica.is_some_and(|replica| replica.readable().is_some_and(makes));
+        self.record("being made", &makes);
+        makes
+    }
+
     /// Reads what the inventory of an account lists of an offered image: the inventory often shows an offer first.
     pub(crate) fn inventory(&self, account: (&str, &str), region: &str, image_id: &str) {
         self.record("listed", &listed(account, region, image_id, self.stores));
@@ -171,6 +183,10 @@ impl<'a> Caches<'a> {
 }
 
 /// The shares of an image as the API server listed them now. The consent of its owner goes by the cached labels of namespaces.
-pub(crate) fn listed_shares(ctx: &Context, image: &CloudImage, listed: &[Guarded<ImageShare>]) -> Vec<Share> {
+pub(crate) fn listed_shares<'a>(
+    ctx: &Context,
+    image: &CloudImage,
+    listed: impl IntoIterator<Item = &'a Guarded<ImageShare>>,
+) -> Vec<Share> {
     shares_of(image, listed, &ctx.stores)
 }

@@ -55,6 +55,11 @@ pub(crate) fn account_key(namespace: &str, account: &str) -> String {
     format!("account:{namespace}/{account}")
 }
 
+/// When an object was created.
+pub(crate) fn created_at<K: Resource>(object: &K) -> Option<Timestamp> {
+    object.meta().creation_timestamp.as_ref().map(|time| time.0)
+}
+
 /// Whether an account has never been reconciled: its first reconcile determines whether the operator may call it.
 pub fn is_unseen(account: &CloudAccount) -> bool {
     ready_of(account).is_none()
@@ -254,7 +259,12 @@ fn asked(share: &Guarded<ImageShare>) -> Asked {
         Guarded::Readable(share) => {
             let spec = &share.spec;
             let expiration = spec.expiration_time.as_ref();
-            let asked = |r: &SpecRecipient| AskedRecipient { kind: r.kind, id: r.id.clone(), site: r.site };
+            let asked = |r: &SpecRecipient| AskedRecipient {
+                kind: r.kind,
+                id: r.id.clone(),
+                site: r.site,
+                name: r.shown_name(),
+            };
             Asked {
                 suspended: spec.suspend
                     || planted!("odd-date-counts-as-none", expiration.is_some_and(|end| end.odd().is_some()), false),

@@ -3,6 +3,7 @@
 //! decisions.
 
 pub mod access;
+pub(crate) mod access_notes;
 pub mod admission;
 pub mod caches;
 pub mod context;

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::conditions::Decision;
 use crate::domain::image::ImageFacts;
 use crate::planning::schedule::{Debounce, Requeue, debounce_left};
+use crate::reconcile::access_notes::AccessNotes;
 
 /// The result of listing an account's inventory.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +52,8 @@ struct ObjectState {
     missing_since: Option<Timestamp>,
     /// The image that the object may act for, from before it records its owner until the caches show that to the others.
     claim: Option<(String, Wait)>,
+    /// What the audit log says of changes of access under way.
+    access: Option<Box<AccessNotes>>,
 }
 
 /// A wait: its start and its end, on a clock that may be set back meanwhile.
@@ -245,6 +248,11 @@ impl ObjectStates {
     /// The last value of `set_candidates`; 0 before.
     pub fn candidates(&self, uid: &str) -> usize {
         self.with(uid, |state| state.candidates)
+    }
+
+    /// Reads or changes the notes about changes of access.
+    pub(crate) fn access_notes<T>(&self, uid: &str, act: impl FnOnce(&mut AccessNotes) -> T) -> T {
+        self.with(uid, |state| act(state.access.get_or_insert_default()))
     }
 
     /// Since when no trace of a replica's copy is found; from now on at the first call.

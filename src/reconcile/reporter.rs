@@ -107,7 +107,7 @@ impl<'a, K: Object + HasStatus<Status: Status> + Sync> Reporter<'a, K> {
     }
 
     /// Publishes an event.
-    pub(crate) async fn event(&self, reason: EventReason, note: String) {
-        self.ctx.events.publish(self.object, reason, note).await;
+    pub(crate) fn event(&self, reason: EventReason, note: String) {
+        self.ctx.events.publish(self.object, reason, note);
     }
 }

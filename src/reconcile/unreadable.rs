@@ -68,7 +68,7 @@ async fn report<K: Object>(
     if ready(&old) != ready(&new) {
         tracing::warn!(object.name = %object.name_any(), error = %left.error, "the object cannot be read");
         let note = find(&new, READY).map(|ready| ready.message.clone()).unwrap_or_default();
-        ctx.events.publish(object, EventReason::Unreadable, note).await;
+        ctx.events.publish(object, EventReason::Unreadable, note);
     }
     Ok(())
 }

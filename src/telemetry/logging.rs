@@ -36,8 +36,11 @@ pub struct Logging {
 }
 
 /// The client library logs failed watches as dumps and for each attempt, which the operator tells in its own words, and puts a
-/// span of its own around each reconcile. The user's filter may turn them on again.
-const LIBRARY: &str = "kube_runtime=error";
+/// span of its own around each reconcile. The audit log is complete whatever the level of the other entries. Only a user's filter
+/// that names one of the two changes it.
+fn with_defaults(filter: &str) -> String {
+    format!("kube_runtime=error,audit=info,{filter}")
+}
 
 /// Starts logging, and traces where they are built in and configured. `filter`: for example `info` or
 /// `info,imageshare_operator=debug`.
@@ -47,7 +50,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
         LogFormat::Text => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines.json().with_span_list(false).boxed(),
     };
-    let all = tracing_subscriber::registry().with(EnvFilter::try_new(format!("{LIBRARY},{filter}"))?).with(lines);
+    let all = tracing_subscriber::registry().with(EnvFilter::try_new(with_defaults(filter))?).with(lines);
     #[cfg(feature = "otlp")]
     {
         let traces = super::traces::Export::begin()?;
@@ -58,5 +61,20 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Logging, LoggingError> {
     {
         all.try_init()?;
         Ok(Logging {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_log_is_on_unless_its_own_target_is_set() {
+        let directives = |filter: &str| EnvFilter::try_new(with_defaults(filter)).unwrap().to_string();
+        assert!(directives("warn").contains("audit=info") && directives("warn").contains("warn"));
+        assert!(directives("off,imageshare_operator=debug").contains("audit=info"));
+        let off = directives("info,audit=off");
+        assert!(off.contains("audit=off") && !off.contains("audit=info"), "{off}");
+        assert!(EnvFilter::try_new(with_defaults("info;rm=-1")).is_err());
     }
 }

@@ -28,7 +28,7 @@ async fn an_account_is_kept_while_images_refer_to_it() -> Result<()> {
     player.gone::<ImageShare>("team").await?;
     player.delete::<CloudImage>("golden").await?;
     player.gone::<CloudImage>("golden").await?;
-    let silver = "kept while objects refer to it: delete these first: CloudImage silver";
+    let silver = "still referenced; delete these first: CloudImage silver";
     eventually(PATIENCE, "only silver to be named", async || {
         let account = serde_json::to_value(player.api::<CloudAccount>().get("golden").await?)?;
         ensure!(message(&account, "Reconciling") == silver, "{}", account["status"]);

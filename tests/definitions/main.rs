@@ -391,7 +391,7 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
         ("ish", "NAME IMAGE RECIPIENTS ACCEPTED READY REASON AGE"),
         ("sia", "NAME IMAGE REGION DECISION STATE READY REASON AGE"),
         ("irep", "NAME REGION IMAGE STATE PROGRESS READY REASON AGE"),
-        ("shi", "NAME IMAGE NAME REGION OWNER STATE AGE"),
+        ("shi", "NAME IMAGE IMAGE NAME REGION OWNER STATE AGE"),
     ];
     for (short, columns) in cases {
         let table = eventually(PATIENCE, short, async || Ok(Some(place.kubectl(&["get", short]).await?))).await?;

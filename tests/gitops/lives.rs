@@ -29,7 +29,7 @@ async fn with_image() -> Result<Player> {
 }
 
 #[tokio::test]
-async fn an_account_fails_without_its_secret_or_with_a_wrong_one_and_is_current_with_the_right_one() -> Result<()> {
+async fn an_account_waits_for_its_secret_fails_with_a_wrong_one_and_is_current_with_the_right_one() -> Result<()> {
     let player = enter().await?;
     player.account(|_| {}).await?;
     player.api::<Secret>().delete("golden", &kube::api::DeleteParams::default()).await?;
@@ -53,10 +53,11 @@ async fn an_account_fails_without_its_secret_or_with_a_wrong_one_and_is_current_
     let life = life(&player, "CloudAccount", "golden").await?;
     let mut said = said(&life);
     // Whether the Secret was gone before the first look is a matter of luck.
-    if said[1] == "Current" {
-        said.remove(1);
+    if said.len() == 9 {
+        said.drain(1..3);
     }
-    let edited = ["InProgress", "Failed", "Current", "InProgress", "Current", "Failed", "Current", "Terminating"];
+    // A Secret that is missing may still be applied.
+    let edited = ["InProgress", "Current", "InProgress", "Current", "Failed", "Current", "Terminating"];
     ensure!(said == edited, "{said:?}");
     Ok(())
 }
@@ -152,7 +153,7 @@ async fn a_share_is_current_only_while_everybody_it_names_has_the_image() -> Res
 
 /// A share of an image that cannot be used is not current, and follows the image.
 #[tokio::test]
-async fn a_share_fails_with_its_image_and_where_nobody_admits_it() -> Result<()> {
+async fn a_share_fails_with_its_image_and_waits_for_one_that_is_not_there_yet() -> Result<()> {
     let player = with_image().await?;
     player.share("team", [1]).await?;
     player.ready::<ImageShare>("team").await?;
@@ -167,7 +168,7 @@ async fn a_share_fails_with_its_image_and_where_nobody_admits_it() -> Result<()>
     player.until::<ImageShare>("lost", "False", "ImageRefUnresolved").await?;
     let (team, lost) = (life(&player, "ImageShare", "team").await?, life(&player, "ImageShare", "lost").await?);
     ensure!(said(&team) == ["InProgress", "Current", "Failed"], "{:?}", said(&team));
-    ensure!(said(&lost) == ["InProgress", "Failed"], "{:?}", said(&lost));
+    ensure!(said(&lost) == ["InProgress"], "an image that is missing may still be applied: {:?}", said(&lost));
     Ok(())
 }
 

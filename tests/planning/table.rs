@@ -34,7 +34,7 @@ pub fn recipient(n: usize) -> Recipient {
 }
 
 pub fn asked(n: usize) -> AskedRecipient {
-    AskedRecipient { kind: RecipientKind::Account, id: id(n), site: None }
+    AskedRecipient { kind: RecipientKind::Account, id: id(n), site: None, name: None }
 }
 
 pub fn share(n: usize, recipients: &[usize]) -> Share {
@@ -81,6 +81,8 @@ pub struct Table {
     pub requested: bool,
     pub cloud: BTreeSet<Recipient>,
     pub ledger: Ledger,
+    /// What the last pass wrote before its calls, where it made any.
+    pub intended: Option<Ledger>,
     pub revoked: Vec<Recipient>,
     pub calls: usize,
     /// A call that names one of these is refused with this.
@@ -104,6 +106,7 @@ impl Table {
             requested: false,
             cloud: BTreeSet::new(),
             ledger: Ledger::default(),
+            intended: None,
             revoked: Vec::new(),
             calls: 0,
             refuse: None,
@@ -152,8 +155,10 @@ impl Table {
     /// One pass as the controller makes it: plan, intend, confirm, call, record, look again.
     pub fn pass(&mut self) -> Plan {
         let first = self.plan();
+        self.intended = None;
         if first.acts() {
             let intended = first.with_intents(self.now);
+            self.intended = Some(intended.clone());
             let before = self.ledger.clone();
             let first = first.confirm(&IntentRecorded::at("2"), &before, &self.wishes());
             let mut exchange = Batch::new(first.add.clone(), first.remove.clone(), first.free_slots, ALIBABA);

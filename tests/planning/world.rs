@@ -44,7 +44,7 @@ pub fn project(n: usize) -> Recipient {
 }
 
 pub fn ask(recipient: &Recipient) -> AskedRecipient {
-    AskedRecipient { kind: recipient.kind, id: recipient.id.to_string(), site: None }
+    AskedRecipient { kind: recipient.kind, id: recipient.id.to_string(), site: None, name: None }
 }
 
 /// A share that asks for these.

@@ -33,5 +33,5 @@ requests that the operator makes.
   verbs: [get{{ if ne .Values.secrets.finalizer "off" }}, patch{{ end }}]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}

@@ -11,10 +11,12 @@ use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::JobId;
 use crate::domain::image::ReceivedImage;
 use crate::planning::acceptance::{AcceptancePlan, waits_for_the_owner};
+use crate::planning::grace::grace_left;
 use crate::planning::ledger::Job;
 use crate::planning::problem::Problem;
 use crate::planning::schedule::{Requeue, next_job_poll};
 use crate::reconcile::context::Context;
+use crate::reconcile::convert::created_at;
 use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::Next;
 
@@ -99,7 +101,7 @@ impl<'a> OfferReporter<'a> {
             if before.is_some() || plan.state != OfferState::NotOffered {
                 self.relist();
             }
-            self.publish_event(plan.state).await;
+            self.publish_event(plan.state);
         }
         Ok(Next::Requeue(requeue))
     }
@@ -115,14 +117,16 @@ impl<'a> OfferReporter<'a> {
         if let Err(problem) = result
             && reason != Reason::Suspended
         {
-            let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem);
+            let now = self.base.ctx.clock.now();
+            let may_come = grace_left(reason, created_at(self.base.object), now).is_some();
+            let moving = problem.recovery != Recovery::Blocked || waits_for_the_owner(problem) || may_come;
             decisions.push(decide(if moving { RECONCILING } else { STALLED }, Truth::True));
         }
         decisions.extend(self.desired.duplicates.decision());
         decisions
     }
 
-    async fn publish_event(&self, state: OfferState) {
+    fn publish_event(&self, state: OfferState) {
         let image = &self.base.object.spec.image_id;
         let owner = self.base.written().owner.as_deref().unwrap_or("its owner");
         let (reason, note) = match state {
@@ -138,6 +142,6 @@ impl<'a> OfferReporter<'a> {
             ),
             OfferState::NotOffered | OfferState::Shared => return,
         };
-        self.base.event(reason, note).await;
+        self.base.event(reason, note);
     }
 }

@@ -207,7 +207,7 @@ async fn apply(ctx: &Context, account: &CloudAccount, changes: &Changes) -> Resu
         changes.create.iter().chain(&changes.update).filter_map(|(_, entry)| offer(entry)).collect();
     if !offers.is_empty() {
         let note = format!("offered, and waiting for an answer by a SharedImageAcceptance: {}", name_some(offers));
-        ctx.events.publish(account, EventReason::OfferReceived, note).await;
+        ctx.events.publish(account, EventReason::OfferReceived, note);
     }
     Ok(())
 }

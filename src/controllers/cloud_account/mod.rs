@@ -6,7 +6,7 @@ mod secret;
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::accounts::connections::Connection;
 use crate::api::CloudAccount;
-use crate::api::cloud_account::CloudAccountStatus;
+use crate::api::cloud_account::{CloudAccountStatus, VerifiedCredentials};
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
@@ -22,12 +22,13 @@ use crate::cluster::guard::{Guarded, Unreadable};
 use crate::cluster::object::Object;
 use crate::domain::fault::Recovery;
 use crate::planning::duplicates::doubt;
+use crate::planning::grace::grace_left;
 use crate::planning::problem::{Problem, name_some};
 use crate::planning::unreadable::names_account;
 use crate::reconcile::Outcome;
 use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{accounts_named, owner};
+use crate::reconcile::convert::{accounts_named, created_at, owner};
 use crate::reconcile::frame::{Due, LeftBehind, Reconcile, Reconciled};
 use crate::reconcile::object_state::Listing;
 use crate::reconcile::reporter::Reporter;
@@ -73,18 +74,20 @@ impl Reconcile for CloudAccount {
             Ok(connection) if !deleting => inventory::take_stock(ctx, self, connection, requested).await,
             _ => Listing::default(),
         };
-        let mut decisions = decisions(connection.map(|_| ()), deleting.then_some(users.as_slice()));
+        let blockers = deleting.then_some(users.as_slice());
+        let mut decisions = decisions(self, connection.map(|_| ()), blockers, ctx.clock.now());
         if self.spec.inventory.is_some() {
             decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
         }
         let mut status = status(self, &old, connection.ok(), &listing);
+        status.credentials = credentials(&old, connection.ok().and(state.verified.as_ref()));
         status.held_secrets.clone_from(&held.names);
         prove(self, connection.map(|_| ()), &mut status, ctx);
         let doubted = until_doubted(&status, ctx);
         reporter.report(status, Some(decisions)).await?;
         ctx.states.listing_is_reported(&self.uid().unwrap_or_default());
         held.put_on(ctx, self).await?;
-        publish_event(&reporter, &old, connection.err()).await;
+        publish_events(&reporter, &old, connection.err());
         let wait = pause(connection.err(), ctx).min(doubted);
         let outcome = match connection.err().map(|problem| problem.recovery) {
             None => Outcome::Settled,
@@ -105,8 +108,36 @@ async fn leave(ctx: &Context, account: &CloudAccount) -> Result<Next, ClusterErr
     Ok(Next::Gone)
 }
 
-/// Publishes one event for each change of the reason why the account cannot be used.
-async fn publish_event(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccountStatus, problem: Option<&Problem>) {
+/// The credentials in force. Those of a Secret that did not change keep the time at which the cloud accepted them first.
+fn credentials(old: &CloudAccountStatus, verified: Option<&(String, Timestamp)>) -> Option<VerifiedCredentials> {
+    let former = old.credentials.clone();
+    match verified {
+        Some((version, _)) if former.as_ref().is_some_and(|former| former.secret_version == *version) => former,
+        Some((version, at)) => Some(VerifiedCredentials {
+            secret_version: version.clone(),
+            verified_at: Time(at.round(Unit::Second).unwrap_or(*at)),
+        }),
+        None => former,
+    }
+}
+
+/// Publishes events: the cloud accepted a new key or refuses the key, the account's Secret is being deleted, or other objects
+/// block the account's deletion.
+fn publish_events(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccountStatus, problem: Option<&Problem>) {
+    let new = reporter.written();
+    let verified_at = |status: &CloudAccountStatus| status.credentials.as_ref().map(|key| key.verified_at.clone());
+    // An edit of the Secret's metadata changes its version, but verifies no new key.
+    if old.credentials.is_some() && verified_at(old) != verified_at(new) {
+        let note = "the cloud accepts the credentials that the Secret holds now, and they are in force".to_owned();
+        reporter.event(EventReason::CredentialsVerified, note);
+    }
+    let blocked = |status: &CloudAccountStatus| {
+        let reconciling = find(&status.conditions, RECONCILING)?.clone();
+        (reconciling.reason == Reason::StillReferenced.as_str()).then_some(reconciling.message)
+    };
+    if let Some(note) = blocked(new).filter(|_| blocked(old).is_none()) {
+        reporter.event(EventReason::DeletionBlocked, note);
+    }
     let Some(problem) = problem else { return };
     let (reason, message) = (problem.reason.as_str(), &problem.message);
     let (event_reason, note) = match problem.reason {
@@ -116,7 +147,7 @@ async fn publish_event(reporter: &Reporter<'_, CloudAccount>, old: &CloudAccount
         _ => (EventReason::AccountBlocked, format!("{reason}: {message}")),
     };
     if find(&old.conditions, READY).is_none_or(|ready| ready.reason != reason || ready.message != *message) {
-        reporter.event(event_reason, note).await;
+        reporter.event(event_reason, note);
     }
 }
 
@@ -194,23 +225,37 @@ fn pause(problem: Option<&Problem>, ctx: &Context) -> Duration {
     }
 }
 
-fn decisions(connection: Result<(), &Problem>, users: Option<&[String]>) -> Vec<Decision> {
-    let decide = |kind, reason, message: String| Decision { kind, truth: Truth::True, reason, message };
-    let mut decisions = match connection {
-        Ok(()) => {
-            let message = "the credentials belong to the account and it can be used";
-            vec![decide(READY, Reason::Verified, message.to_owned())]
+/// The conditions. `users`: while the account is being deleted, the objects that refer to it.
+fn decisions(
+    account: &CloudAccount,
+    connection: Result<(), &Problem>,
+    users: Option<&[String]>,
+    now: Timestamp,
+) -> Vec<Decision> {
+    let decide = |kind, truth, reason, message: String| Decision { kind, truth, reason, message };
+    let blocked = users.map(|users| format!("still referenced; delete these first: {}", name_some(users)));
+    let mut decisions = match (connection, &blocked) {
+        (Ok(()), Some(blocked)) => {
+            let message = format!("the deletion waits: {blocked}");
+            vec![decide(READY, Truth::False, Reason::StillReferenced, message)]
         }
-        Err(problem) => {
-            let kind = if problem.recovery == Recovery::Blocked { STALLED } else { RECONCILING };
+        (Ok(()), None) if account.spec.suspend => {
+            let message = "spec.suspend: nothing is granted, revoked, answered, copied or deleted through this account; \
+                           everything granted stays";
+            vec![decide(READY, Truth::False, Reason::Suspended, message.to_owned())]
+        }
+        (Ok(()), None) => {
+            let message = "the credentials belong to the account and it can be used";
+            vec![decide(READY, Truth::True, Reason::Verified, message.to_owned())]
+        }
+        (Err(problem), Some(_)) => vec![problem.decide(READY, problem.truth())],
+        (Err(problem), None) => {
+            let waits = grace_left(problem.reason, created_at(account), now).is_some();
+            let kind = if problem.recovery == Recovery::Blocked && !waits { STALLED } else { RECONCILING };
             vec![problem.decide(READY, problem.truth()), problem.decide(kind, Truth::True)]
         }
     };
-    if let Some(users) = users {
-        decisions.retain(|decision| decision.kind == READY);
-        let message = format!("kept while objects refer to it: delete these first: {}", name_some(users));
-        decisions.push(decide(RECONCILING, Reason::StillReferenced, message));
-    }
+    decisions.extend(blocked.map(|message| decide(RECONCILING, Truth::True, Reason::StillReferenced, message)));
     decisions
 }
 

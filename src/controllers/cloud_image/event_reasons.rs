@@ -1,4 +1,4 @@
-//! The events and the drift counts that follow from two ledgers of an image.
+//! The events about an image that follow from two ledgers, except those about changes of access; and the drift counts.
 
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
@@ -8,12 +8,12 @@ use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
 use crate::planning::deletion::refused_removals;
 use crate::planning::ledger::Ledger;
-use crate::planning::problem::name_some;
+use crate::planning::problem::name_in_event;
 use crate::telemetry::metrics::Drift;
 
 /// What breaks on the recipient's side; every event about ended access includes it.
-const WHAT_BREAKS: &str = ": their servers made from it cannot re-initialise their system disk or change their OS any more, \
-                           and no new servers can be made";
+pub(super) const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS \
+                                      any more, and no new servers can be made";
 
 /// The events between two ledgers. `intended`: the ledger before the calls, where there were any.
 pub(super) fn event_reasons(
@@ -22,19 +22,6 @@ pub(super) fn event_reasons(
     intended: Option<&Ledger>,
     after: &Ledger,
 ) -> Vec<(EventReason, String)> {
-    let had =
-        |recipient: &&Recipient, state: GrantState| before.grants.get(*recipient).is_some_and(|e| e.state == state);
-    let now_granted: Vec<&Recipient> = after
-        .grants
-        .iter()
-        .filter(|(recipient, entry)| entry.state == GrantState::Granted && !had(recipient, GrantState::Granted))
-        .map(|(recipient, _)| recipient)
-        .collect();
-    let asked_for =
-        |r: &Recipient| intended.and_then(|l| l.grants.get(r)).is_some_and(|e| matches!(e.state, GrantState::Intended));
-    let adopted = |r: &&Recipient| !before.grants.contains_key(*r) && !asked_for(r);
-    let (adopted, granted): (Vec<&Recipient>, Vec<&Recipient>) = now_granted.into_iter().partition(adopted);
-    let (foreign, lost) = (strangers(before, after), lost(before, intended));
     let full = |ledger: &Ledger, recipient: &Recipient| ledger.declined.get(recipient) == Some(&Reason::RecipientLimit);
     let without_room: Vec<&Recipient> =
         after.declined.keys().filter(|recipient| full(after, recipient) && !full(before, recipient)).collect();
@@ -46,57 +33,40 @@ pub(super) fn event_reasons(
         after.grants.keys().filter(newly).collect()
     };
     let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
-    let granted = note(EventReason::Granted, "shared the image with ", &granted, ": data on it is theirs now");
-    let others = [
-        (EventReason::Adopted, "already shared, revoked with its ImageShare from now on: ", adopted),
+    let (foreign, lost) = (strangers(before, after), lost(before, intended));
+    let events = [
         (EventReason::Accepted, "accepted the image: ", accepted),
         (EventReason::Rejected, "rejected the image, which stays shared with them: ", rejected),
         (EventReason::UnmanagedFound, "the image is shared with recipients no ImageShare names: ", foreign),
-        (EventReason::DriftFound, "somebody ended access that ImageShares still wish, which is given again: ", lost),
+        (EventReason::DriftFound, "somebody ended access that ImageShares still ask for, which is given again: ", lost),
         (
             EventReason::RecipientLimit,
             "the image has as many recipients as it may have; waiting for room: ",
             without_room,
         ),
     ];
-    let others = others.iter().filter_map(|(reason, what, recipients)| note(*reason, what, recipients, ""));
-    granted.into_iter().chain(others).chain(endings(image_id, before, after)).collect()
+    let events = events.iter().filter_map(|(reason, what, recipients)| note(*reason, what, recipients, ""));
+    events.chain(endings(image_id, before, after)).collect()
 }
 
 /// An event about recipients, if there are any.
 fn note(reason: EventReason, what: &str, recipients: &[&Recipient], after: &str) -> Option<(EventReason, String)> {
-    (!recipients.is_empty()).then(|| (reason, format!("{what}{}{after}", name_some(recipients))))
+    (!recipients.is_empty()).then(|| (reason, format!("{what}{}{after}", name_in_event(recipients))))
 }
 
-/// The events about access that ended between two ledgers, and about access that did not.
+/// The events about the image's deletion, and about access that cannot be ended.
 fn endings(image_id: &str, before: &Ledger, after: &Ledger) -> Vec<(EventReason, String)> {
-    let revoked = revoked(before, after);
-    let newly_retained =
-        |recipient: &&Recipient| before.grants.get(*recipient).is_none_or(|e| e.state != GrantState::Retained);
-    let retained: Vec<&Recipient> = after.retained().filter(newly_retained).collect();
     let refused_before: Vec<(&Recipient, &str)> = before.refused_removals().collect();
     let refused: Vec<&Recipient> =
         after.refused_removals().filter(|refused| !refused_before.contains(refused)).map(|(who, _)| who).collect();
-    let left = "left at the cloud (deletionPolicy: Retain), though no ImageShare names them: ";
     let why = format!(" is not ended yet{}", refused_removals(after));
     let deleted = after.deletion.is_some() && after.absent_since.is_some() && before.absent_since.is_none();
-    let deletion = format!("deleted image {image_id} at the cloud; whoever still had it{WHAT_BREAKS}");
+    let deletion = format!("deleted image {image_id} at the cloud; whoever still had it: {WHAT_BREAKS}");
     let events = [
-        note(EventReason::Revoked, "ended the access of ", &revoked, WHAT_BREAKS),
-        note(EventReason::Retained, left, &retained, ""),
         note(EventReason::RevokeRefused, "access of ", &refused, &why),
         deleted.then_some((EventReason::ImageDeleted, deletion)),
     ];
     events.into_iter().flatten().collect()
-}
-
-/// Recipients that the operator had granted the image and that are no longer in the ledger.
-fn revoked<'a>(before: &'a Ledger, after: &Ledger) -> Vec<&'a Recipient> {
-    let ours = before.grants.iter().filter(|(recipient, entry)| {
-        let was_ours = !matches!(entry.state, GrantState::Retained) && entry.refusal.is_none();
-        was_ours && !after.grants.contains_key(*recipient)
-    });
-    ours.map(|(recipient, _)| recipient).collect()
 }
 
 /// How many recipients had drifted, by kind of drift.

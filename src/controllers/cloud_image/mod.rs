@@ -1,6 +1,8 @@
 //! The `CloudImage` controller: the unit of reconciliation is the image, because recipients, limits and deletion are
 //! properties of an image at the cloud. Only this controller changes who has an image.
 
+mod access;
+mod conditions;
 mod deletion;
 mod event_reasons;
 mod execute;

@@ -14,11 +14,13 @@ use crate::api::conditions::{READY, Reason, find};
 use crate::api::{CloudAccount, CloudImage, ImageShare};
 use crate::clouds::{Cloud, Fault, ImageRef, Priority};
 use crate::cluster::guard::Guarded;
+use crate::cluster::managed::Managed;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, InvalidIdentifier};
 use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
 use crate::domain::share::Share;
+use crate::planning::deletion::blocks_deletion_only;
 use crate::planning::desired::Terms;
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::Problem;
@@ -85,11 +87,14 @@ pub(super) fn observe_desired(caches: &Caches<'_>, image: &CloudImage) -> Desire
 
 /// The inputs that decide how urgent the reconcile is.
 pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, ledger: &'a Ledger) -> Need<'a> {
+    let deleting = image.metadata.deletion_timestamp.is_some();
+    let ready = find(conditions_of(image), READY).and_then(|ready| Reason::named(&ready.reason));
+    let in_order = is_ready(image) || (deleting && ready.is_some_and(blocks_deletion_only));
     Need {
         ledger,
         shares: &desired.shares,
-        deleting: image.metadata.deletion_timestamp.is_some(),
-        amiss: !is_ready(image) || is_requested(image),
+        deleting,
+        amiss: !in_order || is_requested(image),
         edited: !is_observed(image),
         now: ctx.clock.now(),
     }
@@ -202,7 +207,7 @@ const LISTS_AT_ONCE: usize = 8;
 
 /// Where to list the shares that may name an image. The API server scans all objects of the requested scope, whatever they
 /// name: for an image that only its own namespace may use, and that serves no other one any more, list that namespace.
-fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Guarded<ImageShare>>> {
+fn apis_of_shares(ctx: &Context, image: &CloudImage) -> Vec<Api<Managed<ImageShare>>> {
     let namespace = image.namespace().unwrap_or_default();
     let served = image.status.iter().flat_map(|status| &status.shares);
     let only_here = image.spec.shareable_from.namespaces.from == NamespacesFrom::Same;
@@ -233,7 +238,9 @@ pub(super) async fn list_shares_afresh(
     if current.metadata.resource_version.as_deref() != Some(version) {
         return Err(ClusterError::Conflict);
     }
-    Ok(listed_shares(ctx, image, &listed))
+    let managers = listed.iter().filter_map(|share| Some((share.uid()?, share.manager.clone()?)));
+    ctx.states.access_notes(&image.uid().unwrap_or_default(), |notes| notes.note_managers(managers));
+    Ok(listed_shares(ctx, image, listed.iter().map(|share| &share.object)))
 }
 
 #[cfg(test)]

@@ -4,24 +4,29 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 
+use super::access::{Known, audit, known, publish};
+use super::conditions::{NOBODYS_FAULT, ObjectStage, decisions};
 use super::event_reasons::{drifted, event_reasons};
 use super::observe::{Desired, Observed, list_shares_afresh};
 use crate::api::CloudImage;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
-use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, find};
+use crate::api::conditions::{DELETABLE, Decision, Reason, Truth, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
-use crate::domain::fault::Recovery;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
-use crate::planning::deletion::{blockers, held_by_shares, refused_removals};
+use crate::planning::access::{Ledgers, access_changes};
+use crate::planning::deletion::{blockers, held_by_shares};
+use crate::planning::grace::grace_left;
 use crate::planning::ledger::Ledger;
-use crate::planning::problem::{PRIVATE, Problem, name_some};
+use crate::planning::problem::{PRIVATE, Problem};
 use crate::planning::schedule::Requeue;
 use crate::planning::sharing::{IntentRecorded, Plan};
+use crate::reconcile::access_notes::AccessNotes;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{identity_key, selector_problem};
+use crate::reconcile::convert::{created_at, identity_key, selector_problem};
 use crate::reconcile::relisting::relist_recipients;
 use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::{Next, release};
@@ -177,7 +182,7 @@ impl<'a> ImageReporter<'a> {
         if planted!("half-a-ledger-erased", false, true) {
             Ledger::default().encode_into(&mut status);
         }
-        let decisions = decisions(&Ledger::default(), Some(&problem), Some(&problem));
+        let decisions = decisions(&Ledger::default(), (Some(&problem), Some(&problem)), self.stage());
         self.base.set_conditions(&mut status, decisions);
         self.base.write_if_changed(status).await?;
         Ok(Next::Requeue(Requeue::from(&problem)))
@@ -196,13 +201,21 @@ impl<'a> ImageReporter<'a> {
         let shown = problem.clone().or_else(|| self.consent_unknown());
         let status = self.status(&report);
         let deletable = held.clone().or_else(|| held_by_shares(blockers));
-        let mut decisions = decisions(&report.ledger, shown.as_ref(), deletable.as_ref());
+        let mut decisions = decisions(&report.ledger, (shown.as_ref(), deletable.as_ref()), self.stage());
         decisions.extend(self.desired.duplicates.decision());
         let blocked = self.newly_blocked(&decisions);
+        let unread = Ledger::default();
+        let before = self.desired.ledger.as_ref().unwrap_or(&unread);
+        let changes = self.access_changes(before, &report.ledger);
+        // Before the write, so that none is lost if the process ends here.
+        let (uid, ctx) = (image.uid().unwrap_or_default(), self.base.ctx);
+        ctx.states.access_notes(&uid, |notes| audit(image, &changes, notes));
         self.base.report(status, Some(decisions)).await?;
-        self.publish_events(&report.ledger).await;
+        ctx.states.access_notes(&uid, AccessNotes::are_recorded);
+        publish(ctx, image, &changes);
+        self.publish_events(before, &report.ledger);
         if let Some(message) = blocked {
-            self.base.event(EventReason::DeletionBlocked, message).await;
+            self.base.event(EventReason::DeletionBlocked, message);
         }
         Ok(Next::Requeue(self.requeue(&report, problem.as_ref(), held.as_ref())))
     }
@@ -254,7 +267,9 @@ impl<'a> ImageReporter<'a> {
         let now = self.base.ctx.clock.now();
         let drift = SignedDuration::try_from(self.base.ctx.settings.intervals.drift).unwrap_or(SignedDuration::MAX);
         let expiry = self.desired.shares.iter().filter(|s| !s.expired(now)).filter_map(|s| s.expires).min();
-        let soonest = report.requeue_at.into_iter().chain(expiry).min();
+        let grace = problem.and_then(|problem| grace_left(problem.reason, created_at(self.base.object), now));
+        let grace = grace.and_then(|left| now.checked_add(left).ok());
+        let soonest = report.requeue_at.into_iter().chain(expiry).chain(grace).min();
         let quiet = if report.shares_changed { Requeue::Retrying { not_before: None } } else { Requeue::Settled };
         // The objects that block the deletion enqueue the image when they no longer do.
         let problem = problem.or(held.filter(|held| !NOBODYS_FAULT.contains(&held.reason)));
@@ -277,9 +292,27 @@ impl<'a> ImageReporter<'a> {
         (old.observed_generation != meta.generation || !reported).then(|| new.message.clone())
     }
 
-    async fn publish_events(&self, after: &Ledger) {
-        let unread = Ledger::default();
-        let (before, intended) = (self.desired.ledger.as_ref().unwrap_or(&unread), self.intended.as_ref());
+    fn stage(&self) -> ObjectStage {
+        let (image, now) = (self.base.object, self.base.ctx.clock.now());
+        ObjectStage { deleting: image.metadata.deletion_timestamp.is_some(), created: created_at(image), now }
+    }
+
+    /// Whose access changed, with what the notes of earlier reconciles know of it.
+    fn access_changes(&self, before: &Ledger, after: &Ledger) -> Vec<Known> {
+        let (ctx, shares) = (self.base.ctx, &self.desired.shares);
+        let elsewhere = self.desired.duplicates.granted_by_active();
+        let ledgers = Ledgers { before, intended: self.intended.as_ref(), after, elsewhere: &elsewhere };
+        let changes = access_changes(ledgers, shares, ctx.clock.now());
+        ctx.states.access_notes(&self.base.object.uid().unwrap_or_default(), |notes| {
+            notes.note_names(shares, before);
+            let changes = known(changes, notes);
+            notes.forget_settled(after);
+            changes
+        })
+    }
+
+    fn publish_events(&self, before: &Ledger, after: &Ledger) {
+        let intended = self.intended.as_ref();
         for (drift, recipients) in drifted(before, intended, after) {
             self.base.ctx.metrics.drifted(drift, recipients);
         }
@@ -287,7 +320,7 @@ impl<'a> ImageReporter<'a> {
         let changed = reached_before.symmetric_difference(&reached_after).copied();
         relist_recipients(self.base.ctx, &self.base.object.spec.region, changed);
         for (reason, note) in event_reasons(&self.base.object.spec.image_id, before, intended, after) {
-            self.base.event(reason, note).await;
+            self.base.event(reason, note);
         }
     }
 }
@@ -305,60 +338,4 @@ fn answer_requests<'s>(status: &mut CloudImageStatus, requests: impl Iterator<It
     for share in &mut status.shares {
         share.last_handled_reconcile_at = requests.get(share.uid.as_str()).map(|at| (*at).clone());
     }
-}
-
-/// Reasons that block the deletion of an image although nothing is wrong with it.
-const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::ReplicaExists];
-
-fn decisions(ledger: &Ledger, problem: Option<&Problem>, held: Option<&Problem>) -> Vec<Decision> {
-    let decide = |kind, truth, reason, message: &str| Decision { kind, truth, reason, message: message.to_owned() };
-    let mut decisions = vec![match problem {
-        Some(problem) => problem.decide(READY, problem.truth()),
-        None => decide(READY, Truth::True, Reason::Available, "the image is ours and can be shared"),
-    }];
-    decisions.push(match held {
-        Some(problem) => problem.decide(DELETABLE, Truth::False),
-        None if ledger.image_is_gone() => {
-            let message = "the cloud does not show the image any more: nobody has it";
-            decide(DELETABLE, Truth::True, Reason::NotShared, message)
-        }
-        None if ledger.holds_anything() => {
-            let shared = name_some(ledger.grants.keys());
-            let message = format!("still shared by this operator with: {shared}{}", refused_removals(ledger));
-            decide(DELETABLE, Truth::False, Reason::Revoking, &message)
-        }
-        None => decide(DELETABLE, Truth::True, Reason::NotShared, "no ImageShare names the image"),
-    });
-    let retained: Vec<&Recipient> = ledger.retained().collect();
-    if !retained.is_empty() {
-        let message = format!(
-            "these keep the image though no ImageShare names them (deletionPolicy: Retain); to end their access, name them \
-             in an ImageShare of this namespace and delete it with deletionPolicy: Revoke: {}",
-            name_some(retained)
-        );
-        decisions.push(decide(RETAINED, Truth::True, Reason::Retained, &message));
-    }
-    let stalled = problem
-        .filter(|t| t.recovery == Recovery::Blocked && t.reason != Reason::Suspended)
-        .or(held.filter(|t| t.recovery == Recovery::Blocked && !NOBODYS_FAULT.contains(&t.reason)));
-    let moving = ledger
-        .grants
-        .values()
-        .any(|entry| matches!(entry.state, GrantState::Intended | GrantState::Revoking) && entry.refusal.is_none());
-    if let Some(problem) = stalled {
-        decisions.push(problem.decide(STALLED, Truth::True));
-    } else if moving || problem.is_some_and(|t| t.recovery != Recovery::Blocked) {
-        let refused = refused_removals(ledger);
-        let reason = match problem {
-            Some(problem) => problem.reason,
-            None if refused.is_empty() => Reason::Pending,
-            None => Reason::Revoking,
-        };
-        let message = match problem {
-            Some(problem) => problem.message.clone(),
-            None => format!("access is being granted or ended{refused}"),
-        };
-        decisions.push(decide(RECONCILING, Truth::True, reason, &message));
-    }
-    decisions
 }

@@ -248,7 +248,8 @@ impl ImageReconcile<'_> {
         // Drift that a resync found is still worth a call that waits for a token.
         let priority = if plan.remove.is_empty() { self.priority.max(Priority::Edit) } else { Priority::Revoke };
         let how = (at_most, intended.image_refusal.is_some());
-        let result = execute(cloud, &access.at, plan, how, priority).await;
+        let (result, requests) = execute(cloud, &access.at, plan, how, priority).await;
+        self.ctx.states.access_notes(&self.uid(), |notes| notes.note_requests(requests));
         if let Some(fault) = &result.fault {
             note_fault(self.ctx, &self.desired.account, fault).await;
         }

@@ -287,7 +287,7 @@ impl CopyReconcile<'_> {
                 self.reporter.stage(Some(&next), self::copying()).await?;
                 let note =
                     format!("copying image {} of {} to {}", order.source.image, order.source.region, order.region);
-                self.reporter.base.event(EventReason::CopyStarted, note).await;
+                self.reporter.base.event(EventReason::CopyStarted, note);
                 Ok(Continue(next))
             }
             // Only a user can fix it, and the cloud made nothing.
@@ -347,7 +347,7 @@ impl CopyReconcile<'_> {
         let note = problem.message.clone();
         let next = attempt.at(Stage::Clearing(what_is_made(&attempt.stage)));
         self.reporter.stage(Some(&next), Shown::Problem(problem)).await?;
-        self.reporter.base.event(EventReason::CopyFailed, note).await;
+        self.reporter.base.event(EventReason::CopyFailed, note);
         Ok(next)
     }
 

@@ -8,10 +8,12 @@ use crate::api::image_replica::ImageReplicaStatus;
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
+use crate::planning::grace::grace_left;
 use crate::planning::problem::Problem;
 use crate::planning::replica::{Attempt, Stage, waits_for_others};
 use crate::planning::schedule::Requeue;
 use crate::reconcile::context::Context;
+use crate::reconcile::convert::created_at;
 use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::Next;
 
@@ -76,7 +78,7 @@ impl<'a> ReplicaReporter<'a> {
         let region = &self.base.object.spec.destination.region;
         let note =
             format!("image {image} in {region} is made; CloudImage {} stands for it", self.base.object.name_any());
-        self.base.event(EventReason::Replicated, note).await;
+        self.base.event(EventReason::Replicated, note);
         Ok(())
     }
 
@@ -111,7 +113,9 @@ impl<'a> ReplicaReporter<'a> {
         if self.base.written().cloud_image_uid.is_none() {
             decisions.push(problem.decide(REPLICATED, problem.truth()));
         }
-        let moving = problem.recovery != Recovery::Blocked || waits_for_others(problem);
+        let now = self.base.ctx.clock.now();
+        let may_come = grace_left(problem.reason, created_at(self.base.object), now).is_some();
+        let moving = problem.recovery != Recovery::Blocked || waits_for_others(problem) || may_come;
         if problem.reason != Reason::Suspended {
             decisions.push(problem.decide(if moving { RECONCILING } else { STALLED }, Truth::True));
         }

@@ -15,22 +15,29 @@ use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::{Guarded, Unreadable};
 use crate::cluster::lookup::find;
 use crate::domain::share::Consent;
+use crate::planning::grace::grace_left;
 use crate::planning::projection::{Projection, Reference, project};
 use crate::planning::unreadable::serves;
 use crate::reconcile::Outcome;
 use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
-use crate::reconcile::convert::{consent, image_named_by, image_of, selector_problem};
+use crate::reconcile::convert::{consent, created_at, image_named_by, image_of, selector_problem};
 use crate::reconcile::frame::{Due, LeftBehind, Reconcile, Reconciled};
 use crate::reconcile::reporter::Reporter;
 use crate::reconcile::requeue::{Next, release};
+
+/// The image that a share names.
+pub(crate) struct NamedImage {
+    cached: Option<Arc<Guarded<CloudImage>>>,
+    /// An `ImageReplica` of the share's own namespace makes it.
+    is_being_made: bool,
+}
 
 /// Why an unreadable share keeps its finalizer.
 const KEPT: &str = "its access must be ended at the cloud first, for which its CloudImage must be in order";
 
 impl Reconcile for ImageShare {
-    /// The image that the share names.
-    type Desired = Option<Arc<Guarded<CloudImage>>>;
+    type Desired = NamedImage;
 
     const DEBOUNCED: bool = false;
 
@@ -40,26 +47,32 @@ impl Reconcile for ImageShare {
     }
 
     fn observe(&self, caches: &Caches<'_>) -> Self::Desired {
-        caches.guarded_image(&image_of(self))
+        let (namespace, name) = image_of(self);
+        // In other namespaces, whether there is a replica stays unknown.
+        let here = self.namespace().as_ref() == Some(&namespace);
+        let is_being_made = here && caches.is_being_made(&namespace, &name);
+        NamedImage { cached: caches.guarded_image(&(namespace, name)), is_being_made }
     }
 
-    async fn run(&self, ctx: &Context, image: Self::Desired, _due: Due<Self>) -> Reconciled {
+    async fn run(&self, ctx: &Context, image: NamedImage, _due: Due<Self>) -> Reconciled {
         let deleting = self.metadata.deletion_timestamp.is_some();
-        if deleting && end(ctx, self, image.as_deref()).await? {
+        if deleting && end(ctx, self, image.cached.as_deref()).await? {
             return Ok(Next::Gone);
         }
         let now = ctx.clock.now();
-        let projection = project(self, reference(self, image.as_deref(), ctx), now);
+        let projection = project(self, reference(self, &image, ctx), now);
         if !deleting {
             time(ctx, self, &projection);
         }
         let outcome = outcome_of(&projection);
+        let grace = projection.reason(READY).and_then(|reason| grace_left(reason, created_at(self), now));
         let mut reporter = Reporter::new(ctx, self);
         let mut status = projection.status;
         reporter.set_conditions(&mut status, projection.decisions);
         reporter.write_if_changed(status).await?;
         let expiry = self.spec.expiration_time.as_ref().and_then(Expiration::at).filter(|end| *end > now);
-        let wait = expiry.map(|end| end.duration_since(now).unsigned_abs() + Duration::from_millis(10));
+        let soonest = expiry.map(|end| end.duration_since(now)).into_iter().chain(grace).min();
+        let wait = soonest.map(|left| left.unsigned_abs() + Duration::from_millis(10));
         Ok(Next::After(outcome, wait.unwrap_or(Duration::MAX).min(ctx.settings.intervals.drift)))
     }
 }
@@ -98,9 +111,10 @@ fn outcome_of(projection: &Projection) -> Outcome {
 }
 
 /// The image that the share names, as far as the share's namespace may learn of it.
-fn reference<'a>(share: &ImageShare, image: Option<&'a Guarded<CloudImage>>, ctx: &Context) -> Reference<'a> {
+fn reference<'a>(share: &ImageShare, image: &'a NamedImage, ctx: &Context) -> Reference<'a> {
     let namespace = share.namespace().unwrap_or_default();
-    match image {
+    match image.cached.as_deref() {
+        None if image.is_being_made => Reference::BeingMade,
         None => Reference::Unresolved,
         Some(Guarded::Unreadable(left)) => {
             let known = left.metadata.namespace.as_ref() == Some(&namespace)

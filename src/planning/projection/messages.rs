@@ -1,0 +1,104 @@
+//! What a share's conditions say about its recipients.
+
+use std::fmt;
+
+use crate::api::cloud_image::{CloudImage, CloudImageStatus, RetainPolicy};
+use crate::api::conditions::{DELETABLE, Reason, find};
+use crate::api::image_share::{ImageShare, RecipientAnswer, ShareDeletionPolicy, SpecRecipient};
+use crate::domain::identifiers::RecipientKind;
+use crate::domain::image::Answer;
+use crate::domain::provider::Provider;
+use crate::planning::problem::{name_some, with_name};
+
+/// A recipient of the share with the name that the share gives it. Only what is shown looks the name up.
+pub(super) struct Shown<'a> {
+    share: &'a ImageShare,
+    kind: RecipientKind,
+    id: &'a str,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut asked = self.share.spec.recipients.iter();
+        let asked = asked.find(|asked| asked.kind == self.kind && asked.id == self.id);
+        let name = asked.and_then(SpecRecipient::shown_name);
+        f.write_str(&with_name(&format!("{} {}", self.kind, self.id), name.as_deref()))
+    }
+}
+
+pub(super) fn shown<'a>(share: &'a ImageShare, kind: RecipientKind, id: &'a str) -> Shown<'a> {
+    Shown { share, kind, id }
+}
+
+/// The message of a served share, which says if deletion will not do what its `deletionPolicy` says.
+pub(super) fn shared(share: &ImageShare, image: &CloudImage, said: &[RecipientAnswer]) -> String {
+    let undecided = said.iter().filter(|said| said.answer != Answer::Accepted);
+    let undecided = name_some(undecided.map(|said| shown(share, said.kind, &said.id)));
+    let may_use = if undecided.is_empty() {
+        "every recipient may use the image".to_owned()
+    } else {
+        format!("the image is offered to every recipient; these can use it once they accept it: {undecided}")
+    };
+    let retains = share.spec.deletion_policy == ShareDeletionPolicy::Retain;
+    if retains
+        && image.metadata.namespace != share.metadata.namespace
+        && image.spec.shareable_from.retain == RetainPolicy::Forbid
+    {
+        return format!(
+            "{may_use}; spec.deletionPolicy: Retain has no effect, since the CloudImage does not allow it \
+             (shareableFrom.retain: Forbid): deleting this object revokes their access"
+        );
+    }
+    may_use
+}
+
+/// The message about recipients that wait for this reason.
+pub(super) fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStatus>) -> String {
+    match reason {
+        Reason::RecipientKindUnsupported => {
+            let types = Provider::ALL.map(|provider| {
+                let kinds: Vec<String> = provider.rules().recipient_kinds.iter().map(ToString::to_string).collect();
+                format!("{provider}: {}", kinds.join(", "))
+            });
+            format!(
+                "spec.recipients: this cloud does not share with recipients of this type ({}), left out: {whom}",
+                types.join(" / ")
+            )
+        }
+        Reason::InvalidRecipient => {
+            let organizations = if whom.contains(RecipientKind::Organization.to_string().as_str()) {
+                " (an organization is named by its URN, as organizations::<account id>:ou:o-.../ou-...)"
+            } else {
+                ""
+            };
+            format!(
+                "spec.recipients: no such account or project, not an id of this cloud{organizations}, or the owner itself: \
+                 {whom}"
+            )
+        }
+        Reason::RegionNotOnSite => {
+            format!("spec.recipients: the image's region is not sold on the site of: {whom}")
+        }
+        Reason::ImageNotShareable => format!(
+            "spec.recipients: the image was made from the marketplace and cannot leave its site, so these of another site \
+             are left out: {whom}"
+        ),
+        Reason::RecipientFull => {
+            format!("these hold as many shared images as an account may receive; they must give one up first: {whom}")
+        }
+        Reason::RecipientLimit => {
+            let figure = status.and_then(|s| s.recipients.clone()).unwrap_or_default();
+            format!("the image has {figure} recipients; waiting for a free place: {whom}")
+        }
+        Reason::RecipientRefused => format!("the cloud refuses these recipients: {whom}"),
+        Reason::ImageDeleting => {
+            let held = status.and_then(|s| find(&s.conditions, DELETABLE)).is_some_and(|c| c.status == "False");
+            let hint = if held { " (it waits for the shares that name it)" } else { "" };
+            format!("the CloudImage is being deleted{hint} and admits nobody new: {whom}")
+        }
+        Reason::ImageNotAvailable => format!("the image is not available; waiting to share it with: {whom}"),
+        Reason::Pending => format!("waiting for the image to be shared with: {whom}"),
+        Reason::Revoking => format!("access is being ended first: {whom}"),
+        _ => format!("waiting ({}): {whom}", reason.as_str()),
+    }
+}
