@@ -1,7 +1,14 @@
 //! The documents say what is so: what is generated is up to date, links lead somewhere, policies to paste hold what the
-//! operator calls and nothing else, and every flag is told.
+//! operator calls and nothing else, every flag is told, and commands name what exists, as do files, targets and flags.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[path = "documentation/commands.rs"]
+mod commands;
+#[path = "documentation/definitions.rs"]
+mod definitions;
+#[path = "documentation/paths.rs"]
+mod paths;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -70,6 +77,20 @@ fn links_between_pages_lead_somewhere() -> Result<()> {
         }
     }
     ensure!(checked > 30, "only {checked} links were found");
+    Ok(())
+}
+
+#[test]
+fn the_readme_leads_to_every_page() -> Result<()> {
+    let root = assets::workspace();
+    let linked = links(&read("README.md")?);
+    for page in pages(&root.join("docs"))? {
+        let name = page.strip_prefix(&root)?.display().to_string();
+        ensure!(
+            linked.iter().any(|link| link.split('#').next() == Some(name.as_str())),
+            "README.md has no link to {name}"
+        );
+    }
     Ok(())
 }
 

@@ -85,6 +85,21 @@ pub struct CloudImageSpec {
     pub deletion_policy: ImageDeletionPolicy,
 }
 
+impl CloudImageSpec {
+    /// The spec that names this image and leaves out everything else.
+    pub fn of(account_ref: AccountRef, region: String, image_id: String) -> Self {
+        Self {
+            account_ref,
+            region,
+            image_id,
+            shareable_from: ShareableFrom::default(),
+            unmanaged_recipients: UnmanagedRecipients::default(),
+            visibility_change: VisibilityChange::default(),
+            deletion_policy: ImageDeletionPolicy::default(),
+        }
+    }
+}
+
 /// From which namespaces `ImageShares` may name an image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ShareableFrom {

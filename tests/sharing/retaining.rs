@@ -96,3 +96,27 @@ async fn a_suspended_share_keeps_whom_it_loses_from_its_list_until_it_is_active_
     player.edit::<ImageShare>("team", json!({"spec": {"suspend": false}})).await?;
     player.until_shared_with(1, [1]).await
 }
+
+/// `docs/undo-a-deletion.md`, step by step.
+#[tokio::test]
+async fn an_image_deleted_by_mistake_is_made_again_and_nobody_loses_access() -> Result<()> {
+    let player = Player::with_image().await?;
+    player.share("team", 1..=3).await?;
+    player.ready::<ImageShare>("team").await?;
+    player.delete::<CloudImage>("golden").await?;
+    player.until_condition::<CloudImage>("golden", "Deletable", "False", "ShareExists").await?;
+    player.edit::<ImageShare>("team", json!({"spec": {"deletionPolicy": "Retain"}})).await?;
+    player.delete::<ImageShare>("team").await?;
+    player.gone::<ImageShare>("team").await?;
+    player.gone::<CloudImage>("golden").await?;
+    player.until_shared_with(1, 1..=3).await?;
+    player.image("golden", |_| {}).await?;
+    player.share("team", 1..=3).await?;
+    player.ready::<ImageShare>("team").await?;
+    assert!(player.removed().await?.is_empty(), "somebody lost access meanwhile");
+    player.event("Adopted", "").await?;
+    // The new share holds the access: it ends with it.
+    player.delete::<ImageShare>("team").await?;
+    player.gone::<ImageShare>("team").await?;
+    player.until_shared_with(1, []).await
+}

@@ -7,7 +7,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::observe::CopyAccess;
-use crate::api::cloud_image::{CloudImageSpec, ImageDeletionPolicy, UnmanagedRecipients, VisibilityChange};
+use crate::api::cloud_image::{CloudImageSpec, ImageDeletionPolicy};
 use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::references::AccountRef;
 use crate::api::{CloudImage, ImageReplica};
@@ -55,15 +55,9 @@ pub(super) async fn write(
 }
 
 fn spec_of(replica: &ImageReplica, access: &CopyAccess, made: &ImageId) -> CloudImageSpec {
-    CloudImageSpec {
-        account_ref: AccountRef { name: access.to_account.name_any() },
-        region: access.route.to.to_string(),
-        image_id: made.to_string(),
-        shareable_from: replica.spec.shareable_from.clone(),
-        unmanaged_recipients: UnmanagedRecipients::default(),
-        visibility_change: VisibilityChange::default(),
-        deletion_policy: ImageDeletionPolicy::default(),
-    }
+    let account = AccountRef { name: access.to_account.name_any() };
+    let image = CloudImageSpec::of(account, access.route.to.to_string(), made.to_string());
+    CloudImageSpec { shareable_from: replica.spec.shareable_from.clone(), ..image }
 }
 
 /// Whether two specs name the same image.

@@ -1,4 +1,5 @@
 //! The reference pages under `docs/reference/`, one a kind, made of the custom resource definitions and of nothing else.
+//! Cells stay short: conditions are not spelled out, and what the API server demands stands below the table.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -84,22 +85,26 @@ fn page(definition: &CustomResourceDefinition) -> Result<String> {
     for part in ["spec", "status"] {
         let Some(found) = schema.properties.as_ref().and_then(|properties| properties.get(part)) else { continue };
         writeln!(text, "\n## {part}\n\n{}\n", found.description.as_deref().unwrap_or_default())?;
-        let rules = rules(found);
-        if !rules.is_empty() {
-            writeln!(text, "As a whole: {}.\n", rules.join("; "))?;
-        }
         text.push_str("| field | type | if left out | bounds | meaning |\n|---|---|---|---|---|\n");
-        fields(&mut text, part, found)?;
+        let mut demands = demands(part, found);
+        fields(&mut text, &mut demands, part, found)?;
+        if part == "spec" {
+            demands.extend(rules(schema).map(|(field, message)| format!("`{}`: {message}", field.unwrap_or(part))));
+        }
+        if !demands.is_empty() {
+            writeln!(text, "\nThe API server also demands:\n\n- {}", demands.join("\n- "))?;
+        }
     }
     text.push_str("\n## Columns of `kubectl get`\n\n| column | from |\n|---|---|\n");
     for column in version.additional_printer_columns.iter().flatten() {
-        writeln!(text, "| {} | `{}` |", column.name.to_uppercase(), column.json_path)?;
+        let wide = if column.priority.unwrap_or_default() > 0 { " (`-o wide`)" } else { "" };
+        writeln!(text, "| {}{wide} | `{}` |", column.name.to_uppercase(), column.json_path)?;
     }
     Ok(text)
 }
 
-/// A row for each field, each followed by those inside it.
-fn fields(text: &mut String, path: &str, of: &JSONSchemaProps) -> Result<()> {
+/// A row for each field, each followed by those inside it. Collects what the API server demands of them besides.
+fn fields(text: &mut String, demanded: &mut Vec<String>, path: &str, of: &JSONSchemaProps) -> Result<()> {
     for (name, field) in of.properties.iter().flatten() {
         let required = of.required.iter().flatten().any(|required| required == name);
         let left_out = match &field.default {
@@ -110,13 +115,38 @@ fn fields(text: &mut String, path: &str, of: &JSONSchemaProps) -> Result<()> {
         let path = format!("{path}.{name}");
         let (kind, bounds, meaning) = (kind(field), bounds(field), plain(field.description.as_deref()));
         writeln!(text, "| `{path}` | {kind} | {left_out} | {bounds} | {meaning} |")?;
-        fields(text, &path, field)?;
-        if let Some(JSONSchemaPropsOrArray::Schema(item)) = &field.items {
-            fields(text, &format!("{path}[]"), item)?;
+        demanded.extend(demands(&path, field));
+        fields(text, demanded, &path, field)?;
+        let item = item(field).filter(|item| !is_condition(item));
+        if let Some(item) = item {
+            let path = format!("{path}[]");
+            demanded.extend(demands(&path, item));
+            fields(text, demanded, &path, item)?;
         }
     }
     Ok(())
 }
+
+/// The schema of a list's items.
+fn item(field: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
+    match &field.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => Some(item),
+        _ => None,
+    }
+}
+
+/// Whether it is a condition as Kubernetes defines it, whose fields need no explanation.
+fn is_condition(of: &JSONSchemaProps) -> bool {
+    let has = |name: &str| of.properties.as_ref().is_some_and(|all| all.contains_key(name));
+    has("lastTransitionTime") && has("reason") && has("status") && has("type")
+}
+
+/// Whether it is one of the reasons of the conditions.
+fn is_reason(of: &JSONSchemaProps) -> bool {
+    of.pattern.as_deref() == Some("^[A-Za-z]+$")
+}
+
+const REASONS: &str = "[reason](../troubleshooting.md)";
 
 fn kind(field: &JSONSchemaProps) -> String {
     let words = field.enum_.iter().flatten().filter_map(|word| word.0.as_str());
@@ -124,8 +154,12 @@ fn kind(field: &JSONSchemaProps) -> String {
     if !words.is_empty() {
         return words.join(", ");
     }
-    match (&field.items, &field.additional_properties, field.format.as_deref()) {
-        (Some(JSONSchemaPropsOrArray::Schema(item)), _, _) => format!("list of {}", kind(item)),
+    if is_reason(field) {
+        return REASONS.to_owned();
+    }
+    match (item(field), &field.additional_properties, field.format.as_deref()) {
+        (Some(item), _, _) if is_condition(item) => format!("list of conditions, each with a {REASONS}"),
+        (Some(item), _, _) => format!("list of {}", kind(item)),
         (_, Some(JSONSchemaPropsOrBool::Schema(value)), _) => format!("map to {}", kind(value)),
         (_, _, Some("date-time")) => "time".to_owned(),
         _ => field.type_.clone().unwrap_or_default(),
@@ -151,22 +185,26 @@ fn bounds(field: &JSONSchemaProps) -> String {
     let spans =
         [span(field.min_length, field.max_length, " characters"), span(field.min_items, field.max_items, " items")];
     let mut all: Vec<String> = spans.into_iter().chain([between, keys]).flatten().collect();
-    all.extend(rules(field));
-    if let Some(JSONSchemaPropsOrArray::Schema(item)) = &field.items {
-        if item.properties.is_none() {
-            let each = bounds(item);
-            all.extend((!each.is_empty()).then(|| format!("each {each}")));
-        } else {
-            all.extend(rules(item));
-        }
-    }
+    all.extend(rules(field).any(|(_, message)| message == IMMUTABLE).then(|| IMMUTABLE.to_owned()));
+    let each = item(field).filter(|item| item.properties.is_none()).map(bounds).filter(|each| !each.is_empty());
+    all.extend(each.map(|each| format!("each {each}")));
     cell(&all.join("; "))
 }
 
-/// What the API server demands of it besides, in its own words.
-fn rules(field: &JSONSchemaProps) -> Vec<String> {
-    let rules = field.x_kubernetes_validations.iter().flatten();
-    rules.filter_map(|rule| rule.message.clone()).collect()
+const IMMUTABLE: &str = "immutable";
+
+/// What the API server demands of it besides, in its own words, and of which field if it says so.
+fn rules(of: &JSONSchemaProps) -> impl Iterator<Item = (Option<&str>, &str)> {
+    let rules = of.x_kubernetes_validations.iter().flatten();
+    rules.filter_map(|rule| {
+        let message = if rule.rule == "self == oldSelf" { Some(IMMUTABLE) } else { rule.message.as_deref() };
+        Some((rule.field_path.as_deref().map(|path| path.trim_start_matches('.')), message?))
+    })
+}
+
+/// The same as sentences, without what stands in the table.
+fn demands(path: &str, of: &JSONSchemaProps) -> Vec<String> {
+    rules(of).filter(|(_, message)| *message != IMMUTABLE).map(|(_, message)| format!("`{path}`: {message}")).collect()
 }
 
 fn plain(text: Option<&str>) -> String {
