@@ -77,7 +77,7 @@ async fn an_account_that_is_deleted_goes_when_the_image_that_kept_it_is_turned_t
     player
         .image("golden", |spec| {
             spec.account_ref.name = "other".to_owned();
-            spec.image_id = "m-bp1typo".to_owned();
+            spec.image_id = "m-bp1mistyped".to_owned();
         })
         .await?;
     player.until::<CloudImage>("golden", "False", "ImageNotFound").await?;

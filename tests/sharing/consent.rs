@@ -46,7 +46,8 @@ async fn absent_and_not_admitted_look_the_same_from_outside() -> Result<()> {
     share_of(&guest, &host, "absent", "no-such-image", 1).await?;
     let refused = guest.until::<ImageShare>("refused", "False", "ImageRefUnresolved").await?;
     let absent = guest.until::<ImageShare>("absent", "False", "ImageRefUnresolved").await?;
-    assert_eq!(Player::message(&refused, "Ready")?, Player::message(&absent, "Ready")?);
+    let of_the_same_name = Player::message(&absent, "Ready")?.replace("no-such-image", "golden");
+    assert_eq!(Player::message(&refused, "Ready")?, of_the_same_name);
     host.look_now::<CloudImage>("golden", "1").await?;
     assert!(host.calls(MODIFY).await?.is_empty(), "nothing is sent for a share without consent");
     // It does not keep the image either.

@@ -79,7 +79,7 @@ impl Report {
         let Some(facts) = &self.facts else {
             return self.is_observed.then(|| {
                 let message = if found_before {
-                    "the cloud does not show this image any more: restore it at the cloud, or delete this object"
+                    "spec.imageID: the cloud does not show this image any more: restore it at the cloud, or delete this object"
                 } else {
                     "spec.imageID: the cloud does not know this image in this account and region: correct spec.imageID, \
                      spec.region or spec.accountRef"

@@ -78,10 +78,6 @@ fn page(definition: &CustomResourceDefinition) -> Result<String> {
     if !selectable.is_empty() {
         writeln!(text, "`--field-selector` takes {}.", selectable.join(", "))?;
     }
-    let rules_of_all = rules(schema);
-    if !rules_of_all.is_empty() {
-        writeln!(text, "\nRules of the API server about edits: {}.", rules_of_all.join("; "))?;
-    }
     for part in ["spec", "status"] {
         let Some(found) = schema.properties.as_ref().and_then(|properties| properties.get(part)) else { continue };
         writeln!(text, "\n## {part}\n\n{}\n", found.description.as_deref().unwrap_or_default())?;
