@@ -107,7 +107,7 @@ results = target/mutants/$(subst /,-,$(MODULE))
 
 mutants: $(MUTANTS) ## Change the sources in many small ways and tell which change no test notices (MODULE=src/planning SHARD=0/50 TESTS='--lib') | ? | ?
 	@mkdir -p $(results)
-	-$(MUTANTS) mutants --package imageshare-operator --file '$(MODULE)/**' --file '$(MODULE).rs' --iterate --output $(results) \
+	-$(MUTANTS) mutants --package imageshare-operator --test-package imageshare-operator,operator-tests --file '$(MODULE)/**' --file '$(MODULE).rs' --iterate --output $(results) \
 		$(if $(SHARD),--shard $(SHARD)) --cap-lints true --minimum-test-timeout 120 -- $(TESTS)
 	@cd $(results)/mutants.out && cat caught.txt previously_caught.txt 2>/dev/null | sort -u | wc -l | \
 		awk -v missed=$$(cat missed.txt timeout.txt | wc -l) '{ print $$1 " noticed, " missed " not: " int(100 * $$1 / ($$1 + missed + !($$1 + missed))) " %" }'

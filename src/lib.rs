@@ -102,7 +102,7 @@
 //!    as the vendor counts. `planning/sharing/slots.rs`, [`planning::batch`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
 //!    `accounts`, `reconcile` and `controllers` alone see both. The simulator is another crate: shared code would cancel its
-//!    own mistakes out. `tests/layering.rs` reads the sources.
+//!    own mistakes out. `tests/operator/tests/layering.rs` reads the sources.
 //! 9. **Bounded and fair.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds. A reconcile
 //!    calls a cloud only with a seat of its account and region, and holds no worker while it waits for one: no account waits
 //!    for another, and an edit does not wait for a thousand earlier ones. Calls pass a token bucket for each account and

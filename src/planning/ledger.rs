@@ -12,7 +12,7 @@ use crate::api::limits::UNMANAGED_LISTED_MAX;
 use crate::domain::identifiers::{InvalidIdentifier, JobId, PrincipalId, Recipient};
 use crate::domain::image::Answer;
 
-/// Most entries a ledger holds, so that the longest one fits etcd's limit of 1.5 MiB (`tests/planning/bounds.rs`).
+/// Most entries a ledger holds, so that the longest one fits etcd's limit of 1.5 MiB (`tests/operator/tests/planning/bounds.rs`).
 pub const GRANTS_MAX: usize = 1000;
 /// Most declined recipients that are listed; further ones show as pending until those listed are corrected.
 pub const DECLINED_MAX: usize = 1000;

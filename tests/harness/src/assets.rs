@@ -58,5 +58,28 @@ pub fn built(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("finding the running program")?;
     // target/debug/demo has its siblings beside it; target/debug/deps/test-1234 has them one folder up.
     let found = here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.with_context(|| format!("no {name} beside {}: run `cargo build --workspace`", here.display()))
+    let found = found.with_context(|| format!("no {name} beside {}: run `cargo build --workspace`", here.display()))?;
+    // A test prints this only if it fails. Whoever edits while a suite runs wants no failure.
+    if let Some(newer) = newer_source(&found) {
+        eprintln!("note: {} is older than {}: run `cargo build --workspace`", found.display(), newer.display());
+    }
+    Ok(found)
+}
+
+/// A source of the operator that changed after a binary was built.
+fn newer_source(binary: &Path) -> Option<PathBuf> {
+    let changed = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+    let built = changed(binary)?;
+    let mut folders = vec![workspace().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().ok()?.filter_map(Result::ok) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if changed(&path) > Some(built) {
+                return Some(path);
+            }
+        }
+    }
+    None
 }
