@@ -35,7 +35,7 @@ use crate::reconcile::object_state::ObjectStates;
 use crate::reconcile::transfers::Transfers;
 use crate::telemetry::logging::{LogFormat, LoggingError, start};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::serve::{Told, serve};
+use crate::telemetry::serve::{Sources, serve};
 
 /// How `imageshare-operator run` is to run. Durations are written as `10m`, `5s`, `100ms`.
 #[derive(Debug, Clone, Args)]
@@ -327,8 +327,8 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     if let Some(at) = arguments.listen {
         let (counted, ready) = (controllers.clone(), controllers.clone());
         let registry = Arc::new(metrics.registry(Arc::new(counted)));
-        let obstacle = Arc::new(move || ready.not_ready());
-        serve(at, Told { registry, obstacle }).await.map_err(RunError::Listen)?;
+        let not_ready = Arc::new(move || ready.not_ready());
+        serve(at, Sources { registry, not_ready }).await.map_err(RunError::Listen)?;
     }
     let leads = leading.begun.clone();
     tokio::spawn(async move {

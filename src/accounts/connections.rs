@@ -85,7 +85,7 @@ struct Slot {
     proven_at: Option<Timestamp>,
     problem: Option<Problem>,
     /// When to read the Secret again.
-    look_at: Option<Timestamp>,
+    next_read: Option<Timestamp>,
     /// Until when the circuit stays open: no calls with the refused credentials.
     open_until: Option<Timestamp>,
     /// The Secret holds a password.
@@ -140,7 +140,7 @@ impl Connections {
         let mut slot = slot.lock().await;
         let now = self.client_context.clock.now();
         let changed = slot.generation != account.metadata.generation;
-        let due = slot.look_at.is_none_or(|at| at <= now);
+        let due = slot.next_read.is_none_or(|at| at <= now);
         if changed || due || now_please {
             self.look(&mut slot, account, (changed, now_please), now).await;
             slot.log.set(slot.problem.as_ref());
@@ -163,7 +163,7 @@ impl Connections {
         let (Ok(state), Ok(mut slot)) = (read, slot.try_lock()) else { return false };
         let changed = slot.state.as_ref().is_some_and(|known| *known != state);
         if changed {
-            (slot.state, slot.look_at) = (Some(state), None);
+            (slot.state, slot.next_read) = (Some(state), None);
         }
         changed
     }
@@ -205,7 +205,7 @@ impl Connections {
 
     /// Makes the account's Secret due for a read after the operator wrote it.
     pub async fn secret_changed(&self, account: &CloudAccount) {
-        self.slot(account).lock().await.look_at = None;
+        self.slot(account).lock().await.next_read = None;
     }
 
     /// Forgets a deleted account.
@@ -226,7 +226,7 @@ impl Connections {
     async fn look(&self, slot: &mut Slot, account: &CloudAccount, (changed, asked): (bool, bool), now: Timestamp) {
         slot.generation = account.metadata.generation;
         // A little sooner than the interval, so that a reconcile at every interval always finds it due.
-        slot.look_at = now.checked_add(self.interval * 3 / 4).ok();
+        slot.next_read = now.checked_add(self.interval * 3 / 4).ok();
         if changed {
             slot.version = None;
         }
@@ -250,7 +250,7 @@ impl Connections {
         if same && nothing_to_try {
             // After an unscheduled read, the next one is due when the pause ends, not an interval later.
             if slot.problem.is_some() {
-                slot.look_at = slot.look_at.min(slot.open_until);
+                slot.next_read = slot.next_read.min(slot.open_until);
             } else if let Some((version, _)) = &mut slot.verified {
                 *version = keys.resource_version();
             }
@@ -277,7 +277,7 @@ impl Connections {
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = self.pause_after(slot, account, &problem);
                 // Retry a transient problem as soon as the pause ends.
-                slot.look_at = slot.look_at.min(now.checked_add(pause).ok());
+                slot.next_read = slot.next_read.min(now.checked_add(pause).ok());
                 slot.fail(problem, pause, now);
             }
         }
@@ -341,7 +341,7 @@ fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, interval
         NoKeys::NoKey { .. } | NoKeys::Unread(_) => None,
     };
     if slot.state.is_none() {
-        slot.look_at = now.checked_add(interval.min(UNREAD_PAUSE)).ok();
+        slot.next_read = now.checked_add(interval.min(UNREAD_PAUSE)).ok();
     }
     slot.fail(problem, SignedDuration::ZERO, now);
 }

@@ -196,7 +196,7 @@ impl<C: Clock + Clone> Bucket<C> {
         starves
     }
 
-    fn hold_back(&self, until: Instant) {
+    fn pause_until(&self, until: Instant) {
         let mut held_back = lock(&self.held_back);
         *held_back = (*held_back).max(Some(until));
     }
@@ -211,17 +211,17 @@ impl<C: Clock + Clone> Bucket<C> {
     fn take_if_idle(&self) -> Result<(), Fault> {
         if !lock(&self.queue).waiting.is_empty() {
             lock(&self.starving).get_or_insert(self.clock.now());
-            return Err(self.told_to_come_again(self.settings.token_every()));
+            return Err(self.throttled(self.settings.token_every()));
         }
         // The resync bucket first: when `whole` is empty, the token lost in `resync` costs other priorities nothing.
         for limiter in [&self.resync, &self.whole] {
-            limiter.check().map_err(|until| self.told_to_come_again(until.wait_time_from(self.clock.now())))?;
+            limiter.check().map_err(|until| self.throttled(until.wait_time_from(self.clock.now())))?;
         }
         Ok(())
     }
 
     /// Reserves the next resync slot, not before `soonest` from now.
-    fn told_to_come_again(&self, soonest: Duration) -> Fault {
+    fn throttled(&self, soonest: Duration) -> Fault {
         let (now, mut line) = (self.clock.now(), lock(&self.line));
         let ahead = line.map_or(Duration::ZERO, |last| last.duration_since(now).into());
         // Resyncs begin at half of the rate.
@@ -347,10 +347,10 @@ impl Budgets {
     }
 
     /// Stops the account's calls in the region for the time that the vendor asked for.
-    pub fn hold_back(&self, account: &str, region: &str, wait: Duration) {
+    pub fn pause(&self, account: &str, region: &str, wait: Duration) {
         let now = Instant::now();
         if let Some(until) = now.checked_add(wait) {
-            self.bucket(account, region, now).hold_back(until);
+            self.bucket(account, region, now).pause_until(until);
         }
     }
 

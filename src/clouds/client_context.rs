@@ -120,7 +120,7 @@ impl ClientContext {
         begun: Instant,
     ) {
         if let Some(Fault::Throttled { retry_after: Some(wait) }) = fault {
-            self.budgets.hold_back(account, region, *wait);
+            self.budgets.pause(account, region, *wait);
         }
         let operation = current_operation();
         if let Some(fault) = fault {

@@ -39,7 +39,7 @@ pub enum Served {
 
 impl Served {
     /// Why the operator may not act; `None` if it may.
-    pub fn obstacle(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         match self {
             Self::Unknown(why) => Some(why.clone()),
             Self::Lacking(lacking) => Some(lacking.message()),
@@ -122,7 +122,7 @@ impl Definitions {
             self.judge(&mut read);
         }
         drop(read);
-        match self.served().obstacle() {
+        match self.served().problem() {
             None => Ok(()),
             Some(why) => Err(ClusterError::Definitions(why)),
         }
@@ -199,7 +199,7 @@ impl Definitions {
             Served::Whole
         };
         let changed = self.served.send_if_modified(|served| std::mem::replace(served, next.clone()) != next);
-        match next.obstacle() {
+        match next.problem() {
             Some(why) if changed => tracing::error!("{why}"),
             None if changed => tracing::info!("the API server serves every field that is needed"),
             _ => {}

@@ -57,7 +57,12 @@ fn last_manager(raw: &RawValue) -> Option<String> {
     let head: Head = serde_json::from_str(raw.get()).ok()?;
     let entries = head.metadata.managed_fields.into_iter();
     let of_spec = entries.filter(|entry| entry.subresource.is_empty() && entry.fields_v1.spec.is_some());
-    of_spec.max_by(|a, b| a.time.cmp(&b.time))?.manager
+    let of_spec: Vec<Entry> = of_spec.collect();
+    let last = of_spec.iter().map(|entry| &entry.time).max()?;
+    let mut managers = of_spec.iter().filter(|entry| entry.time == *last).map(|entry| &entry.manager);
+    // The API server records whole seconds: of two changes within one, nobody knows which was the last.
+    let first = managers.next()?;
+    managers.all(|manager| manager == first).then(|| first.clone())?
 }
 
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Managed<K> {
@@ -125,6 +130,15 @@ mod tests {
             status,
         ]);
         assert_eq!(manager(&all).as_deref(), Some("kubectl-edit"));
+    }
+
+    #[test]
+    fn of_two_managers_within_one_second_none_is_said_to_be_the_last() {
+        let entry = |manager: &str, time: &str| json!({"manager": manager, "operation": "Update", "time": time, "fieldsV1": {"f:spec": {}}});
+        let (one, other) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+        assert_eq!(manager(&json!([entry("kubectl", one), entry("argocd", one)])), None);
+        assert_eq!(manager(&json!([entry("argocd", one), entry("argocd", one)])).as_deref(), Some("argocd"));
+        assert_eq!(manager(&json!([entry("kubectl", one), entry("argocd", other)])).as_deref(), Some("argocd"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Controllers {
         let definitions = &self.template.definitions;
         let filled = || self.current().is_some_and(|context| context.filled.is_cancelled());
         let unfilled = "the caches are not filled yet: is the API server there, and are the CRDs?";
-        let known = definitions.api_server().problem().or_else(|| definitions.served().obstacle());
+        let known = definitions.api_server().problem().or_else(|| definitions.served().problem());
         known.or_else(|| (!filled()).then(|| unfilled.to_owned()))
     }
 }

@@ -98,7 +98,10 @@ pub enum Cause {
     #[error("it does not answer in time")]
     Timeout,
     /// The TLS certificate is of an authority that is not trusted.
-    #[error("an unknown authority signed its TLS certificate")]
+    #[error(
+        "an unknown authority signed its TLS certificate: if you trust it, mount its certificate and name it in the operator's \
+         SSL_CERT_FILE"
+    )]
     UnknownAuthority,
     /// The TLS certificate has expired.
     #[error("its TLS certificate has expired")]

@@ -113,7 +113,7 @@ impl DesiredRecipients {
                     desired.add_ended(share, ledger),
                     named(share).for_each(|recipient| drop(desired.wanted.remove(&recipient)))
                 ),
-                Activity::Active if served.contains(share.uid.as_str()) => desired.add_wishing(terms, share),
+                Activity::Active if served.contains(share.uid.as_str()) => desired.add_active(terms, share),
                 // Beyond the limit an active share waits, but keeps every grant it may have had.
                 Activity::Active | Activity::Paused => desired.add_holding(share, ledger),
             }
@@ -151,7 +151,7 @@ impl DesiredRecipients {
         }
     }
 
-    fn add_wishing(&mut self, terms: Option<&Terms>, share: &Share) {
+    fn add_active(&mut self, terms: Option<&Terms>, share: &Share) {
         self.anyone_wishing = true;
         for (index, asked) in share.recipients.iter().enumerate() {
             match judge(terms, asked) {

@@ -34,7 +34,7 @@ pub enum SecretStep {
     /// Add our finalizer.
     Hold,
     /// Remove our finalizer.
-    LetGo,
+    Release,
     /// Nothing before this time: the deletion of other objects shows a little later than the Secret's.
     Await(Timestamp),
 }
@@ -49,9 +49,9 @@ pub fn decide(rule: SecretRule, observed: ObservedSecret, grace: SignedDuration,
         (SecretRule::Hold, true, Some(_)) if observed.going_with_others => SecretStep::Leave,
         (SecretRule::Hold, true, Some(since)) => match since.saturating_add(grace) {
             Ok(until) if since <= now && now < until => SecretStep::Await(until),
-            _ => SecretStep::LetGo,
+            _ => SecretStep::Release,
         },
-        (SecretRule::Release, true, _) => SecretStep::LetGo,
+        (SecretRule::Release, true, _) => SecretStep::Release,
         (SecretRule::Hold | SecretRule::Off, ..) | (SecretRule::Release, false, _) => SecretStep::Leave,
     }
 }
@@ -92,14 +92,14 @@ mod tests {
     #[test]
     fn a_secret_that_goes_alone_is_let_go_after_a_moment() {
         assert_eq!(step(SecretRule::Hold, true, Some(10), false, 12), SecretStep::Await(at(15)));
-        assert_eq!(step(SecretRule::Hold, true, Some(10), false, 15), SecretStep::LetGo);
-        assert_eq!(step(SecretRule::Hold, true, Some(10), false, 3), SecretStep::LetGo, "the clock was set back");
+        assert_eq!(step(SecretRule::Hold, true, Some(10), false, 15), SecretStep::Release);
+        assert_eq!(step(SecretRule::Hold, true, Some(10), false, 3), SecretStep::Release, "the clock was set back");
     }
 
     #[test]
     fn who_may_not_write_secrets_first_lets_go_of_all() {
-        assert_eq!(step(SecretRule::Release, true, None, false, 0), SecretStep::LetGo);
-        assert_eq!(step(SecretRule::Release, true, Some(0), true, 0), SecretStep::LetGo);
+        assert_eq!(step(SecretRule::Release, true, None, false, 0), SecretStep::Release);
+        assert_eq!(step(SecretRule::Release, true, Some(0), true, 0), SecretStep::Release);
         assert_eq!(step(SecretRule::Release, false, None, false, 0), SecretStep::Leave);
         assert_eq!(step(SecretRule::Off, true, Some(0), false, 100), SecretStep::Leave);
     }

@@ -19,7 +19,7 @@ pub struct Need<'a> {
     pub deleting: bool,
     /// It is not `Ready`, or a requested reconcile is not handled yet. A change to such an image, for example to its
     /// account's credentials, must not starve behind the resync.
-    pub amiss: bool,
+    pub unready: bool,
     /// Its status is about an older generation.
     pub edited: bool,
     /// When the decision is made.
@@ -32,7 +32,7 @@ impl Need<'_> {
     pub fn priority(&self, changed: bool) -> Priority {
         if self.ends_access() {
             Priority::Revoke
-        } else if self.ledger.job.is_some() || (changed && (self.amiss || self.edited || self.is_unserved())) {
+        } else if self.ledger.job.is_some() || (changed && (self.unready || self.edited || self.is_unserved())) {
             // A job is polled until its end can be read: its effect is not known before.
             Priority::Edit
         } else {
@@ -63,7 +63,7 @@ impl Need<'_> {
     pub fn kept_by_others(&self, replica: Option<&str>) -> Option<Problem> {
         let keeps = held_by_shares(&blockers(self.shares, self.ledger)).or_else(|| held_by_replica(replica));
         let asks = self.ledger.job.is_some() || self.ends_access() || self.is_unserved();
-        keeps.filter(|_| !asks && !self.amiss)
+        keeps.filter(|_| !asks && !self.unready)
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn need<'a>(ledger: &'a Ledger, shares: &'a [Share]) -> Need<'a> {
-        Need { ledger, shares, deleting: false, amiss: false, edited: false, now: at(10) }
+        Need { ledger, shares, deleting: false, unready: false, edited: false, now: at(10) }
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         let ledger = served(GrantState::Granted);
         let (as_it_was, edited) = ([share(|_| {})], [share(|share| share.generation = 2)]);
         for need in [
-            Need { amiss: true, ..need(&ledger, &as_it_was) },
+            Need { unready: true, ..need(&ledger, &as_it_was) },
             Need { edited: true, ..need(&ledger, &as_it_was) },
             need(&ledger, &edited),
         ] {
@@ -194,7 +194,7 @@ mod tests {
         let kept = Need { deleting: true, ..need(&ledger, &shares) };
         assert_eq!(kept.priority(true), Priority::Resync);
         assert!(kept.kept_by_others(None).unwrap().message.contains("plat/team"));
-        assert_eq!(Need { amiss: true, ..kept }.kept_by_others(None), None, "what is amiss must be read anew");
+        assert_eq!(Need { unready: true, ..kept }.kept_by_others(None), None, "what is unready must be read anew");
         let unserved = [share(|share| share.generation = 2)];
         assert_eq!(Need { shares: &unserved, ..kept }.kept_by_others(None), None, "somebody waits for an answer");
         let left = Ledger { shares: [].into(), ..ledger.clone() };

@@ -196,8 +196,8 @@ impl Leadership {
             return Err(KeepEnd::Dismissed);
         }
         // Another candidate was faster: nothing is wrong.
-        let overtaken = error.is_conflict() || error.is_already_exists();
-        let delay = if overtaken { SOON } else { self.log(error) };
+        let conflict = error.is_conflict() || error.is_already_exists();
+        let delay = if conflict { SOON } else { self.log(error) };
         let held = self.memory.held_since.map(|since| held_until(since, self.terms));
         match held {
             Some(until) if self.start.elapsed() >= until => Err(KeepEnd::Lost),

@@ -16,15 +16,15 @@ use super::metrics::{MEDIA_TYPE, text};
 
 /// The data that the endpoints serve.
 #[derive(Clone)]
-pub struct Told {
+pub struct Sources {
     /// Metrics.
     pub registry: Arc<Registry>,
     /// Why the process is not ready; `None` if it is.
-    pub obstacle: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    pub not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 /// Listens on the address and serves until the process ends. Errors: the operator cannot listen on the address.
-pub async fn serve(at: SocketAddr, told: Told) -> std::io::Result<()> {
+pub async fn serve(at: SocketAddr, sources: Sources) -> std::io::Result<()> {
     let listener = TcpListener::bind(at).await?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics and health");
     let routes = Router::new()
@@ -32,7 +32,7 @@ pub async fn serve(at: SocketAddr, told: Told) -> std::io::Result<()> {
         // Any response proves liveness.
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .with_state(told);
+        .with_state(sources);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!(%error, "metrics and health are not served any more");
@@ -41,15 +41,15 @@ pub async fn serve(at: SocketAddr, told: Told) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn metrics(State(told): State<Told>) -> Response {
-    match text(&told.registry) {
+async fn metrics(State(sources): State<Sources>) -> Response {
+    match text(&sources.registry) {
         Ok(text) => ([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-async fn ready(State(told): State<Told>) -> (StatusCode, String) {
-    match (told.obstacle)() {
+async fn ready(State(sources): State<Sources>) -> (StatusCode, String) {
+    match (sources.not_ready)() {
         None => (StatusCode::OK, "ok".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }

@@ -25,8 +25,8 @@ fn default_is_five_a_second_and_ten_at_once() {
 #[tokio::test]
 async fn a_vendors_hint_holds_back_every_call_of_the_account_in_the_region() {
     let budgets = Budgets::new(BudgetSettings::default());
-    budgets.hold_back("a", "here", Duration::from_secs(60));
-    budgets.hold_back("a", "here", Duration::from_secs(5));
+    budgets.pause("a", "here", Duration::from_secs(60));
+    budgets.pause("a", "here", Duration::from_secs(5));
     for priority in [Priority::Resync, Priority::Edit, Priority::Revoke] {
         let Err(Fault::Throttled { retry_after: Some(left) }) = budgets.take("a", "here", priority).await else {
             panic!("not held back")

@@ -159,7 +159,7 @@ impl Caller {
         };
         self.client_context.acquire(Provider::Huawei, &budget_account, &region, priority).await?;
         let _turn = match proof {
-            Proof::Key { .. } => Some(self.turn_to_sign().await?),
+            Proof::Key { .. } => Some(self.signing_permit().await?),
             Proof::Token(_) | Proof::None => None,
         };
         // Sign only now: the wait for the budget may have been long, and the date must be fresh.
@@ -176,7 +176,7 @@ impl Caller {
         answer
     }
 
-    async fn turn_to_sign(&self) -> Result<SemaphorePermit<'_>, Fault> {
+    async fn signing_permit(&self) -> Result<SemaphorePermit<'_>, Fault> {
         // Nothing closes the semaphore.
         let turn = self.signing.acquire().await.map_err(|_| Fault::Unavailable)?;
         match self.refused.get() {

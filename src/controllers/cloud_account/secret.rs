@@ -66,7 +66,7 @@ pub(super) async fn tend(
                 names.insert(current.clone());
                 held.hold = Some(current);
             }
-            SecretStep::LetGo => {
+            SecretStep::Release => {
                 free(ctx, account, &current).await?;
                 ctx.connections.secret_changed(account).await;
                 names.remove(&current);

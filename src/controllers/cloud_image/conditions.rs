@@ -14,12 +14,14 @@ use crate::planning::problem::{Problem, name_some};
 /// Reasons that block the deletion of an image although nothing is wrong with it.
 pub(super) const NOBODYS_FAULT: [Reason; 2] = [Reason::ShareExists, Reason::ReplicaExists];
 
-/// Where the object is in its life.
+/// Where the object is in its life, and what is known of its image.
 #[derive(Clone, Copy)]
 pub(super) struct ObjectStage {
     pub(super) deleting: bool,
     pub(super) created: Option<Timestamp>,
     pub(super) now: Timestamp,
+    /// A disk of the image is encrypted. Whether with a key that forbids to share it, the cloud tells only when asked to.
+    pub(super) encrypted: bool,
 }
 
 fn decide(kind: &'static str, truth: Truth, reason: Reason, message: impl Into<String>) -> Decision {
@@ -38,6 +40,10 @@ pub(super) fn decisions(
         None if stage.deleting && deletable.truth == Truth::False => {
             let truth = held.map_or(Truth::False, Problem::truth);
             decide(READY, truth, deletable.reason, format!("the deletion waits: {}", deletable.message))
+        }
+        None if stage.encrypted && !ledger.holds_anything() => {
+            let message = "the image is ours; it is encrypted, and can be shared only if the key is one of yours";
+            decide(READY, Truth::True, Reason::Available, message)
         }
         None => decide(READY, Truth::True, Reason::Available, "the image is ours and can be shared"),
     }];
@@ -116,7 +122,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn at(age: i64, deleting: bool) -> ObjectStage {
-        ObjectStage { deleting, created: Some(NOW - SignedDuration::from_secs(age)), now: NOW }
+        ObjectStage { deleting, created: Some(NOW - SignedDuration::from_secs(age)), now: NOW, encrypted: false }
     }
 
     fn find(decisions: &[Decision], kind: &str) -> Option<(Truth, Reason)> {
@@ -132,6 +138,15 @@ mod tests {
         let alive = decisions(&Ledger::default(), (None, Some(&held)), at(9_000, false));
         assert_eq!(find(&alive, READY), Some((Truth::True, Reason::Available)));
         assert_eq!(find(&alive, DELETABLE), Some((Truth::False, Reason::ShareExists)));
+    }
+
+    #[test]
+    fn an_encrypted_image_promises_no_share_before_the_cloud_has_taken_one() {
+        let stage = ObjectStage { encrypted: true, ..at(0, false) };
+        let told = decisions(&Ledger::default(), (None, None), stage);
+        assert_eq!(find(&told, READY), Some((Truth::True, Reason::Available)));
+        assert!(told[0].message.contains("encrypted") && told[0].message.contains("only if the key"), "{told:?}");
+        assert!(!decisions(&Ledger::default(), (None, None), at(0, false))[0].message.contains("encrypted"));
     }
 
     #[test]

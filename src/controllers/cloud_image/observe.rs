@@ -94,7 +94,7 @@ pub(super) fn need<'a>(ctx: &Context, image: &CloudImage, desired: &'a Desired, 
         ledger,
         shares: &desired.shares,
         deleting,
-        amiss: !in_order || is_requested(image),
+        unready: !in_order || is_requested(image),
         edited: !is_observed(image),
         now: ctx.clock.now(),
     }

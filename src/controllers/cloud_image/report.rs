@@ -201,7 +201,9 @@ impl<'a> ImageReporter<'a> {
         let shown = problem.clone().or_else(|| self.consent_unknown());
         let status = self.status(&report);
         let deletable = held.clone().or_else(|| held_by_shares(blockers));
-        let mut decisions = decisions(&report.ledger, (shown.as_ref(), deletable.as_ref()), self.stage());
+        let encrypted = report.facts.as_ref().is_some_and(|facts| facts.encrypted);
+        let stage = ObjectStage { encrypted, ..self.stage() };
+        let mut decisions = decisions(&report.ledger, (shown.as_ref(), deletable.as_ref()), stage);
         decisions.extend(self.desired.duplicates.decision());
         let blocked = self.newly_blocked(&decisions);
         let unread = Ledger::default();
@@ -294,7 +296,12 @@ impl<'a> ImageReporter<'a> {
 
     fn stage(&self) -> ObjectStage {
         let (image, now) = (self.base.object, self.base.ctx.clock.now());
-        ObjectStage { deleting: image.metadata.deletion_timestamp.is_some(), created: created_at(image), now }
+        ObjectStage {
+            deleting: image.metadata.deletion_timestamp.is_some(),
+            created: created_at(image),
+            now,
+            encrypted: false,
+        }
     }
 
     /// Whose access changed, with what the notes of earlier reconciles know of it.

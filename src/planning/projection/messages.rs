@@ -30,7 +30,8 @@ pub(super) fn shown<'a>(share: &'a ImageShare, kind: RecipientKind, id: &'a str)
     Shown { share, kind, id }
 }
 
-/// The message of a served share, which says if deletion will not do what its `deletionPolicy` says.
+/// The message of a served share, which says if its image is being deleted, and if its own deletion will not do what its
+/// `deletionPolicy` says.
 pub(super) fn shared(share: &ImageShare, image: &CloudImage, said: &[RecipientAnswer]) -> String {
     let undecided = said.iter().filter(|said| said.answer != Answer::Accepted);
     let undecided = name_some(undecided.map(|said| shown(share, said.kind, &said.id)));
@@ -38,6 +39,12 @@ pub(super) fn shared(share: &ImageShare, image: &CloudImage, said: &[RecipientAn
         "every recipient may use the image".to_owned()
     } else {
         format!("the image is offered to every recipient; these can use it once they accept it: {undecided}")
+    };
+    let may_use = match &image.metadata.deletion_timestamp {
+        Some(_) => {
+            format!("{may_use}; the CloudImage is being deleted, which waits for this ImageShare: delete it too")
+        }
+        None => may_use,
     };
     let retains = share.spec.deletion_policy == ShareDeletionPolicy::Retain;
     if retains

@@ -28,7 +28,7 @@ fn folders_of(test: &Test) -> Vec<PathBuf> {
     if test.target == "lib" {
         return vec![workspace().join("src")];
     }
-    let tests = workspace().join("tests");
+    let tests = workspace().join("tests/operator/tests");
     vec![tests.join(format!("{}.rs", test.target)), tests.join(&test.target)]
 }
 

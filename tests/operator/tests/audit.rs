@@ -97,6 +97,8 @@ async fn an_account_that_had_the_image_for_a_moment_is_named_everywhere() -> Res
         {"type": "Account", "id": player.recipient(1)},
         {"type": "Account", "id": player.recipient(3), "name": "Team Röd & Co"},
     ]}});
+    // The API server tells the time of a change in seconds.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let params = PatchParams::apply("argocd-controller").force();
     player.raw::<ImageShare>().patch("team", &params, &Patch::Apply(apply)).await?;
     player.until_shared_with(1, [1, 2, 3]).await?;

@@ -447,7 +447,9 @@ async fn a_new_key_in_force_is_told_with_the_version_of_its_secret_and_once() ->
     put_key(&player, &key(player.number)).await?;
     player.ready::<ImageShare>("team").await?;
     let version = async || -> Result<Option<String>> {
-        Ok(player.api::<Secret>().get("golden").await?.metadata.resource_version)
+        let secret = player.api::<Secret>().get("golden").await?.metadata;
+        ensure!(secret.finalizers.is_some(), "the operator is about to hold the Secret, which changes it");
+        Ok(secret.resource_version)
     };
     let in_force = async || {
         eventually(PATIENCE, "the Secret's key to be in force", async || {

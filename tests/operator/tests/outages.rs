@@ -243,7 +243,11 @@ async fn out_of_reach() -> Result<&'static OutOfReach> {
                 (format!("http://{refuses}"), refuses, "it refuses the connection"),
                 (format!("http://{hangs}"), hangs, "it does not answer in time"),
                 (format!("https://{unknown}"), unknown, "its name cannot be resolved"),
-                (format!("https://{foreign}"), foreign, "an unknown authority signed its TLS certificate"),
+                (
+                    format!("https://{foreign}"),
+                    foreign,
+                    "an unknown authority signed its TLS certificate: if you trust it, mount its certificate",
+                ),
             ];
             let mut arguments = quick(&POLLING);
             arguments.extend(causes.iter().flat_map(|(origin, ..)| ["--allowed-endpoint", origin.as_str()]));

@@ -457,3 +457,18 @@ fn what_only_blocks_the_deletion_of_the_image_is_no_trouble_of_a_share_that_is_s
         assert_eq!((ready.truth, ready.reason), (Truth::True, Reason::Shared), "{reason}");
     }
 }
+
+#[test]
+fn a_served_share_says_that_its_image_is_being_deleted_and_what_for_it_waits() {
+    for namespace in ["team", "elsewhere"] {
+        let mut image = image(&granted(), &[], Some(2), FINE);
+        image.metadata.namespace = Some(namespace.to_owned());
+        image.metadata.deletion_timestamp = serde_json::from_value(json!(NOW)).unwrap();
+        let (_, ready) = look(&share(&json!({})), Some(&image));
+        assert_eq!((ready.truth, ready.reason), (Truth::True, Reason::Shared), "{namespace}");
+        assert!(
+            ready.message.contains("is being deleted, which waits for this ImageShare: delete it too"),
+            "{ready:?}"
+        );
+    }
+}

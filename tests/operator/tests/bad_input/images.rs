@@ -98,7 +98,10 @@ async fn an_image_in_the_making_is_waited_for() -> Result<()> {
 async fn an_image_encrypted_with_the_services_key_is_refused_by_the_cloud_and_says_why() -> Result<()> {
     let player = Player::enter().await?;
     let id = player.new_image("encrypted", json!({"encryption": "ServiceKey"})).await?;
-    with_share_of(&player, &id).await?;
+    player.account(|_| {}).await?;
+    player.image("golden", |spec| id.clone_into(&mut spec.image_id)).await?;
+    says(&player.ready::<CloudImage>("golden").await?, "Ready", &["encrypted", "only if the key"]);
+    player.share("team", 1..=2).await?;
     let share = player.until::<ImageShare>("team", "False", "ImageNotShareable").await?;
     says(&share, "Ready", &["encrypted", "key of yours"]);
     player.until::<CloudImage>("golden", "False", "ImageNotShareable").await?;

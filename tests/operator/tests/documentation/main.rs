@@ -89,6 +89,25 @@ fn the_readme_leads_to_every_page() -> Result<()> {
     Ok(())
 }
 
+/// The titles of the demo's chapters, as its source calls `chapter(number, title)`.
+fn chapters() -> Result<Vec<String>> {
+    let sources =
+        [read("tests/harness/src/bin/demo/story.rs")?, read("tests/harness/src/bin/demo/offers.rs")?].concat();
+    let calls = sources.split("chapter(").skip(1).filter_map(|call| call.split_once('"'));
+    let calls = calls.filter(|(number, _)| number.trim().trim_end_matches(',').parse::<u8>().is_ok());
+    Ok(calls.filter_map(|(_, rest)| rest.split('"').next()).map(ToOwned::to_owned).collect())
+}
+
+#[test]
+fn the_picture_of_the_demo_has_its_chapters() -> Result<()> {
+    let (picture, chapters) = (read("docs/pictures/demo.svg")?, chapters()?);
+    ensure!(chapters.len() >= 10, "the source is not understood: {chapters:?}");
+    for chapter in chapters {
+        ensure!(picture.contains(&chapter), "no {chapter:?}: draw docs/pictures/demo.svg again, as terminal.py says");
+    }
+    Ok(())
+}
+
 /// The actions of the JSON policies on a page.
 fn pasted_actions(page: &str) -> Result<BTreeSet<String>> {
     let blocks = page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());

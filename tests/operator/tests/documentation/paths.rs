@@ -116,7 +116,8 @@ fn every_test_program_that_a_page_runs_exists() -> Result<()> {
     for (name, text) in documents()? {
         for code in code_of(&text).into_iter().filter(|code| code.starts_with("cargo ")) {
             for program in code.split("--test ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
-                let folders = ["tests", "tests/harness/tests", "tests/simulator/tests"].map(|folder| root.join(folder));
+                let folders = ["tests/operator/tests", "tests/harness/tests", "tests/simulator/tests"]
+                    .map(|folder| root.join(folder));
                 let files = [format!("{program}.rs"), format!("{program}/main.rs")];
                 let found = folders.iter().any(|folder| files.iter().any(|file| folder.join(file).exists()));
                 ensure!(found, "{name}: {code}: there is no test program {program}");

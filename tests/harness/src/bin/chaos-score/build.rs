@@ -12,6 +12,9 @@ use imageshare_harness::planted::{Bug, Test, VARIABLE};
 /// The operator's package and binary.
 const OPERATOR: &str = "imageshare-operator";
 
+/// The package of its tests.
+const TESTS: &str = "operator-tests";
+
 /// The cloud that tests start, from the same folder.
 const SIMULATOR: &str = "cloud-simulator";
 
@@ -30,7 +33,7 @@ impl Build {
         // With a test in any case: dependencies get the features that tests need, and are built once for both.
         let wanted: BTreeSet<Vec<String>> = bugs.iter().filter_map(|bug| bug.test.as_ref()).map(chosen).collect();
         let some_test = ["--test", "layering"].map(ToOwned::to_owned);
-        let output = this.cargo("test").arg("--no-run").args(some_test).args(wanted.into_iter().flatten()).output();
+        let output = this.cargo("build").arg("--bins").args(some_test).args(wanted.into_iter().flatten()).output();
         let output = output.context("starting cargo")?;
         ensure!(output.status.success(), "the sources with the bugs do not compile:\n{}", tail(&output));
         // It has no bugs to be built with.
@@ -65,7 +68,8 @@ impl Build {
         if let Ok(servers) = assets::servers() {
             command.env("KUBEBUILDER_ASSETS", servers);
         }
-        command.args([what, "--locked", "--package", OPERATOR, "--features", "planted", "--target-dir"]);
+        command.args([what, "--locked", "--package", OPERATOR, "--package", TESTS]);
+        command.args(["--features", &format!("{OPERATOR}/planted"), "--target-dir"]);
         command.arg(&self.target);
         command
     }
