@@ -35,17 +35,20 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Passes on a line for each entry that the journal gets; it holds the state, so it ends only when it is dropped.
-pub(crate) async fn follow(state: Shared, write: impl Fn(&str)) {
+/// Passes on a line for each entry that the journal gets from now on; it holds the state, so it ends only when it is dropped.
+pub(crate) fn follow(state: Shared, write: impl Fn(&str)) -> impl Future<Output = ()> {
+    // At the call, not when the future is polled first: requests may have come until then.
     let (mut seen, mut grown) = {
         let state = state.lock();
         (state.journal.last(), state.journal.grown())
     };
-    while grown.wait_for(|last| *last > seen).await.is_ok() {
-        let entries = state.lock().journal.since(seen).to_vec();
-        for entry in &entries {
-            write(&line(entry));
-            seen = entry.seq;
+    async move {
+        while grown.wait_for(|last| *last > seen).await.is_ok() {
+            let entries = state.lock().journal.since(seen).to_vec();
+            for entry in &entries {
+                write(&line(entry));
+                seen = entry.seq;
+            }
         }
     }
 }
