@@ -115,12 +115,18 @@ pub(super) fn snapshot_row(world: &World, snapshot: &Snapshot, asker: &Asker, no
     row
 }
 
-/// Rows with the keys they are ordered by, one page of which is an answer.
-pub(super) struct Rows(pub(super) Vec<(String, Value)>);
+/// Things with the keys they are ordered by, a page of which is an answer.
+pub(super) struct Rows<T>(pub(super) Vec<(String, T)>);
 
-impl Rows {
+impl<T> Rows<T> {
     /// The page asked for, under `list`. The token of the next page is the key of the last row.
-    pub(super) fn page(mut self, params: &Params, rules: &Rules, list: &str) -> Result<Value, Refusal> {
+    pub(super) fn page(
+        mut self,
+        params: &Params,
+        rules: &Rules,
+        list: &str,
+        row: impl Fn(T) -> Value,
+    ) -> Result<Value, Refusal> {
         self.0.sort_by(|one, other| one.0.cmp(&other.0));
         let size = params.number("MaxResults")?;
         if let Some(size) = size.filter(|size| !rules::PAGE_SIZES.contains(size)) {
@@ -136,9 +142,9 @@ impl Rows {
         let mut rest = self.0.into_iter().filter(|(key, _)| *key > start || start.is_empty()).peekable();
         let (mut rows, mut reached) = (Vec::new(), start.clone());
         while rows.len() < size
-            && let Some((key, row)) = rest.next()
+            && let Some((key, thing)) = rest.next()
         {
-            rows.push(row);
+            rows.push(row(thing));
             reached = key;
         }
         let mut answer = json!({list: {"item": rows}});
@@ -213,12 +219,13 @@ pub(super) fn write(answer: Value, service: Service, action: &str, id: &str, ref
 mod tests {
     use super::*;
 
-    fn rows(count: usize) -> Rows {
-        Rows((0..count).map(|n| (format!("ami-{n:02}"), json!(n))).collect())
+    fn rows(count: usize) -> Rows<usize> {
+        Rows((0..count).map(|n| (format!("ami-{n:02}"), n)).collect())
     }
 
     fn page(query: &str, rules: &Rules) -> Result<(Vec<u64>, Option<String>), String> {
-        let answer = rows(12).page(&Params::new("", query), rules, "set").map_err(|refusal| refusal.code)?;
+        let answer =
+            rows(12).page(&Params::new("", query), rules, "set", |n| json!(n)).map_err(|refusal| refusal.code)?;
         let items = answer["set"]["item"].as_array().unwrap().iter().map(|item| item.as_u64().unwrap()).collect();
         Ok((items, answer["nextToken"].as_str().map(str::to_owned)))
     }

@@ -48,9 +48,9 @@ pub(in crate::aws) fn describe(call: &Call<'_>, world: &mut World) -> Outcome {
     let kept = found.into_iter().filter(|(image, relation)| {
         filters.is_empty() || filters.keep(|name| values(world, image, *relation, call, name))
     });
-    let row =
-        |(image, relation): (&Image, Relation)| (image.spec().id.to_string(), image_row(world, image, relation, asker));
-    let answer = Rows(kept.map(row).collect()).page(params, world.rules(), "imagesSet")?;
+    let named = kept.map(|(image, relation)| (image.spec().id.to_string(), (image, relation)));
+    let row = |(image, relation): (&Image, Relation)| image_row(world, image, relation, asker);
+    let answer = Rows(named.collect()).page(params, world.rules(), "imagesSet", row)?;
     read(call, answer)
 }
 

@@ -72,11 +72,10 @@ pub(in crate::aws) fn list_recycled(call: &Call<'_>, world: &mut World) -> Outco
     let row = |image: &Image| {
         let spec = image.spec();
         let exit = spec.recycled_until.map(instant);
-        let row =
-            json!({"imageId": spec.id, "name": spec.name, "description": spec.description, "recycleBinExitTime": exit});
-        (spec.id.to_string(), row)
+        json!({"imageId": spec.id, "name": spec.name, "description": spec.description, "recycleBinExitTime": exit})
     };
-    let answer = Rows(found.into_iter().map(row).collect()).page(call.params, world.rules(), "imageSet")?;
+    let named = found.into_iter().map(|image| (image.spec().id.to_string(), image));
+    let answer = Rows(named.collect()).page(call.params, world.rules(), "imageSet", row)?;
     read(call, answer)
 }
 

@@ -30,9 +30,9 @@ pub(in crate::aws) fn describe(call: &Call<'_>, world: &mut World) -> Outcome {
             && (restorable.is_empty() || restorable.iter().any(|word| is_for(snapshot, word)))
             && filters.keep(|name| values(snapshot, name))
     });
-    let row =
-        |snapshot: &Snapshot| (snapshot.spec().id.to_string(), snapshot_row(world, snapshot, asker, call.view.now));
-    let answer = Rows(kept.map(row).collect()).page(params, world.rules(), "snapshotSet")?;
+    let named = kept.map(|snapshot| (snapshot.spec().id.to_string(), snapshot));
+    let row = |snapshot: &Snapshot| snapshot_row(world, snapshot, asker, call.view.now);
+    let answer = Rows(named.collect()).page(params, world.rules(), "snapshotSet", row)?;
     read(call, answer)
 }
 

@@ -71,18 +71,18 @@ pub(in crate::aws) fn describe(call: &Call<'_>, world: &mut World) -> Outcome {
     let row = |report: &Report| {
         let order = &report.order;
         let types: Vec<_> = order.resource_types.iter().map(|name| json!({"resourceType": name})).collect();
-        let row = json!({
+        json!({
             "imageId": order.image, "reportId": report.id, "resourceTypeSet": {"item": types},
             "accountIdSet": {"item": order.accounts}, "state": report.state(now),
             "creationTime": instant(report.created), "expirationTime": instant(report.expires),
-        });
-        (report.id.clone(), row)
+        })
     };
     let value = |report: &Report, filter: &str| {
         vec![if filter == "state" { report.state(now).to_owned() } else { instant(report.created) }]
     };
     let kept = named(call, world).into_iter().filter(|report| filters.keep(|filter| value(report, filter)));
-    let answer = Rows(kept.map(row).collect()).page(call.params, world.rules(), "imageUsageReportSet")?;
+    let named = kept.map(|report| (report.id.clone(), report));
+    let answer = Rows(named.collect()).page(call.params, world.rules(), "imageUsageReportSet", row)?;
     read(call, answer)
 }
 
@@ -107,7 +107,7 @@ pub(in crate::aws) fn describe_entries(call: &Call<'_>, world: &mut World) -> Ou
             }
         }
     }
-    let answer = Rows(rows).page(call.params, world.rules(), "imageUsageReportEntrySet")?;
+    let answer = Rows(rows).page(call.params, world.rules(), "imageUsageReportEntrySet", |row| row)?;
     read(call, answer)
 }
 
@@ -138,7 +138,7 @@ pub(in crate::aws) fn references(call: &Call<'_>, world: &mut World) -> Outcome 
     let kept = rows.filter(|(name, _, _)| all || types.contains(name));
     let rows: Vec<_> =
         kept.map(|(name, id, arn)| (arn.clone(), json!({"imageId": id, "resourceType": name, "arn": arn}))).collect();
-    let answer = Rows(rows).page(call.params, world.rules(), "imageReferenceSet")?;
+    let answer = Rows(rows).page(call.params, world.rules(), "imageReferenceSet", |row| row)?;
     read(call, answer)
 }
 
