@@ -1,9 +1,9 @@
 """Every client lives one life in the same world: it lists, shares, pages, accepts, rejects, copies, renames, tags, deletes,
 is refused, is throttled, and holds a token that expires. Prints which client did which step.
 
-Usage: life.py ALIBABA_URL HUAWEI_URL ADMIN_URL [PROGRAM...], on the world of life-world.yaml. A program is a client in
-another language: it is run as `PROGRAM ALIBABA_URL HUAWEI_URL ADMIN_URL`, prints a line `client: NAME CLOUD` and for each step
-a line `STEP: ok` or `STEP: what went wrong`. Exits with 1 where a step failed.
+Usage: life.py ALIBABA_URL HUAWEI_URL AWS_URL ADMIN_URL [PROGRAM...], on the world of life-world.yaml. A program is a client
+in another language: it is run as `PROGRAM ALIBABA_URL HUAWEI_URL ADMIN_URL AWS_URL`, prints a line `client: NAME CLOUD` and for
+each step a line `STEP: ok` or `STEP: what went wrong`. Exits with 1 where a step failed.
 """
 
 import functools
@@ -12,10 +12,10 @@ import subprocess
 import sys
 
 from checks import ask_admin, same
-from clients import Refused, alibaba, huawei
+from clients import Refused, alibaba, aws, huawei
 from huaweicloudsdkcore.signer.algorithm import SigningAlgorithm
 
-ALIBABA, HUAWEI, ADMIN, PROGRAMS = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+ALIBABA, HUAWEI, AWS, ADMIN, *PROGRAMS = sys.argv[1:]
 admin = functools.partial(ask_admin, ADMIN)
 WORLD = (pathlib.Path(__file__).parent / "life-world.yaml").read_text()
 OWNER, RECIPIENTS = "2000000000000000", ["1000000000000001", "1000000000000002", "1000000000000003"]
@@ -208,6 +208,108 @@ class HuaweiLife:
         self.client.delete(GOLDEN)
 
 
+class AwsLife:
+    """The steps at Amazon Web Services: nothing is accepted there, and an image keeps its name."""
+
+    OWNER, RECIPIENTS = "111122223333", ["444455556666", "777788889999"]
+    OWNER_KEY, RECIPIENT_KEY = ("AKIAOWNER", "owner-secret"), ("AKIARECIPIENT", "recipient-secret")
+    TEMPORARY_KEY = ("ASIATEMPORARY", "temporary-secret", "tok/en+=")
+    GOLDEN, OLDER = "ami-00000000000000001", "ami-00000000000000002"
+    SNAPSHOT = "snap-00000000000000001"
+    ORGANIZATION = "arn:aws:organizations::111122223333:organization/o-abcdefghij"
+
+    def __init__(self, client):
+        self.ask = client.call
+
+    def images(self, key=OWNER_KEY, **filters):
+        """By pages, some of which are short or empty."""
+        found, more = [], {}
+        while True:
+            page = self.ask(key, "describe_images", MaxResults=5, **filters, **more)
+            found += [(one["ImageId"], one["Name"]) for one in page["Images"]]
+            if not page.get("NextToken"):
+                return sorted(found)
+            more = {"NextToken": page["NextToken"]}
+
+    def permissions(self):
+        asked = {"ImageId": self.GOLDEN, "Attribute": "launchPermission"}
+        rows = self.ask(self.OWNER_KEY, "describe_image_attribute", **asked)["LaunchPermissions"]
+        return [next(iter(row.values())) for row in rows]
+
+    def share(self, key=OWNER_KEY, image=GOLDEN, **change):
+        return self.ask(key, "modify_image_attribute", ImageId=image, LaunchPermission=change)
+
+    def identity(self):
+        same("account", self.ask(self.OWNER_KEY, "get_caller_identity")["Account"], self.OWNER)
+        arn = self.ask(self.TEMPORARY_KEY, "get_caller_identity")["Arn"]
+        same("temporary", ":assumed-role/" in arn, True)
+        regions = self.ask(self.OWNER_KEY, "describe_regions")["Regions"]
+        same("regions", [one["RegionName"] for one in regions], ["us-east-1", "eu-central-1"])
+
+    def list(self):
+        same("own ones", [id for id, _ in self.images(Owners=["self"])], [self.GOLDEN, self.OLDER])
+        named = [{"Name": "name", "Values": ["golden*"]}]
+        same("by name", [name for _, name in self.images(Filters=named)], ["golden", "golden-older"])
+        same("of none", self.images(Filters=[{"Name": "name", "Values": ["镜像 a*b~c/d+e"]}]), [])
+
+    def share_and_page(self):
+        self.share(Add=[{"UserId": one} for one in self.RECIPIENTS] + [{"OrganizationArn": self.ORGANIZATION}])
+        same("permissions", self.permissions(), [*self.RECIPIENTS, self.ORGANIZATION])
+        same("received", self.images(self.RECIPIENT_KEY, ExecutableUsers=["self"]), [(self.GOLDEN, "golden")])
+        self.share(Remove=[{"OrganizationArn": self.ORGANIZATION}])
+        same("without the organization", self.permissions(), self.RECIPIENTS)
+
+    def copy(self):
+        asked = {"Name": "golden (copy)", "SourceImageId": self.GOLDEN, "SourceRegion": "us-east-1", "ClientToken": "t"}
+        no_storage = lambda: self.ask(self.RECIPIENT_KEY, "copy_image", **asked)  # noqa: E731
+        refused("without the snapshot", "InvalidRequest", no_storage)
+        grant = {"SnapshotId": self.SNAPSHOT, "CreateVolumePermission": {"Add": [{"UserId": self.RECIPIENTS[0]}]}}
+        self.ask(self.OWNER_KEY, "modify_snapshot_attribute", Attribute="createVolumePermission", **grant)
+        id = self.ask(self.RECIPIENT_KEY, "copy_image", "eu-central-1", **asked)["ImageId"]
+        (copied,) = self.ask(self.RECIPIENT_KEY, "describe_images", "eu-central-1", ImageIds=[id])["Images"]
+        same("the copy", (copied["Name"], copied["State"]), ("golden (copy)", "available"))
+        self.ask(self.RECIPIENT_KEY, "deregister_image", "eu-central-1", ImageId=id)
+
+    def tag(self):
+        tags = [{"Key": "team", "Value": "core"}]
+        self.ask(self.OWNER_KEY, "create_tags", Resources=[self.GOLDEN], Tags=tags)
+        by_tag = [{"Name": "tag:team", "Values": ["core"]}]
+        same("by tag", self.images(Filters=by_tag), [(self.GOLDEN, "golden")])
+        same("not for recipients", self.images(self.RECIPIENT_KEY, Filters=by_tag), [])
+        self.ask(self.OWNER_KEY, "delete_tags", Resources=[self.GOLDEN], Tags=tags)
+        same("untagged", self.images(Filters=by_tag), [])
+
+    def be_refused(self):
+        nobody = lambda: self.share(Add=[{"UserId": "12345"}])  # noqa: E731
+        refused("nobody", "InvalidAMIAttributeItemValue", nobody)
+        stranger = lambda: self.share(self.RECIPIENT_KEY, Add=[{"UserId": self.OWNER}])  # noqa: E731
+        refused("not the owner", "AuthFailure", stranger)
+        not_seen = lambda: self.share(self.RECIPIENT_KEY, self.OLDER, Add=[{"UserId": self.OWNER}])  # noqa: E731
+        refused("not seen", "InvalidAMIID.NotFound", not_seen)
+        no_effect = lambda: self.images(Filters=[{"Name": "kernel-id", "Values": ["x"]}])  # noqa: E731
+        refused("no effect", "InvalidParameterValue", no_effect)
+
+    def be_throttled(self):
+        throttle("DescribeImages")
+        refused("throttled", "RequestLimitExceeded", self.images)
+
+    def sign_wrongly(self):
+        refused("a wrong secret", "AuthFailure", lambda: self.images(("AKIAOWNER", "wrong")))
+        identity = lambda: self.ask(("AKIAOWNER", "wrong"), "get_caller_identity")  # noqa: E731
+        refused("in the words of STS", "SignatureDoesNotMatch", identity)
+
+    def expire(self):
+        same("before", len(self.images(self.TEMPORARY_KEY, Owners=["self"])), 2)
+        admin("PATCH", "/aws/keys/ASIATEMPORARY", {"expired": True})
+        refused("after", "RequestExpired", lambda: self.images(self.TEMPORARY_KEY))
+
+    def delete(self):
+        gone = lambda: self.ask(self.OWNER_KEY, "deregister_image", ImageId=self.GOLDEN)  # noqa: E731
+        gone()
+        same("gone", self.ask(self.OWNER_KEY, "describe_images", ImageIds=[self.GOLDEN])["Images"], [])
+        refused("again", "InvalidAMIID.Unavailable", gone)
+
+
 STEPS = [
     "identity", "list", "share_and_page", "accept", "reject", "copy", "rename", "tag", "be_refused", "be_throttled",
     "sign_wrongly", "expire", "delete",
@@ -223,7 +325,11 @@ LIVES = [
     ("huaweicloudsdkims, SDK-HMAC-SM3", lambda: HuaweiLife(huawei.Own(HUAWEI, SigningAlgorithm.HMAC_SM3))),
     ("huaweicloudsdkims, V11-HMAC-SHA256", lambda: HuaweiLife(huawei.Own(HUAWEI, derived=True))),
     ("openstacksdk", lambda: HuaweiLife(huawei.OpenStack(HUAWEI))),
+    ("boto3, AWS4-HMAC-SHA256", lambda: AwsLife(aws.Boto3(AWS))),
 ]
+# Takes a second or two for each of its calls, so it lives where time is given: with the programs.
+if PROGRAMS:
+    LIVES.append(("awscli, AWS4-HMAC-SHA256", lambda: AwsLife(aws.Cli(AWS))))
 
 
 def step(life, name):
@@ -250,7 +356,7 @@ def live(make):
 def live_elsewhere(program):
     """A client in another language."""
     admin("PUT", "/world", WORLD)
-    told = subprocess.run([program, ALIBABA, HUAWEI, ADMIN], capture_output=True, text=True, check=False)
+    told = subprocess.run([program, ALIBABA, HUAWEI, ADMIN, AWS], capture_output=True, text=True, check=False)
     lines = dict(line.split(": ", 1) for line in told.stdout.splitlines() if ": " in line)
     if "client" not in lines:
         return program, {name: told.stderr.strip() or "no word" for name in STEPS}

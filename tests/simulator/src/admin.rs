@@ -7,7 +7,7 @@ use crate::chassis::journal::Entry;
 use crate::chassis::throttling::CallLimit;
 use crate::state::{Refused, Shared};
 use crate::world_file::WorldFile;
-use crate::{alibaba, huawei};
+use crate::{alibaba, aws, huawei};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -86,6 +86,7 @@ pub(crate) fn router(state: Shared) -> Router {
         .route("/clock", get(read_clock).put(move_clock))
         .merge(alibaba::routes())
         .merge(huawei::routes())
+        .merge(aws::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }

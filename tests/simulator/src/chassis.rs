@@ -15,3 +15,4 @@ pub(crate) mod signature;
 pub(crate) mod throttling;
 pub(crate) mod tls;
 pub(crate) mod wire;
+pub(crate) mod xml;

@@ -3,11 +3,12 @@
 //!
 //! It promises: the rules of each cloud's `rules`, each with its source; requests verified as the vendor's own SDKs sign
 //! them; all-or-nothing steps under one lock; a journal that holds every change, also those whose answer was lost. What is
-//! simulated and what is not is told in `docs/simulator.md`. Alibaba Cloud and Huawei Cloud, each on a port of its own; what
-//! both need is in `chassis`.
+//! simulated and what is not is told in `docs/simulator.md`. Alibaba Cloud, Huawei Cloud and Amazon Web Services, each on a port
+//! of its own; what all need is in `chassis`.
 
 mod admin;
 pub mod alibaba;
+pub mod aws;
 mod chassis;
 pub mod huawei;
 mod log;
@@ -45,6 +46,8 @@ pub struct Ports {
     pub cloud: SocketAddr,
     /// Huawei Cloud.
     pub huawei: SocketAddr,
+    /// Amazon Web Services.
+    pub aws: SocketAddr,
     /// The admin interface. It asks no credentials: keep it on loopback.
     pub control: SocketAddr,
     /// Where TLS stands in for the vendors' hosts, if anywhere.
@@ -66,6 +69,7 @@ pub struct Simulator {
     state: Shared,
     cloud: SocketAddr,
     huawei: SocketAddr,
+    aws: SocketAddr,
     control: SocketAddr,
     stand_in: Option<StandIn>,
     stop: watch::Sender<bool>,
@@ -86,9 +90,10 @@ impl Simulator {
         };
         let cloud_listener = bind("the simulated Alibaba Cloud", ports.cloud).await?;
         let huawei_listener = bind("the simulated Huawei Cloud", ports.huawei).await?;
+        let aws_listener = bind("the simulated AWS", ports.aws).await?;
         let control_listener = bind("the control of the simulator", ports.control).await?;
         let (cloud, control) = (cloud_listener.local_addr()?, control_listener.local_addr()?);
-        let huawei = huawei_listener.local_addr()?;
+        let (huawei, aws) = (huawei_listener.local_addr()?, aws_listener.local_addr()?);
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
             // An error means the sender is gone, and with it the simulator: a reason to stop as well.
@@ -96,14 +101,18 @@ impl Simulator {
         };
         let (alibabas, to_alibaba) = Connections::of(cloud_listener);
         let (huaweis, to_huawei) = Connections::of(huawei_listener);
+        let (awses, to_aws) = Connections::of(aws_listener);
         let alibaba = serve::<alibaba::Alibaba>(alibabas, state.clone(), until(stopped.clone()));
         let huawei_server = serve::<huawei::Huawei>(huaweis, state.clone(), until(stopped.clone()));
+        let aws_server = serve::<aws::Aws>(awses, state.clone(), until(stopped.clone()));
         let control_router = admin::router(state.clone());
         let control_server =
             axum::serve(control_listener, control_router).with_graceful_shutdown(until(stopped.clone()));
         let control_server = tokio::spawn(async move { control_server.await });
-        let mut servers = vec![tokio::spawn(alibaba), tokio::spawn(huawei_server), control_server];
-        let clouds: Vec<Stand> = vec![(alibaba::is_host, to_alibaba), (huawei::is_host, to_huawei)];
+        let mut servers =
+            vec![tokio::spawn(alibaba), tokio::spawn(huawei_server), tokio::spawn(aws_server), control_server];
+        let clouds: Vec<Stand> =
+            vec![(alibaba::is_host, to_alibaba), (huawei::is_host, to_huawei), (aws::is_host, to_aws)];
         let mut stand_in = None;
         if let Some(address) = ports.tls {
             let (listener, authority) = (bind("TLS for the vendors' hosts", address).await?, Authority::new()?);
@@ -116,7 +125,7 @@ impl Simulator {
                 }
             }));
         }
-        Ok(Self { state, cloud, huawei, control, stand_in, stop, servers })
+        Ok(Self { state, cloud, huawei, aws, control, stand_in, stop, servers })
     }
 
     /// As [`Simulator::start`], on free ports of the loopback address and without TLS.
@@ -125,7 +134,7 @@ impl Simulator {
     /// As there.
     pub async fn start_on_loopback(world: WorldFile) -> io::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start(world, Ports { cloud: free, huawei: free, control: free, tls: None }).await
+        Self::start(world, Ports { cloud: free, huawei: free, aws: free, control: free, tls: None }).await
     }
 
     /// Alibaba Cloud's address.
@@ -136,6 +145,11 @@ impl Simulator {
     /// Huawei Cloud's address, IAM and IMS of all regions alike.
     pub fn huawei_address(&self) -> SocketAddr {
         self.huawei
+    }
+
+    /// Amazon Web Services' address, EC2 and STS of all regions alike.
+    pub fn aws_address(&self) -> SocketAddr {
+        self.aws
     }
 
     /// The admin port's address.
@@ -158,6 +172,11 @@ impl Simulator {
         format!("http://{}", self.huawei)
     }
 
+    /// Amazon Web Services as `http://host:port`.
+    pub fn aws_url(&self) -> String {
+        format!("http://{}", self.aws)
+    }
+
     /// The admin port as `http://host:port`.
     pub fn control_url(&self) -> String {
         format!("http://{}", self.control)
@@ -171,6 +190,11 @@ impl Simulator {
     /// Huawei Cloud's world as it is now.
     pub fn huawei_world(&self) -> huawei::World {
         self.state.lock().huawei.world.clone()
+    }
+
+    /// Amazon Web Services' world as it is now.
+    pub fn aws_world(&self) -> aws::World {
+        self.state.lock().aws.world.clone()
     }
 
     /// The whole journal so far.

@@ -10,15 +10,12 @@ const MAX_FIELD: usize = 100;
 
 /// What listens where, and what is in the worlds.
 pub(crate) fn summary(simulator: &Simulator) -> String {
-    let (file, huawei) = {
-        let state = simulator.state.lock();
-        let file = state.dump();
-        let huawei = file.huawei.as_ref().map_or((0, 0), |world| (world.domains.len(), world.images.len()));
-        (file, huawei)
-    };
+    let file = simulator.state.lock().dump();
+    let huawei = file.huawei.as_ref().map_or((0, 0), |world| (world.domains.len(), world.images.len()));
+    let aws = file.aws.as_ref().map_or((0, 0), |world| (world.accounts.len(), world.images.len()));
     let stand_in = simulator.stand_in().map(|stand_in| format!(", TLS for the vendors' hosts at {}", stand_in.address));
     format!(
-        "cloud-simulator {}: Alibaba Cloud at {} ({}, {}), Huawei Cloud at {} ({}, {}), admin interface at {}{}",
+        "cloud-simulator {}: Alibaba Cloud at {} ({}, {}), Huawei Cloud at {} ({}, {}), AWS at {} ({}, {}), admin interface at {}{}",
         env!("CARGO_PKG_VERSION"),
         simulator.cloud_url(),
         count(file.accounts.len(), "account"),
@@ -26,6 +23,9 @@ pub(crate) fn summary(simulator: &Simulator) -> String {
         simulator.huawei_url(),
         count(huawei.0, "account"),
         count(huawei.1, "image"),
+        simulator.aws_url(),
+        count(aws.0, "account"),
+        count(aws.1, "image"),
         simulator.control_url(),
         stand_in.unwrap_or_default(),
     )

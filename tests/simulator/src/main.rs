@@ -21,6 +21,9 @@ struct Options {
     /// Where Huawei Cloud listens; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     huawei_address: SocketAddr,
+    /// Where Amazon Web Services listens; port 0 picks a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    aws_address: SocketAddr,
     /// Where the admin interface listens; port 0 picks a free one. It asks no credentials: keep it on loopback.
     #[arg(long, default_value = "127.0.0.1:0")]
     control_address: SocketAddr,
@@ -65,8 +68,14 @@ async fn run(options: Options) -> Result<(), String> {
     let path = options.world.display();
     let text = tokio::fs::read_to_string(&options.world).await.map_err(|error| format!("{path}: {error}"))?;
     let world = WorldFile::parse(&text).map_err(|error| format!("{path}: {error}"))?;
-    let Options { cloud_address, huawei_address, control_address, tls_address, .. } = options;
-    let ports = Ports { cloud: cloud_address, huawei: huawei_address, control: control_address, tls: tls_address };
+    let Options { cloud_address, huawei_address, aws_address, control_address, tls_address, .. } = options;
+    let ports = Ports {
+        cloud: cloud_address,
+        huawei: huawei_address,
+        aws: aws_address,
+        control: control_address,
+        tls: tls_address,
+    };
     let simulator = Simulator::start(world, ports).await.map_err(|error| error.to_string())?;
     if let (Some(stand_in), Some(file)) = (simulator.stand_in(), &options.tls_certificate) {
         let written = tokio::fs::write(file, &stand_in.certificate).await;
@@ -77,9 +86,13 @@ async fn run(options: Options) -> Result<(), String> {
         simulator.log_requests(say);
     }
     if options.print_addresses {
-        let (cloud, huawei, control) = (simulator.cloud_url(), simulator.huawei_url(), simulator.control_url());
+        let (cloud, huawei, aws) = (simulator.cloud_url(), simulator.huawei_url(), simulator.aws_url());
+        let control = simulator.control_url();
         let tls = simulator.stand_in().map(|stand_in| stand_in.address.to_string());
-        println!("{}", serde_json::json!({"cloud": cloud, "huawei": huawei, "control": control, "tls": tls}));
+        println!(
+            "{}",
+            serde_json::json!({"cloud": cloud, "huawei": huawei, "aws": aws, "control": control, "tls": tls})
+        );
     }
     tokio::select! {
         _ = terminate.recv() => {}

@@ -8,7 +8,7 @@ use crate::chassis::journal::{Entry, Journal, Provider};
 use crate::chassis::names::{ImageId, RegionId};
 use crate::chassis::throttling::CallLimits;
 use crate::world_file::WorldFile;
-use crate::{alibaba, huawei};
+use crate::{alibaba, aws, huawei};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Who changed the world around its rules, in the journal.
@@ -28,6 +28,7 @@ pub(crate) enum Refused {
 pub(crate) struct State {
     pub(crate) alibaba: alibaba::Cloud,
     pub(crate) huawei: huawei::Cloud,
+    pub(crate) aws: aws::Cloud,
     pub(crate) clock: Clock,
     pub(crate) faults: FaultInjection,
     pub(crate) limits: CallLimits,
@@ -70,6 +71,7 @@ impl State {
         let mut state = Self {
             alibaba: alibaba::Cloud::default(),
             huawei: huawei::Cloud::default(),
+            aws: aws::Cloud::default(),
             clock: Clock::new(None),
             faults: FaultInjection::default(),
             limits: CallLimits::default(),
@@ -94,13 +96,15 @@ impl State {
         let mut limits = CallLimits::default();
         limits.set(std::mem::take(&mut file.limits))?;
         let huawei = huawei::World::load(file.huawei.take().unwrap_or_default(), clock.now())?;
+        let aws = aws::World::load(file.aws.take().unwrap_or_default(), clock.now())?;
         self.alibaba.world = alibaba::World::load(file, clock.now())?;
-        self.huawei.world = huawei;
+        (self.huawei.world, self.aws.world) = (huawei, aws);
         (self.clock, self.limits) = (clock, limits);
         // Without an image it marks that all before is void; then one entry follows for each image that is shared.
         self.journal.append(Entry::without_request(self.clock.now(), "world", "LoadWorld"));
         self.journal_alibaba_seeds();
         self.journal_huawei_seeds();
+        self.journal_aws_seeds();
         Ok(())
     }
 
@@ -120,7 +124,8 @@ impl State {
         let face = self.clock.face();
         let clock = face.fixed.then_some(face.now);
         let limits = self.limits.all().to_vec();
-        WorldFile { clock, limits, huawei: self.huawei.world.dump(), ..self.alibaba.world.dump() }
+        let (huawei, aws) = (self.huawei.world.dump(), self.aws.world.dump());
+        WorldFile { clock, limits, huawei, aws, ..self.alibaba.world.dump() }
     }
 
     /// Moves the clock.
@@ -136,6 +141,7 @@ impl State {
     pub(crate) fn settle(&mut self) {
         self.settle_jobs();
         self.settle_copies();
+        self.settle_aws_copies();
     }
 
     /// What cannot be journalled is not done.

@@ -1,6 +1,7 @@
 //! The world file: what a world is made of, as written in YAML or JSON. Unknown fields are errors.
 
 use crate::alibaba::{Account, ImageSpec, Rules};
+use crate::aws::AwsFile;
 use crate::chassis::names::RegionId;
 use crate::chassis::throttling::CallLimit;
 use crate::huawei::HuaweiFile;
@@ -30,6 +31,9 @@ pub struct WorldFile {
     /// Huawei Cloud's part; what is above is Alibaba Cloud's. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub huawei: Option<HuaweiFile>,
+    /// Amazon Web Services' part. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsFile>,
 }
 
 impl WorldFile {

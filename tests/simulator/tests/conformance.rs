@@ -93,8 +93,13 @@ fn the_official_huawei_sdk_understands_every_answer_of_the_simulator() {
 }
 
 #[test]
+fn the_official_aws_sdk_understands_every_answer_of_the_simulator() {
+    drive("aws_sdk.py", "aws-world.yaml", &["aws", "control"], &[]);
+}
+
+#[test]
 fn every_client_lives_the_same_life() {
     let programs = std::env::var(PROGRAMS).unwrap_or_default();
     let programs: Vec<_> = programs.split_whitespace().map(str::to_owned).collect();
-    drive("life.py", "life-world.yaml", &["cloud", "huawei", "control"], &programs);
+    drive("life.py", "life-world.yaml", &["cloud", "huawei", "aws", "control"], &programs);
 }

@@ -17,10 +17,40 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-const WORLD: &str = include_str!("../../../examples/simulator/world.yaml");
+/// The world of the examples, with Amazon Web Services.
+fn world() -> String {
+    format!("{}\n{AWS}", include_str!("../../../examples/simulator/world.yaml"))
+}
+
+const AWS: &str = "
+aws:
+  rules: {throttling: true, shortPages: true, unknownElements: true}
+  regions: [us-east-1]
+  optInRegions: [af-south-1]
+  accounts:
+    - id: '111122223333'
+      keys: [{id: AKIAFAKECAPTUREOWNER, secret: fakeAwsSecretKeyForCapture00000000000001}]
+      recycleBinDays: 3
+      kmsKeys: [{arn: 'arn:aws:kms:us-east-1:111122223333:key/1', alias: alias/golden, usableBy: ['444455556666']}]
+      roles: [{name: share, trusts: ['444455556666'], externalId: x}]
+    - {id: '444455556666', optedIn: [af-south-1], allowedImages: {state: audit-mode, providers: [amazon]}}
+  organizations:
+    - id: o-abcdefghij
+      management: '111122223333'
+      units: [{id: ou-abcd-12345678, accounts: ['444455556666']}, {id: ou-abcd-12345679, parent: ou-abcd-12345678}]
+  snapshots: [{id: snap-00000001, region: us-east-1, owner: '111122223333', encryption: default, sharedWith: [all]}]
+  images:
+    - id: ami-0123456789abcdef0
+      region: us-east-1
+      owner: '111122223333'
+      tags: {team: core}
+      deprecatedFrom: 2030-01-01T00:00:00Z
+      sharedWith: ['444455556666', all, 'arn:aws:organizations::111122223333:organization/o-abcdefghij']
+      usage: [{account: '444455556666', resourceType: 'ec2:Instance', count: 3}]
+";
 
 /// Requests of official clients, as they came over the wire.
-const CAPTURES: [&str; 7] = [
+const CAPTURES: [&str; 11] = [
     include_str!("../../captures/alibaba/ModifyImageSharePermission-add3.raw"),
     include_str!("../../captures/alibaba/DescribeImages-tags-unicode.raw"),
     include_str!("../../captures/alibaba/CopyImage.raw"),
@@ -28,6 +58,10 @@ const CAPTURES: [&str; 7] = [
     include_str!("../../captures/huawei/BatchAddMembers.raw"),
     include_str!("../../captures/huawei/ListImages-shared.raw"),
     include_str!("../../captures/huawei/BatchUpdateMembers.raw"),
+    include_str!("../../captures/aws/ModifyImageAttribute-add-remove.raw"),
+    include_str!("../../captures/aws/DescribeImages-own-filters.raw"),
+    include_str!("../../captures/aws/CopyImage.raw"),
+    include_str!("../../captures/aws/ModifySnapshotAttribute.raw"),
 ];
 
 /// Panics of any task of this process.
@@ -63,9 +97,14 @@ impl Served {
     fn start() -> Self {
         count_panics();
         let runtime = Runtime::new().unwrap();
-        let world = WorldFile::parse(WORLD).unwrap();
+        let world = WorldFile::parse(&world()).unwrap();
         let simulator = runtime.block_on(Simulator::start_on_loopback(world)).unwrap();
         Self { runtime, simulator }
+    }
+
+    fn clouds(&self) -> [SocketAddr; 3] {
+        let simulator = &self.simulator;
+        [simulator.cloud_address(), simulator.huawei_address(), simulator.aws_address()]
     }
 
     /// Sends a whole request and reads the answer, until the server closes.
@@ -99,10 +138,10 @@ impl Served {
         assert_eq!(PANICS.load(Ordering::SeqCst), 0, "something panicked");
     }
 
-    /// Both clouds still answer.
+    /// All clouds still answer.
     fn still_serves(&self) {
         let get = b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        for cloud in [self.simulator.cloud_address(), self.simulator.huawei_address()] {
+        for cloud in self.clouds() {
             let answer = String::from_utf8(self.send(cloud, get)).unwrap();
             assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
         }
@@ -187,6 +226,32 @@ const CONTROL: &[(&str, &str, &str)] = &[
     ),
     ("PATCH", "/huawei/images/d164b5df-1bc3-4c3f-893e-3e471fd16e64", r#"{"name":"n","status":"active"}"#),
     ("PATCH", "/huawei/rules", r#"{"jobSeconds":0.5}"#),
+    (
+        "POST",
+        "/aws/permissions",
+        r#"{"image":"ami-0123456789abcdef0","add":["444455556666","all"],"remove":["777788889999"]}"#,
+    ),
+    (
+        "POST",
+        "/aws/images",
+        r#"{"id":"ami-00000009","region":"us-east-1","owner":"111122223333","name":"n","snapshots":["snap-00000009"],
+        "encryption":"default","sharedWith":["444455556666"],"copySeconds":5,"created":"2026-01-01T00:00:00Z"}"#,
+    ),
+    (
+        "PATCH",
+        "/aws/images/ami-0123456789abcdef0",
+        r#"{"state":"available","name":"n","copySeconds":4294967295,"deprecatedFrom":"2026-01-01T00:00:00Z",
+        "usage":[{"account":"444455556666","resourceType":"ec2:Instance","count":1}]}"#,
+    ),
+    ("PATCH", "/aws/snapshots/snap-00000001", r#"{"state":"pending","encryption":"none"}"#),
+    ("PATCH", "/aws/keys/AKIAFAKECAPTUREOWNER", r#"{"disabled":false,"secret":"s","sessionToken":"t"}"#),
+    ("PATCH", "/aws/rules", r#"{"ownerLagMillis":4294967295,"recipientsPerImage":0,"copySeconds":4294967295}"#),
+    (
+        "PATCH",
+        "/aws/accounts/111122223333",
+        r#"{"recycleBinDays":65535,"optedIn":["x"],"allowedImages":{"state":"enabled","providers":["none"]}}"#,
+    ),
+    ("GET", "/aws/accounts/111122223333/received", ""),
 ];
 
 fn value() -> impl Strategy<Value = Value> {
@@ -242,7 +307,7 @@ fn no_request_to_a_cloud_port_makes_the_simulator_panic_and_it_still_serves() {
     let change = (any::<Index>(), 0_usize..30, parts());
     proptest!(cases(), |(capture in select(&CAPTURES[..]), changes in vec(change, 0..4))| {
         let bytes = broken_request(capture, &changes);
-        for cloud in [served.simulator.cloud_address(), served.simulator.huawei_address()] {
+        for cloud in served.clouds() {
             served.exchange(cloud, &bytes, Duration::from_millis(50));
         }
         served.is_well();
@@ -280,7 +345,7 @@ proptest! {
         changes in vec((any::<Index>(), value()), 0..4), cut in proptest::option::weighted(0.3, (any::<Index>(), parts())),
     ) {
         count_panics();
-        let whole: Value = serde_json::to_value(WorldFile::parse(WORLD).unwrap()).unwrap();
+        let whole: Value = serde_json::to_value(WorldFile::parse(&world()).unwrap()).unwrap();
         let mut document = whole;
         exchange(&mut document, &changes);
         let mut text = document.to_string().into_bytes();
@@ -322,7 +387,7 @@ fn a_world_file_that_would_grow_without_end_is_refused() {
 fn no_world_that_is_loaded_makes_the_simulator_panic() {
     let served = Served::start();
     let control = served.simulator.control_address();
-    let whole: Value = serde_json::to_value(WorldFile::parse(WORLD).unwrap()).unwrap();
+    let whole: Value = serde_json::to_value(WorldFile::parse(&world()).unwrap()).unwrap();
     proptest!(cases(), |(changes in vec((any::<Index>(), value()), 1..4))| {
         let mut document = whole.clone();
         exchange(&mut document, &changes);

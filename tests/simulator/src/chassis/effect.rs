@@ -22,9 +22,12 @@ pub struct Effect {
     /// The attributes of the image that changed: its name, its tags and the like.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub updated: Vec<&'static str>,
-    /// What became of a copy at Alibaba Cloud.
+    /// What became of a copy at Alibaba Cloud or Amazon Web Services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyStep>,
+    /// The snapshots that were deleted with the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots_deleted: Vec<ImageId>,
 }
 
 /// A recipient's answer to an offer.
@@ -64,12 +67,12 @@ pub struct Asked {
     pub dry_run: bool,
     /// Whether the image was to be published or withdrawn.
     pub is_public: Option<bool>,
-    /// The copy asked for at Alibaba Cloud.
+    /// The copy asked for at Alibaba Cloud or Amazon Web Services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyRequest>,
 }
 
-/// What `CopyImage` of Alibaba Cloud asks for, besides the image.
+/// What `CopyImage` of Alibaba Cloud or Amazon Web Services asks for, besides the image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopyRequest {
@@ -104,7 +107,7 @@ pub enum CopyState {
     Began,
     /// The new image is Available.
     Done,
-    /// The new image is `CreateFailed`.
+    /// The new image is `CreateFailed`, at Amazon Web Services `failed`.
     Failed,
     /// The new image is gone.
     Cancelled,

@@ -214,12 +214,20 @@ fn entry<V: Vendor>(wire: &Wire, now: Timestamp, outcome: &Outcome) -> Entry {
         job: done.and_then(|done| done.job.clone()),
         effect: done.and_then(|done| done.effect.clone().if_any()),
         copy: done.and_then(|done| done.copy.clone()),
-        status: if outcome.cut == Cut::None { status } else { 0 },
+        status: if outcome.cut == Cut::None { gateway(&outcome.faults).unwrap_or(status) } else { 0 },
         code: code.to_owned(),
         cut: outcome.cut,
         faults: outcome.faults.iter().map(Action::kind).collect(),
         ..Entry::without_request(now, "anonymous", "")
     }
+}
+
+/// The status of the gateway that answers in the cloud's place.
+fn gateway(faults: &[Action]) -> Option<u16> {
+    faults.iter().find_map(|fault| match fault {
+        Action::GatewayPage { status, .. } => Some(*status),
+        _ => None,
+    })
 }
 
 fn reply<V: Vendor>(outcome: Outcome, wire: &Wire, request: &V::Request, request_id: &str) -> Reply {
@@ -237,7 +245,11 @@ fn reply<V: Vendor>(outcome: Outcome, wire: &Wire, request: &V::Request, request
             V::refusal(&refusal, wire, request, request_id)
         }
     };
+    let page = || "<html><body>Welcome to the gateway</body></html>".to_owned();
     let mut wrong_body = None;
+    if let Some(status) = gateway(&outcome.faults) {
+        (reply.status, wrong_body) = (status, Some(page()));
+    }
     for fault in outcome.faults {
         match fault {
             Action::Throttle { retry_after_millis } if retry_after_millis > 0 => {
@@ -245,9 +257,8 @@ fn reply<V: Vendor>(outcome: Outcome, wire: &Wire, request: &V::Request, request
             }
             Action::Slow { millis } => reply.delay_millis = millis,
             Action::TruncatedBody => reply.halve = true,
-            Action::WrongJson { body } => {
-                let page = || "<html><body>Welcome to the gateway</body></html>".to_owned();
-                wrong_body = Some(body.unwrap_or_else(page)).filter(|_| matches!(reply.status, 200 | 201));
+            Action::WrongJson { body } if matches!(reply.status, 200 | 201) => {
+                wrong_body = Some(body.unwrap_or_else(page));
             }
             fault => distort::<V>(&mut answer, &fault),
         }

@@ -50,16 +50,26 @@ pub struct Matcher {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields, tag = "kind")]
 pub enum Action {
     /// 400 `Throttling.User`, with `x-acs-retry-after` where the wait is above 0. Huawei Cloud: 429 `APIGW.0308`, with
-    /// `Retry-After` (whole seconds, rounded up) where it is.
+    /// `Retry-After` (whole seconds, rounded up) where it is. Amazon Web Services: 503 `RequestLimitExceeded`, with
+    /// `x-amz-retry-after` (milliseconds) where it is.
     Throttle {
         /// The wait told, in milliseconds. Default 0: none told.
         #[serde(default)]
         retry_after_millis: u64,
     },
-    /// 503 `ServiceUnavailable`; Huawei Cloud: 503 `IMG.0061`.
+    /// 503 `ServiceUnavailable`; Huawei Cloud: 503 `IMG.0061`; Amazon Web Services: 503 `Unavailable`.
     Unavailable,
     /// 500 `InternalError`; Huawei Cloud: 500 `IMG.0061`.
     InternalError,
+    /// The page of a gateway in front of the cloud, in HTML.
+    GatewayPage {
+        /// HTTP status, 500 to 599. Default 502.
+        #[serde(default = "bad_gateway")]
+        status: u16,
+        /// Whether the request took effect nevertheless. Default false.
+        #[serde(default)]
+        applied: bool,
+    },
     /// Any refusal.
     Refuse {
         /// HTTP status, 400 to 599.
@@ -79,12 +89,13 @@ pub enum Action {
         /// How late, in milliseconds.
         millis: u64,
     },
-    /// Lists of an image's recipients (`DescribeImageSharePermission`, members) show the sharing as it was, by the simulator's clock.
+    /// Lists of an image's recipients (`DescribeImageSharePermission`, members) show the sharing as it was, by the simulator's
+    /// clock; at Amazon Web Services also what recipients see of it.
     DescribeLag {
         /// How long ago, in milliseconds.
         millis: u64,
     },
-    /// 200 with a body that is no JSON; the effect stands.
+    /// 200 with a body that is neither JSON nor XML; the effect stands.
     WrongJson {
         /// The body. Default an HTML page.
         #[serde(default)]
@@ -115,6 +126,10 @@ pub enum Action {
     },
 }
 
+fn bad_gateway() -> u16 {
+    502
+}
+
 fn one() -> usize {
     1
 }
@@ -126,6 +141,7 @@ impl Action {
             Self::Throttle { .. } => "throttle",
             Self::Unavailable => "unavailable",
             Self::InternalError => "internalError",
+            Self::GatewayPage { .. } => "gatewayPage",
             Self::Refuse { .. } => "refuse",
             Self::CutBefore => "cutBefore",
             Self::CutAfter => "cutAfter",
@@ -144,7 +160,7 @@ impl Action {
     pub(crate) fn refusal(&self, rules: &FaultRules) -> Option<Refusal> {
         match self {
             Self::Throttle { .. } => Some(rules.throttled.refuse()),
-            Self::Unavailable => Some(rules.unavailable.refuse()),
+            Self::Unavailable | Self::GatewayPage { applied: false, .. } => Some(rules.unavailable.refuse()),
             Self::InternalError => Some(rules.internal_error.refuse()),
             Self::Refuse { status, code, message } => {
                 let message =
@@ -159,6 +175,9 @@ impl Action {
         match self {
             Self::Refuse { status, .. } if !(400..600).contains(status) => {
                 Err(format!("a refusal's status is 400 to 599, not {status}"))
+            }
+            Self::GatewayPage { status, .. } if !(500..600).contains(status) => {
+                Err(format!("a gateway's status is 500 to 599, not {status}"))
             }
             Self::Throttle { retry_after_millis: millis }
             | Self::Slow { millis }
@@ -203,6 +222,7 @@ impl RandomFaults {
             "throttle" => Action::Throttle { retry_after_millis: self.retry_after_millis },
             "unavailable" => Action::Unavailable,
             "internalError" => Action::InternalError,
+            "gatewayPage" => Action::GatewayPage { status: bad_gateway(), applied: false },
             "cutBefore" => Action::CutBefore,
             "cutAfter" => Action::CutAfter,
             "slow" => Action::Slow { millis: self.slow_millis },

@@ -32,6 +32,8 @@ pub enum Provider {
     Alibaba,
     /// Huawei Cloud.
     Huawei,
+    /// Amazon Web Services.
+    Aws,
 }
 
 /// One thing that happened.
@@ -55,7 +57,7 @@ pub struct Entry {
     pub region: Option<RegionId>,
     /// The action named; `JobEffect` for what a job changed when it ended, `CopyEnded` for a copy that ended by itself.
     pub action: String,
-    /// The image named; the first where there were several.
+    /// The image named, at Amazon Web Services also a snapshot; the first where there were several.
     pub image: Option<ImageId>,
     /// The job started or ended.
     #[serde(skip_serializing_if = "Option::is_none")]

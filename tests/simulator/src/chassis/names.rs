@@ -33,11 +33,12 @@ macro_rules! name {
 
 name! {
     /// Who may own, ask or receive: at Alibaba Cloud an account by its UID, at Huawei Cloud a project or domain by its id,
-    /// or an organization by its URN.
+    /// or an organization by its URN, at Amazon Web Services an account by its twelve digits, an organization or organizational
+    /// unit by its ARN, or `all`.
     AccountId
 }
 name! {
-    /// An image, unique in the world.
+    /// An image, unique in the world; at Amazon Web Services also a snapshot.
     ImageId
 }
 name! {

@@ -30,6 +30,11 @@ impl Rule {
         Refusal { status: self.status, code: self.code.to_owned(), message: self.message.to_owned() }
     }
 
+    /// The refusal of this rule in other words.
+    pub(crate) fn saying(self, message: String) -> Refusal {
+        Refusal { message, ..self.refuse() }
+    }
+
     /// The refusal of this rule, naming what it is about.
     pub(crate) fn about(self, what: &str) -> Refusal {
         Refusal { message: format!("{} ({what})", self.message), ..self.refuse() }

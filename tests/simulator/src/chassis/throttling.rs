@@ -13,7 +13,7 @@ const MAX_LIMITS: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallLimit {
-    /// At which cloud. Default both.
+    /// At which cloud. Default all.
     #[serde(default)]
     pub provider: Option<Provider>,
     /// Of which action. Default each by itself.

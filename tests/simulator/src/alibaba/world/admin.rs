@@ -83,7 +83,7 @@ impl Image {
 }
 
 impl World {
-    /// The world as a file; its `clock`, its limits and Huawei Cloud's part are for the caller to fill in.
+    /// The world as a file; its `clock`, its limits and the other clouds' parts are for the caller to fill in.
     pub fn dump(&self) -> WorldFile {
         let images = self.images.values().map(Image::dump);
         WorldFile {
@@ -94,6 +94,7 @@ impl World {
             images: images.collect(),
             limits: Vec::new(),
             huawei: None,
+            aws: None,
         }
     }
 

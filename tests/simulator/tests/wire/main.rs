@@ -2,6 +2,8 @@
 //! Requests to the cloud ports are captures of the official SDK, sent byte for byte on a clock set to their date.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod aws;
+
 use cloud_simulator::{Ports, Simulator, WorldFile};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -11,11 +13,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const IMAGE: &str = "m-bp67acfmxazb4p0000";
-const ADD_THREE: &str = include_str!("../../captures/alibaba/ModifyImageSharePermission-add3.raw");
-const REGIONS: &str = include_str!("../../captures/alibaba/DescribeRegions.raw");
-const DELETE: &str = include_str!("../../captures/alibaba/DeleteImage.raw");
-const COPY: &str = include_str!("../../captures/alibaba/CopyImage.raw");
-const CANCEL: &str = include_str!("../../captures/alibaba/CancelCopyImage.raw");
+const ADD_THREE: &str = include_str!("../../../captures/alibaba/ModifyImageSharePermission-add3.raw");
+const REGIONS: &str = include_str!("../../../captures/alibaba/DescribeRegions.raw");
+const DELETE: &str = include_str!("../../../captures/alibaba/DeleteImage.raw");
+const COPY: &str = include_str!("../../../captures/alibaba/CopyImage.raw");
+const CANCEL: &str = include_str!("../../../captures/alibaba/CancelCopyImage.raw");
 /// The id which the simulator gives the first copy of a world; the capture of its cancellation names it.
 const COPIED: &str = "m-sim00000000000000001";
 
@@ -117,7 +119,7 @@ async fn a_throttled_answer_carries_the_vendors_header_in_milliseconds() {
 /// A simulator that also stands in for the vendors' hosts.
 async fn standing_in() -> Simulator {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    let ports = Ports { cloud: free, huawei: free, control: free, tls: Some(free) };
+    let ports = Ports { cloud: free, huawei: free, aws: free, control: free, tls: Some(free) };
     Simulator::start(world(), ports).await.unwrap()
 }
 
@@ -133,7 +135,12 @@ async fn tls_stands_in_for_the_vendors_hosts_by_their_names_and_as_a_proxy() {
     let proxy = reqwest::Proxy::https(format!("http://{address}")).unwrap();
     let by_proxy = trusting(&simulator).proxy(proxy).build().unwrap();
     let mut by_name = trusting(&simulator).no_proxy();
-    for host in ["ecs.cn-hangzhou.aliyuncs.com", "ims.cn-north-4.myhuaweicloud.com", "somewhere.example.com"] {
+    for host in [
+        "ecs.cn-hangzhou.aliyuncs.com",
+        "ims.cn-north-4.myhuaweicloud.com",
+        "ec2.eu-central-1.amazonaws.com",
+        "somewhere.example.com",
+    ] {
         by_name = by_name.resolve(host, address);
     }
     let by_name = by_name.build().unwrap();
@@ -146,6 +153,8 @@ async fn tls_stands_in_for_the_vendors_hosts_by_their_names_and_as_a_proxy() {
         assert!(ecs.contains("IncompleteSignature"), "{ecs}");
         let ims = ask("ims.cn-north-4.myhuaweicloud.com", "/v3").await.unwrap();
         assert!(ims.contains("\"href\":\"https://ims.cn-north-4.myhuaweicloud.com"), "{ims}");
+        let ec2 = ask("ec2.eu-central-1.amazonaws.com", "/?Action=DescribeRegions").await.unwrap();
+        assert!(ec2.contains("<Code>MissingAuthenticationToken</Code>"), "{ec2}");
         assert!(ask("somewhere.example.com", "/").await.is_err(), "no cloud's host");
     }
     let unknowing = Client::builder().no_proxy().resolve("ecs.aliyuncs.com", address).build().unwrap();
@@ -305,7 +314,8 @@ async fn faults_are_listed_until_used_up_or_cleared() {
 #[tokio::test]
 async fn a_stopped_simulator_has_left_its_ports() {
     let simulator = Simulator::start_on_loopback(world()).await.unwrap();
-    let addresses = [simulator.cloud_address(), simulator.huawei_address(), simulator.control_address()];
+    let addresses =
+        [simulator.cloud_address(), simulator.huawei_address(), simulator.aws_address(), simulator.control_address()];
     simulator.stop().await;
     for address in addresses {
         assert!(TcpStream::connect(address).await.is_err());
@@ -314,9 +324,9 @@ async fn a_stopped_simulator_has_left_its_ports() {
 
 const HUAWEI_IMAGE: &str = "cc4f2d1e-0000-4000-8000-000000000001";
 const HUAWEI_PROJECT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const HUAWEI_ADD: &str = include_str!("../../captures/huawei/BatchAddMembers.raw");
-const HUAWEI_LIST: &str = include_str!("../../captures/huawei/ListImageMembers.raw");
-const HUAWEI_DELETE: &str = include_str!("../../captures/huawei/GlanceDeleteImage.raw");
+const HUAWEI_ADD: &str = include_str!("../../../captures/huawei/BatchAddMembers.raw");
+const HUAWEI_LIST: &str = include_str!("../../../captures/huawei/ListImageMembers.raw");
+const HUAWEI_DELETE: &str = include_str!("../../../captures/huawei/GlanceDeleteImage.raw");
 
 fn huawei_world() -> WorldFile {
     let text = format!(
