@@ -24,6 +24,9 @@ const CLOUDS: &str = "src/clouds/adversarial.rs";
 const OBJECTS: &str = "tests/operator/tests/hostile_objects.rs";
 const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
 
+const AWS_REQUESTS: &str = "tests/simulator/src/aws/tests.rs";
+
+const NO_PANIC: &str = "no_request_makes_the_cloud_panic";
 const ANSWERS: &str = "no_answer_makes_a_reader_panic_or_believe_without_bounds";
 const ERRORS: &str = "no_error_is_told_but_in_plain_words_and_no_hint_heeded_beyond_reason";
 const DOORS: &str = "no_request_to_a_cloud_port_makes_the_simulator_panic_and_it_still_serves";
@@ -316,6 +319,51 @@ const TABLE: &[Row] = &[
         tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
     },
     Row { source: "tests/simulator/src/huawei/iam.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
+    Row {
+        source: "tests/simulator/src/aws/answers.rs",
+        readers: &["read_token"],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/operations.rs",
+        readers: &["read"],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/authentication.rs",
+        readers: &["parse_date"],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/recipient.rs",
+        readers: &["parse"],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/filters.rs",
+        readers: &["read"],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/quotas.rs",
+        readers: &[],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/signature.rs",
+        readers: &["read"],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/params.rs",
+        readers: &[],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
+    Row {
+        source: "tests/simulator/src/aws/hosts.rs",
+        readers: &["read"],
+        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
+    },
     // Kubernetes: selectors of an image's owner, what the API server says of its definitions, answers to writes.
     Row {
         source: "src/api/selector.rs",
