@@ -20,6 +20,7 @@ struct Row {
 const ALIBABA: &str = "src/clouds/alibaba/adversarial.rs";
 const HUAWEI: &str = "src/clouds/huawei/adversarial.rs";
 const OPENSTACK: &str = "src/clouds/openstack/adversarial.rs";
+const AWS: &str = "src/clouds/aws/adversarial.rs";
 const CLOUDS: &str = "src/clouds/adversarial.rs";
 const OBJECTS: &str = "tests/operator/tests/hostile_objects.rs";
 const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
@@ -61,6 +62,42 @@ const TABLE: &[Row] = &[
         source: "src/clouds/alibaba/endpoints.rs",
         readers: &["url_of"],
         tests: &[(ALIBABA, "every_region_is_called_at_a_host_of_the_vendor_or_not_at_all")],
+    },
+    // AWS: answers in XML, forms, error bodies, Retry-After in both units, dates, keys, hosts.
+    Row {
+        source: "src/clouds/aws/xml.rs",
+        readers: &["parse", "read_tree"],
+        tests: &[(AWS, ANSWERS), (AWS, "text_is_read_as_it_was_escaped")],
+    },
+    Row {
+        source: "src/clouds/aws/wire.rs",
+        readers: &[
+            "read",
+            "read_recipients",
+            "read_permission",
+            "read_regions",
+            "read_identity",
+            "read_write",
+            "read_error",
+        ],
+        tests: &[(AWS, ANSWERS), (AWS, "recipients_are_read_as_they_were_written")],
+    },
+    Row {
+        source: "src/clouds/aws/wire/images.rs",
+        readers: &["read_image", "read_images", "read_row", "read_owner", "read_flag", "read"],
+        tests: &[(AWS, ANSWERS)],
+    },
+    Row { source: "src/clouds/aws/wire/copies.rs", readers: &["read_begun"], tests: &[(AWS, ANSWERS)] },
+    Row { source: "src/clouds/aws/faults.rs", readers: &["fault_of", "retry_after"], tests: &[(AWS, ERRORS)] },
+    Row {
+        source: "src/clouds/aws/sign.rs",
+        readers: &["parse"],
+        tests: &[(AWS, "every_key_that_is_taken_can_be_sent_and_no_refusal_repeats_one")],
+    },
+    Row {
+        source: "src/clouds/aws/endpoints.rs",
+        readers: &["is_api_host", "url_of"],
+        tests: &[(AWS, "every_region_is_called_at_a_host_of_the_vendor_or_not_at_all")],
     },
     // Huawei Cloud: answers, page markers, job bodies, tokens, error bodies, Retry-After, keys.
     Row { source: "src/clouds/huawei/wire/mod.rs", readers: &["read"], tests: &[(HUAWEI, ANSWERS)] },
@@ -193,6 +230,11 @@ const TABLE: &[Row] = &[
             (OBJECTS, "ids_are_what_they_were_and_safe_wherever_they_go"),
             (OBJECTS, "names_for_new_images_are_safe_to_show_and_kept"),
         ],
+    },
+    Row {
+        source: "src/domain/aws.rs",
+        readers: &["parse_account", "parse_organization"],
+        tests: &[(OBJECTS, "ids_are_what_they_were_and_safe_wherever_they_go")],
     },
     Row {
         source: "src/domain/foreign_text.rs",
