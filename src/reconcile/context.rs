@@ -141,6 +141,7 @@ impl Context {
     pub(crate) fn forget(&self, uid: &str) {
         self.states.forget(uid);
         self.transfers.stop(uid);
+        self.relistings.forget(uid);
     }
 
     /// Until when calls of a former leader may still take effect; the epoch if there was none.

@@ -99,8 +99,8 @@ impl Relistings {
         }
     }
 
-    /// All regions were listed anyway.
-    pub(crate) fn all_listed(&self, uid: &str) {
+    /// Forgets what was asked for: all regions are listed anyway, or the account is gone.
+    pub(crate) fn forget(&self, uid: &str) {
         self.asked().remove(uid);
     }
 }
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(waits, [0, 1000, 2000, 4000]);
         relistings.listed("u", true, BTreeSet::from(["there".to_owned()]));
         assert_eq!(relistings.due("u", at(time)), Relist::In(Duration::from_millis(500)), "what failed is tried again");
-        relistings.all_listed("u");
+        relistings.forget("u");
         assert_eq!(relistings.due("u", at(time)), Relist::No);
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn take_stock(
             Relist::No => last,
         };
     }
-    ctx.relistings.all_listed(&uid);
+    ctx.relistings.forget(&uid);
     let existing = existing(ctx, account);
     if account.spec.inventory.is_none() && existing.is_empty() {
         let next = SignedDuration::try_from(ctx.settings.inventory_interval).unwrap_or(SignedDuration::MAX);

@@ -182,7 +182,7 @@ impl<'a> ImageReporter<'a> {
         if planted!("half-a-ledger-erased", false, true) {
             Ledger::default().encode_into(&mut status);
         }
-        let decisions = decisions(&Ledger::default(), (Some(&problem), Some(&problem)), self.stage());
+        let decisions = decisions(&Ledger::default(), (Some(&problem), Some(&problem)), self.stage(None));
         self.base.set_conditions(&mut status, decisions);
         self.base.write_if_changed(status).await?;
         Ok(Next::Requeue(Requeue::from(&problem)))
@@ -201,8 +201,7 @@ impl<'a> ImageReporter<'a> {
         let shown = problem.clone().or_else(|| self.consent_unknown());
         let status = self.status(&report);
         let deletable = held.clone().or_else(|| held_by_shares(blockers));
-        let encrypted = report.facts.as_ref().is_some_and(|facts| facts.encrypted);
-        let stage = ObjectStage { encrypted, ..self.stage() };
+        let stage = self.stage(report.facts.as_ref());
         let mut decisions = decisions(&report.ledger, (shown.as_ref(), deletable.as_ref()), stage);
         decisions.extend(self.desired.duplicates.decision());
         let blocked = self.newly_blocked(&decisions);
@@ -294,13 +293,13 @@ impl<'a> ImageReporter<'a> {
         (old.observed_generation != meta.generation || !reported).then(|| new.message.clone())
     }
 
-    fn stage(&self) -> ObjectStage {
+    fn stage(&self, facts: Option<&ImageFacts>) -> ObjectStage {
         let (image, now) = (self.base.object, self.base.ctx.clock.now());
         ObjectStage {
             deleting: image.metadata.deletion_timestamp.is_some(),
             created: created_at(image),
             now,
-            encrypted: false,
+            encrypted: facts.is_some_and(|facts| facts.encrypted),
         }
     }
 

@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail};
 /// The servers of a control plane without a controller manager, and kubectl: what envtest publishes too.
 const SERVERS: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
 
+/// The binary that is not built of the operator's sources.
+const SIMULATOR: &str = "cloud-simulator";
+
 /// The folder of the workspace, where `Cargo.toml`, `crds/` and `target/` are.
 pub fn workspace() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -60,17 +63,18 @@ pub fn built(name: &str) -> Result<PathBuf> {
     let found = here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
     let found = found.with_context(|| format!("no {name} beside {}: run `cargo build --workspace`", here.display()))?;
     // A test prints this only if it fails. Whoever edits while a suite runs wants no failure.
-    if let Some(newer) = newer_source(&found) {
+    let sources = if name == SIMULATOR { "tests/simulator/src" } else { "src" };
+    if let Some(newer) = newer_source(&found, &workspace().join(sources)) {
         eprintln!("note: {} is older than {}: run `cargo build --workspace`", found.display(), newer.display());
     }
     Ok(found)
 }
 
-/// A source of the operator that changed after a binary was built.
-fn newer_source(binary: &Path) -> Option<PathBuf> {
+/// A file of this folder that changed after a binary was built.
+fn newer_source(binary: &Path, sources: &Path) -> Option<PathBuf> {
     let changed = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
     let built = changed(binary)?;
-    let mut folders = vec![workspace().join("src")];
+    let mut folders = vec![sources.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir().ok()?.filter_map(Result::ok) {
             let path = entry.path();

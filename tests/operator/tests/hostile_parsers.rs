@@ -265,6 +265,7 @@ const TABLE: &[Row] = &[
         readers: &["read_connect"],
         tests: &[("tests/simulator/src/chassis/tls.rs", "no_head_makes_the_proxy_panic_and_only_a_connect_is_taken")],
     },
+    Row { source: "tests/simulator/src/chassis/pairs.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
     Row { source: "tests/simulator/src/alibaba/params.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
     Row { source: "tests/simulator/src/alibaba/filters.rs", readers: &["read"], tests: &[(SIMULATOR, DOORS)] },
     Row {

@@ -4,6 +4,7 @@
 use crate::chassis::clock::{ClockFace, ClockMove};
 use crate::chassis::faults::{ActiveFault, Fault, RandomFaults};
 use crate::chassis::journal::Entry;
+use crate::chassis::names::{AccountId, ImageId};
 use crate::chassis::throttling::CallLimit;
 use crate::state::{Refused, Shared};
 use crate::world_file::WorldFile;
@@ -63,6 +64,20 @@ impl IntoResponse for Refused {
         };
         (status, Json(json!({ "error": why }))).into_response()
     }
+}
+
+/// A change of sharing around the vendor's rules.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct SharingOutOfBand {
+    /// The image; at AWS, or the snapshot.
+    pub(crate) image: ImageId,
+    /// Recipients to add; need not exist, no limit.
+    #[serde(default)]
+    pub(crate) add: Vec<AccountId>,
+    /// Recipients to remove.
+    #[serde(default)]
+    pub(crate) remove: Vec<AccountId>,
 }
 
 /// An answer of the admin interface.

@@ -10,6 +10,7 @@ pub(crate) mod front_end;
 pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod names;
+pub(crate) mod pairs;
 pub(crate) mod refusal;
 pub(crate) mod signature;
 pub(crate) mod throttling;

@@ -2,7 +2,7 @@
 
 use super::world::{AccountPatch, ImagePatch, KeyPatch, RulesPatch};
 use super::world_file::ImageSpec;
-use crate::admin::{Answer, done};
+use crate::admin::{Answer, SharingOutOfBand, done};
 use crate::chassis::effect::{Asked, CopyState, Effect};
 use crate::chassis::journal::{Entry, Provider};
 use crate::chassis::names::{AccountId, ImageId, RegionId};
@@ -10,22 +10,7 @@ use crate::state::{OutOfBand, Refused, Shared, State, no_such};
 use axum::extract::{Path, State as Held};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// A change of sharing around the vendor's rules.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct SharingOutOfBand {
-    /// The image.
-    pub(crate) image: ImageId,
-    /// Accounts to add; need not exist, no limit.
-    #[serde(default)]
-    pub(crate) add: Vec<AccountId>,
-    /// Accounts to remove.
-    #[serde(default)]
-    pub(crate) remove: Vec<AccountId>,
-}
 
 /// The routes.
 pub(crate) fn routes() -> Router<Shared> {

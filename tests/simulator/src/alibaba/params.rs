@@ -2,8 +2,9 @@
 
 use super::rules;
 use crate::chassis::names::{AccountId, ImageId, RegionId};
+use crate::chassis::pairs::Pairs;
 use crate::chassis::refusal::Refusal;
-use crate::chassis::wire::{Wire, decode_pairs};
+use crate::chassis::wire::Wire;
 use std::collections::BTreeMap;
 
 /// What every request may carry: how it is signed and answered, and whose resources it means, which SDKs send empty or as
@@ -29,33 +30,28 @@ const COMMON: [&str; 16] = [
 
 /// The parameters of one request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params(Pairs);
 
 impl Params {
     /// Those of a request.
     pub(super) fn of(wire: &Wire) -> Self {
-        let form =
-            wire.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        let body = if form { String::from_utf8_lossy(&wire.body) } else { "".into() };
-        Self::new(&wire.query, &body)
+        Self(Pairs::of(wire))
     }
 
     /// All of them, empty ones as well.
     pub(super) fn pairs(&self) -> &[(String, String)] {
-        &self.0
+        self.0.all()
     }
 
     /// Query first, then the form body: of a repeated name the first counts.
+    #[cfg(test)]
     pub(super) fn new(query: &str, form: &str) -> Self {
-        let mut pairs = decode_pairs(query);
-        pairs.extend(decode_pairs(form));
-        Self(pairs)
+        Self(Pairs::new(query, form))
     }
 
     /// A parameter's value; an empty one counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0.get(name)
     }
 
     /// A parameter's value, where one is needed.
@@ -98,14 +94,7 @@ impl Params {
 
     /// The values of a list `name.1`, `name.2`, ... in the order of their numbers; empty ones count as absent.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
-        let numbered = |(key, value): &'_ (String, String)| -> Option<u32> {
-            let number = key.strip_prefix(name)?.strip_prefix('.')?.parse().ok()?;
-            (!value.is_empty()).then_some(number)
-        };
-        let mut values: Vec<_> =
-            self.0.iter().filter_map(|pair| numbered(pair).map(|number| (number, pair.1.as_str()))).collect();
-        values.sort_by_key(|(number, _)| *number);
-        values.into_iter().map(|(_, value)| value).collect()
+        self.0.list(name)
     }
 
     /// The accounts of a list.
@@ -116,16 +105,11 @@ impl Params {
     /// The rows `name.1.Key`, `name.1.Value`, ... in the order of their numbers; a value may be absent.
     pub(super) fn rows(&self, name: &str) -> Vec<(String, Option<String>)> {
         let mut rows: BTreeMap<u32, (String, Option<String>)> = BTreeMap::new();
-        for (key, value) in &self.0 {
-            let Some((number, field)) = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.split_once('.'))
-            else {
-                continue;
-            };
-            let Ok(number) = number.parse() else { continue };
+        for (number, field, value) in self.0.fields(name) {
             let row = rows.entry(number).or_default();
             match field.to_ascii_lowercase().as_str() {
-                "key" => row.0.clone_from(value),
-                "value" => row.1 = Some(value.clone()),
+                "key" => value.clone_into(&mut row.0),
+                "value" => row.1 = Some(value.to_owned()),
                 _ => {}
             }
         }
@@ -142,12 +126,8 @@ impl Params {
 
     /// Refuses parameters other than these, members of lists included: none may be ignored without a word.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
-        let is_known = |key: &str| {
-            let whole = |name: &&str| key == *name || key.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.'));
-            COMMON.contains(&key) || known.iter().any(whole)
-        };
-        let stranger = self.0.iter().find(|(key, value)| !value.is_empty() && !is_known(key));
-        stranger.map_or(Ok(()), |(key, _)| Err(rules::UNSUPPORTED_PARAMETER.about(key)))
+        let stranger = self.0.stranger(&COMMON, known);
+        stranger.map_or(Ok(()), |key| Err(rules::UNSUPPORTED_PARAMETER.about(key)))
     }
 }
 

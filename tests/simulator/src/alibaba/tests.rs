@@ -1,8 +1,8 @@
 //! The cloud without its socket: requests of the official SDK as captured, and requests signed here.
 
-use super::admin::SharingOutOfBand;
 use super::world::KeyPatch;
 use super::*;
+use crate::admin::SharingOutOfBand;
 use crate::chassis::clock::ClockMove;
 use crate::chassis::exchange::{self, Reply};
 use crate::chassis::journal::Cut;

@@ -2,7 +2,7 @@
 
 use super::world::{AccountPatch, ImagePatch, KeyPatch, RulesPatch, SnapshotPatch};
 use super::world_file::{ImageSpec, SnapshotSpec};
-use crate::admin::{Answer, done};
+use crate::admin::{Answer, SharingOutOfBand, done};
 use crate::chassis::effect::{Asked, CopyState, Effect};
 use crate::chassis::journal::{Entry, Provider};
 use crate::chassis::names::{AccountId, ImageId, RegionId};
@@ -10,22 +10,7 @@ use crate::state::{OutOfBand, Refused, Shared, State, no_such};
 use axum::extract::{Path, State as Held};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// A change of permissions around the vendor's rules.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct PermissionsOutOfBand {
-    /// The image or the snapshot.
-    pub(crate) image: ImageId,
-    /// Recipients to add; need not exist, no limit.
-    #[serde(default)]
-    pub(crate) add: Vec<AccountId>,
-    /// Recipients to remove.
-    #[serde(default)]
-    pub(crate) remove: Vec<AccountId>,
-}
 
 /// The routes, all under `/aws`.
 pub(crate) fn routes() -> Router<Shared> {
@@ -41,7 +26,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/aws/rules", patch(patch_rules))
 }
 
-async fn change_permissions(Held(state): Held<Shared>, Json(change): Json<PermissionsOutOfBand>) -> Answer<Effect> {
+async fn change_permissions(Held(state): Held<Shared>, Json(change): Json<SharingOutOfBand>) -> Answer<Effect> {
     state.lock().change_permissions(change).map(Json)
 }
 
@@ -149,10 +134,10 @@ impl State {
     ///
     /// # Errors
     /// When there is no such image or snapshot, or a text names no recipient.
-    pub(crate) fn change_permissions(&mut self, change: PermissionsOutOfBand) -> Result<Effect, Refused> {
+    pub(crate) fn change_permissions(&mut self, change: SharingOutOfBand) -> Result<Effect, Refused> {
         self.room()?;
         let now = self.clock.now();
-        let PermissionsOutOfBand { image, add, remove } = change;
+        let SharingOutOfBand { image, add, remove } = change;
         let effect = self.aws.world.force_permissions(&image, &add, &remove, now).map_err(Refused::Invalid)?;
         let effect = effect.ok_or_else(|| no_such("image or snapshot", &image))?;
         let asked = Asked { add, remove, ..Asked::default() };

@@ -2,8 +2,9 @@
 
 use super::rules::{self, bad_value, missing};
 use crate::chassis::names::ImageId;
+use crate::chassis::pairs::Pairs;
 use crate::chassis::refusal::Refusal;
-use crate::chassis::wire::{Wire, decode_pairs};
+use crate::chassis::wire::Wire;
 use std::collections::BTreeMap;
 
 /// What every request may carry.
@@ -11,28 +12,23 @@ const COMMON: [&str; 2] = ["Action", "Version"];
 
 /// The parameters of one request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params(Pairs);
 
 impl Params {
     /// Those of a request.
     pub(super) fn of(wire: &Wire) -> Self {
-        let form =
-            wire.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        let body = if form { String::from_utf8_lossy(&wire.body) } else { "".into() };
-        Self::new(&wire.query, &body)
+        Self(Pairs::of(wire))
     }
 
     /// Query first, then the form: of a repeated name the first counts.
+    #[cfg(test)]
     pub(super) fn new(query: &str, form: &str) -> Self {
-        let mut pairs = decode_pairs(query);
-        pairs.extend(decode_pairs(form));
-        Self(pairs)
+        Self(Pairs::new(query, form))
     }
 
     /// A parameter's value; an empty one counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0.get(name)
     }
 
     /// A parameter's value, where one is needed.
@@ -73,14 +69,7 @@ impl Params {
 
     /// The values of a list `name.1`, `name.2`, ... in the order of their numbers.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
-        let numbered = |(key, value): &'_ (String, String)| -> Option<u32> {
-            let number = key.strip_prefix(name)?.strip_prefix('.')?.parse().ok()?;
-            (!value.is_empty()).then_some(number)
-        };
-        let mut values: Vec<_> =
-            self.0.iter().filter_map(|pair| numbered(pair).map(|number| (number, pair.1.as_str()))).collect();
-        values.sort_by_key(|(number, _)| *number);
-        values.into_iter().map(|(_, value)| value).collect()
+        self.0.list(name)
     }
 
     /// The ids of a list, each once.
@@ -97,21 +86,15 @@ impl Params {
     /// The rows `name.1.…`, `name.2.…` in the order of their numbers, each with its own parameters.
     pub(super) fn rows(&self, name: &str) -> Vec<Self> {
         let mut rows: BTreeMap<u32, Self> = BTreeMap::new();
-        for (key, value) in &self.0 {
-            let Some((number, rest)) = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.split_once('.'))
-            else {
-                continue;
-            };
-            if let Ok(number) = number.parse() {
-                rows.entry(number).or_default().0.push((rest.to_owned(), value.clone()));
-            }
+        for (number, field, value) in self.0.fields(name) {
+            rows.entry(number).or_default().0.push(field, value);
         }
         rows.into_values().collect()
     }
 
     /// Names and values.
     pub(super) fn pairs(&self) -> &[(String, String)] {
-        &self.0
+        self.0.all()
     }
 
     /// The tags of rows `name.N.Key` and `name.N.Value`; a key given twice is none.
@@ -131,13 +114,9 @@ impl Params {
 
     /// Refuses parameters other than these, members of lists included: none may be ignored without a word.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
-        let is_known = |key: &str| {
-            let whole = |name: &&str| key == *name || key.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.'));
-            COMMON.contains(&key) || known.iter().any(whole)
-        };
-        let stranger = self.0.iter().find(|(key, value)| !value.is_empty() && !is_known(key));
+        let stranger = self.0.stranger(&COMMON, known);
         let refusal = |key: &str| rules::UNKNOWN_PARAMETER.saying(format!("The parameter {key} is not recognized"));
-        stranger.map_or(Ok(()), |(key, _)| Err(refusal(key)))
+        stranger.map_or(Ok(()), |key| Err(refusal(key)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The cloud without its socket: requests of the official SDK as captured, and requests signed here.
 
-use super::admin::PermissionsOutOfBand;
 use super::*;
+use crate::admin::SharingOutOfBand;
 use crate::chassis::clock::ClockMove;
 use crate::chassis::exchange::{self, Reply};
 use crate::chassis::journal::Cut;
@@ -261,7 +261,7 @@ fn the_journal_replayed_is_the_world() {
     );
     ask(&mut state, OWNER_KEY, "ModifyImageAttribute", &change);
     let change = json!({"image": GOLDEN, "add": ["000000000001"], "remove": ["777788889999"]});
-    state.change_permissions(serde_json::from_value::<PermissionsOutOfBand>(change).unwrap()).unwrap();
+    state.change_permissions(serde_json::from_value::<SharingOutOfBand>(change).unwrap()).unwrap();
     let mut replayed: Vec<String> = Vec::new();
     for effect in state.journal.entries().iter().filter_map(|entry| entry.effect.as_ref()) {
         replayed.retain(|account| effect.removed.iter().all(|gone| gone.as_str() != account));
