@@ -44,6 +44,8 @@ pub(super) struct Request {
     time: Timestamp,
     principal: String,
     region: String,
+    /// It proves credentials, which has a budget of its own: an object that only claims an account delays nobody.
+    proves: bool,
     code: String,
     line: String,
 }
@@ -57,6 +59,7 @@ impl Request {
                 time: text(entry, "time")?.parse().ok()?,
                 principal: text(entry, "principal")?,
                 region: text(entry, "region").unwrap_or_default(),
+                proves: text(entry, "action").is_some_and(|action| proves(&action)),
                 code: text(entry, "code").unwrap_or_default(),
                 line: format!("journal {entry}"),
             })
@@ -121,9 +124,9 @@ impl Auditor {
         let Some(pace) = &self.pace else { return };
         let rate = f64::from(pace.per_second);
         let full = f64::from(pace.burst) + rate * JITTER.as_secs_f64();
-        let mut buckets: BTreeMap<(&str, &str), (Timestamp, f64)> = BTreeMap::new();
+        let mut buckets: BTreeMap<(&str, &str, bool), (Timestamp, f64)> = BTreeMap::new();
         for request in &self.requests {
-            let account = (request.principal.as_str(), request.region.as_str());
+            let account = (request.principal.as_str(), request.region.as_str(), request.proves);
             let (then, left) = buckets.entry(account).or_insert((request.time, full));
             let filled = *left + rate * request.time.duration_since(*then).as_secs_f64();
             let anew = pace.ended_between(*then, request.time).is_some();
@@ -188,6 +191,11 @@ impl Auditor {
             }
         }
     }
+}
+
+/// Whether a call of this name asks who the caller is, and where it may act.
+fn proves(action: &str) -> bool {
+    action.starts_with("Keystone") || ["GetCallerIdentity", "DescribeRegions"].contains(&action)
 }
 
 /// Only the owner's: who received an image answers in its own time.

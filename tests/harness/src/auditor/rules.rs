@@ -43,10 +43,12 @@ impl Auditor {
                 let what = format!("{recipient} was granted {} by a job that the ledger had forgotten", act.image);
                 found.push(self.violation(Invariant::NoLeak, what, act, recipient));
             }
-            let wished = |image: &&Version| {
+            let wished = |newest: &&Version| {
                 // The list after the intent may have shown anything written until the call.
-                let lists = self.witnessed.lists(self.witnessed.horizon(image, act.asked), act.asked);
-                let claims = lists.into_iter().flat_map(|list| self.claims_by(image, recipient, list, act.asked));
+                let lists = self.witnessed.lists(self.witnessed.horizon(newest, act.asked), act.asked);
+                let claims = self.witnessed.since_written(newest, act.asked).flat_map(|image| {
+                    lists.iter().flat_map(move |list| self.claims_by(image, recipient, *list, act.asked))
+                });
                 claims.into_iter().any(|(claim, _)| [Claim::Wished, Claim::Unclear].contains(&claim))
             };
             if !ledgers.iter().any(wished) {
@@ -68,12 +70,14 @@ impl Auditor {
                 found.push(self.violation(Invariant::NoWrongfulRevoke, what, act, recipient));
                 continue;
             }
-            let wanted_by = |image: &&Version| {
+            let wanted_by = |newest: &&Version| {
                 // The list after the intent may have shown anything written until the call.
-                let lists = self.witnessed.lists(self.witnessed.horizon(image, act.asked), act.asked);
-                let wanting = lists.into_iter().map(|revision| {
-                    let claims = self.claims_by(image, recipient, revision, act.asked);
-                    claims.into_iter().find(|(claim, _)| *claim >= Claim::Held).map(|(_, share)| share)
+                let lists = self.witnessed.lists(self.witnessed.horizon(newest, act.asked), act.asked);
+                let wanting = self.witnessed.since_written(newest, act.asked).flat_map(|image| {
+                    lists.iter().map(move |revision| {
+                        let claims = self.claims_by(image, recipient, *revision, act.asked);
+                        claims.into_iter().find(|(claim, _)| *claim >= Claim::Held).map(|(_, share)| share)
+                    })
                 });
                 wanting.collect::<Option<Vec<String>>>()?.pop()
             };

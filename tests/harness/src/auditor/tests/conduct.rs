@@ -27,6 +27,21 @@ fn calls_beyond_the_budget_are_found_and_a_new_process_has_a_budget_of_its_own()
     assert_eq!(found(&asked(&[1, 1, 1, 3, 3, 3]), Vec::new(), &[], pace(&[])), [Invariant::WithinBudget]);
 }
 
+#[test]
+fn proofs_of_credentials_have_a_budget_of_their_own() {
+    let asked = |proofs: usize| {
+        let mut all: Vec<Value> = [1, 1, 1].map(request).into();
+        all.extend(std::iter::repeat_n(1, proofs).map(|second| {
+            let mut proof = request(second);
+            proof["action"] = json!("GetCallerIdentity");
+            proof
+        }));
+        all
+    };
+    assert_eq!(found(&asked(3), Vec::new(), &[], pace(&[])), []);
+    assert_eq!(found(&asked(4), Vec::new(), &[], pace(&[])), [Invariant::WithinBudget]);
+}
+
 fn call(asked: i64, answered: Option<i64>, image: &str) -> Call {
     Call {
         seq: 1,
@@ -160,6 +175,33 @@ fn a_wish_that_came_between_intent_and_call_may_be_granted() {
     let intended = || Story::default().image(Change::Added, &[]).share("s", &[BOB]).ledger(&[(ANNE, "Intended")]);
     assert_eq!(intended().share("s", &[ANNE]).grants(&[ANNE]).found(), []);
     assert_eq!(intended().grants(&[ANNE]).wait(1).share("s", &[ANNE]).found(), [Invariant::NoGrantWithoutWish]);
+}
+
+/// The image with these grants, which its owner lets other namespaces share or not.
+fn admits(story: Story, from: &str, grants: &[(&str, &str)]) -> Story {
+    let mut story = story.ledger(grants);
+    let image = story.versions.last_mut().unwrap();
+    image.object["spec"]["shareableFrom"] = json!({"namespaces": {"from": from}});
+    story
+}
+
+#[test]
+fn consent_that_changed_between_the_last_write_of_the_ledger_and_the_call_excuses_it() {
+    let guest = |story: Story| {
+        story.share_with(Change::Added, "guest", &[ANNE], |share| {
+            share["metadata"]["namespace"] = json!("stranger");
+            share["spec"]["imageRef"]["namespace"] = json!("n");
+        })
+    };
+    let begin = |from| guest(admits(Story::default().image(Change::Added, &[]), from, &[]));
+    let (intended, revoking) = ([(ANNE, "Intended")], [(ANNE, "Revoking")]);
+    let withdrawn = || admits(admits(begin("All"), "All", &intended), "Same", &intended);
+    assert_eq!(withdrawn().grants(&[ANNE]).found(), []);
+    let again = withdrawn().wait(1).wrote_again(5).wait(1).grants(&[ANNE]).found();
+    assert_eq!(again, [Invariant::NoGrantWithoutWish], "whoever wrote after it knew");
+    let given = |at_last| admits(admits(begin("Same"), at_last, &revoking), "All", &revoking);
+    assert_eq!(given("Same").revokes(&[ANNE]).found(), []);
+    assert_eq!(given("All").revokes(&[ANNE]).found(), [Invariant::NoWrongfulRevoke]);
 }
 
 #[test]
