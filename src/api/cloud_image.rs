@@ -32,6 +32,7 @@ use crate::domain::image::Answer;
     validation = Rule::new(stays("imageID", IMAGE_FOUND)).field_path(".spec.imageID")
         .message("imageID cannot be changed once the image was found: make another CloudImage"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.imageID"),
+    printcolumn(name = "Image Name", type_ = "string", json_path = ".status.imageName", priority = 1),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Recipients", type_ = "string", json_path = ".status.recipients"),
@@ -202,6 +203,10 @@ pub struct CloudImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub image: Option<String>,
+    /// Its name, as the cloud says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub image_name: Option<String>,
     /// Where the image is in its life, as the cloud says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

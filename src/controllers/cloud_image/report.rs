@@ -15,6 +15,7 @@ use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, Visi
 use crate::api::conditions::{DELETABLE, Decision, Reason, Truth, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
+use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::{InvalidIdentifier, Recipient};
 use crate::domain::image::{ImageFacts, ImageState, Ownership, Visibility};
 use crate::planning::access::{Ledgers, access_changes};
@@ -258,6 +259,7 @@ impl<'a> ImageReporter<'a> {
             if report.facts.as_ref().is_some_and(|facts| facts.ownership == Ownership::Own) {
                 status.owner = self.desired.duplicates.owner().or(status.owner);
             }
+            status.image_name = report.facts.as_ref().and_then(|facts| image_name(&facts.name));
             status.state = report.facts.as_ref().map(|facts| format!("{:?}", facts.state));
         }
         status.recipients = report.slots.clone().or(status.recipients);

@@ -50,6 +50,7 @@ async fn an_object_whose_deletion_waits_is_not_ready_and_says_for_whom() -> Resu
     player.delete::<CloudImage>("golden").await?;
     let image = player.until::<CloudImage>("golden", "False", "ShareExists").await?;
     says(&image, "Ready", &["the deletion waits", "/team"]);
+    ensure!(image["status"]["imageName"] == "golden", "{}", image["status"]);
     for (kind, holder) in [("cloudaccount", "CloudImage golden"), ("cloudimage", "/team")] {
         shows(&player, kind, "golden", &[("READY", "False"), ("MESSAGE", holder)]).await?;
     }
