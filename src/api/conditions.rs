@@ -155,8 +155,10 @@ pub enum Reason {
     RecipientFull,
     /// The cloud does not know this kind of recipient.
     RecipientKindUnsupported,
-    /// The recipient does not exist, is malformed, or is the owner itself.
+    /// The recipient does not exist or is malformed.
     InvalidRecipient,
+    /// The recipient owns the image.
+    RecipientIsOwner,
     /// The cloud refused the recipient for a reason this operator does not know.
     RecipientRefused,
     /// The site of the account or of the recipient does not sell this region.

@@ -47,7 +47,7 @@ impl Terms {
         }
         let recipient = self.provider.parse_recipient(asked.kind, &asked.id).map_err(|_| Reason::InvalidRecipient)?;
         if self.ourselves.contains(&recipient.id) {
-            return Err(Reason::InvalidRecipient);
+            return Err(Reason::RecipientIsOwner);
         }
         if asked.site.is_some_and(|site| !self.sold_on(site)) {
             return Err(Reason::RegionNotOnSite);

@@ -168,7 +168,7 @@ impl From<&Fault> for Problem {
                 .to_owned(),
             Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => {
                 "the cloud says that the image has as many recipients as it may have: remove some, or have the limit \
-                 raised by the vendor"
+                 raised by the vendor; if spec.limits.recipientsPerImage of the CloudAccount is a higher figure, correct it"
                     .to_owned()
             }
             Fault::QuotaExceeded { quota: Quota::ReceivedImages | Quota::Other } => {

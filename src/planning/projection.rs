@@ -114,7 +114,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
         waiting,
     };
     let accepted = acceptance(share, &readiness, &status);
-    let mut decisions = decisions(readiness);
+    let mut decisions = decisions(readiness, granted, desired);
     decisions.extend(accepted);
     Projection { status, decisions }
 }
@@ -185,10 +185,12 @@ fn answers(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Recipie
     share.spec.recipients.iter().filter_map(answer).collect()
 }
 
-fn decisions(readiness: Readiness) -> Vec<Decision> {
+/// `Ready` explains; `Shared` counts: `granted` of `desired` recipients.
+fn decisions(readiness: Readiness, granted: usize, desired: usize) -> Vec<Decision> {
     let Readiness { truth, reason, message, stalled } = readiness;
     let decide = |kind, truth| Decision { kind, truth, reason, message: message.clone() };
-    let mut decisions = vec![decide(READY, truth), decide(SHARED, truth)];
+    let counted = format!("the image is shared with {granted} of {desired} recipients");
+    let mut decisions = vec![decide(READY, truth), Decision { message: counted, ..decide(SHARED, truth) }];
     if stalled {
         decisions.push(decide(STALLED, Truth::True));
     } else if is_moving(reason, truth) {
@@ -464,12 +466,13 @@ fn urgency(reason: Reason) -> u8 {
     match reason {
         Reason::RecipientKindUnsupported => 0,
         Reason::InvalidRecipient => 1,
-        Reason::RegionNotOnSite => 2,
-        Reason::ImageNotShareable => 3,
-        Reason::RecipientFull => 4,
-        Reason::RecipientRefused => 5,
-        Reason::RecipientLimit => 6,
-        Reason::Pending | Reason::Revoking => 8,
-        _ => 7,
+        Reason::RecipientIsOwner => 2,
+        Reason::RegionNotOnSite => 3,
+        Reason::ImageNotShareable => 4,
+        Reason::RecipientFull => 5,
+        Reason::RecipientRefused => 6,
+        Reason::RecipientLimit => 7,
+        Reason::Pending | Reason::Revoking => 9,
+        _ => 8,
     }
 }

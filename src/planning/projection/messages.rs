@@ -78,10 +78,10 @@ pub(super) fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStat
             } else {
                 ""
             };
-            format!(
-                "spec.recipients: no such account or project, not an id of this cloud{organizations}, or the owner itself: \
-                 {whom}"
-            )
+            format!("spec.recipients: no such account or project, or not an id of this cloud{organizations}: {whom}")
+        }
+        Reason::RecipientIsOwner => {
+            format!("spec.recipients: this is the owner of the image; take it off the list: {whom}")
         }
         Reason::RegionNotOnSite => {
             format!("spec.recipients: the image's region is not sold on the site of: {whom}")

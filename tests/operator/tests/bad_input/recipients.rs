@@ -40,8 +40,9 @@ async fn the_owners_own_account_is_named_and_never_sent() -> Result<()> {
     let mut ids = good(&player, 1..=3);
     ids.insert(1, own.clone());
     player.share_with("team", &ids, |_| {}).await?;
-    let share = player.until_waiting("team", "InvalidRecipient", &[(&own, "InvalidRecipient")]).await?;
-    says(&share, "Ready", &["spec.recipients", &own, "the owner itself"]);
+    let share = player.until_waiting("team", "RecipientIsOwner", &[(&own, "RecipientIsOwner")]).await?;
+    says(&share, "Ready", &["spec.recipients", &own, "the owner of the image", "take it off"]);
+    says(&share, "Shared", &["3 of 4 recipients"]);
     player.until_shared_with(1, 1..=3).await?;
     assert!(!player.asked_to_add(&player.image_id(1)).await?.contains(&own));
     Ok(())

@@ -268,7 +268,7 @@ fn wishes_that_cannot_be_fulfilled_are_declined_and_never_sent() {
     assert_eq!(table.plan().add, [recipient(1)]);
     let mut reasons: Vec<Reason> = table.plan().settled.declined.into_values().collect();
     reasons.sort();
-    assert_eq!(reasons, [Reason::RecipientKindUnsupported, Reason::InvalidRecipient, Reason::InvalidRecipient]);
+    assert_eq!(reasons, [Reason::RecipientKindUnsupported, Reason::InvalidRecipient, Reason::RecipientIsOwner]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn nobody_is_given_their_own_image() {
         (Provider::Huawei, Account, OWNER_ACCOUNT),
         (Provider::OpenStack, Project, OWNER_PROJECT),
     ] {
-        assert_eq!(at(provider, kind, &hex_id(owner)), Err(Reason::InvalidRecipient), "{kind} at {provider}");
+        assert_eq!(at(provider, kind, &hex_id(owner)), Err(Reason::RecipientIsOwner), "{kind} at {provider}");
     }
 }
 

@@ -23,8 +23,11 @@ async fn recipients_that_cannot_be_are_told_each_by_name_and_the_others_are_gran
         {"type": "Project", "id": own}, {"type": "Account", "id": own_account}, {"type": "Organization", "id": bare},
     ]);
     ground.share("golden", wished).await?;
-    let invalid = [&elsewhere, &own, &own_account, &bare].map(|id| (id.as_str(), "InvalidRecipient"));
-    let share = ground.place.until_waiting("golden", "InvalidRecipient", &invalid).await?;
+    let because = |reason| move |id: &String| (id.clone(), reason);
+    let reasons = [&elsewhere, &bare].map(because("InvalidRecipient")).into_iter();
+    let reasons: Vec<_> = reasons.chain([&own, &own_account].map(because("RecipientIsOwner"))).collect();
+    let reasons: Vec<_> = reasons.iter().map(|(id, reason)| (id.as_str(), *reason)).collect();
+    let share = ground.place.until_waiting("golden", "InvalidRecipient", &reasons).await?;
     says(&share, "Ready", &["URN", "organizations::", &bare]);
     ensure!(ground.members(&image).await? == BTreeMap::from([(ground.project(1), "pending".to_owned())]));
     let calls = ground.calls(ADD, &image).await?;
