@@ -35,14 +35,14 @@ pub(super) fn url_of(place: Place<'_>, site: Site, endpoint: Option<&CheckedEndp
     // The SDK's table has the European IMS at `.com` and IAM at `.eu`; the vendor's other tools use `.eu` for both.
     let domain = match site {
         Site::Europe => "myhuaweicloud.eu",
-        Site::China | Site::International => "myhuaweicloud.com",
+        Site::China | Site::International | Site::Partition(_) => "myhuaweicloud.com",
     };
     let host = match (place, site) {
         (Place::Ims(region), _) => format!("ims.{region}.{domain}"),
         (Place::Iam(region), _) => format!("iam.{region}.{domain}"),
         // The site's only region known to have this host; the vendor documents none without a region there.
         (Place::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
-        (Place::IamCentral, Site::China | Site::International) => format!("iam.{domain}"),
+        (Place::IamCentral, Site::China | Site::International | Site::Partition(_)) => format!("iam.{domain}"),
     };
     Url::parse(&format!("https://{host}/")).ok()
 }
