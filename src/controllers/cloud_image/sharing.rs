@@ -77,7 +77,7 @@ impl ImageReconcile<'_> {
         }
         let (ledger, problem) = self.record_job(ledger, failed.as_ref(), &observed);
         let mut report = match &observed.image {
-            None => self.report_absent(&ledger, observed.at),
+            None => self.report_absent(&access, &ledger, observed.at),
             Some(facts) if !is_ours => Report::observed(ledger.clone(), Some(facts.clone())),
             Some(_) => self.share(&access, &ledger, observed, problem.is_some()).await?,
         };
@@ -148,8 +148,8 @@ impl ImageReconcile<'_> {
         (recorded.ledger, recorded.problem)
     }
 
-    fn report_absent(&self, ledger: &Ledger, at: Timestamp) -> Report {
-        let window = self.ctx.settings.timing.absence_window;
+    fn report_absent(&self, access: &ImageAccess, ledger: &Ledger, at: Timestamp) -> Report {
+        let window = self.ctx.settings.timing.of(access.terms.provider).absence_window;
         let (settled, requeue_at) = plan_absent(ledger, &self.desired.shares, window, at);
         Report { requeue_at, ..Report::observed(settled, None) }
     }
@@ -165,7 +165,7 @@ impl ImageReconcile<'_> {
         let unmanaged = self.image.spec.unmanaged_recipients;
         let plan = plan(&PlanInput {
             now: observed.at,
-            timing: self.ctx.settings.timing,
+            timing: self.ctx.settings.timing.of(access.terms.provider),
             others_until: self.ctx.others_until(),
             terms: &access.terms,
             unmanaged: if asked_for_elsewhere { UnmanagedRecipients::Report } else { unmanaged },
@@ -192,7 +192,7 @@ impl ImageReconcile<'_> {
         pause: bool,
     ) -> Result<Report, ClusterError> {
         let Some(plan) = self.plan(access, ledger, &observed) else {
-            return Ok(self.report_absent(ledger, observed.at));
+            return Ok(self.report_absent(access, ledger, observed.at));
         };
         if !plan.acts() {
             return Ok(Report {

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub const TIMING: Timing = Timing {
     absence_window: SignedDuration::from_secs(5),
+    lagging_absence_window: SignedDuration::from_secs(60),
     lost_job_window: SignedDuration::from_secs(30),
     unmanaged_grace: SignedDuration::from_secs(600),
     refusal_retry: SignedDuration::from_secs(3600),
