@@ -87,6 +87,8 @@ pub struct Rules {
     pub received_across: bool,
     /// Whether a read may lag behind a call for longer than seconds.
     pub reads_lag: bool,
+    /// What recipients of an encrypted image must be permitted to do with its key, where the cloud shares such images.
+    pub key_actions: &'static [&'static str],
 }
 
 /// Which copies a provider can encrypt.
@@ -116,6 +118,7 @@ const ALIBABA: Rules = Rules {
     locks_keys: false,
     received_across: false,
     reads_lag: false,
+    key_actions: &[],
 };
 
 /// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received images; an
@@ -134,6 +137,7 @@ const HUAWEI: Rules = Rules {
     locks_keys: true,
     received_across: false,
     reads_lag: false,
+    key_actions: &[],
 };
 
 /// `OpenStack` Glance: `image_member_quota` is 128 unless the cloud's operator sets another value, and counts members
@@ -152,7 +156,12 @@ const OPENSTACK: Rules = Rules {
     locks_keys: false,
     received_across: true,
     reads_lag: false,
+    key_actions: &[],
 };
+
+/// What launching an encrypted image takes (EC2 user guide, permissions to use encrypted AMIs and snapshots).
+const AWS_KEY_ACTIONS: [&str; 5] =
+    ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
 
 /// AWS EC2: 1,000 accounts, organizations and organizational units per image and region (service quota L-70015FFA), whichever
 /// disks it holds; no limit on received images. The vendor promises no bound for the time that a read may lag.
@@ -170,6 +179,7 @@ const AWS: Rules = Rules {
     locks_keys: false,
     received_across: true,
     reads_lag: true,
+    key_actions: &AWS_KEY_ACTIONS,
 };
 
 /// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site,
@@ -209,7 +219,7 @@ pub enum CopyMeans {
 
 impl Provider {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Alibaba, Self::Huawei, Self::OpenStack];
+    pub const ALL: [Self; 4] = [Self::Alibaba, Self::Huawei, Self::OpenStack, Self::Aws];
 
     /// How this provider makes copies.
     pub fn copies_by(self) -> CopyMeans {

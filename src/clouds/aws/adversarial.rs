@@ -11,7 +11,7 @@ use super::Operation;
 use super::endpoints::{Hosts, Place, is_api_host};
 use super::faults::{Asked, fault_of};
 use super::sign::{Credentials, Unsigned, sign};
-use super::wire::{self, copies, images};
+use super::wire::{self, copies, images, snapshots};
 use super::xml::Element;
 use crate::clouds::adversarial::{headers, is_decent, or_decent, text};
 use crate::clouds::transport::sensitive;
@@ -33,6 +33,9 @@ const ANSWERS: &[&str] = &[
      <item><userId>210987654321</userId></item><item><group>all</group></item>\
      <item><organizationArn>arn:aws:organizations::111122223333:organization/o-abcdefghij</organizationArn></item>\
      </launchPermission></DescribeImageAttributeResponse>",
+    "<DescribeSnapshotsResponse><requestId>r</requestId><snapshotSet><item><snapshotId>snap-1</snapshotId><encrypted>true\
+     </encrypted><kmsKeyId>arn:aws:kms:us-east-1:123456789012:key/1234abcd</kmsKeyId></item></snapshotSet>\
+     </DescribeSnapshotsResponse>",
     "<DescribeRegionsResponse><regionInfo><item><regionName>us-east-1</regionName><optInStatus>opted-in</optInStatus></item>\
      </regionInfo></DescribeRegionsResponse>",
     "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult>\
@@ -160,6 +163,10 @@ proptest! {
         }
         if let Some(regions) = or_decent(wire::read_regions(&body))? {
             prop_assert!(regions.len() <= 200);
+        }
+        let asked = vec!["snap-1".to_owned()];
+        if let Some(keys) = or_decent(snapshots::read_keys(&body, &asked))? {
+            prop_assert!(keys.iter().all(|key| (1..=256).contains(&key.as_str().len()) && key.as_str().is_ascii()));
         }
         or_decent(copies::read_begun(&body))?;
         or_decent(wire::read_identity(&body))?;

@@ -15,6 +15,7 @@ use super::endpoints::{Hosts, Place};
 use super::faults::{Asked, fault_of};
 use super::sign::{CONTENT_TYPE, Credentials, Unsigned, sign};
 use super::wire::images::{ImageSeen, read_image, read_images};
+use super::wire::snapshots::read_keys;
 use super::wire::{self, Form};
 use super::{Operation, Pace};
 use crate::clouds::client_context::ClientContext;
@@ -23,7 +24,7 @@ use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::aws::Partition;
 use crate::domain::fault::{Missing, Refusal};
-use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, KeyId, PrincipalId, RegionId};
 use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
@@ -163,6 +164,23 @@ impl AwsCloud {
         }
     }
 
+    /// The keys that an own image is encrypted with. Sharing does not depend on them: none, where the credentials may not read
+    /// snapshots.
+    async fn keys_of(&self, region: &RegionId, seen: &ImageSeen, priority: Priority) -> Result<BTreeSet<KeyId>, Fault> {
+        let snapshots = &seen.encrypted_snapshots;
+        if seen.facts.ownership != Ownership::Own || snapshots.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let numbered = (1_u32..).zip(snapshots);
+        let form: Form = numbered.map(|(number, id)| (format!("SnapshotId.{number}"), id.clone())).collect();
+        let place = Place::Region(region);
+        match self.call(Operation::DescribeSnapshots, place, &form, priority.escalate()).await {
+            Ok(body) => read_keys(&body, snapshots),
+            Err(Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) => Ok(BTreeSet::new()),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Lists images, all pages; the flag tells whether none is missing.
     async fn list_images(
         &self,
@@ -271,7 +289,9 @@ impl Cloud for AwsCloud {
     }
 
     async fn observe_image(&self, at: &ImageRef, priority: Priority) -> Result<Option<ImageFacts>, Fault> {
-        Ok(self.describe_image(at, None, priority).await?.map(|seen| seen.facts))
+        let Some(seen) = self.describe_image(at, None, priority).await? else { return Ok(None) };
+        let keys = self.keys_of(&at.region, &seen, priority).await?;
+        Ok(Some(ImageFacts { keys, ..seen.facts }))
     }
 
     async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault> {

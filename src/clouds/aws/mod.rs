@@ -23,6 +23,7 @@ enum Operation {
     DeregisterImage,
     CopyImage,
     DescribeRegions,
+    DescribeSnapshots,
     GetCallerIdentity,
 }
 
@@ -38,13 +39,14 @@ enum Pace {
 impl Operation {
     /// All of them.
     #[cfg(test)]
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::DescribeImages,
         Self::DescribeImageAttribute,
         Self::ModifyImageAttribute,
         Self::DeregisterImage,
         Self::CopyImage,
         Self::DescribeRegions,
+        Self::DescribeSnapshots,
         Self::GetCallerIdentity,
     ];
 
@@ -57,6 +59,7 @@ impl Operation {
             Self::DeregisterImage => "DeregisterImage",
             Self::CopyImage => "CopyImage",
             Self::DescribeRegions => "DescribeRegions",
+            Self::DescribeSnapshots => "DescribeSnapshots",
             Self::GetCallerIdentity => "GetCallerIdentity",
         }
     }
@@ -70,16 +73,19 @@ impl Operation {
             | Self::ModifyImageAttribute
             | Self::DeregisterImage
             | Self::CopyImage
-            | Self::DescribeRegions => "2016-11-15",
+            | Self::DescribeRegions
+            | Self::DescribeSnapshots => "2016-11-15",
         }
     }
 
     /// Which budget the call takes its token from.
     fn pace(self) -> Pace {
         match self {
-            Self::DescribeImages | Self::DescribeImageAttribute | Self::DescribeRegions | Self::GetCallerIdentity => {
-                Pace::Reads
-            }
+            Self::DescribeImages
+            | Self::DescribeImageAttribute
+            | Self::DescribeRegions
+            | Self::DescribeSnapshots
+            | Self::GetCallerIdentity => Pace::Reads,
             Self::ModifyImageAttribute | Self::DeregisterImage => Pace::Changes,
             Self::CopyImage => Pace::Copies,
         }

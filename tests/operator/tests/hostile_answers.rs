@@ -411,9 +411,15 @@ fn said_by_aws() -> Vec<String> {
     let image = "<item><imageId>ami-0123456789abcdef0</imageId><imageOwnerId>123456789012</imageOwnerId>\
         <imageState>available</imageState><name>golden</name><blockDeviceMapping><item><ebs><volumeSize>8</volumeSize>\
         <encrypted>false</encrypted></ebs></item></blockDeviceMapping></item>";
+    let encrypted = image.replace("<encrypted>false", "<snapshotId>snap-1</snapshotId><encrypted>true");
     let list = "<item><userId>123456789013</userId></item><item><group>all</group></item>";
     vec![
         whole("DescribeImages", &format!("<imagesSet>{image}</imagesSet>")),
+        whole("DescribeImages", &format!("<imagesSet>{encrypted}</imagesSet>")),
+        whole(
+            "DescribeSnapshots",
+            "<snapshotSet><item><snapshotId>snap-1</snapshotId><kmsKeyId>arn:aws:kms:us-east-1:1:key/1</kmsKeyId></item></snapshotSet>",
+        ),
         whole("DescribeImages", &format!("<imagesSet>{image}</imagesSet><nextToken>t</nextToken>")),
         whole(
             "DescribeImageAttribute",

@@ -1,6 +1,7 @@
 //! Tests the client with a server that returns scripted answers and records the requests.
 
 mod copying;
+mod encrypted;
 mod golden;
 mod received;
 

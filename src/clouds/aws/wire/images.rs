@@ -1,5 +1,7 @@
 //! Parsers of images.
 
+use std::collections::BTreeSet;
+
 use super::super::Operation;
 use super::super::xml::Element;
 use super::read;
@@ -12,6 +14,8 @@ use crate::domain::provider::Provider;
 pub(in super::super) const ROWS_MAX: usize = 1000;
 /// Longest image name kept, in characters; the vendor allows 128.
 const NAME_CHARS_MAX: usize = 256;
+/// Most snapshots of an image that are asked for their keys; an instance has some 30 disks.
+const SNAPSHOTS_MAX: usize = 100;
 /// Longest token of a next page, in bytes.
 const TOKEN_BYTES_MAX: usize = 8192;
 
@@ -26,6 +30,8 @@ pub(in super::super) struct ImageSeen {
     pub(in super::super) public: bool,
     /// Its description.
     pub(in super::super) description: String,
+    /// The snapshots of its encrypted disks.
+    pub(in super::super) encrypted_snapshots: Vec<String>,
     /// Why it failed, if it did: the vendor's code and message.
     pub(in super::super) failure: Option<(String, String)>,
 }
@@ -88,6 +94,7 @@ fn read_row(row: &Element, account: &PrincipalId) -> Result<Option<ImageSeen>, F
         kind: if disks.count > 1 { ImageKind::FullServer } else { ImageKind::SystemDisk },
         name: row.text_of("name")?.unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: disks.encrypted,
+        keys: BTreeSet::new(),
         from_marketplace: from_marketplace.contains(&true),
         visibility: Visibility::Shared,
         size: (disks.gib > 0).then(|| disks.gib.saturating_mul(1 << 30)),
@@ -100,7 +107,8 @@ fn read_row(row: &Element, account: &PrincipalId) -> Result<Option<ImageSeen>, F
         _ => None,
     };
     let description = row.text_of("description")?.unwrap_or_default().to_owned();
-    Ok(Some(ImageSeen { image, facts, public: read_flag(row, "isPublic")?, description, failure }))
+    let public = read_flag(row, "isPublic")?;
+    Ok(Some(ImageSeen { image, facts, public, description, encrypted_snapshots: disks.encrypted_snapshots, failure }))
 }
 
 fn read_owner(row: &Element, account: &PrincipalId) -> Result<Ownership, Fault> {
@@ -126,11 +134,19 @@ fn read_flag(element: &Element, name: &str) -> Result<bool, Fault> {
     }
 }
 
+/// Whether a text is the id of a snapshot. What is none is left out: of a key that is not known nobody is told.
+fn is_snapshot(text: &str) -> bool {
+    let id = text.strip_prefix("snap-");
+    id.is_some_and(|id| (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
 /// The disks of an image that come from snapshots.
 #[derive(Default)]
 struct Disks {
     count: usize,
     encrypted: bool,
+    /// Those of encrypted disks, at most `SNAPSHOTS_MAX`.
+    encrypted_snapshots: Vec<String>,
     gib: u64,
 }
 
@@ -140,7 +156,13 @@ impl Disks {
         for mapping in row.rows("blockDeviceMapping")?.unwrap_or_default() {
             let Some(disk) = mapping.child("ebs")? else { continue };
             disks.count += 1;
-            disks.encrypted |= read_flag(disk, "encrypted")?;
+            if read_flag(disk, "encrypted")? {
+                disks.encrypted = true;
+                disks
+                    .encrypted_snapshots
+                    .extend(disk.text_of("snapshotId")?.filter(|id| is_snapshot(id)).map(ToOwned::to_owned));
+                disks.encrypted_snapshots.truncate(SNAPSHOTS_MAX);
+            }
             let gib = disk.text_of("volumeSize")?.map(|size| size.parse::<u32>().map_err(|_| Fault::Unintelligible));
             disks.gib = disks.gib.saturating_add(gib.transpose()?.unwrap_or_default().into());
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args as _;
 use imageshare_harness::{assets, reference};
+use imageshare_operator::domain::provider::Provider;
 use imageshare_operator::operator::RunArguments;
 use serde_json::Value;
 
@@ -143,7 +144,11 @@ fn the_policy_for_alibaba_cloud_holds_what_is_called_and_nothing_else() -> Resul
 
 #[test]
 fn the_policy_for_aws_holds_what_is_called_and_nothing_else() -> Result<()> {
-    let (pasted, mut called) = (pasted_actions(&read("docs/aws.md")?)?, called("src/clouds/aws/mod.rs", "ec2")?);
+    let (mut pasted, mut called) = (pasted_actions(&read("docs/aws.md")?)?, called("src/clouds/aws/mod.rs", "ec2")?);
+    // Those on the key are what recipients need, and a condition tells them.
+    let of_key: BTreeSet<String> = pasted.extract_if(.., |action| action.starts_with("kms:")).collect();
+    let told = Provider::Aws.rules().key_actions.iter().map(|action| (*action).to_owned()).collect();
+    ensure!(of_key == told, "pasted {of_key:?}, told {told:?}");
     ensure!(called.len() > 5, "the source is not understood: {called:?}");
     // By this right, deregistering a copy deletes its snapshots.
     called.insert("ec2:DeleteSnapshot".to_owned());

@@ -88,6 +88,14 @@ const TABLE: &[Row] = &[
         readers: &["read_image", "read_images", "read_row", "read_owner", "read_flag", "read"],
         tests: &[(AWS, ANSWERS)],
     },
+    Row {
+        source: "src/clouds/aws/wire/snapshots.rs",
+        readers: &["read_keys"],
+        tests: &[
+            (AWS, ANSWERS),
+            ("src/clouds/aws/wire/snapshots.rs", "keys_of_the_snapshots_asked_for_are_read_once_each"),
+        ],
+    },
     Row { source: "src/clouds/aws/wire/copies.rs", readers: &["read_begun"], tests: &[(AWS, ANSWERS)] },
     Row { source: "src/clouds/aws/faults.rs", readers: &["fault_of", "retry_after"], tests: &[(AWS, ERRORS)] },
     Row {

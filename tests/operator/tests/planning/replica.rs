@@ -90,6 +90,7 @@ fn image(ownership: Ownership, kind: ImageKind, gib: u64) -> ImageFacts {
         kind,
         name: "golden".into(),
         encrypted: false,
+        keys: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(gib * GIB),

@@ -63,6 +63,7 @@ pub fn image() -> ImageFacts {
         kind: ImageKind::SystemDisk,
         name: "golden".into(),
         encrypted: false,
+        keys: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(40 << 30),

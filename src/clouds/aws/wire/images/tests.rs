@@ -52,11 +52,13 @@ fn documented_answer_is_read() {
         kind: ImageKind::SystemDisk,
         name: "golden 1".to_owned(),
         encrypted: false,
+        keys: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(8 << 30),
     };
-    let seen = ImageSeen { image: image(), facts, public: false, description: "d".to_owned(), failure: None };
+    let (description, encrypted_snapshots) = ("d".to_owned(), Vec::new());
+    let seen = ImageSeen { image: image(), facts, public: false, description, encrypted_snapshots, failure: None };
     assert_eq!(observed(&answer(ROW)), Ok(Some(seen)));
     assert_eq!(observed(&answer("")), Ok(None));
     assert_eq!(observed(&answer("").replace("<imagesSet></imagesSet>", "<imagesSet/>")), Ok(None));
