@@ -120,6 +120,13 @@ pub(super) fn organization_partition(arn: &str) -> Option<Partition> {
     (parsed && names_it).then_some(partition)
 }
 
+/// What of an organization's or unit's ARN tells it from others: `organization/o-...` or `ou/o-.../ou-...`. Whether the vendor
+/// returns an ARN with the account that it was given with, or with the management account, is not documented.
+pub(super) fn organization_path(arn: &str) -> Option<&str> {
+    organization_partition(arn)?;
+    arn.rsplit(':').next()
+}
+
 fn is_id_part(text: &str, least: usize) -> bool {
     (least..=32).contains(&text.len()) && is_made_of(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }

@@ -25,6 +25,7 @@ use crate::planning::outcome::{most_at_once, record, record_failure, record_succ
 use crate::planning::problem::Problem;
 use crate::planning::schedule::next_job_poll;
 use crate::planning::sharing::{Confirmed, Plan, PlanInput, plan};
+use crate::planning::spelling::as_named;
 use crate::planning::unseen::{plan_absent, plan_unseen};
 use crate::reconcile::access::note_fault;
 use crate::reconcile::context::Context;
@@ -163,6 +164,8 @@ impl ImageReconcile<'_> {
         // Somebody asked for the recipients of duplicates, though not through this object.
         let asked_for_elsewhere = duplicates.others_granted();
         let unmanaged = self.image.spec.unmanaged_recipients;
+        let named = wanted.wanted.keys().chain(&wanted.held).chain(&wanted.retained).chain(ledger.grants.keys());
+        let recipients = &as_named(&observed.recipients, access.terms.provider, named);
         let plan = plan(&PlanInput {
             now: observed.at,
             timing: self.ctx.settings.timing.of(access.terms.provider),
@@ -176,7 +179,7 @@ impl ImageReconcile<'_> {
             desired: &wanted,
             ledger,
             image: observed.image.as_ref()?,
-            recipients: &observed.recipients,
+            recipients,
         });
         tracing::debug!(image.id = %access.at.image, %plan, "planned");
         Some(plan)
