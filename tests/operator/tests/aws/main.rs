@@ -2,6 +2,7 @@
 
 mod calls;
 mod encrypted;
+mod examples;
 mod foreign;
 mod leaving;
 mod receiving;
