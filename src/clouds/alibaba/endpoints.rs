@@ -28,7 +28,7 @@ const STS_CENTRAL: &str = "sts.aliyuncs.com";
 
 /// Target of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum Service<'a> {
     /// ECS in one region.
     Region(&'a RegionId),
     /// ECS without a region.
@@ -37,7 +37,7 @@ pub(super) enum Place<'a> {
     Sts,
 }
 
-impl Place<'_> {
+impl Service<'_> {
     /// The key of the budget: the vendor's limits count by region. No region has one of the last two names.
     pub(super) fn budget_key(self) -> String {
         match self {
@@ -48,15 +48,15 @@ impl Place<'_> {
     }
 }
 
-/// The URL of a place, path `/` and no query; `None` if the region's name cannot be part of a host name.
-pub(super) fn url_of(place: Place<'_>, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
+/// The URL of a service, path `/` and no query; `None` if the region's name cannot be part of a host name.
+pub(super) fn url_of(service: Service<'_>, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
     if let Some(endpoint) = endpoint {
         return Some(endpoint.url().clone());
     }
-    let host = match place {
-        Place::Region(region) => ecs_host(region),
-        Place::Central => ECS_CENTRAL.to_owned(),
-        Place::Sts => STS_CENTRAL.to_owned(),
+    let host = match service {
+        Service::Region(region) => ecs_host(region),
+        Service::Central => ECS_CENTRAL.to_owned(),
+        Service::Sts => STS_CENTRAL.to_owned(),
     };
     Url::parse(&format!("https://{host}/")).ok()
 }
@@ -88,11 +88,11 @@ mod tests {
             ("cn-edge-1", "ecs.cn-qingdao-nebula.aliyuncs.com"),
         ] {
             let region = RegionId::parse(region).unwrap();
-            let url = url_of(Place::Region(&region), None).unwrap();
+            let url = url_of(Service::Region(&region), None).unwrap();
             assert_eq!(url.as_str(), format!("https://{host}/"));
         }
-        assert_eq!(url_of(Place::Central, None).unwrap().as_str(), "https://ecs.aliyuncs.com/");
-        assert_eq!(url_of(Place::Sts, None).unwrap().as_str(), "https://sts.aliyuncs.com/");
+        assert_eq!(url_of(Service::Central, None).unwrap().as_str(), "https://ecs.aliyuncs.com/");
+        assert_eq!(url_of(Service::Sts, None).unwrap().as_str(), "https://sts.aliyuncs.com/");
     }
 
     #[test]
@@ -100,8 +100,8 @@ mod tests {
         let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:8080"]).unwrap();
         let endpoint = allowed.check(Provider::Alibaba, "http://127.0.0.1:8080").unwrap();
         let region = RegionId::parse("cn-beijing").unwrap();
-        for place in [Place::Region(&region), Place::Central, Place::Sts] {
-            assert_eq!(url_of(place, Some(&endpoint)).unwrap().as_str(), "http://127.0.0.1:8080/");
+        for service in [Service::Region(&region), Service::Central, Service::Sts] {
+            assert_eq!(url_of(service, Some(&endpoint)).unwrap().as_str(), "http://127.0.0.1:8080/");
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
     fn every_region_name_gives_a_host_of_the_vendor_or_none() {
         for name in ["-", "_", "A", "--x--", "cn_x", &"r".repeat(63)] {
             let region = RegionId::parse(name).unwrap();
-            let url = url_of(Place::Region(&region), None);
+            let url = url_of(Service::Region(&region), None);
             assert!(url.is_none_or(|u| u.host_str().unwrap().ends_with(".aliyuncs.com")), "{name}");
         }
     }

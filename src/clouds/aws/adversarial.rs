@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use reqwest::Url;
 
 use super::Operation;
-use super::endpoints::{Hosts, Place, is_api_host};
+use super::endpoints::{Hosts, Service, is_api_host};
 use super::faults::{Asked, fault_of};
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire::{self, copies, images, snapshots};
@@ -130,11 +130,11 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
         }
         let mut body = document.into_bytes();
         if let Some((at, bytes, truncates)) = cut {
-            let place = at.index(body.len() + 1);
+            let service = at.index(body.len() + 1);
             if truncates {
-                body.truncate(place);
+                body.truncate(service);
             } else {
-                body.splice(place..place, bytes);
+                body.splice(service..service, bytes);
             }
         }
         body
@@ -245,8 +245,8 @@ proptest! {
     ) {
         let Ok(region) = RegionId::parse(&region) else { return Ok(()) };
         let hosts = Hosts { partition, home: region.clone(), fips, dual_stack, endpoint: None };
-        for place in [Place::Region(&region), Place::Home, Place::Sts] {
-            let Some(url) = hosts.url_of(place) else { continue };
+        for service in [Service::Region(&region), Service::Home, Service::Sts] {
+            let Some(url) = hosts.url_of(service) else { continue };
             prop_assert!(url.scheme() == "https" && is_api_host(url.host_str().unwrap()), "{}", url);
             prop_assert_eq!((url.path(), url.query(), url.port()), ("/", None, None));
         }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE as CONTENT_TYPE_NAME, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
-use super::endpoints::{Hosts, Place};
+use super::endpoints::{Hosts, Service};
 use super::faults::{Asked, fault_of};
 use super::sign::{CONTENT_TYPE, Credentials, Unsigned, sign};
 use super::wire::images::{ImageSeen, read_image, read_images};
@@ -88,42 +88,42 @@ impl AwsCloud {
     async fn call(
         &self,
         operation: Operation,
-        place: Place<'_>,
+        service: Service<'_>,
         form: &[(String, String)],
         priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
-        let url = self.hosts.url_of(place).ok_or(Fault::NotFound(Missing::Region))?;
+        let url = self.hosts.url_of(service).ok_or(Fault::NotFound(Missing::Region))?;
         let client_context = match operation.pace() {
             Pace::Reads => self.client_context.clone(),
             Pace::Changes => self.client_context.changing(),
             Pace::Copies => self.client_context.copying(),
         };
         let account = format!("{}/{}", self.hosts.partition, self.account);
-        let budget_account = match place {
-            Place::Region(_) => account,
-            Place::Home | Place::Sts => client_context.proving(&account),
+        let budget_account = match service {
+            Service::Region(_) => account,
+            Service::Home | Service::Sts => client_context.proving(&account),
         };
-        let budget_region = place.budget_key();
+        let budget_region = service.budget_key();
         client_context.acquire(Provider::Aws, &budget_account, &budget_region, priority).await?;
         // Sign after the wait for a token, which may be long: the date must be fresh.
         let at = client_context.clock.now();
         let asked = Asked { operation, temporary: self.credentials.are_temporary(), at };
         let request = self
-            .signed(asked, place, url, form)
+            .signed(asked, service, url, form)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
         let judge = |answer: &Answer| {
             let refused = answer.status != 200;
-            refused.then(|| self.judge(place, fault_of(asked, answer.status, &answer.headers, &answer.body)))
+            refused.then(|| self.judge(service, fault_of(asked, answer.status, &answer.headers, &answer.body)))
         };
         let answer = client_context.send((Provider::Aws, &budget_account, &budget_region), request, judge).await?;
         Ok(answer.body)
     }
 
     /// A region that the account has not enabled refuses its credentials. They are good everywhere else.
-    fn judge(&self, place: Place<'_>, fault: Fault) -> Fault {
+    fn judge(&self, service: Service<'_>, fault: Fault) -> Fault {
         let enabled = self.enabled.read().unwrap_or_else(PoisonError::into_inner);
-        match (place, &fault, enabled.as_ref()) {
-            (Place::Region(region), Fault::Unauthenticated { .. }, Some(enabled)) if !enabled.contains(region) => {
+        match (service, &fault, enabled.as_ref()) {
+            (Service::Region(region), Fault::Unauthenticated { .. }, Some(enabled)) if !enabled.contains(region) => {
                 Fault::NotFound(Missing::Region)
             }
             _ => fault,
@@ -131,14 +131,14 @@ impl AwsCloud {
     }
 
     /// Returns `None` for an invalid header value, which parsed credentials and hosts rule out.
-    fn signed(&self, asked: Asked, place: Place<'_>, url: Url, form: &[(String, String)]) -> Option<Request> {
+    fn signed(&self, asked: Asked, service: Service<'_>, url: Url, form: &[(String, String)]) -> Option<Request> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
             None => url.host_str()?.to_owned(),
         };
         let body = wire::body_of(asked.operation, form).into_bytes();
-        let region = self.hosts.region_of(place).as_str();
-        let unsigned = Unsigned { url: &url, host: &host, region, service: place.service(), body: &body };
+        let region = self.hosts.region_of(service).as_str();
+        let unsigned = Unsigned { url: &url, host: &host, region, service: service.service(), body: &body };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE_NAME, HeaderValue::from_static(CONTENT_TYPE));
         for (name, value) in sign(&unsigned, &self.credentials, asked.at)? {
@@ -157,7 +157,7 @@ impl AwsCloud {
         let mut form = vec![pair("ImageId.1", &at.image)];
         form.extend(scope);
         form.extend(everything());
-        match self.call(Operation::DescribeImages, Place::Region(&at.region), &form, priority).await {
+        match self.call(Operation::DescribeImages, Service::Region(&at.region), &form, priority).await {
             Ok(body) => read_image(&body, &at.image, &self.account),
             Err(Fault::NotFound(Missing::Image)) => Ok(None),
             Err(fault) => Err(fault),
@@ -173,8 +173,8 @@ impl AwsCloud {
         }
         let numbered = (1_u32..).zip(snapshots);
         let form: Form = numbered.map(|(number, id)| (format!("SnapshotId.{number}"), id.clone())).collect();
-        let place = Place::Region(region);
-        match self.call(Operation::DescribeSnapshots, place, &form, priority.escalate()).await {
+        let service = Service::Region(region);
+        match self.call(Operation::DescribeSnapshots, service, &form, priority.escalate()).await {
             Ok(body) => read_keys(&body, snapshots),
             Err(Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) => Ok(BTreeSet::new()),
             Err(fault) => Err(fault),
@@ -209,7 +209,7 @@ impl AwsCloud {
             form.extend(everything());
             form.push(pair("MaxResults", &PAGE_SIZE));
             form.extend(token.as_deref().map(|token| pair("NextToken", token)));
-            let body = match self.call(Operation::DescribeImages, Place::Region(region), &form, priority).await {
+            let body = match self.call(Operation::DescribeImages, Service::Region(region), &form, priority).await {
                 // The call names no image id, so callers must not read this fault as a missing image.
                 Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
                 body => body?,
@@ -234,7 +234,7 @@ impl AwsCloud {
             form.push(pair("DeleteAssociatedSnapshots", "true"));
         }
         let operation = Operation::DeregisterImage;
-        wire::read_write(&self.call(operation, Place::Region(&at.region), &form, Priority::Edit).await?, operation)
+        wire::read_write(&self.call(operation, Service::Region(&at.region), &form, Priority::Edit).await?, operation)
     }
 
     /// Converts an image of another owner; on this cloud it needs no answer, and the answer does not tell the grants.
@@ -272,12 +272,12 @@ fn unsendable(change: &RecipientChange) -> Option<Fault> {
 #[async_trait]
 impl Cloud for AwsCloud {
     async fn identity(&self) -> Result<PrincipalId, Fault> {
-        let body = self.call(Operation::GetCallerIdentity, Place::Sts, &[], Priority::Acceptance).await?;
+        let body = self.call(Operation::GetCallerIdentity, Service::Sts, &[], Priority::Acceptance).await?;
         wire::read_identity(&body)
     }
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
-        let body = self.call(Operation::DescribeRegions, Place::Home, &[], Priority::Acceptance).await?;
+        let body = self.call(Operation::DescribeRegions, Service::Home, &[], Priority::Acceptance).await?;
         let regions = wire::read_regions(&body)?;
         let mut enabled = self.enabled.write().unwrap_or_else(PoisonError::into_inner);
         *enabled = Some(regions.iter().cloned().collect());
@@ -296,7 +296,7 @@ impl Cloud for AwsCloud {
 
     async fn list_recipients(&self, at: &ImageRef, priority: Priority) -> Result<RecipientList, Fault> {
         let form = [pair("ImageId", &at.image), pair("Attribute", "launchPermission")];
-        let body = self.call(Operation::DescribeImageAttribute, Place::Region(&at.region), &form, priority).await?;
+        let body = self.call(Operation::DescribeImageAttribute, Service::Region(&at.region), &form, priority).await?;
         let recipients = wire::read_recipients(&body, &at.image)?;
         Ok(RecipientList {
             recipients: recipients.into_iter().map(|recipient| (recipient, None)).collect(),
@@ -320,7 +320,7 @@ impl Cloud for AwsCloud {
         form.extend(wire::permissions("Add", &change.add));
         form.extend(wire::permissions("Remove", &change.remove));
         let operation = Operation::ModifyImageAttribute;
-        wire::read_write(&self.call(operation, Place::Region(&at.region), &form, priority).await?, operation)?;
+        wire::read_write(&self.call(operation, Service::Region(&at.region), &form, priority).await?, operation)?;
         Ok(Submitted::Done)
     }
 

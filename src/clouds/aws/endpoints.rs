@@ -57,7 +57,7 @@ pub(super) struct Hosts {
 
 /// Target of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum Service<'a> {
     /// EC2 in one region.
     Region(&'a RegionId),
     /// EC2 in the home region, for what concerns the account.
@@ -66,7 +66,7 @@ pub(super) enum Place<'a> {
     Sts,
 }
 
-impl Place<'_> {
+impl Service<'_> {
     /// The name by which requests are signed.
     pub(super) fn service(self) -> &'static str {
         match self {
@@ -87,26 +87,26 @@ impl Place<'_> {
 
 impl Hosts {
     /// The region that a request is signed for.
-    pub(super) fn region_of<'a>(&'a self, place: Place<'a>) -> &'a RegionId {
-        match place {
-            Place::Region(region) => region,
-            Place::Home | Place::Sts => &self.home,
+    pub(super) fn region_of<'a>(&'a self, service: Service<'a>) -> &'a RegionId {
+        match service {
+            Service::Region(region) => region,
+            Service::Home | Service::Sts => &self.home,
         }
     }
 
-    /// The URL of a place, path `/` and no query; `None` if the partition has no such region.
-    pub(super) fn url_of(&self, place: Place<'_>) -> Option<Url> {
+    /// The URL of a service, path `/` and no query; `None` if the partition has no such region.
+    pub(super) fn url_of(&self, service: Service<'_>) -> Option<Url> {
         if let Some(endpoint) = &self.endpoint {
             return Some(endpoint.url().clone());
         }
-        let region = self.region_of(place).as_str();
+        let region = self.region_of(service).as_str();
         if !self.partition.has_region(region) {
             return None;
         }
         let domain = if self.dual_stack { dual_stack_suffix(self.partition) } else { suffix(self.partition) };
         // The plain hosts of GovCloud have validated cryptography, and there are no others.
         let plain = !self.fips || (self.partition == Partition::GovCloud && !self.dual_stack);
-        let (service, fips) = (place.service(), if plain { "" } else { "-fips" });
+        let (service, fips) = (service.service(), if plain { "" } else { "-fips" });
         Url::parse(&format!("https://{service}{fips}.{region}.{domain}/")).ok()
     }
 }
@@ -177,11 +177,11 @@ mod tests {
         ] {
             let hosts = Hosts { fips, dual_stack, ..hosts(partition) };
             let region = region(name);
-            assert_eq!(hosts.url_of(Place::Region(&region)).unwrap().as_str(), format!("https://{ec2}/"));
-            assert_eq!(hosts.url_of(Place::Sts).unwrap().as_str(), format!("https://{sts}/"));
-            assert_eq!(hosts.region_of(Place::Sts).as_str(), partition.home_region());
-            for place in [Place::Region(&region), Place::Home, Place::Sts] {
-                assert!(is_api_host(hosts.url_of(place).unwrap().host_str().unwrap()));
+            assert_eq!(hosts.url_of(Service::Region(&region)).unwrap().as_str(), format!("https://{ec2}/"));
+            assert_eq!(hosts.url_of(Service::Sts).unwrap().as_str(), format!("https://{sts}/"));
+            assert_eq!(hosts.region_of(Service::Sts).as_str(), partition.home_region());
+            for service in [Service::Region(&region), Service::Home, Service::Sts] {
+                assert!(is_api_host(hosts.url_of(service).unwrap().host_str().unwrap()));
             }
         }
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn regions_of_other_partitions_are_not_called() {
         for name in ["cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1", "evil", "_", "A"] {
-            assert_eq!(hosts(Partition::Commercial).url_of(Place::Region(&region(name))), None, "{name}");
+            assert_eq!(hosts(Partition::Commercial).url_of(Service::Region(&region(name))), None, "{name}");
         }
     }
 
@@ -225,8 +225,8 @@ mod tests {
         let endpoint = Some(allowed.check(Provider::Aws, "http://127.0.0.1:8080").unwrap());
         let hosts = Hosts { endpoint, ..hosts(Partition::Commercial) };
         let anywhere = region("simulated-1");
-        for place in [Place::Region(&anywhere), Place::Home, Place::Sts] {
-            assert_eq!(hosts.url_of(place).unwrap().as_str(), "http://127.0.0.1:8080/");
+        for service in [Service::Region(&anywhere), Service::Home, Service::Sts] {
+            assert_eq!(hosts.url_of(service).unwrap().as_str(), "http://127.0.0.1:8080/");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::provider::Site;
 
 /// The service that receives a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum Service<'a> {
     /// The image service of one region.
     Ims(&'a RegionId),
     /// The identity service of one region.
@@ -17,8 +17,8 @@ pub(super) enum Place<'a> {
     IamCentral,
 }
 
-impl Place<'_> {
-    /// The budget key of a place. No region has the name of the last one.
+impl Service<'_> {
+    /// The budget key of a service. No region has the name of the last one.
     pub(super) fn budget_key(self) -> String {
         match self {
             Self::Ims(region) => region.to_string(),
@@ -27,8 +27,8 @@ impl Place<'_> {
     }
 }
 
-/// The URL of a place, with path `/` and no query; `None` if the region's name cannot be part of a host name.
-pub(super) fn url_of(place: Place<'_>, site: Site, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
+/// The URL of a service, with path `/` and no query; `None` if the region's name cannot be part of a host name.
+pub(super) fn url_of(service: Service<'_>, site: Site, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
     if let Some(endpoint) = endpoint {
         return Some(endpoint.url().clone());
     }
@@ -37,12 +37,12 @@ pub(super) fn url_of(place: Place<'_>, site: Site, endpoint: Option<&CheckedEndp
         Site::Europe => "myhuaweicloud.eu",
         Site::China | Site::International | Site::Partition(_) => "myhuaweicloud.com",
     };
-    let host = match (place, site) {
-        (Place::Ims(region), _) => format!("ims.{region}.{domain}"),
-        (Place::Iam(region), _) => format!("iam.{region}.{domain}"),
+    let host = match (service, site) {
+        (Service::Ims(region), _) => format!("ims.{region}.{domain}"),
+        (Service::Iam(region), _) => format!("iam.{region}.{domain}"),
         // The site's only region known to have this host; the vendor documents none without a region there.
-        (Place::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
-        (Place::IamCentral, Site::China | Site::International | Site::Partition(_)) => format!("iam.{domain}"),
+        (Service::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
+        (Service::IamCentral, Site::China | Site::International | Site::Partition(_)) => format!("iam.{domain}"),
     };
     Url::parse(&format!("https://{host}/")).ok()
 }
@@ -56,16 +56,16 @@ mod tests {
     #[test]
     fn hosts_follow_the_rule_and_the_site() {
         let (beijing, dublin) = (RegionId::parse("cn-north-4").unwrap(), RegionId::parse("eu-west-101").unwrap());
-        for (place, site, host) in [
-            (Place::Ims(&beijing), Site::China, "ims.cn-north-4.myhuaweicloud.com"),
-            (Place::Ims(&beijing), Site::International, "ims.cn-north-4.myhuaweicloud.com"),
-            (Place::Iam(&beijing), Site::China, "iam.cn-north-4.myhuaweicloud.com"),
-            (Place::IamCentral, Site::International, "iam.myhuaweicloud.com"),
-            (Place::Ims(&dublin), Site::Europe, "ims.eu-west-101.myhuaweicloud.eu"),
-            (Place::Iam(&dublin), Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
-            (Place::IamCentral, Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
+        for (service, site, host) in [
+            (Service::Ims(&beijing), Site::China, "ims.cn-north-4.myhuaweicloud.com"),
+            (Service::Ims(&beijing), Site::International, "ims.cn-north-4.myhuaweicloud.com"),
+            (Service::Iam(&beijing), Site::China, "iam.cn-north-4.myhuaweicloud.com"),
+            (Service::IamCentral, Site::International, "iam.myhuaweicloud.com"),
+            (Service::Ims(&dublin), Site::Europe, "ims.eu-west-101.myhuaweicloud.eu"),
+            (Service::Iam(&dublin), Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
+            (Service::IamCentral, Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
         ] {
-            assert_eq!(url_of(place, site, None).unwrap().as_str(), format!("https://{host}/"));
+            assert_eq!(url_of(service, site, None).unwrap().as_str(), format!("https://{host}/"));
         }
     }
 
@@ -74,8 +74,8 @@ mod tests {
         let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:8080"]).unwrap();
         let endpoint = allowed.check(Provider::Huawei, "http://127.0.0.1:8080").unwrap();
         let region = RegionId::parse("cn-north-4").unwrap();
-        for place in [Place::Ims(&region), Place::Iam(&region), Place::IamCentral] {
-            assert_eq!(url_of(place, Site::China, Some(&endpoint)).unwrap().as_str(), "http://127.0.0.1:8080/");
+        for service in [Service::Ims(&region), Service::Iam(&region), Service::IamCentral] {
+            assert_eq!(url_of(service, Site::China, Some(&endpoint)).unwrap().as_str(), "http://127.0.0.1:8080/");
         }
     }
 
@@ -84,7 +84,7 @@ mod tests {
         for name in ["-", "_", "A", "--x--", "cn_x", &"r".repeat(63)] {
             let region = RegionId::parse(name).unwrap();
             for (site, suffix) in [(Site::China, ".myhuaweicloud.com"), (Site::Europe, ".myhuaweicloud.eu")] {
-                let url = url_of(Place::Ims(&region), site, None);
+                let url = url_of(Service::Ims(&region), site, None);
                 assert!(url.is_none_or(|url| url.host_str().unwrap().ends_with(suffix)), "{name}");
             }
         }

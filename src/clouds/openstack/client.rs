@@ -44,14 +44,14 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(1100);
 /// The only content type that Glance accepts for changes of an image (API page of `PATCH /v2/images/{id}`).
 const PATCH: &str = "application/openstack-images-v2.1-json-patch";
 
-type Turns = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
+type WriteLocks = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
 
 /// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct OpenStackCloud {
     keystone: Keystone,
     project: PrincipalId,
     client_context: ClientContext,
-    writing: Mutex<Turns>,
+    writing: Mutex<WriteLocks>,
     removal_pause: Duration,
 }
 
@@ -201,7 +201,7 @@ impl OpenStackCloud {
     }
 
     /// Locks writes to one image.
-    async fn turn(&self, at: &ImageRef) -> tokio::sync::OwnedMutexGuard<()> {
+    async fn write_lock(&self, at: &ImageRef) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
             writing.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -342,7 +342,7 @@ impl Cloud for OpenStackCloud {
         change: &RecipientChange,
         priority: Priority,
     ) -> Result<Submitted, Fault> {
-        let _turn = self.turn(at).await;
+        let _turn = self.write_lock(at).await;
         match (change.add.as_slice(), change.remove.as_slice()) {
             ([], []) => {}
             ([new], []) => {
@@ -364,7 +364,7 @@ impl Cloud for OpenStackCloud {
     }
 
     async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault> {
-        let _turn = self.turn(at).await;
+        let _turn = self.write_lock(at).await;
         let question = Question {
             operation: Operation::Change,
             method: Method::PATCH,
@@ -382,7 +382,7 @@ impl Cloud for OpenStackCloud {
     }
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
-        let _turn = self.turn(at).await;
+        let _turn = self.write_lock(at).await;
         let question = Question {
             operation: Operation::DeleteImage,
             method: Method::DELETE,

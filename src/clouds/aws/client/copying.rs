@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use super::super::Operation;
-use super::super::endpoints::Place;
+use super::super::endpoints::Service;
 use super::super::faults::plain;
 use super::super::wire::Form;
 use super::super::wire::copies::read_begun;
@@ -69,8 +69,8 @@ impl Copies for AwsCloud {
         _: Option<&ContentFacts>,
         priority: Priority,
     ) -> Result<Copying, Fault> {
-        let place = Place::Region(&order.region);
-        Ok(Copying::Image(read_begun(&self.call(Operation::CopyImage, place, &copy_form(order), priority).await?)?))
+        let service = Service::Region(&order.region);
+        Ok(Copying::Image(read_begun(&self.call(Operation::CopyImage, service, &copy_form(order), priority).await?)?))
     }
 
     async fn find_copy(&self, order: &CopyOrder, priority: Priority) -> Result<Option<ImageId>, Fault> {
