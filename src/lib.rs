@@ -62,7 +62,7 @@
 //! | [`domain`] | the vocabulary: identifiers parsed at the boundary, images, provider rules, shares, calls, faults. Pure |
 //! | [`api`] | the kinds, their schemas and validation rules, conditions and reasons |
 //! | [`planning`] | every choice, as pure functions: `desired`, `sharing`, `batch`, `deletion`, `duplicates`, `replica`, … |
-//! | [`clouds`] | the edge towards the clouds: one trait, transport, call budgets, `alibaba`, `huawei`, `openstack` |
+//! | [`clouds`] | the edge towards the clouds: one trait, transport, call budgets, `alibaba`, `huawei`, `openstack`, `aws` |
 //! | [`cluster`] | the edge towards Kubernetes: watches, guarded reads, status, finalizers, events, Secrets, the lease |
 //! | [`accounts`] | from a `CloudAccount` to a client: its Secret, the proof of its identity, its circuit |
 //! | [`reconcile`] | what all reconciles share: the frame, caches as inputs, requeue, reporter, object state, access, leader |

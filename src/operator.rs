@@ -80,6 +80,9 @@ pub struct RunArguments {
     /// An absence at the cloud counts only if read this long after the last call that may have added the recipient.
     #[arg(long, default_value = "5s", value_parser = duration)]
     absence_window: Duration,
+    /// The same at clouds that promise no bound for how long a read may lag (AWS), if it is longer.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    lagging_absence_window: Duration,
     /// Where jobs at the cloud change recipients: how long one whose id was lost may still add somebody. No absence counts
     /// earlier after a call that adds.
     #[arg(long, default_value = "30s", value_parser = duration)]
@@ -193,6 +196,7 @@ impl RunArguments {
         Settings {
             timing: Timing {
                 absence_window: signed(self.absence_window),
+                lagging_absence_window: signed(self.lagging_absence_window),
                 lost_job_window: signed(self.lost_job_window),
                 unmanaged_grace: signed(self.unmanaged_grace),
                 refusal_retry: signed(self.refusal_retry),

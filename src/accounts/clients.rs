@@ -4,12 +4,18 @@ use secrecy::ExposeSecret;
 use std::sync::Arc;
 
 use crate::api::CloudAccount;
-use crate::api::cloud_account::{AlibabaAccount, CatalogInterface, HuaweiAccount, OpenStackAccount, Tenancy};
+use crate::api::cloud_account::{
+    AlibabaAccount, AwsAccount, CatalogInterface, HuaweiAccount, OpenStackAccount, Tenancy,
+};
 use crate::api::conditions::Reason;
-use crate::clouds::connect::{AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess, alibaba, huawei, openstack};
+use crate::clouds::connect::{
+    AlibabaAccess, AwsAccess, ClientContext, HuaweiAccess, OpenStackAccess, alibaba, aws, huawei, openstack,
+};
 use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
 use crate::clouds::openstack::Interface;
-use crate::clouds::{Cloud, alibaba as alibaba_cloud, huawei as huawei_cloud, openstack as openstack_cloud};
+use crate::clouds::{
+    Cloud, alibaba as alibaba_cloud, aws as aws_cloud, huawei as huawei_cloud, openstack as openstack_cloud,
+};
 use crate::cluster::credentials::{Keys, NoKeys};
 use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
@@ -23,6 +29,7 @@ fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
         Tenancy::OpenStack(_) => {
             "applicationCredentialID and applicationCredentialSecret, or username, password and userDomainName"
         }
+        Tenancy::Aws(_) => "accessKeyID and secretAccessKey",
     }
 }
 
@@ -33,6 +40,7 @@ pub(crate) fn also_suspect(tenancy: Tenancy<'_>) -> Option<&'static str> {
         Tenancy::OpenStack(_) => Some(
             "; or correct spec.openstack.projectID: the id of a project of that user, not its name, as Keystone lists it",
         ),
+        Tenancy::Aws(_) => Some("; or correct spec.aws.partition: no other partition knows the key"),
     }
 }
 
@@ -58,6 +66,7 @@ pub(crate) fn client_for(
         Tenancy::Alibaba(account) => maker.alibaba(account),
         Tenancy::Huawei(account) => maker.huawei(account),
         Tenancy::OpenStack(account) => maker.openstack(account),
+        Tenancy::Aws(account) => maker.aws(account),
     }
 }
 
@@ -135,6 +144,23 @@ impl Maker<'_> {
         };
         let allowed = self.allowed.clone();
         Ok(openstack(OpenStackAccess { project, auth_url, interface, allowed, credentials }, self.client_context))
+    }
+
+    fn aws(&self, account: &AwsAccount) -> Result<Arc<dyn Cloud>, Problem> {
+        let endpoint = self.endpoint("spec.aws.endpoint", account.endpoint.as_deref())?;
+        let token = self.optional("sessionToken")?;
+        let credentials = aws_cloud::Credentials::parse(
+            self.key("accessKeyID")?.expose_secret(),
+            self.key("secretAccessKey")?.expose_secret(),
+            token.as_ref().map(ExposeSecret::expose_secret),
+        )
+        .map_err(unusable)?;
+        let (id, partition) = (self.account("spec.aws.accountID")?, account.partition);
+        let home_region = RegionId::parse(account.home_region.as_deref().unwrap_or(partition.home_region()))
+            .map_err(|error| Problem::blocked(Reason::Unreadable, format!("spec.aws.homeRegion: {error}")))?;
+        let AwsAccount { fips, dual_stack, .. } = *account;
+        let access = AwsAccess { account: id, partition, home_region, fips, dual_stack, endpoint, credentials };
+        Ok(aws(access, self.client_context))
     }
 
     fn key(&self, key: &'static str) -> Result<secrecy::SecretString, Problem> {

@@ -58,11 +58,11 @@ pub struct SharedImageAcceptanceSpec {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_.-]*$')")
         .message("imageID is the image's id in the cloud: letters, digits, '-', '_' and '.'"))]
     pub image_id: String,
-    /// The owner we trust: an account UID at Alibaba Cloud, a project id at Huawei Cloud and `OpenStack`. An image from
+    /// The owner we trust: an account id at Alibaba Cloud and AWS, a project id at Huawei Cloud and `OpenStack`. An image from
     /// anybody else is not answered.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9A-Za-z_-]+$')")
-        .message("owner is the id of the owner's account (Alibaba Cloud) or project (Huawei Cloud, OpenStack)"))]
+        .message("owner is the id of the owner's account (Alibaba Cloud, AWS) or project (Huawei Cloud, OpenStack)"))]
     pub owner: String,
     /// What to answer: Accept or Reject. Changing it answers anew. Rejecting hides the image from lists; it does not take
     /// away the access that the owner gave.

@@ -1,8 +1,12 @@
 //! `CloudAccount`: one account at one cloud.
 
+mod aws;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+
+pub use aws::AwsAccount;
 
 use super::identity::{ACCOUNT_PROVEN, stays_in};
 use super::patterns::REGION;
@@ -23,7 +27,7 @@ use crate::domain::provider::{Provider, Site};
     shortname = "cla",
     category = "sharing",
     validation = Rule::new(format!("has(self.spec.alibaba) == has(oldSelf.spec.alibaba) && has(self.spec.huawei) == \
-        has(oldSelf.spec.huawei) || !has(oldSelf.status) || !({ACCOUNT_PROVEN})")).field_path(".spec")
+        has(oldSelf.spec.huawei) && has(self.spec.aws) == has(oldSelf.spec.aws) || !has(oldSelf.status) || !({ACCOUNT_PROVEN})")).field_path(".spec")
         .message("the provider cannot be changed once the account was verified: make another CloudAccount"),
     validation = Rule::new(stays_in("alibaba", "accountID", ACCOUNT_PROVEN)).field_path(".spec.alibaba.accountID")
         .message("accountID cannot be changed once the account was verified: make another CloudAccount"),
@@ -37,6 +41,10 @@ use crate::domain::provider::{Provider, Site};
         .message("authURL cannot be changed once the account was verified: make another CloudAccount"),
     validation = Rule::new(stays_in("openstack", "projectID", ACCOUNT_PROVEN)).field_path(".spec.openstack.projectID")
         .message("projectID cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("aws", "accountID", ACCOUNT_PROVEN)).field_path(".spec.aws.accountID")
+        .message("accountID cannot be changed once the account was verified: make another CloudAccount"),
+    validation = Rule::new(stays_in("aws", "partition", ACCOUNT_PROVEN)).field_path(".spec.aws.partition")
+        .message("partition cannot be changed once the account was verified: make another CloudAccount"),
     printcolumn(name = "Provider", type_ = "string", json_path = ".status.provider"),
     printcolumn(name = "Account", type_ = "string", json_path = ".status.account"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -51,8 +59,8 @@ use crate::domain::provider::{Provider, Site};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.alibaba), has(self.huawei), has(self.openstack)].filter(given, given).size() == 1")
-    .message("give exactly one provider: alibaba, huawei or openstack"))]
+#[x_kube(validation = Rule::new("[has(self.alibaba), has(self.huawei), has(self.openstack), has(self.aws)].filter(given, given).size() == 1")
+    .message("give exactly one provider: alibaba, huawei, openstack or aws"))]
 pub struct CloudAccountSpec {
     /// An account at Alibaba Cloud ECS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +71,9 @@ pub struct CloudAccountSpec {
     /// A project of an `OpenStack` cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openstack: Option<OpenStackAccount>,
+    /// An account at AWS EC2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsAccount>,
     /// Limits that differ from the vendor's published ones, for example after a ticket. 0 means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<AccountLimits>,
@@ -88,15 +99,18 @@ pub enum Tenancy<'a> {
     Huawei(&'a HuaweiAccount),
     /// `OpenStack` Glance.
     OpenStack(&'a OpenStackAccount),
+    /// AWS EC2.
+    Aws(&'a AwsAccount),
 }
 
 impl CloudAccountSpec {
     /// The provider this account names; the schema demands exactly one.
     pub fn tenancy(&self) -> Option<Tenancy<'_>> {
-        match (&self.alibaba, &self.huawei, &self.openstack) {
-            (Some(alibaba), None, None) => Some(Tenancy::Alibaba(alibaba)),
-            (None, Some(huawei), None) => Some(Tenancy::Huawei(huawei)),
-            (None, None, Some(openstack)) => Some(Tenancy::OpenStack(openstack)),
+        match (&self.alibaba, &self.huawei, &self.openstack, &self.aws) {
+            (Some(alibaba), None, None, None) => Some(Tenancy::Alibaba(alibaba)),
+            (None, Some(huawei), None, None) => Some(Tenancy::Huawei(huawei)),
+            (None, None, Some(openstack), None) => Some(Tenancy::OpenStack(openstack)),
+            (None, None, None, Some(aws)) => Some(Tenancy::Aws(aws)),
             _ => None,
         }
     }
@@ -109,6 +123,7 @@ impl<'a> Tenancy<'a> {
             Self::Alibaba(_) => Provider::Alibaba,
             Self::Huawei(_) => Provider::Huawei,
             Self::OpenStack(_) => Provider::OpenStack,
+            Self::Aws(_) => Provider::Aws,
         }
     }
 
@@ -118,6 +133,7 @@ impl<'a> Tenancy<'a> {
             Self::Alibaba(account) => &account.account_id,
             Self::Huawei(account) => &account.domain_id,
             Self::OpenStack(account) => &account.project_id,
+            Self::Aws(account) => &account.account_id,
         }
     }
 
@@ -127,6 +143,7 @@ impl<'a> Tenancy<'a> {
             Self::Alibaba(account) => Some(account.site),
             Self::Huawei(account) => Some(account.site),
             Self::OpenStack(_) => None,
+            Self::Aws(account) => Some(Site::Partition(account.partition)),
         }
     }
 
@@ -136,6 +153,7 @@ impl<'a> Tenancy<'a> {
             Self::Alibaba(account) => account.endpoint.as_deref(),
             Self::Huawei(account) => account.endpoint.as_deref(),
             Self::OpenStack(account) => Some(&account.auth_url),
+            Self::Aws(account) => account.endpoint.as_deref(),
         }
     }
 
@@ -145,6 +163,7 @@ impl<'a> Tenancy<'a> {
             Self::Alibaba(account) => &account.credentials.secret_ref.name,
             Self::Huawei(account) => &account.credentials.secret_ref.name,
             Self::OpenStack(account) => &account.credentials.secret_ref.name,
+            Self::Aws(account) => &account.credentials.secret_ref.name,
         }
     }
 }
@@ -267,7 +286,7 @@ pub struct Credentials {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountLimits {
-    /// Recipients one image may have (Alibaba Cloud: 50).
+    /// Recipients one image may have (Alibaba Cloud: 50, AWS: 1000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100_000))]
     pub recipients_per_image: Option<u32>,

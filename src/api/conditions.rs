@@ -30,6 +30,9 @@ pub const DELETABLE: &str = "Deletable";
 /// Recipients keep the image of a `CloudImage` though their `ImageShare` is gone.
 pub const RETAINED: &str = "Retained";
 
+/// Recipients of the image of a `CloudImage` need an encryption key as well.
+pub const KEY_REQUIRED: &str = "KeyRequired";
+
 /// Recipients have the image of a `CloudImage` though no `ImageShare` names them, and not through the operator.
 pub const UNMANAGED: &str = "Unmanaged";
 
@@ -143,6 +146,8 @@ pub enum Reason {
     ReplicaExists,
     /// Recipients nobody here asked for, or retained ones, still have the image.
     UnmanagedRecipients,
+    /// The image is encrypted: recipients can use it only with permission to use its key.
+    RecipientsNeedKey,
     /// Servers still use the image.
     ImageInUse,
     /// The image is protected against deletion.

@@ -89,12 +89,12 @@ pub struct ReceivedSource {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9_.-]*$')")
         .message("imageID is the image's id in the cloud: letters, digits, '-', '_' and '.'"))]
     pub image_id: String,
-    /// The owner we trust, where one is named: an image from anybody else is not copied. An account UID at Alibaba Cloud, a
-    /// project id at Huawei Cloud and `OpenStack`.
+    /// The owner we trust, where one is named: an image from anybody else is not copied. An account id at Alibaba
+    /// Cloud and AWS, a project id at Huawei Cloud and `OpenStack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9A-Za-z_-]+$')")
-        .message("owner is the id of the owner's account (Alibaba Cloud) or project (Huawei Cloud, OpenStack)"))]
+        .message("owner is the id of the owner's account (Alibaba Cloud, AWS) or project (Huawei Cloud, OpenStack)"))]
     pub owner: Option<String>,
 }
 
@@ -136,9 +136,9 @@ pub struct ReplicaDestination {
 #[serde(rename_all = "camelCase")]
 pub struct ReplicaEncryption {
     /// The key of the vendor's key service in the destination region. An image encrypted with the account's default key
-    /// cannot be shared.
+    /// cannot be shared. AWS: the key's id or ARN, or `alias/` and its alias.
     #[serde(rename = "keyID")]
-    #[schemars(length(min = 1, max = 128), regex(pattern = KEY_ID))]
+    #[schemars(length(min = 1, max = 255), regex(pattern = KEY_ID))]
     pub key_id: String,
 }
 

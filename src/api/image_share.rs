@@ -69,12 +69,12 @@ pub struct ImageShareSpec {
 
 /// One recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.type != 'Account' || self.id.matches('^([1-9][0-9]{4,19}|[0-9a-f]{32})$')")
-    .message("an Account is 5 to 20 digits without a leading zero, in quotes (Alibaba Cloud UID), or 32 hexadecimal digits (Huawei Cloud account id)"))]
+#[x_kube(validation = Rule::new("self.type != 'Account' || self.id.matches('^([1-9][0-9]{4,19}|[0-9]{12}|[0-9a-f]{32})$')")
+    .message("an Account is 5 to 20 digits without a leading zero, in quotes (Alibaba Cloud UID), 12 digits, in quotes (AWS account id), or 32 hexadecimal digits (Huawei Cloud account id)"))]
 #[x_kube(validation = Rule::new("self.type != 'Project' || self.id.matches('^[0-9A-Za-z_-]{1,64}$')")
     .message("a Project is a project id: up to 64 letters, digits, '-' and '_'"))]
 #[x_kube(validation = Rule::new("self.type != 'Organization' || self.id.matches('^[0-9A-Za-z_.:/@-]+$') && !self.id.matches('^[.]{1,2}$')")
-    .message("an Organization is an organization's or organizational unit's id or URN"))]
+    .message("an Organization is an organization's or organizational unit's id, URN or ARN"))]
 pub struct SpecRecipient {
     /// Kind of recipient: Account at Alibaba Cloud; Project, Account or Organization at Huawei Cloud; Project at `OpenStack`.
     /// Another kind gets the reason `RecipientKindUnsupported`.

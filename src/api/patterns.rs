@@ -19,7 +19,7 @@ pub const PROJECT_NAME: &str = "^[A-Za-z0-9_-]+$";
 pub const VAULT_ID: &str = "^[A-Za-z0-9-]+$";
 
 /// Id of a key, as [`KeyId`](crate::domain::identifiers::KeyId) takes it.
-pub const KEY_ID: &str = "^[A-Za-z0-9_/-]+$";
+pub const KEY_ID: &str = "^[A-Za-z0-9_/:-]+$";
 
 /// A time as RFC 3339 writes it, with an offset and no more digits than are kept.
 pub const TIME: &str =

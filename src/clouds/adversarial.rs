@@ -1,5 +1,5 @@
 //! Generators of malformed input for the tests of every parser of cloud answers, and the tests of the code that all clouds
-//! share. `tests/hostile_parsers.rs` lists which test covers which parser.
+//! share. `tests/hostile_parsers/` lists which test covers which parser.
 
 use percent_encoding::percent_decode_str;
 use proptest::collection::vec;
@@ -221,6 +221,9 @@ fn endpoint() -> impl Strategy<Value = String> {
         select(
             &[
                 "ecs.aliyuncs.com",
+                "ec2.us-east-1.amazonaws.com",
+                "sts-fips.us-gov-west-1.api.aws",
+                "x.execute-api.us-east-1.amazonaws.com",
                 "127.0.0.1",
                 "[::1]",
                 "evil.example",
@@ -245,11 +248,12 @@ proptest! {
     #[test]
     fn no_text_passes_for_an_allowed_endpoint_that_a_browser_would_open_elsewhere(text in endpoint()) {
         let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:80", "https://[::1]:8443"]).unwrap();
-        for provider in [Provider::Alibaba, Provider::Huawei, Provider::OpenStack] {
-            let vendors = match provider {
-                Provider::Alibaba => ".aliyuncs.com",
-                Provider::Huawei => ".myhuaweicloud.com",
-                Provider::OpenStack => ".no.vendor",
+        for provider in [Provider::Alibaba, Provider::Huawei, Provider::OpenStack, Provider::Aws] {
+            let is_vendors = |host: &str| match provider {
+                Provider::Alibaba => host.ends_with(".aliyuncs.com"),
+                Provider::Huawei => host.ends_with(".myhuaweicloud.com"),
+                Provider::OpenStack => false,
+                Provider::Aws => matches!(host, "ec2.us-east-1.amazonaws.com" | "sts-fips.us-gov-west-1.api.aws"),
             };
             for checked in [allowed.check(provider, &text), allowed.check_service(provider, &text)] {
                 let Ok(checked) = checked else { continue };
@@ -258,7 +262,7 @@ proptest! {
                     let origin = (url.scheme(), host, url.port_or_known_default().unwrap());
                     let fits = origin == ("http", "127.0.0.1", 80)
                         || origin == ("https", "[::1]", 8443)
-                        || (origin.0 == "https" && origin.2 == 443 && host.ends_with(vendors));
+                        || (origin.0 == "https" && origin.2 == 443 && is_vendors(host));
                     prop_assert!(fits, "{text:?} goes to {origin:?}");
                     let bare = url.username().is_empty() && url.password().is_none();
                     prop_assert!(bare && url.query().is_none() && url.fragment().is_none(), "{text:?}");

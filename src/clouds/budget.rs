@@ -76,22 +76,30 @@ pub struct BudgetSettings {
     pub burst: NonZeroU32,
     /// Longest wait for a token, for the priorities that wait.
     pub longest_wait: Duration,
+    /// One call takes the time of this many: 1, but for calls that the vendor counts apart and allows more rarely.
+    pub slowed_by: NonZeroU32,
 }
 
 impl Default for BudgetSettings {
     fn default() -> Self {
         let five = NonZeroU32::MIN.saturating_add(4);
-        Self { per_second: five, burst: five.saturating_add(5), longest_wait: Duration::from_secs(30) }
+        Self {
+            per_second: five,
+            burst: five.saturating_add(5),
+            longest_wait: Duration::from_secs(30),
+            slowed_by: NonZeroU32::MIN,
+        }
     }
 }
 
 impl BudgetSettings {
     fn token_every(self) -> Duration {
-        Duration::from_secs(1) / self.per_second.get()
+        Duration::from_secs(1) / self.per_second.get() * self.slowed_by.get()
     }
 
     fn quota(self) -> Quota {
-        Quota::per_second(self.per_second).allow_burst(self.burst)
+        let quota = Quota::with_period(self.token_every()).unwrap_or_else(|| Quota::per_second(self.per_second));
+        quota.allow_burst(self.burst)
     }
 
     /// Rate at which resyncs may begin. Each resync makes a second call, at a waiting priority, so half of the rate uses all
@@ -312,6 +320,12 @@ impl Budgets {
     #[must_use]
     pub fn until(&self, stop: CancellationToken) -> Self {
         Self { stop, ..Self::new(self.settings) }
+    }
+
+    /// New budgets of calls that each take the time of `times` of these.
+    pub(super) fn slowed_by(&self, times: NonZeroU32) -> Self {
+        let settings = BudgetSettings { slowed_by: self.settings.slowed_by.saturating_mul(times), ..self.settings };
+        Self { stop: self.stop.clone(), ..Self::new(settings) }
     }
 
     /// Takes one token of an account's bucket in a region; waits for it if the priority allows.

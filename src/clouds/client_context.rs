@@ -1,5 +1,6 @@
 //! The parts that all clients share: the process builds connections, call budgets and the clock once.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +15,12 @@ use super::transport::{Answer, Request, Transport, TransportSettings, TransportU
 use crate::domain::fault::Fault;
 use crate::domain::provider::Provider;
 
+/// How much rarer than other calls those are that change something, where the vendor counts them apart: AWS refills the
+/// buckets of most of them at 5 a second and those of reads at 20, and consoles and other tools use them, too.
+const CHANGES_SLOWED_BY: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+/// The same for calls that begin copies: AWS refills at 1 a second.
+const COPIES_SLOWED_BY: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
 /// The parts that all clients of the process share; cheap to clone.
 #[derive(Clone)]
 pub struct ClientContext {
@@ -21,6 +28,10 @@ pub struct ClientContext {
     pub transport: Transport,
     /// The call budgets.
     pub budgets: Arc<Budgets>,
+    /// The budgets of calls that change something, where the vendor counts them apart.
+    pub changes: Arc<Budgets>,
+    /// The budgets of calls that begin copies, where the vendor counts them apart.
+    pub copies: Arc<Budgets>,
     /// The clock that dates signatures.
     pub clock: Arc<dyn Clock>,
     /// Generates the nonce of each signature.
@@ -38,9 +49,12 @@ impl ClientContext {
         budgets: BudgetSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TransportUnusable> {
+        let budgets = Budgets::new(budgets);
         Ok(Self {
             transport: Transport::new(transport)?,
-            budgets: Arc::new(Budgets::new(budgets)),
+            changes: Arc::new(budgets.slowed_by(CHANGES_SLOWED_BY)),
+            copies: Arc::new(budgets.slowed_by(COPIES_SLOWED_BY)),
+            budgets: Arc::new(budgets),
             clock,
             nonce: random_nonce,
             observer: Arc::new(Unobserved),
@@ -60,6 +74,16 @@ impl ClientContext {
         format!("{account} claimed by {}", self.claimant)
     }
 
+    /// Returns the context for calls that change something, where the vendor counts them apart.
+    pub(super) fn changing(&self) -> Self {
+        Self { budgets: Arc::clone(&self.changes), ..self.clone() }
+    }
+
+    /// Returns the context for calls that begin copies, where the vendor counts them apart.
+    pub(super) fn copying(&self) -> Self {
+        Self { budgets: Arc::clone(&self.copies), ..self.clone() }
+    }
+
     /// Returns the context with a leader fence that all clients share.
     #[must_use]
     pub fn with_fence(self, fence: Fence) -> Self {
@@ -69,7 +93,10 @@ impl ClientContext {
     /// Returns the context for a process that stops by `stop`: calls that wait for a token then fail.
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {
-        Self { budgets: Arc::new(self.budgets.until(stop)), ..self }
+        let until = |budgets: &Budgets, stop| Arc::new(budgets.until(stop));
+        let (changes, copies) = (until(&self.changes, stop.clone()), until(&self.copies, stop.clone()));
+        let budgets = until(&self.budgets, stop);
+        Self { budgets, changes, copies, ..self }
     }
 
     /// Returns the context with an observer of every call.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::Cloud;
 pub use super::alibaba::AlibabaAccess;
 use super::alibaba::AlibabaCloud;
+pub use super::aws::AwsAccess;
+use super::aws::AwsCloud;
 pub use super::client_context::ClientContext;
 pub use super::huawei::HuaweiAccess;
 use super::huawei::HuaweiCloud;
@@ -25,6 +27,11 @@ pub fn huawei(access: HuaweiAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
 /// Creates a client of one project of one `OpenStack` cloud; makes no call.
 pub fn openstack(access: OpenStackAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
     Arc::new(Instrumented::new(OpenStackCloud::new(access, shared)))
+}
+
+/// Creates a client of one AWS account; makes no call.
+pub fn aws(access: AwsAccess, shared: &ClientContext) -> Arc<dyn Cloud> {
+    Arc::new(Instrumented::new(AwsCloud::new(access, shared)))
 }
 
 #[cfg(test)]

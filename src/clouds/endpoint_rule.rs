@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
+use super::aws::is_api_host;
 use crate::domain::provider::Provider;
 
 /// Longest endpoint accepted, in bytes.
@@ -17,12 +18,23 @@ const ENDPOINT_BYTES_MAX: usize = 300;
 /// Longest path of a service below its endpoint, in bytes.
 const PATH_BYTES_MAX: usize = 200;
 
-/// A vendor's domains: the rule allows every host below them over https at port 443. `OpenStack` clouds have none.
+/// Whether a host is one of the vendor's, which the rule allows over https at port 443.
+fn is_vendors(provider: Provider, host: &str) -> bool {
+    match provider {
+        // Customers have hosts below the vendor's domains, too.
+        Provider::Aws => planted!("aws-suffix", is_api_host(host), host.ends_with(".amazonaws.com")),
+        Provider::Alibaba | Provider::Huawei | Provider::OpenStack => {
+            vendor_suffixes(provider).iter().any(|suffix| host.ends_with(suffix))
+        }
+    }
+}
+
+/// Domains that belong to a vendor with every host below them. `OpenStack` clouds have none.
 fn vendor_suffixes(provider: Provider) -> &'static [&'static str] {
     match provider {
         Provider::Alibaba => planted!("suffix-without-dot", &[".aliyuncs.com"], &["aliyuncs.com"]),
         Provider::Huawei => &[".myhuaweicloud.com", ".myhuaweicloud.eu"],
-        Provider::OpenStack => &[],
+        Provider::OpenStack | Provider::Aws => &[],
     }
 }
 
@@ -82,8 +94,7 @@ impl Origin {
     }
 
     fn is_of(&self, provider: Provider) -> bool {
-        let suffixes = vendor_suffixes(provider);
-        self.https && self.port == 443 && suffixes.iter().any(|suffix| self.host.ends_with(suffix))
+        self.https && self.port == 443 && is_vendors(provider, &self.host)
     }
 }
 
@@ -334,11 +345,31 @@ mod tests {
             (Provider::Alibaba, "https://ecs.aliyuncs.com"),
             (Provider::Huawei, "https://ims.cn-north-4.myhuaweicloud.com"),
             (Provider::Huawei, "https://ims.eu-west-101.myhuaweicloud.eu"),
+            (Provider::Aws, "https://ec2.us-east-1.amazonaws.com"),
+            (Provider::Aws, "https://sts-fips.us-gov-west-1.api.aws"),
         ] {
-            for asker in [Provider::Alibaba, Provider::Huawei, Provider::OpenStack] {
+            for asker in [Provider::Alibaba, Provider::Huawei, Provider::OpenStack, Provider::Aws] {
                 assert_eq!(none.check(asker, host).is_ok(), asker == provider, "{asker} at {host}");
             }
         }
+    }
+
+    #[test]
+    fn hosts_of_customers_of_aws_are_refused() {
+        let none = AllowedEndpoints::default();
+        for host in [
+            "abc123.execute-api.us-east-1.amazonaws.com",
+            "bucket.s3.amazonaws.com",
+            "lb-1.us-east-1.elb.amazonaws.com",
+            "ec2-203-0-113-25.compute-1.amazonaws.com",
+            "vpce-1-2.ec2.us-east-1.vpce.amazonaws.com",
+            "ec2.us-east-1.amazonaws.com.evil.example",
+        ] {
+            assert_eq!(none.check(Provider::Aws, &format!("https://{host}")), Err(NotAllowed), "{host}");
+        }
+        assert_eq!(none.check(Provider::Aws, "http://ec2.us-east-1.amazonaws.com"), Err(NotAllowed));
+        assert_eq!(none.check(Provider::Aws, "https://ec2.us-east-1.amazonaws.com:8443"), Err(NotAllowed));
+        assert!(none.check(Provider::Aws, "https://EC2.us-east-1.amazonaws.com/").is_ok());
     }
 
     #[test]

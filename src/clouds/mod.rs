@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod adversarial;
 pub mod alibaba;
+pub mod aws;
 pub mod budget;
 mod circuit;
 pub mod client_context;

@@ -93,8 +93,8 @@ identifier!(
 );
 
 identifier!(
-    /// A key of a vendor's key service, as `08c33a6f-4e0a-4a1b-9f7b-7a5d1e2f3a4b`.
-    KeyId, "a key id (letters, digits, '-', '_', '/')", |t| t.len() <= 128 && is_plain(t, b"-_/")
+    /// A key of a vendor's key service, as `08c33a6f-4e0a-4a1b-9f7b-7a5d1e2f3a4b` or an ARN.
+    KeyId, "a key id (letters, digits, '-', '_', '/', ':')", |t| is_plain(t, b"-_/:")
 );
 identifier!(
     /// An agency that lets the image service write into another region (Huawei).

@@ -1,10 +1,10 @@
 //! A cloud's description of one image, reduced to what sharing depends on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::identifiers::{ImageId, PrincipalId, Recipient, VaultId};
+use super::identifiers::{ImageId, KeyId, PrincipalId, Recipient, VaultId};
 
 /// Who owns the image, from the point of view of the calling account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +70,10 @@ pub struct ImageFacts {
     pub kind: ImageKind,
     /// Its name at the cloud: foreign text, not yet made safe for a terminal.
     pub name: String,
-    /// Whether any disk is encrypted. Not every cloud reports the key.
+    /// Whether any disk is encrypted.
     pub encrypted: bool,
+    /// The keys that the disks of an own image are encrypted with, where the cloud reports them and shares such images (AWS).
+    pub keys: BTreeSet<KeyId>,
     /// Whether it was built from a marketplace image, which may not cross sites (Alibaba).
     pub from_marketplace: bool,
     /// Whether it may have recipients.

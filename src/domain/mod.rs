@@ -1,5 +1,6 @@
 //! The domain types: identifiers, images, provider rules, shares. Pure: no clock, no I/O, no Kubernetes.
 
+pub mod aws;
 pub mod call;
 pub mod fault;
 pub mod foreign_text;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::aws::{self, Partition};
 use super::identifiers::{ImageName, InvalidIdentifier, PrincipalId, Recipient, RecipientKind, RegionId};
 
 /// The supported clouds.
@@ -16,6 +17,8 @@ pub enum Provider {
     Huawei,
     /// `OpenStack` Glance.
     OpenStack,
+    /// AWS EC2.
+    Aws,
 }
 
 impl fmt::Display for Provider {
@@ -24,6 +27,7 @@ impl fmt::Display for Provider {
             Self::Alibaba => "Alibaba Cloud",
             Self::Huawei => "Huawei Cloud",
             Self::OpenStack => "OpenStack",
+            Self::Aws => "AWS",
         })
     }
 }
@@ -37,6 +41,9 @@ pub enum Site {
     International,
     /// The European site (Huawei).
     Europe,
+    /// A partition of AWS, which `spec.aws.partition` names; it is no site that a recipient could name.
+    #[serde(skip)]
+    Partition(Partition),
 }
 
 impl fmt::Display for Site {
@@ -45,6 +52,7 @@ impl fmt::Display for Site {
             Self::China => "China",
             Self::International => "International",
             Self::Europe => "Europe",
+            Self::Partition(partition) => partition.id(),
         })
     }
 }
@@ -75,6 +83,12 @@ pub struct Rules {
     pub restricts_copies: bool,
     /// Whether a few refused signatures in a row lock a key.
     pub locks_keys: bool,
+    /// Whether a received image can be copied to another region.
+    pub received_across: bool,
+    /// Whether a read may lag behind a call for longer than seconds.
+    pub reads_lag: bool,
+    /// What recipients of an encrypted image must be permitted to do with its key, where the cloud shares such images.
+    pub key_actions: &'static [&'static str],
 }
 
 /// Which copies a provider can encrypt.
@@ -102,6 +116,9 @@ const ALIBABA: Rules = Rules {
     encrypted_copies: EncryptedCopies::All,
     restricts_copies: false,
     locks_keys: false,
+    received_across: false,
+    reads_lag: false,
+    key_actions: &[],
 };
 
 /// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received images; an
@@ -118,6 +135,9 @@ const HUAWEI: Rules = Rules {
     encrypted_copies: EncryptedCopies::OwnWithinRegion,
     restricts_copies: true,
     locks_keys: true,
+    received_across: false,
+    reads_lag: false,
+    key_actions: &[],
 };
 
 /// `OpenStack` Glance: `image_member_quota` is 128 unless the cloud's operator sets another value, and counts members
@@ -134,6 +154,32 @@ const OPENSTACK: Rules = Rules {
     encrypted_copies: EncryptedCopies::None,
     restricts_copies: false,
     locks_keys: false,
+    received_across: true,
+    reads_lag: false,
+    key_actions: &[],
+};
+
+/// What launching an encrypted image takes (EC2 user guide, permissions to use encrypted AMIs and snapshots).
+const AWS_KEY_ACTIONS: [&str; 5] =
+    ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
+
+/// AWS EC2: 1,000 accounts, organizations and organizational units per image and region (service quota L-70015FFA), whichever
+/// disks it holds; no limit on received images. The vendor promises no bound for the time that a read may lag.
+const AWS: Rules = Rules {
+    recipients_per_image: 1000,
+    recipients_per_full_server_image: 1000,
+    received_images: 0,
+    recipient_kinds: &[RecipientKind::Account, RecipientKind::Organization],
+    unaccepted_use_places: true,
+    handshake: false,
+    vault_for_full_servers: false,
+    agency_across: false,
+    encrypted_copies: EncryptedCopies::All,
+    restricts_copies: false,
+    locks_keys: false,
+    received_across: true,
+    reads_lag: true,
+    key_actions: &AWS_KEY_ACTIONS,
 };
 
 /// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site,
@@ -163,7 +209,7 @@ const HUAWEI_LARGE_GIB_MAX: u64 = 300;
 /// How a cloud makes a copy of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMeans {
-    /// The cloud copies; a repeated request with the same token returns the same copy (Alibaba).
+    /// The cloud copies; a repeated request with the same token returns the same copy (Alibaba, AWS).
     Token,
     /// The cloud copies by a job; a repeated request makes a second copy (Huawei).
     Job,
@@ -173,12 +219,12 @@ pub enum CopyMeans {
 
 impl Provider {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Alibaba, Self::Huawei, Self::OpenStack];
+    pub const ALL: [Self; 4] = [Self::Alibaba, Self::Huawei, Self::OpenStack, Self::Aws];
 
     /// How this provider makes copies.
     pub fn copies_by(self) -> CopyMeans {
         match self {
-            Self::Alibaba => CopyMeans::Token,
+            Self::Alibaba | Self::Aws => CopyMeans::Token,
             Self::Huawei => CopyMeans::Job,
             Self::OpenStack => CopyMeans::Stream,
         }
@@ -189,7 +235,7 @@ impl Provider {
     /// Alibaba: 2 to 128 characters, beginning with a letter, of letters, digits, `.`, `:`, `_` and `-`, not beginning
     /// with `aliyun` or `acs:` (API page of `CopyImage`). Huawei: 1 to 128 letters, digits, spaces, `-`, `_` and `.`,
     /// neither beginning nor ending with a space (API page of the copy). `OpenStack`: up to 255 characters. Letters of
-    /// every script are allowed; characters that could change a terminal are not.
+    /// every script are allowed; characters that could change a terminal are not. AWS: see [`aws`].
     pub fn parse_image_name(self, text: &str) -> Result<ImageName, InvalidIdentifier> {
         let length = text.chars().count();
         let of = |others: &str| text.chars().all(|c| c.is_alphanumeric() || others.contains(c));
@@ -216,6 +262,10 @@ impl Provider {
                 let fits = (1..=255).contains(&length) && text.trim() == text && of(" .:_-+()[]/@,=~#");
                 (fits, "an image name (1 to 255 letters, digits, spaces and plain punctuation, no space at either end)")
             }
+            Self::Aws => (
+                aws::is_image_name(text),
+                "an image name of AWS (3 to 128 letters, digits, spaces and ( ) [ ] . / - ' @ _, no space at either end)",
+            ),
         };
         if fits { Ok(ImageName::trusted(text)) } else { Err(InvalidIdentifier::new(text, wanted)) }
     }
@@ -226,6 +276,7 @@ impl Provider {
             Self::Alibaba => ALIBABA,
             Self::Huawei => HUAWEI,
             Self::OpenStack => OPENSTACK,
+            Self::Aws => AWS,
         }
     }
 
@@ -235,6 +286,7 @@ impl Provider {
             Self::Alibaba => "Alibaba",
             Self::Huawei => "Huawei",
             Self::OpenStack => "OpenStack",
+            Self::Aws => "AWS",
         }
     }
 
@@ -242,7 +294,7 @@ impl Provider {
     pub fn owner_word(self) -> &'static str {
         match self {
             Self::OpenStack => "project",
-            Self::Alibaba | Self::Huawei => "account",
+            Self::Alibaba | Self::Huawei | Self::Aws => "account",
         }
     }
 
@@ -252,7 +304,7 @@ impl Provider {
         match self {
             Self::Huawei if across && HUAWEI_LARGE_REGIONS.contains(&from.as_str()) => Some(HUAWEI_LARGE_GIB_MAX),
             Self::Huawei if across || received => Some(HUAWEI_GIB_MAX),
-            Self::Alibaba | Self::Huawei | Self::OpenStack => None,
+            Self::Alibaba | Self::Huawei | Self::OpenStack | Self::Aws => None,
         }
     }
 
@@ -260,7 +312,7 @@ impl Provider {
     pub fn works_by_jobs(self) -> bool {
         match self {
             Self::Huawei => true,
-            Self::Alibaba | Self::OpenStack => false,
+            Self::Alibaba | Self::OpenStack | Self::Aws => false,
         }
     }
 
@@ -270,7 +322,8 @@ impl Provider {
         match (self, site) {
             (Self::OpenStack, _) | (Self::Alibaba, Site::China) => true,
             (Self::Alibaba, Site::International) => !ALIBABA_CHINA_ONLY.contains(&region),
-            (Self::Alibaba, Site::Europe) => false,
+            (Self::Aws, Site::Partition(partition)) => partition.has_region(region),
+            (Self::Alibaba, Site::Europe) | (Self::Aws, _) | (_, Site::Partition(_)) => false,
             (Self::Huawei, Site::China) => region.starts_with("cn-") || HUAWEI_CHINA_ABROAD.contains(&region),
             (Self::Huawei, Site::International) => !region.starts_with(HUAWEI_EUROPE),
             (Self::Huawei, Site::Europe) => region.starts_with(HUAWEI_EUROPE),
@@ -280,7 +333,7 @@ impl Provider {
     /// Parses an account's own id in this provider's format.
     ///
     /// Alibaba: decimal UID of 5 to 20 digits without a leading zero (samples have 12 to 16; the vendor gives no
-    /// grammar). Huawei: the id of the domain, 32 hexadecimal digits. `OpenStack`: the id of the project.
+    /// grammar). Huawei: the id of the domain, 32 hexadecimal digits. `OpenStack`: the id of the project. AWS: 12 digits.
     pub fn parse_account(self, text: &str) -> Result<PrincipalId, InvalidIdentifier> {
         match self {
             Self::Alibaba => {
@@ -292,6 +345,7 @@ impl Provider {
                 }
             }
             Self::Huawei => hexadecimal(text, "a Huawei Cloud account (domain) id (32 hexadecimal digits)"),
+            Self::Aws => aws::parse_account(text),
             Self::OpenStack => self.parse_principal(text),
         }
     }
@@ -301,7 +355,7 @@ impl Provider {
     /// Huawei: 32 hexadecimal digits. `OpenStack`: usually the same, but other backends use other formats.
     pub fn parse_principal(self, text: &str) -> Result<PrincipalId, InvalidIdentifier> {
         match self {
-            Self::Alibaba => self.parse_account(text),
+            Self::Alibaba | Self::Aws => self.parse_account(text),
             Self::Huawei => hexadecimal(text, "a Huawei Cloud project id (32 hexadecimal digits)"),
             Self::OpenStack => {
                 let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
@@ -319,9 +373,26 @@ impl Provider {
         let id = match kind {
             RecipientKind::Account => self.parse_account(id)?,
             RecipientKind::Project => self.parse_principal(id)?,
+            RecipientKind::Organization if self == Self::Aws => aws::parse_organization(id)?,
             RecipientKind::Organization => organization(id)?,
         };
         Ok(Recipient { kind, id })
+    }
+
+    /// What a recipient is known by, where the cloud may list it otherwise than it was named.
+    pub fn known_by(self, recipient: &Recipient) -> Option<&str> {
+        match self {
+            Self::Aws => aws::organization_path(recipient.id.as_str()),
+            Self::Alibaba | Self::Huawei | Self::OpenStack => None,
+        }
+    }
+
+    /// The site of a recipient, if its id shows it: the owner's must be the same.
+    pub fn site_of(self, recipient: &Recipient) -> Option<Site> {
+        match self {
+            Self::Aws => aws::organization_partition(recipient.id.as_str()).map(Site::Partition),
+            Self::Alibaba | Self::Huawei | Self::OpenStack => None,
+        }
     }
 }
 

@@ -52,6 +52,9 @@ impl Terms {
         if asked.site.is_some_and(|site| !self.sold_on(site)) {
             return Err(Reason::RegionNotOnSite);
         }
+        if self.provider.site_of(&recipient).is_some_and(|site| self.site != Some(site)) {
+            return Err(Reason::RegionNotOnSite);
+        }
         Ok(recipient)
     }
 }

@@ -21,6 +21,7 @@ pub mod replica;
 pub mod schedule;
 pub mod secret;
 pub mod sharing;
+pub mod spelling;
 pub mod unreadable;
 pub mod unseen;
 pub mod urgency;

@@ -184,7 +184,9 @@ impl From<&Fault> for Problem {
             }
             Fault::Conflict(Conflict::ImageShared) => "the cloud says that the image is still shared".to_owned(),
             Fault::Conflict(Conflict::ImageProtected) => {
-                "the image is protected against deletion: lift the protection first".to_owned()
+                "the image is protected against deletion: lift the protection first; where it has a cooldown, the cloud keeps \
+                 the image that long (AWS: 24 hours)"
+                    .to_owned()
             }
             Fault::Conflict(Conflict::ImageBusy) => {
                 "the image is being made, copied, imported or exported; waiting".to_owned()
@@ -211,7 +213,8 @@ fn refused(refusal: Refusal, code: &str) -> String {
         }
         Refusal::Image => format!(
             "the cloud refuses to share this image ({code}): images encrypted with the service's own key and images \
-                 from the marketplace cannot be shared; copy it with a key of yours first"
+                 from the marketplace cannot be shared; copy it with a key of yours first (an ImageReplica with \
+                 spec.destination.encryption.keyID), and share the copy"
         ),
         Refusal::Name => {
             format!("spec.destination.name: the cloud does not take this name ({code}): choose another")

@@ -78,7 +78,7 @@ pub fn judge_route(route: &Route) -> Result<(), Problem> {
     if given(Extra::Encryption) && own_only && (across || route.received) {
         return refused("encryption", "only a copy of an own image in the same region can be encrypted: leave it out");
     }
-    if route.received && across && route.provider.copies_by() != CopyMeans::Stream {
+    if route.received && across && !rules.received_across {
         return Err(Problem::blocked(Reason::CrossRegionNeedsOwnImage, ACROSS));
     }
     if by_agency && !given(Extra::Agency) {

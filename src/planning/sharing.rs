@@ -21,6 +21,7 @@ use crate::api::conditions::Reason;
 use crate::api::limits::SHARES_PER_IMAGE_MAX;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::{Answer, ImageFacts, ImageState, Ownership, RecipientList, Visibility};
+use crate::domain::provider::Provider;
 use crate::domain::share::Share;
 
 /// Time limits and intervals.
@@ -28,6 +29,8 @@ use crate::domain::share::Share;
 pub struct Timing {
     /// An absence counts only if read at least this long after the last call that may have added the recipient.
     pub absence_window: SignedDuration,
+    /// The same at clouds whose reads lag for longer (`Rules::reads_lag`).
+    pub lagging_absence_window: SignedDuration,
     /// Where jobs change recipients: how long a job with a lost id may still add a recipient. An absence counts no
     /// earlier.
     pub lost_job_window: SignedDuration,
@@ -37,6 +40,15 @@ pub struct Timing {
     pub refusal_retry: SignedDuration,
     /// How often to poll for pending answers.
     pub answer_poll: SignedDuration,
+}
+
+impl Timing {
+    /// The time limits at this cloud.
+    #[must_use]
+    pub fn of(self, provider: Provider) -> Self {
+        let lagging = if provider.rules().reads_lag { self.lagging_absence_window } else { SignedDuration::ZERO };
+        Self { absence_window: self.absence_window.max(lagging), ..self }
+    }
 }
 
 /// The input of a plan.

@@ -3,6 +3,8 @@
 
 pub(super) mod copies;
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +238,7 @@ fn facts_of(row: &ImageRow, account: &PrincipalId) -> Result<ImageFacts, Fault> 
         kind,
         name: row.image_name.as_deref().unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: disks.iter().any(|disk| disk.encrypted == Some(true)),
+        keys: BTreeSet::new(),
         from_marketplace: row.product_code.as_deref().is_some_and(|code| !code.is_empty()),
         visibility: Visibility::Shared,
         size: row.size.map(|gib| gib.saturating_mul(1 << 30)),
@@ -310,6 +313,7 @@ mod tests {
             kind: ImageKind::FullServer,
             name: "golden 镜像".to_owned(),
             encrypted: true,
+            keys: BTreeSet::new(),
             from_marketplace: false,
             visibility: Visibility::Shared,
             size: Some(40 << 30),

@@ -8,11 +8,26 @@ fn settings(per_second: u32, burst: u32, longest_wait: Duration) -> BudgetSettin
         per_second: NonZeroU32::new(per_second).unwrap(),
         burst: NonZeroU32::new(burst).unwrap(),
         longest_wait,
+        ..BudgetSettings::default()
     }
 }
 
 fn taken_at_once(bucket: &Bucket<FakeRelativeClock>) -> usize {
     (0..1000).take_while(|_| bucket.take_if_idle().is_ok()).count()
+}
+
+#[test]
+fn slower_budgets_refill_more_rarely_and_allow_the_same_burst() {
+    let ten = NonZeroU32::new(10).unwrap();
+    let slow = Budgets::new(settings(5, 10, Duration::ZERO)).slowed_by(ten);
+    assert_eq!(slow.settings.token_every(), Duration::from_secs(2));
+    let clock = FakeRelativeClock::default();
+    let bucket = Bucket::new(slow.settings, clock.clone());
+    assert_eq!((0..100).take_while(|_| bucket.whole.check().is_ok()).count(), 10);
+    clock.advance(Duration::from_millis(1999));
+    assert!(bucket.whole.check().is_err());
+    clock.advance(Duration::from_millis(1));
+    assert!(bucket.whole.check().is_ok() && bucket.whole.check().is_err());
 }
 
 #[test]
@@ -83,7 +98,7 @@ fn resyncs_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then() {
         clock.advance(first);
         assert_eq!(bucket.take_if_idle(), Ok(()));
     }
-    assert_eq!(told(&bucket), first, "a caller whose turn it is does not wait for earlier callers");
+    assert_eq!(told(&bucket), first, "a caller whose waiter it is does not wait for earlier callers");
 }
 
 #[test]

@@ -35,14 +35,14 @@ pub(super) fn url_of(service: Service<'_>, site: Site, endpoint: Option<&Checked
     // The SDK's table has the European IMS at `.com` and IAM at `.eu`; the vendor's other tools use `.eu` for both.
     let domain = match site {
         Site::Europe => "myhuaweicloud.eu",
-        Site::China | Site::International => "myhuaweicloud.com",
+        Site::China | Site::International | Site::Partition(_) => "myhuaweicloud.com",
     };
     let host = match (service, site) {
         (Service::Ims(region), _) => format!("ims.{region}.{domain}"),
         (Service::Iam(region), _) => format!("iam.{region}.{domain}"),
         // The site's only region known to have this host; the vendor documents none without a region there.
         (Service::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
-        (Service::IamCentral, Site::China | Site::International) => format!("iam.{domain}"),
+        (Service::IamCentral, Site::China | Site::International | Site::Partition(_)) => format!("iam.{domain}"),
     };
     Url::parse(&format!("https://{host}/")).ok()
 }

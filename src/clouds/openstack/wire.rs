@@ -3,7 +3,7 @@
 
 mod copies;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
@@ -205,6 +205,7 @@ fn image_of(row: ImageRow, project: &PrincipalId) -> Result<Option<ImageSeen>, F
         kind: ImageKind::SystemDisk,
         name: row.name.unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: row.cinder_encryption_key_id.is_some() || row.os_encrypt_key_id.is_some(),
+        keys: BTreeSet::new(),
         from_marketplace: false,
         visibility,
         size: row.size,

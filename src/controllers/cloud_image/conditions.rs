@@ -1,11 +1,15 @@
 //! The conditions of an image: a pure function of its ledger and of what stands in the way.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::api::cloud_image::GrantState;
-use crate::api::conditions::{DELETABLE, Decision, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, UNMANAGED};
+use crate::api::conditions::{
+    DELETABLE, Decision, KEY_REQUIRED, READY, RECONCILING, RETAINED, Reason, STALLED, Truth, UNMANAGED,
+};
 use crate::domain::fault::Recovery;
-use crate::domain::identifiers::Recipient;
+use crate::domain::identifiers::{KeyId, Recipient};
 use crate::planning::deletion::refused_removals;
 use crate::planning::grace::grace_left;
 use crate::planning::ledger::Ledger;
@@ -74,6 +78,21 @@ pub(super) fn decisions(
     decisions
 }
 
+/// What recipients of an image that is encrypted with these keys need. The operator neither reads nor edits who may use a key,
+/// so that `Shared` does not prove that a recipient can use the image. `actions`: what they must be permitted to do.
+pub(super) fn key_required(ledger: &Ledger, keys: &BTreeSet<KeyId>, actions: &[&str]) -> Option<Decision> {
+    if keys.is_empty() || ledger.image_refusal.is_some() || !ledger.holds_anything() {
+        return None;
+    }
+    let message = format!(
+        "the image is encrypted: recipients can use it only with permission for {} on the key {}, in the key's policy and in \
+         their own policies; the operator neither checks nor changes them",
+        actions.join(", "),
+        name_some(keys)
+    );
+    Some(decide(KEY_REQUIRED, Truth::True, Reason::RecipientsNeedKey, message))
+}
+
 fn deletable(ledger: &Ledger, held: Option<&Problem>) -> Decision {
     match held {
         Some(problem) => problem.decide(DELETABLE, Truth::False),
@@ -118,6 +137,7 @@ mod tests {
 
     use super::*;
     use crate::domain::identifiers::{PrincipalId, RecipientKind};
+    use crate::planning::ledger::Entry;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -157,6 +177,18 @@ mod tests {
         assert_eq!(find(&told(10), STALLED), None);
         assert_eq!(find(&told(600), STALLED), Some((Truth::True, Reason::AccountNotFound)));
         assert_eq!(find(&told(10), READY), Some((Truth::False, Reason::AccountNotFound)));
+    }
+
+    #[test]
+    fn the_key_of_a_shared_image_is_named_with_what_recipients_need_and_a_refused_image_promises_nothing() {
+        let recipient = Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("100001").unwrap() };
+        let shared = Ledger { grants: [(recipient, Entry::new(GrantState::Granted, NOW))].into(), ..Ledger::default() };
+        let keys = BTreeSet::from([KeyId::parse("arn:aws:kms:eu-west-1:111122223333:key/1").unwrap()]);
+        let told = key_required(&shared, &keys, &["kms:Decrypt"]).unwrap();
+        assert_eq!((told.kind, told.truth, told.reason), (KEY_REQUIRED, Truth::True, Reason::RecipientsNeedKey));
+        assert!(told.message.contains("key/1") && told.message.contains("kms:Decrypt"), "{}", told.message);
+        assert_eq!(key_required(&shared, &BTreeSet::new(), &[]), None);
+        assert_eq!(key_required(&Ledger::default(), &keys, &[]), None);
     }
 
     #[test]

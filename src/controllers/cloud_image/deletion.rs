@@ -49,7 +49,8 @@ impl ImageReconcile<'_> {
         };
         let is_active = self.desired.duplicates.problem().is_none();
         let policy = if is_active { self.image.spec.deletion_policy } else { ImageDeletionPolicy::Retain };
-        let (replica, window) = (self.desired.replica.as_deref(), self.ctx.settings.timing.absence_window);
+        let window = self.ctx.settings.timing.of(access.terms.provider).absence_window;
+        let replica = self.desired.replica.as_deref();
         match plan_deletion(&blockers, replica, &report.ledger, policy, observed, window, self.ctx.clock.now()) {
             DeletionDecision::Held(problem) => self.reporter.finish(report, &blockers, Some(problem)).await,
             DeletionDecision::Await(until) => {

@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use super::access::{Known, audit, known, publish};
-use super::conditions::{NOBODYS_FAULT, ObjectStage, decisions};
+use super::conditions::{NOBODYS_FAULT, ObjectStage, decisions, key_required};
 use super::event_reasons::{drifted, event_reasons};
 use super::observe::{Desired, Observed, list_shares_afresh};
 use crate::api::CloudImage;
+use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
-use crate::api::conditions::{DELETABLE, Decision, Reason, Truth, find};
+use crate::api::conditions::{DELETABLE, Decision, KEY_REQUIRED, Reason, Truth, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::domain::foreign_text::image_name;
@@ -133,7 +134,7 @@ fn unshareable(facts: &ImageFacts) -> Option<Problem> {
             "the image could not be made or is held back by the cloud",
         )),
         ImageState::Deprecated => {
-            let message = "the image is deprecated: restore it to Available before sharing it";
+            let message = "the image is deprecated or disabled at the cloud: restore it to Available before sharing it";
             Some(Problem::blocked(Reason::ImageNotShareable, message))
         }
     }
@@ -205,6 +206,7 @@ impl<'a> ImageReporter<'a> {
         let stage = self.stage(report.facts.as_ref());
         let mut decisions = decisions(&report.ledger, (shown.as_ref(), deletable.as_ref()), stage);
         decisions.extend(self.desired.duplicates.decision());
+        decisions.extend(self.key_required(&report));
         let blocked = self.newly_blocked(&decisions);
         let unread = Ledger::default();
         let before = self.desired.ledger.as_ref().unwrap_or(&unread);
@@ -293,6 +295,25 @@ impl<'a> ImageReporter<'a> {
         let before = find(&old.conditions, DELETABLE).filter(|before| before.status == "False");
         let reported = before.is_some_and(|before| before.reason == new.reason.as_str());
         (old.observed_generation != meta.generation || !reported).then(|| new.message.clone())
+    }
+
+    /// Which key recipients need. Where the reconcile did not observe the image, what an earlier one reported still holds.
+    fn key_required(&self, report: &Report) -> Option<Decision> {
+        match &report.facts {
+            Some(facts) => {
+                let account = self.desired.account.as_ref().ok();
+                let provider = account.and_then(|account| account.spec.tenancy()).map(Tenancy::provider);
+                let actions = provider.map_or(&[][..], |provider| provider.rules().key_actions);
+                key_required(&report.ledger, &facts.keys, actions)
+            }
+            None if report.is_observed || !report.ledger.holds_anything() => None,
+            None => find(&self.base.written().conditions, KEY_REQUIRED).map(|told| Decision {
+                kind: KEY_REQUIRED,
+                truth: Truth::True,
+                reason: Reason::RecipientsNeedKey,
+                message: told.message.clone(),
+            }),
+        }
     }
 
     fn stage(&self, facts: Option<&ImageFacts>) -> ObjectStage {

@@ -25,6 +25,7 @@ use crate::planning::outcome::{most_at_once, record, record_failure, record_succ
 use crate::planning::problem::Problem;
 use crate::planning::schedule::next_job_poll;
 use crate::planning::sharing::{Confirmed, Plan, PlanInput, plan};
+use crate::planning::spelling::as_named;
 use crate::planning::unseen::{plan_absent, plan_unseen};
 use crate::reconcile::access::note_fault;
 use crate::reconcile::context::Context;
@@ -77,7 +78,7 @@ impl ImageReconcile<'_> {
         }
         let (ledger, problem) = self.record_job(ledger, failed.as_ref(), &observed);
         let mut report = match &observed.image {
-            None => self.report_absent(&ledger, observed.at),
+            None => self.report_absent(&access, &ledger, observed.at),
             Some(facts) if !is_ours => Report::observed(ledger.clone(), Some(facts.clone())),
             Some(_) => self.share(&access, &ledger, observed, problem.is_some()).await?,
         };
@@ -148,8 +149,8 @@ impl ImageReconcile<'_> {
         (recorded.ledger, recorded.problem)
     }
 
-    fn report_absent(&self, ledger: &Ledger, at: Timestamp) -> Report {
-        let window = self.ctx.settings.timing.absence_window;
+    fn report_absent(&self, access: &ImageAccess, ledger: &Ledger, at: Timestamp) -> Report {
+        let window = self.ctx.settings.timing.of(access.terms.provider).absence_window;
         let (settled, requeue_at) = plan_absent(ledger, &self.desired.shares, window, at);
         Report { requeue_at, ..Report::observed(settled, None) }
     }
@@ -163,9 +164,11 @@ impl ImageReconcile<'_> {
         // Somebody asked for the recipients of duplicates, though not through this object.
         let asked_for_elsewhere = duplicates.others_granted();
         let unmanaged = self.image.spec.unmanaged_recipients;
+        let named = wanted.wanted.keys().chain(&wanted.held).chain(&wanted.retained).chain(ledger.grants.keys());
+        let recipients = &as_named(&observed.recipients, access.terms.provider, named);
         let plan = plan(&PlanInput {
             now: observed.at,
-            timing: self.ctx.settings.timing,
+            timing: self.ctx.settings.timing.of(access.terms.provider),
             others_until: self.ctx.others_until(),
             terms: &access.terms,
             unmanaged: if asked_for_elsewhere { UnmanagedRecipients::Report } else { unmanaged },
@@ -176,7 +179,7 @@ impl ImageReconcile<'_> {
             desired: &wanted,
             ledger,
             image: observed.image.as_ref()?,
-            recipients: &observed.recipients,
+            recipients,
         });
         tracing::debug!(image.id = %access.at.image, %plan, "planned");
         Some(plan)
@@ -192,7 +195,7 @@ impl ImageReconcile<'_> {
         pause: bool,
     ) -> Result<Report, ClusterError> {
         let Some(plan) = self.plan(access, ledger, &observed) else {
-            return Ok(self.report_absent(ledger, observed.at));
+            return Ok(self.report_absent(access, ledger, observed.at));
         };
         if !plan.acts() {
             return Ok(Report {

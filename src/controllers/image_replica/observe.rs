@@ -234,7 +234,7 @@ impl CopyAccess {
     }
 
     pub(super) fn patience(&self, ctx: &Context) -> Patience {
-        let timing = ctx.settings.timing;
+        let timing = ctx.settings.timing.of(self.route.provider);
         let lost = match self.means() {
             CopyMeans::Job => timing.lost_job_window,
             CopyMeans::Token | CopyMeans::Stream => timing.absence_window,

@@ -74,7 +74,8 @@ pub(super) fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStat
         }
         Reason::InvalidRecipient => {
             let organizations = if whom.contains(RecipientKind::Organization.to_string().as_str()) {
-                " (an organization is named by its URN, as organizations::<account id>:ou:o-.../ou-...)"
+                " (an organization is named by its URN at Huawei Cloud, as organizations::<account id>:ou:o-.../ou-..., and by its ARN at \
+                 AWS, as arn:aws:organizations::<account id>:ou/o-.../ou-...)"
             } else {
                 ""
             };
@@ -84,7 +85,9 @@ pub(super) fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStat
             format!("spec.recipients: this is the owner of the image; take it off the list: {whom}")
         }
         Reason::RegionNotOnSite => {
-            format!("spec.recipients: the image's region is not sold on the site of: {whom}")
+            format!(
+                "spec.recipients: the image's region is not sold on the site, or is not in the partition, of: {whom}"
+            )
         }
         Reason::ImageNotShareable => format!(
             "spec.recipients: the image was made from the marketplace and cannot leave its site, so these of another site \

@@ -25,6 +25,7 @@ pub struct Simulator {
     pub process: Child,
     cloud: String,
     huawei: String,
+    aws: String,
     control: String,
     http: reqwest::Client,
 }
@@ -54,14 +55,14 @@ impl Simulator {
             // The journal says more than the log.
             .arguments(["--print-addresses", "--log", "start"])
             .start(run_dir)?;
-        let (cloud, huawei, control) = eventually(START, "the simulator's addresses", async || {
+        let [cloud, huawei, aws, control] = eventually(START, "the simulator's addresses", async || {
             process.ensure_running()?;
             Ok(process.log().lines().find_map(bound_to))
         })
         .await?;
         // No idle connections: each would be driven by the runtime of the test that opened it, and die with it.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(CALL).build()?;
-        Ok(Self { process, cloud, huawei, control, http })
+        Ok(Self { process, cloud, huawei, aws, control, http })
     }
 
     /// The address of the simulated Alibaba Cloud, `http://127.0.0.1:PORT`.
@@ -72,6 +73,11 @@ impl Simulator {
     /// The address of the simulated Huawei Cloud, its IAM and the IMS of all regions, `http://127.0.0.1:PORT`.
     pub fn huawei(&self) -> &str {
         &self.huawei
+    }
+
+    /// The address of the simulated AWS, all its services in all regions, `http://127.0.0.1:PORT`.
+    pub fn aws(&self) -> &str {
+        &self.aws
     }
 
     /// The address of the control interface, `http://127.0.0.1:PORT`.
@@ -107,6 +113,11 @@ impl Simulator {
     /// One image of Huawei Cloud as it is; `None` when there is no such image.
     pub async fn huawei_image(&self, id: &str) -> Result<Option<Value>> {
         self.image_at(&format!("/huawei/images/{id}")).await
+    }
+
+    /// One image of AWS as it is; `None` when there is no such image.
+    pub async fn aws_image(&self, id: &str) -> Result<Option<Value>> {
+        self.image_at(&format!("/aws/images/{id}")).await
     }
 
     async fn image_at(&self, path: &str) -> Result<Option<Value>> {
@@ -187,8 +198,8 @@ impl Simulator {
     }
 }
 
-fn bound_to(line: &str) -> Option<(String, String, String)> {
+fn bound_to(line: &str) -> Option<[String; 4]> {
     let line: Value = serde_json::from_str(line).ok()?;
     let address = |of: &str| Some(line.get(of)?.as_str()?.to_owned());
-    Some((address("cloud")?, address("huawei")?, address("control")?))
+    Some([address("cloud")?, address("huawei")?, address("aws")?, address("control")?])
 }

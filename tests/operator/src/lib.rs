@@ -2,6 +2,7 @@
 //! each test plays in a namespace, with an owner account, an image and recipients of its own.
 
 pub mod arena;
+pub mod aws;
 pub mod behind;
 pub mod crash_walk;
 pub mod door;
@@ -104,10 +105,12 @@ pub fn world_of(players: u32, recipients: u32) -> Value {
 
 /// Arguments of the operator that make waits short. No interval ends within a test: only what happens moves the operator, so
 /// that a watch that tells nobody is seen. What no watch tells is asked for by an annotation, or found where [`quick`] sets an interval.
-pub const QUICK: [&str; 20] = [
+pub const QUICK: [&str; 22] = [
     "--takeover-after",
     "6s",
     "--absence-window",
+    "1s",
+    "--lagging-absence-window",
     "1s",
     "--lost-job-window",
     "5s",
@@ -160,7 +163,7 @@ async fn start_on(control_plane: &'static ControlPlane, world: &Value, arguments
     let run = run::folder_of_this_binary()?;
     let cloud = Simulator::start(&run, world).await?;
     let launch = Operator::launch(control_plane.operator_kubeconfig().await?)?
-        .arguments(["--allowed-endpoint", cloud.cloud(), "--allowed-endpoint", cloud.huawei()])
+        .arguments([cloud.cloud(), cloud.huawei(), cloud.aws()].into_iter().flat_map(|at| ["--allowed-endpoint", at]))
         .arguments(arguments.iter().copied());
     let operator = Mutex::new(Operator::start(launch, &run)?);
     Ok(Stage { control_plane, cloud, operator, players: players_of(world) })

@@ -9,12 +9,15 @@ use std::time::Duration;
 use cloud_simulator::{Simulator, WorldFile};
 use imageshare_operator::clouds::budget::{BudgetSettings, Budgets};
 use imageshare_operator::clouds::clock::SystemClock;
-use imageshare_operator::clouds::connect::{self, AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess};
+use imageshare_operator::clouds::connect::{
+    self, AlibabaAccess, AwsAccess, ClientContext, HuaweiAccess, OpenStackAccess,
+};
 use imageshare_operator::clouds::endpoint_rule::AllowedEndpoints;
 use imageshare_operator::clouds::transport::TransportSettings;
 use imageshare_operator::clouds::{
-    Cloud, CopyMark, CopyOrder, Copying, Fault, ImageRef, Priority, RecipientChange, alibaba, huawei, openstack,
+    Cloud, CopyMark, CopyOrder, Copying, Fault, ImageRef, Priority, RecipientChange, alibaba, aws, huawei, openstack,
 };
+use imageshare_operator::domain::aws::Partition;
 use imageshare_operator::domain::identifiers::{
     ImageId, ImageName, JobId, ObjectUid, PrincipalId, Recipient, RecipientKind, RegionId,
 };
@@ -112,8 +115,8 @@ fn replace_a_value(dice: &mut Dice, body: &mut Vec<u8>, poison: &[u8]) {
 enum Source {
     /// A server, asked anew for each answer.
     Server(String),
-    /// Texts that the cloud could have said, and its own address in them.
-    Said(Arc<Vec<String>>),
+    /// Texts that the cloud could have said, and its own address in them, with the status of an answer to a POST.
+    Said(u16, Arc<Vec<String>>),
 }
 
 /// Stands between a client and its cloud, and breaks what comes back.
@@ -174,8 +177,9 @@ async fn read_message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 async fn pass(mut caller: TcpStream, source: Source, mut dice: Dice) {
     let Some((head, sent)) = read_message(&mut caller).await else { return };
     let (status, mut body) = match &source {
-        Source::Said(texts) => {
-            (200 + u16::from(head.starts_with("POST")), texts[dice.below(texts.len())].clone().into())
+        Source::Said(posted, texts) => {
+            let status = if head.starts_with("POST") { *posted } else { 200 };
+            (status, texts[dice.below(texts.len())].clone().into())
         }
         Source::Server(address) => {
             let mut server = TcpStream::connect(address.trim_start_matches("http://")).await.unwrap();
@@ -209,8 +213,14 @@ fn edge() -> ClientContext {
 /// The same connections, and a budget of its own: a hint to wait would hold back everything that follows.
 fn fresh(edge: &ClientContext) -> ClientContext {
     let many = NonZeroU32::new(10_000).unwrap();
-    let settings = BudgetSettings { per_second: many, burst: many, longest_wait: Duration::from_secs(1) };
-    ClientContext { budgets: Arc::new(Budgets::new(settings)), ..edge.clone() }
+    let settings = BudgetSettings {
+        per_second: many,
+        burst: many,
+        longest_wait: Duration::from_secs(1),
+        ..BudgetSettings::default()
+    };
+    let budgets = || Arc::new(Budgets::new(settings));
+    ClientContext { budgets: budgets(), changes: budgets(), copies: budgets(), ..edge.clone() }
 }
 
 struct Names {
@@ -228,6 +238,7 @@ fn names(provider: Provider) -> Names {
             RecipientKind::Project,
             "a0000000000000000000000000000002",
         ),
+        Provider::Aws => ("us-east-1", "ami-0123456789abcdef0", RecipientKind::Account, "123456789013"),
         Provider::OpenStack => {
             ("Here", "d164b5df-1bc3-4c3f-893e-3e471fd16e64", RecipientKind::Project, "a0000000000000000000000000000002")
         }
@@ -379,7 +390,7 @@ fn said(address: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_openstack_answers_nobody_panics_and_every_question_ends() {
-    let breaker = Breaker::start(|address| Source::Said(Arc::new(said(address)))).await;
+    let breaker = Breaker::start(|address| Source::Said(201, Arc::new(said(address)))).await;
     survive(Provider::OpenStack, &breaker, |edge, allowed| {
         let access = OpenStackAccess {
             project: PrincipalId::parse("a0000000000000000000000000000001").unwrap(),
@@ -389,6 +400,57 @@ async fn whatever_openstack_answers_nobody_panics_and_every_question_ends() {
             credentials: openstack::Credentials::application("c", "s").unwrap(),
         };
         connect::openstack(access, edge)
+    })
+    .await;
+}
+
+/// What EC2 and STS could have said, each in answer to anything.
+fn said_by_aws() -> Vec<String> {
+    let whole =
+        |action: &str, content: &str| format!("<{action}Response><requestId>r</requestId>{content}</{action}Response>");
+    let image = "<item><imageId>ami-0123456789abcdef0</imageId><imageOwnerId>123456789012</imageOwnerId>\
+        <imageState>available</imageState><name>golden</name><blockDeviceMapping><item><ebs><volumeSize>8</volumeSize>\
+        <encrypted>false</encrypted></ebs></item></blockDeviceMapping></item>";
+    let encrypted = image.replace("<encrypted>false", "<snapshotId>snap-1</snapshotId><encrypted>true");
+    let list = "<item><userId>123456789013</userId></item><item><group>all</group></item>";
+    vec![
+        whole("DescribeImages", &format!("<imagesSet>{image}</imagesSet>")),
+        whole("DescribeImages", &format!("<imagesSet>{encrypted}</imagesSet>")),
+        whole(
+            "DescribeSnapshots",
+            "<snapshotSet><item><snapshotId>snap-1</snapshotId><kmsKeyId>arn:aws:kms:us-east-1:1:key/1</kmsKeyId></item></snapshotSet>",
+        ),
+        whole("DescribeImages", &format!("<imagesSet>{image}</imagesSet><nextToken>t</nextToken>")),
+        whole(
+            "DescribeImageAttribute",
+            &format!("<imageId>ami-0123456789abcdef0</imageId><launchPermission>{list}</launchPermission>"),
+        ),
+        whole("ModifyImageAttribute", "<return>true</return>"),
+        whole("DeregisterImage", "<return>true</return>"),
+        whole("CopyImage", "<imageId>ami-0123456789abcdef0</imageId>"),
+        whole("DescribeRegions", "<regionInfo><item><regionName>us-east-1</regionName></item></regionInfo>"),
+        whole(
+            "GetCallerIdentity",
+            "<GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult>",
+        ),
+        "<Response><Errors><Error><Code>AuthFailure</Code><Message>m</Message></Error></Errors></Response>".to_owned(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_aws_answers_nobody_panics_and_every_question_ends() {
+    let breaker = Breaker::start(|_| Source::Said(200, Arc::new(said_by_aws()))).await;
+    survive(Provider::Aws, &breaker, |edge, allowed| {
+        let access = AwsAccess {
+            account: PrincipalId::parse("123456789012").unwrap(),
+            partition: Partition::Commercial,
+            home_region: RegionId::parse("us-east-1").unwrap(),
+            fips: false,
+            dual_stack: false,
+            endpoint: Some(allowed.check(Provider::Aws, &breaker.address).unwrap()),
+            credentials: aws::Credentials::parse("AKIADEMO", "only-the-simulator-knows-this-secret", None).unwrap(),
+        };
+        connect::aws(access, edge)
     })
     .await;
 }

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use futures::future::join_all;
 use imageshare_operator::clouds::budget::{BudgetSettings, Budgets};
 use imageshare_operator::clouds::clock::SystemClock;
-use imageshare_operator::clouds::connect::{self, AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess};
+use imageshare_operator::clouds::connect::{
+    self, AlibabaAccess, AwsAccess, ClientContext, HuaweiAccess, OpenStackAccess,
+};
 use imageshare_operator::clouds::endpoint_rule::AllowedEndpoints;
 use imageshare_operator::clouds::transport::{ANSWER_BYTES_MAX, TransportSettings};
-use imageshare_operator::clouds::{Cloud, ImageRef, Priority, alibaba, huawei, openstack};
+use imageshare_operator::clouds::{Cloud, ImageRef, Priority, alibaba, aws, huawei, openstack};
+use imageshare_operator::domain::aws::Partition;
 use imageshare_operator::domain::identifiers::{ImageId, PrincipalId, RegionId};
 use imageshare_operator::domain::provider::{Provider, Site};
 use serde_json::json;
@@ -56,6 +59,14 @@ fn bodies() -> Vec<String> {
         filled(r#"{"code":""#, "x", r#""}"#),
         filled("{", r#""":0,"#, "}"),
         filled("", "[", ""),
+        filled("<DescribeImagesResponse><imagesSet>", "<item/>", "</imagesSet></DescribeImagesResponse>"),
+        filled(
+            "<DescribeImageAttributeResponse><launchPermission>",
+            "<item><userId>123456789012</userId></item>",
+            "</launchPermission></DescribeImageAttributeResponse>",
+        ),
+        filled("<r>", "<a>&lt;</a>", "</r>"),
+        filled("", "<a>", ""),
     ]
 }
 
@@ -89,7 +100,17 @@ fn clouds(door: &Door, allowed: &AllowedEndpoints) -> Vec<(Arc<dyn Cloud>, &'sta
         allowed: allowed.clone(),
         credentials: openstack::Credentials::application("id", "secret").unwrap(),
     };
+    let aws = AwsAccess {
+        account: party("123456789012"),
+        partition: Partition::Commercial,
+        home_region: RegionId::parse("us-east-1").unwrap(),
+        fips: false,
+        dual_stack: false,
+        endpoint: Some(check(Provider::Aws)),
+        credentials: aws::Credentials::parse("AKIADOOR", "secret", None).unwrap(),
+    };
     vec![
+        (connect::aws(aws, &edge()), "us-east-1"),
         (connect::alibaba(alibaba, &edge()), "cn-hangzhou"),
         (connect::huawei(huawei, &edge()), "cn-north-4"),
         (connect::openstack(openstack, &edge()), "Here"),

@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-const PROVIDERS: [Provider; 3] = [Provider::Alibaba, Provider::Huawei, Provider::OpenStack];
+const PROVIDERS: [Provider; 4] = [Provider::Alibaba, Provider::Huawei, Provider::OpenStack, Provider::Aws];
 
 /// Any text, and what ids are made of.
 fn text() -> impl Strategy<Value = String> {
@@ -31,6 +31,7 @@ fn text() -> impl Strategy<Value = String> {
         "[0-9a-f]{32}",
         "[1-9][0-9]{3,20}",
         "organizations::[0-9a-f]{32}:(ou|root|organization):o-[a-z0-9]{1,3}(/(ou|r)-[a-z0-9]{1,3})?",
+        "arn:aws(-cn|-us-gov|-eusc)?:organizations::[0-9]{12}:(ou|organization)/o-[a-z0-9]{10}(/ou-[a-z0-9]{4}-[a-z0-9]{8})?",
         (any::<char>(), 1_usize..2000).prop_map(|(letter, times)| letter.to_string().repeat(times)),
     ]
 }

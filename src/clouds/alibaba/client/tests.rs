@@ -391,7 +391,12 @@ async fn who_claims_an_account_spends_no_call_that_its_owner_proves_it_with() {
     let identity = r#"{"RequestId":"R","AccountId":"1000000000000001","Arn":"acs:ram::1:user/x"}"#;
     let mut here = Setting::new((0..2).map(|_| says(200, identity))).await;
     let one = NonZeroU32::MIN;
-    let settings = BudgetSettings { per_second: one, burst: one, longest_wait: Duration::from_millis(20) };
+    let settings = BudgetSettings {
+        per_second: one,
+        burst: one,
+        longest_wait: Duration::from_millis(20),
+        ..BudgetSettings::default()
+    };
     here.cloud.client_context.budgets = Arc::new(Budgets::new(settings));
     let owner = here.cloud.client_context.made_for("of the owner");
     here.cloud.client_context = here.cloud.client_context.made_for("of a claimant");

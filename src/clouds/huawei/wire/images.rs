@@ -1,5 +1,7 @@
 //! Images, as `GET /v2/cloudimages` lists them.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -138,6 +140,7 @@ fn facts_of(row: &ImageRow, project: &PrincipalId) -> Result<ImageFacts, Fault> 
         kind,
         name: row.name.as_deref().unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: given(&row.key),
+        keys: BTreeSet::new(),
         from_marketplace: given(&row.product_code),
         visibility: Visibility::Shared,
         size: row.size.as_ref().and_then(bytes_of),
@@ -183,6 +186,7 @@ mod tests {
             kind: ImageKind::SystemDisk,
             name: "CentOS 7.3 golden 镜像".to_owned(),
             encrypted: false,
+            keys: BTreeSet::new(),
             from_marketplace: false,
             visibility: Visibility::Shared,
             size: Some(1_073_741_824),

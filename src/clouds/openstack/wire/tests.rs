@@ -36,6 +36,7 @@ fn an_image_is_read_as_glance_shows_it() {
         kind: ImageKind::SystemDisk,
         name: "golden 镜像".to_owned(),
         encrypted: false,
+        keys: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(4),

@@ -209,16 +209,17 @@ async fn the_examples_find_the_simulator() -> Result<()> {
     let service = find(&objects, "Service", "cloud-simulator")?;
     ensure!(service["metadata"]["namespace"] == NAMESPACE, "the operator looks for it in its own namespace");
     let mut endpoints = 0;
-    for folder in ["quickstart", "huawei", "across-regions"] {
+    for folder in ["quickstart", "huawei", "aws", "across-regions"] {
         for file in fs::read_dir(assets::workspace().join("examples").join(folder))? {
             for document in documents(&fs::read_to_string(file?.path())?)? {
                 let spec = &document["spec"];
-                let cloud = if spec["alibaba"].is_object() { "alibaba" } else { "huawei" };
-                let Some(endpoint) = spec[cloud]["endpoint"].as_str() else { continue };
+                let clouds = [("alibaba", "cloud"), ("huawei", "huawei"), ("aws", "aws")];
+                let found =
+                    clouds.iter().find_map(|(cloud, flag)| Some((*cloud, *flag, spec[*cloud]["endpoint"].as_str()?)));
+                let Some((cloud, flag, endpoint)) = found else { continue };
                 endpoints += 1;
                 ensure!(strings(&operator["args"]).contains(&format!("--allowed-endpoint={endpoint}").as_str()));
                 let port = endpoint.strip_prefix("http://cloud-simulator:").context("another host")?;
-                let flag = if cloud == "alibaba" { "cloud" } else { "huawei" };
                 ensure!(strings(&simulator["args"]).contains(&format!("--{flag}-address=0.0.0.0:{port}").as_str()));
                 let port: u16 = port.parse()?;
                 let named = |ports: &Value, number: &str| {
@@ -228,7 +229,7 @@ async fn the_examples_find_the_simulator() -> Result<()> {
             }
         }
     }
-    ensure!(endpoints >= 3, "{endpoints}");
+    ensure!(endpoints >= 5, "{endpoints}");
     let world = find(&objects, "ConfigMap", "imageshare-operator-simulator")?["data"]["world.yaml"].as_str();
     let world = world.context("a world")?;
     WorldFile::parse(world).map_err(|error| anyhow::anyhow!("{error}"))?;

@@ -32,7 +32,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// Every file that is for kubectl.
 fn for_kubectl() -> Vec<PathBuf> {
-    [files("quickstart"), files("huawei"), files("across-regions"), files("")].concat()
+    [files("quickstart"), files("huawei"), files("aws"), files("across-regions"), files("")].concat()
 }
 
 /// What people copy: the examples, and each YAML block of the documents, by where it stands.

@@ -2,6 +2,7 @@
 //! time with a sentence a person can act on.
 
 mod applying;
+mod aws;
 mod examples;
 mod parsable;
 mod receiving;
@@ -373,7 +374,7 @@ async fn kubectl_explains_the_kinds_and_what_sharing_does_to_people() -> Result<
     .await?;
     explain("cloudaccount.spec.alibaba", &["5 to 20 digits", "--allowed-endpoint"]).await?;
     explain("cloudaccount.spec.alibaba.credentials", &["accessKeyID", "accessKeySecret", "securityToken"]).await?;
-    for (path, wanted) in receiving::EXPLAINED.iter().chain(replicas::EXPLAINED) {
+    for (path, wanted) in receiving::EXPLAINED.iter().chain(replicas::EXPLAINED).chain(aws::EXPLAINED) {
         explain(path, wanted).await?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args as _;
 use imageshare_harness::{assets, reference};
+use imageshare_operator::domain::provider::Provider;
 use imageshare_operator::operator::RunArguments;
 use serde_json::Value;
 
@@ -122,20 +123,35 @@ fn pasted_actions(page: &str) -> Result<BTreeSet<String>> {
     Ok(actions)
 }
 
-/// What the client can call, as its source names it: `Self::X => "X"`, each with the version of the service it belongs to.
-fn called_at_alibaba() -> Result<BTreeSet<String>> {
-    let source = read("src/clouds/alibaba/mod.rs")?;
+/// What a client can call, as its source names it: `Self::X => "X"`, each with the service it belongs to.
+fn called(source: &str, images: &str) -> Result<BTreeSet<String>> {
+    let source = read(source)?;
     let body =
         source.split("fn action(").nth(1).and_then(|rest| rest.split("fn version(").next()).context("actions")?;
     let names = body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
-    let service = |name: &str| if name == "GetCallerIdentity" { "sts" } else { "ecs" };
+    let service = |name: &str| if name == "GetCallerIdentity" { "sts" } else { images };
     Ok(names.map(|name| format!("{}:{name}", service(name))).collect())
 }
 
 #[test]
 fn the_policy_for_alibaba_cloud_holds_what_is_called_and_nothing_else() -> Result<()> {
-    let (pasted, called) = (pasted_actions(&read("docs/alibaba-cloud.md")?)?, called_at_alibaba()?);
+    let (pasted, called) =
+        (pasted_actions(&read("docs/alibaba-cloud.md")?)?, called("src/clouds/alibaba/mod.rs", "ecs")?);
     ensure!(called.len() > 5, "the source is not understood: {called:?}");
+    ensure!(pasted == called, "pasted {pasted:?}, called {called:?}");
+    Ok(())
+}
+
+#[test]
+fn the_policy_for_aws_holds_what_is_called_and_nothing_else() -> Result<()> {
+    let (mut pasted, mut called) = (pasted_actions(&read("docs/aws.md")?)?, called("src/clouds/aws/mod.rs", "ec2")?);
+    // Those on the key are what recipients need, and a condition tells them.
+    let of_key: BTreeSet<String> = pasted.extract_if(.., |action| action.starts_with("kms:")).collect();
+    let told = Provider::Aws.rules().key_actions.iter().map(|action| (*action).to_owned()).collect();
+    ensure!(of_key == told, "pasted {of_key:?}, told {told:?}");
+    ensure!(called.len() > 5, "the source is not understood: {called:?}");
+    // By this right, deregistering a copy deletes its snapshots.
+    called.insert("ec2:DeleteSnapshot".to_owned());
     ensure!(pasted == called, "pasted {pasted:?}, called {called:?}");
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! An image that the cloud does not show any more ends no grant: if it comes back, nobody keeps it by mistake.
 
 use imageshare_operator::api::cloud_image::GrantState;
+use imageshare_operator::domain::provider::Provider;
+use imageshare_operator::planning::sharing::Timing;
 use imageshare_operator::planning::unseen::plan_absent;
+use jiff::SignedDuration;
 
 use super::table::{TIMING, Table, recipient, share};
 
@@ -72,4 +75,15 @@ fn an_image_that_comes_back_without_its_recipients_is_shared_again_with_those_wa
     }
     assert_eq!(table.cloud, [recipient(2)].into());
     assert_eq!(table.states(), [(2, GrantState::Granted)].into());
+}
+
+#[test]
+fn an_absence_counts_later_where_reads_lag() {
+    for provider in [Provider::Alibaba, Provider::Huawei, Provider::OpenStack] {
+        assert_eq!(TIMING.of(provider), TIMING, "{provider}");
+    }
+    let lagging = TIMING.of(Provider::Aws);
+    assert_eq!(lagging, Timing { absence_window: SignedDuration::from_secs(60), ..TIMING });
+    let patient = Timing { absence_window: SignedDuration::from_secs(90), ..TIMING };
+    assert_eq!(patient.of(Provider::Aws).absence_window, SignedDuration::from_secs(90), "never sooner than elsewhere");
 }

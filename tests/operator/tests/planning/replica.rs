@@ -90,6 +90,7 @@ fn image(ownership: Ownership, kind: ImageKind, gib: u64) -> ImageFacts {
         kind,
         name: "golden".into(),
         encrypted: false,
+        keys: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(gib * GIB),
@@ -116,7 +117,7 @@ fn offer(answer: Option<Answer>) -> ReceivedImage {
 #[test]
 fn destinations_that_no_cloud_takes_are_refused_with_their_field() {
     use Extra::{Agency, Encryption, Project, Vault};
-    use Provider::{Alibaba, Huawei, OpenStack};
+    use Provider::{Alibaba, Aws, Huawei, OpenStack};
     let elsewhere = |case: Case| Case { same_account: false, ..case };
     let across = |provider| Case::own(provider, "cn-north-4", "ap-southeast-1");
     let within = |provider| Case::own(provider, "cn-north-4", "cn-north-4");
@@ -129,6 +130,10 @@ fn destinations_that_no_cloud_takes_are_refused_with_their_field() {
         (elsewhere(across(Alibaba)), field("accountRef")),
         (elsewhere(across(Huawei).with(&[Agency])), field("accountRef")),
         (elsewhere(across(OpenStack)), None),
+        (elsewhere(across(Aws)), field("accountRef")),
+        (across(Aws).with(&[Encryption]), None),
+        (across(Aws).with(&[Agency]), field("agencyName")),
+        (Case::received(Aws, "us-east-1", "eu-west-1").with(&[Encryption]), None),
         (across(Alibaba).with(&[Agency]), field("agencyName")),
         (across(OpenStack).with(&[Project]), field("projectName")),
         (within(Huawei).with(&[Vault]), field("vaultID")),

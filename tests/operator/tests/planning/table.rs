@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub const TIMING: Timing = Timing {
     absence_window: SignedDuration::from_secs(5),
+    lagging_absence_window: SignedDuration::from_secs(60),
     lost_job_window: SignedDuration::from_secs(30),
     unmanaged_grace: SignedDuration::from_secs(600),
     refusal_retry: SignedDuration::from_secs(3600),
@@ -62,6 +63,7 @@ pub fn image() -> ImageFacts {
         kind: ImageKind::SystemDisk,
         name: "golden".into(),
         encrypted: false,
+        keys: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(40 << 30),

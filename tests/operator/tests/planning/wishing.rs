@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use imageshare_operator::api::conditions::Reason;
+use imageshare_operator::domain::aws::Partition;
 use imageshare_operator::domain::identifiers::RecipientKind::{self, Account, Organization, Project};
+use imageshare_operator::domain::identifiers::RegionId;
 use imageshare_operator::domain::provider::{Provider, Site};
 use imageshare_operator::domain::share::{AskedRecipient, Share};
 use imageshare_operator::planning::desired::DesiredRecipients;
@@ -24,6 +26,8 @@ fn judged(world: &World, sites: BTreeMap<Site, BTreeSet<String>>, asked: AskedRe
     wishes.declined.into_values().next().map_or(Ok(()), Err)
 }
 
+const AWS_ORGANIZATION: &str = "arn:aws:organizations::111122223333:organization/o-abcdefghij";
+
 fn at(provider: Provider, kind: RecipientKind, id: &str) -> Result<(), Reason> {
     judged(&World::at(provider, vec![]), BTreeMap::new(), asked(kind, id, None))
 }
@@ -34,11 +38,17 @@ fn each_cloud_knows_its_kinds_of_recipients_and_no_others() {
         (Provider::Huawei, [Account, Project, Organization].as_slice()),
         (Provider::OpenStack, &[Project]),
         (Provider::Alibaba, &[Account]),
+        (Provider::Aws, &[Account, Organization]),
     ];
     for (provider, known) in table {
         for kind in [Account, Project, Organization] {
             let uid = "1000000000000001".to_owned();
-            let id = if provider == Provider::Alibaba && kind == Account { uid } else { id_of(kind, 5) };
+            let id = match (provider, kind) {
+                (Provider::Alibaba, Account) => uid,
+                (Provider::Aws, Account) => "012345678901".to_owned(),
+                (Provider::Aws, Organization) => AWS_ORGANIZATION.to_owned(),
+                _ => id_of(kind, 5),
+            };
             let wanted = if known.contains(&kind) { Ok(()) } else { Err(Reason::RecipientKindUnsupported) };
             assert_eq!(at(provider, kind, &id), wanted, "{kind} at {provider}");
         }
@@ -59,6 +69,11 @@ fn an_id_that_is_not_written_as_the_cloud_writes_it_is_declined() {
         (Provider::Huawei, Organization, &format!("organizations::{id}:ou:o-abc")),
         (Provider::Huawei, Organization, &format!("organizations::{id}:unit:o-abc/ou-x")),
         (Provider::OpenStack, Project, "a/b"),
+        (Provider::Aws, Account, "12345678901"),
+        (Provider::Aws, Account, "1000000000000001"),
+        (Provider::Aws, Organization, "o-abcdefghij"),
+        (Provider::Aws, Organization, "all"),
+        (Provider::Aws, Organization, "arn:aws:organizations::111122223333:account/o-abcdefghij/123456789012"),
         (Provider::OpenStack, Project, "a.b"),
         (Provider::OpenStack, Project, &"p".repeat(65)),
     ];
@@ -113,4 +128,27 @@ fn who_crosses_sites_is_known_of_the_wanted() {
     let wishes = DesiredRecipients::gather(&world.terms(), &shares, &world.ledger, world.now);
     let across: Vec<bool> = wishes.wanted.values().map(|wanted| wanted.across_sites).collect();
     assert_eq!(across, [true, false]);
+}
+
+#[test]
+fn nobody_of_another_partition_of_aws_gets_an_image() {
+    let judged = |partition, kind, id: &str, site| {
+        let world = World::at(Provider::Aws, vec![]);
+        let terms = imageshare_operator::planning::desired::Terms {
+            site: Some(Site::Partition(partition)),
+            region: RegionId::parse(partition.home_region()).unwrap(),
+            ..world.terms()
+        };
+        terms.judge(&asked(kind, id, site)).map(|_| ())
+    };
+    let of_china = AWS_ORGANIZATION.replace("arn:aws:", "arn:aws-cn:");
+    assert_eq!(judged(Partition::Commercial, Organization, AWS_ORGANIZATION, None), Ok(()));
+    assert_eq!(judged(Partition::China, Organization, &of_china, None), Ok(()));
+    for (partition, id) in [(Partition::Commercial, of_china.as_str()), (Partition::GovCloud, AWS_ORGANIZATION)] {
+        assert_eq!(judged(partition, Organization, id, None), Err(Reason::RegionNotOnSite), "{id} in {partition}");
+    }
+    // An account's id does not show its partition.
+    assert_eq!(judged(Partition::China, Account, "123456789012", None), Ok(()));
+    let elsewhere = judged(Partition::Commercial, Account, "123456789012", Some(Site::China));
+    assert_eq!(elsewhere, Err(Reason::RegionNotOnSite), "sites are of other clouds");
 }

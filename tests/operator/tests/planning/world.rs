@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imageshare_operator::api::cloud_image::{CloudImageStatus, UnmanagedRecipients, VisibilityChange};
 use imageshare_operator::clouds::{CallShape, RecipientChange, Submitted};
+use imageshare_operator::domain::aws::Partition;
 use imageshare_operator::domain::fault::{Fault, Missing};
 use imageshare_operator::domain::identifiers::{JobId, PrincipalId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::image::{Answer, ImageFacts, ImageKind, RecipientList, Visibility};
@@ -121,7 +122,11 @@ impl World {
         Terms {
             provider: self.provider,
             ourselves: [OWNER_ACCOUNT, OWNER_PROJECT].map(|n| PrincipalId::parse(&hex_id(n)).unwrap()).into(),
-            site: (self.provider == Provider::Huawei).then_some(Site::International),
+            site: match self.provider {
+                Provider::Huawei => Some(Site::International),
+                Provider::Aws => Some(Site::Partition(Partition::Commercial)),
+                Provider::Alibaba | Provider::OpenStack => None,
+            },
             region: RegionId::parse("cn-north-4").unwrap(),
             sites: BTreeMap::new(),
             recipients_per_image: self.places,
@@ -138,6 +143,7 @@ impl World {
             Provider::Alibaba => CallShape { recipients: 10, both_ways: true },
             Provider::Huawei => CallShape { recipients: 128, both_ways: false },
             Provider::OpenStack => CallShape { recipients: 1, both_ways: false },
+            Provider::Aws => CallShape { recipients: 500, both_ways: true },
         }
     }
 

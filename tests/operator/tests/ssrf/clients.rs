@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use imageshare_operator::clouds::budget::BudgetSettings;
 use imageshare_operator::clouds::clock::SystemClock;
-use imageshare_operator::clouds::connect::{self, AlibabaAccess, ClientContext, HuaweiAccess, OpenStackAccess};
+use imageshare_operator::clouds::connect::{
+    self, AlibabaAccess, AwsAccess, ClientContext, HuaweiAccess, OpenStackAccess,
+};
 use imageshare_operator::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
 use imageshare_operator::clouds::transport::TransportSettings;
-use imageshare_operator::clouds::{Cloud, ImageRef, Priority, RecipientChange, alibaba, huawei, openstack};
+use imageshare_operator::clouds::{Cloud, ImageRef, Priority, RecipientChange, alibaba, aws, huawei, openstack};
+use imageshare_operator::domain::aws::Partition;
 use imageshare_operator::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
 use imageshare_operator::domain::provider::{Provider, Site};
 use serde_json::json;
@@ -16,7 +19,7 @@ use serde_json::json;
 use crate::tricks;
 use support::door::{Door, answer};
 
-const PROVIDERS: [Provider; 3] = [Provider::Alibaba, Provider::Huawei, Provider::OpenStack];
+const PROVIDERS: [Provider; 4] = [Provider::Alibaba, Provider::Huawei, Provider::OpenStack, Provider::Aws];
 const PROJECT: &str = "a0000000000000000000000000000001";
 const IMAGE: &str = "d164b5df-1bc3-4c3f-893e-3e471fd16e64";
 
@@ -47,6 +50,18 @@ fn cloud(provider: Provider, endpoint: CheckedEndpoint, allowed: &AllowedEndpoin
                 credentials: openstack::Credentials::application("id", "CanaryOfTheDoor").unwrap(),
             };
             connect::openstack(access, &edge())
+        }
+        Provider::Aws => {
+            let access = AwsAccess {
+                account: party("123456789012"),
+                partition: Partition::Commercial,
+                home_region: RegionId::parse("us-east-1").unwrap(),
+                fips: false,
+                dual_stack: false,
+                endpoint: Some(endpoint),
+                credentials: aws::Credentials::parse("AKIADOOR", "CanaryOfTheDoor", None).unwrap(),
+            };
+            connect::aws(access, &edge())
         }
     }
 }

@@ -4,6 +4,8 @@
 //! Beside these, `tests/hostile_answers.rs` breaks whole answers on their way to the clients, `tests/ssrf` and
 //! `tests/foreign_text.rs` follow what was read to the socket and to people's eyes.
 
+mod simulator;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,17 +22,14 @@ struct Row {
 const ALIBABA: &str = "src/clouds/alibaba/adversarial.rs";
 const HUAWEI: &str = "src/clouds/huawei/adversarial.rs";
 const OPENSTACK: &str = "src/clouds/openstack/adversarial.rs";
+const AWS: &str = "src/clouds/aws/adversarial.rs";
 const CLOUDS: &str = "src/clouds/adversarial.rs";
 const OBJECTS: &str = "tests/operator/tests/hostile_objects.rs";
-const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
 
-const AWS_REQUESTS: &str = "tests/simulator/src/aws/tests.rs";
-
-const NO_PANIC: &str = "no_request_makes_the_cloud_panic";
 const ANSWERS: &str = "no_answer_makes_a_reader_panic_or_believe_without_bounds";
 const ERRORS: &str = "no_error_is_told_but_in_plain_words_and_no_hint_heeded_beyond_reason";
-const DOORS: &str = "no_request_to_a_cloud_port_makes_the_simulator_panic_and_it_still_serves";
 
+/// Those of the operator; `simulator::TABLE` lists those of the simulator.
 const TABLE: &[Row] = &[
     // Alibaba Cloud: answers in JSON, error bodies, Retry-After in both units, keys.
     Row {
@@ -64,6 +63,50 @@ const TABLE: &[Row] = &[
         source: "src/clouds/alibaba/endpoints.rs",
         readers: &["url_of"],
         tests: &[(ALIBABA, "every_region_is_called_at_a_host_of_the_vendor_or_not_at_all")],
+    },
+    // AWS: answers in XML, forms, error bodies, Retry-After in both units, dates, keys, hosts.
+    Row {
+        source: "src/clouds/aws/xml.rs",
+        readers: &["parse", "read_tree"],
+        tests: &[(AWS, ANSWERS), (AWS, "text_is_read_as_it_was_escaped")],
+    },
+    Row {
+        source: "src/clouds/aws/wire.rs",
+        readers: &[
+            "read",
+            "read_recipients",
+            "read_permission",
+            "read_regions",
+            "read_identity",
+            "read_write",
+            "read_error",
+        ],
+        tests: &[(AWS, ANSWERS), (AWS, "recipients_are_read_as_they_were_written")],
+    },
+    Row {
+        source: "src/clouds/aws/wire/images.rs",
+        readers: &["read_image", "read_images", "read_row", "read_owner", "read_flag", "read"],
+        tests: &[(AWS, ANSWERS)],
+    },
+    Row {
+        source: "src/clouds/aws/wire/snapshots.rs",
+        readers: &["read_keys"],
+        tests: &[
+            (AWS, ANSWERS),
+            ("src/clouds/aws/wire/snapshots.rs", "keys_of_the_snapshots_asked_for_are_read_once_each"),
+        ],
+    },
+    Row { source: "src/clouds/aws/wire/copies.rs", readers: &["read_begun"], tests: &[(AWS, ANSWERS)] },
+    Row { source: "src/clouds/aws/faults.rs", readers: &["fault_of", "retry_after"], tests: &[(AWS, ERRORS)] },
+    Row {
+        source: "src/clouds/aws/sign.rs",
+        readers: &["parse"],
+        tests: &[(AWS, "every_key_that_is_taken_can_be_sent_and_no_refusal_repeats_one")],
+    },
+    Row {
+        source: "src/clouds/aws/endpoints.rs",
+        readers: &["is_api_host", "url_of"],
+        tests: &[(AWS, "every_region_is_called_at_a_host_of_the_vendor_or_not_at_all")],
     },
     // Huawei Cloud: answers, page markers, job bodies, tokens, error bodies, Retry-After, keys.
     Row { source: "src/clouds/huawei/wire/mod.rs", readers: &["read"], tests: &[(HUAWEI, ANSWERS)] },
@@ -198,6 +241,11 @@ const TABLE: &[Row] = &[
         ],
     },
     Row {
+        source: "src/domain/aws.rs",
+        readers: &["parse_account", "parse_organization"],
+        tests: &[(OBJECTS, "ids_are_what_they_were_and_safe_wherever_they_go")],
+    },
+    Row {
         source: "src/domain/foreign_text.rs",
         readers: &["plain", "image_name"],
         tests: &[(OBJECTS, "foreign_text_is_plain_bounded_and_its_letters_are_kept")],
@@ -232,139 +280,6 @@ const TABLE: &[Row] = &[
         readers: &["parse"],
         tests: &[(OBJECTS, "a_try_to_copy_is_read_or_refused_and_reads_back_the_same")],
     },
-    // The simulator: world files, requests with their queries, bodies, paths and signatures, the control port.
-    Row {
-        source: "tests/simulator/src/world_file.rs",
-        readers: &["parse"],
-        tests: &[
-            (SIMULATOR, "a_world_file_is_read_or_refused_and_a_world_made_of_it_or_not"),
-            (SIMULATOR, "text_that_is_no_world_file_is_refused_in_words"),
-            (SIMULATOR, "a_world_file_that_would_grow_without_end_is_refused"),
-            (SIMULATOR, "no_world_that_is_loaded_makes_the_simulator_panic"),
-        ],
-    },
-    Row {
-        source: "tests/simulator/src/admin.rs",
-        readers: &["read_journal", "read_clock"],
-        tests: &[(SIMULATOR, "nothing_asked_of_the_control_port_makes_the_simulator_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/alibaba/admin.rs",
-        readers: &["read_image"],
-        tests: &[(SIMULATOR, "nothing_asked_of_the_control_port_makes_the_simulator_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/chassis/wire.rs",
-        readers: &["read", "decode_pairs"],
-        tests: &[(SIMULATOR, DOORS)],
-    },
-    Row { source: "tests/simulator/src/chassis/exchange.rs", readers: &["read"], tests: &[(SIMULATOR, DOORS)] },
-    Row { source: "tests/simulator/src/chassis/signature.rs", readers: &["parse"], tests: &[(SIMULATOR, DOORS)] },
-    Row {
-        source: "tests/simulator/src/chassis/tls.rs",
-        readers: &["read_connect"],
-        tests: &[("tests/simulator/src/chassis/tls.rs", "no_head_makes_the_proxy_panic_and_only_a_connect_is_taken")],
-    },
-    Row { source: "tests/simulator/src/chassis/pairs.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
-    Row { source: "tests/simulator/src/alibaba/params.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
-    Row { source: "tests/simulator/src/alibaba/filters.rs", readers: &["read"], tests: &[(SIMULATOR, DOORS)] },
-    Row {
-        source: "tests/simulator/src/alibaba/signature.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/alibaba/authentication.rs",
-        readers: &["parse_date"],
-        tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/alibaba/operations.rs",
-        readers: &["find"],
-        tests: &[("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/images.rs",
-        readers: &["read"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/authentication.rs",
-        readers: &["parse_date"],
-        tests: &[
-            (SIMULATOR, DOORS),
-            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic"),
-        ],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/signature.rs",
-        readers: &["read"],
-        tests: &[
-            (SIMULATOR, DOORS),
-            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic"),
-        ],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/route.rs",
-        readers: &["find"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/bodies.rs",
-        readers: &["read", "parse"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/recipient.rs",
-        readers: &["parse"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row { source: "tests/simulator/src/huawei/iam.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
-    Row {
-        source: "tests/simulator/src/aws/answers.rs",
-        readers: &["read_token"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/operations.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/authentication.rs",
-        readers: &["parse_date"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/recipient.rs",
-        readers: &["parse"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/filters.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/quotas.rs",
-        readers: &[],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/signature.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/params.rs",
-        readers: &[],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/hosts.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
     // Kubernetes: selectors of an image's owner, what the API server says of its definitions, answers to writes.
     Row {
         source: "src/api/selector.rs",
@@ -394,6 +309,10 @@ const NO_READERS: &[(&str, &str, &str)] = &[
     ("src/planning/duplicates.rs", "parse", "splits a text, and every text is an owner"),
     ("src/controllers/image_replica/observe.rs", "parse_order", "puts together what other rows parse"),
 ];
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().chain(simulator::TABLE)
+}
 
 /// Words by which code that reads bytes or text is known.
 const SIGNS: &[&str] = &[
@@ -456,7 +375,7 @@ fn readers(code: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_row_names_what_there_is() {
-    for row in TABLE {
+    for row in rows() {
         let source = text(row.source);
         for reader in row.readers {
             let is_there = source.contains(&format!("fn {reader}(")) || source.contains(&format!("fn {reader}<"));
@@ -475,7 +394,7 @@ fn every_row_names_what_there_is() {
 #[test]
 fn every_parser_of_outside_bytes_has_a_row() {
     let listed = |file: &str, reader: &str| {
-        TABLE.iter().any(|row| row.source == file && row.readers.contains(&reader))
+        rows().any(|row| row.source == file && row.readers.contains(&reader))
             || NO_READERS.iter().any(|(source, name, _)| *source == file && *name == reader)
     };
     let (mut missing, mut seen) = (Vec::new(), 0);
@@ -487,7 +406,7 @@ fn every_parser_of_outside_bytes_has_a_row() {
             }
         }
         let reads = SIGNS.iter().find(|sign| code.contains(*sign));
-        if let Some(sign) = reads.filter(|_| TABLE.iter().all(|row| row.source != file)) {
+        if let Some(sign) = reads.filter(|_| rows().all(|row| row.source != file)) {
             missing.push(format!("{file}: {sign}"));
         }
     }

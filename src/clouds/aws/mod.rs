@@ -1,0 +1,93 @@
+//! AWS EC2 (API 2016-11-15) and STS (API 2011-06-15): signing, wire format, faults, hosts and the client. Only this module
+//! knows the vendor's API; it neither plans nor retries.
+
+#[cfg(test)]
+mod adversarial;
+mod client;
+mod endpoints;
+mod faults;
+mod sign;
+mod wire;
+mod xml;
+
+pub use client::{AwsAccess, AwsCloud};
+pub(super) use endpoints::is_api_host;
+pub use sign::Credentials;
+
+/// The API calls of this operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    DescribeImages,
+    DescribeImageAttribute,
+    ModifyImageAttribute,
+    DeregisterImage,
+    CopyImage,
+    DescribeRegions,
+    DescribeSnapshots,
+    GetCallerIdentity,
+}
+
+/// Calls that the vendor counts together. It counts each API of an account and region by itself and refills slower the
+/// buckets of those that change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Reads,
+    Changes,
+    Copies,
+}
+
+impl Operation {
+    /// All of them.
+    #[cfg(test)]
+    const ALL: [Self; 8] = [
+        Self::DescribeImages,
+        Self::DescribeImageAttribute,
+        Self::ModifyImageAttribute,
+        Self::DeregisterImage,
+        Self::CopyImage,
+        Self::DescribeRegions,
+        Self::DescribeSnapshots,
+        Self::GetCallerIdentity,
+    ];
+
+    /// The vendor's name of the API call.
+    fn action(self) -> &'static str {
+        match self {
+            Self::DescribeImages => "DescribeImages",
+            Self::DescribeImageAttribute => "DescribeImageAttribute",
+            Self::ModifyImageAttribute => "ModifyImageAttribute",
+            Self::DeregisterImage => "DeregisterImage",
+            Self::CopyImage => "CopyImage",
+            Self::DescribeRegions => "DescribeRegions",
+            Self::DescribeSnapshots => "DescribeSnapshots",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+        }
+    }
+
+    /// The API version of the call.
+    fn version(self) -> &'static str {
+        match self {
+            Self::GetCallerIdentity => "2011-06-15",
+            Self::DescribeImages
+            | Self::DescribeImageAttribute
+            | Self::ModifyImageAttribute
+            | Self::DeregisterImage
+            | Self::CopyImage
+            | Self::DescribeRegions
+            | Self::DescribeSnapshots => "2016-11-15",
+        }
+    }
+
+    /// Which budget the call takes its token from.
+    fn pace(self) -> Pace {
+        match self {
+            Self::DescribeImages
+            | Self::DescribeImageAttribute
+            | Self::DescribeRegions
+            | Self::DescribeSnapshots
+            | Self::GetCallerIdentity => Pace::Reads,
+            Self::ModifyImageAttribute | Self::DeregisterImage => Pace::Changes,
+            Self::CopyImage => Pace::Copies,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Accounts of AWS, and what may be shared with whom there.
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::{Place, account, share, with};
+
+/// What `kubectl explain` says of them, for people.
+pub(super) const EXPLAINED: &[(&str, &[&str])] = &[
+    ("cloudaccount.spec.aws", &["Id of the account (12 digits)", "within a partition alone", "--allowed-endpoint"]),
+    ("cloudaccount.spec.aws.credentials", &["secretAccessKey"]),
+];
+
+fn aws() -> Value {
+    json!({"aws": {"accountID": "123456789012", "credentials": {"secretRef": {"name": "golden"}}}})
+}
+
+fn but(change: &Value) -> Value {
+    with(aws(), &json!({"aws": change}))
+}
+
+fn share_with(kind: &str, id: &str) -> Value {
+    with(share(), &json!({"recipients": [{"type": kind, "id": id}]}))
+}
+
+#[tokio::test]
+async fn an_account_of_aws_that_cannot_mean_anything_is_refused_with_the_remedy() -> Result<()> {
+    let place = Place::new().await?;
+    let region = "homeRegion must be a region of the account's partition, such as eu-west-1 for aws";
+    for (spec, sentence) in [
+        (with(account(), &aws()), "give exactly one provider: alibaba, huawei, openstack or aws"),
+        (but(&json!({"accountID": "12345678901a"})), "accountID is the account's id: 12 digits, in quotes"),
+        (but(&json!({"accountID": "12345678901"})), "should be at least 12 chars long"),
+        (but(&json!({"accountID": "1234567890123"})), "may not be more than 12"),
+        (but(&json!({"partition": "aws-iso"})), "supported values: \"aws\", \"aws-cn\", \"aws-us-gov\", \"aws-eusc\""),
+        (but(&json!({"homeRegion": "cn-north-1"})), region),
+        (but(&json!({"homeRegion": "us-east-1a"})), region),
+        (but(&json!({"partition": "aws-cn", "homeRegion": "us-east-1"})), region),
+        (but(&json!({"partition": "aws-eusc", "homeRegion": "eu-west-1"})), region),
+        (but(&json!({"homeRegion": "us east 1"})), "homeRegion in body should match"),
+        (but(&json!({"endpoint": "x"})), "should be at least 8 chars long"),
+    ] {
+        let said = place.refusal("CloudAccount", &spec).await?;
+        assert!(said.contains(sentence), "{spec}\nwas to say: {sentence}\nbut said: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn accounts_of_every_partition_are_taken_and_stay_what_they_are() -> Result<()> {
+    let place = Place::new().await?;
+    for (name, change) in [
+        ("zeros", json!({"accountID": "000000000001"})),
+        ("commercial", json!({"homeRegion": "mx-central-1", "fips": true, "dualStack": true})),
+        ("china", json!({"partition": "aws-cn", "homeRegion": "cn-north-1"})),
+        ("gov", json!({"partition": "aws-us-gov", "homeRegion": "us-gov-east-1"})),
+        ("europe", json!({"partition": "aws-eusc", "homeRegion": "eusc-de-east-1"})),
+        ("simulated", json!({"homeRegion": "here", "endpoint": "http://127.0.0.1:80"})),
+    ] {
+        let made = place.create("CloudAccount", name, &but(&change)).await.context(name)?;
+        assert!(made["spec"]["aws"]["partition"].is_string(), "{made}");
+    }
+    // Before the account is verified, a mistyped one is corrected.
+    let other = json!({"aws": {"accountID": "210987654321", "partition": "aws-cn"}});
+    place.correct("CloudAccount", "zeros", &other).await?;
+    place.contact("CloudAccount", "zeros", &json!({"account": "210987654321"})).await?;
+    for (field, value) in [("accountID", "000000000001"), ("partition", "aws")] {
+        let said = place.refusal_of_change("CloudAccount", "zeros", &json!({"aws": {field: value}})).await?;
+        let sentence = format!("{field} cannot be changed once the account was verified: make another CloudAccount");
+        assert!(said.contains(&sentence), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn recipients_of_aws_are_taken() -> Result<()> {
+    let place = Place::new().await?;
+    for (name, kind, id) in [
+        ("account", "Account", "012345678901"),
+        ("organization", "Organization", "arn:aws:organizations::111122223333:organization/o-abcdefghij"),
+        ("unit", "Organization", "arn:aws-us-gov:organizations::111122223333:ou/o-abcdefghij/ou-abcd-12345678"),
+    ] {
+        place.create("ImageShare", name, &share_with(kind, id)).await.context(id)?;
+    }
+    let said = place.refusal("ImageShare", &share_with("Account", "01234567890")).await?;
+    assert!(said.contains("12 digits, in quotes (AWS account id)"), "{said}");
+    Ok(())
+}
