@@ -41,7 +41,9 @@ async fn a_refused_token_is_renewed_once_and_the_call_made_again() {
 
     let setting = Setting::new([error(401), error(401), members(&[])]).await;
     let fault = setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap_err();
-    assert!(matches!(fault, Fault::Unauthenticated { .. }), "{fault:?}");
+    // Keystone has just accepted the credentials: the account stays open for all other calls.
+    assert_eq!(fault, Fault::Forbidden { code: "access_rules".to_owned() });
+    assert!(!fault.closes_the_account());
     assert_eq!((setting.tokens_asked(), setting.asked().len()), (2, 2));
 }
 
