@@ -22,7 +22,7 @@ use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId};
-use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility};
 use crate::domain::provider::Provider;
 
 /// Accounts that one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops further ones without
@@ -177,6 +177,10 @@ fn image_query(at: &ImageRef) -> Query {
 /// Converts an image of another owner; on this cloud it needs no answer.
 fn received(image: ImageId, account: &PrincipalId, facts: ImageFacts) -> Option<ReceivedImage> {
     let Ownership::Received { owner } = facts.ownership else { return None };
+    // A community image is shared with nobody in particular.
+    if facts.visibility == Visibility::Public {
+        return None;
+    }
     let via = BTreeMap::from([(Recipient { kind: RecipientKind::Account, id: account.clone() }, None)]);
     let ImageFacts { name, kind, state, .. } = facts;
     Some(ReceivedImage { image, through: account.clone(), owner, name, kind, state, answer: None, via })
