@@ -74,6 +74,7 @@ proptest! {
             prop_assert!(found.is_none_or(|found| page.rows.iter().any(|(image, _)| *image == found)));
         }
         or_decent(identities::read_domain(&body, &project()))?;
+        or_decent(identities::read_domain_of_projects(&body))?;
         or_decent(identities::read_project(&body, "cn-north-4"))?;
         if let Some(page) = or_decent(identities::read_projects(&body))? {
             prop_assert!(page.rows <= 1000 && page.own.len() <= page.rows);

@@ -425,6 +425,20 @@ async fn identity_is_the_domain() {
     assert_eq!(here.asked(), ["GET /v3/auth/domains"]);
 }
 
+/// A user with policies on projects alone, as the vendor's SDK knows them.
+#[tokio::test]
+async fn identity_of_a_user_without_a_role_on_the_domain_is_that_of_its_projects() {
+    let none = || says(200, r#"{"domains":[],"links":{}}"#);
+    let row = format!(r#"{{"id":"{OTHER}","name":"cn-north-4","domain_id":"{OTHER}","enabled":true}}"#);
+    let here = Setting::new([none(), says(200, format!(r#"{{"projects":[{row}],"links":{{}}}}"#))]).await;
+    assert_eq!(here.cloud.identity().await.unwrap().as_str(), OTHER);
+    assert_eq!(here.asked(), ["GET /v3/auth/domains", "GET /v3/projects"]);
+
+    let here = Setting::new([none(), says(200, r#"{"projects":[],"links":{}}"#)]).await;
+    let nothing = Fault::Forbidden { code: "NoDomainAndNoProject".to_owned() };
+    assert_eq!(here.cloud.identity().await, Err(nothing));
+}
+
 #[tokio::test]
 async fn a_region_without_a_project_is_asked_for_once() {
     let key = || Credentials::access_key("k", "s", None).unwrap();
