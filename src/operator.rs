@@ -84,6 +84,9 @@ pub struct RunArguments {
     /// earlier after a call that adds.
     #[arg(long, default_value = "30s", value_parser = duration)]
     lost_job_window: Duration,
+    /// Where jobs at the cloud make copies: how long to look for one whose id was lost before another one is asked for.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    lost_copy_window: Duration,
     /// How long `unmanagedRecipients: Revoke` waits before it acts on a recipient nobody asked for.
     #[arg(long, default_value = "10m", value_parser = duration)]
     unmanaged_grace: Duration,
@@ -207,6 +210,7 @@ impl RunArguments {
             },
             credentials_interval: self.credentials_interval,
             inventory_interval: self.inventory_interval,
+            lost_copy_window: self.lost_copy_window,
             last_known_good: self.last_known_good,
             seats: seats(self.calls_per_second),
             takeover_after: self.takeover_after,
