@@ -12,12 +12,11 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Operation;
-use super::endpoints::{Place, url_of};
+use super::endpoints::{Endpoints, Place, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire;
 use crate::clouds::client_context::ClientContext;
-use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
@@ -43,8 +42,8 @@ type Query = Vec<(String, String)>;
 pub struct AlibabaAccess {
     /// The account that the credentials should belong to; `Cloud::identity` returns the actual one.
     pub account: PrincipalId,
-    /// An endpoint for all calls, instead of the vendor's hosts.
-    pub endpoint: Option<CheckedEndpoint>,
+    /// Where calls go.
+    pub endpoints: Endpoints,
     /// The credentials that sign calls.
     pub credentials: Credentials,
 }
@@ -52,7 +51,7 @@ pub struct AlibabaAccess {
 /// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct AlibabaCloud {
     account: PrincipalId,
-    endpoint: Option<CheckedEndpoint>,
+    endpoints: Endpoints,
     credentials: Credentials,
     client_context: ClientContext,
 }
@@ -66,8 +65,8 @@ impl fmt::Debug for AlibabaCloud {
 impl AlibabaCloud {
     /// Creates a client of one account; makes no call.
     pub fn new(access: AlibabaAccess, client_context: &ClientContext) -> Self {
-        let AlibabaAccess { account, endpoint, credentials } = access;
-        Self { account, endpoint, credentials, client_context: client_context.clone() }
+        let AlibabaAccess { account, endpoints, credentials } = access;
+        Self { account, endpoints, credentials, client_context: client_context.clone() }
     }
 
     /// Makes one call and returns the body of its answer.
@@ -78,7 +77,7 @@ impl AlibabaCloud {
         query: Query,
         priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
-        let url = url_of(place, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
+        let url = url_of(place, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
         let account = format!("alibaba/{}", self.account);
         let budget_account = match place {
             Place::Region(_) => account,

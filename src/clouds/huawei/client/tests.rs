@@ -21,6 +21,7 @@ use super::*;
 use crate::clouds::budget::BudgetSettings;
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
+use crate::clouds::huawei::Endpoints;
 use crate::clouds::transport::TransportSettings;
 use crate::domain::fault::Quota;
 use crate::domain::image::Ownership;
@@ -124,7 +125,7 @@ impl Setting {
             domain: PrincipalId::parse(DOMAIN).unwrap(),
             site: Site::China,
             projects,
-            endpoint: Some(allowed.check(Provider::Huawei, &origin).unwrap()),
+            endpoints: Endpoints::all_at(allowed.check(Provider::Huawei, &origin).unwrap()),
             credentials,
         };
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };

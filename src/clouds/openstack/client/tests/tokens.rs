@@ -96,7 +96,7 @@ async fn identity_is_proven_anew_and_regions_come_with_it() {
 async fn no_token_goes_to_an_endpoint_that_is_not_allowed() {
     let setting = Setting::new([]).await;
     let at = |region: &str| ImageRef { region: RegionId::parse(region).unwrap(), ..here() };
-    let not_allowed = Fault::EndpointNotAllowed;
+    let not_allowed = Fault::EndpointNotAllowed { origin: Some("https://evil.io:443".to_owned()) };
     assert_eq!(setting.cloud.observe_image(&at("There"), Priority::Edit).await, Err(not_allowed.clone()));
     let unknown = setting.cloud.observe_image(&at("Nowhere"), Priority::Edit).await;
     assert_eq!(unknown, Err(Fault::NotFound(Missing::Region)));

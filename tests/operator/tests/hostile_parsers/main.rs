@@ -4,6 +4,8 @@
 //! Beside these, `tests/hostile_answers.rs` breaks whole answers on their way to the clients, `tests/ssrf` and
 //! `tests/foreign_text.rs` follow what was read to the socket and to people's eyes.
 
+mod simulator;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,15 +24,11 @@ const HUAWEI: &str = "src/clouds/huawei/adversarial.rs";
 const OPENSTACK: &str = "src/clouds/openstack/adversarial.rs";
 const CLOUDS: &str = "src/clouds/adversarial.rs";
 const OBJECTS: &str = "tests/operator/tests/hostile_objects.rs";
-const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
 
-const AWS_REQUESTS: &str = "tests/simulator/src/aws/tests.rs";
-
-const NO_PANIC: &str = "no_request_makes_the_cloud_panic";
 const ANSWERS: &str = "no_answer_makes_a_reader_panic_or_believe_without_bounds";
 const ERRORS: &str = "no_error_is_told_but_in_plain_words_and_no_hint_heeded_beyond_reason";
-const DOORS: &str = "no_request_to_a_cloud_port_makes_the_simulator_panic_and_it_still_serves";
 
+/// Those of the operator; `simulator::TABLE` lists those of the simulator.
 const TABLE: &[Row] = &[
     // Alibaba Cloud: answers in JSON, error bodies, Retry-After in both units, keys.
     Row {
@@ -79,7 +77,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/clouds/huawei/wire/identities.rs",
-        readers: &["read_domain", "read_projects", "read_project", "query_of"],
+        readers: &["read_domain", "read_domain_of_projects", "read_projects", "read_project", "query_of"],
         tests: &[(HUAWEI, ANSWERS)],
     },
     Row {
@@ -166,8 +164,33 @@ const TABLE: &[Row] = &[
         tests: &[("src/clouds/request_id.rs", "whatever_a_header_holds_only_a_plain_bounded_id_is_noted")],
     },
     Row {
+        source: "src/clouds/transport/authorities.rs",
+        readers: &["parse"],
+        tests: &[(
+            "src/clouds/transport/authorities.rs",
+            "no_text_makes_the_parser_panic_and_what_it_takes_the_client_takes",
+        )],
+    },
+    Row {
+        source: "src/clouds/transport/proxies.rs",
+        readers: &["parse", "of", "only"],
+        tests: &[(
+            "src/clouds/transport/proxies.rs",
+            "a_value_that_is_no_proxy_is_refused_by_the_name_of_its_variable_alone",
+        )],
+    },
+    Row {
+        source: "src/clouds/endpoint_rule/template.rs",
+        readers: &["parse", "check_regional", "check_regional_service"],
+        tests: &[
+            (CLOUDS, "flags_are_read_or_refused"),
+            ("src/clouds/endpoint_rule/template.rs", "a_template_that_no_flag_names_is_refused"),
+            ("src/clouds/endpoint_rule/template.rs", "no_region_leads_to_another_host"),
+        ],
+    },
+    Row {
         source: "src/clouds/endpoint_rule.rs",
-        readers: &["parse", "parse_port", "check", "check_service"],
+        readers: &["parse", "parse_port", "check", "check_service", "origin_of"],
         tests: &[
             (CLOUDS, "no_text_passes_for_an_allowed_endpoint_that_a_browser_would_open_elsewhere"),
             (CLOUDS, "flags_are_read_or_refused"),
@@ -214,7 +237,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/cluster/credentials.rs",
-        readers: &["find", "demand"],
+        readers: &["find", "demand", "find_text"],
         tests: &[("src/cluster/credentials.rs", "whatever_a_secret_holds_only_plain_text_is_found_in_it")],
     },
     Row {
@@ -231,139 +254,6 @@ const TABLE: &[Row] = &[
         source: "src/planning/replica.rs",
         readers: &["parse"],
         tests: &[(OBJECTS, "a_try_to_copy_is_read_or_refused_and_reads_back_the_same")],
-    },
-    // The simulator: world files, requests with their queries, bodies, paths and signatures, the control port.
-    Row {
-        source: "tests/simulator/src/world_file.rs",
-        readers: &["parse"],
-        tests: &[
-            (SIMULATOR, "a_world_file_is_read_or_refused_and_a_world_made_of_it_or_not"),
-            (SIMULATOR, "text_that_is_no_world_file_is_refused_in_words"),
-            (SIMULATOR, "a_world_file_that_would_grow_without_end_is_refused"),
-            (SIMULATOR, "no_world_that_is_loaded_makes_the_simulator_panic"),
-        ],
-    },
-    Row {
-        source: "tests/simulator/src/admin.rs",
-        readers: &["read_journal", "read_clock"],
-        tests: &[(SIMULATOR, "nothing_asked_of_the_control_port_makes_the_simulator_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/alibaba/admin.rs",
-        readers: &["read_image"],
-        tests: &[(SIMULATOR, "nothing_asked_of_the_control_port_makes_the_simulator_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/chassis/wire.rs",
-        readers: &["read", "decode_pairs"],
-        tests: &[(SIMULATOR, DOORS)],
-    },
-    Row { source: "tests/simulator/src/chassis/exchange.rs", readers: &["read"], tests: &[(SIMULATOR, DOORS)] },
-    Row { source: "tests/simulator/src/chassis/signature.rs", readers: &["parse"], tests: &[(SIMULATOR, DOORS)] },
-    Row {
-        source: "tests/simulator/src/chassis/tls.rs",
-        readers: &["read_connect"],
-        tests: &[("tests/simulator/src/chassis/tls.rs", "no_head_makes_the_proxy_panic_and_only_a_connect_is_taken")],
-    },
-    Row { source: "tests/simulator/src/chassis/pairs.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
-    Row { source: "tests/simulator/src/alibaba/params.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
-    Row { source: "tests/simulator/src/alibaba/filters.rs", readers: &["read"], tests: &[(SIMULATOR, DOORS)] },
-    Row {
-        source: "tests/simulator/src/alibaba/signature.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/alibaba/authentication.rs",
-        readers: &["parse_date"],
-        tests: &[(SIMULATOR, DOORS), ("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/alibaba/operations.rs",
-        readers: &["find"],
-        tests: &[("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/images.rs",
-        readers: &["read"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/authentication.rs",
-        readers: &["parse_date"],
-        tests: &[
-            (SIMULATOR, DOORS),
-            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic"),
-        ],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/signature.rs",
-        readers: &["read"],
-        tests: &[
-            (SIMULATOR, DOORS),
-            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic"),
-        ],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/route.rs",
-        readers: &["find"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/bodies.rs",
-        readers: &["read", "parse"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row {
-        source: "tests/simulator/src/huawei/recipient.rs",
-        readers: &["parse"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
-    Row { source: "tests/simulator/src/huawei/iam.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
-    Row {
-        source: "tests/simulator/src/aws/answers.rs",
-        readers: &["read_token"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/operations.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/authentication.rs",
-        readers: &["parse_date"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/recipient.rs",
-        readers: &["parse"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/filters.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/quotas.rs",
-        readers: &[],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/signature.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/params.rs",
-        readers: &[],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
-    },
-    Row {
-        source: "tests/simulator/src/aws/hosts.rs",
-        readers: &["read"],
-        tests: &[(SIMULATOR, DOORS), (AWS_REQUESTS, NO_PANIC)],
     },
     // Kubernetes: selectors of an image's owner, what the API server says of its definitions, answers to writes.
     Row {
@@ -394,6 +284,10 @@ const NO_READERS: &[(&str, &str, &str)] = &[
     ("src/planning/duplicates.rs", "parse", "splits a text, and every text is an owner"),
     ("src/controllers/image_replica/observe.rs", "parse_order", "puts together what other rows parse"),
 ];
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().chain(simulator::TABLE)
+}
 
 /// Words by which code that reads bytes or text is known.
 const SIGNS: &[&str] = &[
@@ -456,7 +350,7 @@ fn readers(code: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_row_names_what_there_is() {
-    for row in TABLE {
+    for row in rows() {
         let source = text(row.source);
         for reader in row.readers {
             let is_there = source.contains(&format!("fn {reader}(")) || source.contains(&format!("fn {reader}<"));
@@ -475,7 +369,7 @@ fn every_row_names_what_there_is() {
 #[test]
 fn every_parser_of_outside_bytes_has_a_row() {
     let listed = |file: &str, reader: &str| {
-        TABLE.iter().any(|row| row.source == file && row.readers.contains(&reader))
+        rows().any(|row| row.source == file && row.readers.contains(&reader))
             || NO_READERS.iter().any(|(source, name, _)| *source == file && *name == reader)
     };
     let (mut missing, mut seen) = (Vec::new(), 0);
@@ -487,7 +381,7 @@ fn every_parser_of_outside_bytes_has_a_row() {
             }
         }
         let reads = SIGNS.iter().find(|sign| code.contains(*sign));
-        if let Some(sign) = reads.filter(|_| TABLE.iter().all(|row| row.source != file)) {
+        if let Some(sign) = reads.filter(|_| rows().all(|row| row.source != file)) {
             missing.push(format!("{file}: {sign}"));
         }
     }
