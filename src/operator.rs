@@ -255,7 +255,7 @@ impl RunArguments {
         // Pod names are unique; the number tells processes on one host apart.
         let me = format!("{host}_{:08x}", rand::random::<u32>());
         let record = LeaseRecord::new((client.clone(), Arc::clone(api_server)), (namespace, name), me, duration);
-        let terms = lease::Terms { duration, deadline: duration * 2 / 3, period: duration * 2 / 15 };
+        let terms = lease::Intervals { duration, deadline: duration * 2 / 3, period: duration * 2 / 15 };
         let leadership = Leadership::new(record, terms, leading.clone(), Arc::<SystemClock>::clone(clock));
         (leading, Some(leadership))
     }

@@ -144,7 +144,7 @@ impl Connections {
         let changed = slot.generation != account.metadata.generation;
         let due = slot.next_read.is_none_or(|at| at <= now);
         if changed || due || now_please {
-            self.look(&mut slot, account, (changed, now_please), now).await;
+            self.refresh(&mut slot, account, (changed, now_please), now).await;
             slot.log.set(slot.problem.as_ref());
         }
         slot.state(account, self.keep, now)
@@ -225,7 +225,7 @@ impl Connections {
         Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(uid).or_insert_with(new))
     }
 
-    async fn look(&self, slot: &mut Slot, account: &CloudAccount, (changed, asked): (bool, bool), now: Timestamp) {
+    async fn refresh(&self, slot: &mut Slot, account: &CloudAccount, (changed, asked): (bool, bool), now: Timestamp) {
         slot.generation = account.metadata.generation;
         // A little sooner than the interval, so that a reconcile at every interval always finds it due.
         slot.next_read = now.checked_add(self.interval * 3 / 4).ok();

@@ -21,7 +21,7 @@ pub struct Lacking(pub BTreeMap<String, Vec<String>>);
 
 impl Lacking {
     /// Whether the definition of this kind lacks anything.
-    pub fn concerns(&self, kind: &str) -> bool {
+    pub fn affects(&self, kind: &str) -> bool {
         self.0.contains_key(kind)
     }
 
@@ -161,7 +161,7 @@ mod tests {
         let grant = "/properties/status/properties/grants/items/properties";
         let found = lacking(Some(&without(grant, "absent")));
         assert_eq!(of_images(&found), ["status.grants[].absent"]);
-        assert!(found.concerns("CloudImage") && !found.concerns("ImageShare"));
+        assert!(found.affects("CloudImage") && !found.affects("ImageShare"));
         let message = found.message();
         assert!(message.contains("CloudImage lacks status.grants[].absent") && message.contains("kubectl apply"));
         assert_eq!(of_images(&lacking(Some(&without("/properties/spec/properties", "region")))), ["spec.region"]);

@@ -110,21 +110,21 @@ impl BudgetSettings {
 type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// A waiting call. A class is served in this order: by the start of the reconcile, then by arrival.
-type Place = (Class, u64, u64);
+type Position = (Class, u64, u64);
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: BTreeSet<Place>,
+    waiting: BTreeSet<Position>,
     arrivals: u64,
     share: FairShare,
 }
 
 impl Queue {
-    fn first_of(&self, class: Class) -> Option<&Place> {
+    fn first_of(&self, class: Class) -> Option<&Position> {
         self.waiting.range((class, 0, 0)..=(class, u64::MAX, u64::MAX)).next()
     }
 
-    fn join(&mut self, priority: Priority, begun: Begun) -> Place {
+    fn join(&mut self, priority: Priority, begun: Begun) -> Position {
         let class = Class { priority: priority.escalate(), fresh: begun.fresh };
         if self.first_of(class).is_none() {
             self.share.begins_to_wait(class);
@@ -135,7 +135,7 @@ impl Queue {
         place
     }
 
-    fn next(&self) -> Option<&Place> {
+    fn next(&self) -> Option<&Position> {
         let waiting = Class::ALL.into_iter().filter(|class| self.first_of(*class).is_some());
         self.first_of(self.share.next(waiting)?)
     }
@@ -181,7 +181,7 @@ impl<C: Clock + Clone> Bucket<C> {
             *lock(&self.starving) = None;
             return Ok(());
         }
-        tokio::time::timeout(self.settings.longest_wait, self.wait_for_turn(priority))
+        tokio::time::timeout(self.settings.longest_wait, self.wait_for_token(priority))
             .await
             .map_err(|_| Fault::BudgetSpent { retry_after: self.settings.token_every() })
     }
@@ -231,19 +231,19 @@ impl<C: Clock + Clone> Bucket<C> {
     }
 
     /// Waits until this call is first in the queue and a token is available.
-    async fn wait_for_turn(&self, priority: Priority) {
-        let turn = Turn::join(self, priority);
+    async fn wait_for_token(&self, priority: Priority) {
+        let waiter = Waiter::join(self, priority);
         loop {
             let mut moved = pin!(self.moved.notified());
             // Register before the check, so that no change of the queue is missed.
             moved.as_mut().enable();
-            if !turn.is_first() {
+            if !waiter.is_first() {
                 moved.await;
                 continue;
             }
             let spent = self.whole.check().err();
             let Some(until) = planted!("bucket-ignored", spent, spent.filter(|_| priority == Priority::Resync)) else {
-                return turn.served();
+                return waiter.served();
             };
             let wait = until.wait_time_from(self.clock.now());
             // Check the queue again in both cases: a more urgent call may have arrived.
@@ -255,28 +255,28 @@ impl<C: Clock + Clone> Bucket<C> {
 }
 
 /// A place in the queue. Dropping it, also by cancellation, wakes the other waiting calls.
-struct Turn<'a, C: Clock> {
+struct Waiter<'a, C: Clock> {
     bucket: &'a Bucket<C>,
-    place: Place,
+    position: Position,
 }
 
-impl<'a, C: Clock> Turn<'a, C> {
+impl<'a, C: Clock> Waiter<'a, C> {
     fn join(bucket: &'a Bucket<C>, priority: Priority) -> Self {
-        Self { bucket, place: lock(&bucket.queue).join(priority, Begun::asking()) }
+        Self { bucket, position: lock(&bucket.queue).join(priority, Begun::asking()) }
     }
 
     fn is_first(&self) -> bool {
-        lock(&self.bucket.queue).next() == Some(&self.place)
+        lock(&self.bucket.queue).next() == Some(&self.position)
     }
 
     fn served(self) {
-        lock(&self.bucket.queue).share.served(self.place.0);
+        lock(&self.bucket.queue).share.served(self.position.0);
     }
 }
 
-impl<C: Clock> Drop for Turn<'_, C> {
+impl<C: Clock> Drop for Waiter<'_, C> {
     fn drop(&mut self) {
-        lock(&self.bucket.queue).waiting.remove(&self.place);
+        lock(&self.bucket.queue).waiting.remove(&self.position);
         self.bucket.moved.notify_waiters();
     }
 }

@@ -85,12 +85,12 @@ pub fn connect(mut config: Config) -> kube::Result<Client> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .map_request(told)
+        .map_request(log_request)
         .service(Http::builder(TokioExecutor::new()).build::<_, Body>(connector));
     Ok(Client::new(service, config.default_namespace))
 }
 
-fn told(request: Request<Body>) -> Request<Body> {
+fn log_request(request: Request<Body>) -> Request<Body> {
     tracing::debug!(method = %request.method(), path = %request.uri().path(), "requesting");
     request
 }

@@ -148,7 +148,7 @@ async fn report<K: Object + Serialize>(
     lacking: &Lacking,
     reported: &mut HashSet<String>,
 ) -> Result<(), ClusterError> {
-    if lacking.concerns(&K::kind(&())) {
+    if lacking.affects(&K::kind(&())) {
         // A user may wait for the deletion, and finds the reason in the events.
         let deleting = object.meta().deletion_timestamp.is_some();
         if deleting && reported.insert(object.uid().unwrap_or_default()) {

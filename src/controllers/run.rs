@@ -359,7 +359,7 @@ impl<K: Reconcile> Dispatch<K> {
         let begun = Instant::now();
         // Boxed apart from the wait for a worker, since many tasks may wait.
         let reconciled = Box::pin(reconcile(object, Arc::clone(&ctx), worker)).await;
-        ctx.metrics.looked(kind_of::<K>(), reconciled.outcome.name(), begun.elapsed());
+        ctx.metrics.reconciled(kind_of::<K>(), reconciled.outcome.name(), begun.elapsed());
         Ok(reconciled.next)
     }
 }

@@ -88,7 +88,7 @@ pub struct AccessChange {
     /// The share; `None` where no share asked for the recipient, or none is known any more.
     pub share: Option<AskedBy>,
     /// Whether the share's namespace may learn of the change: the image's owner admits it.
-    pub told_to_share: bool,
+    pub visible_to_share: bool,
 }
 
 /// The ledgers of one reconcile.
@@ -122,7 +122,7 @@ pub fn access_changes(ledgers: Ledgers<'_>, shares: &[Share], now: Timestamp) ->
                 change: kind.change(share, now),
                 offered: is_offered(after, recipient),
                 share: Some(share_ref),
-                told_to_share: share.is_some_and(|share| share.consent == Consent::Given),
+                visible_to_share: share.is_some_and(|share| share.consent == Consent::Given),
             });
         }
         if found.is_empty() {
@@ -131,7 +131,7 @@ pub fn access_changes(ledgers: Ledgers<'_>, shares: &[Share], now: Timestamp) ->
                 change: kind.without_share(),
                 offered: is_offered(after, recipient),
                 share: None,
-                told_to_share: false,
+                visible_to_share: false,
             });
         }
         changes.append(&mut found);

@@ -14,7 +14,7 @@ const CALLS_PER_PASS: usize = 50;
 
 /// The result of one change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChangeOutcome {
     /// The cloud confirmed it.
     Done,
     /// The cloud refused this change.
@@ -31,7 +31,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BatchResult {
     /// The result of every change.
-    pub outcomes: BTreeMap<Recipient, Outcome>,
+    pub outcomes: BTreeMap<Recipient, ChangeOutcome>,
     /// The fault that ended the batch or its additions, if any.
     pub fault: Option<Fault>,
     /// The fault that shows that the cloud refuses to add any recipient to the image.
@@ -63,7 +63,7 @@ pub struct Batch {
     free_slots: Option<usize>,
     shape: CallShape,
     calls_left: usize,
-    outcomes: BTreeMap<Recipient, Outcome>,
+    outcomes: BTreeMap<Recipient, ChangeOutcome>,
     stopped: Option<Fault>,
     /// No further recipient is added, since the cloud refuses all additions.
     no_more_adds: Option<Fault>,
@@ -81,7 +81,7 @@ impl Batch {
     pub fn new(add: Vec<Recipient>, remove: Vec<Recipient>, free_slots: Option<usize>, shape: CallShape) -> Self {
         let shape = CallShape { recipients: shape.recipients.max(1), ..shape };
         Self {
-            outcomes: add.iter().chain(&remove).map(|r| (r.clone(), Outcome::NotSent)).collect(),
+            outcomes: add.iter().chain(&remove).map(|r| (r.clone(), ChangeOutcome::NotSent)).collect(),
             removes: remove.into(),
             adds: add.into(),
             in_flight: Vec::new(),
@@ -141,7 +141,7 @@ impl Batch {
         match result {
             Ok(Submitted::Done) => self.accept(&flight),
             Ok(Submitted::Job(job)) => {
-                self.outcomes.extend(flight.into_iter().map(|(_, recipient)| (recipient, Outcome::UnderWay)));
+                self.outcomes.extend(flight.into_iter().map(|(_, recipient)| (recipient, ChangeOutcome::UnderWay)));
                 self.job = Some(job);
             }
             Err(fault) if fault.may_concern_one_recipient() => self.isolate(flight, fault),
@@ -152,7 +152,8 @@ impl Batch {
                 self.give_up_adding(flight, fault);
             }
             Err(fault) => {
-                let outcome = if fault.certainly_did_nothing() { Outcome::NotSent } else { Outcome::Uncertain };
+                let outcome =
+                    if fault.certainly_did_nothing() { ChangeOutcome::NotSent } else { ChangeOutcome::Uncertain };
                 for (_, recipient) in flight {
                     self.outcomes.insert(recipient, outcome.clone());
                 }
@@ -164,7 +165,7 @@ impl Batch {
     fn accept(&mut self, flight: &[Change]) {
         for (way, recipient) in flight {
             self.added |= *way == Direction::Add;
-            self.outcomes.insert(recipient.clone(), Outcome::Done);
+            self.outcomes.insert(recipient.clone(), ChangeOutcome::Done);
             if let Some(free) = &mut self.free_slots {
                 *free = match way {
                     Direction::Add => free.saturating_sub(1),
@@ -192,7 +193,7 @@ impl Batch {
     fn set_candidates(&mut self, changes: Vec<Change>, fault: Fault) {
         match changes.as_slice() {
             [(way, only)] => {
-                self.outcomes.insert(only.clone(), Outcome::Refused(fault.clone()));
+                self.outcomes.insert(only.clone(), ChangeOutcome::Refused(fault.clone()));
                 if *way == Direction::Add && fault.is_unknown_refusal() && !self.added {
                     self.count_refusal(fault);
                 }
@@ -267,7 +268,7 @@ mod tests {
         bad: &BTreeSet<usize>,
         remove: usize,
         limit: usize,
-    ) -> (usize, BTreeSet<Recipient>, BTreeMap<Recipient, Outcome>) {
+    ) -> (usize, BTreeSet<Recipient>, BTreeMap<Recipient, ChangeOutcome>) {
         let mut image: BTreeSet<Recipient> = (1000..1000 + remove).map(recipient).collect();
         let free = limit - image.len();
         let bad: BTreeSet<Recipient> = bad.iter().copied().map(recipient).collect();
@@ -300,7 +301,7 @@ mod tests {
             let (calls, image, outcomes) = run(10, &BTreeSet::from([position]), 0, 50);
             assert!(calls <= 2 + 4, "{calls} calls for position {position}");
             assert_eq!(image.len(), 9);
-            assert!(matches!(outcomes[&recipient(position)], Outcome::Refused(_)));
+            assert!(matches!(outcomes[&recipient(position)], ChangeOutcome::Refused(_)));
         }
     }
 
@@ -320,8 +321,8 @@ mod tests {
         batch.record(Err(Fault::Unreachable(closed.clone())));
         assert!(batch.next_call().is_none());
         let BatchResult { outcomes, fault, .. } = batch.finish();
-        assert_eq!(outcomes[&recipient(0)], Outcome::Uncertain);
-        assert_eq!(outcomes[&recipient(11)], Outcome::NotSent);
+        assert_eq!(outcomes[&recipient(0)], ChangeOutcome::Uncertain);
+        assert_eq!(outcomes[&recipient(11)], ChangeOutcome::NotSent);
         assert_eq!(fault, Some(Fault::Unreachable(closed)));
     }
 
@@ -346,8 +347,8 @@ mod tests {
         assert!(batch.next_call().is_none());
         let ending = batch.finish();
         assert_eq!(ending.job, Some(job));
-        assert_eq!(ending.outcomes[&recipient(2)], Outcome::UnderWay);
-        assert_eq!(ending.outcomes[&recipient(1)], Outcome::NotSent);
+        assert_eq!(ending.outcomes[&recipient(2)], ChangeOutcome::UnderWay);
+        assert_eq!(ending.outcomes[&recipient(1)], ChangeOutcome::NotSent);
     }
 
     #[test]
@@ -359,7 +360,7 @@ mod tests {
         assert_eq!((call.add.len(), call.remove.len()), (0, 1));
         batch.record(Ok(Submitted::Done));
         assert!(batch.next_call().is_none());
-        assert_eq!(batch.finish().outcomes[&recipient(2)], Outcome::Done);
+        assert_eq!(batch.finish().outcomes[&recipient(2)], ChangeOutcome::Done);
     }
 
     proptest! {
@@ -373,7 +374,7 @@ mod tests {
             let (calls, image, outcomes) = run(add, &bad, remove, 100);
             for n in 0..add {
                 prop_assert_eq!(image.contains(&recipient(n)), !bad.contains(&n));
-                prop_assert_eq!(matches!(outcomes[&recipient(n)], Outcome::Refused(_)), bad.contains(&n));
+                prop_assert_eq!(matches!(outcomes[&recipient(n)], ChangeOutcome::Refused(_)), bad.contains(&n));
             }
             prop_assert!((1000..1000 + remove).all(|n| !image.contains(&recipient(n))));
             prop_assert!(calls <= 1 + add.max(remove).div_ceil(10) + bad.len() * (2 + 5), "{} calls", calls);

@@ -87,7 +87,7 @@ pub struct DesiredRecipients {
     /// Recipients that cannot be granted as written.
     pub declined: BTreeMap<Recipient, Reason>,
     /// At least one share is active.
-    pub anyone_wishing: bool,
+    pub anyone_asking: bool,
 }
 
 impl DesiredRecipients {
@@ -152,7 +152,7 @@ impl DesiredRecipients {
     }
 
     fn add_active(&mut self, terms: Option<&Terms>, share: &Share) {
-        self.anyone_wishing = true;
+        self.anyone_asking = true;
         for (index, asked) in share.recipients.iter().enumerate() {
             match judge(terms, asked) {
                 Ok(recipient) => {

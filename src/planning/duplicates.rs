@@ -150,7 +150,7 @@ pub fn hand_over(ledger: &Ledger, desired: &DesiredRecipients, active: &BTreeSet
 
 /// Whether `other` may affect `own`: it recorded, or may record, an owner of the account that `own` is called through
 /// or recorded.
-pub fn concerns(other: &Contender, own: &Contender) -> bool {
+pub fn may_affect(other: &Contender, own: &Contender) -> bool {
     let recorded = |contender: &Contender| contender.owner.as_deref().map(|owner| Owner::parse(owner).account);
     let theirs = recorded(other).or_else(|| other.account.clone().filter(|_| other.proven));
     theirs.is_some() && (theirs == own.account || theirs == recorded(own))
@@ -324,11 +324,11 @@ mod tests {
         for (other, wanted) in
             [("", true), ("bad", true), ("moved", true), ("new", true), ("new bad", false), ("new foreign", false)]
         {
-            assert_eq!(concerns(&contender("b", 1, other), &contender("a", 2, "")), wanted, "{other:?}");
+            assert_eq!(may_affect(&contender("b", 1, other), &contender("a", 2, "")), wanted, "{other:?}");
         }
         // Its account is deleted, and its recorded owner still counts.
         let own = Contender { account: None, ..contender("a", 2, "bad") };
-        assert!(concerns(&contender("b", 1, ""), &own));
+        assert!(may_affect(&contender("b", 1, ""), &own));
     }
 
     #[test]

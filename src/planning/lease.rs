@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The intervals of the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct Intervals {
     /// A lease that was not renewed for this long is free.
     pub duration: Duration,
     /// A holder that could not renew for this long gives the lease up: well before it is free.
@@ -28,7 +28,7 @@ pub struct Record {
 
 /// The state of a candidate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct CandidateState {
     /// When this candidate sent the request that last renewed the lease, if it holds it.
     pub held_since: Option<Duration>,
     /// The version observed last, and when it was first observed.
@@ -58,12 +58,12 @@ pub enum Move {
 }
 
 /// When a holder must give up, by its own clock, unless it renews before.
-pub fn held_until(held_since: Duration, terms: Terms) -> Duration {
+pub fn held_until(held_since: Duration, terms: Intervals) -> Duration {
     held_since.saturating_add(terms.deadline)
 }
 
 /// Records the observation.
-pub fn observe(memory: &mut Memory, record: Option<&Record>, now: Duration) {
+pub fn observe(memory: &mut CandidateState, record: Option<&Record>, now: Duration) {
     let Some(record) = record else {
         if memory.seen.take().is_some() {
             memory.gone_since = Some(now);
@@ -77,7 +77,7 @@ pub fn observe(memory: &mut Memory, record: Option<&Record>, now: Duration) {
 }
 
 /// Decides what to do about the lease as just observed.
-pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, now: Duration) -> Move {
+pub fn decide(me: &str, memory: &CandidateState, record: Option<&Record>, terms: Intervals, now: Duration) -> Move {
     let ours = record.is_some_and(|record| record.holder.as_deref() == Some(me));
     if let Some(held_since) = memory.held_since {
         return if ours && now < held_until(held_since, terms) { Move::Renew } else { Move::Lost };
@@ -103,7 +103,7 @@ pub fn decide(me: &str, memory: &Memory, record: Option<&Record>, terms: Terms, 
 
 /// A candidate that may be unable to act leaves the lease to others, and takes it only if none did for its whole
 /// duration: some process must then report why nothing is done.
-pub fn leave_to_others(memory: &mut Memory, next: Move, able: bool, terms: Terms, now: Duration) -> Move {
+pub fn leave_to_others(memory: &mut CandidateState, next: Move, able: bool, terms: Intervals, now: Duration) -> Move {
     if able || !matches!(next, Move::Create | Move::Take { .. }) {
         memory.left_since = None;
         return next;
@@ -118,8 +118,11 @@ mod tests {
 
     use super::*;
 
-    const TERMS: Terms =
-        Terms { duration: Duration::from_secs(15), deadline: Duration::from_secs(10), period: Duration::from_secs(2) };
+    const TERMS: Intervals = Intervals {
+        duration: Duration::from_secs(15),
+        deadline: Duration::from_secs(10),
+        period: Duration::from_secs(2),
+    };
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -131,14 +134,14 @@ mod tests {
 
     #[test]
     fn a_lease_nobody_has_is_made_and_one_given_back_is_taken_at_once() {
-        let memory = Memory::default();
+        let memory = CandidateState::default();
         assert_eq!(decide("me", &memory, None, TERMS, at(0)), Move::Create);
         assert_eq!(decide("me", &memory, Some(&record(None, "1")), TERMS, at(0)), Move::Take { vacant: true });
     }
 
     #[test]
     fn somebody_elses_lease_is_taken_only_when_it_was_seen_unchanged_for_its_whole_time() {
-        let mut memory = Memory::default();
+        let mut memory = CandidateState::default();
         let theirs = record(Some("other"), "1");
         observe(&mut memory, Some(&theirs), at(100));
         assert_eq!(decide("me", &memory, Some(&theirs), TERMS, at(100)), Move::Wait(TERMS.period));
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_somebody_deleted_is_made_only_when_its_holder_must_have_given_up() {
-        let mut memory = Memory::default();
+        let mut memory = CandidateState::default();
         observe(&mut memory, Some(&record(Some("other"), "1")), at(100));
         observe(&mut memory, None, at(101));
         assert_eq!(decide("me", &memory, None, TERMS, at(101)), Move::Wait(TERMS.period));
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn whoever_cannot_act_takes_only_a_lease_that_nobody_else_wants() {
-        let mut memory = Memory::default();
+        let mut memory = CandidateState::default();
         let mut next = |next, able, seconds| leave_to_others(&mut memory, next, able, TERMS, at(seconds));
         let vacant = Move::Take { vacant: true };
         assert_eq!(next(vacant, false, 0), Move::Wait(TERMS.period));
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_slept_past_its_deadline_has_lost_even_if_the_lease_still_names_it() {
-        let memory = Memory { held_since: Some(at(50)), ..Memory::default() };
+        let memory = CandidateState { held_since: Some(at(50)), ..CandidateState::default() };
         let ours = record(Some("me"), "1");
         assert_eq!(decide("me", &memory, Some(&ours), TERMS, at(59)), Move::Renew);
         assert_eq!(decide("me", &memory, Some(&ours), TERMS, at(60)), Move::Lost);
@@ -191,7 +194,7 @@ mod tests {
     /// and each may stall between reading, writing and receiving the result.
     #[derive(Debug, Clone, Default)]
     struct Candidate {
-        memory: Memory,
+        memory: CandidateState,
         /// Read, not yet acted on.
         read: Option<Read>,
         /// A request in flight: when it was sent, what for, and on which version.

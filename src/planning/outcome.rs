@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::attempts::{Attempt, ImageRefusal, code_of};
-use super::batch::{BatchResult, Outcome};
+use super::batch::{BatchResult, ChangeOutcome};
 use super::ledger::{Entry, Job, Ledger};
 use super::problem::{Problem, reason_of, refusal_of};
 use crate::api::cloud_image::GrantState;
@@ -34,13 +34,13 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &BatchResult, now: Tim
         }
         let fresh = Entry::new(GrantState::Intended, now);
         match outcomes.get(&recipient) {
-            Some(Outcome::Done | Outcome::Uncertain | Outcome::UnderWay) => {
+            Some(ChangeOutcome::Done | ChangeOutcome::Uncertain | ChangeOutcome::UnderWay) => {
                 ledger.grants.insert(recipient, fresh);
             }
-            Some(Outcome::Refused(fault)) => {
+            Some(ChangeOutcome::Refused(fault)) => {
                 ledger.grants.insert(recipient, Entry { refusal: Some(refusal_of(fault)), ..fresh });
             }
-            Some(Outcome::NotSent) | None => match earlier {
+            Some(ChangeOutcome::NotSent) | None => match earlier {
                 Some(entry) => {
                     ledger.grants.insert(recipient, *entry);
                 }
@@ -53,12 +53,12 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &BatchResult, now: Tim
     // A removal that may have had no effect proves nothing: the absence must then be read twice.
     for (recipient, entry) in &mut ledger.grants {
         if let Some(outcome) = outcomes.get(recipient).filter(|_| entry.state == GrantState::Revoking) {
-            entry.absent = matches!(outcome, Outcome::Done | Outcome::UnderWay);
+            entry.absent = matches!(outcome, ChangeOutcome::Done | ChangeOutcome::UnderWay);
         }
     }
     // A foreign recipient whose removal was never sent stays foreign.
     ledger.grants.retain(|recipient, entry| {
-        let never_sent = matches!(outcomes.get(recipient), Some(Outcome::NotSent) | None);
+        let never_sent = matches!(outcomes.get(recipient), Some(ChangeOutcome::NotSent) | None);
         entry.state != GrantState::Revoking || before.grants.contains_key(recipient) || !never_sent
     });
     ledger
@@ -67,9 +67,9 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &BatchResult, now: Tim
 /// Whether the cloud refuses the image, as far as the calls show it.
 fn image_refusal(intended: &Ledger, ending: &BatchResult, now: Timestamp) -> Option<ImageRefusal> {
     let before = intended.image_refusal.as_ref();
-    let added = |(recipient, outcome): (&Recipient, &Outcome)| {
+    let added = |(recipient, outcome): (&Recipient, &ChangeOutcome)| {
         let entry = intended.grants.get(recipient);
-        *outcome == Outcome::Done && entry.is_some_and(|entry| entry.state == GrantState::Intended)
+        *outcome == ChangeOutcome::Done && entry.is_some_and(|entry| entry.state == GrantState::Intended)
     };
     match &ending.image_refused {
         Some(fault) => Some(ImageRefusal::again(before, reason_of(fault), fault, now)),
@@ -80,13 +80,13 @@ fn image_refusal(intended: &Ledger, ending: &BatchResult, now: Timestamp) -> Opt
 
 /// Each call that may have had an effect, and each removal that the cloud refused, extends its series; a read that
 /// shows the effect ends the series.
-fn note_attempts(ledger: &mut Ledger, outcomes: &BTreeMap<Recipient, Outcome>, now: Timestamp) {
+fn note_attempts(ledger: &mut Ledger, outcomes: &BTreeMap<Recipient, ChangeOutcome>, now: Timestamp) {
     for (recipient, outcome) in outcomes {
         let Some(entry) = ledger.grants.get(recipient) else { continue };
         let code = match outcome {
-            Outcome::Done | Outcome::Uncertain | Outcome::UnderWay => None,
-            Outcome::Refused(fault) if entry.state == GrantState::Revoking => Some(code_of(fault)),
-            Outcome::Refused(_) | Outcome::NotSent => continue,
+            ChangeOutcome::Done | ChangeOutcome::Uncertain | ChangeOutcome::UnderWay => None,
+            ChangeOutcome::Refused(fault) if entry.state == GrantState::Revoking => Some(code_of(fault)),
+            ChangeOutcome::Refused(_) | ChangeOutcome::NotSent => continue,
         };
         let attempt = Attempt::again(ledger.attempts.get(recipient), code, now);
         ledger.attempts.insert(recipient.clone(), attempt);

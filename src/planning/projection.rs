@@ -395,7 +395,7 @@ fn deleting(share: &ImageShare, image: &CloudImage) -> Readiness {
         return Readiness::new(Truth::False, Reason::Revoking, message, false);
     }
     let cause = status.and_then(|s| find(&s.conditions, READY)).filter(|c| c.status != "True");
-    let cause = cause.filter(|ready| reason_in(ready).is_none_or(concerns));
+    let cause = cause.filter(|ready| reason_in(ready).is_none_or(affects_shares));
     let message = match cause {
         Some(ready) => format!(
             "access must be ended first, which waits for: {}; or set deletionPolicy: Retain to leave it at the cloud \
@@ -421,7 +421,7 @@ fn serving<'a>(share: &ImageShare, status: &'a CloudImageStatus) -> Option<&'a S
 fn image_problem(share: &ImageShare, image: &CloudImage, waiting: &[WaitingRecipient]) -> Option<Readiness> {
     let conditions = &image.status.as_ref()?.conditions;
     let ready = find(conditions, READY).filter(|condition| condition.status != "True")?;
-    let reason = reason_in(ready).filter(|reason| concerns(*reason))?;
+    let reason = reason_in(ready).filter(|reason| affects_shares(*reason))?;
     if waiting.is_empty() && image.status.as_ref()?.refused.is_some() {
         return None;
     }
@@ -446,7 +446,7 @@ fn reason_in(condition: &Condition) -> Option<Reason> {
 
 /// Whether a problem of the image affects the shares that it serves. A problem of its namespace selector does not, nor what
 /// blocks its deletion.
-fn concerns(reason: Reason) -> bool {
+fn affects_shares(reason: Reason) -> bool {
     !matches!(reason, Reason::SelectorInvalid | Reason::SelectorNeedsClusterScope) && !blocks_deletion_only(reason)
 }
 

@@ -391,7 +391,7 @@ fn note_foreign(input: &PlanInput<'_>, recipient: Recipient, plan: &mut Plan) {
         return;
     }
     let known = input.ledger.unmanaged.get(&recipient).copied().flatten();
-    let since = input.desired.anyone_wishing.then(|| known.unwrap_or(input.now));
+    let since = input.desired.anyone_asking.then(|| known.unwrap_or(input.now));
     if let (UnmanagedRecipients::Revoke, Some(since)) = (input.unmanaged, since)
         && waited(input, input.others_until, SignedDuration::ZERO, &mut plan.requeue_at)
         && planted!(

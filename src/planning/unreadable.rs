@@ -14,9 +14,9 @@ const ERROR_CHARS_MAX: usize = 512;
 /// Most recipients of one share that are read from a spec that does not parse.
 const RECIPIENTS_MAX: usize = crate::api::limits::RECIPIENTS_PER_SHARE_MAX;
 
-/// The conditions of an object that does not parse. `kept_by`: why it is not released although it is being deleted.
-pub fn decisions(error: &str, kept_by: Option<&str>) -> [Decision; 2] {
-    let kept = kept_by.map(|why| format!("; it is not released, since {why}")).unwrap_or_default();
+/// The conditions of an object that does not parse. `held_because`: why it is not released although it is being deleted.
+pub fn decisions(error: &str, held_because: Option<&str>) -> [Decision; 2] {
+    let kept = held_because.map(|why| format!("; it is not released, since {why}")).unwrap_or_default();
     let message = format!(
         "{}: this version of the operator cannot read the object; nothing is changed for it until the field is mended, or \
          the version that wrote it runs{kept}",

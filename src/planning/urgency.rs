@@ -60,7 +60,7 @@ impl Need<'_> {
 
     /// What blocks the deletion of an image that is otherwise in its desired state: the cloud could show nothing
     /// relevant. `replica`: the `ImageReplica` that is to remove the image, if only that blocks it.
-    pub fn kept_by_others(&self, replica: Option<&str>) -> Option<Problem> {
+    pub fn blocked_by_others(&self, replica: Option<&str>) -> Option<Problem> {
         let keeps = held_by_shares(&blockers(self.shares, self.ledger)).or_else(|| held_by_replica(replica));
         let asks = self.ledger.job.is_some() || self.ends_access() || self.is_unserved();
         keeps.filter(|_| !asks && !self.unready)
@@ -161,7 +161,7 @@ mod tests {
         let job = Job { id: JobId::parse("job-1").unwrap(), since: at(0) };
         let (ledger, shares) = (Ledger { job: Some(job), ..served(GrantState::Granted) }, [share(|_| {})]);
         assert_eq!(need(&ledger, &shares).priority(false), Priority::Edit);
-        assert_eq!(need(&ledger, &shares).kept_by_others(None), None);
+        assert_eq!(need(&ledger, &shares).blocked_by_others(None), None);
     }
 
     #[test]
@@ -193,15 +193,15 @@ mod tests {
         let (ledger, shares) = (served(GrantState::Granted), [share(|_| {})]);
         let kept = Need { deleting: true, ..need(&ledger, &shares) };
         assert_eq!(kept.priority(true), Priority::Resync);
-        assert!(kept.kept_by_others(None).unwrap().message.contains("plat/team"));
-        assert_eq!(Need { unready: true, ..kept }.kept_by_others(None), None, "what is unready must be read anew");
+        assert!(kept.blocked_by_others(None).unwrap().message.contains("plat/team"));
+        assert_eq!(Need { unready: true, ..kept }.blocked_by_others(None), None, "what is unready must be read anew");
         let unserved = [share(|share| share.generation = 2)];
-        assert_eq!(Need { shares: &unserved, ..kept }.kept_by_others(None), None, "somebody waits for an answer");
+        assert_eq!(Need { shares: &unserved, ..kept }.blocked_by_others(None), None, "somebody waits for an answer");
         let left = Ledger { shares: [].into(), ..ledger.clone() };
         let last = Need { ledger: &left, shares: &[], ..kept };
-        assert_eq!((last.priority(false), last.kept_by_others(None)), (Priority::Revoke, None));
+        assert_eq!((last.priority(false), last.blocked_by_others(None)), (Priority::Revoke, None));
         let nothing = Need { ledger: &Ledger::default(), ..last };
         assert_eq!(nothing.priority(true), Priority::Resync);
-        assert!(nothing.kept_by_others(Some("copy")).unwrap().message.contains("ImageReplica copy"));
+        assert!(nothing.blocked_by_others(Some("copy")).unwrap().message.contains("ImageReplica copy"));
     }
 }

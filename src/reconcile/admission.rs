@@ -52,7 +52,7 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
         // It is never closed.
         let permit = Arc::clone(&self.workers).acquire_owned().await.ok();
         let name = Arc::new((object.namespace.clone().unwrap_or_default(), object.name.clone()));
-        Worker { permit, place: Place { admission: self, name, waits: false } }
+        Worker { permit, entry: QueueEntry { admission: self, name, waits: false } }
     }
 
     /// Removes a deleted object.
@@ -64,14 +64,14 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, name: &Name, place: &str, ask: Ask) -> Option<Seat> {
+    fn ask(&self, name: &Name, line_name: &str, ask: Ask) -> Option<Seat> {
         let now = self.clock.now();
-        if self.lines().of.get(name).is_some_and(|line| line != place) {
+        if self.lines().of.get(name).is_some_and(|line| line != line_name) {
             self.leave_line(name);
         }
         let mut lines = self.lines();
-        lines.of.insert(Arc::clone(name), place.to_owned());
-        let line = lines.all.entry(place.to_owned()).or_insert_with(|| Line::new(self.seats));
+        lines.of.insert(Arc::clone(name), line_name.to_owned());
+        let line = lines.all.entry(line_name.to_owned()).or_insert_with(|| Line::new(self.seats));
         let (seat, called) = line.ask(name, ask, now);
         drop(lines);
         self.call(&called);
@@ -96,13 +96,13 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
 }
 
 /// An object's entry in a queue. Dropping it removes the object from the queue, unless the object still waits there.
-pub(crate) struct Place<K: Resource<DynamicType = ()>> {
+pub(crate) struct QueueEntry<K: Resource<DynamicType = ()>> {
     admission: Arc<Admission<K>>,
     name: Name,
     waits: bool,
 }
 
-impl<K: Resource<DynamicType = ()>> Drop for Place<K> {
+impl<K: Resource<DynamicType = ()>> Drop for QueueEntry<K> {
     fn drop(&mut self) {
         if !self.waits {
             self.admission.leave_line(&self.name);
@@ -113,17 +113,17 @@ impl<K: Resource<DynamicType = ()>> Drop for Place<K> {
 /// The permit of a reconcile until it calls a cloud.
 pub struct Worker<K: Resource<DynamicType = ()>> {
     permit: Option<OwnedSemaphorePermit>,
-    place: Place<K>,
+    entry: QueueEntry<K>,
 }
 
 impl<K: Resource<DynamicType = ()>> Worker<K> {
     /// Returns the worker and asks for a seat at an account of the object's namespace in a region. `None`: the object is
     /// enqueued again once it has a seat, and whenever it changes before.
-    pub(crate) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<(Place<K>, Begun)> {
+    pub(crate) fn begin(mut self, account: &str, region: &str, ask: Ask) -> Option<(QueueEntry<K>, Begun)> {
         self.permit.take();
-        let line = format!("{}/{account}/{region}", self.place.name.0);
-        let seat = self.place.admission.ask(&self.place.name, &line, ask);
-        self.place.waits = seat.is_none();
-        seat.map(|seat| (self.place, Begun::now(seat.fresh)))
+        let line = format!("{}/{account}/{region}", self.entry.name.0);
+        let seat = self.entry.admission.ask(&self.entry.name, &line, ask);
+        self.entry.waits = seat.is_none();
+        seat.map(|seat| (self.entry, Begun::now(seat.fresh)))
     }
 }

@@ -14,7 +14,7 @@ use crate::api::{CloudAccount, CloudImage, SharedImageAcceptance};
 use crate::cluster::guard::Guarded;
 use crate::cluster::object::Object;
 use crate::domain::identifiers::Recipient;
-use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, concerns, role};
+use crate::planning::duplicates::{ACCEPTANCES, Contender, IMAGES, Kind, Owner, Role, may_affect, role};
 use crate::planning::ledger::Ledger;
 use crate::planning::problem::Problem;
 use crate::reconcile::caches::Caches;
@@ -28,7 +28,7 @@ pub(crate) trait Duplicable: Object + HasStatus<Status: Status> + 'static {
     /// The kind's words in messages.
     const KIND: Kind;
     /// Region and id of the image at the cloud, without its owner.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
     /// The account that it uses.
     fn account_name(&self) -> &str;
     /// The owner that it recorded.
@@ -45,7 +45,7 @@ impl Duplicable for CloudImage {
     const KIND: Kind = IMAGES;
 
     /// One that acted stands for the image that it acted on, whatever its spec says by now.
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         let acted = self.status.as_ref().filter(|status| status.owner.is_some());
         acted.and_then(|status| status.image.clone()).unwrap_or_else(|| identity_key(self))
     }
@@ -73,7 +73,7 @@ impl Duplicable for CloudImage {
 impl Duplicable for SharedImageAcceptance {
     const KIND: Kind = ACCEPTANCES;
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         offer_key(self)
     }
 
@@ -139,7 +139,7 @@ impl Duplicates {
         let silent: Vec<String> = found.iter().filter(is_silent).filter_map(|other| other.uid()).collect();
         let found: Vec<Contender> = contenders(&ctx.stores, &found, &self.own).collect();
         matches!(role(&self.own, owner, &found), Role::Sole | Role::Active(_))
-            && ctx.states.claim(&self.own.uid, &object.place(), &silent, ctx.clock.now())
+            && ctx.states.claim(&self.own.uid, &object.location(), &silent, ctx.clock.now())
     }
 
     fn decide<T>(&self, what: impl FnOnce(&Role<'_>) -> Option<T>) -> Option<T> {
@@ -210,7 +210,7 @@ fn contenders<K: Duplicable>(
 ) -> impl Iterator<Item = Contender> {
     let readable = found.iter().filter_map(|other| other.readable());
     let all = readable.map(|other| Contender { grants: other.grants(), ..contender(stores, other) });
-    all.filter(|other| concerns(other, own))
+    all.filter(|other| may_affect(other, own))
 }
 
 /// The other objects that name the same image id in the same region, regardless of owner.
@@ -219,9 +219,9 @@ where
     Guarded<K>: Clone,
 {
     let (index, store) = K::found_in(stores);
-    let here = object.place();
+    let here = object.location();
     let mut found = index.find(&here, store);
-    let is_other = |other: &K| other.place() == here && other.uid() != object.uid();
+    let is_other = |other: &K| other.location() == here && other.uid() != object.uid();
     found.retain(|other| other.readable().is_some_and(is_other));
     found
 }

@@ -13,7 +13,7 @@ use crate::clouds::clock::Clock;
 use crate::clouds::fence::Fence;
 use crate::cluster::ClusterError;
 use crate::cluster::lease::{Held, LeaseRecord};
-use crate::planning::lease::{Memory, Move, Record, Terms, decide, held_until, leave_to_others, observe};
+use crate::planning::lease::{CandidateState, Intervals, Move, Record, decide, held_until, leave_to_others, observe};
 
 /// How long a call of a former leader may still be in flight after its lease expired: the deadline of one call.
 pub const CALLS_OF_OTHERS: Duration = Duration::from_secs(10);
@@ -79,11 +79,11 @@ impl Leading {
 /// Maintains the lease of one process.
 pub struct Leadership {
     record: LeaseRecord,
-    terms: Terms,
+    terms: Intervals,
     leading: Leading,
     clock: Arc<dyn Clock>,
     start: Instant,
-    memory: Memory,
+    memory: CandidateState,
     /// Whether this process can act.
     able: Box<dyn Fn() -> bool + Send + Sync>,
     stop: CancellationToken,
@@ -92,8 +92,8 @@ pub struct Leadership {
 
 impl Leadership {
     /// Sends no request yet.
-    pub fn new(record: LeaseRecord, terms: Terms, leading: Leading, clock: Arc<dyn Clock>) -> Self {
-        let (start, memory) = (Instant::now(), Memory::default());
+    pub fn new(record: LeaseRecord, terms: Intervals, leading: Leading, clock: Arc<dyn Clock>) -> Self {
+        let (start, memory) = (Instant::now(), CandidateState::default());
         let (stop, failing) = (CancellationToken::new(), None);
         Self { record, terms, leading, clock, start, memory, able: Box::new(|| true), stop, failing }
     }

@@ -16,7 +16,7 @@ use crate::cluster::guard::Guarded;
 use crate::cluster::object::Object;
 use crate::reconcile::context::{ImageMetrics, Stores};
 use crate::reconcile::status::{Status, conditions_of};
-use crate::telemetry::object_metrics::{Counted, Image, NotReady, ObjectCounts, by_turns};
+use crate::telemetry::object_metrics::{Counted, Image, NotReady, ObjectCounts, round_robin};
 
 impl Stores {
     /// Counts all objects as of now.
@@ -30,7 +30,7 @@ impl Stores {
         if metrics == ImageMetrics::Off {
             object_metrics.not_ready.clear();
         }
-        object_metrics.not_ready = by_turns(object_metrics.not_ready);
+        object_metrics.not_ready = round_robin(object_metrics.not_ready);
         let shares = self.shares.state();
         object_metrics.grants.wanted = wanted(shares.iter().filter_map(|share| share.readable()), now);
         for image in self.images.state() {

@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn a_first_look_that_was_put_off_waits_for_its_time_or_for_a_change() {
         let (states, rule) = (ObjectStates::default(), AT_ONCE);
-        let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
+        let inputs = |input: &str| Inputs(vec![input.to_owned()]);
         assert!(states.is_unseen("uid"));
         states.reconciled("uid", inputs("as it was"), &Requeue::Settled);
         states.requeue_at("uid", at(1), at(0));
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn what_waits_for_its_turn_keeps_the_time_of_its_first_change_and_of_its_last() {
         let (states, rule) = (ObjectStates::default(), AT_ONCE);
-        let inputs = |wish: &str| Inputs(vec![wish.to_owned()]);
+        let inputs = |input: &str| Inputs(vec![input.to_owned()]);
         let changed = |first, last| Due::Changed { first: at(first), last: at(last) };
         assert_eq!(states.due("uid", &inputs("edited"), rule, at(1)), changed(1, 1));
         assert_eq!(states.due("uid", &inputs("edited"), rule, at(2)), changed(1, 1));
@@ -355,9 +355,9 @@ mod tests {
     #[test]
     fn a_row_is_of_one_outcome_and_a_change_begins_it_anew() {
         let states = ObjectStates::default();
-        let row = |wish: &str, requeue: &Requeue| states.reconciled("uid", Inputs(vec![wish.to_owned()]), requeue);
+        let row = |input: &str, requeue: &Requeue| states.reconciled("uid", Inputs(vec![input.to_owned()]), requeue);
         let retrying = Requeue::Retrying { not_before: None };
-        assert_eq!(["a", "a", "a", "b", "b"].map(|wish| row(wish, &Requeue::Blocked)), [1, 2, 3, 1, 2]);
+        assert_eq!(["a", "a", "a", "b", "b"].map(|input| row(input, &Requeue::Blocked)), [1, 2, 3, 1, 2]);
         assert_eq!([row("b", &retrying), row("c", &retrying)], [1, 2], "an outage is one, whatever changes meanwhile");
         assert_eq!([row("c", &Requeue::Blocked), row("c", &Requeue::Settled), row("c", &Requeue::Blocked)], [1, 0, 1]);
     }
@@ -384,7 +384,7 @@ mod tests {
     fn no_wait_outlasts_a_clock_that_is_set_back() {
         let hour = |n: i64| at(3_600 * n);
         let rule = Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
-        let (states, inputs) = (ObjectStates::default(), |wish: &str| Inputs(vec![wish.to_owned()]));
+        let (states, inputs) = (ObjectStates::default(), |input: &str| Inputs(vec![input.to_owned()]));
         states.reconciled("uid", inputs("a"), &Requeue::Settled);
         states.requeue_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
         assert_eq!(states.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));

@@ -66,7 +66,7 @@ pub enum Drift {
 /// The metrics of the process; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    looks: Family<ReconcileOutcome, Histogram>,
+    reconciles: Family<ReconcileOutcome, Histogram>,
     queues: Family<Kind, Gauge>,
     calls: Family<Call, Counter>,
     call_times: Family<Provider, Histogram>,
@@ -86,7 +86,7 @@ impl Default for Metrics {
             drop(drift.get_or_create(&What { what }));
         }
         Self {
-            looks: Family::new_with_constructor(short),
+            reconciles: Family::new_with_constructor(short),
             queues: Family::default(),
             calls: Family::default(),
             call_times: Family::new_with_constructor(short),
@@ -101,8 +101,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Records a reconcile of an object of this kind.
-    pub fn looked(&self, kind: Name, outcome: Name, took: Duration) {
-        self.looks.get_or_create(&ReconcileOutcome { kind, outcome }).observe(took.as_secs_f64());
+    pub fn reconciled(&self, kind: Name, outcome: Name, took: Duration) {
+        self.reconciles.get_or_create(&ReconcileOutcome { kind, outcome }).observe(took.as_secs_f64());
     }
 
     /// Sets how many objects of this kind wait for a reconcile.
@@ -150,7 +150,7 @@ impl Metrics {
         let mut all = Registry::with_prefix("imageshare");
         let seconds = || Unit::Seconds;
         let all_of = &mut all;
-        all_of.register_with_unit("reconcile_duration", "Reconcile duration", seconds(), self.looks.clone());
+        all_of.register_with_unit("reconcile_duration", "Reconcile duration", seconds(), self.reconciles.clone());
         all_of.register("queue_depth", "Objects that wait for a reconcile", self.queues.clone());
         all_of.register("cloud_calls", "HTTP requests to clouds, by operation and fault", self.calls.clone());
         all_of.register_with_unit(

@@ -31,7 +31,7 @@ pub struct NotReady {
 
 /// Selects [`MOST_NAMED`] objects by turns: the first of each namespace, then the second, and so on. So the objects of one
 /// namespace do not crowd out those of another, and every scrape names the same ones.
-pub fn by_turns(mut all: Vec<NotReady>) -> Vec<NotReady> {
+pub fn round_robin(mut all: Vec<NotReady>) -> Vec<NotReady> {
     if all.len() <= MOST_NAMED {
         return all;
     }
@@ -115,13 +115,13 @@ mod tests {
         let mut all: Vec<NotReady> = (0..5000).map(|number| not_ready("crowd", number)).collect();
         all.extend((0..3).map(|number| not_ready("small", number)));
         all.reverse();
-        let named = by_turns(all.clone());
+        let named = round_robin(all.clone());
         assert_eq!(named.len(), MOST_NAMED);
         assert_eq!(named.iter().filter(|object| object.namespace == "small").count(), 3);
         let first = named.iter().filter(|object| object.namespace == "crowd").map(|object| object.name.as_str()).max();
         assert_eq!(first, Some("00996"), "the same ones at every scrape");
         all.truncate(MOST_NAMED);
-        assert_eq!(by_turns(all.clone()).len(), MOST_NAMED, "as many as may be are all named");
-        assert!(by_turns(Vec::new()).is_empty());
+        assert_eq!(round_robin(all.clone()).len(), MOST_NAMED, "as many as may be are all named");
+        assert!(round_robin(Vec::new()).is_empty());
     }
 }

@@ -12,7 +12,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Operation;
-use super::endpoints::{Endpoints, Place, url_of};
+use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire;
@@ -73,17 +73,17 @@ impl AlibabaCloud {
     async fn call(
         &self,
         operation: Operation,
-        place: Place<'_>,
+        service: Service<'_>,
         query: Query,
         priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
-        let url = url_of(place, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
+        let url = url_of(service, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
         let account = format!("alibaba/{}", self.account);
-        let budget_account = match place {
-            Place::Region(_) => account,
-            Place::Central | Place::Sts => self.client_context.proving(&account),
+        let budget_account = match service {
+            Service::Region(_) => account,
+            Service::Central | Service::Sts => self.client_context.proving(&account),
         };
-        let region = place.budget_key();
+        let region = service.budget_key();
         self.client_context.acquire(Provider::Alibaba, &budget_account, &region, priority).await?;
         // Sign after the wait for a token, which may be long: the date must be fresh.
         let request = self
@@ -102,7 +102,7 @@ impl AlibabaCloud {
         // Without it the vendor lists only available images. The query has no owner filter, so that an image of another
         // account differs from an absent one.
         query.push(("Status".to_owned(), "ALL".to_owned()));
-        match self.call(Operation::DescribeImages, Place::Region(&at.region), query, priority).await {
+        match self.call(Operation::DescribeImages, Service::Region(&at.region), query, priority).await {
             Ok(body) => Ok(Some(body)),
             Err(Fault::NotFound(Missing::Image)) => Ok(None),
             Err(fault) => Err(fault),
@@ -194,12 +194,12 @@ fn numbered<'a>(name: &'a str, recipients: &'a [Recipient]) -> impl Iterator<Ite
 #[async_trait]
 impl Cloud for AlibabaCloud {
     async fn identity(&self) -> Result<PrincipalId, Fault> {
-        let body = self.call(Operation::GetCallerIdentity, Place::Sts, Vec::new(), Priority::Acceptance).await?;
+        let body = self.call(Operation::GetCallerIdentity, Service::Sts, Vec::new(), Priority::Acceptance).await?;
         wire::read_identity(&body)
     }
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {
-        let body = self.call(Operation::DescribeRegions, Place::Central, Vec::new(), Priority::Acceptance).await?;
+        let body = self.call(Operation::DescribeRegions, Service::Central, Vec::new(), Priority::Acceptance).await?;
         wire::read_regions(&body)
     }
 
@@ -221,7 +221,7 @@ impl Cloud for AlibabaCloud {
             query.push(("PageNumber".to_owned(), number.to_string()));
             query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
             let operation = Operation::DescribeImageSharePermission;
-            let body = self.call(operation, Place::Region(&at.region), query, priority).await?;
+            let body = self.call(operation, Service::Region(&at.region), query, priority).await?;
             let page = wire::read_recipients(&body, &at.image, number)?;
             priority = priority.escalate();
             let last = tally.count(page.total as usize, page.rows.len());
@@ -251,7 +251,7 @@ impl Cloud for AlibabaCloud {
         query.extend(numbered("AddAccount", &change.add));
         query.extend(numbered("RemoveAccount", &change.remove));
         let operation = Operation::ModifyImageSharePermission;
-        wire::read_write(&self.call(operation, Place::Region(&at.region), query, priority).await?)?;
+        wire::read_write(&self.call(operation, Service::Region(&at.region), query, priority).await?)?;
         Ok(Submitted::Done)
     }
 
@@ -265,7 +265,7 @@ impl Cloud for AlibabaCloud {
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
         let query = image_query(at);
-        wire::read_write(&self.call(Operation::DeleteImage, Place::Region(&at.region), query, Priority::Edit).await?)
+        wire::read_write(&self.call(Operation::DeleteImage, Service::Region(&at.region), query, Priority::Edit).await?)
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {
@@ -281,7 +281,7 @@ impl Cloud for AlibabaCloud {
             query.push(("Status".to_owned(), "ALL".to_owned()));
             query.push(("PageNumber".to_owned(), number.to_string()));
             query.push(("PageSize".to_owned(), PAGE_SIZE.to_string()));
-            let body = self.call(Operation::DescribeImages, Place::Region(region), query, priority).await?;
+            let body = self.call(Operation::DescribeImages, Service::Region(region), query, priority).await?;
             let page = wire::read_images(&body, &self.account, number)?;
             // With the bound on pages, the bound on their rows bounds the whole list.
             if page.rows.len() > PAGE_SIZE {

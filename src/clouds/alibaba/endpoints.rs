@@ -28,7 +28,7 @@ const STS_CENTRAL: &str = "sts.aliyuncs.com";
 
 /// Target of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum Service<'a> {
     /// ECS in one region.
     Region(&'a RegionId),
     /// ECS without a region.
@@ -37,7 +37,7 @@ pub(super) enum Place<'a> {
     Sts,
 }
 
-impl Place<'_> {
+impl Service<'_> {
     /// The key of the budget: the vendor's limits count by region. No region has one of the last two names.
     pub(super) fn budget_key(self) -> String {
         match self {
@@ -51,9 +51,9 @@ impl Place<'_> {
 /// Where the calls of an account go. By default, to the vendor's public hosts, and those without a region to China.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoints {
-    /// ECS, in place of the vendor's hosts.
+    /// ECS, in service of the vendor's hosts.
     pub ecs: Option<ServiceEndpoint>,
-    /// STS, in place of the vendor's host.
+    /// STS, in service of the vendor's host.
     pub sts: Option<ServiceEndpoint>,
     /// Whether the hosts are those that a VPC reaches without the public network; each works in its own region.
     pub vpc: bool,
@@ -68,16 +68,16 @@ impl Endpoints {
         Self { ecs: Some(all.clone()), sts: Some(all), ..Self::default() }
     }
 
-    /// The vendor's host of a place (endpoint pages of ECS and STS: `ecs-vpc` and `sts-vpc` in a VPC).
-    fn host(&self, place: Place<'_>) -> String {
-        let region = match place {
-            Place::Region(region) => Some(region),
-            Place::Central | Place::Sts => self.home.as_ref(),
+    /// The vendor's host of a service (endpoint pages of ECS and STS: `ecs-vpc` and `sts-vpc` in a VPC).
+    fn host(&self, service: Service<'_>) -> String {
+        let region = match service {
+            Service::Region(region) => Some(region),
+            Service::Central | Service::Sts => self.home.as_ref(),
         };
-        match (place, region) {
-            (Place::Sts, Some(region)) if self.vpc => format!("sts-vpc.{region}.aliyuncs.com"),
-            (Place::Sts, Some(region)) => format!("sts.{region}.aliyuncs.com"),
-            (Place::Sts, None) => STS_CENTRAL.to_owned(),
+        match (service, region) {
+            (Service::Sts, Some(region)) if self.vpc => format!("sts-vpc.{region}.aliyuncs.com"),
+            (Service::Sts, Some(region)) => format!("sts.{region}.aliyuncs.com"),
+            (Service::Sts, None) => STS_CENTRAL.to_owned(),
             (_, Some(region)) if self.vpc => format!("ecs-vpc.{region}.aliyuncs.com"),
             (_, Some(region)) => ecs_host(region),
             (_, None) => ECS_CENTRAL.to_owned(),
@@ -85,16 +85,16 @@ impl Endpoints {
     }
 }
 
-/// The URL of a place, path `/` and no query; `None` if the region's name cannot be part of a host name.
-pub(super) fn url_of(place: Place<'_>, endpoints: &Endpoints) -> Option<Url> {
-    let (given, region) = match place {
-        Place::Region(region) => (&endpoints.ecs, Some(region)),
-        Place::Central => (&endpoints.ecs, endpoints.home.as_ref()),
-        Place::Sts => (&endpoints.sts, endpoints.home.as_ref()),
+/// The URL of a service, path `/` and no query; `None` if the region's name cannot be part of a host name.
+pub(super) fn url_of(service: Service<'_>, endpoints: &Endpoints) -> Option<Url> {
+    let (given, region) = match service {
+        Service::Region(region) => (&endpoints.ecs, Some(region)),
+        Service::Central => (&endpoints.ecs, endpoints.home.as_ref()),
+        Service::Sts => (&endpoints.sts, endpoints.home.as_ref()),
     };
     match given {
         Some(given) => given.url(region),
-        None => Url::parse(&format!("https://{}/", endpoints.host(place))).ok(),
+        None => Url::parse(&format!("https://{}/", endpoints.host(service))).ok(),
     }
 }
 
@@ -125,11 +125,11 @@ mod tests {
             ("cn-edge-1", "ecs.cn-qingdao-nebula.aliyuncs.com"),
         ] {
             let region = RegionId::parse(region).unwrap();
-            let url = url_of(Place::Region(&region), &Endpoints::default()).unwrap();
+            let url = url_of(Service::Region(&region), &Endpoints::default()).unwrap();
             assert_eq!(url.as_str(), format!("https://{host}/"));
         }
-        assert_eq!(url_of(Place::Central, &Endpoints::default()).unwrap().as_str(), "https://ecs.aliyuncs.com/");
-        assert_eq!(url_of(Place::Sts, &Endpoints::default()).unwrap().as_str(), "https://sts.aliyuncs.com/");
+        assert_eq!(url_of(Service::Central, &Endpoints::default()).unwrap().as_str(), "https://ecs.aliyuncs.com/");
+        assert_eq!(url_of(Service::Sts, &Endpoints::default()).unwrap().as_str(), "https://sts.aliyuncs.com/");
     }
 
     #[test]
@@ -137,8 +137,11 @@ mod tests {
         let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:8080"]).unwrap();
         let endpoint = allowed.check(Provider::Alibaba, "http://127.0.0.1:8080").unwrap();
         let region = RegionId::parse("cn-beijing").unwrap();
-        for place in [Place::Region(&region), Place::Central, Place::Sts] {
-            assert_eq!(url_of(place, &Endpoints::all_at(endpoint.clone())).unwrap().as_str(), "http://127.0.0.1:8080/");
+        for service in [Service::Region(&region), Service::Central, Service::Sts] {
+            assert_eq!(
+                url_of(service, &Endpoints::all_at(endpoint.clone())).unwrap().as_str(),
+                "http://127.0.0.1:8080/"
+            );
         }
     }
 
@@ -147,8 +150,8 @@ mod tests {
         let (home, other) = (RegionId::parse("ap-southeast-1").unwrap(), RegionId::parse("cn-hangzhou").unwrap());
         let hosts = |vpc: bool| {
             let endpoints = Endpoints { vpc, home: Some(home.clone()), ..Endpoints::default() };
-            [Place::Region(&other), Place::Central, Place::Sts]
-                .map(|place| url_of(place, &endpoints).unwrap().host_str().unwrap().to_owned())
+            [Service::Region(&other), Service::Central, Service::Sts]
+                .map(|service| url_of(service, &endpoints).unwrap().host_str().unwrap().to_owned())
         };
         let public =
             ["ecs-cn-hangzhou.aliyuncs.com", "ecs.ap-southeast-1.aliyuncs.com", "sts.ap-southeast-1.aliyuncs.com"];
@@ -173,17 +176,17 @@ mod tests {
         let (ecs, sts) = (given("https://ecs.{region}.example.com"), given("https://sts.example.com"));
         let (home, other) = (RegionId::parse("cn-beijing").unwrap(), RegionId::parse("cn-hangzhou").unwrap());
         let endpoints = Endpoints { ecs, sts, home: Some(home), ..Endpoints::default() };
-        let host = |place| url_of(place, &endpoints).unwrap().to_string();
-        assert_eq!(host(Place::Region(&other)), "https://ecs.cn-hangzhou.example.com/");
-        assert_eq!(host(Place::Central), "https://ecs.cn-beijing.example.com/");
-        assert_eq!(host(Place::Sts), "https://sts.example.com/");
+        let host = |service| url_of(service, &endpoints).unwrap().to_string();
+        assert_eq!(host(Service::Region(&other)), "https://ecs.cn-hangzhou.example.com/");
+        assert_eq!(host(Service::Central), "https://ecs.cn-beijing.example.com/");
+        assert_eq!(host(Service::Sts), "https://sts.example.com/");
     }
 
     #[test]
     fn every_region_name_gives_a_host_of_the_vendor_or_none() {
         for name in ["-", "_", "A", "--x--", "cn_x", &"r".repeat(63)] {
             let region = RegionId::parse(name).unwrap();
-            let url = url_of(Place::Region(&region), &Endpoints::default());
+            let url = url_of(Service::Region(&region), &Endpoints::default());
             assert!(url.is_none_or(|u| u.host_str().unwrap().ends_with(".aliyuncs.com")), "{name}");
         }
     }

@@ -83,7 +83,7 @@ fn resyncs_that_find_no_room_are_told_to_come_one_by_one_and_find_it_then() {
         clock.advance(first);
         assert_eq!(bucket.take_if_idle(), Ok(()));
     }
-    assert_eq!(told(&bucket), first, "a caller whose turn it is does not wait for earlier callers");
+    assert_eq!(told(&bucket), first, "a caller whose waiter it is does not wait for earlier callers");
 }
 
 #[test]
@@ -112,9 +112,9 @@ async fn waiting_is_bounded() {
 #[tokio::test]
 async fn resync_stands_back_while_anybody_waits() {
     let bucket = Bucket::new(settings(5, 10, Duration::ZERO), FakeRelativeClock::default());
-    let turn = Turn::join(&bucket, Priority::Acceptance);
+    let waiter = Waiter::join(&bucket, Priority::Acceptance);
     assert!(matches!(bucket.take_if_idle(), Err(Fault::BudgetSpent { .. })));
-    drop(turn);
+    drop(waiter);
     assert_eq!(bucket.take_if_idle(), Ok(()));
 }
 
@@ -221,7 +221,7 @@ async fn one_resync_waits_with_the_others_after_half_a_minute_without_room() {
     let clock = FakeRelativeClock::default();
     let bucket = Arc::new(Bucket::new(settings(100, 1, Duration::from_secs(20)), clock.clone()));
     assert_eq!(bucket.take(Priority::Edit).await, Ok(()));
-    let held = Turn::join(&bucket, Priority::Revoke);
+    let held = Waiter::join(&bucket, Priority::Revoke);
     assert!(bucket.take(Priority::Resync).await.is_err());
     clock.advance(RESYNC_STARVES);
     // Another call waits all the time: one resync joins the queue, the next one gets a retry time.

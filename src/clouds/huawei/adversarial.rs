@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::credentials::Credentials;
-use super::endpoints::{Endpoints, Place, url_of};
+use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::{fault_of, fault_of_job, of_a_copy};
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, question, read_token};
@@ -170,9 +170,9 @@ proptest! {
     #[test]
     fn every_region_is_called_at_a_host_of_the_vendor_or_not_at_all(region in text()) {
         let Ok(region) = RegionId::parse(&region) else { return Ok(()) };
-        for place in [Place::Ims(&region), Place::Iam(&region), Place::IamCentral] {
+        for service in [Service::Ims(&region), Service::Iam(&region), Service::IamCentral] {
             for site in [Site::China, Site::International, Site::Europe] {
-                let Some(url) = url_of(place, site, &Endpoints::default()) else { continue };
+                let Some(url) = url_of(service, site, &Endpoints::default()) else { continue };
                 let host = url.host_str().unwrap();
                 let vendors = host.ends_with(".myhuaweicloud.com") || host.ends_with(".myhuaweicloud.eu");
                 prop_assert!(url.scheme() == "https" && vendors, "{}", url);

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Query;
 use super::credentials::Credentials;
-use super::endpoints::{Endpoints, Place, url_of};
+use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::fault_of;
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, question, read_token};
@@ -49,7 +49,7 @@ pub(super) struct Call<'a> {
     /// The HTTP method.
     pub(super) method: Method,
     /// The service that receives it.
-    pub(super) place: Place<'a>,
+    pub(super) service: Service<'a>,
     /// The scope: a call of a project names the project.
     pub(super) scope: Scope<'a>,
     /// The path, escaped.
@@ -135,9 +135,9 @@ impl Caller {
         let question = question(user.expose_secret(), password.expose_secret(), domain.expose_secret(), scope);
         let call = Call {
             method: Method::POST,
-            place: match scope {
-                Scope::Domain => Place::IamCentral,
-                Scope::Project { region, .. } => Place::Iam(region),
+            service: match scope {
+                Scope::Domain => Service::IamCentral,
+                Scope::Project { region, .. } => Service::Iam(region),
             },
             // No header names a project: the body holds the scope.
             scope: Scope::Domain,
@@ -150,11 +150,11 @@ impl Caller {
     }
 
     async fn send(&self, call: &Call<'_>, proof: Proof<'_>, priority: Priority) -> Result<Answer, Fault> {
-        let url = url_of(call.place, self.site, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
-        let region = call.place.budget_key();
-        let budget_account = match call.place {
-            Place::Ims(_) => self.account.clone(),
-            Place::Iam(_) | Place::IamCentral => self.client_context.proving(&self.account),
+        let url = url_of(call.service, self.site, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
+        let region = call.service.budget_key();
+        let budget_account = match call.service {
+            Service::Ims(_) => self.account.clone(),
+            Service::Iam(_) | Service::IamCentral => self.client_context.proving(&self.account),
         };
         self.client_context.acquire(Provider::Huawei, &budget_account, &region, priority).await?;
         let _turn = match proof {

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::Query;
 use super::caller::{Call, Caller, HuaweiAccess};
-use super::endpoints::Place;
+use super::endpoints::Service;
 use super::faults::tells_no_such_job;
 use super::tokens::Scope;
 use super::wire::identities::{read_domain, read_domain_of_projects, read_projects};
@@ -127,7 +127,7 @@ impl HuaweiCloud {
             return Ok(project);
         }
         let query = pairs([("name", region.as_str())]);
-        let page = read_projects(&self.ask_iam(Place::Iam(region), "/v3/projects", query, priority).await?)?;
+        let page = read_projects(&self.ask_iam(Service::Iam(region), "/v3/projects", query, priority).await?)?;
         match page.own.as_slice() {
             [(name, project)] if name == region => {
                 self.remember(region.clone(), project.clone());
@@ -139,9 +139,15 @@ impl HuaweiCloud {
         }
     }
 
-    async fn ask_iam(&self, place: Place<'_>, path: &str, query: Query, priority: Priority) -> Result<Vec<u8>, Fault> {
+    async fn ask_iam(
+        &self,
+        service: Service<'_>,
+        path: &str,
+        query: Query,
+        priority: Priority,
+    ) -> Result<Vec<u8>, Fault> {
         let (method, scope, body) = (Method::GET, Scope::Domain, Vec::new());
-        let call = Call { method, place, scope, path: path.to_owned(), query, body };
+        let call = Call { method, service, scope, path: path.to_owned(), query, body };
         Ok(self.caller.call(&call, priority).await?.body)
     }
 
@@ -153,7 +159,7 @@ impl HuaweiCloud {
         priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
         let scope = Scope::Project { region, id };
-        let call = Call { method, place: Place::Ims(region), scope, path, query, body };
+        let call = Call { method, service: Service::Ims(region), scope, path, query, body };
         Ok(self.caller.call(&call, priority).await?.body)
     }
 
@@ -233,7 +239,7 @@ impl HuaweiCloud {
     async fn own_projects(&self) -> Result<Vec<(RegionId, PrincipalId)>, Fault> {
         let (mut found, mut query) = (Vec::new(), Query::new());
         for _ in 0..PROJECT_PAGES_MAX {
-            let body = self.ask_iam(Place::IamCentral, "/v3/projects", query, Priority::Acceptance).await?;
+            let body = self.ask_iam(Service::IamCentral, "/v3/projects", query, Priority::Acceptance).await?;
             let page = read_projects(&body)?;
             found.extend(page.own);
             let Some(next) = page.next else { return Ok(found) };
@@ -247,11 +253,11 @@ impl HuaweiCloud {
 #[async_trait]
 impl Cloud for HuaweiCloud {
     async fn identity(&self) -> Result<PrincipalId, Fault> {
-        let body = self.ask_iam(Place::IamCentral, "/v3/auth/domains", Query::new(), Priority::Acceptance).await?;
+        let body = self.ask_iam(Service::IamCentral, "/v3/auth/domains", Query::new(), Priority::Acceptance).await?;
         if let Some(domain) = read_domain(&body, &self.domain)? {
             return Ok(domain);
         }
-        let body = self.ask_iam(Place::IamCentral, "/v3/projects", Query::new(), Priority::Acceptance).await?;
+        let body = self.ask_iam(Service::IamCentral, "/v3/projects", Query::new(), Priority::Acceptance).await?;
         read_domain_of_projects(&body)?.ok_or_else(|| Fault::Forbidden { code: "NoDomainAndNoProject".to_owned() })
     }
 

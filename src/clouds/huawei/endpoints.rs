@@ -9,7 +9,7 @@ use crate::domain::provider::Site;
 
 /// The service that receives a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum Service<'a> {
     /// The image service of one region.
     Ims(&'a RegionId),
     /// The identity service of one region.
@@ -18,8 +18,8 @@ pub(super) enum Place<'a> {
     IamCentral,
 }
 
-impl Place<'_> {
-    /// The budget key of a place. No region has the name of the last one.
+impl Service<'_> {
+    /// The budget key of a service. No region has the name of the last one.
     pub(super) fn budget_key(self) -> String {
         match self {
             Self::Ims(region) => region.to_string(),
@@ -31,9 +31,9 @@ impl Place<'_> {
 /// Where the calls of an account go. By default, to the vendor's hosts of the account's site.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoints {
-    /// The image service, in place of the vendor's hosts.
+    /// The image service, in service of the vendor's hosts.
     pub ims: Option<ServiceEndpoint>,
-    /// The identity service, in place of the vendor's hosts.
+    /// The identity service, in service of the vendor's hosts.
     pub iam: Option<ServiceEndpoint>,
     /// The region whose identity service gets the calls without a region.
     pub home: Option<RegionId>,
@@ -47,12 +47,12 @@ impl Endpoints {
     }
 }
 
-/// The URL of a place, with path `/` and no query; `None` if the region's name cannot be part of a host name.
-pub(super) fn url_of(place: Place<'_>, site: Site, endpoints: &Endpoints) -> Option<Url> {
-    let (given, region) = match place {
-        Place::Ims(region) => (&endpoints.ims, Some(region)),
-        Place::Iam(region) => (&endpoints.iam, Some(region)),
-        Place::IamCentral => (&endpoints.iam, endpoints.home.as_ref()),
+/// The URL of a service, with path `/` and no query; `None` if the region's name cannot be part of a host name.
+pub(super) fn url_of(service: Service<'_>, site: Site, endpoints: &Endpoints) -> Option<Url> {
+    let (given, region) = match service {
+        Service::Ims(region) => (&endpoints.ims, Some(region)),
+        Service::Iam(region) => (&endpoints.iam, Some(region)),
+        Service::IamCentral => (&endpoints.iam, endpoints.home.as_ref()),
     };
     if let Some(given) = given {
         return given.url(region);
@@ -62,16 +62,16 @@ pub(super) fn url_of(place: Place<'_>, site: Site, endpoints: &Endpoints) -> Opt
         Site::Europe => "myhuaweicloud.eu",
         Site::China | Site::International => "myhuaweicloud.com",
     };
-    let place = match (place, &endpoints.home) {
-        (Place::IamCentral, Some(home)) => Place::Iam(home),
-        (place, _) => place,
+    let service = match (service, &endpoints.home) {
+        (Service::IamCentral, Some(home)) => Service::Iam(home),
+        (service, _) => service,
     };
-    let host = match (place, site) {
-        (Place::Ims(region), _) => format!("ims.{region}.{domain}"),
-        (Place::Iam(region), _) => format!("iam.{region}.{domain}"),
+    let host = match (service, site) {
+        (Service::Ims(region), _) => format!("ims.{region}.{domain}"),
+        (Service::Iam(region), _) => format!("iam.{region}.{domain}"),
         // The site's only region known to have this host; the vendor documents none without a region there.
-        (Place::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
-        (Place::IamCentral, Site::China | Site::International) => format!("iam.{domain}"),
+        (Service::IamCentral, Site::Europe) => format!("iam.eu-west-101.{domain}"),
+        (Service::IamCentral, Site::China | Site::International) => format!("iam.{domain}"),
     };
     Url::parse(&format!("https://{host}/")).ok()
 }
@@ -85,16 +85,16 @@ mod tests {
     #[test]
     fn hosts_follow_the_rule_and_the_site() {
         let (beijing, dublin) = (RegionId::parse("cn-north-4").unwrap(), RegionId::parse("eu-west-101").unwrap());
-        for (place, site, host) in [
-            (Place::Ims(&beijing), Site::China, "ims.cn-north-4.myhuaweicloud.com"),
-            (Place::Ims(&beijing), Site::International, "ims.cn-north-4.myhuaweicloud.com"),
-            (Place::Iam(&beijing), Site::China, "iam.cn-north-4.myhuaweicloud.com"),
-            (Place::IamCentral, Site::International, "iam.myhuaweicloud.com"),
-            (Place::Ims(&dublin), Site::Europe, "ims.eu-west-101.myhuaweicloud.eu"),
-            (Place::Iam(&dublin), Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
-            (Place::IamCentral, Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
+        for (service, site, host) in [
+            (Service::Ims(&beijing), Site::China, "ims.cn-north-4.myhuaweicloud.com"),
+            (Service::Ims(&beijing), Site::International, "ims.cn-north-4.myhuaweicloud.com"),
+            (Service::Iam(&beijing), Site::China, "iam.cn-north-4.myhuaweicloud.com"),
+            (Service::IamCentral, Site::International, "iam.myhuaweicloud.com"),
+            (Service::Ims(&dublin), Site::Europe, "ims.eu-west-101.myhuaweicloud.eu"),
+            (Service::Iam(&dublin), Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
+            (Service::IamCentral, Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
         ] {
-            assert_eq!(url_of(place, site, &Endpoints::default()).unwrap().as_str(), format!("https://{host}/"));
+            assert_eq!(url_of(service, site, &Endpoints::default()).unwrap().as_str(), format!("https://{host}/"));
         }
     }
 
@@ -103,9 +103,9 @@ mod tests {
         let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:8080"]).unwrap();
         let endpoint = allowed.check(Provider::Huawei, "http://127.0.0.1:8080").unwrap();
         let region = RegionId::parse("cn-north-4").unwrap();
-        for place in [Place::Ims(&region), Place::Iam(&region), Place::IamCentral] {
+        for service in [Service::Ims(&region), Service::Iam(&region), Service::IamCentral] {
             assert_eq!(
-                url_of(place, Site::China, &Endpoints::all_at(endpoint.clone())).unwrap().as_str(),
+                url_of(service, Site::China, &Endpoints::all_at(endpoint.clone())).unwrap().as_str(),
                 "http://127.0.0.1:8080/"
             );
         }
@@ -119,15 +119,15 @@ mod tests {
         let [ims, iam] = flags.map(|text| Some(allowed.check_regional(Provider::Huawei, text).unwrap()));
         let (home, other) = (RegionId::parse("eu-de").unwrap(), RegionId::parse("eu-nl").unwrap());
         let endpoints = Endpoints { ims, iam, home: Some(home) };
-        for (place, host) in [
-            (Place::Ims(&other), "https://ims.eu-nl.otc.t-systems.com/"),
-            (Place::Iam(&other), "https://iam.eu-nl.otc.t-systems.com/"),
-            (Place::IamCentral, "https://iam.eu-de.otc.t-systems.com/"),
+        for (service, host) in [
+            (Service::Ims(&other), "https://ims.eu-nl.otc.t-systems.com/"),
+            (Service::Iam(&other), "https://iam.eu-nl.otc.t-systems.com/"),
+            (Service::IamCentral, "https://iam.eu-de.otc.t-systems.com/"),
         ] {
-            assert_eq!(url_of(place, Site::Europe, &endpoints).unwrap().as_str(), host);
+            assert_eq!(url_of(service, Site::Europe, &endpoints).unwrap().as_str(), host);
         }
         let home = Endpoints { home: endpoints.home, ..Endpoints::default() };
-        let iam = url_of(Place::IamCentral, Site::International, &home).unwrap();
+        let iam = url_of(Service::IamCentral, Site::International, &home).unwrap();
         assert_eq!(iam.as_str(), "https://iam.eu-de.myhuaweicloud.com/");
     }
 
@@ -136,7 +136,7 @@ mod tests {
         for name in ["-", "_", "A", "--x--", "cn_x", &"r".repeat(63)] {
             let region = RegionId::parse(name).unwrap();
             for (site, suffix) in [(Site::China, ".myhuaweicloud.com"), (Site::Europe, ".myhuaweicloud.eu")] {
-                let url = url_of(Place::Ims(&region), site, &Endpoints::default());
+                let url = url_of(Service::Ims(&region), site, &Endpoints::default());
                 assert!(url.is_none_or(|url| url.host_str().unwrap().ends_with(suffix)), "{name}");
             }
         }

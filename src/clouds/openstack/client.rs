@@ -66,14 +66,14 @@ fn is_ambiguous(fault: &Fault) -> bool {
     }
 }
 
-type Turns = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
+type WriteLocks = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
 
 /// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct OpenStackCloud {
     keystone: Keystone,
     project: PrincipalId,
     client_context: ClientContext,
-    writing: Mutex<Turns>,
+    writing: Mutex<WriteLocks>,
     removal_pause: Duration,
 }
 
@@ -226,7 +226,7 @@ impl OpenStackCloud {
     }
 
     /// Locks writes to one image.
-    async fn turn(&self, at: &ImageRef) -> tokio::sync::OwnedMutexGuard<()> {
+    async fn write_lock(&self, at: &ImageRef) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
             writing.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -367,7 +367,7 @@ impl Cloud for OpenStackCloud {
         change: &RecipientChange,
         priority: Priority,
     ) -> Result<Submitted, Fault> {
-        let _turn = self.turn(at).await;
+        let _turn = self.write_lock(at).await;
         match (change.add.as_slice(), change.remove.as_slice()) {
             ([], []) => {}
             ([new], []) => {
@@ -389,7 +389,7 @@ impl Cloud for OpenStackCloud {
     }
 
     async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault> {
-        let _turn = self.turn(at).await;
+        let _turn = self.write_lock(at).await;
         let question = Question {
             operation: Operation::Change,
             method: Method::PATCH,
@@ -407,7 +407,7 @@ impl Cloud for OpenStackCloud {
     }
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
-        let _turn = self.turn(at).await;
+        let _turn = self.write_lock(at).await;
         let question = Question {
             operation: Operation::DeleteImage,
             method: Method::DELETE,

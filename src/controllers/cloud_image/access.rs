@@ -67,7 +67,7 @@ pub(super) fn publish(ctx: &Context, image: &CloudImage, changes: &[Known]) {
         ctx.events.publish(image, reason, note);
     }
     let mut by_share: BTreeMap<&AskedBy, Vec<&Known>> = BTreeMap::new();
-    for known in changes.iter().filter(|known| known.change.told_to_share) {
+    for known in changes.iter().filter(|known| known.change.visible_to_share) {
         if let Some(share) = &known.change.share {
             by_share.entry(share).or_default().push(known);
         }
@@ -141,7 +141,7 @@ mod tests {
             change,
             offered: false,
             share: Some(share),
-            told_to_share: true,
+            visible_to_share: true,
         };
         Known { change, name: None, manager: None, request: None }
     }

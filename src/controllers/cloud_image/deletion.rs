@@ -29,7 +29,7 @@ pub(super) async fn without_the_cloud(
         return reporter.leave(false).await.map(Break);
     }
     let replica = desired.replica.as_deref().filter(|_| retained);
-    let held = need(ctx, image, desired, ledger).kept_by_others(replica);
+    let held = need(ctx, image, desired, ledger).blocked_by_others(replica);
     let Some(held) = held.filter(|_| changed) else { return Ok(Continue(())) };
     reporter.finish(Report::unobserved(ledger.clone()), &blockers, Some(held)).await.map(Break)
 }

@@ -96,7 +96,7 @@ impl Plan<Intended> {
             planted!("fresh-list-unheeded", !fresh.wanted.contains_key(recipient), true)
                 && !fresh.keeps(recipient)
                 && !fresh.retained.contains(recipient)
-                && (!foreign || fresh.anyone_wishing)
+                && (!foreign || fresh.anyone_asking)
         });
         let state = PhantomData;
         Plan { settled, add, remove, open, free_slots, present, slots_taken, limit, requeue_at, state }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::super::Operation;
-use super::super::endpoints::Place;
+use super::super::endpoints::Service;
 use super::super::wire::copies::{CopySeen, read_begun, read_copies, read_copy};
 use super::super::wire::read_write;
 use super::{AlibabaCloud, PAGE_SIZE, Query, Tally, image_query};
@@ -62,8 +62,8 @@ impl AlibabaCloud {
 
     /// Cancels a copy. The vendor also removes the partial image (API page of the call).
     async fn end_copying(&self, at: &ImageRef) -> Result<(), Fault> {
-        let (place, query) = (Place::Region(&at.region), image_query(at));
-        read_write(&self.call(Operation::CancelCopyImage, place, query, Priority::Edit).await?)
+        let (service, query) = (Service::Region(&at.region), image_query(at));
+        read_write(&self.call(Operation::CancelCopyImage, service, query, Priority::Edit).await?)
     }
 }
 
@@ -75,8 +75,8 @@ impl Copies for AlibabaCloud {
         _: Option<&ContentFacts>,
         priority: Priority,
     ) -> Result<Copying, Fault> {
-        let place = Place::Region(&order.source.region);
-        let body = self.call(Operation::CopyImage, place, copy_query(order), priority).await?;
+        let service = Service::Region(&order.source.region);
+        let body = self.call(Operation::CopyImage, service, copy_query(order), priority).await?;
         Ok(Copying::Image(read_begun(&body)?))
     }
 
@@ -92,7 +92,8 @@ impl Copies for AlibabaCloud {
                 pair("PageNumber", &number),
                 pair("PageSize", &PAGE_SIZE),
             ];
-            let body = match self.call(Operation::DescribeImages, Place::Region(&order.region), query, priority).await {
+            let body = match self.call(Operation::DescribeImages, Service::Region(&order.region), query, priority).await
+            {
                 // The query names no image id, so callers must not read this fault as a missing source.
                 Err(Fault::NotFound(Missing::Image)) => return Err(Fault::Unintelligible),
                 body => body?,

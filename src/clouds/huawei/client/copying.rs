@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::super::Query;
-use super::super::endpoints::Place;
+use super::super::endpoints::Service;
 use super::super::faults::of_a_copy;
 use super::super::wire::copies::{CopyJob, read_copies, read_copy_job};
 use super::super::wire::identities::read_project;
@@ -90,7 +90,7 @@ impl HuaweiCloud {
     }
 
     async fn project_called(&self, region: &RegionId, name: &str, priority: Priority) -> Result<PrincipalId, Fault> {
-        let body = self.ask_iam(Place::Iam(region), "/v3/projects", pairs([("name", name)]), priority).await?;
+        let body = self.ask_iam(Service::Iam(region), "/v3/projects", pairs([("name", name)]), priority).await?;
         read_project(&body, name)?.ok_or_else(|| refused(Refusal::Agency, "NoSuchProject"))
     }
 

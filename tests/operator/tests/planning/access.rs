@@ -188,8 +188,8 @@ fn a_share_without_consent_is_told_nothing() {
         }
         assert!(all.len() >= 2);
         let of_guest = |change: &&AccessChange| change.share.as_ref().is_some_and(|share| share.namespace == "guest");
-        assert!(all.iter().filter(of_guest).all(|change| !change.told_to_share), "{all:?}");
-        let own: Vec<Told> = all.iter().filter(|change| change.told_to_share).map(told).collect();
+        assert!(all.iter().filter(of_guest).all(|change| !change.visible_to_share), "{all:?}");
+        let own: Vec<Told> = all.iter().filter(|change| change.visible_to_share).map(told).collect();
         assert_eq!(own, [(1, Change::Granted, by(1)), (1, Change::Revoked(Cause::ShareDeleted), by(1))]);
     }
 }

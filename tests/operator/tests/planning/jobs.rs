@@ -7,7 +7,7 @@ use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::domain::fault::{Cause, Fault, Missing, Quota, Refusal, Unreachable};
 use imageshare_operator::domain::identifiers::{JobId, Recipient};
 use imageshare_operator::domain::provider::Provider;
-use imageshare_operator::planning::batch::{BatchResult, Outcome};
+use imageshare_operator::planning::batch::{BatchResult, ChangeOutcome};
 use imageshare_operator::planning::ledger::{Job, Ledger};
 use imageshare_operator::planning::outcome::record;
 
@@ -53,7 +53,7 @@ fn a_job_is_written_down_with_what_it_carries_and_over_when_it_ended() {
 fn what_was_not_sent_beside_a_job_is_as_it_was() {
     let world = huawei(2, &[]);
     let intended = world.plan().with_intents(world.now);
-    let outcomes = [(project(1), Outcome::UnderWay), (project(2), Outcome::NotSent)].into();
+    let outcomes = [(project(1), ChangeOutcome::UnderWay), (project(2), ChangeOutcome::NotSent)].into();
     let id = JobId::parse("job-1").unwrap();
     let ending = BatchResult { outcomes, job: Some(id.clone()), ..BatchResult::default() };
     let recorded = record(&intended, &Ledger::default(), &ending, world.now);

@@ -204,15 +204,15 @@ async fn a_deletion_that_is_refused_is_explained_by_the_image() {
 async fn writes_to_one_image_go_one_at_a_time() {
     let setting = Setting::new([]).await;
     let at = here();
-    let first = setting.cloud.turn(&at).await;
+    let first = setting.cloud.write_lock(&at).await;
     let other = ImageRef { image: ImageId::parse("other").unwrap(), ..here() };
-    drop(setting.cloud.turn(&other).await);
-    let second = setting.cloud.turn(&at);
+    drop(setting.cloud.write_lock(&other).await);
+    let second = setting.cloud.write_lock(&at);
     tokio::pin!(second);
     assert!(futures::poll!(&mut second).is_pending());
     drop(first);
     drop(second.await);
-    drop(setting.cloud.turn(&other).await);
+    drop(setting.cloud.write_lock(&other).await);
     assert_eq!(setting.cloud.writing.lock().unwrap().len(), 1, "images nobody writes to are forgotten");
 }
 
