@@ -15,9 +15,9 @@ use crate::clouds::budget::BudgetSettings;
 use crate::clouds::clock::{Clock as _, SystemClock};
 use crate::clouds::connect::ClientContext;
 use crate::clouds::endpoint_rule::{AllowedEndpoints, EndpointRefused};
-use crate::clouds::transport::{TransportSettings, TransportUnusable};
+use crate::clouds::transport::{Proxies, ProxyInvalid, TransportSettings, TransportUnusable};
 use crate::cluster::api_server::{ApiServer, REFUSED_MAX};
-use crate::cluster::connect::connect;
+use crate::cluster::connect::{NoConfig, connect, find_config};
 use crate::cluster::definitions::{Definitions, Served};
 use crate::cluster::events::Events;
 use crate::cluster::lease::LeaseRecord;
@@ -48,7 +48,8 @@ pub struct RunArguments {
     /// one is taken off the list, delete what is in it.
     #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
     namespaces: Vec<String>,
-    /// An endpoint that `CloudAccounts` may name besides the vendors' own, as `https://host:port`; may be given often.
+    /// An endpoint that `CloudAccounts` may name besides the vendors' own, as `https://host:port`, or with `{region}` in the host for
+    /// every region; may be given often.
     /// Plain `http://` is possible and only fit for a simulator on the same machine.
     #[arg(long = "allowed-endpoint", value_name = "ORIGIN")]
     allowed_endpoints: Vec<String>,
@@ -87,6 +88,9 @@ pub struct RunArguments {
     /// earlier after a call that adds.
     #[arg(long, default_value = "30s", value_parser = duration)]
     lost_job_window: Duration,
+    /// Where jobs at the cloud make copies: how long to look for one whose id was lost before another one is asked for.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    lost_copy_window: Duration,
     /// How long `unmanagedRecipients: Revoke` waits before it acts on a recipient nobody asked for.
     #[arg(long, default_value = "10m", value_parser = duration)]
     unmanaged_grace: Duration,
@@ -137,12 +141,12 @@ pub enum RunError {
     /// Logging cannot start.
     #[error(transparent)]
     Logging(#[from] LoggingError),
-    /// No client for the API server.
-    #[error("kubeconfig: {0}")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// No client for the API server.
-    #[error("no kubeconfig and no cluster: {0}")]
-    Config(#[from] kube::config::InferConfigError),
+    /// No configuration for the API server.
+    #[error(transparent)]
+    Config(#[from] NoConfig),
+    /// A variable of the process names no usable proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyInvalid),
     /// The API server's client cannot be built.
     #[error("the API server's client: {0}")]
     Client(#[from] kube::Error),
@@ -211,6 +215,7 @@ impl RunArguments {
             },
             credentials_interval: self.credentials_interval,
             inventory_interval: self.inventory_interval,
+            lost_copy_window: self.lost_copy_window,
             last_known_good: self.last_known_good,
             seats: seats(self.calls_per_second),
             takeover_after: self.takeover_after,
@@ -232,10 +237,10 @@ impl RunArguments {
     }
 
     /// The context that all cloud clients share.
-    fn client_context(&self, clock: Arc<SystemClock>) -> Result<ClientContext, TransportUnusable> {
+    fn client_context(&self, clock: Arc<SystemClock>, proxies: Proxies) -> Result<ClientContext, TransportUnusable> {
         let (per_second, burst) = (self.calls_per_second, self.calls_burst);
         ClientContext::new(
-            TransportSettings::default(),
+            TransportSettings { proxies, ..TransportSettings::default() },
             BudgetSettings { per_second, burst, ..BudgetSettings::default() },
             clock,
         )
@@ -259,21 +264,22 @@ impl RunArguments {
         (leading, Some(leadership))
     }
 
-    /// The client of the API server, and what is known of it.
-    async fn client(&self) -> Result<(kube::Client, Arc<ApiServer>), RunError> {
-        let config = match &self.kubeconfig {
-            Some(path) => {
-                let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
-                kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?
-            }
-            None => kube::Config::infer().await?,
-        };
-        let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        Ok((connect(config)?, Arc::new(ApiServer::new(address))))
+    /// The client of the API server, and what is known of it. The API server of the cluster that this process runs in is reached
+    /// directly: who sets a proxy for the clouds must not lose it.
+    async fn client(&self, proxies: &Proxies) -> Result<(kube::Client, Arc<ApiServer>), RunError> {
+        let mut found = find_config(self.kubeconfig.as_deref()).await?;
+        let mut address = found.config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let own = found.proxy.map(|proxy| Proxies::only("proxy-url of the kubeconfig", &proxy)).transpose()?;
+        let proxies = own.unwrap_or_else(|| if found.from_file { proxies.clone() } else { Proxies::default() });
+        found.config.proxy_url = proxies.url_for(&address).and_then(|proxy| proxy.parse().ok());
+        if let Some(proxy) = proxies.host_for(&address) {
+            address = format!("{address} through the proxy {proxy}");
+        }
+        Ok((connect(found.config)?, Arc::new(ApiServer::new(address))))
     }
 
     /// Logs what this process runs with.
-    fn log_settings(&self, api_server: &ApiServer) {
+    fn log_settings(&self, api_server: &ApiServer, proxies: &Proxies) {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             api_server = api_server.address(),
@@ -285,6 +291,7 @@ impl RunArguments {
             inventory_interval = ?self.inventory_interval,
             calls_per_second = self.calls_per_second,
             allowed_endpoints = self.allowed_endpoints.join(","),
+            proxies = %proxies,
             "running"
         );
     }
@@ -293,12 +300,14 @@ impl RunArguments {
 /// Runs the operator until the process receives a stop signal.
 pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let _logging = start(&arguments.log, arguments.log_format)?;
-    let (client, api_server) = arguments.client().await?;
-    arguments.log_settings(&api_server);
+    let proxies = Proxies::from_environment()?;
+    let (client, api_server) = arguments.client(&proxies).await?;
+    arguments.log_settings(&api_server, &proxies);
     let clock = Arc::new(SystemClock);
     let (leading, leadership) = arguments.leadership(&client, &api_server, &clock);
     let (stop, metrics) = (stop_on_signal()?, Metrics::default());
-    let client_context = arguments.client_context(clock.clone())?.with_fence(leading.fence.clone()).until(stop.clone());
+    let client_context =
+        arguments.client_context(clock.clone(), proxies)?.with_fence(leading.fence.clone()).until(stop.clone());
     let client_context = client_context.with_observer(Arc::new(metrics.clone()));
     let allowed = arguments.allowed()?;
     let settings = arguments.settings();

@@ -1,18 +1,21 @@
 //! Creates the cloud client of an account from its Secret. Only this module reads the keys of credentials.
 
-use secrecy::ExposeSecret;
 use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
 
 use crate::api::CloudAccount;
 use crate::api::cloud_account::{
-    AlibabaAccount, AwsAccount, CatalogInterface, HuaweiAccount, OpenStackAccount, Tenancy,
+    AlibabaAccount, AwsAccount, CatalogInterface, HuaweiAccount, Network, OpenStackAccount, Tenancy,
 };
 use crate::api::conditions::Reason;
 use crate::clouds::connect::{
     AlibabaAccess, AwsAccess, ClientContext, HuaweiAccess, OpenStackAccess, alibaba, aws, huawei, openstack,
 };
-use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
+use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint, EndpointRefused, ServiceEndpoint};
 use crate::clouds::openstack::Interface;
+use crate::clouds::transport::{Authorities, Tailoring};
 use crate::clouds::{
     Cloud, alibaba as alibaba_cloud, aws as aws_cloud, huawei as huawei_cloud, openstack as openstack_cloud,
 };
@@ -20,6 +23,9 @@ use crate::cluster::credentials::{Keys, NoKeys};
 use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
 use crate::planning::problem::Problem;
+
+/// The key of a Secret with certificates of authorities, as other controllers for `OpenStack` name it (ORC, CAPO).
+const AUTHORITIES_KEY: &str = "cacert";
 
 /// The keys that a provider's credentials need, for messages.
 fn wanted_keys(tenancy: Tenancy<'_>) -> &'static str {
@@ -60,14 +66,37 @@ pub(crate) fn client_for(
     let Some(tenancy) = account.spec.tenancy() else {
         return Err(Problem::blocked(Reason::Unreadable, "spec: exactly one provider must be given"));
     };
-    let maker =
-        Maker { name: account.metadata.name.as_deref().unwrap_or_default(), tenancy, keys, allowed, client_context };
+    let tailoring = tailoring(account, tenancy, keys)?;
+    let client_context = &client_context
+        .tailored(&tailoring)
+        .map_err(|unusable| Problem::blocked(Reason::CABundleInvalid, format!("spec.caBundle: {unusable}")))?;
+    let name = account.metadata.name.as_deref().unwrap_or_default();
+    let maker = Maker { name, tenancy, keys, allowed, client_context };
     match tenancy {
         Tenancy::Alibaba(account) => maker.alibaba(account),
         Tenancy::Huawei(account) => maker.huawei(account),
         Tenancy::OpenStack(account) => maker.openstack(account),
         Tenancy::Aws(account) => maker.aws(account),
     }
+}
+
+/// How the account's connections differ from those of others: by its spec, and by `cacert` of its Secret.
+fn tailoring(account: &CloudAccount, tenancy: Tenancy<'_>, keys: &Keys) -> Result<Tailoring, Problem> {
+    let parse = |named: &str, pem: &str| {
+        let refused = |refused| Problem::blocked(Reason::CABundleInvalid, format!("{named}: {refused}"));
+        Authorities::parse(pem).map_err(refused)
+    };
+    let spec =
+        account.spec.ca_bundle.as_deref().map_or(Ok(Authorities::default()), |pem| parse("spec.caBundle", pem))?;
+    let of_secret = match keys.find_text(AUTHORITIES_KEY) {
+        Ok(Some(pem)) => parse(&format!("Secret {:?}, key {AUTHORITIES_KEY:?}", tenancy.secret_name()), pem)?,
+        Ok(None) => Authorities::default(),
+        Err(error) => return Err(Problem::blocked(Reason::CABundleInvalid, error.to_string())),
+    };
+    let seconds = |given: Option<u8>| given.map(|seconds| Duration::from_secs(seconds.into()));
+    let timeouts = account.spec.timeouts.clone().unwrap_or_default();
+    let (connect, call) = (seconds(timeouts.connect_seconds), seconds(timeouts.call_seconds));
+    Ok(Tailoring { authorities: spec.and(of_secret), connect, call })
 }
 
 struct Maker<'a> {
@@ -80,7 +109,7 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn alibaba(&self, account: &AlibabaAccount) -> Result<Arc<dyn Cloud>, Problem> {
-        let endpoint = self.endpoint("spec.alibaba.endpoint", account.endpoint.as_deref())?;
+        let endpoints = self.alibaba_endpoints(account)?;
         let token = self.optional("securityToken")?;
         let credentials = alibaba_cloud::Credentials::parse(
             self.key("accessKeyID")?.expose_secret(),
@@ -89,11 +118,11 @@ impl Maker<'_> {
         )
         .map_err(unusable)?;
         let id = self.account("spec.alibaba.accountID")?;
-        Ok(alibaba(AlibabaAccess { account: id, endpoint, credentials }, self.client_context))
+        Ok(alibaba(AlibabaAccess { account: id, endpoints, credentials }, self.client_context))
     }
 
     fn huawei(&self, account: &HuaweiAccount) -> Result<Arc<dyn Cloud>, Problem> {
-        let endpoint = self.endpoint("spec.huawei.endpoint", account.endpoint.as_deref())?;
+        let endpoints = self.huawei_endpoints(account)?;
         let credentials = if self.keys.has("username") {
             huawei_cloud::Credentials::password(
                 self.key("username")?.expose_secret(),
@@ -117,13 +146,13 @@ impl Maker<'_> {
             Ok((region, Provider::Huawei.parse_principal(&project.project_id).map_err(unreadable)?))
         });
         let projects = projects.collect::<Result<_, Problem>>()?;
-        Ok(huawei(HuaweiAccess { domain, site: account.site, projects, endpoint, credentials }, self.client_context))
+        let access = HuaweiAccess { domain, site: account.site, projects, endpoints, credentials };
+        Ok(huawei(access, self.client_context))
     }
 
     fn openstack(&self, account: &OpenStackAccount) -> Result<Arc<dyn Cloud>, Problem> {
-        let refused =
-            |refused| Problem::blocked(Reason::EndpointNotAllowed, format!("spec.openstack.authURL: {refused}"));
-        let auth_url = self.allowed.check_service(Provider::OpenStack, &account.auth_url).map_err(refused)?;
+        let auth_url = self.allowed.check_service(Provider::OpenStack, &account.auth_url);
+        let auth_url = auth_url.map_err(not_allowed("spec.openstack.authURL"))?;
         let credentials = if self.keys.has("username") {
             openstack_cloud::Credentials::password(
                 self.key("username")?.expose_secret(),
@@ -141,9 +170,14 @@ impl Maker<'_> {
         let interface = match account.interface {
             CatalogInterface::Public => Interface::Public,
             CatalogInterface::Internal => Interface::Internal,
+            CatalogInterface::Admin => Interface::Admin,
         };
+        let image = account.endpoints.as_ref().and_then(|endpoints| endpoints.image.as_deref());
+        let check = |text| self.allowed.check_regional_service(Provider::OpenStack, text);
+        let image = image.map(check).transpose().map_err(not_allowed("spec.openstack.endpoints.image"))?;
         let allowed = self.allowed.clone();
-        Ok(openstack(OpenStackAccess { project, auth_url, interface, allowed, credentials }, self.client_context))
+        let access = OpenStackAccess { project, auth_url, interface, image, allowed, credentials };
+        Ok(openstack(access, self.client_context))
     }
 
     fn aws(&self, account: &AwsAccount) -> Result<Arc<dyn Cloud>, Problem> {
@@ -176,10 +210,50 @@ impl Maker<'_> {
         parsed.map_err(|e| Problem::blocked(Reason::Unreadable, format!("{field}: {e}")))
     }
 
-    fn endpoint(&self, field: &str, text: Option<&str>) -> Result<Option<CheckedEndpoint>, Problem> {
-        let checked = text.map(|text| self.allowed.check(self.tenancy.provider(), text)).transpose();
-        checked.map_err(|refused| Problem::blocked(Reason::EndpointNotAllowed, format!("{field}: {refused}")))
+    fn alibaba_endpoints(&self, account: &AlibabaAccount) -> Result<alibaba_cloud::Endpoints, Problem> {
+        if let Some(all) = self.endpoint("spec.alibaba.endpoint", account.endpoint.as_deref())? {
+            return Ok(alibaba_cloud::Endpoints::all_at(all));
+        }
+        let given = account.endpoints.as_ref();
+        Ok(alibaba_cloud::Endpoints {
+            ecs: self.service("spec.alibaba.endpoints.ecs", given.and_then(|given| given.ecs.as_deref()))?,
+            sts: self.service("spec.alibaba.endpoints.sts", given.and_then(|given| given.sts.as_deref()))?,
+            vpc: account.network == Network::Vpc,
+            home: home("spec.alibaba.homeRegion", account.home_region.as_deref())?,
+        })
     }
+
+    fn huawei_endpoints(&self, account: &HuaweiAccount) -> Result<huawei_cloud::Endpoints, Problem> {
+        if let Some(all) = self.endpoint("spec.huawei.endpoint", account.endpoint.as_deref())? {
+            return Ok(huawei_cloud::Endpoints::all_at(all));
+        }
+        let given = account.endpoints.as_ref();
+        Ok(huawei_cloud::Endpoints {
+            ims: self.service("spec.huawei.endpoints.ims", given.and_then(|given| given.ims.as_deref()))?,
+            iam: self.service("spec.huawei.endpoints.iam", given.and_then(|given| given.iam.as_deref()))?,
+            home: home("spec.huawei.homeRegion", account.home_region.as_deref())?,
+        })
+    }
+
+    /// One endpoint for every call.
+    fn endpoint(&self, field: &'static str, text: Option<&str>) -> Result<Option<CheckedEndpoint>, Problem> {
+        let checked = text.map(|text| self.allowed.check(self.tenancy.provider(), text)).transpose();
+        checked.map_err(not_allowed(field))
+    }
+
+    fn service(&self, field: &'static str, text: Option<&str>) -> Result<Option<ServiceEndpoint>, Problem> {
+        let checked = text.map(|text| self.allowed.check_regional(self.tenancy.provider(), text)).transpose();
+        checked.map_err(not_allowed(field))
+    }
+}
+
+fn home(field: &str, region: Option<&str>) -> Result<Option<RegionId>, Problem> {
+    let unreadable = |error| Problem::blocked(Reason::Unreadable, format!("{field}: {error}"));
+    region.map(RegionId::parse).transpose().map_err(unreadable)
+}
+
+fn not_allowed(field: &'static str) -> impl Fn(EndpointRefused) -> Problem {
+    move |refused| Problem::blocked(Reason::EndpointNotAllowed, format!("{field}: {refused}"))
 }
 
 fn unusable(error: impl std::fmt::Display) -> Problem {

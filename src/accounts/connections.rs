@@ -25,9 +25,11 @@ use crate::planning::problem::Problem;
 /// When to read a Secret again that could not be read: the API server may be in trouble for a moment.
 const UNREAD_PAUSE: SignedDuration = SignedDuration::from_secs(4);
 
-/// Pause after two refusals in a row, where a few in a row lock a user or a key. Huawei: more than 5 wrong signatures lock a key
-/// for 5 minutes (API gateway FAQ). Keystone locks users after as many wrong passwords as its operator sets.
-const LOCKING_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+/// Pauses after the second refusal in a row, the third and all later ones, where a few in a row lock a user or a key. Huawei: more
+/// than 5 wrong signatures lock a key for 5 minutes (API gateway FAQ). Keystone locks users after as many wrong passwords as its
+/// operator sets, half an hour by default (`lockout_duration`), and forgets the failures after that time.
+const LOCKING_PAUSES: [SignedDuration; 3] =
+    [SignedDuration::from_mins(5), SignedDuration::from_mins(15), SignedDuration::from_mins(60)];
 
 /// An account that the operator can call.
 #[derive(Clone)]
@@ -195,7 +197,7 @@ impl Connections {
         let (failures, rejected) = (slot.failures, problem.reason == Reason::CredentialsRejected);
         let locks = slot.password || locks_keys(account);
         match problem.recovery {
-            Recovery::Blocked if rejected && locks && failures > 1 => LOCKING_PAUSE,
+            Recovery::Blocked if rejected && locks && failures > 1 => locking_pause(failures),
             Recovery::Blocked => self.circuit(),
             Recovery::Retry { .. } => {
                 SignedDuration::from_secs(1i64 << failures.min(5)).min(SignedDuration::from_secs(30))
@@ -311,6 +313,13 @@ impl Connections {
     }
 }
 
+/// The pause after so many refusals in a row, where they lock a user or a key; at least two.
+fn locking_pause(failures: u32) -> SignedDuration {
+    let [first, .., longest] = LOCKING_PAUSES;
+    let nth = usize::try_from(failures.saturating_sub(2)).unwrap_or(usize::MAX);
+    LOCKING_PAUSES.get(nth).copied().unwrap_or(longest).max(first)
+}
+
 /// Records that the account's key could not be read. `interval`: how often Secrets are read.
 fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, interval: SignedDuration, now: Timestamp) {
     let name = account.name_any();
@@ -372,4 +381,16 @@ fn secret_deleting(account: &CloudAccount) -> Problem {
 
 fn locks_keys(account: &CloudAccount) -> bool {
     account.spec.tenancy().is_some_and(|tenancy| tenancy.provider().rules().locks_keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six wrong passwords, of which Keystone's usual limits lock a user at the earliest, take more than two hours.
+    #[test]
+    fn a_wrong_password_is_tried_after_pauses_that_grow_to_an_hour() {
+        let minutes = [2, 3, 4, 5, u32::MAX].map(|failures| locking_pause(failures).as_mins());
+        assert_eq!(minutes, [5, 15, 60, 60, 60]);
+    }
 }

@@ -1,17 +1,19 @@
 //! `CloudAccount`: one account at one cloud.
 
 mod aws;
+mod tenancy;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use aws::AwsAccount;
+pub use tenancy::Tenancy;
 
 use super::identity::{ACCOUNT_PROVEN, stays_in};
 use super::patterns::REGION;
 use super::references::SecretRef;
-use crate::domain::provider::{Provider, Site};
+use crate::domain::provider::Site;
 
 /// One account at one cloud: who it is, where its credentials are, and which limits the vendor raised for it.
 #[derive(CustomResource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -74,6 +76,18 @@ pub struct CloudAccountSpec {
     /// An account at AWS EC2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsAccount>,
+    /// Certificates of authorities, in PEM, that calls of this account trust in addition to the public ones: those of a private
+    /// cloud, or of a proxy that inspects TLS. The key `cacert` of the account's Secret does the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65_536))]
+    #[x_kube(validation = Rule::new("self.contains('-----BEGIN CERTIFICATE-----')")
+        .message("caBundle is one or more certificates in PEM, each from -----BEGIN CERTIFICATE----- to its END line"),
+        validation = Rule::new("!self.contains('PRIVATE KEY-----')")
+        .message("caBundle holds a private key: keep only certificates, and renew that key"))]
+    pub ca_bundle: Option<String>,
+    /// How long calls of this account may take, where the cloud is far or slow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<Timeouts>,
     /// Limits that differ from the vendor's published ones, for example after a ticket. 0 means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<AccountLimits>,
@@ -90,87 +104,31 @@ pub struct CloudAccountSpec {
     pub suspend: bool,
 }
 
-/// The one provider an account names.
-#[derive(Debug, Clone, Copy)]
-pub enum Tenancy<'a> {
-    /// Alibaba Cloud ECS.
-    Alibaba(&'a AlibabaAccount),
-    /// Huawei Cloud IMS.
-    Huawei(&'a HuaweiAccount),
-    /// `OpenStack` Glance.
-    OpenStack(&'a OpenStackAccount),
-    /// AWS EC2.
-    Aws(&'a AwsAccount),
-}
-
-impl CloudAccountSpec {
-    /// The provider this account names; the schema demands exactly one.
-    pub fn tenancy(&self) -> Option<Tenancy<'_>> {
-        match (&self.alibaba, &self.huawei, &self.openstack, &self.aws) {
-            (Some(alibaba), None, None, None) => Some(Tenancy::Alibaba(alibaba)),
-            (None, Some(huawei), None, None) => Some(Tenancy::Huawei(huawei)),
-            (None, None, Some(openstack), None) => Some(Tenancy::OpenStack(openstack)),
-            (None, None, None, Some(aws)) => Some(Tenancy::Aws(aws)),
-            _ => None,
-        }
-    }
-}
-
-impl<'a> Tenancy<'a> {
-    /// The cloud.
-    pub fn provider(self) -> Provider {
-        match self {
-            Self::Alibaba(_) => Provider::Alibaba,
-            Self::Huawei(_) => Provider::Huawei,
-            Self::OpenStack(_) => Provider::OpenStack,
-            Self::Aws(_) => Provider::Aws,
-        }
-    }
-
-    /// Who the credentials must belong to: the account, the domain, the project.
-    pub fn account_id(self) -> &'a str {
-        match self {
-            Self::Alibaba(account) => &account.account_id,
-            Self::Huawei(account) => &account.domain_id,
-            Self::OpenStack(account) => &account.project_id,
-            Self::Aws(account) => &account.account_id,
-        }
-    }
-
-    /// The site that sold the account, where the cloud has sites.
-    pub fn site(self) -> Option<Site> {
-        match self {
-            Self::Alibaba(account) => Some(account.site),
-            Self::Huawei(account) => Some(account.site),
-            Self::OpenStack(_) => None,
-            Self::Aws(account) => Some(Site::Partition(account.partition)),
-        }
-    }
-
-    /// Where the account's calls go, if not to the vendor's own hosts.
-    pub fn endpoint(self) -> Option<&'a str> {
-        match self {
-            Self::Alibaba(account) => account.endpoint.as_deref(),
-            Self::Huawei(account) => account.endpoint.as_deref(),
-            Self::OpenStack(account) => Some(&account.auth_url),
-            Self::Aws(account) => account.endpoint.as_deref(),
-        }
-    }
-
-    /// Name of the Secret with the credentials.
-    pub fn secret_name(self) -> &'a str {
-        match self {
-            Self::Alibaba(account) => &account.credentials.secret_ref.name,
-            Self::Huawei(account) => &account.credentials.secret_ref.name,
-            Self::OpenStack(account) => &account.credentials.secret_ref.name,
-            Self::Aws(account) => &account.credentials.secret_ref.name,
-        }
-    }
+/// How long calls may take, in seconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// Longest time to open a connection, name resolution and TLS included (default: 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 30))]
+    pub connect_seconds: Option<u8>,
+    /// Longest time for one call, up to the last byte of the answer (default: 10). Calls that change something never take longer than
+    /// 10 seconds: another replica may have to wait for their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 60))]
+    pub call_seconds: Option<u8>,
 }
 
 /// An account at Alibaba Cloud ECS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.endpoint) || !has(self.endpoints) && (!has(self.network) || self.network == 'Public')")
+    .message("give endpoint, for every call, or network and endpoints, not both"),
+    validation = Rule::new("has(self.homeRegion) || !has(self.network) || self.network == 'Public'")
+    .message("network VPC needs homeRegion, the region of the VPC, which gets the calls without a region"),
+    validation = Rule::new("has(self.homeRegion) || !has(self.endpoints) || [has(self.endpoints.ecs) ? self.endpoints.ecs : '', \
+        has(self.endpoints.sts) ? self.endpoints.sts : ''].all(endpoint, !endpoint.contains('{region}'))")
+    .message("endpoints have {region}: give homeRegion, which gets the calls without a region"))]
 pub struct AlibabaAccount {
     /// UID of the account (5 to 20 digits); compared with what the credentials say they belong to. Immutable once verified.
     #[serde(rename = "accountID")]
@@ -184,16 +142,81 @@ pub struct AlibabaAccount {
     /// Where the credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones,
     /// `securityToken`.
     pub credentials: Credentials,
-    /// Another endpoint for every call, as `https://host:port`. Refused unless the operator was started with
+    /// Another endpoint for every call, as `https://host:port`, such as a simulator. Refused unless the operator was started with
     /// `--allowed-endpoint` for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 300))]
     pub endpoint: Option<String>,
+    /// Which of the vendor's hosts are called: `Public` (default), or `VPC`, which works without a public network, from a VPC in the
+    /// region that is called.
+    #[serde(default)]
+    pub network: Network,
+    /// Region that gets the calls without a region, such as the one that proves whose credentials they are. By default they go to the
+    /// vendor's central hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = REGION))]
+    pub home_region: Option<String>,
+    /// Other endpoints, each for one service in place of the vendor's hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<AlibabaEndpoints>,
+}
+
+/// From where Alibaba Cloud is called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Network {
+    /// From anywhere.
+    #[default]
+    Public,
+    /// From a VPC.
+    #[serde(rename = "VPC")]
+    Vpc,
+}
+
+/// Endpoints of Alibaba Cloud's services. `{region}` in a host stands for the region that is called. Hosts that are not the vendor's
+/// are refused unless the operator was started with `--allowed-endpoint` for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AlibabaEndpoints {
+    /// ECS, as `https://ecs-vpc.{region}.aliyuncs.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 120))]
+    pub ecs: Option<String>,
+    /// STS, as `https://sts.ap-southeast-1.aliyuncs.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 120))]
+    pub sts: Option<String>,
+}
+
+/// Endpoints of the services of Huawei Cloud, or of a cloud of the same technology. `{region}` in a host stands for the region that is
+/// called. Hosts that are not the vendor's are refused unless the operator was started with `--allowed-endpoint` for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HuaweiEndpoints {
+    /// IMS, as `https://ims.{region}.otc.t-systems.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 120))]
+    pub ims: Option<String>,
+    /// IAM, as `https://iam.{region}.otc.t-systems.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 120))]
+    pub iam: Option<String>,
+}
+
+/// Endpoints of an `OpenStack` cloud's services.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct OpenStackEndpoints {
+    /// Glance in place of the catalogue's entry, as `https://glance.{region}.example.com:9292`; `{region}` stands for the region that
+    /// is called. Refused unless the operator was started with `--allowed-endpoint` for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 120))]
+    pub image: Option<String>,
 }
 
 /// An account at Huawei Cloud IMS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.endpoint) || !has(self.endpoints)")
+    .message("give endpoint, for every call, or endpoints, for single services, not both"),
+    validation = Rule::new("has(self.homeRegion) || !has(self.endpoints) || !has(self.endpoints.iam) || !self.endpoints.iam.contains('{region}')")
+    .message("endpoints.iam has {region}: give homeRegion, whose identity service gets the calls without a region"))]
 pub struct HuaweiAccount {
     /// Id of the account (domain), 32 hexadecimal digits; compared with what the credentials say they belong to. Immutable once verified.
     #[serde(rename = "domainID")]
@@ -211,11 +234,19 @@ pub struct HuaweiAccount {
     /// Where the credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones,
     /// `securityToken`; or, for IAM tokens, `username`, `password` and `userDomainName`.
     pub credentials: Credentials,
-    /// Another endpoint for every call, as `https://host:port`. Refused unless the operator was started with
+    /// Another endpoint for every call, as `https://host:port`, such as a simulator. Refused unless the operator was started with
     /// `--allowed-endpoint` for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 300))]
     pub endpoint: Option<String>,
+    /// Region that gets the calls without a region, such as the one that proves whose credentials they are. By default they go to the
+    /// vendor's central hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = REGION))]
+    pub home_region: Option<String>,
+    /// Other endpoints, each for one service in place of the vendor's hosts, for clouds of the same technology.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<HuaweiEndpoints>,
 }
 
 /// A project of a Huawei Cloud account.
@@ -248,9 +279,12 @@ pub struct OpenStackAccount {
     #[x_kube(validation = Rule::new("self.matches('^[0-9A-Za-z_-]{1,64}$')")
         .message("projectID is a project's id: up to 64 letters, digits, '-' and '_'"))]
     pub project_id: String,
-    /// Which endpoint of the image service is called: Public (default) or Internal.
+    /// Which endpoint of the image service is called: Public (default), Internal or Admin.
     #[serde(default)]
     pub interface: CatalogInterface,
+    /// Other endpoints than those of the service catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<OpenStackEndpoints>,
     /// Where the credentials are: a Secret with the keys `applicationCredentialID` and `applicationCredentialSecret`, or
     /// `username`, `password` and `userDomainName`.
     pub credentials: Credentials,
@@ -264,6 +298,8 @@ pub enum CatalogInterface {
     Public,
     /// The one inside the cloud.
     Internal,
+    /// The one for administrators.
+    Admin,
 }
 
 /// Which images others share with an account are listed.

@@ -172,6 +172,8 @@ pub enum Reason {
     RegionUnknown,
     /// The endpoint is not one the operator was started to allow.
     EndpointNotAllowed,
+    /// The account's authorities cannot be read.
+    CABundleInvalid,
     /// The Secret, or a key in it, is missing.
     SecretNotFound,
     /// The Secret is being deleted, and its key only ends access.

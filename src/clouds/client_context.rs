@@ -10,8 +10,8 @@ use super::Priority;
 use super::budget::{BudgetSettings, Budgets};
 use super::clock::{Clock, random_nonce};
 use super::fence::Fence;
-use super::instrumented::{CallObserver, Requested, Unobserved, current_operation};
-use super::transport::{Answer, Request, Transport, TransportSettings, TransportUnusable};
+use super::instrumented::{CallObserver, Operation, Requested, Unobserved, current_operation};
+use super::transport::{Answer, Request, Tailoring, Transport, TransportSettings, TransportUnusable};
 use crate::domain::fault::Fault;
 use crate::domain::provider::Provider;
 
@@ -66,6 +66,11 @@ impl ClientContext {
     #[must_use]
     pub fn made_for(&self, uid: &str) -> Self {
         Self { claimant: uid.into(), ..self.clone() }
+    }
+
+    /// Returns the context for clients of an account with authorities or timeouts of its own.
+    pub fn tailored(&self, tailoring: &Tailoring) -> Result<Self, TransportUnusable> {
+        Ok(Self { transport: self.transport.tailored(tailoring)?, ..self.clone() })
     }
 
     /// The budget of the calls that verify credentials. Each `CloudAccount` has its own, so an object that claims an account
@@ -127,7 +132,8 @@ impl ClientContext {
         judge: impl FnOnce(&Answer) -> Option<Fault>,
     ) -> Result<Answer, Fault> {
         let (host, begun) = (request.host(), Instant::now());
-        let answer = self.transport.send(request).await;
+        let changes = current_operation().is_none_or(Operation::changes);
+        let answer = self.transport.send_for(request, changes).await;
         let unanswered = match &answer {
             Err(Fault::Unreachable(unreachable)) => Some(unreachable),
             _ => None,

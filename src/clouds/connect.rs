@@ -50,7 +50,7 @@ mod tests {
             ClientContext::new(TransportSettings::default(), BudgetSettings::default(), clock).unwrap();
         let access = AlibabaAccess {
             account: PrincipalId::parse("1000000000000001").unwrap(),
-            endpoint: None,
+            endpoints: crate::clouds::alibaba::Endpoints::default(),
             credentials: Credentials::parse("key-id-text", "secret-text", Some("token-text")).unwrap(),
         };
         let shown = format!("{access:?} {:?}", AlibabaCloud::new(access.clone(), &client_context));

@@ -1,42 +1,27 @@
 //! Restricts the hosts that receive signed requests. A `CloudAccount` may name an endpoint, but only the operator's flags
-//! and the vendor's own domains allow it. Otherwise an object in a namespace could point the operator's requests at any
+//! and the exact hosts of the vendor's APIs allow it. Otherwise an object in a namespace could point the operator's requests at any
 //! host that the operator can reach.
 //!
 //! The parser is strict: it refuses, and does not normalise, spellings that different parsers read differently.
+
+mod template;
+mod vendor_hosts;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
-use super::aws::is_api_host;
 use crate::domain::provider::Provider;
+use template::RegionalOrigin;
+pub use template::ServiceEndpoint;
+use vendor_hosts::is_vendor_host;
 
 /// Longest endpoint accepted, in bytes.
 const ENDPOINT_BYTES_MAX: usize = 300;
 
 /// Longest path of a service below its endpoint, in bytes.
 const PATH_BYTES_MAX: usize = 200;
-
-/// Whether a host is one of the vendor's, which the rule allows over https at port 443.
-fn is_vendors(provider: Provider, host: &str) -> bool {
-    match provider {
-        // Customers have hosts below the vendor's domains, too.
-        Provider::Aws => planted!("aws-suffix", is_api_host(host), host.ends_with(".amazonaws.com")),
-        Provider::Alibaba | Provider::Huawei | Provider::OpenStack => {
-            vendor_suffixes(provider).iter().any(|suffix| host.ends_with(suffix))
-        }
-    }
-}
-
-/// Domains that belong to a vendor with every host below them. `OpenStack` clouds have none.
-fn vendor_suffixes(provider: Provider) -> &'static [&'static str] {
-    match provider {
-        Provider::Alibaba => planted!("suffix-without-dot", &[".aliyuncs.com"], &["aliyuncs.com"]),
-        Provider::Huawei => &[".myhuaweicloud.com", ".myhuaweicloud.eu"],
-        Provider::OpenStack | Provider::Aws => &[],
-    }
-}
 
 /// Why the rule refuses an endpoint. The message never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +79,7 @@ impl Origin {
     }
 
     fn is_of(&self, provider: Provider) -> bool {
-        self.https && self.port == 443 && is_vendors(provider, &self.host)
+        self.https && self.port == 443 && is_vendor_host(provider, &self.host)
     }
 }
 
@@ -138,13 +123,23 @@ impl CheckedEndpoint {
     }
 }
 
+/// Scheme, host and port of an address, for messages and flags; `None` if it has none in a plain spelling.
+pub fn origin_of(address: &str) -> Option<String> {
+    let begins = address.find("://")? + 3;
+    let ends = address.get(begins..)?.find('/').map_or(address.len(), |at| begins + at);
+    Origin::parse(address.get(..ends)?).map(|origin| origin.to_string())
+}
+
 /// The endpoints that the operator's flags allow besides the vendor's own.
-#[derive(Debug, Clone, Default)]
-pub struct AllowedEndpoints(Vec<Origin>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedEndpoints {
+    origins: Vec<Origin>,
+    regional: Vec<RegionalOrigin>,
+}
 
 impl AllowedEndpoints {
     /// Parses the operator's flags: each `host`, `host:port` (both https) or a whole origin. Only an entry with `http://` and
-    /// a port allows plain http.
+    /// a port allows plain http. An https origin with `{region}` in its host allows that host in every region.
     pub fn parse(entries: &[impl AsRef<str>]) -> Result<Self, EndpointRefused> {
         let parse = |entry: &str| {
             if !entry.contains("://") {
@@ -154,14 +149,23 @@ impl AllowedEndpoints {
             let names_port = after_scheme.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
             Origin::parse(entry).filter(|origin| origin.https || names_port)
         };
-        let origins: Option<Vec<Origin>> = entries.iter().map(|entry| parse(entry.as_ref())).collect();
-        origins.map(Self).ok_or(EndpointRefused::Malformed)
+        let mut allowed = Self::default();
+        for entry in entries.iter().map(AsRef::as_ref) {
+            match (RegionalOrigin::parse(entry), parse(entry)) {
+                (Some(regional), _) => allowed.regional.push(regional),
+                (None, Some(origin)) => allowed.origins.push(origin),
+                (None, None) => return Err(EndpointRefused::Malformed),
+            }
+        }
+        Ok(allowed)
     }
 
     /// Checks a requested endpoint.
     pub fn check(&self, provider: Provider, text: &str) -> Result<CheckedEndpoint, EndpointRefused> {
         let origin = Origin::parse(text).ok_or(EndpointRefused::Malformed)?;
-        if !origin.is_of(provider) && !self.0.contains(&origin) {
+        let by_flag =
+            || self.origins.contains(&origin) || self.regional.iter().any(|regional| regional.admits(&origin));
+        if !origin.is_of(provider) && !by_flag() {
             return Err(EndpointRefused::NotAllowed);
         }
         origin.url().map(CheckedEndpoint).ok_or(EndpointRefused::Malformed)

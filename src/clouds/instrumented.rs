@@ -53,6 +53,32 @@ pub enum Operation {
     Upload,
 }
 
+impl Operation {
+    /// Whether its requests may change something at the cloud.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Self::ChangeRecipients
+            | Self::OpenForSharing
+            | Self::DeleteImage
+            | Self::Answer
+            | Self::BeginCopy
+            | Self::CancelCopy
+            | Self::Upload => true,
+            Self::Identity
+            | Self::Regions
+            | Self::ObserveImage
+            | Self::ListRecipients
+            | Self::FollowJob
+            | Self::ObserveReceived
+            | Self::ListReceived
+            | Self::FindCopy
+            | Self::FollowCopy
+            | Self::ContentFacts
+            | Self::Download => false,
+        }
+    }
+}
+
 tokio::task_local! {
     /// The operation that the current task's requests belong to.
     static OPERATION: Operation;

@@ -18,7 +18,7 @@ const SCOPES_MAX: usize = 1024;
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The longest pause.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(60);
 
 /// One token. `Debug` shows what that of its value shows.
 #[derive(Debug)]

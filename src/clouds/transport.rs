@@ -1,9 +1,13 @@
 //! The only HTTP client: deadlines, no redirects, bounded answers, and faults without addresses. Independent of vendors;
 //! other modules interpret the answers. `streaming` streams bodies that are too large for memory; `causes` tells why there was
-//! no answer.
+//! no answer; `proxies` chooses the proxy on the way;
+//! `tailored` holds the clients of accounts with own authorities or timeouts.
 
+mod authorities;
 mod causes;
+mod proxies;
 mod streaming;
+mod tailored;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +17,18 @@ use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect, retry};
 
 use super::fence::Fence;
 use super::{Fault, request_id};
-use causes::{NameLookup, fault_of, host_of};
+pub use authorities::{Authorities, NoAuthorities};
+use causes::{NameLookup, Peer, fault_of, host_of};
+pub use proxies::{Proxies, ProxyInvalid};
 pub use streaming::{Opened, Pieces};
+use tailored::Tailored;
+pub use tailored::Tailoring;
 
 /// Largest answer read from a cloud, in bytes. A full page of 100 images stays far below it.
 pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Timeouts of calls to clouds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TransportSettings {
     /// Longest time to open a connection, name resolution and TLS included.
     pub connect_timeout: Duration,
@@ -31,8 +39,8 @@ pub struct TransportSettings {
     pub idle: Duration,
     /// Longest time from the last piece of a streamed body to the answer: the cloud may have to store the image first.
     pub stored_within: Duration,
-    /// Whether to use the proxy variables of the process (`HTTPS_PROXY` and similar).
-    pub proxy_from_environment: bool,
+    /// The proxies on the way to clouds.
+    pub proxies: Proxies,
 }
 
 impl Default for TransportSettings {
@@ -42,7 +50,7 @@ impl Default for TransportSettings {
             deadline: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             stored_within: Duration::from_secs(600),
-            proxy_from_environment: false,
+            proxies: Proxies::default(),
         }
     }
 }
@@ -76,15 +84,36 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// The process's HTTP client: one pool of connections for all accounts.
+/// The process's HTTP clients: one pool of connections for all accounts, but for those with authorities or timeouts of their own.
 #[derive(Debug, Clone)]
 pub struct Transport {
-    client: Client,
+    clients: Arc<Clients>,
+    settings: Arc<TransportSettings>,
+    tailored: Arc<Tailored>,
+    fence: Fence,
+}
+
+#[derive(Debug)]
+struct Clients {
+    whole: Client,
     /// Has no deadline for the whole call.
     streaming: Client,
-    idle: Duration,
-    stored_within: Duration,
-    fence: Fence,
+    /// Of each call with `whole`.
+    deadline: Duration,
+}
+
+impl Clients {
+    fn new(settings: &TransportSettings, tailoring: &Tailoring) -> reqwest::Result<Self> {
+        let (connect, deadline) = tailoring.timeouts(settings);
+        let client = || {
+            let authorities = tailoring.authorities.certificates()?;
+            reqwest::Result::Ok(builder(settings, connect)?.tls_certs_merge(authorities))
+        };
+        let whole = client()?.pool_idle_timeout(Duration::from_secs(30)).build()?;
+        // Do not reuse connections of images: a transfer may have ended in the middle of one.
+        let streaming = client()?.pool_max_idle_per_host(0).build()?;
+        Ok(Self { whole, streaming, deadline })
+    }
 }
 
 impl Request {
@@ -95,15 +124,21 @@ impl Request {
 }
 
 impl Transport {
-    /// Builds the client, once for the process.
+    /// Builds the clients, once for the process.
     pub fn new(settings: TransportSettings) -> Result<Self, TransportUnusable> {
-        let unusable = |error: reqwest::Error| TransportUnusable(error.without_url());
-        let TransportSettings { deadline, idle, stored_within, .. } = settings;
-        let client = builder(settings).timeout(deadline).pool_idle_timeout(Duration::from_secs(30));
-        // Do not reuse connections of images: a transfer may have ended in the middle of one.
-        let streaming = builder(settings).pool_max_idle_per_host(0);
-        let (client, streaming) = (client.build().map_err(unusable)?, streaming.build().map_err(unusable)?);
-        Ok(Self { client, streaming, idle, stored_within, fence: Fence::always_open() })
+        let clients = Clients::new(&settings, &Tailoring::default()).map_err(unusable)?;
+        let (clients, settings) = (Arc::new(clients), Arc::new(settings));
+        Ok(Self { clients, settings, tailored: Arc::default(), fence: Fence::always_open() })
+    }
+
+    /// Returns the transport of an account with authorities or timeouts of its own. Accounts with the same ones share its
+    /// connections.
+    pub fn tailored(&self, tailoring: &Tailoring) -> Result<Self, TransportUnusable> {
+        if tailoring.is_none() {
+            return Ok(self.clone());
+        }
+        let new = || Clients::new(&self.settings, tailoring).map_err(unusable);
+        Ok(Self { clients: self.tailored.clients(tailoring, new)?, ..self.clone() })
     }
 
     /// Returns the transport with a leader fence; it sends nothing while the fence is closed.
@@ -117,23 +152,39 @@ impl Transport {
         if self.fence.is_open() { Ok(()) } else { Err(Fault::NotLeading) }
     }
 
-    /// Sends one request and reads the whole answer, whatever its status.
+    /// Sends one request within the deadline of the process, and reads the whole answer, whatever its status.
     ///
     /// Errors: `Unreachable` if no complete answer arrived (with `sent` unless the request certainly never left),
     /// `Unintelligible` if the answer is larger than `ANSWER_BYTES_MAX`.
     pub async fn send(&self, request: Request) -> Result<Answer, Fault> {
-        let host = request.host();
+        self.send_for(request, true).await
+    }
+
+    /// The same; a request that changes nothing has the account's own deadline. Calls that may change something have none: the
+    /// successor of a leader that vanished waits for their end, and knows how long that takes.
+    pub(super) async fn send_for(&self, request: Request, changes: bool) -> Result<Answer, Fault> {
+        let peer = self.peer(&request);
         let Request { method, url, mut headers, body } = request;
         // The client omits it for an empty body, and some servers refuse a POST without it (411).
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        let sending = self.client.request(method, url).headers(headers).body(body).send();
+        let own = self.clients.deadline;
+        let deadline = if changes { own.min(self.settings.deadline) } else { own };
+        let sending = self.clients.whole.request(method, url).headers(headers).body(body).timeout(deadline).send();
         planted!("gate-ignored", self.check_fence()?, ());
-        read_whole(sending.await.map_err(|error| fault_of(&error, &host))?, &host).await
+        read_whole(sending.await.map_err(|error| fault_of(&error, &peer))?, &peer).await
+    }
+
+    fn peer(&self, request: &Request) -> Peer {
+        Peer::new(&request.url, self.settings.proxies.host_for(request.url.as_str()))
     }
 }
 
+fn unusable(error: reqwest::Error) -> TransportUnusable {
+    TransportUnusable(error.without_url())
+}
+
 /// Settings of both HTTP clients.
-fn builder(settings: TransportSettings) -> ClientBuilder {
+fn builder(settings: &TransportSettings, connect_timeout: Duration) -> reqwest::Result<ClientBuilder> {
     let builder = Client::builder()
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         // A redirect would send a signed request to a host that is not allowed.
@@ -141,20 +192,21 @@ fn builder(settings: TransportSettings) -> ClientBuilder {
         // A retry here would repeat the nonce. The callers decide on retries: they know the effect of the call.
         .retry(retry::never())
         .referer(false)
-        .dns_resolver(Arc::new(NameLookup(settings.connect_timeout * 4 / 5)))
-        .connect_timeout(settings.connect_timeout);
-    if settings.proxy_from_environment { builder } else { builder.no_proxy() }
+        .dns_resolver(Arc::new(NameLookup(connect_timeout * 4 / 5)))
+        .connect_timeout(connect_timeout);
+    settings.proxies.configure(builder)
 }
 
 /// Reads the answer's body, bounded.
-async fn read_whole(mut response: Response, host: &str) -> Result<Answer, Fault> {
+async fn read_whole(mut response: Response, peer: &Peer) -> Result<Answer, Fault> {
     let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+    peer.check_proxy(status)?;
     request_id::note(&headers);
     if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX as u64) {
         return Err(Fault::Unintelligible);
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error, host))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| fault_of(&error, peer))? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             return Err(Fault::Unintelligible);
         }
@@ -257,12 +309,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn proxy_that_refuses_is_told_from_the_cloud() {
-        let proxy = server(b"HTTP/1.1 403 No\r\n\r\n".to_vec(), false).await;
-        let client =
-            Client::builder().proxy(reqwest::Proxy::https(format!("http://{proxy}")).unwrap()).build().unwrap();
-        let error = client.get("https://cloud.example/").send().await.unwrap_err();
-        assert_eq!(fault_of(&error, "cloud.example"), unreachable("cloud.example", Cause::Proxy, false));
+    async fn failures_of_the_proxy_are_told_from_those_of_the_cloud() {
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let says = async |status: &str| server(format!("HTTP/1.1 {status} No\r\n\r\n").into_bytes(), false).await;
+        let (refuses, unpaid) = (says("403").await, says("407").await);
+        for (proxy, address, cause) in [
+            (&refuses, "https://cloud.example/", Cause::Proxy),
+            (&unpaid, "https://cloud.example/", Cause::ProxyCredentials),
+            (&unpaid, "http://cloud.example/", Cause::ProxyCredentials),
+            (&nobody, "https://cloud.example/", Cause::ProxyUnreachable),
+            (&nobody, "http://cloud.example/", Cause::ProxyUnreachable),
+            (&"no-such-host.invalid:3128".to_owned(), "https://cloud.example/", Cause::ProxyUnreachable),
+        ] {
+            let value = format!("http://golden:s3cr3t@{proxy}");
+            let proxies = Proxies::of(|name| (name == "ALL_PROXY").then(|| value.clone())).unwrap();
+            let transport = Transport::new(TransportSettings { proxies, ..TransportSettings::default() }).unwrap();
+            let url = Url::parse(address).unwrap();
+            let fault = transport.send(Request { url, ..request("cloud.example") }).await.unwrap_err();
+            let way = format!("cloud.example through the proxy {proxy}");
+            assert_eq!(fault, unreachable(&way, cause, false), "{address}");
+            assert!(!format!("{fault} {fault:?} {transport:?}").contains("s3cr3t"));
+        }
     }
 
     #[tokio::test]

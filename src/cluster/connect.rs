@@ -1,5 +1,7 @@
 //! The client of the API server, built from kube's own parts for one setting that kube lacks.
 
+use std::path::Path;
+
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request};
 use hyper_timeout::TimeoutConnector;
@@ -7,10 +9,58 @@ use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
 const NAME_AND_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// A configuration, and the proxy that belongs to it.
+#[derive(Debug)]
+pub struct Found {
+    /// The configuration; the caller sets its proxy.
+    pub config: Config,
+    /// It comes from a kubeconfig, not from the cluster that this process runs in.
+    pub from_file: bool,
+    /// The `proxy-url` of the kubeconfig's cluster, with its credentials.
+    pub proxy: Option<String>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum NoConfig {
+    /// The kubeconfig that was named is not usable.
+    #[error("kubeconfig: {0}")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// No kubeconfig, and no cluster around this process.
+    #[error("no kubeconfig and no cluster: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+}
+
+/// Finds the configuration: that of this kubeconfig, else of the environment's, else of the cluster that this process runs in.
+pub async fn find_config(kubeconfig: Option<&Path>) -> Result<Found, NoConfig> {
+    let file = match kubeconfig {
+        Some(path) => Some(Kubeconfig::read_from(path)?),
+        None => Kubeconfig::read().ok(),
+    };
+    let proxy = file.as_ref().and_then(proxy_of);
+    let mut config = match (file, kubeconfig) {
+        (Some(file), Some(_)) => Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?,
+        _ => Config::infer().await?,
+    };
+    // A configuration of the cluster names a file with its authority; one of a kubeconfig has none.
+    let from_file = kubeconfig.is_some() || config.root_cert_file.is_none();
+    config.proxy_url = None;
+    Ok(Found { proxy: proxy.filter(|_| from_file), from_file, config })
+}
+
+/// The proxy of the current context's cluster.
+fn proxy_of(kubeconfig: &Kubeconfig) -> Option<String> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
+}
 
 /// Creates a client from this configuration. It sets `TCP_NODELAY`: otherwise the first request of each connection waits some
 /// 40 ms for the acknowledgement of the handshake (kube-rs/kube#2056). The client never retries: callers know what a call does

@@ -87,6 +87,14 @@ impl Keys {
         self.demand(key).map(Some)
     }
 
+    /// The text of a key that may have many lines and is no secret: certificates. Errors: it is not UTF-8 text.
+    pub fn find_text(&self, key: &'static str) -> Result<Option<&str>, NoKeys> {
+        let Some(ByteString(bytes)) = self.secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
+        let unusable = |_| NoKeys::NoKey { secret: self.secret.name_any(), key, why: "it is not UTF-8 text" };
+        let text = std::str::from_utf8(bytes).map_err(unusable)?;
+        Ok(Some(text).filter(|text| !text.trim_ascii().is_empty()))
+    }
+
     /// Whether a key exists at all.
     pub fn has(&self, key: &str) -> bool {
         self.secret.data.as_ref().is_some_and(|data| data.contains_key(key))

@@ -44,7 +44,18 @@ pub enum Fault {
     },
     /// The cloud's catalogue names an endpoint that this operator was not started to allow: nothing was sent there.
     #[error("the cloud's catalogue names an endpoint that is not allowed")]
-    EndpointNotAllowed,
+    EndpointNotAllowed {
+        /// Its scheme, host and port; `None` if it is malformed.
+        origin: Option<String>,
+    },
+    /// The cloud's catalogue has no image service with the interface that the account names: nothing was sent.
+    #[error("the cloud's catalogue has no image service with the interface {interface}")]
+    NoImageService {
+        /// The interface that the account names.
+        interface: &'static str,
+        /// The interfaces that image services of the catalogue have.
+        others: Vec<&'static str>,
+    },
     /// A limit of the cloud is reached.
     #[error("a limit of the cloud is reached ({quota:?})")]
     QuotaExceeded {
@@ -74,7 +85,7 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the operator cannot reach {host}: {cause}")]
 pub struct Unreachable {
-    /// The host, with its port if the URL names one.
+    /// The host, with its port if the URL names one, and the proxy on the way.
     pub host: String,
     /// The cause.
     pub cause: Cause,
@@ -99,8 +110,8 @@ pub enum Cause {
     Timeout,
     /// The TLS certificate is of an authority that is not trusted.
     #[error(
-        "an unknown authority signed its TLS certificate: if you trust it, mount its certificate and name it in the operator's \
-         SSL_CERT_FILE"
+        "an unknown authority signed its TLS certificate: if you trust it, put its certificate into spec.caBundle of the \
+         CloudAccount"
     )]
     UnknownAuthority,
     /// The TLS certificate has expired.
@@ -109,9 +120,17 @@ pub enum Cause {
     /// Any other failure of TLS.
     #[error("TLS fails")]
     Tls,
-    /// The proxy refuses or fails.
+    /// The proxy on the way refuses the host, or fails.
     #[error("the proxy opens no connection to it")]
     Proxy,
+    /// The proxy on the way wants other credentials, or some.
+    #[error("the proxy refuses its user and password: correct them in the operator's HTTPS_PROXY")]
+    ProxyCredentials,
+    /// The proxy on the way cannot be reached.
+    #[error(
+        "the proxy cannot be reached: correct its address in the operator's HTTPS_PROXY, or name the host in NO_PROXY"
+    )]
+    ProxyUnreachable,
     /// The connection broke before the answer was complete.
     #[error("the connection broke before a complete answer")]
     Closed,
@@ -209,7 +228,8 @@ impl Fault {
             Self::Unauthenticated { .. } => "Unauthenticated",
             Self::ClockSkew => "ClockSkew",
             Self::Forbidden { .. } => "Forbidden",
-            Self::EndpointNotAllowed => "EndpointNotAllowed",
+            Self::EndpointNotAllowed { .. } => "EndpointNotAllowed",
+            Self::NoImageService { .. } => "NoImageService",
             Self::QuotaExceeded { .. } => "QuotaExceeded",
             Self::NotFound(_) => "NotFound",
             Self::Conflict(_) => "Conflict",
@@ -239,7 +259,8 @@ impl Fault {
             Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
-            | Self::EndpointNotAllowed
+            | Self::EndpointNotAllowed { .. }
+            | Self::NoImageService { .. }
             | Self::QuotaExceeded { .. }
             | Self::NotFound(_)
             | Self::Conflict(
@@ -259,7 +280,8 @@ impl Fault {
             | Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
-            | Self::EndpointNotAllowed
+            | Self::EndpointNotAllowed { .. }
+            | Self::NoImageService { .. }
             | Self::QuotaExceeded { .. }
             | Self::NotFound(_)
             | Self::Conflict(_)
@@ -292,7 +314,8 @@ impl Fault {
             | Self::Unauthenticated { .. }
             | Self::ClockSkew
             | Self::Forbidden { .. }
-            | Self::EndpointNotAllowed
+            | Self::EndpointNotAllowed { .. }
+            | Self::NoImageService { .. }
             | Self::QuotaExceeded { quota: Quota::RecipientsPerImage | Quota::PrivateImages }
             | Self::NotFound(Missing::Image | Missing::Region)
             | Self::Conflict(_)

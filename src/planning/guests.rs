@@ -12,6 +12,7 @@ pub(super) fn for_guests(reason: Reason) -> &'static str {
         | Reason::CredentialsRejected
         | Reason::PermissionDenied
         | Reason::EndpointNotAllowed
+        | Reason::CABundleInvalid
         | Reason::RegionUnknown
         | Reason::RegionNotOnSite => {
             "the operator cannot act for the account of the image as its CloudAccount is now: its owner must mend that"

@@ -77,6 +77,7 @@ impl Problem {
                 | Reason::PermissionDenied
                 | Reason::RegionUnknown
                 | Reason::EndpointNotAllowed
+                | Reason::CABundleInvalid
                 | Reason::Unreadable
         )
     }
@@ -107,7 +108,7 @@ pub fn reason_of(fault: &Fault) -> Reason {
         Fault::Unauthenticated { .. } => Reason::CredentialsRejected,
         Fault::ClockSkew => Reason::ClockSkew,
         Fault::Forbidden { .. } => Reason::PermissionDenied,
-        Fault::EndpointNotAllowed => Reason::EndpointNotAllowed,
+        Fault::EndpointNotAllowed { .. } => Reason::EndpointNotAllowed,
         Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => Reason::RecipientLimit,
         Fault::QuotaExceeded { quota: Quota::ReceivedImages } => Reason::RecipientFull,
         Fault::QuotaExceeded { quota: Quota::PrivateImages } => Reason::ImageLimit,
@@ -115,7 +116,7 @@ pub fn reason_of(fault: &Fault) -> Reason {
             Reason::CloudRefused
         }
         Fault::NotFound(Missing::Image) => Reason::ImageNotFound,
-        Fault::NotFound(Missing::Region) => Reason::RegionUnknown,
+        Fault::NotFound(Missing::Region) | Fault::NoImageService { .. } => Reason::RegionUnknown,
         Fault::NotFound(Missing::Recipient) | Fault::Refused { refusal: Refusal::Recipient, .. } => {
             Reason::InvalidRecipient
         }
@@ -163,9 +164,8 @@ impl From<&Fault> for Problem {
             Fault::Forbidden { code } => {
                 format!("the credentials may not do this ({code}): grant the account's key the permission")
             }
-            Fault::EndpointNotAllowed => "the cloud's service catalogue names an image service that is not allowed: start \
-                                          the operator with --allowed-endpoint for its address"
-                .to_owned(),
+            Fault::EndpointNotAllowed { origin } => not_allowed(origin.as_deref()),
+            Fault::NoImageService { interface, others } => no_image_service(interface, others),
             Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => {
                 "the cloud says that the image has as many recipients as it may have: remove some, or have the limit \
                  raised by the vendor; if spec.limits.recipientsPerImage of the CloudAccount is a higher figure, correct it"
@@ -202,6 +202,27 @@ impl From<&Fault> for Problem {
             }
         };
         Self { reason: reason_of(fault), message, recovery: fault.recovery() }
+    }
+}
+
+fn not_allowed(origin: Option<&str>) -> String {
+    let whose = "the cloud's service catalogue names an image service";
+    match origin {
+        Some(origin) => {
+            format!("{whose} that is not allowed: start the operator with --allowed-endpoint {origin}")
+        }
+        None => format!("{whose} whose address is malformed: have the catalogue corrected"),
+    }
+}
+
+fn no_image_service(interface: &str, others: &[&str]) -> String {
+    let none = "the cloud's service catalogue, as these credentials see it, has no image service";
+    match others {
+        [] => format!("{none}: have one added, or set spec.openstack.endpoints.image if the cloud has one"),
+        others => format!(
+            "{none} with the interface {interface}, but with {}: correct spec.openstack.interface",
+            others.join(" and ")
+        ),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Settings {
     pub credentials_interval: Duration,
     /// How often the operator lists the images that others share with an account.
     pub inventory_interval: Duration,
+    /// How long to look for a copy whose request got no answer, before another one is asked for.
+    pub lost_copy_window: Duration,
     /// How long the last known good credentials may finish deletions after their Secret vanished.
     pub last_known_good: Duration,
     /// How many reconciles of one account, region and priority may call at the same time.

@@ -17,6 +17,7 @@ use crate::api::image_share::{ImageShare, ShareDeletionPolicy, SpecRecipient};
 use crate::api::limits::REQUEST_CHARS_MAX;
 use crate::api::selector::parse_selector;
 use crate::api::{CloudAccount, ImageReplica, SharedImage, SharedImageAcceptance};
+use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::RegionId;
@@ -86,7 +87,11 @@ pub fn is_proven(account: &CloudAccount) -> bool {
 pub fn owner(account: &CloudAccount) -> String {
     match account.spec.tenancy() {
         Some(tenancy) => {
-            let at = tenancy.endpoint().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
+            // Two clouds may use one id; the vendor's own hosts are all one cloud.
+            let vendors = AllowedEndpoints::default();
+            let other = |at: &&str| vendors.check_regional_service(tenancy.provider(), at).is_err();
+            let services = tenancy.service_endpoints().into_iter().filter(other);
+            let at = tenancy.endpoint().into_iter().chain(services).flat_map(|at| [" at ", at]).collect::<String>();
             let what = tenancy.provider().owner_word();
             format!("{} {what} {}{at}", tenancy.provider(), tenancy.account_id())
         }

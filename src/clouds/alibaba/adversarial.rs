@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::Operation;
-use super::endpoints::{Service, url_of};
+use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire::{self, copies};
@@ -124,7 +124,7 @@ proptest! {
     #[test]
     fn every_region_is_called_at_a_host_of_the_vendor_or_not_at_all(region in text()) {
         let Ok(region) = RegionId::parse(&region) else { return Ok(()) };
-        let Some(url) = url_of(Service::Region(&region), None) else { return Ok(()) };
+        let Some(url) = url_of(Service::Region(&region), &Endpoints::default()) else { return Ok(()) };
         prop_assert!(url.scheme() == "https" && url.host_str().unwrap().ends_with(".aliyuncs.com"), "{}", url);
         prop_assert_eq!((url.path(), url.query(), url.port()), ("/", None, None));
     }

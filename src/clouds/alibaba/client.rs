@@ -12,17 +12,16 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Operation;
-use super::endpoints::{Service, url_of};
+use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire;
 use crate::clouds::client_context::ClientContext;
-use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId};
-use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility};
 use crate::domain::provider::Provider;
 
 /// Accounts that one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops further ones without
@@ -43,8 +42,8 @@ type Query = Vec<(String, String)>;
 pub struct AlibabaAccess {
     /// The account that the credentials should belong to; `Cloud::identity` returns the actual one.
     pub account: PrincipalId,
-    /// An endpoint for all calls, instead of the vendor's hosts.
-    pub endpoint: Option<CheckedEndpoint>,
+    /// Where calls go.
+    pub endpoints: Endpoints,
     /// The credentials that sign calls.
     pub credentials: Credentials,
 }
@@ -52,7 +51,7 @@ pub struct AlibabaAccess {
 /// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct AlibabaCloud {
     account: PrincipalId,
-    endpoint: Option<CheckedEndpoint>,
+    endpoints: Endpoints,
     credentials: Credentials,
     client_context: ClientContext,
 }
@@ -66,8 +65,8 @@ impl fmt::Debug for AlibabaCloud {
 impl AlibabaCloud {
     /// Creates a client of one account; makes no call.
     pub fn new(access: AlibabaAccess, client_context: &ClientContext) -> Self {
-        let AlibabaAccess { account, endpoint, credentials } = access;
-        Self { account, endpoint, credentials, client_context: client_context.clone() }
+        let AlibabaAccess { account, endpoints, credentials } = access;
+        Self { account, endpoints, credentials, client_context: client_context.clone() }
     }
 
     /// Makes one call and returns the body of its answer.
@@ -78,7 +77,7 @@ impl AlibabaCloud {
         query: Query,
         priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
-        let url = url_of(service, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
+        let url = url_of(service, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
         let account = format!("alibaba/{}", self.account);
         let budget_account = match service {
             Service::Region(_) => account,
@@ -177,6 +176,10 @@ fn image_query(at: &ImageRef) -> Query {
 /// Converts an image of another owner; on this cloud it needs no answer.
 fn received(image: ImageId, account: &PrincipalId, facts: ImageFacts) -> Option<ReceivedImage> {
     let Ownership::Received { owner } = facts.ownership else { return None };
+    // A community image is shared with nobody in particular.
+    if facts.visibility == Visibility::Public {
+        return None;
+    }
     let via = BTreeMap::from([(Recipient { kind: RecipientKind::Account, id: account.clone() }, None)]);
     let ImageFacts { name, kind, state, .. } = facts;
     Some(ReceivedImage { image, through: account.clone(), owner, name, kind, state, answer: None, via })

@@ -10,6 +10,7 @@ mod sign;
 mod wire;
 
 pub use client::{AlibabaAccess, AlibabaCloud};
+pub use endpoints::Endpoints;
 pub use sign::Credentials;
 
 /// The API calls of this operator.

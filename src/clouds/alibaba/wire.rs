@@ -67,6 +67,9 @@ struct ImageRow {
     progress: Option<String>,
     #[serde(default)]
     product_code: Option<String>,
+    /// Whether it is a community image, which every account may use.
+    #[serde(default)]
+    is_public: Option<bool>,
     /// In GiB.
     #[serde(default)]
     size: Option<u64>,
@@ -240,7 +243,7 @@ fn facts_of(row: &ImageRow, account: &PrincipalId) -> Result<ImageFacts, Fault> 
         encrypted: disks.iter().any(|disk| disk.encrypted == Some(true)),
         keys: BTreeSet::new(),
         from_marketplace: row.product_code.as_deref().is_some_and(|code| !code.is_empty()),
-        visibility: Visibility::Shared,
+        visibility: if row.is_public == Some(true) { Visibility::Public } else { Visibility::Shared },
         size: row.size.map(|gib| gib.saturating_mul(1 << 30)),
     })
 }
@@ -325,6 +328,14 @@ mod tests {
     fn with(from: &str, to: &str) -> Result<Option<ImageFacts>, Fault> {
         assert!(FULL.contains(from), "{from}");
         observed(&FULL.replace(from, to))
+    }
+
+    #[test]
+    fn a_community_image_is_public() {
+        let public =
+            |value: &str| with(r#""Usable":true"#, &format!(r#""IsPublic":{value}"#)).unwrap().unwrap().visibility;
+        let found = ["true", "false", "null"].map(public);
+        assert_eq!(found, [Visibility::Public, Visibility::Shared, Visibility::Shared]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::credentials::Credentials;
-use super::endpoints::{Service, url_of};
+use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::{fault_of, fault_of_job, of_a_copy};
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, question, read_token};
@@ -74,6 +74,7 @@ proptest! {
             prop_assert!(found.is_none_or(|found| page.rows.iter().any(|(image, _)| *image == found)));
         }
         or_decent(identities::read_domain(&body, &project()))?;
+        or_decent(identities::read_domain_of_projects(&body))?;
         or_decent(identities::read_project(&body, "cn-north-4"))?;
         if let Some(page) = or_decent(identities::read_projects(&body))? {
             prop_assert!(page.rows <= 1000 && page.own.len() <= page.rows);
@@ -171,7 +172,7 @@ proptest! {
         let Ok(region) = RegionId::parse(&region) else { return Ok(()) };
         for service in [Service::Ims(&region), Service::Iam(&region), Service::IamCentral] {
             for site in [Site::China, Site::International, Site::Europe] {
-                let Some(url) = url_of(service, site, None) else { continue };
+                let Some(url) = url_of(service, site, &Endpoints::default()) else { continue };
                 let host = url.host_str().unwrap();
                 let vendors = host.ends_with(".myhuaweicloud.com") || host.ends_with(".myhuaweicloud.eu");
                 prop_assert!(url.scheme() == "https" && vendors, "{}", url);

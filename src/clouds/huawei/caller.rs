@@ -10,12 +10,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Query;
 use super::credentials::Credentials;
-use super::endpoints::{Service, url_of};
+use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::fault_of;
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, question, read_token};
 use crate::clouds::client_context::ClientContext;
-use crate::clouds::endpoint_rule::CheckedEndpoint;
 use crate::clouds::signing::canonical_query;
 use crate::clouds::tokens::{Token, TokenCache, Wanted};
 use crate::clouds::transport::{Answer, Request, sensitive};
@@ -34,8 +33,8 @@ pub struct HuaweiAccess {
     /// Configured projects of regions. For a region without one, the client finds the region's own project by its name. The
     /// first project of a region owns and receives images; the client lists all of them.
     pub projects: Vec<(RegionId, PrincipalId)>,
-    /// An endpoint for all calls, instead of the vendor's hosts.
-    pub endpoint: Option<CheckedEndpoint>,
+    /// Where calls go.
+    pub endpoints: Endpoints,
     /// The credentials that sign calls or request tokens.
     pub credentials: Credentials,
 }
@@ -79,7 +78,7 @@ pub(super) struct Caller {
     /// The account's budget key.
     account: String,
     site: Site,
-    endpoint: Option<CheckedEndpoint>,
+    endpoints: Endpoints,
     credentials: Credentials,
     tokens: TokenCache<SecretString>,
     signing: Semaphore,
@@ -93,7 +92,7 @@ impl Caller {
         Self {
             account: format!("huawei/{}", access.domain),
             site: access.site,
-            endpoint: access.endpoint.clone(),
+            endpoints: access.endpoints.clone(),
             credentials: access.credentials.clone(),
             tokens: TokenCache::default(),
             signing: Semaphore::new(SIGNED_AT_ONCE),
@@ -151,7 +150,7 @@ impl Caller {
     }
 
     async fn send(&self, call: &Call<'_>, proof: Proof<'_>, priority: Priority) -> Result<Answer, Fault> {
-        let url = url_of(call.service, self.site, self.endpoint.as_ref()).ok_or(Fault::NotFound(Missing::Region))?;
+        let url = url_of(call.service, self.site, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
         let region = call.service.budget_key();
         let budget_account = match call.service {
             Service::Ims(_) => self.account.clone(),

@@ -17,7 +17,7 @@ use super::caller::{Call, Caller, HuaweiAccess};
 use super::endpoints::Service;
 use super::faults::tells_no_such_job;
 use super::tokens::Scope;
-use super::wire::identities::{read_domain, read_projects};
+use super::wire::identities::{read_domain, read_domain_of_projects, read_projects};
 use super::wire::images::read_image;
 use super::wire::jobs::{read_job, read_submitted};
 use super::wire::members::read_members;
@@ -254,7 +254,11 @@ impl HuaweiCloud {
 impl Cloud for HuaweiCloud {
     async fn identity(&self) -> Result<PrincipalId, Fault> {
         let body = self.ask_iam(Service::IamCentral, "/v3/auth/domains", Query::new(), Priority::Acceptance).await?;
-        read_domain(&body, &self.domain)
+        if let Some(domain) = read_domain(&body, &self.domain)? {
+            return Ok(domain);
+        }
+        let body = self.ask_iam(Service::IamCentral, "/v3/projects", Query::new(), Priority::Acceptance).await?;
+        read_domain_of_projects(&body)?.ok_or_else(|| Fault::Forbidden { code: "NoDomainAndNoProject".to_owned() })
     }
 
     async fn regions(&self) -> Result<Vec<RegionId>, Fault> {

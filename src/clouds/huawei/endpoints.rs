@@ -1,8 +1,9 @@
-//! Maps a region to a host: by the vendor's naming pattern, or to one endpoint that an administrator set for all calls.
+//! Maps a region to a host: by the vendor's naming pattern, or by configured endpoints, as clouds of the same technology need
+//! them.
 
 use reqwest::Url;
 
-use crate::clouds::endpoint_rule::CheckedEndpoint;
+use crate::clouds::endpoint_rule::{CheckedEndpoint, ServiceEndpoint};
 use crate::domain::identifiers::RegionId;
 use crate::domain::provider::Site;
 
@@ -27,15 +28,43 @@ impl Service<'_> {
     }
 }
 
+/// Where the calls of an account go. By default, to the vendor's hosts of the account's site.
+#[derive(Debug, Clone, Default)]
+pub struct Endpoints {
+    /// The image service, in service of the vendor's hosts.
+    pub ims: Option<ServiceEndpoint>,
+    /// The identity service, in service of the vendor's hosts.
+    pub iam: Option<ServiceEndpoint>,
+    /// The region whose identity service gets the calls without a region.
+    pub home: Option<RegionId>,
+}
+
+impl Endpoints {
+    /// One endpoint for all calls.
+    pub fn all_at(endpoint: CheckedEndpoint) -> Self {
+        let all = ServiceEndpoint::from(endpoint);
+        Self { ims: Some(all.clone()), iam: Some(all), home: None }
+    }
+}
+
 /// The URL of a service, with path `/` and no query; `None` if the region's name cannot be part of a host name.
-pub(super) fn url_of(service: Service<'_>, site: Site, endpoint: Option<&CheckedEndpoint>) -> Option<Url> {
-    if let Some(endpoint) = endpoint {
-        return Some(endpoint.url().clone());
+pub(super) fn url_of(service: Service<'_>, site: Site, endpoints: &Endpoints) -> Option<Url> {
+    let (given, region) = match service {
+        Service::Ims(region) => (&endpoints.ims, Some(region)),
+        Service::Iam(region) => (&endpoints.iam, Some(region)),
+        Service::IamCentral => (&endpoints.iam, endpoints.home.as_ref()),
+    };
+    if let Some(given) = given {
+        return given.url(region);
     }
     // The SDK's table has the European IMS at `.com` and IAM at `.eu`; the vendor's other tools use `.eu` for both.
     let domain = match site {
         Site::Europe => "myhuaweicloud.eu",
         Site::China | Site::International | Site::Partition(_) => "myhuaweicloud.com",
+    };
+    let service = match (service, &endpoints.home) {
+        (Service::IamCentral, Some(home)) => Service::Iam(home),
+        (service, _) => service,
     };
     let host = match (service, site) {
         (Service::Ims(region), _) => format!("ims.{region}.{domain}"),
@@ -65,7 +94,7 @@ mod tests {
             (Service::Iam(&dublin), Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
             (Service::IamCentral, Site::Europe, "iam.eu-west-101.myhuaweicloud.eu"),
         ] {
-            assert_eq!(url_of(service, site, None).unwrap().as_str(), format!("https://{host}/"));
+            assert_eq!(url_of(service, site, &Endpoints::default()).unwrap().as_str(), format!("https://{host}/"));
         }
     }
 
@@ -75,8 +104,31 @@ mod tests {
         let endpoint = allowed.check(Provider::Huawei, "http://127.0.0.1:8080").unwrap();
         let region = RegionId::parse("cn-north-4").unwrap();
         for service in [Service::Ims(&region), Service::Iam(&region), Service::IamCentral] {
-            assert_eq!(url_of(service, Site::China, Some(&endpoint)).unwrap().as_str(), "http://127.0.0.1:8080/");
+            assert_eq!(
+                url_of(service, Site::China, &Endpoints::all_at(endpoint.clone())).unwrap().as_str(),
+                "http://127.0.0.1:8080/"
+            );
         }
+    }
+
+    /// Open Telekom Cloud, whose identity service has a host in each region and none without.
+    #[test]
+    fn clouds_of_the_same_technology_have_hosts_of_their_own() {
+        let flags = ["https://ims.{region}.otc.t-systems.com", "https://iam.{region}.otc.t-systems.com"];
+        let allowed = AllowedEndpoints::parse(&flags).unwrap();
+        let [ims, iam] = flags.map(|text| Some(allowed.check_regional(Provider::Huawei, text).unwrap()));
+        let (home, other) = (RegionId::parse("eu-de").unwrap(), RegionId::parse("eu-nl").unwrap());
+        let endpoints = Endpoints { ims, iam, home: Some(home) };
+        for (service, host) in [
+            (Service::Ims(&other), "https://ims.eu-nl.otc.t-systems.com/"),
+            (Service::Iam(&other), "https://iam.eu-nl.otc.t-systems.com/"),
+            (Service::IamCentral, "https://iam.eu-de.otc.t-systems.com/"),
+        ] {
+            assert_eq!(url_of(service, Site::Europe, &endpoints).unwrap().as_str(), host);
+        }
+        let home = Endpoints { home: endpoints.home, ..Endpoints::default() };
+        let iam = url_of(Service::IamCentral, Site::International, &home).unwrap();
+        assert_eq!(iam.as_str(), "https://iam.eu-de.myhuaweicloud.com/");
     }
 
     #[test]
@@ -84,7 +136,7 @@ mod tests {
         for name in ["-", "_", "A", "--x--", "cn_x", &"r".repeat(63)] {
             let region = RegionId::parse(name).unwrap();
             for (site, suffix) in [(Site::China, ".myhuaweicloud.com"), (Site::Europe, ".myhuaweicloud.eu")] {
-                let url = url_of(Service::Ims(&region), site, None);
+                let url = url_of(Service::Ims(&region), site, &Endpoints::default());
                 assert!(url.is_none_or(|url| url.host_str().unwrap().ends_with(suffix)), "{name}");
             }
         }

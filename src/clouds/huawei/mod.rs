@@ -16,6 +16,7 @@ mod wire;
 pub use caller::HuaweiAccess;
 pub use client::HuaweiCloud;
 pub use credentials::Credentials;
+pub use endpoints::Endpoints;
 
 /// Parameters of a query, in any order: signing sorts them.
 type Query = Vec<(String, String)>;

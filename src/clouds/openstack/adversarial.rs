@@ -80,7 +80,7 @@ proptest! {
             "project": {"id": PROJECT}, "catalog": [{"type": "image", "endpoints": endpoints}]});
         for body in [body, json!({"token": token}).to_string().into_bytes()] {
             for interface in [Interface::Public, Interface::Internal] {
-                let Some(facts) = or_decent(wire::read_token(&body, interface, &allowed))? else { continue };
+                let Some(facts) = or_decent(wire::read_token(&body, interface, None, &allowed))? else { continue };
                 for endpoint in facts.image_services.values().flatten() {
                     let url = endpoint.url();
                     prop_assert_eq!((url.scheme(), url.host_str(), url.port()), ("http", Some("127.0.0.1"), Some(9292)));

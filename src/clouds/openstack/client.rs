@@ -44,6 +44,28 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(1100);
 /// The only content type that Glance accepts for changes of an image (API page of `PATCH /v2/images/{id}`).
 const PATCH: &str = "application/openstack-images-v2.1-json-patch";
 
+/// The code of a call that Glance refuses though Keystone accepts the credentials.
+const ACCESS_RULES: &str = "access_rules";
+
+/// The fault of a call with a token that Keystone has just issued. Services answer 401 to a call that the access rules of an
+/// application credential leave out, and to every call with such a credential if they do not know their own type
+/// (keystonemiddleware 13, `validate_allowed_request`). So it concerns this call, and the credentials are good.
+fn refused_anew(fault: Fault) -> Fault {
+    match fault {
+        Fault::Unauthenticated { .. } => Fault::Forbidden { code: ACCESS_RULES.to_owned() },
+        fault => fault,
+    }
+}
+
+/// Whether Glance denies a call in words that it has for several causes, which a read of the image tells apart.
+fn is_ambiguous(fault: &Fault) -> bool {
+    match fault {
+        Fault::Forbidden { code } => code != ACCESS_RULES,
+        Fault::NotFound(missing) => *missing == Missing::Image,
+        _ => false,
+    }
+}
+
 type WriteLocks = HashMap<(RegionId, ImageId), Arc<tokio::sync::Mutex<()>>>;
 
 /// The client of one account. Shares connections and budgets with all other clients of the process.
@@ -104,7 +126,8 @@ impl OpenStackCloud {
             // Keystone revoked the token or it expired early. The refused call had no effect.
             Err(Fault::Unauthenticated { .. }) => {
                 let token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
-                self.send(&token.value, region, &question, priority).await
+                let again = self.send(&token.value, region, &question, priority).await;
+                again.map_err(refused_anew)
             }
             answer => answer,
         }
@@ -165,7 +188,9 @@ impl OpenStackCloud {
         let query = [("id", filter.as_str()), ("limit", "1")];
         let body = match self.call(region, Question { query: &query, ..Question::read([]) }, priority).await {
             Ok(body) => body,
-            Err(Fault::Forbidden { .. }) => return Err(Fault::Forbidden { code: "get_images".to_owned() }),
+            Err(Fault::Forbidden { code }) if code != ACCESS_RULES => {
+                return Err(Fault::Forbidden { code: "get_images".to_owned() });
+            }
             Err(Fault::NotFound(_)) => return Err(Fault::Unintelligible),
             Err(fault) => return Err(fault),
         };
@@ -180,7 +205,7 @@ impl OpenStackCloud {
 
     /// Why Glance refuses a call on members: its answer is the same for missing rights and for the image's visibility.
     async fn why_no_members(&self, at: &ImageRef, fault: Fault, priority: Priority) -> Fault {
-        if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
+        if !is_ambiguous(&fault) {
             return fault;
         }
         let facts = match self.read_image(at, priority).await {
@@ -390,7 +415,7 @@ impl Cloud for OpenStackCloud {
             ..Question::read([at.image.as_str()])
         };
         let Err(fault) = self.call(&at.region, question, Priority::Edit).await else { return Ok(()) };
-        if !matches!(fault, Fault::Forbidden { .. } | Fault::NotFound(Missing::Image)) {
+        if !is_ambiguous(&fault) {
             return Err(fault);
         }
         // Glance gives the same answer for a protected image and a foreign one, and for a deleted image and a hidden one.

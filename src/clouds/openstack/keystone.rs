@@ -11,7 +11,7 @@ use super::credentials::Credentials;
 use super::faults::keystone_fault;
 use super::wire::{TokenFacts, read_token};
 use crate::clouds::client_context::ClientContext;
-use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint};
+use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint, ServiceEndpoint};
 use crate::clouds::tokens::{Token, TokenCache, Wanted};
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{Fault, Priority};
@@ -34,6 +34,8 @@ pub struct OpenStackAccess {
     pub auth_url: CheckedEndpoint,
     /// Which endpoints of the service catalogue the client calls.
     pub interface: Interface,
+    /// Glance, in place of the catalogue's entry.
+    pub image: Option<ServiceEndpoint>,
     /// The endpoints that the catalogue may contain.
     pub allowed: AllowedEndpoints,
     /// The credentials that request tokens.
@@ -54,20 +56,26 @@ impl ProjectToken {
         &self.facts.project
     }
 
-    /// The regions that have an image service. Fails if there are some, and this operator may call none of them.
+    /// The regions that have an image service. Fails if there are none, or if this operator may call none of them.
     pub(super) fn regions(&self) -> Result<Vec<RegionId>, Fault> {
-        let services = &self.facts.image_services;
-        if !services.is_empty() && services.values().all(Result::is_err) {
-            return Err(Fault::EndpointNotAllowed);
+        let TokenFacts { image_services: services, interface, other_interfaces, .. } = &self.facts;
+        if services.is_empty() {
+            let others = other_interfaces.iter().map(|interface| interface.word()).collect();
+            return Err(Fault::NoImageService { interface: interface.word(), others });
         }
-        Ok(services.keys().cloned().collect())
+        match services.values().next() {
+            Some(Err(origin)) if services.values().all(Result::is_err) => {
+                Err(Fault::EndpointNotAllowed { origin: origin.clone() })
+            }
+            _ => Ok(services.keys().cloned().collect()),
+        }
     }
 
     /// The URL of a region's image service.
     pub(super) fn image_service(&self, region: &RegionId) -> Result<&Url, Fault> {
         match self.facts.image_services.get(region) {
             Some(Ok(endpoint)) => Ok(endpoint.url()),
-            Some(Err(_)) => Err(Fault::EndpointNotAllowed),
+            Some(Err(origin)) => Err(Fault::EndpointNotAllowed { origin: origin.clone() }),
             None => Err(Fault::NotFound(Missing::Region)),
         }
     }
@@ -122,7 +130,7 @@ impl Keystone {
         let request = Request { method: Method::POST, url, headers, body };
         let judge = |answer: &Answer| (answer.status != 201).then(|| keystone_fault(answer));
         let answer = self.client_context.send(bucket, request, judge).await?;
-        let facts = read_token(&answer.body, self.access.interface, &self.access.allowed)?;
+        let facts = read_token(&answer.body, self.access.interface, self.access.image.as_ref(), &self.access.allowed)?;
         let header = answer.headers.get("x-subject-token").and_then(|value| sensitive(value.to_str().ok()?));
         let header = header.ok_or(Fault::Unintelligible)?;
         let used = facts.lifetime.checked_mul(USED_PER_CENT).map(|life| life / 100).ok_or(Fault::Unintelligible)?;

@@ -14,13 +14,15 @@ pub use credentials::Credentials;
 pub use keystone::OpenStackAccess;
 
 /// The interface whose endpoints the operator calls, from the service catalogue.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interface {
     /// The public endpoints.
     #[default]
     Public,
     /// The endpoints inside the cloud.
     Internal,
+    /// The endpoints for administrators.
+    Admin,
 }
 
 impl Interface {
@@ -29,6 +31,14 @@ impl Interface {
         match self {
             Self::Public => "public",
             Self::Internal => "internal",
+            Self::Admin => "admin",
         }
+    }
+
+    /// The interface of a catalogue's entry. Catalogues of Keystone v2 write `publicURL`.
+    fn of(word: &str) -> Option<Self> {
+        [Self::Public, Self::Internal, Self::Admin]
+            .into_iter()
+            .find(|interface| word.strip_suffix("URL").unwrap_or(word) == interface.word())
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::Interface;
 use crate::clouds::Fault;
-use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint, EndpointRefused};
+use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint, ServiceEndpoint, origin_of};
 use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{Answer, ImageFacts, ImageKind, ImageState, Ownership, RecipientList, Visibility};
 use crate::domain::provider::Provider;
@@ -104,8 +104,12 @@ pub(super) struct TokenFacts {
     pub(super) project: PrincipalId,
     /// The token's lifetime, by Keystone's clock alone: ours may differ.
     pub(super) lifetime: SignedDuration,
-    /// The image service by region, or why the operator must not call it.
-    pub(super) image_services: BTreeMap<RegionId, Result<CheckedEndpoint, EndpointRefused>>,
+    /// The image service by region. Of one that the operator must not call, the origin, if it is well-formed.
+    pub(super) image_services: BTreeMap<RegionId, Result<CheckedEndpoint, Option<String>>>,
+    /// The interface of these image services.
+    pub(super) interface: Interface,
+    /// Which other interfaces image services of the catalogue have.
+    pub(super) other_interfaces: BTreeSet<Interface>,
 }
 
 /// One image as Glance shows it.
@@ -133,25 +137,39 @@ fn bounded<T>(rows: Vec<T>) -> Result<Vec<T>, Fault> {
     if rows.len() > ROWS_MAX { Err(Fault::Unintelligible) } else { Ok(rows) }
 }
 
-/// Reads a token answer, with the catalogue's image services of one interface.
-pub(super) fn read_token(body: &[u8], interface: Interface, allowed: &AllowedEndpoints) -> Result<TokenFacts, Fault> {
+/// Reads a token answer, with the catalogue's image services of the account's interface; or, if the account names the image service
+/// itself, with that one for each region of the catalogue's.
+pub(super) fn read_token(
+    body: &[u8],
+    interface: Interface,
+    image: Option<&ServiceEndpoint>,
+    allowed: &AllowedEndpoints,
+) -> Result<TokenFacts, Fault> {
     let TokenPart { issued_at, expires_at, project, catalog } = read::<TokenAnswer>(body)?.token;
     let project = project.ok_or(Fault::Unintelligible)?.id;
     let project = Provider::OpenStack.parse_principal(&project).map_err(|_| Fault::Unintelligible)?;
-    let mut image_services = BTreeMap::new();
+    let (mut image_services, mut other_interfaces) = (BTreeMap::new(), BTreeSet::new());
     let services = bounded(catalog)?.into_iter().filter(|service| service.kind == "image");
     for endpoint in services.flat_map(|service| service.endpoints).take(ROWS_MAX) {
         let region = endpoint.region_id.or(endpoint.region).unwrap_or_default();
         // No object can name a region whose name is not a valid `RegionId`.
         let Ok(region) = RegionId::parse(&region) else { continue };
-        if endpoint.interface == interface.word() {
+        let of = Interface::of(&endpoint.interface);
+        if let Some(image) = image {
+            let given = image.endpoint(Some(&region)).ok_or(None);
+            image_services.entry(region).or_insert(given);
+        } else if of == Some(interface) {
             // Some catalogues include the version, some do not.
             let url = endpoint.url.strip_suffix('/').unwrap_or(&endpoint.url);
             let url = url.strip_suffix("/v2").unwrap_or(url);
-            image_services.entry(region).or_insert_with(|| allowed.check_service(Provider::OpenStack, url));
+            let check = || allowed.check_service(Provider::OpenStack, url).map_err(|_| origin_of(url));
+            image_services.entry(region).or_insert_with(check);
+        } else {
+            other_interfaces.extend(of);
         }
     }
-    Ok(TokenFacts { project, lifetime: expires_at.duration_since(issued_at), image_services })
+    let lifetime = expires_at.duration_since(issued_at);
+    Ok(TokenFacts { project, lifetime, image_services, interface, other_interfaces })
 }
 
 /// Reads one image requested by id, as seen by a project; `None` if Glance is deleting it.

@@ -20,24 +20,63 @@ pub(super) fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// Who receives a request, as messages name it.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// The host, and the proxy on the way.
+    name: String,
+    proxied: bool,
+    https: bool,
+}
+
+impl Peer {
+    pub(super) fn new(url: &Url, proxy: Option<String>) -> Self {
+        let (host, https, proxied) = (host_of(url), url.scheme() == "https", proxy.is_some());
+        let name = proxy.map_or_else(|| host.clone(), |proxy| format!("{host} through the proxy {proxy}"));
+        Self { name, proxied, https }
+    }
+
+    fn fault(&self, cause: Cause, sent: bool) -> Fault {
+        Fault::Unreachable(Unreachable { host: self.name.clone(), cause, sent })
+    }
+
+    /// Fails if this is the status with which a proxy refuses its credentials (RFC 9110, 15.5.8): no cloud uses it.
+    pub(super) fn check_proxy(&self, status: u16) -> Result<(), Fault> {
+        if self.proxied && status == 407 { Err(self.fault(Cause::ProxyCredentials, false)) } else { Ok(()) }
+    }
+
+    /// The cause, if it is the proxy. The client does not export the type of a proxy's refusal, which it wraps around other causes.
+    fn cause_at_proxy(&self, error: &reqwest::Error) -> Option<Cause> {
+        let tunnel = chain(error).map(ToString::to_string).find(|error| error.starts_with("tunnel error"));
+        match tunnel {
+            Some(error) if error.contains("authorization required") => Some(Cause::ProxyCredentials),
+            Some(error) if error.contains("create underlying connection") => Some(Cause::ProxyUnreachable),
+            Some(_) => Some(Cause::Proxy),
+            // The proxy resolves the names of clouds; and plain HTTP connects to the proxy alone.
+            None if self.proxied && (error.is_dns() || error.is_connect() && !self.https) => {
+                Some(Cause::ProxyUnreachable)
+            }
+            None => None,
+        }
+    }
+}
+
 /// The fault of a call that a deadline ended after it was sent.
-pub(super) fn too_late(host: &str) -> Fault {
-    Fault::Unreachable(Unreachable { host: host.to_owned(), cause: Cause::Timeout, sent: true })
+pub(super) fn too_late(peer: &Peer) -> Fault {
+    peer.fault(Cause::Timeout, true)
 }
 
 /// The fault of a call without a complete answer. Only a request that certainly never left this machine counts as not sent.
-pub(super) fn fault_of(error: &reqwest::Error, host: &str) -> Fault {
+pub(super) fn fault_of(error: &reqwest::Error, peer: &Peer) -> Fault {
     let sent = !error.is_connect() && !error.is_builder();
-    // The client does not export the type of a proxy's refusal, which it wraps around other causes.
-    let by_proxy = chain(error).any(|error| error.to_string().starts_with("tunnel error"));
-    let cause = match chain(error).find_map(cause_of) {
-        _ if by_proxy => Cause::Proxy,
+    let cause = match (peer.cause_at_proxy(error), chain(error).find_map(cause_of)) {
+        (Some(cause), _) => cause,
         _ if error.is_dns() => Cause::NameLookup,
-        Some(cause) => cause,
-        None if error.is_timeout() => Cause::Timeout,
-        None => Cause::Closed,
+        (None, Some(cause)) => cause,
+        (None, None) if error.is_timeout() => Cause::Timeout,
+        (None, None) => Cause::Closed,
     };
-    Fault::Unreachable(Unreachable { host: host.to_owned(), cause, sent })
+    peer.fault(cause, sent)
 }
 
 /// An error and all its sources. The source of an `io::Error` skips the error that it wraps.
@@ -51,7 +90,10 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 fn cause_of(error: &(dyn Error + 'static)) -> Option<Cause> {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(match error {
-            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Cause::UnknownAuthority,
+            // The second: an authority of that name is known with another key, as after it was made anew.
+            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+                Cause::UnknownAuthority
+            }
             rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
                 Cause::CertificateExpired
             }
@@ -92,6 +134,7 @@ mod tests {
             (ErrorKind::HostUnreachable.into(), Cause::NoRoute),
             (ErrorKind::TimedOut.into(), Cause::Timeout),
             (certificate(CertificateError::UnknownIssuer), Cause::UnknownAuthority),
+            (certificate(CertificateError::BadSignature), Cause::UnknownAuthority),
             (certificate(CertificateError::Expired), Cause::CertificateExpired),
             (certificate(CertificateError::NotValidForName), Cause::Tls),
         ] {

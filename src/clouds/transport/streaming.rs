@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::causes::{fault_of, too_late};
+use super::causes::{Peer, fault_of, too_late};
 use super::{Answer, Request, Transport, read_whole};
 use crate::clouds::Fault;
 
@@ -28,7 +28,7 @@ pub struct Opened {
     /// Length of the body in bytes, if the answer declares it; a shorter body then ends in `Unreachable`.
     pub length: Option<u64>,
     response: Response,
-    host: String,
+    peer: Peer,
     idle: Duration,
 }
 
@@ -38,18 +38,18 @@ impl Opened {
     /// Errors: `Unreachable` if a requested piece does not arrive within `TransportSettings::idle`, or the
     /// connection breaks.
     pub fn pieces(self) -> Pieces {
-        let Self { response, host, idle, .. } = self;
-        let next = move |(mut response, host): (Response, String)| async move {
-            let piece = within(idle, &host, response.chunk()).await?;
-            Ok(piece.map(|piece| (piece, (response, host))))
+        let Self { response, peer, idle, .. } = self;
+        let next = move |(mut response, peer): (Response, Peer)| async move {
+            let piece = within(idle, &peer, response.chunk()).await?;
+            Ok(piece.map(|piece| (piece, (response, peer))))
         };
-        stream::try_unfold((response, host), next).boxed()
+        stream::try_unfold((response, peer), next).boxed()
     }
 
     /// Reads the whole body, as `Transport::send` does. For answers that report no success.
     pub async fn whole(self) -> Result<Answer, Fault> {
-        let Self { status, headers, response, host, idle, .. } = self;
-        let answer = timeout(idle, read_whole(response, &host)).await.map_err(|_| too_late(&host))??;
+        let Self { status, headers, response, peer, idle, .. } = self;
+        let answer = timeout(idle, read_whole(response, &peer)).await.map_err(|_| too_late(&peer))??;
         Ok(Answer { status, headers, ..answer })
     }
 }
@@ -73,14 +73,15 @@ impl Transport {
     ///
     /// Errors: as for `send`, but with the deadline `TransportSettings::idle`.
     pub async fn open(&self, request: Request) -> Result<Opened, Fault> {
-        let host = request.host();
+        let peer = self.peer(&request);
         let Request { method, url, mut headers, body } = request;
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        let sending = self.streaming.request(method, url).headers(headers).body(body).send();
+        let sending = self.clients.streaming.request(method, url).headers(headers).body(body).send();
         self.check_fence()?;
-        let mut response = within(self.idle, &host, sending).await?;
+        let mut response = within(self.settings.idle, &peer, sending).await?;
         let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        Ok(Opened { status, headers, length: response.content_length(), response, host, idle: self.idle })
+        peer.check_proxy(status)?;
+        Ok(Opened { status, headers, length: response.content_length(), response, peer, idle: self.settings.idle })
     }
 
     /// Sends one request with `pieces`, `length` bytes in total, instead of its own body, and reads the whole answer.
@@ -90,7 +91,7 @@ impl Transport {
     /// piece for `TransportSettings::idle`, or does not answer within `stored_within` after the last one; else as for
     /// `send`.
     pub async fn send_streamed(&self, request: Request, length: u64, pieces: Pieces) -> Result<Answer, Fault> {
-        let host = request.host();
+        let peer = self.peer(&request);
         let Request { method, url, mut headers, .. } = request;
         // With this header, the client does not send the body in chunks.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -99,13 +100,13 @@ impl Transport {
         let body = Body::wrap_stream(counted(pieces, length, stage).take_until(ended.clone().cancelled_owned()));
         // Some servers answer before they have the whole body: then the connection must stop sending it.
         let _ended = ended.drop_guard();
-        let sending = self.streaming.request(method, url).headers(headers).body(body).send();
+        let sending = self.clients.streaming.request(method, url).headers(headers).body(body).send();
         self.check_fence()?;
-        let answering = async { read_whole(sending.await.map_err(|error| fault_of(&error, &host))?, &host).await };
+        let answering = async { read_whole(sending.await.map_err(|error| fault_of(&error, &peer))?, &peer).await };
         let answer = tokio::select! {
             biased;
             answer = answering => answer,
-            fault = self.stands_still(&host, seen.clone()) => Err(fault),
+            fault = self.stands_still(&peer, seen.clone()) => Err(fault),
         };
         match (answer, &*seen.borrow()) {
             (Err(_), Stage::Broken(fault)) => Err(fault.clone()),
@@ -114,23 +115,23 @@ impl Transport {
     }
 
     /// Waits until an outgoing body stalls for too long or its source fails.
-    async fn stands_still(&self, host: &str, mut seen: watch::Receiver<Stage>) -> Fault {
+    async fn stands_still(&self, peer: &Peer, mut seen: watch::Receiver<Stage>) -> Fault {
         loop {
             let wait = match &*seen.borrow_and_update() {
-                Stage::Opening | Stage::Given => self.idle,
+                Stage::Opening | Stage::Given => self.settings.idle,
                 // The source of the piece has its own deadline, whose fault is more precise.
-                Stage::Asked => self.idle.saturating_mul(2),
-                Stage::AllGiven => self.stored_within,
+                Stage::Asked => self.settings.idle.saturating_mul(2),
+                Stage::AllGiven => self.settings.stored_within,
                 Stage::Broken(fault) => return fault.clone(),
             };
             match timeout(wait, seen.changed()).await {
                 Ok(Ok(())) => {}
                 // The connection dropped the body: only the answer is outstanding.
                 Ok(Err(_)) => {
-                    sleep(self.stored_within).await;
-                    return too_late(host);
+                    sleep(self.settings.stored_within).await;
+                    return too_late(peer);
                 }
-                Err(_) => return too_late(host),
+                Err(_) => return too_late(peer),
             }
         }
     }
@@ -167,12 +168,12 @@ fn counted(
 
 async fn within<T>(
     idle: Duration,
-    host: &str,
+    peer: &Peer,
     doing: impl Future<Output = Result<T, reqwest::Error>>,
 ) -> Result<T, Fault> {
     match timeout(idle, doing).await {
-        Ok(done) => done.map_err(|error| fault_of(&error, host)),
-        Err(_) => Err(too_late(host)),
+        Ok(done) => done.map_err(|error| fault_of(&error, peer)),
+        Err(_) => Err(too_late(peer)),
     }
 }
 

@@ -105,7 +105,7 @@ pub fn world_of(players: u32, recipients: u32) -> Value {
 
 /// Arguments of the operator that make waits short. No interval ends within a test: only what happens moves the operator, so
 /// that a watch that tells nobody is seen. What no watch tells is asked for by an annotation, or found where [`quick`] sets an interval.
-pub const QUICK: [&str; 22] = [
+pub const QUICK: [&str; 24] = [
     "--takeover-after",
     "6s",
     "--absence-window",
@@ -113,6 +113,8 @@ pub const QUICK: [&str; 22] = [
     "--lagging-absence-window",
     "1s",
     "--lost-job-window",
+    "5s",
+    "--lost-copy-window",
     "5s",
     "--credentials-interval",
     "1h",

@@ -341,7 +341,7 @@ async fn whatever_alibaba_cloud_answers_nobody_panics_and_every_question_ends() 
     survive(Provider::Alibaba, &breaker, |edge, allowed| {
         let access = AlibabaAccess {
             account: PrincipalId::parse("2000000000000001").unwrap(),
-            endpoint: Some(allowed.check(Provider::Alibaba, &breaker.address).unwrap()),
+            endpoints: alibaba::Endpoints::all_at(allowed.check(Provider::Alibaba, &breaker.address).unwrap()),
             credentials: alibaba::Credentials::parse("LTAIdemo", "only-the-simulator-knows-this-secret", None).unwrap(),
         };
         connect::alibaba(access, edge)
@@ -362,7 +362,7 @@ async fn whatever_huawei_cloud_answers_nobody_panics_and_every_question_ends() {
             domain: PrincipalId::parse("d0000000000000000000000000000001").unwrap(),
             site: Site::China,
             projects: Vec::new(),
-            endpoint: Some(allowed.check(Provider::Huawei, &breaker.address).unwrap()),
+            endpoints: huawei::Endpoints::all_at(allowed.check(Provider::Huawei, &breaker.address).unwrap()),
             credentials: huawei::Credentials::access_key("HWDEMOBUILDERS", secret, None).unwrap(),
         };
         connect::huawei(access, edge)
@@ -396,6 +396,7 @@ async fn whatever_openstack_answers_nobody_panics_and_every_question_ends() {
             project: PrincipalId::parse("a0000000000000000000000000000001").unwrap(),
             auth_url: allowed.check_service(Provider::OpenStack, &format!("{}/v3", breaker.address)).unwrap(),
             interface: openstack::Interface::Public,
+            image: None,
             allowed: allowed.clone(),
             credentials: openstack::Credentials::application("c", "s").unwrap(),
         };

@@ -83,20 +83,21 @@ fn clouds(door: &Door, allowed: &AllowedEndpoints) -> Vec<(Arc<dyn Cloud>, &'sta
     let north = RegionId::parse("cn-north-4").unwrap();
     let alibaba = AlibabaAccess {
         account: party("2000000000000001"),
-        endpoint: Some(check(Provider::Alibaba)),
+        endpoints: alibaba::Endpoints::all_at(check(Provider::Alibaba)),
         credentials: alibaba::Credentials::parse("LTAIdoor", "secret", None).unwrap(),
     };
     let huawei = HuaweiAccess {
         domain: party("d0000000000000000000000000000001"),
         site: Site::China,
         projects: vec![(north, party(PROJECT))],
-        endpoint: Some(check(Provider::Huawei)),
+        endpoints: huawei::Endpoints::all_at(check(Provider::Huawei)),
         credentials: huawei::Credentials::access_key("HWDOOR", "secret", None).unwrap(),
     };
     let openstack = OpenStackAccess {
         project: party(PROJECT),
         auth_url: check(Provider::OpenStack),
         interface: openstack::Interface::Public,
+        image: None,
         allowed: allowed.clone(),
         credentials: openstack::Credentials::application("id", "secret").unwrap(),
     };

@@ -227,6 +227,7 @@ fn a_share_of_another_namespace_is_told_what_is_wrong_and_no_name() {
         "PermissionDenied",
         "ClockSkew",
         "EndpointNotAllowed",
+        "CABundleInvalid",
         "RegionUnknown",
         "RegionNotOnSite",
         "Suspended",

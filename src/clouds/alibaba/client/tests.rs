@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::*;
+use crate::clouds::alibaba::Endpoints;
 use crate::clouds::budget::{BudgetSettings, Budgets};
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
@@ -102,7 +103,7 @@ impl Setting {
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
         let access = AlibabaAccess {
             account: PrincipalId::parse(ACCOUNT).unwrap(),
-            endpoint: Some(allowed.check(Provider::Alibaba, &origin).unwrap()),
+            endpoints: Endpoints::all_at(allowed.check(Provider::Alibaba, &origin).unwrap()),
             credentials: Credentials::parse("testAccessKeyId", "testAccessKeySecret", None).unwrap(),
         };
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };

@@ -21,6 +21,7 @@ use super::*;
 use crate::clouds::budget::BudgetSettings;
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
+use crate::clouds::huawei::Endpoints;
 use crate::clouds::transport::TransportSettings;
 use crate::domain::fault::Quota;
 use crate::domain::image::Ownership;
@@ -124,7 +125,7 @@ impl Setting {
             domain: PrincipalId::parse(DOMAIN).unwrap(),
             site: Site::China,
             projects,
-            endpoint: Some(allowed.check(Provider::Huawei, &origin).unwrap()),
+            endpoints: Endpoints::all_at(allowed.check(Provider::Huawei, &origin).unwrap()),
             credentials,
         };
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
@@ -423,6 +424,20 @@ async fn identity_is_the_domain() {
         Setting::new([says(200, format!(r#"{{"domains":[{{"id":"{OTHER}","name":"n"}}],"links":{{}}}}"#))]).await;
     assert_eq!(here.cloud.identity().await.unwrap().as_str(), OTHER);
     assert_eq!(here.asked(), ["GET /v3/auth/domains"]);
+}
+
+/// A user with policies on projects alone, as the vendor's SDK knows them.
+#[tokio::test]
+async fn identity_of_a_user_without_a_role_on_the_domain_is_that_of_its_projects() {
+    let none = || says(200, r#"{"domains":[],"links":{}}"#);
+    let row = format!(r#"{{"id":"{OTHER}","name":"cn-north-4","domain_id":"{OTHER}","enabled":true}}"#);
+    let here = Setting::new([none(), says(200, format!(r#"{{"projects":[{row}],"links":{{}}}}"#))]).await;
+    assert_eq!(here.cloud.identity().await.unwrap().as_str(), OTHER);
+    assert_eq!(here.asked(), ["GET /v3/auth/domains", "GET /v3/projects"]);
+
+    let here = Setting::new([none(), says(200, r#"{"projects":[],"links":{}}"#)]).await;
+    let nothing = Fault::Forbidden { code: "NoDomainAndNoProject".to_owned() };
+    assert_eq!(here.cloud.identity().await, Err(nothing));
 }
 
 #[tokio::test]

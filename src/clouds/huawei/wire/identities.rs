@@ -40,6 +40,8 @@ struct ProjectRow {
     id: String,
     name: String,
     #[serde(default)]
+    domain_id: Option<String>,
+    #[serde(default)]
     enabled: Option<bool>,
 }
 
@@ -54,16 +56,32 @@ pub(in super::super) struct ProjectPage {
     pub(in super::super) own: Vec<(RegionId, PrincipalId)>,
 }
 
-/// Reads `GET /v3/auth/domains`: the one domain of the credentials; if there are several, the expected one.
-pub(in super::super) fn read_domain(body: &[u8], expected: &PrincipalId) -> Result<PrincipalId, Fault> {
+/// Reads `GET /v3/auth/domains`: the one domain of the credentials; if there are several, the expected one. `None` if there is none:
+/// IAM lists domains that the user has a role on, and a user may have roles on projects alone (`GlobalCredentials` of the vendor's SDK
+/// has a fallback for that).
+pub(in super::super) fn read_domain(body: &[u8], expected: &PrincipalId) -> Result<Option<PrincipalId>, Fault> {
     let rows = bounded(read::<DomainsAnswer>(body)?.domains)?;
     let parse = |row: &DomainRow| Provider::Huawei.parse_account(&row.id).map_err(|_| Fault::Unintelligible);
     let ids = rows.iter().map(parse).collect::<Result<Vec<_>, Fault>>()?;
     match ids.as_slice() {
-        [id] => Ok(id.clone()),
-        ids if ids.contains(expected) => Ok(expected.clone()),
+        [] => Ok(None),
+        [id] => Ok(Some(id.clone())),
+        ids if ids.contains(expected) => Ok(Some(expected.clone())),
         _ => Err(Fault::Unintelligible),
     }
+}
+
+/// Reads the domain that owns the projects of one page of `GET /v3/projects`, which are those of the credentials; `None` if there are
+/// no projects.
+pub(in super::super) fn read_domain_of_projects(body: &[u8]) -> Result<Option<PrincipalId>, Fault> {
+    let rows = bounded(read::<ProjectsAnswer>(body)?.projects)?;
+    let mut domains = rows.iter().map(|row| row.domain_id.as_deref().ok_or(Fault::Unintelligible));
+    let Some(first) = domains.next().transpose()? else { return Ok(None) };
+    // A user belongs to one domain; a delegated user of several would prove nothing.
+    if domains.any(|domain| domain != Ok(first)) {
+        return Err(Fault::Unintelligible);
+    }
+    Provider::Huawei.parse_account(first).map(Some).map_err(|_| Fault::Unintelligible)
 }
 
 /// Reads one page of `GET /v3/projects`. The name identifies a region's own project: it equals the region's name. Other
@@ -121,19 +139,36 @@ mod tests {
     const DOMAIN: &str = "d78cbac186b744899480f25bd022f468";
     const OTHER: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
 
-    fn domain(body: &str) -> Result<PrincipalId, Fault> {
-        read_domain(body.as_bytes(), &PrincipalId::parse(DOMAIN).unwrap())
+    fn domain(body: &str) -> Result<Option<String>, Fault> {
+        let found = read_domain(body.as_bytes(), &PrincipalId::parse(DOMAIN).unwrap())?;
+        Ok(found.map(|domain| domain.to_string()))
     }
 
     #[test]
     fn the_domain_is_the_only_one_or_the_expected_one() {
         let row = |id: &str| format!(r#"{{"id":"{id}","name":"n","enabled":true,"links":{{"self":"x"}}}}"#);
         let of = |rows: &[String]| format!(r#"{{"domains":[{}],"links":{{"next":null}}}}"#, rows.join(","));
-        assert_eq!(domain(&of(&[row(DOMAIN)])).unwrap().as_str(), DOMAIN);
-        assert_eq!(domain(&of(&[row(OTHER)])).unwrap().as_str(), OTHER, "told as it is, expected or not");
-        assert_eq!(domain(&of(&[row(OTHER), row(DOMAIN)])).unwrap().as_str(), DOMAIN);
-        for body in [&of(&[]), &of(&[row(OTHER), row(OTHER)]), &of(&[row("x")]), "{}", "", r#"{"domains":null}"#] {
+        assert_eq!(domain(&of(&[row(DOMAIN)])).unwrap().as_deref(), Some(DOMAIN));
+        assert_eq!(domain(&of(&[row(OTHER)])).unwrap().as_deref(), Some(OTHER), "told as it is, expected or not");
+        assert_eq!(domain(&of(&[row(OTHER), row(DOMAIN)])).unwrap().as_deref(), Some(DOMAIN));
+        assert_eq!(domain(&of(&[])), Ok(None));
+        for body in [&of(&[row(OTHER), row(OTHER)]), &of(&[row("x")]), "{}", "", r#"{"domains":null}"#] {
             assert_eq!(domain(body), Err(Fault::Unintelligible), "{body}");
+        }
+    }
+
+    #[test]
+    fn projects_name_the_one_domain_that_owns_them() {
+        let row = |id: &str| format!(r#"{{"id":"{OTHER}","name":"cn-north-4","domain_id":"{id}"}}"#);
+        let found = |rows: &[String]| {
+            let body = format!(r#"{{"projects":[{}],"links":{{}}}}"#, rows.join(","));
+            read_domain_of_projects(body.as_bytes()).map(|domain| domain.map(|domain| domain.to_string()))
+        };
+        assert_eq!(found(&[row(DOMAIN), row(DOMAIN)]).unwrap().as_deref(), Some(DOMAIN));
+        assert_eq!(found(&[]), Ok(None));
+        let nameless = format!(r#"{{"id":"{OTHER}","name":"cn-north-4"}}"#);
+        for rows in [[row(DOMAIN), row(OTHER)], [row(DOMAIN), nameless], [row("x"), row("x")]] {
+            assert_eq!(found(&rows), Err(Fault::Unintelligible), "{rows:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::super::faults::{Operation, glance_fault};
 use super::super::keystone::ProjectToken;
 use super::super::wire::{MARK, SOURCE_HASH, read_content, read_copy};
-use super::{OpenStackCloud, Question};
+use super::{OpenStackCloud, Question, refused_anew};
 use crate::clouds::copying::{Content, ContentFacts, Copies, CopyMark, CopyOrder};
 use crate::clouds::tokens::Wanted;
 use crate::clouds::transport::Opened;
@@ -175,7 +175,7 @@ impl Copies for OpenStackCloud {
         let opened = match self.open(&token.value, region, &question, priority).await {
             Err(Fault::Unauthenticated { .. }) => {
                 let token = self.keystone.token(Wanted::OtherThan(&token), priority).await?;
-                self.open(&token.value, region, &question, priority).await?
+                self.open(&token.value, region, &question, priority).await.map_err(refused_anew)?
             }
             opened => opened?,
         };
@@ -206,7 +206,7 @@ impl Copies for OpenStackCloud {
         self.acquire(region, priority).await?;
         let (host, begun) = (request.host(), Instant::now());
         let answer = self.client_context.transport.send_streamed(request, content.size, content.pieces).await;
-        let judged = answer.and_then(|answer| question.fault_of(&answer).map_or(Ok(()), Err));
+        let judged = answer.and_then(|answer| question.fault_of(&answer).map(refused_anew).map_or(Ok(()), Err));
         self.client_context.requested(self.bucket(region), &host, judged.as_ref().err(), begun);
         judged
     }

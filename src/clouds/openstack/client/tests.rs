@@ -154,6 +154,7 @@ impl Setting {
             project: PrincipalId::parse(PROJECT).unwrap(),
             auth_url: allowed.check_service(Provider::OpenStack, &format!("{origin}{auth_path}")).unwrap(),
             interface: Interface::Public,
+            image: None,
             allowed,
             credentials: Credentials::application("credential-id", "s3cr3t").unwrap(),
         };

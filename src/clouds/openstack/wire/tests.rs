@@ -169,13 +169,17 @@ fn a_member_that_is_no_identifier_makes_the_list_incomplete() {
 }
 
 fn token(endpoints: &str) -> Result<TokenFacts, Fault> {
+    token_for(endpoints, None)
+}
+
+fn token_for(endpoints: &str, image: Option<&ServiceEndpoint>) -> Result<TokenFacts, Fault> {
     let body = format!(
         r#"{{"token": {{"issued_at": "2026-11-22T05:10:07.000000Z", "expires_at": "2026-11-22T06:10:07.000000Z",
         "project": {{"id": "{PROJECT}", "name": "p"}}, "catalog": [{{"type": "compute", "endpoints": [{{"interface": "public",
         "region_id": "Other", "url": "http://127.0.0.1:80"}}]}}, {{"type": "image", "endpoints": [{endpoints}]}}]}}}}"#
     );
     let allowed = AllowedEndpoints::parse(&["http://127.0.0.1:9292"]).unwrap();
-    read_token(body.as_bytes(), Interface::Public, &allowed)
+    read_token(body.as_bytes(), Interface::Public, image, &allowed)
 }
 
 #[test]
@@ -193,15 +197,50 @@ fn image_services_are_read_by_region_and_interface_without_the_version() {
     let services: Vec<_> = facts
         .image_services
         .iter()
-        .map(|(region, endpoint)| (region.as_str(), endpoint.as_ref().map(|e| e.url().as_str()).map_err(|why| *why)))
+        .map(|(region, endpoint)| {
+            (region.as_str(), endpoint.as_ref().map(|e| e.url().as_str()).map_err(Option::as_deref))
+        })
         .collect();
     let wanted = [
         ("Five", Ok("http://127.0.0.1:9292/")),
         ("One", Ok("http://127.0.0.1:9292/")),
-        ("Three", Err(EndpointRefused::NotAllowed)),
+        ("Three", Err(Some("https://evil.io:443"))),
         ("Two", Ok("http://127.0.0.1:9292/image")),
     ];
     assert_eq!(services, wanted);
+}
+
+#[test]
+fn an_image_service_that_the_account_names_is_that_of_every_region_of_the_catalogue() {
+    let allowed = AllowedEndpoints::parse(&["https://glance.{region}.example.com:9292"]).unwrap();
+    let named =
+        allowed.check_regional_service(Provider::OpenStack, "https://glance.{region}.example.com:9292").unwrap();
+    let facts = token_for(
+        r#"{"interface": "internal", "region_id": "One", "url": "http://10.0.0.1:9292"},
+           {"interface": "public", "region_id": "Two", "url": "http://10.0.0.2:9292"},
+           {"interface": "public", "region_id": "T_3", "url": "http://10.0.0.2:9292"}"#,
+        Some(&named),
+    )
+    .unwrap();
+    let url = |region: &str| {
+        let found = facts.image_services.get(&RegionId::parse(region).unwrap()).unwrap();
+        found.as_ref().map(|endpoint| endpoint.url().to_string()).map_err(Option::clone)
+    };
+    assert_eq!(url("One"), Ok("https://glance.one.example.com:9292/".to_owned()));
+    assert_eq!(url("Two"), Ok("https://glance.two.example.com:9292/".to_owned()));
+    assert_eq!(url("T_3"), Err(None), "no host has such a name");
+}
+
+#[test]
+fn a_catalogue_tells_which_interfaces_its_image_services_have() {
+    let facts = token(
+        r#"{"interface": "internalURL", "region_id": "One", "url": "http://127.0.0.1:9292"},
+           {"interface": "admin", "region_id": "One", "url": "http://127.0.0.1:9292"},
+           {"interface": "special", "region_id": "One", "url": "http://127.0.0.1:9292"}"#,
+    )
+    .unwrap();
+    assert!(facts.image_services.is_empty());
+    assert_eq!(facts.other_interfaces.into_iter().collect::<Vec<_>>(), [Interface::Internal, Interface::Admin]);
 }
 
 #[test]
@@ -213,7 +252,7 @@ fn a_token_without_a_project_or_times_is_no_token() {
         r#"{"token": {"issued_at": "now", "expires_at": "later", "project": {"id": "p"}}}"#,
         r#"{"token": {"issued_at": "2026-11-22T05:10:07Z", "expires_at": "2026-11-22T06:10:07Z", "project": {"id": "p q"}}}"#,
     ] {
-        let read = read_token(body.as_bytes(), Interface::Public, &AllowedEndpoints::default());
+        let read = read_token(body.as_bytes(), Interface::Public, None, &AllowedEndpoints::default());
         assert_eq!(read.unwrap_err(), Fault::Unintelligible, "{body}");
     }
 }

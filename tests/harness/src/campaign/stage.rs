@@ -32,10 +32,12 @@ use crate::{assets, proxy};
 
 /// Waits are short and looks frequent: a campaign has minutes for what a cluster has days for. The window within which an
 /// absence proves nothing is longer than any read of the simulator may lag.
-const QUICK: [&str; 14] = [
+const QUICK: [&str; 16] = [
     "--absence-window",
     "2s",
     "--lost-job-window",
+    "6s",
+    "--lost-copy-window",
     "6s",
     "--credentials-interval",
     "2s",

@@ -122,7 +122,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/clouds/huawei/wire/identities.rs",
-        readers: &["read_domain", "read_projects", "read_project", "query_of"],
+        readers: &["read_domain", "read_domain_of_projects", "read_projects", "read_project", "query_of"],
         tests: &[(HUAWEI, ANSWERS)],
     },
     Row {
@@ -209,8 +209,33 @@ const TABLE: &[Row] = &[
         tests: &[("src/clouds/request_id.rs", "whatever_a_header_holds_only_a_plain_bounded_id_is_noted")],
     },
     Row {
+        source: "src/clouds/transport/authorities.rs",
+        readers: &["parse"],
+        tests: &[(
+            "src/clouds/transport/authorities.rs",
+            "no_text_makes_the_parser_panic_and_what_it_takes_the_client_takes",
+        )],
+    },
+    Row {
+        source: "src/clouds/transport/proxies.rs",
+        readers: &["parse", "of", "only"],
+        tests: &[(
+            "src/clouds/transport/proxies.rs",
+            "a_value_that_is_no_proxy_is_refused_by_the_name_of_its_variable_alone",
+        )],
+    },
+    Row {
+        source: "src/clouds/endpoint_rule/template.rs",
+        readers: &["parse", "check_regional", "check_regional_service"],
+        tests: &[
+            (CLOUDS, "flags_are_read_or_refused"),
+            ("src/clouds/endpoint_rule/template.rs", "a_template_that_no_flag_names_is_refused"),
+            ("src/clouds/endpoint_rule/template.rs", "no_region_leads_to_another_host"),
+        ],
+    },
+    Row {
         source: "src/clouds/endpoint_rule.rs",
-        readers: &["parse", "parse_port", "check", "check_service"],
+        readers: &["parse", "parse_port", "check", "check_service", "origin_of"],
         tests: &[
             (CLOUDS, "no_text_passes_for_an_allowed_endpoint_that_a_browser_would_open_elsewhere"),
             (CLOUDS, "flags_are_read_or_refused"),
@@ -262,7 +287,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/cluster/credentials.rs",
-        readers: &["find", "demand"],
+        readers: &["find", "demand", "find_text"],
         tests: &[("src/cluster/credentials.rs", "whatever_a_secret_holds_only_plain_text_is_found_in_it")],
     },
     Row {

@@ -48,6 +48,7 @@ fn client_with(project: &Project, credentials: Credentials, openstack: &OpenStac
         project: PrincipalId::parse(&project.id).unwrap(),
         auth_url: allowed.check_service(Provider::OpenStack, &openstack.auth_url()).unwrap(),
         interface: Interface::Public,
+        image: None,
         allowed,
         credentials,
     };

@@ -111,11 +111,12 @@ async fn an_image_service_that_is_not_allowed_is_not_called() {
         project: PrincipalId::parse(&project.id).unwrap(),
         auth_url: allowed.check_service(Provider::OpenStack, &openstack.auth_url()).unwrap(),
         interface: Interface::Internal,
+        image: None,
         allowed,
         credentials: password_of(&project),
     };
     let cloud = connect::openstack(access, &edge());
-    let not_allowed = Fault::EndpointNotAllowed;
+    let not_allowed = Fault::EndpointNotAllowed { origin: Some(openstack.image_url().to_owned()) };
     assert_eq!(cloud.regions().await, Err(not_allowed.clone()));
     assert_eq!(cloud.observe_image(&at("x"), Priority::Edit).await, Err(not_allowed));
 }

@@ -2,9 +2,11 @@
 
 use imageshare_operator::api::cloud_image::{GrantState, UnmanagedRecipients};
 use imageshare_operator::api::image_replica::CopySource;
+use imageshare_operator::domain::call::Copying;
+use imageshare_operator::domain::identifiers::ImageId;
 use imageshare_operator::domain::provider::CopyMeans;
 use imageshare_operator::planning::ledger::Entry;
-use imageshare_operator::planning::replica::{Attempt, Patience, Step, after_asking};
+use imageshare_operator::planning::replica::{Attempt, Patience, Stage, Step, after_asking};
 use jiff::SignedDuration;
 
 use crate::table::{Table, recipient, share};
@@ -60,8 +62,26 @@ fn a_copy_that_a_former_leader_may_have_asked_for_is_looked_for_until_its_calls_
     let (start, second) = (Table::new(vec![]).now, SignedDuration::from_secs(1));
     let source = CopySource { account: "golden".into(), region: "r".into(), image_id: "i-1".into() };
     let attempt = Attempt::after(None, source, start - second * 60);
-    let patience = Patience { lost: second * 30, lag: second, others_until: start + second * 10, retry: second };
+    let (lost, others_until) = (second * 30, start + second * 10);
+    let patience = Patience { lost, unheard: lost, lag: second, others_until, retry: second };
     let step = |now| after_asking(&attempt, CopyMeans::Job, None, patience, now);
     assert_eq!(step(start), Step::Wait(start + second * 40), "its answer was lost a minute ago, and yet");
     assert_eq!(step(start + second * 40), Step::Anew);
+}
+
+/// Huawei Cloud may list a copy only once it is made: asked for again too early, there would be two, and one is nobody's.
+#[test]
+fn a_copy_whose_answer_was_lost_is_looked_for_an_hour_before_another_one_is_asked_for() {
+    let (start, second) = (Table::new(vec![]).now, SignedDuration::from_secs(1));
+    let source = CopySource { account: "golden".into(), region: "r".into(), image_id: "i-1".into() };
+    let attempt = Attempt::after(None, source, start);
+    let (lost, unheard) = (second * 30, second * 3600);
+    let patience = Patience { lost, unheard, lag: second, others_until: start, retry: second };
+    let found = ImageId::parse("i-2").unwrap();
+    let step = |means, found, now| after_asking(&attempt, means, found, patience, now);
+    assert_eq!(step(CopyMeans::Job, None, start + second * 31), Step::Wait(start + unheard));
+    let copying = Step::Now(Stage::Copying(Copying::Image(found.clone())));
+    assert_eq!(step(CopyMeans::Job, Some(found), start + second * 3000), copying);
+    assert_eq!(step(CopyMeans::Job, None, start + unheard), Step::Anew);
+    assert_eq!(step(CopyMeans::Token, None, start + second), Step::Ask, "a token makes no second one");
 }

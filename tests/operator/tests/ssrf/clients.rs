@@ -34,18 +34,23 @@ fn cloud(provider: Provider, endpoint: CheckedEndpoint, allowed: &AllowedEndpoin
         Provider::Alibaba => {
             let credentials = alibaba::Credentials::parse("LTAIdoor", "CanaryOfTheDoor", None).unwrap();
             let account = party("2000000000000001");
-            connect::alibaba(AlibabaAccess { account, endpoint: Some(endpoint), credentials }, &edge())
+            connect::alibaba(
+                AlibabaAccess { account, endpoints: alibaba::Endpoints::all_at(endpoint), credentials },
+                &edge(),
+            )
         }
         Provider::Huawei => {
             let credentials = huawei::Credentials::access_key("HWDOOR", "CanaryOfTheDoor", None).unwrap();
             let (domain, site, projects) = (party("d0000000000000000000000000000001"), Site::China, Vec::new());
-            connect::huawei(HuaweiAccess { domain, site, projects, endpoint: Some(endpoint), credentials }, &edge())
+            let endpoints = huawei::Endpoints::all_at(endpoint);
+            connect::huawei(HuaweiAccess { domain, site, projects, endpoints, credentials }, &edge())
         }
         Provider::OpenStack => {
             let access = OpenStackAccess {
                 project: party(PROJECT),
                 auth_url: endpoint,
                 interface: openstack::Interface::Public,
+                image: None,
                 allowed: allowed.clone(),
                 credentials: openstack::Credentials::application("id", "CanaryOfTheDoor").unwrap(),
             };

@@ -158,7 +158,7 @@ async fn content_is_opened_with_another_token_if_its_own_is_refused() {
     assert_eq!((setting.calls(), setting.tokens_asked()), (vec!["GET /file".to_owned(); 2], 2));
 
     for (answers, wanted) in [
-        (vec![error(401), error(401)], Fault::Unauthenticated { code: "Unauthorized".to_owned() }),
+        (vec![error(401), error(401)], Fault::Forbidden { code: "access_rules".to_owned() }),
         (vec![says(204, "")], refused(Refusal::Copy, "NoContent")),
         (vec![says(200, "")], refused(Refusal::Copy, "NoContent")),
         (vec![error(404)], Fault::NotFound(Missing::Image)),
@@ -185,7 +185,7 @@ async fn content_is_written_once_with_a_token_of_its_own() {
     assert_eq!(asked, put("token-2"));
 
     for (status, wanted) in [
-        (401, Fault::Unauthenticated { code: "Unauthorized".to_owned() }),
+        (401, Fault::Forbidden { code: "access_rules".to_owned() }),
         (409, Fault::Conflict(Conflict::ImageBusy)),
         (410, Fault::NotFound(Missing::Image)),
         (413, refused(Refusal::Size, "Http413")),

@@ -41,7 +41,9 @@ async fn a_refused_token_is_renewed_once_and_the_call_made_again() {
 
     let setting = Setting::new([error(401), error(401), members(&[])]).await;
     let fault = setting.cloud.list_recipients(&here(), Priority::Edit).await.unwrap_err();
-    assert!(matches!(fault, Fault::Unauthenticated { .. }), "{fault:?}");
+    // Keystone has just accepted the credentials: the account stays open for all other calls.
+    assert_eq!(fault, Fault::Forbidden { code: "access_rules".to_owned() });
+    assert!(!fault.closes_the_account());
     assert_eq!((setting.tokens_asked(), setting.asked().len()), (2, 2));
 }
 
@@ -94,7 +96,7 @@ async fn identity_is_proven_anew_and_regions_come_with_it() {
 async fn no_token_goes_to_an_endpoint_that_is_not_allowed() {
     let setting = Setting::new([]).await;
     let at = |region: &str| ImageRef { region: RegionId::parse(region).unwrap(), ..here() };
-    let not_allowed = Fault::EndpointNotAllowed;
+    let not_allowed = Fault::EndpointNotAllowed { origin: Some("https://evil.io:443".to_owned()) };
     assert_eq!(setting.cloud.observe_image(&at("There"), Priority::Edit).await, Err(not_allowed.clone()));
     let unknown = setting.cloud.observe_image(&at("Nowhere"), Priority::Edit).await;
     assert_eq!(unknown, Err(Fault::NotFound(Missing::Region)));

@@ -75,7 +75,7 @@ impl Stage {
             // The story need not wait for reconciles that come every minute, or five; and what this cloud has answered once
             // stays so.
             .arguments(["--blocked-interval", "3s", "--inventory-interval", "3s"])
-            .arguments(["--absence-window", "1s", "--lost-job-window", "1s"]);
+            .arguments(["--absence-window", "1s", "--lost-job-window", "1s", "--lost-copy-window", "1s"]);
         let operator = step("imageshare-operator", async { Operator::start(launch, &run) }).await?;
         println!("  logs are in {}", run.display());
         Ok(Self { operator, release, cloud, control_plane })
