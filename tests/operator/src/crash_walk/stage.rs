@@ -26,8 +26,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const REST: Duration = Duration::from_millis(250);
 
 /// Waits are short: each plan waits for several of them.
-const QUICK: [&str; 14] = [
+const QUICK: [&str; 16] = [
     "--absence-window",
+    "300ms",
+    "--lagging-absence-window",
     "300ms",
     "--lost-job-window",
     "6s",
