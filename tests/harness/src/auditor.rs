@@ -173,8 +173,11 @@ impl Auditor {
     pub fn owners_of(mut self, world: &Value) -> Self {
         let owned = |by: &'static str| move |image: &Value| Some((text(image, "id")?, text(image, by)?));
         self.owners.extend(list(world, "/images").filter_map(owned("owner")));
+        self.owners.extend(list(world, "/aws/images").filter_map(owned("owner")));
         self.owners.extend(list(world, "/huawei/images").filter_map(owned("project")));
-        for (images, field) in [("/images", "/sharedWith"), ("/huawei/images", "/members")] {
+        for (images, field) in
+            [("/images", "/sharedWith"), ("/aws/images", "/sharedWith"), ("/huawei/images", "/members")]
+        {
             for image in list(world, images) {
                 let id = |member: &Value| member.as_str().map(ToOwned::to_owned).or_else(|| text(member, "id"));
                 self.members.insert(text(image, "id").unwrap_or_default(), list(image, field).filter_map(id).collect());

@@ -201,5 +201,5 @@ fn proves(action: &str) -> bool {
 /// Only the owner's: who received an image answers in its own time.
 fn changes_recipients(call: &Call) -> bool {
     let by_path = call.path.contains("/members") && call.method != "PUT";
-    call.action == "ModifyImageSharePermission" || by_path
+    ["ModifyImageSharePermission", "ModifyImageAttribute"].contains(&call.action.as_str()) || by_path
 }

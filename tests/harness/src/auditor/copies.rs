@@ -146,7 +146,9 @@ impl Auditor {
         let mut named = accounts.filter(|account| account.namespace() == object.namespace() && account.name() == name);
         match self.domains.get(principal) {
             Some(domain) => named.any(|account| account.text("/spec/huawei/domainID") == domain),
-            None => named.any(|account| account.text("/spec/alibaba/accountID") == principal),
+            None => named.any(|account| {
+                ["/spec/alibaba/accountID", "/spec/aws/accountID"].iter().any(|id| account.text(id) == principal)
+            }),
         }
     }
 

@@ -13,8 +13,9 @@ use crate::history::{Change, Version};
 
 /// Reads that show who has an image, or whether there is one. Those that name no image are lists of all images of an
 /// account.
-const SHOWING: [&str; 6] = [
+const SHOWING: [&str; 7] = [
     "DescribeImageSharePermission",
+    "DescribeImageAttribute",
     "DescribeImages",
     "ListImages",
     "ListImageMembers",

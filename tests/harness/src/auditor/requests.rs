@@ -20,6 +20,9 @@ const SHORT: &str = "truncatedPage";
 /// Refusals that pass by themselves. A caller may try again sooner, with a growing pause of its own.
 const TRANSIENT: [&str; 3] = ["Throttling", "ServiceUnavailable", "InternalError"];
 
+/// By which AWS says that there is no such image, with another status than 404.
+const ABSENT: [&str; 2] = ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"];
+
 /// One request that reached a cloud.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -89,7 +92,7 @@ impl Asked {
             Answer::Short => nothing(),
             Answer::Unreadable => false,
         };
-        is_whole && (self.code == "OK" || self.status == 404)
+        is_whole && (self.code == "OK" || self.status == 404 || ABSENT.contains(&self.code.as_str()))
     }
 
     /// Whether the cloud refused it plainly, and changed nothing.

@@ -37,7 +37,7 @@ pub struct Call {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// `x-acs-action`; empty where there is none.
+    /// `x-acs-action`, or the `Action` that the form of a call to AWS begins with; empty where there is none.
     pub action: String,
     /// The beginning of a write's body; empty for reads, whose answers may be secret but not their questions.
     pub summary: String,
@@ -54,7 +54,8 @@ pub struct Call {
 impl Call {
     pub(super) fn read(upstream: Upstream, parts: &Parts, body: &[u8]) -> Self {
         let path = parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
-        let action = parts.headers.get("x-acs-action").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let named = parts.headers.get("x-acs-action").and_then(|v| v.to_str().ok());
+        let action = named.or_else(|| action_of(body)).unwrap_or_default().to_owned();
         let write = is_write(upstream, &parts.method, parts.uri.path(), &action);
         let summary: String =
             if write { String::from_utf8_lossy(body).chars().take(SUMMARY).collect() } else { String::new() };
@@ -79,6 +80,11 @@ impl Call {
         let status = self.status.map_or_else(|| "unanswered".to_owned(), |s| s.to_string());
         format!("#{}{write} {} {} {} → {status}", self.seq, self.method, self.path, self.action)
     }
+}
+
+fn action_of(form: &[u8]) -> Option<&str> {
+    let action = form.strip_prefix(b"Action=")?.split(|byte| *byte == b'&').next()?;
+    std::str::from_utf8(action).ok()
 }
 
 /// Whether a request may change something that lasts. Events, leases and questions about rights do not count.
@@ -199,6 +205,18 @@ mod tests {
         assert!(write("POST", "/v1/cloudimages/members", ""));
         assert!(!write("POST", "/v3/auth/tokens", ""));
         assert!(!write("GET", "/v2/images", ""));
+    }
+
+    #[test]
+    fn a_call_to_aws_is_a_write_by_the_action_in_its_form() {
+        let write = |form: &str| {
+            let request = http::Request::builder().method("POST").uri("/").body(()).unwrap();
+            let call = Call::read(Upstream::Cloud, &request.into_parts().0, form.as_bytes());
+            (call.write.is_some(), call.action)
+        };
+        assert_eq!(write("Action=ModifyImageAttribute&Version=2016-11-15"), (true, "ModifyImageAttribute".into()));
+        assert_eq!(write("Action=DescribeImages&Version=2016-11-15"), (false, "DescribeImages".into()));
+        assert_eq!(write("Action=GetCallerIdentity"), (false, "GetCallerIdentity".into()));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const REST: Duration = Duration::from_millis(250);
 const QUICK: [&str; 16] = [
     "--absence-window",
     "300ms",
+    "--lagging-absence-window",
+    "300ms",
     "--lost-job-window",
     "6s",
     "--lost-copy-window",

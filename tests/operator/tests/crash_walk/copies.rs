@@ -57,8 +57,11 @@ pub(crate) async fn told(cloud: &Simulator, book: &Book, image: &str) -> Result<
         for copy in copies {
             let at_alibaba = cloud.image(&copy).await?.map(|found| (found, "sharedWith"));
             let at_huawei = cloud.huawei_image(&copy).await?.map(|found| (found, "members"));
-            let Some((found, shared)) = at_alibaba.or(at_huawei) else { continue };
-            left.push(json!([found["region"], found["status"], found[shared].as_array().map_or(0, Vec::len)]));
+            let at_aws = cloud.aws_image(&copy).await?.filter(|found| found["state"] != "deregistered");
+            let at_aws = at_aws.map(|found| (found, "sharedWith"));
+            let Some((found, shared)) = at_alibaba.or(at_huawei).or(at_aws) else { continue };
+            let state = found.get("status").unwrap_or(&found["state"]);
+            left.push(json!([found["region"], state, found[shared].as_array().map_or(0, Vec::len)]));
         }
         all.insert(name, json!({"begun": count, "left": left}));
     }

@@ -4,10 +4,10 @@
 //!
 //! What is walked where; Glance has a binary of its own, and no journal to audit:
 //!
-//! | deed | Alibaba Cloud | Huawei Cloud | Glance |
+//! | deed | Alibaba Cloud, AWS | Huawei Cloud | Glance |
 //! |---|---|---|---|
 //! | `Share`, `ChangeRecipients`, `Unshare`, `DeleteImage` | walked | walked | walked |
-//! | `Accept`, `Reject` | walked: the cloud asks for no answer, so that only the object is written | walked | walked |
+//! | `Accept`, `Reject` | walked: the clouds ask for no answer, so that only the object is written | walked | walked |
 //! | `Copy` of an own image, shared at once | walked | walked, to another region | walked, in its own region |
 //! | `StopCopy` | walked | walked | walked |
 //! | `DeleteCopy` | walked | walked | walked |
@@ -15,11 +15,13 @@
 //! | `CopyOn` of that copy to another region | as `Copy` | walked, by the receiver's account | there is no other |
 
 mod alibaba;
+mod aws;
 mod copies;
 mod huawei;
 
 use alibaba::Alibaba;
 use anyhow::{Context as _, Result, ensure};
+use aws::Aws;
 use huawei::Huawei;
 use imageshare_harness::proxy::{Deed as Fault, Moment, Rule, Upstream, Which};
 use imageshare_operator::api::ImageReplica;
@@ -83,6 +85,15 @@ walks!(
     killed_at_any_write_of_a_share_the_end_is_the_same_and_nothing_is_left_over => [Share],
     killed_at_any_write_of_a_change_of_recipients_the_end_is_the_same_and_nothing_is_left_over => [ChangeRecipients],
     killed_at_any_write_of_an_end_the_end_is_the_same_and_nothing_is_left_over => [Unshare],
+    killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over => [DeleteImage],
+    killed_at_any_write_of_a_copy_there_is_one_and_of_its_end_none => [Copy, StopCopy, DeleteCopy],
+    killed_at_any_write_about_a_received_image_the_end_is_the_same => [Accept, Reject, Replicate],
+);
+
+walks!(
+    at_aws, Aws:
+    killed_at_any_write_of_a_share_or_its_end_the_end_is_the_same_and_nothing_is_left_over =>
+        [Share, ChangeRecipients, Unshare],
     killed_at_any_write_of_deleting_the_image_the_end_is_the_same_and_nothing_is_left_over => [DeleteImage],
     killed_at_any_write_of_a_copy_there_is_one_and_of_its_end_none => [Copy, StopCopy, DeleteCopy],
     killed_at_any_write_about_a_received_image_the_end_is_the_same => [Accept, Reject, Replicate],
