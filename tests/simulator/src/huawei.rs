@@ -6,6 +6,7 @@ mod admin;
 mod answers;
 mod authentication;
 mod bodies;
+mod by_tags;
 mod catalog;
 mod iam;
 mod images;
@@ -16,6 +17,7 @@ mod recipient;
 mod route;
 mod rules;
 mod signature;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -144,6 +146,7 @@ impl Vendor for Huawei {
             operation,
             caller,
             wanted: request.wanted.clone()?,
+            body: &wire.body,
             query: &request.query,
             origin: wire.origin(),
             now,

@@ -1,5 +1,5 @@
-//! The operations simulated: ECS 2014-05-26 on images, their tags and regions, STS 2015-04-01 `GetCallerIdentity`. Each
-//! turns parameters into a step of the world and the vendor's answer. Parameters without effect are refused.
+//! The operations simulated: ECS 2014-05-26 on images, their tags and regions, STS 2015-04-01 `GetCallerIdentity` and
+//! `AssumeRole`, the location service 2015-06-12 `DescribeEndpoints`. Each turns parameters into a step of the world and the vendor's answer. Parameters without effect are refused.
 
 use super::answers::{self, Page};
 use super::authentication::Caller;
@@ -7,8 +7,9 @@ use super::filters::{FILTERS, ImageFilter};
 use super::params::Params;
 use super::world::{Attributes, SharingChange, World};
 use super::world_file::Status;
-use super::{rules, tags};
+use super::{Cloud, rules, sts, tags};
 use crate::chassis::effect::{Asked, CopyRequest, Effect};
+use crate::chassis::exchange::Fresh;
 use crate::chassis::names::RegionId;
 use crate::chassis::refusal::Refusal;
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub(super) enum Operation {
     DescribeTags,
     DescribeRegions,
     GetCallerIdentity,
+    AssumeRole,
+    DescribeEndpoints,
 }
 
 impl Operation {
@@ -49,6 +52,8 @@ impl Operation {
             ("2014-05-26", "DescribeTags") => Self::DescribeTags,
             ("2014-05-26", "DescribeRegions") => Self::DescribeRegions,
             ("2015-04-01", "GetCallerIdentity") => Self::GetCallerIdentity,
+            ("2015-04-01", "AssumeRole") => Self::AssumeRole,
+            ("2015-06-12", "DescribeEndpoints") => Self::DescribeEndpoints,
             _ => return Err(rules::ACTION_NOT_FOUND.refuse()),
         })
     }
@@ -81,6 +86,9 @@ impl Operation {
             // The language of the names, of which there is one.
             Self::DescribeRegions => &["AcceptLanguage"],
             Self::GetCallerIdentity => &[],
+            // A policy, which narrows a session, is not among them: what callers may do is not simulated.
+            Self::DescribeEndpoints => &["Id", "ServiceCode", "Type"],
+            Self::AssumeRole => &["RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"],
         }
     }
 }
@@ -120,6 +128,7 @@ pub(super) struct Call<'a> {
     pub(super) operation: Operation,
     pub(super) caller: &'a Caller,
     pub(super) params: &'a Params,
+    pub(super) fresh: &'a Fresh,
     pub(super) now: Timestamp,
     /// The instant whose sharing `DescribeImageSharePermission` shows; `now` but for injected lag.
     pub(super) sharing_as_of: Timestamp,
@@ -127,15 +136,18 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// Takes the step: the answer without its request id, and what changed.
-    pub(super) fn perform(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
+    pub(super) fn perform(&self, cloud: &mut Cloud) -> Result<(Value, Effect), Refusal> {
         let unchanged = |answer| (answer, Effect::default());
         let changed = |effect| (json!({}), effect);
         self.params.only(self.operation.parameters())?;
+        let Cloud { world, sessions, .. } = cloud;
         match self.operation {
             Operation::DescribeImages => self.describe_images(world).map(unchanged),
             Operation::DescribeImageSharePermission => self.describe_sharing(world).map(unchanged),
             Operation::DescribeRegions => Ok(unchanged(self.describe_regions(world))),
-            Operation::GetCallerIdentity => Ok(unchanged(self.identity())),
+            Operation::DescribeEndpoints => self.describe_endpoints(world).map(unchanged),
+            Operation::GetCallerIdentity => Ok(unchanged(sts::identity(self.caller))),
+            Operation::AssumeRole => sessions.assume_role(self, world).map(unchanged),
             Operation::ModifyImageSharePermission => self.modify_sharing(world).map(changed),
             Operation::ModifyImageAttribute => self.modify_attributes(world).map(changed),
             Operation::DeleteImage => self.delete_image(world).map(changed),
@@ -235,19 +247,20 @@ impl Call<'_> {
         json!({"Regions": {"Region": rows}})
     }
 
-    /// An account's lasting key is taken for its root's, a temporary one for a role's; users are not simulated.
-    fn identity(&self) -> Value {
-        let account = self.caller.account.as_str();
-        if self.caller.temporary {
-            let role = format!("3{account}");
-            return json!({
-                "AccountId": account, "Arn": format!("acs:ram::{account}:assumed-role/simulated/session"),
-                "IdentityType": "AssumedRoleUser", "PrincipalId": format!("{role}:session"), "RoleId": role,
-            });
+    /// Where a service is in a region, which SDKs without a list of their own ask first: ECS and STS, by the hosts of
+    /// [`super::is_host`]. Shape and parameters are those of alibaba-cloud-sdk-go (`location_resolver.go`).
+    fn describe_endpoints(&self, world: &World) -> Result<Value, Refusal> {
+        let (region, service) = (self.params.required("Id")?, self.params.required("ServiceCode")?);
+        if !world.regions(&self.caller.account).contains(&&RegionId::from(region)) {
+            return Err(rules::LOCATION_REGION.about(region));
         }
-        json!({
-            "AccountId": account, "Arn": format!("acs:ram::{account}:root"), "IdentityType": "Account",
-            "PrincipalId": account, "UserId": account,
-        })
+        let kind = self.params.get("Type").unwrap_or("openAPI");
+        let row = json!({
+            "Endpoint": format!("{service}.{region}.aliyuncs.com"), "Id": region, "Namespace": "", "Type": kind,
+            "SerivceCode": service, "Protocols": {"Protocols": ["HTTP", "HTTPS"]},
+        });
+        let known = ["ecs", "sts"].contains(&service) && kind == "openAPI";
+        let rows = if known { vec![row] } else { Vec::new() };
+        Ok(json!({"Endpoints": {"Endpoint": rows}, "Success": true}))
     }
 }

@@ -157,6 +157,11 @@ impl World {
         open.flat_map(|account| account.keys.iter().map(move |key| (account, key))).find(|(_, key)| key.id == id)
     }
 
+    /// An account that is open.
+    pub(super) fn account(&self, id: &AccountId) -> Option<&Account> {
+        self.accounts.get(id).filter(|account| !account.closed)
+    }
+
     /// The regions open to an account.
     pub fn regions(&self, caller: &AccountId) -> Vec<&RegionId> {
         let subset = self.accounts.get(caller).and_then(|account| account.regions.as_ref());
@@ -309,8 +314,7 @@ impl World {
         if *account == image.spec.owner {
             return Err(rules::SELF_SHARE.refuse());
         }
-        let recipient = self.accounts.get(account).filter(|account| !account.closed);
-        let recipient = recipient.ok_or_else(|| rules::ACCOUNT_NOT_FOUND.about(account.as_str()))?;
+        let recipient = self.account(account).ok_or_else(|| rules::ACCOUNT_NOT_FOUND.about(account.as_str()))?;
         let owner_site = self.accounts.get(&image.spec.owner).map(|owner| owner.site);
         if !image.spec.product_code.is_empty() && owner_site != Some(recipient.site) {
             return Err(rules::CROSS_SITE_UNCONFIRMED.about(account.as_str()));

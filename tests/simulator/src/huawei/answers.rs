@@ -14,6 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bytes of a GiB.
 const GIB: u64 = 1 << 30;
 
+/// Platform of every simulated image.
+pub(super) const PLATFORM: &str = "EulerOS";
+/// System of every simulated image.
+pub(super) const SYSTEM: &str = "Huawei Cloud EulerOS 2.0 64bit";
+
 /// An instant as images and members have it: UTC, to the second.
 pub(super) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -73,7 +78,7 @@ pub(super) fn image_row(image: &Image, relation: Relation, shared: bool) -> Valu
         "min_disk": spec.size_gib, "min_ram": spec.min_ram,
         "max_ram": spec.max_ram.map(|mib| mib.to_string()).unwrap_or_default(), "architecture": "x86", "protected": spec.protected, "virtual_env_type": environment(spec.kind),
         "__isregistered": "true", "__image_source_type": "uds", "__os_type": "Linux", "__os_bit": "64",
-        "__os_version": "Huawei Cloud EulerOS 2.0 64bit", "__platform": "EulerOS",
+        "__os_version": SYSTEM, "__platform": PLATFORM,
         "__description": spec.description, "__originalimagename": spec.parent.as_ref().map_or("", ImageId::as_str),
         "__data_origin": data_origin(spec), "hw_firmware_type": "bios", "disk_format": "zvhd2",
         "container_format": "bare", "created_at": created, "updated_at": spec.updated().map(instant).unwrap_or_default(), "active_at": created,
@@ -194,6 +199,7 @@ pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Value {
         let title = match refusal.status {
             400 => "Bad Request",
             401 => "Unauthorized",
+            403 => "Forbidden",
             404 => "Not Found",
             429 => "Too Many Requests",
             503 => "Service Unavailable",

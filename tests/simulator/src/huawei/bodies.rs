@@ -152,7 +152,11 @@ fn answer(body: &[u8]) -> Result<Wanted, Refusal> {
     Ok(Wanted::Members { order, project: Some(AccountId::from(project_id.as_str())) })
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+/// A body of the image service.
+///
+/// # Errors
+/// When it is empty, or not of this form.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     if body.is_empty() {
         return Err(rules::EMPTY_BODY.refuse());
     }

@@ -6,7 +6,7 @@ use super::query::Query;
 use super::recipient::Recipient;
 use super::route::Operation;
 use super::world::{Asker, Member, Order, Submission, World};
-use super::{Cloud, answers, catalog, iam, images, native, rules};
+use super::{Cloud, answers, by_tags, catalog, iam, images, native, rules};
 use crate::chassis::effect::Effect;
 use crate::chassis::exchange::{Done, Fresh, JobFailure};
 use crate::chassis::names::{AccountId, ImageId};
@@ -19,6 +19,7 @@ pub(super) struct Call<'a> {
     pub(super) operation: &'a Operation,
     pub(super) caller: &'a Caller,
     pub(super) wanted: Option<Wanted>,
+    pub(super) body: &'a [u8],
     pub(super) query: &'a Query,
     /// Where the client believes the cloud to be, for documents that hold addresses.
     pub(super) origin: String,
@@ -45,6 +46,10 @@ impl Call<'_> {
                 let origin = Some(self.origin.as_str()).filter(|_| !without_catalog);
                 let answer = iam::give_token(&mut cloud.access.sessions, world, caller, (token, origin), self.now);
                 Ok(Done { status: 201, headers: vec![("x-subject-token", token.clone())], ..Done::ok(answer) })
+            }
+            Operation::CreateTemporaryKey => {
+                let answer = cloud.access.give_key(world, caller, self.body, self.fresh, self.now)?;
+                Ok(Done { status: 201, ..Done::ok(answer) })
             }
             Operation::ListProjects => iam::projects(world, caller, self.query).map(Done::ok),
             Operation::ListAuthProjects => {
@@ -75,6 +80,8 @@ impl Call<'_> {
                 let (image, _) = world.visible(&asker.project, image)?;
                 Ok(Done::ok(answers::tags(&image.spec().tags)))
             }
+            Operation::ListSystems => systems(self.query).map(Done::ok),
+            Operation::ListByTags { .. } => by_tags::list(world, &asker.project, self.body).map(Done::ok),
             Operation::ListProjectTags { .. } => Ok(Done::ok(answers::all_tags(world, &asker.project))),
             Operation::ListImageMembers { image, .. } | Operation::ListMembers { image } => {
                 self.list_members(world, &asker.project, image).map(Done::ok)
@@ -214,4 +221,21 @@ fn quota(world: &World, project: &AccountId) -> Value {
     };
     let resource = json!({"type": "image", "used": world.owned_images(project), "quota": quota, "min": 0, "max": MOST});
     json!({"quotas": {"resources": [resource]}})
+}
+
+/// The systems an image may have, of those the one that all simulated images have. `ListOsVersions` page.
+fn systems(query: &Query) -> Result<Value, Refusal> {
+    query.only(&["tag"], rules::MALFORMED_BODY)?;
+    let mut tags = query.beginning("tag").map(|(_, word)| word);
+    if let Some(stranger) = tags.clone().find(|word| !["bms", "uefi", "arm", "x86"].contains(word)) {
+        return Err(rules::MALFORMED_BODY.about(stranger));
+    }
+    let version = json!({
+        "platform": answers::PLATFORM, "os_version": answers::SYSTEM, "os_version_key": answers::SYSTEM, "os_bit": 64,
+        "os_type": "Linux",
+    });
+    let rows = if tags.all(|word| word == "x86") { vec![version] } else { Vec::new() };
+    let platforms: Vec<_> =
+        rows.into_iter().map(|row| json!({"platform": answers::PLATFORM, "version_list": [row]})).collect();
+    Ok(Value::Array(platforms))
 }

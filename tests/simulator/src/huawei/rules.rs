@@ -27,6 +27,10 @@ pub(super) const LOCK_AFTER: u32 = 5;
 pub(super) const LOCK_SECONDS: i64 = 300;
 /// How long a token is valid, in seconds. IAM's page on tokens.
 pub(super) const TOKEN_SECONDS: i64 = 24 * 60 * 60;
+/// The shortest and the longest life of a temporary key, in seconds. IAM's pages on temporary keys.
+pub(super) const TEMPORARY_SECONDS: std::ops::RangeInclusive<i64> = 900..=86_400;
+/// How long a temporary key lives unless asked otherwise, in seconds. Same pages.
+pub(super) const DEFAULT_TEMPORARY_SECONDS: i64 = 900;
 /// Most copies to other regions an account may have under way. Copy pages.
 pub(super) const CROSS_REGION_COPIES: usize = 5;
 /// Largest image copied to another region from a region that is not one of [`LARGE_COPY_REGIONS`], and largest received
@@ -161,6 +165,11 @@ pub(super) const TAG_NOT_FOUND_UNCONFIRMED: Rule = rule(404, "IMG.0001", "the im
 
 /// A parameter of the identity service that is none. IAM's page on error codes.
 pub(super) const IAM_BAD_PARAMETER: Rule = rule(400, "IAM.0007", "Request parameter is invalid");
+/// A token that is none, or past its time, where it is to become a temporary key. The code is unconfirmed.
+pub(super) const BAD_TOKEN_UNCONFIRMED: Rule = rule(401, "401", "The token is not valid.");
+/// An agency that is not there, or not delegated to the caller. Status 403 of the page on temporary keys by an agency; the
+/// text is unconfirmed.
+pub(super) const BAD_AGENCY: Rule = rule(403, "403", "You have no right to do this action");
 /// The identity service throttles. Its page on status codes.
 pub(super) const IAM_THROTTLED: Rule = rule(429, "429", "Too many requests");
 /// The identity service is out of service. Likewise.

@@ -70,7 +70,7 @@ pub struct Domain {
     pub kms_keys: Vec<KmsKey>,
 }
 
-/// A cloud service agency: by it the image service acts in the account's name.
+/// An agency: by it the image service acts in the account's name, or other domains do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Agency {
@@ -79,6 +79,9 @@ pub struct Agency {
     /// The projects in which it is IMS Administrator. Default none.
     #[serde(default)]
     pub projects: Vec<AccountId>,
+    /// The domains it is delegated to, which have temporary keys by it. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusts: Vec<AccountId>,
 }
 
 /// A key of the key management service, in all regions of its domain.
