@@ -27,8 +27,8 @@ pub(crate) use admin::routes;
 pub use recipient::{MemberKind, Recipient};
 pub use rules::Rules;
 pub use world::{
-    Asker, CopyOrder, CopyTo, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Member, Order, Phase, Received,
-    Relation, RulesPatch, World,
+    Asker, CopyOrder, CopyTo, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Making, Material, Member, Order,
+    Phase, Received, Relation, RulesPatch, World,
 };
 pub use world_file::{
     Agency, Domain, HuaweiFile, ImageSpec, Key, Kind, KmsKey, MemberSpec, MemberStatus, Origin, Project, Seconds, Site,

@@ -5,7 +5,7 @@ use super::answers::{self, Page};
 use super::authentication::Caller;
 use super::filters::{FILTERS, ImageFilter};
 use super::params::Params;
-use super::world::{Attributes, SharingChange, World};
+use super::world::{Attributes, Making, SharingChange, World};
 use super::world_file::Status;
 use super::{Cloud, rules, sts, tags};
 use crate::chassis::effect::{Asked, CopyRequest, Effect};
@@ -23,6 +23,7 @@ pub(super) enum Operation {
     ModifyImageSharePermission,
     ModifyImageAttribute,
     DeleteImage,
+    CreateImage,
     CopyImage,
     CancelCopyImage,
     TagResources,
@@ -44,6 +45,7 @@ impl Operation {
             ("2014-05-26", "ModifyImageSharePermission") => Self::ModifyImageSharePermission,
             ("2014-05-26", "ModifyImageAttribute") => Self::ModifyImageAttribute,
             ("2014-05-26", "DeleteImage") => Self::DeleteImage,
+            ("2014-05-26", "CreateImage") => Self::CreateImage,
             ("2014-05-26", "CopyImage") => Self::CopyImage,
             ("2014-05-26", "CancelCopyImage") => Self::CancelCopyImage,
             ("2014-05-26", "TagResources") => Self::TagResources,
@@ -64,8 +66,22 @@ impl Operation {
             Self::DescribeImages => &FILTERS,
             Self::DescribeImageSharePermission => &["ImageId", "PageNumber", "PageSize"],
             Self::ModifyImageSharePermission => &["ImageId", "AddAccount", "RemoveAccount", "IsPublic", "DryRun"],
-            Self::ModifyImageAttribute => &["ImageId", "ImageName", "Description", "ImageFamily", "Status", "DryRun"],
+            Self::ModifyImageAttribute => {
+                &["ImageId", "ImageName", "Description", "ImageFamily", "Status", "Features.NvmeSupport", "DryRun"]
+            }
             Self::DeleteImage => &["ImageId", "Force", "DryRun"],
+            Self::CreateImage => &[
+                "InstanceId",
+                "SnapshotId",
+                "ImageName",
+                "Description",
+                "ImageFamily",
+                "Architecture",
+                "ResourceGroupId",
+                "Tag",
+                "ClientToken",
+                "DryRun",
+            ],
             Self::CopyImage => &[
                 "ImageId",
                 "DestinationRegionId",
@@ -151,6 +167,7 @@ impl Call<'_> {
             Operation::ModifyImageSharePermission => self.modify_sharing(world).map(changed),
             Operation::ModifyImageAttribute => self.modify_attributes(world).map(changed),
             Operation::DeleteImage => self.delete_image(world).map(changed),
+            Operation::CreateImage => self.create_image(world),
             Operation::CopyImage => self.copy_image(world),
             Operation::CancelCopyImage => self.cancel_copy(world).map(changed),
             Operation::TagResources => tags::tag(world, &self.caller.account, self.params).map(changed),
@@ -173,6 +190,10 @@ impl Call<'_> {
 
     fn modify_attributes(&self, world: &mut World) -> Result<Effect, Refusal> {
         let (region, image) = (self.params.region()?, self.params.image()?);
+        // The Terraform provider repeats what an image supports; no simulated one supports NVMe.
+        if self.params.get("Features.NvmeSupport").is_some_and(|word| word != answers::NVME) {
+            return Err(rules::UNSUPPORTED_PARAMETER.about("Features.NvmeSupport"));
+        }
         let text = |name| self.params.get(name).map(str::to_owned);
         let settable = |word| Status::from_word(word).filter(|s| matches!(s, Status::Available | Status::Deprecated));
         let status = self
@@ -195,16 +216,44 @@ impl Call<'_> {
         world.delete_image(&self.caller.account, &region, &image, flag("Force")?, flag("DryRun")?, self.now)
     }
 
+    fn create_image(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
+        let (region, text) = (self.params.region()?, |name| self.params.get(name).map(str::to_owned));
+        if self.params.get("Architecture").is_some_and(|word| word != answers::ARCHITECTURE) {
+            return Err(rules::INVALID_PARAMETER.about("Architecture: every image of the simulator is x86_64"));
+        }
+        let making = Making {
+            instance: text("InstanceId"),
+            snapshot: text("SnapshotId"),
+            name: text("ImageName"),
+            description: text("Description"),
+            family: text("ImageFamily").unwrap_or_default(),
+            resource_group: text("ResourceGroupId").unwrap_or_default(),
+            tags: self.params.tags()?,
+            client_token: self.client_token()?,
+            dry_run: self.params.flag("DryRun")?.unwrap_or_default(),
+        };
+        let (image, effect) = world.make_image(&self.caller.account, &region, making, self.now)?;
+        Ok((json!({ "ImageId": image }), effect))
+    }
+
+    /// The token by which a repetition is known.
+    fn client_token(&self) -> Result<Option<String>, Refusal> {
+        let token = self.params.get("ClientToken");
+        let sound = |token: &str| token.is_ascii() && token.len() <= rules::MAX_CLIENT_TOKEN;
+        if token.is_none_or(sound) {
+            Ok(token.map(str::to_owned))
+        } else {
+            Err(rules::INVALID_PARAMETER.about("ClientToken"))
+        }
+    }
+
     fn copy_image(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
         let (region, id) = (self.params.region()?, self.params.image()?);
         self.params.tags()?;
         self.params.flag("Encrypted")?;
         self.params.flag("DryRun")?;
+        self.client_token()?;
         let request = copy_request(self.params);
-        let sound = |token: &String| token.is_ascii() && token.len() <= rules::MAX_CLIENT_TOKEN;
-        if !request.client_token.as_ref().is_none_or(sound) {
-            return Err(rules::INVALID_PARAMETER.about("ClientToken"));
-        }
         let (image, effect) = world.copy_image(&self.caller.account, &region, &id, &request, self.now)?;
         Ok((json!({ "ImageId": image }), effect))
     }

@@ -154,6 +154,15 @@ pub(super) const THROTTLED: Rule = rule(400, "Throttling.User", "request was den
 pub(super) const UNAVAILABLE: Rule = rule(503, "ServiceUnavailable", "the service is unavailable for the moment");
 /// The service failed. Common table.
 pub(super) const INTERNAL_ERROR: Rule = rule(500, "InternalError", "the service failed");
+/// The instance an image is to be made of. `CreateImage` error table.
+pub(super) const INSTANCE_NOT_FOUND: Rule =
+    rule(404, "InvalidInstanceId.NotFound", "The specified InstanceId does not exist.");
+/// The snapshot an image is to be made of. `CreateImage` error table.
+pub(super) const SNAPSHOT_NOT_FOUND: Rule =
+    rule(404, "InvalidSnapshotId.NotFound", "The specified SnapshotId does not exist.");
+/// The snapshot is a data disk's. `CreateImage` error table.
+pub(super) const SNAPSHOT_KIND: Rule =
+    rule(403, "OperationDenied", "The specified snapshot is not allowed to create image.");
 /// The resource that is tagged is none. `TagResources` error table.
 pub(super) const RESOURCE_NOT_FOUND: Rule = rule(404, "InvalidResourceId.NotFound", "the resource does not exist");
 /// Something other than an image is tagged, which the simulator has not. Code of the `TagResources` error table.

@@ -12,6 +12,7 @@ mod attributes;
 mod clients;
 mod copies;
 mod lists;
+mod making;
 mod roles;
 
 macro_rules! captures {

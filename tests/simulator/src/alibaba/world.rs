@@ -1,17 +1,19 @@
 //! Alibaba Cloud's world: accounts, regions, images and who may use them. A pure state machine: time comes in as an
 //! argument, and nothing here knows of HTTP, faults or journal. Admin overrides are in `world/admin.rs`, copying in
-//! `world/copies.rs`, names and tags in `world/attributes.rs`.
+//! `world/copies.rs`, making images in `world/making.rs`, names and tags in `world/attributes.rs`.
 
 mod admin;
 mod attributes;
 mod copies;
 mod copy_rules;
+mod making;
 #[cfg(test)]
 mod tests;
 
 pub use admin::{AccountPatch, ImagePatch, KeyPatch, RulesPatch};
 pub(crate) use attributes::Attributes;
 pub use copies::CopyEnd;
+pub(crate) use making::Making;
 
 use super::rules::{self, Rules};
 use super::world_file::{Account, Encryption, ImageSpec, Key, Origin, Status};
@@ -111,6 +113,7 @@ pub struct World {
     accounts: BTreeMap<AccountId, Account>,
     images: BTreeMap<ImageId, Image>,
     copies: Copies,
+    made: making::Made,
 }
 
 impl World {
@@ -121,7 +124,8 @@ impl World {
     /// When ids repeat, an account id is not decimal digits, or an image names a region or owner that is not there.
     pub fn load(file: WorldFile, now: Timestamp) -> Result<Self, String> {
         let (accounts, images, copies) = (BTreeMap::new(), BTreeMap::new(), Copies::default());
-        let mut world = Self { rules: file.rules, regions: file.regions, accounts, images, copies };
+        let made = BTreeMap::new();
+        let mut world = Self { rules: file.rules, regions: file.regions, accounts, images, copies, made };
         let mut keys = BTreeSet::new();
         for account in file.accounts {
             let id = account.id.as_str();

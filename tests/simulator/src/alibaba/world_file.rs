@@ -41,6 +41,9 @@ pub struct Account {
     /// The keys for encryption it has, by id, in every region. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kms_keys: Vec<String>,
+    /// The instances it has, by id, in every region: what images are made of. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<String>,
     /// Its RAM roles. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,

@@ -150,6 +150,8 @@ pub(super) fn job(id: &str, job: &Job, now: Timestamp, with_results: bool) -> Va
         Order::Delete { .. } => ("imsDeleteImageJob", "DeleteImage"),
         Order::Copy(CopyOrder { to: CopyTo::InRegion { .. }, .. }) => ("imsCopyImageInRegionJob", "CopyImageInRegion"),
         Order::Copy(_) => ("imsCopyImageCrossRegionJob", "CopyImageCrossRegion"),
+        // Unconfirmed.
+        Order::Make(_) => ("imsCreateImageJob", "CreateImage"),
     };
     let refusal = job.refusal();
     let mut entities = json!({"process_percent": job.percent(now), "current_task": task});
@@ -162,6 +164,11 @@ pub(super) fn job(id: &str, job: &Job, now: Timestamp, with_results: bool) -> Va
             fields.insert("image_name".to_owned(), json!(order.name));
             if let Some(image) = job.copied().filter(|_| phase == Phase::Success) {
                 fields.insert("image_id".to_owned(), json!(image));
+            }
+        } else if let Order::Make(making) = job.order() {
+            fields.insert("image_name".to_owned(), json!(making.name));
+            if phase == Phase::Success {
+                fields.insert("image_id".to_owned(), json!(making.image));
             }
         } else if with_results && job.end().is_some() {
             fields.insert("results".to_owned(), results(job));
@@ -180,7 +187,7 @@ fn results(job: &Job) -> Value {
     let times = match job.order() {
         Order::Add { recipients, .. } => recipients.len(),
         Order::Answer { .. } => 1,
-        Order::Remove { .. } | Order::Delete { .. } | Order::Copy(_) => 0,
+        Order::Remove { .. } | Order::Delete { .. } | Order::Copy(_) | Order::Make(_) => 0,
     };
     let row = |image: &ImageId| {
         let status = if job.is_done_for(image) { "success" } else { "failed" };

@@ -5,7 +5,7 @@ use super::bodies::Wanted;
 use super::query::Query;
 use super::recipient::Recipient;
 use super::route::Operation;
-use super::world::{Asker, Member, Order, Submission, World};
+use super::world::{Asker, Making, Member, Order, Submission, World};
 use super::{Cloud, answers, by_tags, catalog, iam, images, native, rules};
 use crate::chassis::effect::Effect;
 use crate::chassis::exchange::{Done, Fresh, JobFailure};
@@ -38,9 +38,14 @@ impl Call<'_> {
     /// The vendor's refusal; then nothing changed.
     pub(super) fn perform(self, cloud: &mut Cloud) -> Result<Done, Refusal> {
         let (caller, world) = (self.caller, &cloud.world);
+        if !self.operation.reads_query() {
+            let identity = self.operation.is_identity();
+            self.query.only(&[], if identity { rules::IAM_BAD_PARAMETER } else { rules::MALFORMED_BODY })?;
+        }
         match self.operation {
             Operation::ShowVersion { version } => Ok(Done::ok(catalog::version(*version, &self.origin))),
             Operation::CreateToken => {
+                self.query.only(&["nocatalog"], rules::IAM_BAD_PARAMETER)?;
                 let token = &self.fresh.thing;
                 let without_catalog = self.query.0.iter().any(|(name, _)| name == "nocatalog");
                 let origin = Some(self.origin.as_str()).filter(|_| !without_catalog);
@@ -52,10 +57,7 @@ impl Call<'_> {
                 Ok(Done { status: 201, ..Done::ok(answer) })
             }
             Operation::ListProjects => iam::projects(world, caller, self.query).map(Done::ok),
-            Operation::ListAuthProjects => {
-                self.query.only(&[], rules::IAM_BAD_PARAMETER)?;
-                iam::projects(world, caller, self.query).map(Done::ok)
-            }
+            Operation::ListAuthProjects => iam::projects(world, caller, self.query).map(Done::ok),
             Operation::ListDomains => Ok(Done::ok(iam::domains(world, caller))),
             Operation::ListRegions => Ok(Done::ok(iam::regions(world, caller))),
             _ => self.perform_ims(&mut cloud.world),
@@ -140,7 +142,9 @@ impl Call<'_> {
             }
             (Some(Wanted::Members { order, project }), _) => {
                 if project.is_some_and(|project| project != asker.project) {
-                    return Err(rules::PROJECT_MISMATCH.about("an offer is answered by the project it was made to"));
+                    let native = matches!(self.operation, Operation::UpdateMember { .. });
+                    let rule = if native { rules::NOT_THE_MEMBER_UNCONFIRMED } else { rules::PROJECT_MISMATCH };
+                    return Err(rule.about("an offer is answered by the project it was made to"));
                 }
                 let Self { operation, fresh, now, job_failure: failure, slow_millis, .. } = self;
                 let submission = Submission { id: fresh.thing.clone(), failure, slow_millis };
@@ -177,11 +181,18 @@ fn obey(
             Ok(Done { effect, ..Done::no_content() })
         }
         _ => {
-            let copy = if let Order::Copy(order) = order {
-                Some(world.submit_copy(asker, order, ImageId::from(fresh.image.as_str()), submission, now)?)
-            } else {
-                world.submit(asker, order, submission, now)?;
-                None
+            let image = ImageId::from(fresh.image.as_str());
+            let copy = match order {
+                Order::Copy(order) => Some(world.submit_copy(asker, order, image, submission, now)?),
+                Order::Make(making) => {
+                    let making = Making { image: Some(image), ..making };
+                    world.submit(asker, Order::Make(making), submission, now)?;
+                    None
+                }
+                order => {
+                    world.submit(asker, order, submission, now)?;
+                    None
+                }
             };
             Ok(Done { job: Some(id.clone()), copy, ..Done::ok(json!({ "job_id": id })) })
         }

@@ -34,6 +34,7 @@ pub(super) enum Operation {
     ShowImageQuota,
     ListSystems,
     ListImages,
+    CreateImage,
     UpdateImage { image: ImageId },
     NativeList,
     NativeShow { image: ImageId },
@@ -90,6 +91,7 @@ impl Operation {
                 Self::ShowImageMember { project: project(own), image: image(id), member: (*member).to_owned() }
             }
             ("GET", ["v2", "cloudimages"]) => Self::ListImages,
+            ("POST", ["v2", "cloudimages", "action"]) => Self::CreateImage,
             ("PATCH", ["v2", "cloudimages", id]) => Self::UpdateImage { image: image(id) },
             ("GET", ["v2", "images"]) => Self::NativeList,
             ("GET", ["v2", "images", id]) => Self::NativeShow { image: image(id) },
@@ -130,6 +132,7 @@ impl Operation {
             Self::ShowVersion { version: Version::IdentityV3 } => "KeystoneShowVersion",
             Self::ShowVersion { .. } => "ListVersions",
             Self::ListAuthProjects => "KeystoneListAuthProjects",
+            Self::CreateImage => "CreateImage",
             Self::UpdateImage { .. } => "UpdateImage",
             Self::NativeList => "GlanceListImages",
             Self::NativeShow { .. } => "GlanceShowImage",
@@ -207,6 +210,20 @@ impl Operation {
             | Self::ShowJob { project, .. } => Some(project),
             _ => None,
         }
+    }
+
+    /// Whether it takes parameters in its query; those of the others have no effect.
+    pub(super) fn reads_query(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateToken
+                | Self::ListProjects
+                | Self::ListImages
+                | Self::NativeList
+                | Self::ListSystems
+                | Self::ListImageMembers { .. }
+                | Self::ListMembers { .. }
+        )
     }
 
     /// Whether it is the identity service's.

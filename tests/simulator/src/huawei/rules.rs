@@ -154,6 +154,12 @@ pub(super) const IMAGE_QUOTA_UNCONFIRMED: Rule = rule(400, "IMG.0088", "the proj
 pub(super) const COPY_SIZE_UNCONFIRMED: Rule = rule(400, "IMG.0059", "the image is too large to be copied");
 /// A copy to a region that the account's site has not.
 pub(super) const COPY_REGION_UNCONFIRMED: Rule = rule(400, "IMG.0001", "there is no such region");
+/// The server or disk that an image is to be made of is not there. The code is unconfirmed.
+pub(super) const NO_MATERIAL_UNCONFIRMED: Rule = rule(400, "IMG.0001", "the server or the disk does not exist");
+/// Somebody else answers an offer by the native call. The status is that of Glance and of a sister cloud
+/// (terraform-provider-opentelekomcloud issue 2686, terraform-provider-openstack issue 1283); the code is unconfirmed.
+pub(super) const NOT_THE_MEMBER_UNCONFIRMED: Rule =
+    rule(403, "IMG.0030", "the project is not the one that the request acts for");
 /// The native read of an image that is not there, or that the caller may not know of. Status of the native page.
 pub(super) const NATIVE_NOT_FOUND: Rule = rule(404, "IMG.0144", "the image does not exist");
 /// More tags than an image may have. The code is unconfirmed.

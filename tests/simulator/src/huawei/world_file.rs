@@ -186,6 +186,12 @@ pub struct Project {
     /// Its name. Default the region's, as that of a region's own project is.
     #[serde(default)]
     pub name: Option<String>,
+    /// Its servers and its system disks, by id: what images are made of. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+    /// Likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// Its backup vaults, for full-ECS images copied into it. Default none.
     #[serde(default)]
     pub vaults: Vec<Vault>,
