@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(super) const OS_TYPE: &str = "linux";
 /// Of every simulated image.
 pub(super) const ARCHITECTURE: &str = "x86_64";
-/// Whether a simulated image supports NVMe.
+/// Whether a simulated image supports `NVMe`.
 pub(super) const NVME: &str = "unsupported";
 /// Size of every simulated data disk, in GiB.
 const DATA_DISK_GIB: u64 = 40;

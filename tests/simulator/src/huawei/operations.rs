@@ -56,8 +56,9 @@ impl Call<'_> {
                 let answer = cloud.access.give_key(world, caller, self.body, self.fresh, self.now)?;
                 Ok(Done { status: 201, ..Done::ok(answer) })
             }
-            Operation::ListProjects => iam::projects(world, caller, self.query).map(Done::ok),
-            Operation::ListAuthProjects => iam::projects(world, caller, self.query).map(Done::ok),
+            Operation::ListProjects | Operation::ListAuthProjects => {
+                iam::projects(world, caller, self.query).map(Done::ok)
+            }
             Operation::ListDomains => Ok(Done::ok(iam::domains(world, caller))),
             Operation::ListRegions => Ok(Done::ok(iam::regions(world, caller))),
             _ => self.perform_ims(&mut cloud.world),
