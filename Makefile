@@ -35,10 +35,11 @@ fuzz: ## Try every parser of outside bytes with hostile ones, long (ROUNDS=n for
 	PROPTEST_CASES=$(ROUNDS) HOSTILE_ROUNDS=$$(($(ROUNDS) / 10 + 1)) \
 		$(CARGO) test --workspace --test hostile_objects --test hostile --test hostile_answers
 
-# The SDKs in Go take minutes to build once, so they are not part of the suite.
-conformance: ## Drive the simulator with clients that nobody here wrote, those in Go as well, and tell which did which step | ~15 min | ?
-	cd tests/conformance/go && GOFLAGS=-mod=readonly go build -o $(abspath target/conformance)/ ./cmd/...
-	CONFORMANCE_PROGRAMS="$$(echo $(abspath target/conformance)/*)" \
+# What the suite has no time for: SDKs in Go and for Node, OpenTofu and two Terraform providers (tests/conformance/build). TERRAFORM
+# is a program to run in OpenTofu's place; CLIENTS are those of go, node, alicloud and huaweicloud that may not be missing.
+conformance: ## Drive the simulator with clients that nobody here wrote, those that are not in Python as well, and tell which did which step | ~60 min | 5 min
+	programs=$$(tests/conformance/build $(CLIENTS)) && CONFORMANCE_PROGRAMS="$$programs" \
+		TERRAFORM="$(or $(TERRAFORM),$(abspath target/conformance/tofu))" PROVIDERS="$(abspath target/conformance/providers)" \
 		$(CARGO) test -p cloud-simulator --test conformance -- --nocapture every_client_lives_the_same_life
 
 chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md) | ~20 min | MINUTES

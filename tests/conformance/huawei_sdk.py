@@ -194,7 +194,7 @@ def check_refusals():
     refused("back to waiting", "IMG.0001", lambda: answer(first, FIRST, "pending"))
     refused("for another project", "IMG.0030", lambda: answer(first, SECOND, "accepted"))
     refused("no offer to it", "IMG.0144", lambda: answer(second, SECOND, "accepted", [SERVER], "vault-1"))
-    refused("a filter without effect", "IMG.0001", lambda: images(owner, flavor_id="s6.small.1"))
+    refused("a filter without effect", "IMG.0001", lambda: images(owner, enterprise_project_id="1"))
     refused("a job that is not", "IMG.0105", lambda: progress("f" * 32, owner), 404)
     same("none of these had an effect", statuses(), before)
 

@@ -3,7 +3,8 @@ is refused, is throttled, and holds a token that expires. Prints which client di
 
 Usage: life.py ALIBABA_URL HUAWEI_URL AWS_URL ADMIN_URL [PROGRAM...], on the world of life-world.yaml. A program is a client
 in another language: it is run as `PROGRAM ALIBABA_URL HUAWEI_URL ADMIN_URL AWS_URL`, prints a line `client: NAME CLOUD` and for
-each step a line `STEP: ok` or `STEP: what went wrong`. Exits with 1 where a step failed.
+each step a line `STEP: ok` or `STEP: what went wrong`. Exits with 1 where a step failed. SIMULATOR_TLS and SIMULATOR_CERTIFICATE of
+the environment are for programs that know the vendors' hosts only. Only those that make what is there like a plan plan again and import.
 """
 
 import functools
@@ -80,6 +81,14 @@ class AlibabaLife:
         same("recipients by pages", self.recipients(), RECIPIENTS)
         same("received", self.images(RECIPIENT_KEY, ImageOwnerAlias="others"), [("m-golden", "golden")])
 
+    def assume_role(self):
+        role = {"RoleArn": f"acs:ram::{RECIPIENTS[0]}:role/share", "RoleSessionName": "life"}
+        given = self.ask(OWNER_KEY, "AssumeRole", **role)["Credentials"]
+        played = (given["AccessKeyId"], given["AccessKeySecret"], given["SecurityToken"])
+        same("received", self.images(played, ImageOwnerAlias="others"), [("m-golden", "golden")])
+        other = {**role, "RoleArn": f"acs:ram::{RECIPIENTS[0]}:role/other"}
+        refused("no such role", "EntityNotExist.Role", lambda: self.ask(OWNER_KEY, "AssumeRole", **other), 404)
+
     def copy(self):
         tags = [{"Key": "team", "Value": "core"}]
         id = self.ask(
@@ -146,6 +155,13 @@ class HuaweiLife:
     def share_and_page(self):
         self.client.share(GOLDEN, PROJECTS)
         same("members", self.client.members(GOLDEN), dict.fromkeys(PROJECTS, "pending"))
+
+    def assume_role(self):
+        if isinstance(self.client, huawei.OpenStack):
+            raise NotImplementedError
+        played = self.client.assume("share")
+        same("received", self.client.images(played, visibility="shared", member_status="pending"), [(GOLDEN, "golden")])
+        refused("no such agency", 403, lambda: self.client.assume("other"), 403)
 
     def accept(self):
         same("it waits", self.client.offered("pending"), [GOLDEN])
@@ -259,6 +275,14 @@ class AwsLife:
         self.share(Remove=[{"OrganizationArn": self.ORGANIZATION}])
         same("without the organization", self.permissions(), self.RECIPIENTS)
 
+    def assume_role(self):
+        role = {"RoleArn": f"arn:aws:iam::{self.RECIPIENTS[0]}:role/share", "RoleSessionName": "life"}
+        given = self.ask(self.OWNER_KEY, "assume_role", **role)["Credentials"]
+        played = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        same("received", self.images(played, ExecutableUsers=["self"]), [(self.GOLDEN, "golden")])
+        other = {**role, "RoleArn": f"arn:aws:iam::{self.RECIPIENTS[0]}:role/other"}
+        refused("no such role", "AccessDenied", lambda: self.ask(self.OWNER_KEY, "assume_role", **other))
+
     def copy(self):
         asked = {"Name": "golden (copy)", "SourceImageId": self.GOLDEN, "SourceRegion": "us-east-1", "ClientToken": "t"}
         no_storage = lambda: self.ask(self.RECIPIENT_KEY, "copy_image", **asked)  # noqa: E731
@@ -311,8 +335,8 @@ class AwsLife:
 
 
 STEPS = [
-    "identity", "list", "share_and_page", "accept", "reject", "copy", "rename", "tag", "be_refused", "be_throttled",
-    "sign_wrongly", "expire", "delete",
+    "identity", "list", "share_and_page", "assume_role", "accept", "reject", "copy", "rename", "tag", "plan_again",
+    "import", "be_refused", "be_throttled", "sign_wrongly", "expire", "delete",
 ]  # fmt: skip
 
 LIVES = [

@@ -377,6 +377,42 @@ mod tests {
         }
     }
 
+    /// As the vendor's gateway writes them today, whichever signature a request has: with the address of a page of help, and
+    /// with all that the server signed.
+    #[test]
+    fn an_error_is_read_by_its_code_alone_and_tells_nothing_of_what_was_signed() {
+        for (status, code, message, wanted) in [
+            (
+                404,
+                "InvalidAction.NotFound",
+                "Specified api is not found, please check your url and method.",
+                Fault::Refused { refusal: Refusal::Unknown, code: "InvalidAction.NotFound".to_owned() },
+            ),
+            (
+                400,
+                "SignatureDoesNotMatch",
+                "Specified signature is not matched with our calculation. server string to sign is:GET&%2F&AccessKeyId%3DLTAI",
+                Fault::Unauthenticated { code: "SignatureDoesNotMatch".to_owned() },
+            ),
+            (
+                400,
+                "IncompleteSignature",
+                "The request signature does not conform to Aliyun standards. server string to sign is:POST&%2F&",
+                Fault::Unauthenticated { code: "IncompleteSignature".to_owned() },
+            ),
+            (400, "Throttling.User", "Request was denied due to user flow control.", THROTTLED),
+        ] {
+            let body = serde_json::json!({
+                "RequestId": "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E", "HostId": "ecs-cn-hangzhou.aliyuncs.com", "Code": code,
+                "Message": message, "Recommend": format!("https://api.aliyun.com/troubleshoot?q={code}"),
+            });
+            let fault = fault_of(DescribeImages, status, &HeaderMap::new(), body.to_string().as_bytes());
+            assert_eq!(fault, wanted, "{code}");
+            let told = format!("{fault:?}");
+            assert!(!told.contains("LTAI") && !told.contains("%2F") && !told.contains("473469C7"), "{told}");
+        }
+    }
+
     #[test]
     fn status_decides_only_without_a_known_code() {
         for (status, body, wanted) in [

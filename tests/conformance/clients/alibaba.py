@@ -6,9 +6,9 @@ import json
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.client import AcsClient
-from aliyunsdksts.request.v20150401.GetCallerIdentityRequest import GetCallerIdentityRequest
 from alibabacloud_ecs20140526 import models as ecs
 from alibabacloud_ecs20140526.client import Client as Ecs
+from alibabacloud_sts20150401 import models as sts
 from alibabacloud_sts20150401.client import Client as Sts
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 from alibabacloud_tea_openapi.models import Config
@@ -16,6 +16,7 @@ from alibabacloud_tea_openapi.models import Config
 from . import Refused
 
 REGION = "cn-hangzhou"
+OF_STS = {"GetCallerIdentity", "AssumeRole"}
 
 
 def snake(name):
@@ -38,6 +39,9 @@ class Current:
         try:
             if action == "GetCallerIdentity":
                 return Sts(self.config(*key)).get_caller_identity().body.to_map()
+            if action == "AssumeRole":
+                role = sts.AssumeRoleRequest().from_map(parameters)
+                return Sts(self.config(*key)).assume_role(role).body.to_map()
             request = getattr(ecs, f"{action}Request")().from_map({"RegionId": REGION, **parameters})
             return getattr(Ecs(self.config(*key)), snake(action))(request).body.to_map()
         except AlibabaCloudException as error:
@@ -54,14 +58,11 @@ class Legacy:
         self.cloud, self.method = cloud.removeprefix("http://"), method
 
     def call(self, key, action, **parameters):
-        if action == "GetCallerIdentity":
-            request = GetCallerIdentityRequest()
-        else:
-            module = importlib.import_module(f"aliyunsdkecs.request.v20140526.{action}Request")
-            request = getattr(module, f"{action}Request")()
-            for name, value in parameters.items():
-                plural = name in self.PLURAL and isinstance(value, list)
-                getattr(request, f"set_{name}s" if plural else f"set_{name}")(value)
+        of = "aliyunsdksts.request.v20150401" if action in OF_STS else "aliyunsdkecs.request.v20140526"
+        request = getattr(importlib.import_module(f"{of}.{action}Request"), f"{action}Request")()
+        for name, value in parameters.items():
+            plural = name in self.PLURAL and isinstance(value, list)
+            getattr(request, f"set_{name}s" if plural else f"set_{name}")(value)
         request.set_endpoint(self.cloud)
         request.set_protocol_type("http")
         request.set_accept_format("json")

@@ -3,11 +3,12 @@
 import time
 
 import openstack
-from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.auth.credentials import BasicCredentials, GlobalCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, ServerResponseException
 from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkcore.region.region import Region
 from huaweicloudsdkcore.signer.algorithm import SigningAlgorithm
+from huaweicloudsdkiam import v3 as iam
 from huaweicloudsdkims import v2 as ims
 from openstack.exceptions import HttpException
 
@@ -32,8 +33,9 @@ class Own:
         self.cloud, self.algorithm, self.derived = cloud, algorithm, derived
 
     def client(self, who):
-        key, secret, *token = KEYS[who]
-        project = PROJECTS["first" if who in ("first", "wrong") else "owner"]
+        """Of somebody of the world, or of a key, its secret, its token and its project."""
+        key, secret, *token = KEYS[who] if isinstance(who, str) else who[:3]
+        project = who[3] if isinstance(who, tuple) else PROJECTS["first" if who in ("first", "wrong") else "owner"]
         credentials = BasicCredentials(key, secret, project)
         if token:
             credentials = credentials.with_security_token(token[0])
@@ -50,6 +52,23 @@ class Own:
             return getattr(self.client(who), operation)(request)
         except (ClientRequestException, ServerResponseException) as error:
             raise Refused(error.error_code, error.status_code) from error
+
+    def assume(self, agency):
+        """A temporary key of the first recipient's domain, by an agency that it delegated to the owner's."""
+        key, secret = KEYS["owner"]
+        config = HttpConfig(signing_algorithm=self.algorithm)
+        builder = iam.IamClient.new_builder().with_http_config(config)
+        builder = builder.with_credentials(GlobalCredentials(key, secret, "d0" + "0" * 30))
+        role = iam.IdentityAssumerole(agency_name=agency, domain_name="recipients", duration_seconds=900)
+        identity = iam.AgencyAuthIdentity(methods=["assume_role"], assume_role=role)
+        body = iam.CreateTemporaryAccessKeyByAgencyRequestBody(auth=iam.AgencyAuth(identity=identity))
+        request = iam.CreateTemporaryAccessKeyByAgencyRequest(body=body)
+        try:
+            client = builder.with_region(Region(REGION, self.cloud)).build()
+            given = client.create_temporary_access_key_by_agency(request).credential
+        except (ClientRequestException, ServerResponseException) as error:
+            raise Refused(error.error_code, error.status_code) from error
+        return given.access, given.secret, given.securitytoken, PROJECTS["first"]
 
     def finish(self, who, response):
         deadline = time.monotonic() + PATIENCE

@@ -10,6 +10,7 @@ mod operations;
 mod params;
 mod rules;
 mod signature;
+mod sts;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ pub use rules::Rules;
 pub use world::{
     AccountPatch, CopyEnd, Grant, Image, ImagePatch, KeyPatch, Relation, RulesPatch, SharingChange, World,
 };
-pub use world_file::{Account, CopiedFrom, Disk, Encryption, ImageSpec, Key, Origin, Site, Status};
+pub use world_file::{Account, CopiedFrom, Disk, Encryption, ImageSpec, Key, Origin, Role, Site, Status};
 
 use crate::chassis::effect::Asked;
 use crate::chassis::exchange::{Done, Fresh, Step, Vendor};
@@ -38,12 +39,14 @@ use jiff::Timestamp;
 use operations::{Call, Operation};
 use params::Params;
 use serde_json::{Value, json};
+use sts::Sessions;
 
 /// Alibaba Cloud as the simulator holds it.
 #[derive(Debug, Default)]
 pub(crate) struct Cloud {
     pub(crate) world: World,
     nonces: Nonces,
+    sessions: Sessions,
 }
 
 /// Whether a host is Alibaba Cloud's.
@@ -108,10 +111,10 @@ impl Vendor for Alibaba {
     }
 
     fn perform(state: &mut State, step: Step<'_, Self>) -> Result<Done, Refusal> {
-        let Step { request, caller, now, sharing_as_of, .. } = step;
+        let Step { request, caller, fresh, now, sharing_as_of, .. } = step;
         let operation = Operation::find(&request.action, &request.version)?;
-        let call = Call { operation, caller, params: &request.params, now, sharing_as_of };
-        let (answer, effect) = call.perform(&mut state.alibaba.world)?;
+        let call = Call { operation, caller, params: &request.params, fresh, now, sharing_as_of };
+        let (answer, effect) = call.perform(&mut state.alibaba)?;
         Ok(Done { effect, ..Done::ok(answer) })
     }
 

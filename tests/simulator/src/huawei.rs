@@ -6,6 +6,7 @@ mod admin;
 mod answers;
 mod authentication;
 mod bodies;
+mod by_tags;
 mod catalog;
 mod iam;
 mod images;
@@ -16,6 +17,7 @@ mod recipient;
 mod route;
 mod rules;
 mod signature;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -25,8 +27,8 @@ pub(crate) use admin::routes;
 pub use recipient::{MemberKind, Recipient};
 pub use rules::Rules;
 pub use world::{
-    Asker, CopyOrder, CopyTo, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Member, Order, Phase, Received,
-    Relation, RulesPatch, World,
+    Asker, CopyOrder, CopyTo, DomainPatch, Ended, Image, ImagePatch, Job, KeyPatch, Making, Material, Member, Order,
+    Phase, Received, Relation, RulesPatch, World,
 };
 pub use world_file::{
     Agency, Domain, HuaweiFile, ImageSpec, Key, Kind, KmsKey, MemberSpec, MemberStatus, Origin, Project, Seconds, Site,
@@ -144,6 +146,7 @@ impl Vendor for Huawei {
             operation,
             caller,
             wanted: request.wanted.clone()?,
+            body: &wire.body,
             query: &request.query,
             origin: wire.origin(),
             now,

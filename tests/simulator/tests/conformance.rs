@@ -61,8 +61,10 @@ const PROGRAMS: &str = "CONFORMANCE_PROGRAMS";
 
 /// Runs a script against a simulator of its own, and ends that well.
 fn drive(script: &str, world: &str, ports: &[&str], programs: &[String]) {
+    let certificate = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("conformance-{script}.pem"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-simulator"));
     command.arg("--world").arg(conformance().join(world)).arg("--print-addresses");
+    command.args(["--tls-address", "127.0.0.1:0", "--tls-certificate"]).arg(&certificate);
     let mut simulator = Running(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(simulator.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -75,6 +77,8 @@ fn drive(script: &str, world: &str, ports: &[&str], programs: &[String]) {
     let mut run_script = Command::new(python());
     run_script.arg(conformance().join(script)).args(ports.iter().map(|port| address(port))).args(programs);
     run_script.env("HOME", home).env("PYTHONDONTWRITEBYTECODE", "1");
+    // For clients that know the vendors' hosts only.
+    run_script.env("SIMULATOR_TLS", address("tls")).env("SIMULATOR_CERTIFICATE", certificate);
     run("the SDK's run", run_script.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1"));
 
     let pid = simulator.0.id().to_string();

@@ -3,6 +3,7 @@
 use super::Row;
 
 const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
+const HUAWEI_REQUESTS: &str = "tests/simulator/src/huawei/tests/callers.rs";
 const AWS_REQUESTS: &str = "tests/simulator/src/aws/tests.rs";
 
 const NO_PANIC: &str = "no_request_makes_the_cloud_panic";
@@ -60,41 +61,28 @@ pub(super) const TABLE: &[Row] = &[
         readers: &["find"],
         tests: &[("tests/simulator/src/alibaba/tests.rs", "no_request_makes_the_cloud_panic")],
     },
-    Row {
-        source: "tests/simulator/src/huawei/images.rs",
-        readers: &["read"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
+    Row { source: "tests/simulator/src/huawei/images.rs", readers: &["read"], tests: &[(HUAWEI_REQUESTS, NO_PANIC)] },
     Row {
         source: "tests/simulator/src/huawei/authentication.rs",
         readers: &["parse_date"],
-        tests: &[
-            (SIMULATOR, DOORS),
-            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic"),
-        ],
+        tests: &[(SIMULATOR, DOORS), (HUAWEI_REQUESTS, NO_PANIC)],
     },
     Row {
         source: "tests/simulator/src/huawei/signature.rs",
         readers: &["read"],
-        tests: &[
-            (SIMULATOR, DOORS),
-            ("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic"),
-        ],
+        tests: &[(SIMULATOR, DOORS), (HUAWEI_REQUESTS, NO_PANIC)],
     },
-    Row {
-        source: "tests/simulator/src/huawei/route.rs",
-        readers: &["find"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
-    },
+    Row { source: "tests/simulator/src/huawei/temporary.rs", readers: &[], tests: &[(HUAWEI_REQUESTS, NO_PANIC)] },
+    Row { source: "tests/simulator/src/huawei/route.rs", readers: &["find"], tests: &[(HUAWEI_REQUESTS, NO_PANIC)] },
     Row {
         source: "tests/simulator/src/huawei/bodies.rs",
         readers: &["read", "parse"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
+        tests: &[(HUAWEI_REQUESTS, NO_PANIC)],
     },
     Row {
         source: "tests/simulator/src/huawei/recipient.rs",
         readers: &["parse"],
-        tests: &[("tests/simulator/src/huawei/tests/callers.rs", "no_request_makes_the_cloud_panic")],
+        tests: &[(HUAWEI_REQUESTS, NO_PANIC)],
     },
     Row { source: "tests/simulator/src/huawei/iam.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
     Row {

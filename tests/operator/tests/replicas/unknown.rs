@@ -8,7 +8,7 @@ use imageshare_operator::api::ImageReplica;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::party::{Cloud, Party};
+use crate::party::{Cloud, Party, merge};
 use crate::stage::{self, alone};
 use support::PATIENCE;
 
@@ -19,6 +19,7 @@ over_both_clouds!(
     in_the_region_a_call_lost_before_it_arrived_is_made_again,
     an_answer_that_comes_too_late_makes_no_second_copy,
     an_answer_nobody_understands_makes_no_second_copy,
+    a_copy_whose_answer_was_lost_is_found_among_images_of_like_names,
     a_throttled_call_is_made_again,
     a_cloud_that_is_out_of_order_is_asked_again,
     looks_that_fail_end_no_copy,
@@ -66,6 +67,38 @@ async fn an_answer_that_comes_too_late_makes_no_second_copy(cloud: Cloud) -> Res
 
 async fn an_answer_nobody_understands_makes_no_second_copy(cloud: Cloud) -> Result<()> {
     through(cloud, true, 1, json!({"kind": "wrongJson"})).await?;
+    Ok(())
+}
+
+/// Alibaba Cloud finds names by a part of them, Huawei Cloud lets many images have one name. Some were made by a replica of
+/// another cluster, all have tags.
+async fn a_copy_whose_answer_was_lost_is_found_among_images_of_like_names(cloud: Cloud) -> Result<()> {
+    let (party, source) = Party::with_image(cloud, json!({"copySeconds": 2})).await?;
+    // A page of a list and one more at Alibaba Cloud, where there must be room for them.
+    let count = if cloud == Cloud::Alibaba { 101 } else { 3 };
+    if cloud == Cloud::Alibaba {
+        party.place.stage.cloud.patch(&format!("/accounts/{}", party.id()), &json!({"privateImages": 500})).await?;
+    }
+    let mut others = Vec::new();
+    for number in 0..count {
+        let mark = format!("Made by imageshare-operator for ImageReplica 00000000-0000-4000-8000-{number:012} (1)");
+        let place = match cloud {
+            Cloud::Alibaba => json!({"region": party.elsewhere(), "name": format!("my-copy-copy-{number}")}),
+            Cloud::Huawei => json!({"project": stage::project_elsewhere(party.place.number), "name": "copy-copy"}),
+        };
+        let mut image =
+            json!({"description": if number % 2 == 0 { mark } else { String::new() }, "tags": {"team": "core"}});
+        merge(&mut image, &place);
+        others.push(party.image(image).await?);
+    }
+    party.weather(party.ask(true), &source, 1, json!({"kind": "cutAfter"})).await?;
+    party.replicate_to(true, "copy", json!({})).await?;
+    let copy = party.made("copy").await?;
+    party.only_copy(&copy).await?;
+    for other in &others {
+        let seen = party.seen(other).await?;
+        ensure!(seen.is_some_and(|image| image["tags"] == json!({"team": "core"})), "{other} is nobody's to touch");
+    }
     Ok(())
 }
 

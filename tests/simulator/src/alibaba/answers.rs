@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 pub(super) const OS_TYPE: &str = "linux";
 /// Of every simulated image.
 pub(super) const ARCHITECTURE: &str = "x86_64";
+/// Whether a simulated image supports `NVMe`.
+pub(super) const NVME: &str = "unsupported";
 /// Size of every simulated data disk, in GiB.
 const DATA_DISK_GIB: u64 = 40;
 
@@ -79,7 +81,7 @@ pub(super) fn image_row(image: &Image, relation: Relation) -> Value {
         "CreationTime": spec.created.map(instant).unwrap_or_default(), "Description": spec.description, "ResourceGroupId": spec.resource_group,
         "SupplierName": "", "LicenseType": "Auto", "LoginAsNonRootSupported": false,
         "IsSupportCloudinit": true, "IsSupportIoOptimized": true, "Usable": true,
-        "Tags": {"Tag": tags(spec)}, "Features": {"NvmeSupport": "unsupported", "ImdsSupport": "v1"},
+        "Tags": {"Tag": tags(spec)}, "Features": {"NvmeSupport": NVME, "ImdsSupport": "v1"},
         "DetectionOptions": {"Status": "", "Items": {"Item": []}},
         "DiskDeviceMappings": {"DiskDeviceMapping": disks},
     })
@@ -95,7 +97,7 @@ fn tags(spec: &ImageSpec) -> Vec<Value> {
 }
 
 /// The snapshot of an image's disk, by the disk's letter.
-pub(super) fn snapshot(spec: &ImageSpec, letter: char) -> String {
+pub(in crate::alibaba) fn snapshot(spec: &ImageSpec, letter: char) -> String {
     let id = spec.id.as_str();
     format!("s-{}{letter}", id.strip_prefix("m-").unwrap_or(id))
 }

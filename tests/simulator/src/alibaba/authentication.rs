@@ -2,6 +2,7 @@
 
 use super::params::Params;
 use super::signature::Claim;
+use super::sts::RoleSession;
 use super::world_file::Key;
 use super::{Cloud, rules};
 use crate::chassis::names::AccountId;
@@ -50,8 +51,8 @@ pub(crate) struct Caller {
     pub(super) account: AccountId,
     /// The key it used.
     pub(super) key_id: String,
-    /// Whether the key is a temporary one.
-    pub(super) temporary: bool,
+    /// The role it plays, where its key is a temporary one.
+    pub(super) role: Option<RoleSession>,
 }
 
 /// Authenticates a request.
@@ -60,12 +61,13 @@ pub(crate) struct Caller {
 /// The vendor's refusal, by the first check that fails.
 pub(super) fn authenticate(wire: &Wire, params: &Params, cloud: &mut Cloud, now: Timestamp) -> Result<Caller, Refusal> {
     let claim = Claim::read(wire, params)?;
-    let found = cloud.world.key(&claim.key_id);
-    let (account, key) = found.ok_or_else(|| rules::KEY_NOT_FOUND.about(&claim.key_id))?;
+    let lasting = cloud.world.key(&claim.key_id).map(|(account, key)| (account.id.clone(), key.clone(), None));
+    let found = lasting.or_else(|| cloud.sessions.find(&cloud.world, &claim.key_id, now));
+    let (account, key, role) = found.ok_or_else(|| rules::KEY_NOT_FOUND.about(&claim.key_id))?;
     if key.disabled {
         return Err(rules::KEY_DISABLED.refuse());
     }
-    check_token(claim.token.as_deref(), key)?;
+    check_token(claim.token.as_deref(), &key)?;
     if !claim.is_signed_with(&key.secret) {
         return Err(rules::signature_mismatch(&claim.shown));
     }
@@ -76,8 +78,8 @@ pub(super) fn authenticate(wire: &Wire, params: &Params, cloud: &mut Cloud, now:
     if now.duration_since(date).abs() > SignedDuration::from_secs(rules::TIME_SKEW_SECONDS) {
         return Err(rules::TIMESTAMP_EXPIRED.about(&now.to_string()));
     }
-    let temporary = key.security_token.is_some();
-    Ok(Caller { account: account.id.clone(), key_id: claim.key_id, temporary })
+    let role = role.or_else(|| key.security_token.is_some().then(|| RoleSession::of_world(&account)));
+    Ok(Caller { account, key_id: claim.key_id, role })
 }
 
 fn check_token(given: Option<&str>, key: &Key) -> Result<(), Refusal> {

@@ -1,14 +1,15 @@
-//! The operations simulated: ECS 2014-05-26 on images, their tags and regions, STS 2015-04-01 `GetCallerIdentity`. Each
-//! turns parameters into a step of the world and the vendor's answer. Parameters without effect are refused.
+//! The operations simulated: ECS 2014-05-26 on images, their tags and regions, STS 2015-04-01 `GetCallerIdentity` and
+//! `AssumeRole`, the location service 2015-06-12 `DescribeEndpoints`. Each turns parameters into a step of the world and the vendor's answer. Parameters without effect are refused.
 
 use super::answers::{self, Page};
 use super::authentication::Caller;
 use super::filters::{FILTERS, ImageFilter};
 use super::params::Params;
-use super::world::{Attributes, SharingChange, World};
+use super::world::{Attributes, Making, SharingChange, World};
 use super::world_file::Status;
-use super::{rules, tags};
+use super::{Cloud, rules, sts, tags};
 use crate::chassis::effect::{Asked, CopyRequest, Effect};
+use crate::chassis::exchange::Fresh;
 use crate::chassis::names::RegionId;
 use crate::chassis::refusal::Refusal;
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ pub(super) enum Operation {
     ModifyImageSharePermission,
     ModifyImageAttribute,
     DeleteImage,
+    CreateImage,
     CopyImage,
     CancelCopyImage,
     TagResources,
@@ -30,6 +32,8 @@ pub(super) enum Operation {
     DescribeTags,
     DescribeRegions,
     GetCallerIdentity,
+    AssumeRole,
+    DescribeEndpoints,
 }
 
 impl Operation {
@@ -41,6 +45,7 @@ impl Operation {
             ("2014-05-26", "ModifyImageSharePermission") => Self::ModifyImageSharePermission,
             ("2014-05-26", "ModifyImageAttribute") => Self::ModifyImageAttribute,
             ("2014-05-26", "DeleteImage") => Self::DeleteImage,
+            ("2014-05-26", "CreateImage") => Self::CreateImage,
             ("2014-05-26", "CopyImage") => Self::CopyImage,
             ("2014-05-26", "CancelCopyImage") => Self::CancelCopyImage,
             ("2014-05-26", "TagResources") => Self::TagResources,
@@ -49,6 +54,8 @@ impl Operation {
             ("2014-05-26", "DescribeTags") => Self::DescribeTags,
             ("2014-05-26", "DescribeRegions") => Self::DescribeRegions,
             ("2015-04-01", "GetCallerIdentity") => Self::GetCallerIdentity,
+            ("2015-04-01", "AssumeRole") => Self::AssumeRole,
+            ("2015-06-12", "DescribeEndpoints") => Self::DescribeEndpoints,
             _ => return Err(rules::ACTION_NOT_FOUND.refuse()),
         })
     }
@@ -59,8 +66,22 @@ impl Operation {
             Self::DescribeImages => &FILTERS,
             Self::DescribeImageSharePermission => &["ImageId", "PageNumber", "PageSize"],
             Self::ModifyImageSharePermission => &["ImageId", "AddAccount", "RemoveAccount", "IsPublic", "DryRun"],
-            Self::ModifyImageAttribute => &["ImageId", "ImageName", "Description", "ImageFamily", "Status", "DryRun"],
+            Self::ModifyImageAttribute => {
+                &["ImageId", "ImageName", "Description", "ImageFamily", "Status", "Features.NvmeSupport", "DryRun"]
+            }
             Self::DeleteImage => &["ImageId", "Force", "DryRun"],
+            Self::CreateImage => &[
+                "InstanceId",
+                "SnapshotId",
+                "ImageName",
+                "Description",
+                "ImageFamily",
+                "Architecture",
+                "ResourceGroupId",
+                "Tag",
+                "ClientToken",
+                "DryRun",
+            ],
             Self::CopyImage => &[
                 "ImageId",
                 "DestinationRegionId",
@@ -81,6 +102,9 @@ impl Operation {
             // The language of the names, of which there is one.
             Self::DescribeRegions => &["AcceptLanguage"],
             Self::GetCallerIdentity => &[],
+            // A policy, which narrows a session, is not among them: what callers may do is not simulated.
+            Self::DescribeEndpoints => &["Id", "ServiceCode", "Type"],
+            Self::AssumeRole => &["RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"],
         }
     }
 }
@@ -120,6 +144,7 @@ pub(super) struct Call<'a> {
     pub(super) operation: Operation,
     pub(super) caller: &'a Caller,
     pub(super) params: &'a Params,
+    pub(super) fresh: &'a Fresh,
     pub(super) now: Timestamp,
     /// The instant whose sharing `DescribeImageSharePermission` shows; `now` but for injected lag.
     pub(super) sharing_as_of: Timestamp,
@@ -127,18 +152,22 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// Takes the step: the answer without its request id, and what changed.
-    pub(super) fn perform(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
+    pub(super) fn perform(&self, cloud: &mut Cloud) -> Result<(Value, Effect), Refusal> {
         let unchanged = |answer| (answer, Effect::default());
         let changed = |effect| (json!({}), effect);
         self.params.only(self.operation.parameters())?;
+        let Cloud { world, sessions, .. } = cloud;
         match self.operation {
             Operation::DescribeImages => self.describe_images(world).map(unchanged),
             Operation::DescribeImageSharePermission => self.describe_sharing(world).map(unchanged),
             Operation::DescribeRegions => Ok(unchanged(self.describe_regions(world))),
-            Operation::GetCallerIdentity => Ok(unchanged(self.identity())),
+            Operation::DescribeEndpoints => self.describe_endpoints(world).map(unchanged),
+            Operation::GetCallerIdentity => Ok(unchanged(sts::identity(self.caller))),
+            Operation::AssumeRole => sessions.assume_role(self, world).map(unchanged),
             Operation::ModifyImageSharePermission => self.modify_sharing(world).map(changed),
             Operation::ModifyImageAttribute => self.modify_attributes(world).map(changed),
             Operation::DeleteImage => self.delete_image(world).map(changed),
+            Operation::CreateImage => self.create_image(world),
             Operation::CopyImage => self.copy_image(world),
             Operation::CancelCopyImage => self.cancel_copy(world).map(changed),
             Operation::TagResources => tags::tag(world, &self.caller.account, self.params).map(changed),
@@ -161,6 +190,10 @@ impl Call<'_> {
 
     fn modify_attributes(&self, world: &mut World) -> Result<Effect, Refusal> {
         let (region, image) = (self.params.region()?, self.params.image()?);
+        // The Terraform provider repeats what an image supports; no simulated one supports NVMe.
+        if self.params.get("Features.NvmeSupport").is_some_and(|word| word != answers::NVME) {
+            return Err(rules::UNSUPPORTED_PARAMETER.about("Features.NvmeSupport"));
+        }
         let text = |name| self.params.get(name).map(str::to_owned);
         let settable = |word| Status::from_word(word).filter(|s| matches!(s, Status::Available | Status::Deprecated));
         let status = self
@@ -183,16 +216,44 @@ impl Call<'_> {
         world.delete_image(&self.caller.account, &region, &image, flag("Force")?, flag("DryRun")?, self.now)
     }
 
+    fn create_image(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
+        let (region, text) = (self.params.region()?, |name| self.params.get(name).map(str::to_owned));
+        if self.params.get("Architecture").is_some_and(|word| word != answers::ARCHITECTURE) {
+            return Err(rules::INVALID_PARAMETER.about("Architecture: every image of the simulator is x86_64"));
+        }
+        let making = Making {
+            instance: text("InstanceId"),
+            snapshot: text("SnapshotId"),
+            name: text("ImageName"),
+            description: text("Description"),
+            family: text("ImageFamily").unwrap_or_default(),
+            resource_group: text("ResourceGroupId").unwrap_or_default(),
+            tags: self.params.tags()?,
+            client_token: self.client_token()?,
+            dry_run: self.params.flag("DryRun")?.unwrap_or_default(),
+        };
+        let (image, effect) = world.make_image(&self.caller.account, &region, making, self.now)?;
+        Ok((json!({ "ImageId": image }), effect))
+    }
+
+    /// The token by which a repetition is known.
+    fn client_token(&self) -> Result<Option<String>, Refusal> {
+        let token = self.params.get("ClientToken");
+        let sound = |token: &str| token.is_ascii() && token.len() <= rules::MAX_CLIENT_TOKEN;
+        if token.is_none_or(sound) {
+            Ok(token.map(str::to_owned))
+        } else {
+            Err(rules::INVALID_PARAMETER.about("ClientToken"))
+        }
+    }
+
     fn copy_image(&self, world: &mut World) -> Result<(Value, Effect), Refusal> {
         let (region, id) = (self.params.region()?, self.params.image()?);
         self.params.tags()?;
         self.params.flag("Encrypted")?;
         self.params.flag("DryRun")?;
+        self.client_token()?;
         let request = copy_request(self.params);
-        let sound = |token: &String| token.is_ascii() && token.len() <= rules::MAX_CLIENT_TOKEN;
-        if !request.client_token.as_ref().is_none_or(sound) {
-            return Err(rules::INVALID_PARAMETER.about("ClientToken"));
-        }
         let (image, effect) = world.copy_image(&self.caller.account, &region, &id, &request, self.now)?;
         Ok((json!({ "ImageId": image }), effect))
     }
@@ -235,19 +296,20 @@ impl Call<'_> {
         json!({"Regions": {"Region": rows}})
     }
 
-    /// An account's lasting key is taken for its root's, a temporary one for a role's; users are not simulated.
-    fn identity(&self) -> Value {
-        let account = self.caller.account.as_str();
-        if self.caller.temporary {
-            let role = format!("3{account}");
-            return json!({
-                "AccountId": account, "Arn": format!("acs:ram::{account}:assumed-role/simulated/session"),
-                "IdentityType": "AssumedRoleUser", "PrincipalId": format!("{role}:session"), "RoleId": role,
-            });
+    /// Where a service is in a region, which SDKs without a list of their own ask first: ECS and STS, by the hosts of
+    /// [`super::is_host`]. Shape and parameters are those of alibaba-cloud-sdk-go (`location_resolver.go`).
+    fn describe_endpoints(&self, world: &World) -> Result<Value, Refusal> {
+        let (region, service) = (self.params.required("Id")?, self.params.required("ServiceCode")?);
+        if !world.regions(&self.caller.account).contains(&&RegionId::from(region)) {
+            return Err(rules::LOCATION_REGION.about(region));
         }
-        json!({
-            "AccountId": account, "Arn": format!("acs:ram::{account}:root"), "IdentityType": "Account",
-            "PrincipalId": account, "UserId": account,
-        })
+        let kind = self.params.get("Type").unwrap_or("openAPI");
+        let row = json!({
+            "Endpoint": format!("{service}.{region}.aliyuncs.com"), "Id": region, "Namespace": "", "Type": kind,
+            "SerivceCode": service, "Protocols": {"Protocols": ["HTTP", "HTTPS"]},
+        });
+        let known = ["ecs", "sts"].contains(&service) && kind == "openAPI";
+        let rows = if known { vec![row] } else { Vec::new() };
+        Ok(json!({"Endpoints": {"Endpoint": rows}, "Success": true}))
     }
 }

@@ -29,6 +29,8 @@ pub(super) const INVALID_ALIAS: Rule =
     rule(400, "InvalidImageOwnerAlias.ValueNotSupported", "ImageOwnerAlias is none of the known values");
 /// The region is unknown, or not open to the account. Common table.
 pub(super) const REGION_NOT_FOUND: Rule = rule(404, "InvalidRegionId.NotFound", "the region does not exist");
+/// The region is unknown to the location service. The code that alibaba-cloud-sdk-go knows; the status is unconfirmed.
+pub(super) const LOCATION_REGION: Rule = rule(400, "InvalidRegionId", "The specified region does not exist.");
 /// The image is not one this account owns in this region. Error table.
 pub(super) const IMAGE_NOT_FOUND: Rule =
     rule(404, "InvalidImageId.NotFound", "the image does not exist in this account and region");
@@ -127,12 +129,40 @@ pub(super) const ILLEGAL_TIMESTAMP: Rule =
 pub(super) const TIMESTAMP_EXPIRED: Rule =
     rule(400, "InvalidTimeStamp.Expired", "the request's date is too far from the server's");
 
+/// The role is not there. `AssumeRole` error table.
+pub(super) const ROLE_NOT_FOUND: Rule = rule(404, "EntityNotExist.Role", "The specified Role not exists.");
+/// The role does not trust the caller, or its external id is another. Words of the `AssumeRole` page; the code is that of
+/// hashicorp/vault issue 6226.
+pub(super) const NO_PERMISSION: Rule =
+    rule(403, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM.");
+/// The role's ARN is none. `AssumeRole` error table.
+pub(super) const BAD_ROLE_ARN: Rule = rule(400, "InvalidParameter.RoleArn", "The parameter RoleArn is wrongly formed.");
+/// The name of a session is none. `AssumeRole` error table.
+pub(super) const BAD_SESSION_NAME: Rule =
+    rule(400, "InvalidParameter.RoleSessionName", "The parameter RoleSessionName is wrongly formed.");
+/// A session is too short or too long. `AssumeRole` error table.
+pub(super) const BAD_DURATION: Rule =
+    rule(400, "InvalidParameter.DurationSeconds", "The Min/Max value of DurationSeconds is 15min/1hr.");
+/// The shortest session, in seconds. `AssumeRole` page.
+pub(super) const SHORTEST_SESSION: u32 = 900;
+/// How long a session is unless asked otherwise, in seconds. `AssumeRole` page.
+pub(super) const DEFAULT_SESSION: u32 = 3_600;
+
 /// Throttled. Common table and throttling page.
 pub(super) const THROTTLED: Rule = rule(400, "Throttling.User", "request was denied due to user flow control");
 /// Out of service for the moment. Common table.
 pub(super) const UNAVAILABLE: Rule = rule(503, "ServiceUnavailable", "the service is unavailable for the moment");
 /// The service failed. Common table.
 pub(super) const INTERNAL_ERROR: Rule = rule(500, "InternalError", "the service failed");
+/// The instance an image is to be made of. `CreateImage` error table.
+pub(super) const INSTANCE_NOT_FOUND: Rule =
+    rule(404, "InvalidInstanceId.NotFound", "The specified InstanceId does not exist.");
+/// The snapshot an image is to be made of. `CreateImage` error table.
+pub(super) const SNAPSHOT_NOT_FOUND: Rule =
+    rule(404, "InvalidSnapshotId.NotFound", "The specified SnapshotId does not exist.");
+/// The snapshot is a data disk's. `CreateImage` error table.
+pub(super) const SNAPSHOT_KIND: Rule =
+    rule(403, "OperationDenied", "The specified snapshot is not allowed to create image.");
 /// The resource that is tagged is none. `TagResources` error table.
 pub(super) const RESOURCE_NOT_FOUND: Rule = rule(404, "InvalidResourceId.NotFound", "the resource does not exist");
 /// Something other than an image is tagged, which the simulator has not. Code of the `TagResources` error table.

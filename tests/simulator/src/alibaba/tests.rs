@@ -12,6 +12,8 @@ mod attributes;
 mod clients;
 mod copies;
 mod lists;
+mod making;
+mod roles;
 
 macro_rules! captures {
     ($($name:literal),* $(,)?) => {
@@ -24,7 +26,9 @@ clock: 2026-11-21T23:42:00Z
 regions: [cn-hangzhou, cn-beijing]
 accounts:
   - {id: '2000000000000000', keys: [{id: LTAI5tFakeAccessKeyId01, secret: fakeAlibabaSecretForCapture0001TOKEN}]}
-  - {id: '1000000000000000', keys: [{id: recipient, secret: hush}]}
+  - id: '1000000000000000'
+    keys: [{id: recipient, secret: hush}]
+    roles: [{name: Share, trusts: ['2000000000000000'], externalId: cluster/team, maxSessionSeconds: 7200}]
   - {id: '1000000000000001'}
   - {id: '1000000000000002'}
   - {id: '1000000000000003'}
@@ -71,7 +75,11 @@ fn captured(raw: &str) -> Wire {
 }
 
 fn signed(state: &State, (id, secret): (&str, &str), action: &str, query: &str, extra: &[(&str, &str)]) -> Wire {
-    let version = if action == "GetCallerIdentity" { "2015-04-01" } else { "2014-05-26" };
+    let version = match action {
+        "GetCallerIdentity" | "AssumeRole" => "2015-04-01",
+        "DescribeEndpoints" => "2015-06-12",
+        _ => "2014-05-26",
+    };
     let nonce = state.journal.last().to_string();
     let date = answers::instant(state.clock.now());
     let mut headers = vec![

@@ -1,17 +1,19 @@
 //! Alibaba Cloud's world: accounts, regions, images and who may use them. A pure state machine: time comes in as an
 //! argument, and nothing here knows of HTTP, faults or journal. Admin overrides are in `world/admin.rs`, copying in
-//! `world/copies.rs`, names and tags in `world/attributes.rs`.
+//! `world/copies.rs`, making images in `world/making.rs`, names and tags in `world/attributes.rs`.
 
 mod admin;
 mod attributes;
 mod copies;
 mod copy_rules;
+mod making;
 #[cfg(test)]
 mod tests;
 
 pub use admin::{AccountPatch, ImagePatch, KeyPatch, RulesPatch};
 pub(crate) use attributes::Attributes;
 pub use copies::CopyEnd;
+pub(crate) use making::Making;
 
 use super::rules::{self, Rules};
 use super::world_file::{Account, Encryption, ImageSpec, Key, Origin, Status};
@@ -111,6 +113,7 @@ pub struct World {
     accounts: BTreeMap<AccountId, Account>,
     images: BTreeMap<ImageId, Image>,
     copies: Copies,
+    made: making::Made,
 }
 
 impl World {
@@ -121,7 +124,8 @@ impl World {
     /// When ids repeat, an account id is not decimal digits, or an image names a region or owner that is not there.
     pub fn load(file: WorldFile, now: Timestamp) -> Result<Self, String> {
         let (accounts, images, copies) = (BTreeMap::new(), BTreeMap::new(), Copies::default());
-        let mut world = Self { rules: file.rules, regions: file.regions, accounts, images, copies };
+        let made = BTreeMap::new();
+        let mut world = Self { rules: file.rules, regions: file.regions, accounts, images, copies, made };
         let mut keys = BTreeSet::new();
         for account in file.accounts {
             let id = account.id.as_str();
@@ -155,6 +159,11 @@ impl World {
     pub fn key(&self, id: &str) -> Option<(&Account, &Key)> {
         let open = self.accounts.values().filter(|account| !account.closed);
         open.flat_map(|account| account.keys.iter().map(move |key| (account, key))).find(|(_, key)| key.id == id)
+    }
+
+    /// An account that is open.
+    pub(super) fn account(&self, id: &AccountId) -> Option<&Account> {
+        self.accounts.get(id).filter(|account| !account.closed)
     }
 
     /// The regions open to an account.
@@ -309,8 +318,7 @@ impl World {
         if *account == image.spec.owner {
             return Err(rules::SELF_SHARE.refuse());
         }
-        let recipient = self.accounts.get(account).filter(|account| !account.closed);
-        let recipient = recipient.ok_or_else(|| rules::ACCOUNT_NOT_FOUND.about(account.as_str()))?;
+        let recipient = self.account(account).ok_or_else(|| rules::ACCOUNT_NOT_FOUND.about(account.as_str()))?;
         let owner_site = self.accounts.get(&image.spec.owner).map(|owner| owner.site);
         if !image.spec.product_code.is_empty() && owner_site != Some(recipient.site) {
             return Err(rules::CROSS_SITE_UNCONFIRMED.about(account.as_str()));

@@ -41,6 +41,33 @@ pub struct Account {
     /// The keys for encryption it has, by id, in every region. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kms_keys: Vec<String>,
+    /// The instances it has, by id, in every region: what images are made of. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<String>,
+    /// Its RAM roles. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
+}
+
+/// A RAM role, which callers assume by `AssumeRole`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// The accounts that may assume it. Default none.
+    #[serde(default)]
+    pub trusts: Vec<AccountId>,
+    /// What a caller has to tell as `ExternalId`. Default nothing.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// The longest session, in seconds. Default an hour.
+    #[serde(default = "an_hour")]
+    pub max_session_seconds: u32,
+}
+
+fn an_hour() -> u32 {
+    3_600
 }
 
 /// An access key.

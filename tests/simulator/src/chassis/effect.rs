@@ -22,6 +22,9 @@ pub struct Effect {
     /// The attributes of the image that changed: its name, its tags and the like.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub updated: Vec<&'static str>,
+    /// The image that was made of a snapshot or an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<ImageId>,
     /// What became of a copy at Alibaba Cloud or Amazon Web Services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyStep>,

@@ -14,6 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bytes of a GiB.
 const GIB: u64 = 1 << 30;
 
+/// Platform of every simulated image.
+pub(super) const PLATFORM: &str = "EulerOS";
+/// System of every simulated image.
+pub(super) const SYSTEM: &str = "Huawei Cloud EulerOS 2.0 64bit";
+
 /// An instant as images and members have it: UTC, to the second.
 pub(super) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -73,7 +78,7 @@ pub(super) fn image_row(image: &Image, relation: Relation, shared: bool) -> Valu
         "min_disk": spec.size_gib, "min_ram": spec.min_ram,
         "max_ram": spec.max_ram.map(|mib| mib.to_string()).unwrap_or_default(), "architecture": "x86", "protected": spec.protected, "virtual_env_type": environment(spec.kind),
         "__isregistered": "true", "__image_source_type": "uds", "__os_type": "Linux", "__os_bit": "64",
-        "__os_version": "Huawei Cloud EulerOS 2.0 64bit", "__platform": "EulerOS",
+        "__os_version": SYSTEM, "__platform": PLATFORM,
         "__description": spec.description, "__originalimagename": spec.parent.as_ref().map_or("", ImageId::as_str),
         "__data_origin": data_origin(spec), "hw_firmware_type": "bios", "disk_format": "zvhd2",
         "container_format": "bare", "created_at": created, "updated_at": spec.updated().map(instant).unwrap_or_default(), "active_at": created,
@@ -145,6 +150,8 @@ pub(super) fn job(id: &str, job: &Job, now: Timestamp, with_results: bool) -> Va
         Order::Delete { .. } => ("imsDeleteImageJob", "DeleteImage"),
         Order::Copy(CopyOrder { to: CopyTo::InRegion { .. }, .. }) => ("imsCopyImageInRegionJob", "CopyImageInRegion"),
         Order::Copy(_) => ("imsCopyImageCrossRegionJob", "CopyImageCrossRegion"),
+        // Unconfirmed.
+        Order::Make(_) => ("imsCreateImageJob", "CreateImage"),
     };
     let refusal = job.refusal();
     let mut entities = json!({"process_percent": job.percent(now), "current_task": task});
@@ -157,6 +164,11 @@ pub(super) fn job(id: &str, job: &Job, now: Timestamp, with_results: bool) -> Va
             fields.insert("image_name".to_owned(), json!(order.name));
             if let Some(image) = job.copied().filter(|_| phase == Phase::Success) {
                 fields.insert("image_id".to_owned(), json!(image));
+            }
+        } else if let Order::Make(making) = job.order() {
+            fields.insert("image_name".to_owned(), json!(making.name));
+            if phase == Phase::Success {
+                fields.insert("image_id".to_owned(), json!(making.image));
             }
         } else if with_results && job.end().is_some() {
             fields.insert("results".to_owned(), results(job));
@@ -175,7 +187,7 @@ fn results(job: &Job) -> Value {
     let times = match job.order() {
         Order::Add { recipients, .. } => recipients.len(),
         Order::Answer { .. } => 1,
-        Order::Remove { .. } | Order::Delete { .. } | Order::Copy(_) => 0,
+        Order::Remove { .. } | Order::Delete { .. } | Order::Copy(_) | Order::Make(_) => 0,
     };
     let row = |image: &ImageId| {
         let status = if job.is_done_for(image) { "success" } else { "failed" };
@@ -194,6 +206,7 @@ pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Value {
         let title = match refusal.status {
             400 => "Bad Request",
             401 => "Unauthorized",
+            403 => "Forbidden",
             404 => "Not Found",
             429 => "Too Many Requests",
             503 => "Service Unavailable",

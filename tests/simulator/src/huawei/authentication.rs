@@ -5,6 +5,7 @@ use super::iam::Sessions;
 use super::recipient::is_hex_id;
 use super::rules;
 use super::signature::Claim;
+use super::temporary::TemporaryKeys;
 use super::world::Asker;
 use super::world_file::{Domain, Key};
 use crate::chassis::names::{AccountId, RegionId};
@@ -15,11 +16,12 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
-/// What is remembered of those who ask: tokens given out, and keys that signed wrongly. Only keys of the world are
-/// remembered, so it is bounded by that.
+/// What is remembered of those who ask: tokens and temporary keys given out, and keys that signed wrongly. Only known keys are
+/// remembered, so it is bounded by those.
 #[derive(Debug, Default)]
 pub(super) struct Access {
     pub(super) sessions: Sessions,
+    pub(super) temporary: TemporaryKeys,
     failures: BTreeMap<String, Failures>,
 }
 
@@ -79,7 +81,9 @@ pub(super) fn authenticate(wire: &Wire, cloud: &mut Cloud, now: Timestamp) -> Re
     if now.duration_since(date).abs() > SignedDuration::from_secs(rules::TIME_SKEW_SECONDS) {
         return Err(rules::NOT_AUTHENTICATED.about("X-Sdk-Date is too far from the server's clock"));
     }
-    let found = world.key(&claim.ak).filter(|(_, key)| !key.disabled && !key.expired);
+    let lasting = world.key(&claim.ak).filter(|(_, key)| !key.disabled && !key.expired);
+    let lasting = lasting.map(|(domain, key)| (domain, key.clone()));
+    let found = lasting.or_else(|| access.temporary.find(world, &claim.ak, now));
     let (domain, key) = found.ok_or_else(|| rules::NOT_AUTHENTICATED.about("Get secretKey failed, ak not exist"))?;
     access.check_lock(&key.ak, now)?;
     let given = wire.header("x-security-token").filter(|token| !token.is_empty());
@@ -91,7 +95,7 @@ pub(super) fn authenticate(wire: &Wire, cloud: &mut Cloud, now: Timestamp) -> Re
         return Err(rules::NOT_AUTHENTICATED.about("verify aksk signature fail"));
     }
     access.failures.remove(&key.ak);
-    let project = project_of(wire, domain, key)?;
+    let project = project_of(wire, domain, &key)?;
     Ok(Caller::of(domain, project.as_ref(), &key.ak))
 }
 

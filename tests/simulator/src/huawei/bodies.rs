@@ -3,6 +3,7 @@
 
 mod attributes;
 mod copies;
+mod making;
 
 use super::recipient::{MemberKind, Recipient, is_hex_id, is_urn, is_uuid};
 use super::route::Operation;
@@ -107,6 +108,7 @@ pub(super) fn read(operation: &Operation, body: &[u8]) -> Result<Option<Wanted>,
             }
             wanted(Order::Delete { image: image_id(image.as_str())? })
         }
+        Operation::CreateImage => wanted(Order::Make(making::system(body)?)),
         Operation::CopyInRegion { image } => wanted(Order::Copy(copies::in_region(image_id(image.as_str())?, body)?)),
         Operation::CopyCrossRegion { image } => {
             wanted(Order::Copy(copies::cross_region(image_id(image.as_str())?, body)?))
@@ -152,7 +154,11 @@ fn answer(body: &[u8]) -> Result<Wanted, Refusal> {
     Ok(Wanted::Members { order, project: Some(AccountId::from(project_id.as_str())) })
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+/// A body of the image service.
+///
+/// # Errors
+/// When it is empty, or not of this form.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     if body.is_empty() {
         return Err(rules::EMPTY_BODY.refuse());
     }
@@ -194,7 +200,7 @@ pub(super) fn asked(wanted: Option<&Wanted>) -> Asked {
         Order::Add { recipients, .. } => asked.add = ids(recipients),
         Order::Remove { recipients, .. } => asked.remove = ids(recipients),
         Order::Answer { status, .. } => asked.answer = Some(status.word().to_owned()),
-        Order::Delete { .. } | Order::Copy(_) => {}
+        Order::Delete { .. } | Order::Copy(_) | Order::Make(_) => {}
     }
     asked
 }

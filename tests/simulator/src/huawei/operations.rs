@@ -5,8 +5,8 @@ use super::bodies::Wanted;
 use super::query::Query;
 use super::recipient::Recipient;
 use super::route::Operation;
-use super::world::{Asker, Member, Order, Submission, World};
-use super::{Cloud, answers, catalog, iam, images, native, rules};
+use super::world::{Asker, Making, Member, Order, Submission, World};
+use super::{Cloud, answers, by_tags, catalog, iam, images, native, rules};
 use crate::chassis::effect::Effect;
 use crate::chassis::exchange::{Done, Fresh, JobFailure};
 use crate::chassis::names::{AccountId, ImageId};
@@ -19,6 +19,7 @@ pub(super) struct Call<'a> {
     pub(super) operation: &'a Operation,
     pub(super) caller: &'a Caller,
     pub(super) wanted: Option<Wanted>,
+    pub(super) body: &'a [u8],
     pub(super) query: &'a Query,
     /// Where the client believes the cloud to be, for documents that hold addresses.
     pub(super) origin: String,
@@ -37,18 +38,25 @@ impl Call<'_> {
     /// The vendor's refusal; then nothing changed.
     pub(super) fn perform(self, cloud: &mut Cloud) -> Result<Done, Refusal> {
         let (caller, world) = (self.caller, &cloud.world);
+        if !self.operation.reads_query() {
+            let identity = self.operation.is_identity();
+            self.query.only(&[], if identity { rules::IAM_BAD_PARAMETER } else { rules::MALFORMED_BODY })?;
+        }
         match self.operation {
             Operation::ShowVersion { version } => Ok(Done::ok(catalog::version(*version, &self.origin))),
             Operation::CreateToken => {
+                self.query.only(&["nocatalog"], rules::IAM_BAD_PARAMETER)?;
                 let token = &self.fresh.thing;
                 let without_catalog = self.query.0.iter().any(|(name, _)| name == "nocatalog");
                 let origin = Some(self.origin.as_str()).filter(|_| !without_catalog);
                 let answer = iam::give_token(&mut cloud.access.sessions, world, caller, (token, origin), self.now);
                 Ok(Done { status: 201, headers: vec![("x-subject-token", token.clone())], ..Done::ok(answer) })
             }
-            Operation::ListProjects => iam::projects(world, caller, self.query).map(Done::ok),
-            Operation::ListAuthProjects => {
-                self.query.only(&[], rules::IAM_BAD_PARAMETER)?;
+            Operation::CreateTemporaryKey => {
+                let answer = cloud.access.give_key(world, caller, self.body, self.fresh, self.now)?;
+                Ok(Done { status: 201, ..Done::ok(answer) })
+            }
+            Operation::ListProjects | Operation::ListAuthProjects => {
                 iam::projects(world, caller, self.query).map(Done::ok)
             }
             Operation::ListDomains => Ok(Done::ok(iam::domains(world, caller))),
@@ -75,6 +83,8 @@ impl Call<'_> {
                 let (image, _) = world.visible(&asker.project, image)?;
                 Ok(Done::ok(answers::tags(&image.spec().tags)))
             }
+            Operation::ListSystems => systems(self.query).map(Done::ok),
+            Operation::ListByTags { .. } => by_tags::list(world, &asker.project, self.body).map(Done::ok),
             Operation::ListProjectTags { .. } => Ok(Done::ok(answers::all_tags(world, &asker.project))),
             Operation::ListImageMembers { image, .. } | Operation::ListMembers { image } => {
                 self.list_members(world, &asker.project, image).map(Done::ok)
@@ -133,7 +143,9 @@ impl Call<'_> {
             }
             (Some(Wanted::Members { order, project }), _) => {
                 if project.is_some_and(|project| project != asker.project) {
-                    return Err(rules::PROJECT_MISMATCH.about("an offer is answered by the project it was made to"));
+                    let native = matches!(self.operation, Operation::UpdateMember { .. });
+                    let rule = if native { rules::NOT_THE_MEMBER_UNCONFIRMED } else { rules::PROJECT_MISMATCH };
+                    return Err(rule.about("an offer is answered by the project it was made to"));
                 }
                 let Self { operation, fresh, now, job_failure: failure, slow_millis, .. } = self;
                 let submission = Submission { id: fresh.thing.clone(), failure, slow_millis };
@@ -170,11 +182,18 @@ fn obey(
             Ok(Done { effect, ..Done::no_content() })
         }
         _ => {
-            let copy = if let Order::Copy(order) = order {
-                Some(world.submit_copy(asker, order, ImageId::from(fresh.image.as_str()), submission, now)?)
-            } else {
-                world.submit(asker, order, submission, now)?;
-                None
+            let image = ImageId::from(fresh.image.as_str());
+            let copy = match order {
+                Order::Copy(order) => Some(world.submit_copy(asker, order, image, submission, now)?),
+                Order::Make(making) => {
+                    let making = Making { image: Some(image), ..making };
+                    world.submit(asker, Order::Make(making), submission, now)?;
+                    None
+                }
+                order => {
+                    world.submit(asker, order, submission, now)?;
+                    None
+                }
             };
             Ok(Done { job: Some(id.clone()), copy, ..Done::ok(json!({ "job_id": id })) })
         }
@@ -214,4 +233,21 @@ fn quota(world: &World, project: &AccountId) -> Value {
     };
     let resource = json!({"type": "image", "used": world.owned_images(project), "quota": quota, "min": 0, "max": MOST});
     json!({"quotas": {"resources": [resource]}})
+}
+
+/// The systems an image may have, of those the one that all simulated images have. `ListOsVersions` page.
+fn systems(query: &Query) -> Result<Value, Refusal> {
+    query.only(&["tag"], rules::MALFORMED_BODY)?;
+    let mut tags = query.beginning("tag").map(|(_, word)| word);
+    if let Some(stranger) = tags.clone().find(|word| !["bms", "uefi", "arm", "x86"].contains(word)) {
+        return Err(rules::MALFORMED_BODY.about(stranger));
+    }
+    let version = json!({
+        "platform": answers::PLATFORM, "os_version": answers::SYSTEM, "os_version_key": answers::SYSTEM, "os_bit": 64,
+        "os_type": "Linux",
+    });
+    let rows = if tags.all(|word| word == "x86") { vec![version] } else { Vec::new() };
+    let platforms: Vec<_> =
+        rows.into_iter().map(|row| json!({"platform": answers::PLATFORM, "version_list": [row]})).collect();
+    Ok(Value::Array(platforms))
 }

@@ -15,7 +15,7 @@ impl Query {
     }
 
     /// The parameters of names that begin so, with their values.
-    pub(super) fn beginning<'a>(&'a self, start: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(super) fn beginning<'a>(&'a self, start: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
         let all = self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         all.filter(move |(key, value)| key.starts_with(start) && !value.is_empty())
     }

@@ -19,6 +19,7 @@ pub(super) enum Version {
 pub(super) enum Operation {
     ShowVersion { version: Version },
     CreateToken,
+    CreateTemporaryKey,
     ListProjects,
     ListDomains,
     ListAuthProjects,
@@ -31,7 +32,9 @@ pub(super) enum Operation {
     ShowJob { project: AccountId, job: String },
     ShowJobProgress { job: String },
     ShowImageQuota,
+    ListSystems,
     ListImages,
+    CreateImage,
     UpdateImage { image: ImageId },
     NativeList,
     NativeShow { image: ImageId },
@@ -40,6 +43,7 @@ pub(super) enum Operation {
     ShowSchema { name: String },
     ListTags { project: AccountId, image: ImageId },
     ListProjectTags { project: AccountId },
+    ListByTags { project: AccountId },
     AddTag { project: AccountId, image: ImageId },
     ChangeTags { project: AccountId, image: ImageId },
     DeleteTag { project: AccountId, image: ImageId, key: String },
@@ -66,6 +70,7 @@ impl Operation {
             ("GET", ["v2"] | ["v2", ""]) => Self::ShowVersion { version: Version::ImageV2 },
             ("GET", ["v3"] | ["v3", ""]) => Self::ShowVersion { version: Version::IdentityV3 },
             ("POST", ["v3", "auth", "tokens"]) => Self::CreateToken,
+            ("POST", ["v3.0", "OS-CREDENTIAL", "securitytokens"]) => Self::CreateTemporaryKey,
             ("GET", ["v3", "auth", "projects"]) => Self::ListAuthProjects,
             ("GET", ["v3", "projects"]) => Self::ListProjects,
             ("GET", ["v3", "auth", "domains"]) => Self::ListDomains,
@@ -74,6 +79,7 @@ impl Operation {
             ("DELETE", ["v1", "cloudimages", "members"]) => Self::BatchDeleteMembers,
             ("PUT", ["v1", "cloudimages", "members"]) => Self::BatchUpdateMembers,
             ("GET", ["v1", "cloudimages", "quota"]) => Self::ShowImageQuota,
+            ("GET", ["v1", "cloudimages", "os_version"]) => Self::ListSystems,
             ("GET", ["v1", "cloudimages", "job", id]) => Self::ShowJobProgress { job: (*id).to_owned() },
             ("POST", ["v1" | "v2.1", "cloudimages", id, "copy"]) => Self::CopyInRegion { image: image(id) },
             ("POST", ["v1", "cloudimages", id, "cross_region_copy"]) => Self::CopyCrossRegion { image: image(id) },
@@ -85,6 +91,7 @@ impl Operation {
                 Self::ShowImageMember { project: project(own), image: image(id), member: (*member).to_owned() }
             }
             ("GET", ["v2", "cloudimages"]) => Self::ListImages,
+            ("POST", ["v2", "cloudimages", "action"]) => Self::CreateImage,
             ("PATCH", ["v2", "cloudimages", id]) => Self::UpdateImage { image: image(id) },
             ("GET", ["v2", "images"]) => Self::NativeList,
             ("GET", ["v2", "images", id]) => Self::NativeShow { image: image(id) },
@@ -92,6 +99,9 @@ impl Operation {
             ("PUT", ["v2", "images", id, "tags", tag]) => Self::NativeTag { image: image(id), tag: (*tag).to_owned() },
             ("GET", ["v2", "schemas", name]) => Self::ShowSchema { name: (*name).to_owned() },
             ("GET", ["v2", own, "images", "tags"]) => Self::ListProjectTags { project: project(own) },
+            ("POST", ["v2", own, "images", "resource_instances", "action"]) => {
+                Self::ListByTags { project: project(own) }
+            }
             ("GET", ["v2", own, "images", id, "tags"]) => Self::ListTags { project: project(own), image: image(id) },
             ("POST", ["v2", own, "images", id, "tags"]) => Self::AddTag { project: project(own), image: image(id) },
             ("POST", ["v2", own, "images", id, "tags", "action"]) => {
@@ -122,6 +132,7 @@ impl Operation {
             Self::ShowVersion { version: Version::IdentityV3 } => "KeystoneShowVersion",
             Self::ShowVersion { .. } => "ListVersions",
             Self::ListAuthProjects => "KeystoneListAuthProjects",
+            Self::CreateImage => "CreateImage",
             Self::UpdateImage { .. } => "UpdateImage",
             Self::NativeList => "GlanceListImages",
             Self::NativeShow { .. } => "GlanceShowImage",
@@ -130,10 +141,12 @@ impl Operation {
             Self::ShowSchema { .. } => "GlanceListImageSchemas",
             Self::ListTags { .. } => "ListImageTags",
             Self::ListProjectTags { .. } => "ListImagesTags",
+            Self::ListByTags { .. } => "ListImageByTags",
             Self::AddTag { .. } => "AddImageTag",
             Self::ChangeTags { .. } => "BatchAddOrDeleteTags",
             Self::DeleteTag { .. } => "DeleteImageTag",
             Self::CreateToken => "KeystoneCreateUserTokenByPassword",
+            Self::CreateTemporaryKey => "CreateTemporaryAccessKey",
             Self::ListProjects => "KeystoneListProjects",
             Self::ListDomains => "KeystoneListAuthDomains",
             Self::ListRegions => "KeystoneListRegions",
@@ -145,6 +158,7 @@ impl Operation {
             Self::ShowJob { .. } => "ShowJob",
             Self::ShowJobProgress { .. } => "ShowJobProgress",
             Self::ShowImageQuota => "ShowImageQuota",
+            Self::ListSystems => "ListOsVersions",
             Self::ListImages => "ListImages",
             Self::DeleteImage { .. } => "GlanceDeleteImage",
             Self::CopyInRegion { .. } => "CopyImageInRegion",
@@ -189,6 +203,7 @@ impl Operation {
             | Self::ShowImageMember { project, .. }
             | Self::ListTags { project, .. }
             | Self::ListProjectTags { project }
+            | Self::ListByTags { project }
             | Self::AddTag { project, .. }
             | Self::ChangeTags { project, .. }
             | Self::DeleteTag { project, .. }
@@ -197,12 +212,27 @@ impl Operation {
         }
     }
 
+    /// Whether it takes parameters in its query; those of the others have no effect.
+    pub(super) fn reads_query(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateToken
+                | Self::ListProjects
+                | Self::ListImages
+                | Self::NativeList
+                | Self::ListSystems
+                | Self::ListImageMembers { .. }
+                | Self::ListMembers { .. }
+        )
+    }
+
     /// Whether it is the identity service's.
     pub(super) fn is_identity(&self) -> bool {
         matches!(
             self,
             Self::ShowVersion { version: Version::IdentityV3 }
                 | Self::CreateToken
+                | Self::CreateTemporaryKey
                 | Self::ListProjects
                 | Self::ListAuthProjects
                 | Self::ListDomains

@@ -27,6 +27,10 @@ pub(super) const LOCK_AFTER: u32 = 5;
 pub(super) const LOCK_SECONDS: i64 = 300;
 /// How long a token is valid, in seconds. IAM's page on tokens.
 pub(super) const TOKEN_SECONDS: i64 = 24 * 60 * 60;
+/// The shortest and the longest life of a temporary key, in seconds. IAM's pages on temporary keys.
+pub(super) const TEMPORARY_SECONDS: std::ops::RangeInclusive<i64> = 900..=86_400;
+/// How long a temporary key lives unless asked otherwise, in seconds. Same pages.
+pub(super) const DEFAULT_TEMPORARY_SECONDS: i64 = 900;
 /// Most copies to other regions an account may have under way. Copy pages.
 pub(super) const CROSS_REGION_COPIES: usize = 5;
 /// Largest image copied to another region from a region that is not one of [`LARGE_COPY_REGIONS`], and largest received
@@ -150,6 +154,12 @@ pub(super) const IMAGE_QUOTA_UNCONFIRMED: Rule = rule(400, "IMG.0088", "the proj
 pub(super) const COPY_SIZE_UNCONFIRMED: Rule = rule(400, "IMG.0059", "the image is too large to be copied");
 /// A copy to a region that the account's site has not.
 pub(super) const COPY_REGION_UNCONFIRMED: Rule = rule(400, "IMG.0001", "there is no such region");
+/// The server or disk that an image is to be made of is not there. The code is unconfirmed.
+pub(super) const NO_MATERIAL_UNCONFIRMED: Rule = rule(400, "IMG.0001", "the server or the disk does not exist");
+/// Somebody else answers an offer by the native call. The status is that of Glance and of a sister cloud
+/// (terraform-provider-opentelekomcloud issue 2686, terraform-provider-openstack issue 1283); the code is unconfirmed.
+pub(super) const NOT_THE_MEMBER_UNCONFIRMED: Rule =
+    rule(403, "IMG.0030", "the project is not the one that the request acts for");
 /// The native read of an image that is not there, or that the caller may not know of. Status of the native page.
 pub(super) const NATIVE_NOT_FOUND: Rule = rule(404, "IMG.0144", "the image does not exist");
 /// More tags than an image may have. The code is unconfirmed.
@@ -161,6 +171,11 @@ pub(super) const TAG_NOT_FOUND_UNCONFIRMED: Rule = rule(404, "IMG.0001", "the im
 
 /// A parameter of the identity service that is none. IAM's page on error codes.
 pub(super) const IAM_BAD_PARAMETER: Rule = rule(400, "IAM.0007", "Request parameter is invalid");
+/// A token that is none, or past its time, where it is to become a temporary key. The code is unconfirmed.
+pub(super) const BAD_TOKEN_UNCONFIRMED: Rule = rule(401, "401", "The token is not valid.");
+/// An agency that is not there, or not delegated to the caller. Status 403 of the page on temporary keys by an agency; the
+/// text is unconfirmed.
+pub(super) const BAD_AGENCY: Rule = rule(403, "403", "You have no right to do this action");
 /// The identity service throttles. Its page on status codes.
 pub(super) const IAM_THROTTLED: Rule = rule(429, "429", "Too many requests");
 /// The identity service is out of service. Likewise.

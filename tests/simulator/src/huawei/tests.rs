@@ -15,6 +15,8 @@ mod clients;
 mod copies;
 mod faults;
 mod lists;
+mod making;
+mod temporary;
 
 const OWNER: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
 const RECIPIENT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";

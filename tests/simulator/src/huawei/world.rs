@@ -1,12 +1,13 @@
 //! The world of Huawei Cloud: domains, projects, images, members. A pure state machine: time comes in as an argument, and
 //! nothing here knows of HTTP, faults or journal. What a call would change is planned in `world/plan.rs`, jobs carry it
-//! out in `world/jobs.rs`, copies of images are in `world/copies.rs`, names and tags in `world/attributes.rs`, and admin
+//! out in `world/jobs.rs`, copies of images are in `world/copies.rs`, making them in `world/making.rs`, names and tags in `world/attributes.rs`, and admin
 //! overrides in `world/admin.rs`.
 
 mod admin;
 mod attributes;
 mod copies;
 mod jobs;
+mod making;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use admin::{DomainPatch, ImagePatch, KeyPatch, Received, RulesPatch};
 pub(crate) use attributes::{Attribute, TagChange};
 pub use copies::{CopyOrder, CopyTo};
 pub use jobs::{Asker, Ended, Job, Phase};
+pub use making::{Making, Material};
 pub use plan::Order;
 
 pub(in crate::huawei) use jobs::Submission;

@@ -70,7 +70,7 @@ pub struct Domain {
     pub kms_keys: Vec<KmsKey>,
 }
 
-/// A cloud service agency: by it the image service acts in the account's name.
+/// An agency: by it the image service acts in the account's name, or other domains do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Agency {
@@ -79,6 +79,9 @@ pub struct Agency {
     /// The projects in which it is IMS Administrator. Default none.
     #[serde(default)]
     pub projects: Vec<AccountId>,
+    /// The domains it is delegated to, which have temporary keys by it. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusts: Vec<AccountId>,
 }
 
 /// A key of the key management service, in all regions of its domain.
@@ -183,6 +186,12 @@ pub struct Project {
     /// Its name. Default the region's, as that of a region's own project is.
     #[serde(default)]
     pub name: Option<String>,
+    /// Its servers and its system disks, by id: what images are made of. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+    /// Likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// Its backup vaults, for full-ECS images copied into it. Default none.
     #[serde(default)]
     pub vaults: Vec<Vault>,

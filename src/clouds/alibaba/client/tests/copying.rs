@@ -147,6 +147,24 @@ async fn a_copy_is_found_by_its_mark_among_all_pages() {
     assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Ok(None));
 }
 
+/// The vendor finds names by a part of them, and people put tags on images.
+#[tokio::test]
+async fn images_of_like_names_are_passed_over() {
+    let like = |number: usize, description: &str| {
+        let mut row = row(&format!("m-like{number}"), description, "Available");
+        row["ImageName"] = serde_json::json!(format!("my-golden-copy-{number}"));
+        row["Tags"] = serde_json::json!({"Tag": [{"TagKey": "team", "TagValue": "core"}]});
+        row
+    };
+    let other = CopyMark { uid: ObjectUid::parse("00000000-0000-4000-8000-000000000001").unwrap(), attempt: 2 };
+    let marks = [String::new(), other.description(), format!("{} (again)", order().mark.description())];
+    let foreign: Vec<_> = marks.iter().enumerate().map(|(number, mark)| like(number, mark)).collect();
+    let own = row(COPY, &order().mark.description(), "Available");
+    let here = Setting::new([shows(1, 3, &foreign), shows(1, 4, &[foreign.clone(), vec![own]].concat())]).await;
+    assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Ok(None));
+    assert_eq!(here.cloud.find_copy(&order(), Priority::Edit).await, Ok(Some(copy())));
+}
+
 #[tokio::test]
 async fn images_without_the_mark_are_no_copy_of_this_order() {
     let earlier = CopyMark { attempt: 1, ..order().mark }.description();

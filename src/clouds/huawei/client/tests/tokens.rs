@@ -48,6 +48,26 @@ async fn token_is_asked_for_once_and_sent_instead_of_a_signature() {
     }
 }
 
+/// Of a user of the vendor's: dozens of services in every region.
+#[tokio::test]
+async fn a_token_with_a_catalog_is_read_like_one_without() {
+    let endpoint = |region: usize| {
+        serde_json::json!({"id": format!("{region:032x}"), "interface": "public", "region": format!("cn-north-{region}"),
+            "region_id": format!("cn-north-{region}"), "url": format!("https://ecs.cn-north-{region}.myhuaweicloud.com/v2/{PROJECT}")})
+    };
+    let endpoints: Vec<_> = (0..30).map(endpoint).collect();
+    let services: Vec<_> = (0..80)
+        .map(|number| serde_json::json!({"id": format!("{number:032x}"), "type": "compute", "name": "nova", "endpoints": endpoints}))
+        .collect();
+    let body = serde_json::json!({"token": {"issued_at": "2024-05-06T07:08:09.000000Z", "catalog": services, "roles": [],
+        "expires_at": "2024-05-07T07:08:09.000000Z"}});
+    let given = Scripted { headers: vec![("x-subject-token", "t-1".to_owned())], ..says(201, body.to_string()) };
+    let here = Setting::with(user(), &[PROJECT], [given, images(&[])]).await;
+    assert_eq!(look(&here).await, Ok(None));
+    assert_eq!(here.header(1, "x-auth-token").as_deref(), Some("t-1"));
+    assert_eq!(here.asked(), [ASK, &list()], "the addresses of a catalog lead nowhere");
+}
+
 #[tokio::test]
 async fn identity_is_asked_with_a_token_of_the_domain() {
     let domains = says(200, format!(r#"{{"domains":[{{"id":"{DOMAIN}"}}]}}"#));

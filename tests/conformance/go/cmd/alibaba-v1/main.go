@@ -14,6 +14,7 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/ecs"
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/sts"
 )
 
 const golden = "m-golden"
@@ -23,6 +24,16 @@ var recipients = []string{"1000000000000001", "1000000000000002", "1000000000000
 func client(credential auth.Credential) *ecs.Client {
 	address, _ := life.Addresses()
 	made, err := ecs.NewClientWithOptions("cn-hangzhou", sdk.NewConfig().WithScheme("HTTP").WithAutoRetry(false), credential)
+	if err != nil {
+		panic(err)
+	}
+	made.Domain = strings.TrimPrefix(address, "http://")
+	return made
+}
+
+func tokens() *sts.Client {
+	address, _ := life.Addresses()
+	made, err := sts.NewClientWithOptions("cn-hangzhou", sdk.NewConfig().WithScheme("HTTP").WithAutoRetry(false), key("LTAIowner", "owner-secret"))
 	if err != nil {
 		panic(err)
 	}
@@ -72,6 +83,32 @@ func share(asked *ecs.Client, add, remove []string) error {
 	request.ImageId, request.AddAccount, request.RemoveAccount = golden, &add, &remove
 	_, err := asked.ModifyImageSharePermission(request)
 	return err
+}
+
+func identity() error {
+	request := sts.CreateGetCallerIdentityRequest()
+	request.Scheme = "HTTP"
+	told, err := tokens().GetCallerIdentity(request)
+	if err != nil {
+		return err
+	}
+	return life.Same("account", told.AccountId, "2000000000000000")
+}
+
+func assumeRole() error {
+	request := sts.CreateAssumeRoleRequest()
+	request.Scheme, request.RoleSessionName = "HTTP", "life"
+	request.RoleArn = "acs:ram::1000000000000001:role/share"
+	answer, err := tokens().AssumeRole(request)
+	if err != nil {
+		return err
+	}
+	given := answer.Credentials
+	played := client(credentials.NewStsTokenCredential(given.AccessKeyId, given.AccessKeySecret, given.SecurityToken))
+	received := func(r *ecs.DescribeImagesRequest) { r.ImageOwnerAlias = "others" }
+	request.RoleArn = "acs:ram::1000000000000001:role/other"
+	_, none := tokens().AssumeRole(request)
+	return life.All(expect("received", played, []string{golden}, received), refused("no such role", "EntityNotExist.Role", none))
 }
 
 func list() error {
@@ -202,8 +239,10 @@ func remove() error {
 
 func main() {
 	life.Run("alibaba-cloud-sdk-go (Go), HMAC-SHA1", []life.Step{
+		{Name: "identity", Do: identity},
 		{Name: "list", Do: list},
 		{Name: "share_and_page", Do: shareAndPage},
+		{Name: "assume_role", Do: assumeRole},
 		{Name: "copy", Do: copyImage},
 		{Name: "rename", Do: rename},
 		{Name: "tag", Do: tag},

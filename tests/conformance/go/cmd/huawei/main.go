@@ -8,8 +8,11 @@ import (
 	"conformance/internal/life"
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/basic"
+	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/global"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/region"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
+	iam "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/iam/v3"
+	identity "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/iam/v3/model"
 	ims "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/ims/v2"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/ims/v2/model"
 )
@@ -187,6 +190,38 @@ func beThrottled() error {
 	return refused("throttled", "APIGW.0308", err)
 }
 
+// By an agency that the recipients' domain delegated to the owners'.
+func assume(agency string) (*ims.ImsClient, error) {
+	_, address := life.Addresses()
+	key := global.NewCredentialsBuilder().WithAk("OWNERKEY").WithSk("owner-secret").WithDomainId("d0000000000000000000000000000000").Build()
+	asked := iam.NewIamClient(iam.IamClientBuilder().WithRegion(region.NewRegion("cn-north-4", address)).WithCredential(key).Build())
+	domain := "recipients"
+	role := &identity.IdentityAssumerole{AgencyName: agency, DomainName: &domain}
+	method := identity.GetAgencyAuthIdentityMethodsEnum().ASSUME_ROLE
+	who := &identity.AgencyAuthIdentity{Methods: []identity.AgencyAuthIdentityMethods{method}, AssumeRole: role}
+	body := &identity.CreateTemporaryAccessKeyByAgencyRequestBody{Auth: &identity.AgencyAuth{Identity: who}}
+	answer, err := asked.CreateTemporaryAccessKeyByAgency(&identity.CreateTemporaryAccessKeyByAgencyRequest{Body: body})
+	if err != nil {
+		return nil, err
+	}
+	given := answer.Credential
+	return client(given.Access, given.Secret, receiver, given.Securitytoken), nil
+}
+
+func assumeRole() error {
+	played, err := assume("share")
+	if err != nil {
+		return err
+	}
+	shared, pending := model.GetListImagesRequestVisibilityEnum().SHARED, model.GetListImagesRequestMemberStatusEnum().PENDING
+	_, none := assume("other")
+	failed, ok := none.(*sdkerr.ServiceResponseError)
+	if !ok || failed.StatusCode != 403 {
+		return fmt.Errorf("no such agency: got %v", none)
+	}
+	return expect("received", played, []string{"golden"}, &model.ListImagesRequest{Visibility: &shared, MemberStatus: &pending})
+}
+
 func quota(asked *ims.ImsClient) error {
 	_, err := asked.ShowImageQuota(&model.ShowImageQuotaRequest{})
 	return err
@@ -208,6 +243,7 @@ func main() {
 		{Name: "identity", Do: func() error { return quota(owner) }},
 		{Name: "list", Do: list},
 		{Name: "share_and_page", Do: shareAndPage},
+		{Name: "assume_role", Do: assumeRole},
 		{Name: "accept", Do: func() error { return answer(answers.ACCEPTED) }},
 		{Name: "reject", Do: func() error { return answer(answers.REJECTED) }},
 		{Name: "copy", Do: copyImage},

@@ -16,9 +16,14 @@ type Step struct {
 	Do   func() error
 }
 
-// Addresses of the simulator: Alibaba Cloud, Huawei Cloud, the admin interface.
+// Addresses of the simulated Alibaba Cloud and Huawei Cloud. The third argument is that of the admin interface.
 func Addresses() (alibaba, huawei string) {
 	return os.Args[1], os.Args[2]
+}
+
+// AwsAddress is that of the simulated Amazon Web Services.
+func AwsAddress() string {
+	return os.Args[4]
 }
 
 // Run lives a life.

@@ -170,3 +170,21 @@ fn every_host_of_the_vendors_is_known_and_no_other() {
     }
     assert!(!is_host("localhost") && !crate::huawei::is_host("localhost"));
 }
+
+#[test]
+fn clients_without_a_list_of_hosts_are_told_the_host_of_a_service() {
+    let mut state = plain();
+    let mut found = |query: &str| {
+        let answer = ask(&mut state, OWNER_KEY, "DescribeEndpoints", query);
+        let rows = answer["Endpoints"]["Endpoint"].as_array().cloned();
+        let hosts = rows.map(|rows| rows.iter().map(|row| row["Endpoint"].as_str().unwrap().to_owned()).collect());
+        hosts.unwrap_or_else(|| vec![answer["Code"].as_str().unwrap().to_owned()])
+    };
+    let hosts = found("Id=cn-beijing&ServiceCode=ecs&Type=openAPI");
+    assert_eq!(hosts, ["ecs.cn-beijing.aliyuncs.com"]);
+    assert!(hosts.iter().all(|host| is_host(host)));
+    assert!(found("Id=cn-beijing&ServiceCode=oss").is_empty());
+    assert!(found("Id=cn-beijing&ServiceCode=ecs&Type=innerAPI").is_empty());
+    assert_eq!(found("Id=nowhere&ServiceCode=ecs"), ["InvalidRegionId"]);
+    assert_eq!(found("ServiceCode=ecs"), ["MissingParameter"]);
+}

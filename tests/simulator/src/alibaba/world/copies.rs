@@ -303,7 +303,7 @@ impl World {
     }
 
     /// An id no image of this world has, or had since it was loaded.
-    fn fresh_id(&mut self) -> ImageId {
+    pub(super) fn fresh_id(&mut self) -> ImageId {
         loop {
             self.copies.count += 1;
             let id = ImageId::from(format!("m-sim{:017}", self.copies.count).as_str());

@@ -73,7 +73,7 @@ impl World {
     }
 
     /// Images being made count, and those of all regions do (both unconfirmed).
-    fn check_room(&self, caller: &AccountId) -> Result<(), Refusal> {
+    pub(super) fn check_room(&self, caller: &AccountId) -> Result<(), Refusal> {
         let own = self.accounts.get(caller).and_then(|account| account.private_images);
         let limit = own.or(self.rules.private_images);
         if limit.is_some_and(|limit| self.own_images(caller).count() >= limit) {

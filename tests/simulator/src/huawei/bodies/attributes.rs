@@ -7,6 +7,7 @@ use crate::huawei::rules;
 use crate::huawei::world::{Attribute, TagChange};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +19,7 @@ struct Patch {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tag {
+pub(super) struct Tag {
     key: String,
     #[serde(default)]
     value: String,
@@ -103,7 +104,15 @@ pub(super) fn native_tag(tag: &str) -> Result<TagChange, Refusal> {
     added(vec![Tag { key: key.to_owned(), value: value.to_owned() }])
 }
 
-fn added(tags: Vec<Tag>) -> Result<TagChange, Refusal> {
+fn added(all: Vec<Tag>) -> Result<TagChange, Refusal> {
+    tags(all).map(TagChange::Add)
+}
+
+/// Tags of the vendor's form.
+///
+/// # Errors
+/// When one is not.
+pub(super) fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Refusal> {
     for Tag { key, value } in &tags {
         let fits = (1..=rules::MAX_TAG_KEY).contains(&key.chars().count())
             && value.chars().count() <= rules::MAX_TAG_VALUE
@@ -113,7 +122,7 @@ fn added(tags: Vec<Tag>) -> Result<TagChange, Refusal> {
             return Err(rules::BAD_TAG_UNCONFIRMED.about(key));
         }
     }
-    Ok(TagChange::Add(tags.into_iter().map(|tag| (tag.key, tag.value)).collect()))
+    Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 
 #[cfg(test)]

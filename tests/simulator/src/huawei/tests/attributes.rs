@@ -90,3 +90,56 @@ fn tags_have_the_vendors_form_and_an_image_has_twenty() {
     let other = format!("/v2/{RECIPIENT}/images/{GOLDEN}/tags");
     assert_eq!(code(&get(&mut state, OWNER_KEY, &other)), "IMG.0030");
 }
+
+#[test]
+fn images_are_found_and_counted_by_their_tags() {
+    let mut state = plain();
+    let tag = |key: &str, value: &str| json!({"key": key, "value": value});
+    for (image, tags) in [(GOLDEN, vec![tag("team", "core"), tag("tier", "2")]), (SECOND, vec![tag("team", "edge")])] {
+        let body = json!({"action": "create", "tags": tags});
+        let path = format!("/v2/{OWNER}/images/{image}/tags/action");
+        assert_eq!(call(&mut state, OWNER_KEY, "POST", &path, &body).0, 204);
+    }
+    let path = format!("/v2/{OWNER}/images/resource_instances/action");
+    let of = |key: &str, values: &[&str]| json!([{"key": key, "values": values}]);
+    let team = |values: &[&str]| of("team", values);
+    let both = json!([{"key": "team", "values": ["core"]}, {"key": "tier", "values": []}]);
+    for (filter, value, found) in [
+        ("tags", team(&["core"]), vec![GOLDEN]),
+        ("tags", team(&["core", "edge"]), vec![GOLDEN, SECOND]),
+        ("tags", both.clone(), vec![GOLDEN]),
+        ("tags_any", json!([{"key": "team", "values": ["edge"]}, {"key": "tier"}]), vec![GOLDEN, SECOND]),
+        ("not_tags", both, vec![SECOND]),
+        ("not_tags_any", of("tier", &[]), vec![SECOND]),
+        ("matches", json!([{"key": "resource_name", "value": "golden"}]), vec![GOLDEN]),
+        ("without_any_tag", json!(true), vec![]),
+        ("offset", json!("1"), vec![SECOND]),
+        ("limit", json!("1"), vec![GOLDEN]),
+    ] {
+        let mut body = json!({"action": "filter"});
+        body[filter] = value;
+        let answer = call(&mut state, OWNER_KEY, "POST", &path, &body).1;
+        let rows = answer["resources"].as_array().unwrap();
+        assert_eq!(rows.iter().map(|row| row["resource_id"].as_str().unwrap()).collect::<Vec<_>>(), found, "{body}");
+    }
+    let count = json!({"action": "count", "tags": team(&["core"])});
+    assert_eq!(call(&mut state, OWNER_KEY, "POST", &path, &count), (200, json!({"total_count": 1})));
+    for bad in [
+        json!({"action": "list"}),
+        json!({"action": "filter", "limit": "0"}),
+        json!({"action": "filter", "tags": []}),
+        json!({"action": "filter", "matches": [{"key": "size", "value": "1"}]}),
+        json!({"action": "filter", "other": 1}),
+    ] {
+        assert_eq!(code(&call(&mut state, OWNER_KEY, "POST", &path, &bad).1), "IMG.0001", "{bad}");
+    }
+}
+
+#[test]
+fn the_systems_an_image_may_have_are_listed_by_what_they_run_on() {
+    let mut state = plain();
+    let all = get(&mut state, OWNER_KEY, "/v1/cloudimages/os_version?tag=x86");
+    assert_eq!((&all[0]["platform"], &all[0]["version_list"][0]["os_bit"]), (&json!("EulerOS"), &json!(64)));
+    assert_eq!(get(&mut state, OWNER_KEY, "/v1/cloudimages/os_version?tag=x86&tag=arm"), json!([]));
+    assert_eq!(code(&get(&mut state, OWNER_KEY, "/v1/cloudimages/os_version?tag=tape")), "IMG.0001");
+}

@@ -231,9 +231,9 @@ proptest::proptest! {
     #[test]
     fn no_request_makes_the_cloud_panic(
         method in "GET|POST|PUT|DELETE|PATCH",
-        path in "/(v1|v2|v3)(/(cloudimages|images|members|jobs|job|quota|auth|tokens|projects|[ -~&&[^#? ]]{0,9})){0,5}",
+        path in "/(v1|v2|v3)(/(cloudimages|images|members|jobs|job|quota|auth|tokens|projects|[ -~&&[^#? ]]{0,9})){0,5}|/v3[.]0/OS-CREDENTIAL/securitytokens|/v2/0a1b2c3d4e5f60718293a4b5c6d7e8f9/images/resource_instances/action",
         query in "((limit|marker|__imagetype|visibility|[a-z_]{0,9})=[!-~&&[^#]]{0,9}&?){0,4}",
-        body in "(\\{\"images\": \\[\"[0-9a-f-]{0,36}\"\\], \"(projects|domains|organizations)\": \\[\"[ -~]{0,20}\"\\]\\}|[ -~]{0,30})",
+        body in "(\\{\"images\": \\[\"[0-9a-f-]{0,36}\"\\], \"(projects|domains|organizations)\": \\[\"[ -~]{0,20}\"\\]\\}|\\{\"action\": \"(filter|count)\", \"(limit|offset|tags)\": \"[0-9-]{0,30}\"\\}|\\{\"auth\": \\{\"identity\": \\{\"methods\": \\[\"token\"\\], \"token\": \\{\"duration_seconds\": -?[0-9]{1,30}\\}\\}\\}\\}|[ -~]{0,30})",
         authorization in proptest::option::of("(SDK-HMAC-SHA256 )?(Access=[ -~]{0,9}, ?|SignedHeaders=[ -~]{0,9}, ?|Signature=[0-9a-fz]{0,9}, ?){0,4}"),
     ) {
         let mut state = plain();

@@ -199,3 +199,32 @@ fn the_address_of_the_safe_mode_copies_as_the_other_does() {
     assert_eq!((status, answer["job_id"].is_string()), (200, true), "{answer}");
     assert_eq!(last(&state).action, "CopyImageInRegion");
 }
+
+#[test]
+fn a_parameter_without_effect_is_refused_wherever_it_stands() {
+    let mut state = plain();
+    for (path, wanted) in [
+        ("/v3/auth/domains?name=owners", "IAM.0007"),
+        ("/v3/regions?limit=1", "IAM.0007"),
+        ("/v3/auth/projects?name=cn-north-4", "IAM.0007"),
+        ("/v1/cloudimages/quota?type=image", "IMG.0001"),
+        (&*format!("/v2/images/{GOLDEN}?fields=name"), "IMG.0001"),
+        (&*format!("/v2/{OWNER}/images/tags?limit=1"), "IMG.0001"),
+        (&*format!("/v2/images/{GOLDEN}/members?sort=asc"), "IMG.0001"),
+    ] {
+        assert_eq!(code(&get(&mut state, OWNER_KEY, path)), wanted, "{path}");
+    }
+}
+
+#[test]
+fn an_offer_is_answered_by_nobody_else_whichever_call_he_makes() {
+    let mut state = plain();
+    share(&mut state, &[RECIPIENT]);
+    wait(&mut state);
+    let path = format!("/v2/images/{GOLDEN}/members/{RECIPIENT}");
+    let native = call(&mut state, OWNER_KEY, "PUT", &path, &json!({"status": "accepted"}));
+    assert_eq!((native.0, code(&native.1)), (403, "IMG.0030"));
+    let batch = json!({"images": [GOLDEN], "project_id": RECIPIENT, "status": "accepted"});
+    let refused = call(&mut state, OWNER_KEY, "PUT", "/v1/cloudimages/members", &batch);
+    assert_eq!((refused.0, code(&refused.1)), (400, "IMG.0030"));
+}

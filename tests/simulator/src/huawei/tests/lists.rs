@@ -78,6 +78,8 @@ fn every_filter_keeps_what_it_says() {
         ("status=active&virtual_env_type=FusionCompute&protected=false", vec!["1", "2", "3"]),
         ("virtual_env_type=DataImage", vec![]),
         ("__whole_image=true", vec!["2"]),
+        ("flavor_id=s6.small.1&__imagetype=gold", vec!["3"]),
+        ("flavor_id=kc1.large.2", vec![]),
         ("enterprise_project_id=0&limit=2", vec!["1", "2"]),
         (&*format!("limit=2&marker={SECOND}"), vec!["3"]),
     ];
@@ -90,7 +92,7 @@ fn every_filter_keeps_what_it_says() {
 fn a_filter_that_is_not_kept_or_makes_no_sense_is_refused() {
     let mut state = plain();
     let bad = [
-        "flavor_id=s6.small.1",
+        "colour=red",
         "sort_key=colour",
         "created_at=2026",
         "limit=0",

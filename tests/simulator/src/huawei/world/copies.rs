@@ -246,7 +246,7 @@ impl World {
     }
 
     /// Images that copies are about to make count as well.
-    fn has_room_for_image(&self, project: &AccountId) -> Result<(), Refusal> {
+    pub(super) fn has_room_for_image(&self, project: &AccountId) -> Result<(), Refusal> {
         let coming = self.copies_under_way().filter(|(_, copying)| copying.is_waiting() && copying.project == *project);
         let used = self.owned_images(project) + coming.count();
         let most = usize::try_from(self.rules.image_quota).unwrap_or(usize::MAX);

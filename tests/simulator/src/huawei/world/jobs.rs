@@ -264,7 +264,10 @@ impl World {
             let message = "the job was made to fail by the simulator's fault injection".to_owned();
             refusal = Some(Refusal { status: 400, code, message });
         }
-        let effects = self.apply(&steps, at);
+        let effects = match &order {
+            Order::Make(making) if refusal.is_none() => self.make(&asker, making, at),
+            _ => self.apply(&steps, at),
+        };
         let code = refusal.as_ref().map(|refusal| refusal.code.clone());
         let done = |image: &&ImageId| {
             refusal.is_none() || (!cut_off.contains(*image) && steps.iter().any(|step| step.image == **image))

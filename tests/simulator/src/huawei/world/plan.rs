@@ -2,6 +2,7 @@
 //! order of the request; carrying them out is for `apply`, whole or, where a failure is injected, only the first few.
 
 use super::copies::CopyOrder;
+use super::making::Making;
 use super::{Image, Member, Relation, World};
 use crate::chassis::effect::{Answered, Effect};
 use crate::chassis::names::{AccountId, ImageId};
@@ -45,6 +46,8 @@ pub enum Order {
     },
     /// Make a private image of an image.
     Copy(CopyOrder),
+    /// Make one of a server or of a disk.
+    Make(Making),
 }
 
 impl Order {
@@ -54,6 +57,7 @@ impl Order {
             Self::Add { images, .. } | Self::Remove { images, .. } | Self::Answer { images, .. } => images,
             Self::Delete { image } => std::slice::from_ref(image),
             Self::Copy(order) => std::slice::from_ref(&order.source),
+            Self::Make(making) => making.image.as_slice(),
         }
     }
 }
@@ -98,6 +102,8 @@ impl World {
                 .collect()),
             // A copy changes no image that is there; see `copies`.
             Order::Copy(_) => Ok(Vec::new()),
+            // Nor does what is made of something else; see `making`.
+            Order::Make(making) => self.may_make(caller, making).map(|()| Vec::new()),
         }
     }
 
