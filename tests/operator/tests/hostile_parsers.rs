@@ -54,6 +54,7 @@ const TABLE: &[Row] = &[
         readers: &["read_begun", "read_copy", "read_copies"],
         tests: &[(ALIBABA, ANSWERS)],
     },
+    Row { source: "src/clouds/alibaba/wire/own.rs", readers: &["read_own"], tests: &[(ALIBABA, ANSWERS)] },
     Row { source: "src/clouds/alibaba/faults.rs", readers: &["fault_of", "retry_after"], tests: &[(ALIBABA, ERRORS)] },
     Row {
         source: "src/clouds/alibaba/sign.rs",
@@ -67,6 +68,7 @@ const TABLE: &[Row] = &[
     },
     // Huawei Cloud: answers, page markers, job bodies, tokens, error bodies, Retry-After, keys.
     Row { source: "src/clouds/huawei/wire/mod.rs", readers: &["read"], tests: &[(HUAWEI, ANSWERS)] },
+    Row { source: "src/clouds/huawei/wire/own.rs", readers: &["read_own"], tests: &[(HUAWEI, ANSWERS)] },
     Row {
         source: "src/clouds/huawei/wire/images.rs",
         readers: &["read_image", "read_images"],
@@ -123,6 +125,7 @@ const TABLE: &[Row] = &[
             (OPENSTACK, "of_a_link_to_the_next_page_only_the_marker_is_heeded"),
         ],
     },
+    Row { source: "src/clouds/openstack/wire/own.rs", readers: &["read_own"], tests: &[(OPENSTACK, ANSWERS)] },
     Row {
         source: "src/clouds/openstack/wire/copies.rs",
         readers: &["read_content", "read_copy"],
