@@ -75,6 +75,8 @@ pub struct Rules {
     pub restricts_copies: bool,
     /// Whether a few refused signatures in a row lock a key.
     pub locks_keys: bool,
+    /// Whether images can be in a family.
+    pub image_families: bool,
 }
 
 /// Which copies a provider can encrypt.
@@ -102,6 +104,7 @@ const ALIBABA: Rules = Rules {
     encrypted_copies: EncryptedCopies::All,
     restricts_copies: false,
     locks_keys: false,
+    image_families: true,
 };
 
 /// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received images; an
@@ -118,6 +121,7 @@ const HUAWEI: Rules = Rules {
     encrypted_copies: EncryptedCopies::OwnWithinRegion,
     restricts_copies: true,
     locks_keys: true,
+    image_families: false,
 };
 
 /// `OpenStack` Glance: `image_member_quota` is 128 unless the cloud's operator sets another value, and counts members
@@ -134,6 +138,7 @@ const OPENSTACK: Rules = Rules {
     encrypted_copies: EncryptedCopies::None,
     restricts_copies: false,
     locks_keys: false,
+    image_families: false,
 };
 
 /// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site,
