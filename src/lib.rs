@@ -11,6 +11,8 @@
 //! | [`CloudAccount`](api::CloudAccount) | platform engineer | one account at one cloud, and the Secret with its key |
 //! | [`CloudImage`](api::CloudImage) | image owner | one image of that account; its status holds the ledger of grants |
 //! | [`ImageShare`](api::ImageShare) | whoever wants to share | an image and its recipients; many may name one `CloudImage` |
+//! | [`ImageChannel`](api::ImageChannel) | image owner | which own images make up a rotating line, and which one is the latest |
+//! | [`ChannelShare`](api::ChannelShare) | whoever wants to share | a channel and its recipients; it makes one `ImageShare` a version |
 //! | [`SharedImageAcceptance`](api::SharedImageAcceptance) | receiving side | the answer to one offered image |
 //! | [`ImageReplica`](api::ImageReplica) | either side | a copy of an own or received image, also in another region |
 //! | [`SharedImage`](api::SharedImage) | the operator | inventory: one image that others share with an account |
@@ -49,6 +51,9 @@
 //!
 //! - `ImageShare` never calls a cloud. It keeps the share's finalizer until the share has no grant left, and projects the
 //!   ledger onto the share's recipients.
+//! - `ImageChannel` lists the account's own images, decides the stage of each version ([`planning::channel`]), and makes the
+//!   `CloudImage`s. `ChannelShare` makes one `ImageShare` for each version in service ([`planning::channel_share`]). Neither
+//!   calls a sharing operation, and neither has owner references to what it makes: garbage collection must not end access.
 //! - `CloudAccount` proves that the credentials belong to the account, and maintains the account's inventory.
 //! - `SharedImageAcceptance` answers one offer in the same order: observe, plan, record the intended answer, answer, observe
 //!   again, report.
@@ -129,6 +134,10 @@
 //!     the fence as the last step before each request. The successor of a leader that left without notice revokes nothing,
 //!     and trusts no absence, before that leader's calls are over. [`planning::lease`], [`clouds::fence`],
 //!     [`reconcile::leader`].
+//! 16. **A channel never empties.** A list of images that fails, is incomplete, or holds no match moves no version and ends no
+//!     access; an image is gone when two complete lists lack it. `latest` goes back only by a pin, an exclusion, an edited
+//!     `select`, or the end of its image. Deleting or suspending an `ImageChannel` changes no access. [`planning::channel`],
+//!     [`planning::channel_share`].
 
 #[macro_use]
 pub mod planted;

@@ -68,6 +68,9 @@ pub struct RunArguments {
     /// How often the images that others share with an account are listed.
     #[arg(long, default_value = "5m", value_parser = duration)]
     inventory_interval: Duration,
+    /// How often the own images of an account with channels are listed.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    discovery_interval: Duration,
     /// How long credentials last known good may finish deletions after their Secret vanished.
     #[arg(long, default_value = "1h", value_parser = duration)]
     last_known_good: Duration,
@@ -216,6 +219,7 @@ impl RunArguments {
             credentials_interval: self.credentials_interval,
             inventory_interval: self.inventory_interval,
             lost_copy_window: self.lost_copy_window,
+            discovery_interval: self.discovery_interval,
             last_known_good: self.last_known_good,
             seats: seats(self.calls_per_second),
             takeover_after: self.takeover_after,
@@ -331,6 +335,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         metrics: metrics.clone(),
         transfers: Arc::<Transfers>::default(),
         relistings: Arc::default(),
+        discoveries: Arc::default(),
         scope: Scope::of(&arguments.namespaces),
         filled: CancellationToken::new(),
         definitions: Arc::clone(&definitions),

@@ -23,6 +23,8 @@ pub const ACCEPTED: &str = "Accepted";
 pub const LISTED: &str = "Listed";
 /// The copy that an `ImageReplica` asks for is made.
 pub const REPLICATED: &str = "Replicated";
+/// The images of a channel could be found.
+pub const DISCOVERED: &str = "Discovered";
 /// Of several objects for one image, whether this one acts; absent where there is no other.
 pub const ACTIVE: &str = "Active";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
@@ -200,6 +202,26 @@ pub enum Reason {
     StillReferenced,
     /// The API server serves older definitions than this operator needs, and hides fields.
     DefinitionsOutdated,
+    /// The images of the channel were found.
+    Discovered,
+    /// No own image of the account matches the channel's `select`.
+    NoImageMatches,
+    /// The channel's `namePattern` is no regular expression, or lacks the group `version`.
+    PatternInvalid,
+    /// The channel chooses by something that this cloud does not have.
+    SelectorUnsupported,
+    /// The channel pins or excludes a version that it does not have.
+    VersionUnknown,
+    /// Several images of the channel have one version.
+    VersionAmbiguous,
+    /// Versions of images that match are not in the format that the channel orders by.
+    VersionInvalid,
+    /// More images match the channel than it holds.
+    DiscoveryCut,
+    /// The channel has no version that is in service yet.
+    NoVersion,
+    /// The named `ImageChannel` does not exist or does not admit this namespace.
+    ChannelRefUnresolved,
 }
 
 impl Reason {

@@ -7,12 +7,14 @@
 #![allow(clippy::duplicated_attributes)]
 
 pub mod acceptance;
+pub mod channel_share;
 pub mod cloud_account;
 pub mod cloud_image;
 pub mod conditions;
 pub mod definitions;
 pub mod expiration;
 mod identity;
+pub mod image_channel;
 pub mod image_replica;
 pub mod image_share;
 pub mod limits;
@@ -20,6 +22,7 @@ pub mod patterns;
 pub mod references;
 pub mod selector;
 pub mod shared_image;
+pub mod span;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
@@ -27,8 +30,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 
 pub use acceptance::SharedImageAcceptance;
+pub use channel_share::ChannelShare;
 pub use cloud_account::CloudAccount;
 pub use cloud_image::CloudImage;
+pub use image_channel::ImageChannel;
 pub use image_replica::ImageReplica;
 pub use image_share::ImageShare;
 pub use shared_image::SharedImage;
@@ -48,10 +53,26 @@ pub const SECRET_FINALIZER: &str = "imageshare.dev/credentials";
 /// Asks for an immediate look; its value is echoed in `status.lastHandledReconcileAt`.
 pub const RECONCILE_REQUESTED_AT: &str = "imageshare.dev/reconcile-requested-at";
 
+/// Label on what was made for an `ImageChannel`: the channel's name.
+pub const CHANNEL_LABEL: &str = "imageshare.dev/channel";
+
+/// Label on the `ImageShares` that were made from a `ChannelShare`: its uid.
+pub const CHANNEL_SHARE_LABEL: &str = "imageshare.dev/channel-share";
+
+/// Annotation on what was made for an `ImageChannel`: the version.
+pub const VERSION_ANNOTATION: &str = "imageshare.dev/version";
+
 /// Every custom resource definition, in the order a person would read them.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    let reconciled =
-        [CloudAccount::crd(), CloudImage::crd(), ImageShare::crd(), SharedImageAcceptance::crd(), ImageReplica::crd()];
+    let reconciled = [
+        CloudAccount::crd(),
+        CloudImage::crd(),
+        ImageShare::crd(),
+        ImageChannel::crd(),
+        ChannelShare::crd(),
+        SharedImageAcceptance::crd(),
+        ImageReplica::crd(),
+    ];
     let unread = reconciled.map(unobserved).into_iter().chain([SharedImage::crd()]);
     let edit = |schema: &mut JSONSchemaProps| {
         own_entries_whole(schema);

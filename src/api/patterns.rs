@@ -33,3 +33,9 @@ pub const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?
 
 /// Free text on one line: no character that moves, hides or reorders terminal output.
 pub const PLAIN_TEXT: &str = r"^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$";
+
+/// A length of time: hours, minutes, seconds, in this order.
+pub const SPAN: &str = "^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$";
+
+/// Id of an image, as [`ImageId`](crate::domain::identifiers::ImageId) takes it.
+pub const IMAGE_ID: &str = "^[A-Za-z0-9][A-Za-z0-9_.-]*$";

@@ -1,4 +1,5 @@
-//! References between objects. All stay in their own namespace, but for `imageRef`, where the image's owner consents.
+//! References between objects. All stay in their own namespace, but for `imageRef` and `channelRef`, where
+//! the owner consents.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,19 @@ pub struct ImageRef {
     #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub name: String,
     /// Namespace of the `CloudImage`; its own when left out. Another namespace works only where that `CloudImage`'s
+    /// `shareableFrom` admits this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAMESPACE))]
+    pub namespace: Option<String>,
+}
+
+/// Names an `ImageChannel`, of this namespace unless another one is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ChannelRef {
+    /// Name of the `ImageChannel`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+    /// Namespace of the `ImageChannel`; its own when left out. Another namespace works only where that `ImageChannel`'s
     /// `shareableFrom` admits this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = NAMESPACE))]

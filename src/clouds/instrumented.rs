@@ -9,7 +9,7 @@ use super::copying::{Content, ContentFacts, Copies, CopyOrder};
 use super::{Cloud, Fault, ImageRef, Priority};
 use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, RecipientChange, Submitted};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
-use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::image::{ImageFacts, OwnList, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
 /// A cloud operation; `Debug` gives its name in metrics.
@@ -31,6 +31,8 @@ pub enum Operation {
     FollowJob,
     /// Deletes an image.
     DeleteImage,
+    /// Lists all images of this account.
+    ListOwn,
     /// Reads one image that another account shares with this one.
     ObserveReceived,
     /// Lists all images that other accounts share with this one.
@@ -68,6 +70,7 @@ impl Operation {
             | Self::Regions
             | Self::ObserveImage
             | Self::ListRecipients
+            | Self::ListOwn
             | Self::FollowJob
             | Self::ObserveReceived
             | Self::ListReceived
@@ -175,6 +178,10 @@ impl<C: Cloud> Cloud for Instrumented<C> {
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
         OPERATION.scope(Operation::DeleteImage, self.cloud.delete_image(at)).await
+    }
+
+    async fn list_own(&self, region: &RegionId, priority: Priority) -> Result<OwnList, Fault> {
+        OPERATION.scope(Operation::ListOwn, self.cloud.list_own(region, priority)).await
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {

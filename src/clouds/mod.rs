@@ -27,7 +27,7 @@ use async_trait::async_trait;
 pub use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, Priority, RecipientChange, Submitted};
 pub use crate::domain::fault::Fault;
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
-use crate::domain::image::{ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::image::{ImageFacts, OwnList, ReceivedImage, ReceivedList, RecipientList, Reply};
 pub use copying::{ContentFacts, Copies, CopyMark, CopyOrder};
 
 /// One image at one cloud.
@@ -75,6 +75,9 @@ pub trait Cloud: Copies + Send + Sync {
 
     /// Deletes an own image; never by force.
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault>;
+
+    /// All custom images of this account in a region, in any state: list calls only.
+    async fn list_own(&self, region: &RegionId, priority: Priority) -> Result<OwnList, Fault>;
 
     /// One image shared with this account, whatever the answer to its offer, with its grants; `None` if it is not shared with
     /// this account (or is its own).

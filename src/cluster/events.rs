@@ -84,6 +84,8 @@ pub enum EventReason {
     Replicated,
     /// A copy failed.
     CopyFailed,
+    /// Another version of a channel is the latest.
+    LatestMoved,
     /// The object cannot be read as its kind.
     Unreadable,
     /// The API server hides fields of the object, and the operator does not reconcile it.
@@ -107,6 +109,7 @@ impl EventReason {
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
             Self::CopyStarted | Self::Replicated | Self::CopyFailed => "Copy",
+            Self::LatestMoved => "Rotate",
         }
     }
 
@@ -120,6 +123,7 @@ impl EventReason {
             | Self::Rejected
             | Self::CredentialsVerified
             | Self::CopyStarted
+            | Self::LatestMoved
             | Self::Replicated => "Normal",
             Self::Revoked
             | Self::Expired

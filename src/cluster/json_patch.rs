@@ -12,12 +12,12 @@ use super::{ClusterError, FIELD_MANAGER, within_deadline};
 const TEST_FAILED: &str = "the server rejected our request due to an error in our request";
 
 /// A test operation of a patch.
-pub(super) fn test(path: &str, value: impl serde::Serialize) -> Value {
+pub(crate) fn test(path: &str, value: impl serde::Serialize) -> Value {
     json!({"op": "test", "path": path, "value": value})
 }
 
 /// Patches an object by name, or a subresource of it. `Conflict` if a test failed; `None` if the object no longer exists.
-pub(super) async fn patch<W>(
+pub(crate) async fn patch<W>(
     api: &Api<W>,
     name: &str,
     subresource: Option<&str>,

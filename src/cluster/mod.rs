@@ -10,7 +10,7 @@ pub mod deletion;
 pub mod events;
 pub mod finalizers;
 pub mod guard;
-mod json_patch;
+pub(crate) mod json_patch;
 pub mod lease;
 pub mod lookup;
 pub mod managed;

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::conditions::{Decision, READY, RECONCILING, Reason, STALLED, Truth, conditions};
 use crate::api::definitions::Lacking;
-use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance, all_crds};
+use crate::api::{
+    ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare, SharedImageAcceptance, all_crds,
+};
 use crate::cluster::definitions::Served;
 use crate::cluster::events::EventReason;
 use crate::cluster::guard::Guarded;
@@ -113,6 +115,8 @@ async fn report_until_dropped(ctx: &Context) {
             report_all::<ImageShare>(ctx, &lacking, &mut reported).await;
             report_all::<SharedImageAcceptance>(ctx, &lacking, &mut reported).await;
             report_all::<ImageReplica>(ctx, &lacking, &mut reported).await;
+            report_all::<ImageChannel>(ctx, &lacking, &mut reported).await;
+            report_all::<ChannelShare>(ctx, &lacking, &mut reported).await;
         }
         sleep(ctx.settings.intervals.blocked).await;
     }

@@ -22,7 +22,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
+use crate::api::{
+    ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance,
+};
 use crate::cluster::changes::{WatchBackoff, changes, watch};
 use crate::cluster::definitions::Definitions;
 use crate::cluster::guard::Guarded;
@@ -52,6 +54,8 @@ pub struct Writers {
     pub(super) shares: Writer<Guarded<ImageShare>>,
     acceptances: Writer<Guarded<SharedImageAcceptance>>,
     replicas: Writer<Guarded<ImageReplica>>,
+    channels: Writer<Guarded<ImageChannel>>,
+    channel_shares: Writer<Guarded<ChannelShare>>,
     shared_images: Writer<Guarded<SharedImage>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
@@ -69,6 +73,8 @@ pub fn stores() -> (Stores, Writers) {
         acceptances_by_identity: Index::default(),
         replicas: writers.replicas.as_reader(),
         replicas_by_image: Index::default(),
+        channels: writers.channels.as_reader(),
+        channel_shares: writers.channel_shares.as_reader(),
         shared_images: writers.shared_images.as_reader(),
         shared_images_by_place: Index::default(),
         namespaces: writers.namespaces.as_reader(),
@@ -87,6 +93,8 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     let shares = watches.of(writers.shares, Some(&queues.shares), &triggers::SHARE);
     let acceptances = watches.of(writers.acceptances, Some(&queues.acceptances), &triggers::ACCEPTANCE);
     let replicas = watches.of(writers.replicas, Some(&queues.replicas), &triggers::REPLICA);
+    let channels = watches.of(writers.channels, Some(&queues.channels), &triggers::CHANNEL);
+    let channel_shares = watches.of(writers.channel_shares, Some(&queues.channel_shares), &triggers::CHANNEL_SHARE);
     let shared_images = watches.of(writers.shared_images, None, &triggers::SHARED_IMAGE);
     let namespaces = watches.of_namespaces(writers.namespaces);
     let ready = watches.all_filled();
@@ -106,6 +114,9 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, stop: CancellationToken) {
     tasks.spawn(input().control(stores.shares, shares, (queues.shares, receivers.shares)));
     tasks.spawn(input().control(stores.acceptances, acceptances, (queues.acceptances, receivers.acceptances)));
     tasks.spawn(input().control(stores.replicas, replicas, (queues.replicas, receivers.replicas)));
+    tasks.spawn(input().control(stores.channels, channels, (queues.channels, receivers.channels)));
+    let shared_channels = (queues.channel_shares, receivers.channel_shares);
+    tasks.spawn(input().control(stores.channel_shares, channel_shares, shared_channels));
     // From here on, each controller receives changes from its watch; its cache holds the earlier ones.
     let begun = futures::future::join_all(begun.into_iter().map(CancellationToken::cancelled_owned));
     tasks.spawn(enqueue_all(begun.map(drop), all.0, all.1));
@@ -263,6 +274,8 @@ impl Watches<'_> {
                 shares = stores.shares.len(),
                 acceptances = stores.acceptances.len(),
                 replicas = stores.replicas.len(),
+                channels = stores.channels.len(),
+                channel_shares = stores.channel_shares.len(),
                 shared_images = stores.shared_images.len(),
                 "caches synced"
             );

@@ -30,6 +30,8 @@ pub(super) async fn enqueue_all(ready: impl Future<Output = ()>, queues: QueueSe
     send_all(&queues.shares, references(&shares));
     send_all(&queues.acceptances, references(&stores.acceptances.state()));
     send_all(&queues.replicas, references(&stores.replicas.state()));
+    send_all(&queues.channels, references(&stores.channels.state()));
+    send_all(&queues.channel_shares, references(&stores.channel_shares.state()));
     sleep(SETTLED_AFTER).await;
     send_all(&queues.accounts, references(&found(&stores.accounts, true)));
     send_all(&queues.images, references(&found(&stores.images, true)));

@@ -8,13 +8,15 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 
 use crate::api::cloud_image::NamespacesFrom;
-use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
+use crate::api::{
+    ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance,
+};
 use crate::cluster::guard::Guarded;
 use crate::planning::unreadable::names_account;
 use crate::reconcile::context::Stores;
 use crate::reconcile::convert::{
-    account_key, accounts_named, identity_key, image_key, image_named_by, listed_key, offer_key, replica_keys,
-    shares_naming,
+    account_key, accounts_named, channel_of, identity_key, image_key, image_named_by, listed_key, made_for, made_key,
+    offer_key, replica_keys, shares_naming,
 };
 use crate::reconcile::counterparts::{is_found, owners_of, receivers_of};
 use crate::reconcile::duplicates::{Duplicable, duplicates_of};
@@ -50,7 +52,8 @@ pub(super) const IMAGE: Trigger<Guarded<CloudImage>> = Trigger {
 
 pub(super) const SHARE: Trigger<Guarded<ImageShare>> = Trigger {
     index: |stores, share, gone| {
-        stores.shares_by_image.update(image_named_by(share).as_ref().map(image_key), share, gone)
+        let keys = image_named_by(share).as_ref().map(image_key).into_iter().chain(made_for(share).map(made_key));
+        stores.shares_by_image.update(keys, share, gone)
     },
     enqueue: QueueSenders::share,
 };
@@ -88,6 +91,12 @@ pub(super) const SHARED_IMAGE: Trigger<Guarded<SharedImage>> = Trigger {
     enqueue: QueueSenders::shared_image,
 };
 
+pub(super) const CHANNEL: Trigger<Guarded<ImageChannel>> =
+    Trigger { index: |_, _, _| Vec::new(), enqueue: QueueSenders::channel };
+
+pub(super) const CHANNEL_SHARE: Trigger<Guarded<ChannelShare>> =
+    Trigger { index: |_, _, _| Vec::new(), enqueue: QueueSenders::channel_share };
+
 pub(super) const NAMESPACE: Trigger<PartialObjectMeta<Namespace>> =
     Trigger { index: |_, _, _| Vec::new(), enqueue: QueueSenders::namespace };
 
@@ -99,6 +108,8 @@ impl QueueSenders {
             accounts_named(replica, None).iter().any(|named| named == name) || replica.spec.source.image_ref.is_some()
         });
         send_all(&self.replicas, references(&replicas));
+        let channels = naming(account, &stores.channels, |channel, name| channel.spec.account_ref.name == name);
+        send_all(&self.channels, references(&channels));
     }
 
     fn image(&self, stores: &Stores, image: &Guarded<CloudImage>, change: &Change) {
@@ -111,9 +122,14 @@ impl QueueSenders {
         send_all(&self.replicas, replicas_of(&image_key(&here), stores));
         send_all(&self.images, duplicates_of(image, stores));
         send_all(&self.accounts, accounts_left(image, change, stores));
+        send_all(&self.channels, channels_of(image, stores));
     }
 
-    fn share(&self, _stores: &Stores, share: &Guarded<ImageShare>, change: &Change) {
+    fn share(&self, stores: &Stores, share: &Guarded<ImageShare>, change: &Change) {
+        send_all(&self.channel_shares, makers_of(share, stores));
+        let made = made_for(share).and_then(|_| image_named_by(share));
+        let made = made.and_then(|(namespace, name)| stores.images.get(&ObjectRef::new(&name).within(&namespace)));
+        send_all(&self.channels, made.iter().flat_map(|image| channels_of(image, stores)));
         let image = image_named_by(share).map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
         let former = change.lost.iter().filter_map(|key| key.split_once('/'));
         let former = former.map(|(namespace, name)| ObjectRef::new(name).within(namespace));
@@ -137,6 +153,17 @@ impl QueueSenders {
         send_all(&self.accounts, accounts_left(replica, change, stores));
     }
 
+    fn channel(&self, stores: &Stores, channel: &Guarded<ImageChannel>, _: &Change) {
+        let here = (channel.namespace().unwrap_or_default(), channel.name_any());
+        let named = stores.channel_shares.state_filter(|share| share.readable().is_some_and(|s| channel_of(s) == here));
+        send_all(&self.channel_shares, references(&named));
+    }
+
+    fn channel_share(&self, _: &Stores, share: &Guarded<ChannelShare>, _: &Change) {
+        let channel = share.readable().map(channel_of);
+        send_all(&self.channels, channel.map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)));
+    }
+
     fn shared_image(&self, stores: &Stores, image: &Guarded<SharedImage>, _: &Change) {
         let Some(key) = image.readable().map(listed_key) else { return };
         // Only the inventory of its own namespace is an input of an object: entries elsewhere enqueue nothing.
@@ -145,8 +172,11 @@ impl QueueSenders {
         send_all(&self.replicas, replicas_of(&key, stores).into_iter().filter(|found| found.namespace == namespace));
     }
 
-    fn namespace(&self, stores: &Stores, _namespace: &PartialObjectMeta<Namespace>, _: &Change) {
+    fn namespace(&self, stores: &Stores, namespace: &PartialObjectMeta<Namespace>, _: &Change) {
         send_all(&self.images, images_with_selectors(stores));
+        let name = namespace.name_any();
+        let here = stores.channel_shares.state_filter(|share| share.namespace().as_ref() == Some(&name));
+        send_all(&self.channel_shares, references(&here));
     }
 }
 
@@ -223,6 +253,27 @@ fn accounts_left<K: Resource<DynamicType = ()>>(
             references(&accounts)
         }
     }
+}
+
+/// The channels of the image's account and region: the image may be one of their versions.
+fn channels_of(image: &Guarded<CloudImage>, stores: &Stores) -> Vec<ObjectRef<Guarded<ImageChannel>>> {
+    let Some(image) = image.readable() else { return Vec::new() };
+    let namespace = image.namespace();
+    let concerned = stores.channels.state_filter(|channel| {
+        let same = |channel: &ImageChannel| {
+            channel.spec.account_ref == image.spec.account_ref && channel.spec.region == image.spec.region
+        };
+        channel.namespace() == namespace && channel.readable().is_some_and(same)
+    });
+    references(&concerned)
+}
+
+/// The `ChannelShare` that a share was made from.
+fn makers_of(share: &Guarded<ImageShare>, stores: &Stores) -> Vec<ObjectRef<Guarded<ChannelShare>>> {
+    let Some(uid) = made_for(share) else { return Vec::new() };
+    let namespace = share.namespace();
+    let is = |maker: &Guarded<ChannelShare>| maker.namespace() == namespace && maker.uid().as_deref() == Some(uid);
+    references(&stores.channel_shares.state_filter(is))
 }
 
 fn images_with_selectors(stores: &Stores) -> Vec<ObjectRef<Guarded<CloudImage>>> {

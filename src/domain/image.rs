@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::identifiers::{ImageId, KeyId, PrincipalId, Recipient, VaultId};
@@ -131,6 +132,41 @@ pub struct ReceivedList {
     pub images: Vec<ReceivedImage>,
     /// Every page arrived.
     pub complete: bool,
+}
+
+/// Tags of one image that are read; the vendors allow 10 (Huawei), 20 (Alibaba) and 128 (Glance's default).
+pub const TAGS_MAX: usize = 128;
+
+/// A custom image of this account, as a list of its images shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnImage {
+    /// Its id.
+    pub image: ImageId,
+    /// Its name at the cloud: foreign text, not yet made safe for a terminal.
+    pub name: String,
+    /// When it was made, where the cloud reports a time that can be read.
+    pub created: Option<Timestamp>,
+    /// Its image family, where the cloud has families (Alibaba) and the image is in one.
+    pub family: Option<String>,
+    /// Its tags. Clouds without values have tags `key=value`, or keys with an empty value.
+    pub tags: BTreeMap<String, String>,
+    /// Its lifecycle state.
+    pub state: ImageState,
+}
+
+/// The custom images of an account in one region. Only a complete list proves that an image is absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnList {
+    /// All of them, each once.
+    pub images: Vec<OwnImage>,
+    /// Every page arrived, and the number of rows equals the total, where the cloud reports one.
+    pub complete: bool,
+}
+
+/// Reads a tag written as `key=value`; without `=`, the value is empty.
+pub fn tag_of(text: &str) -> (String, String) {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    (key.to_owned(), value.to_owned())
 }
 
 /// The reply to an offer.

@@ -89,6 +89,8 @@ pub struct Rules {
     pub reads_lag: bool,
     /// What recipients of an encrypted image must be permitted to do with its key, where the cloud shares such images.
     pub key_actions: &'static [&'static str],
+    /// Whether images can be in a family.
+    pub image_families: bool,
 }
 
 /// Which copies a provider can encrypt.
@@ -119,6 +121,7 @@ const ALIBABA: Rules = Rules {
     received_across: false,
     reads_lag: false,
     key_actions: &[],
+    image_families: true,
 };
 
 /// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received images; an
@@ -138,6 +141,7 @@ const HUAWEI: Rules = Rules {
     received_across: false,
     reads_lag: false,
     key_actions: &[],
+    image_families: false,
 };
 
 /// `OpenStack` Glance: `image_member_quota` is 128 unless the cloud's operator sets another value, and counts members
@@ -157,6 +161,7 @@ const OPENSTACK: Rules = Rules {
     received_across: true,
     reads_lag: false,
     key_actions: &[],
+    image_families: false,
 };
 
 /// What launching an encrypted image takes (EC2 user guide, permissions to use encrypted AMIs and snapshots).
@@ -180,6 +185,7 @@ const AWS: Rules = Rules {
     received_across: true,
     reads_lag: true,
     key_actions: &AWS_KEY_ACTIONS,
+    image_families: false,
 };
 
 /// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site,

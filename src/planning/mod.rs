@@ -6,6 +6,8 @@ pub mod access;
 pub mod admission;
 pub mod attempts;
 pub mod batch;
+pub mod channel;
+pub mod channel_share;
 pub mod deletion;
 pub mod desired;
 pub mod duplicates;

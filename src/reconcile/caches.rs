@@ -12,7 +12,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::api::conditions::{DELETABLE, STALLED, find};
 use crate::api::image_replica::ReplicaDeletionPolicy;
-use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare};
+use crate::api::{CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare};
 use crate::cluster::guard::Guarded;
 use crate::domain::identifiers::{PrincipalId, RecipientKind, RegionId};
 use crate::domain::share::Share;
@@ -179,6 +179,13 @@ impl<'a> Caches<'a> {
         let image = self.stores.images.get(&ObjectRef::new(name).within(namespace));
         self.record("image", &image.as_ref().and_then(|image| image.resource_version()));
         image
+    }
+
+    /// The channel that a share of a channel names, as the cache holds it.
+    pub(crate) fn channel(&self, (namespace, name): &(String, String)) -> Option<Arc<Guarded<ImageChannel>>> {
+        let channel = self.stores.channels.get(&ObjectRef::new(name).within(namespace));
+        self.record("channel", &channel.as_ref().and_then(|channel| channel.resource_version()));
+        channel
     }
 }
 

@@ -10,7 +10,9 @@ use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::connections::Connections;
-use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance};
+use crate::api::{
+    ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare, SharedImage, SharedImageAcceptance,
+};
 use crate::clouds::clock::Clock;
 use crate::cluster::definitions::Definitions;
 use crate::cluster::events::Events;
@@ -19,6 +21,7 @@ use crate::cluster::scope::Scope;
 use crate::planning::schedule::{Debounce, Intervals};
 use crate::planning::secret::SecretRule;
 use crate::planning::sharing::Timing;
+use crate::reconcile::discoveries::Discoveries;
 use crate::reconcile::index::Index;
 use crate::reconcile::leader::Leading;
 use crate::reconcile::metrics::LatencyTimers;
@@ -42,6 +45,8 @@ pub struct Settings {
     pub inventory_interval: Duration,
     /// How long to look for a copy whose request got no answer, before another one is asked for.
     pub lost_copy_window: Duration,
+    /// How often the operator lists an account's own images for its channels.
+    pub discovery_interval: Duration,
     /// How long the last known good credentials may finish deletions after their Secret vanished.
     pub last_known_good: Duration,
     /// How many reconciles of one account, region and priority may call at the same time.
@@ -86,6 +91,10 @@ pub struct Stores {
     pub replicas: Store<Guarded<ImageReplica>>,
     /// Replicas by their related images.
     pub replicas_by_image: Index<Guarded<ImageReplica>>,
+    /// Channels.
+    pub channels: Store<Guarded<ImageChannel>>,
+    /// Shares of channels.
+    pub channel_shares: Store<Guarded<ChannelShare>>,
     /// Inventory entries.
     pub shared_images: Store<Guarded<SharedImage>>,
     /// Inventory entries by cloud image.
@@ -117,6 +126,8 @@ pub struct Context {
     pub transfers: Arc<Transfers>,
     /// Listings of inventories between their intervals.
     pub relistings: Arc<Relistings>,
+    /// Lists of accounts' own images.
+    pub discoveries: Arc<Discoveries>,
     /// The namespaces that the operator manages.
     pub scope: Scope,
     /// Whether the API server serves every field that is needed.
@@ -135,7 +146,7 @@ impl Context {
     /// The same context with empty per-object state.
     pub(crate) fn without_memory(mut self) -> Self {
         (self.states, self.stopwatches, self.filled) = (Arc::default(), Arc::default(), CancellationToken::new());
-        self.relistings = Arc::default();
+        (self.relistings, self.discoveries) = (Arc::default(), Arc::default());
         self
     }
 
@@ -144,6 +155,7 @@ impl Context {
         self.states.forget(uid);
         self.transfers.stop(uid);
         self.relistings.forget(uid);
+        self.discoveries.forget(uid);
     }
 
     /// Until when calls of a former leader may still take effect; the epoch if there was none.

@@ -9,14 +9,15 @@ use kube::core::SelectorExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy};
+use crate::api::channel_share::ChannelShare;
+use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy, ShareableFrom};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::expiration::Expiration;
 use crate::api::image_replica::{CopySource, CopyState};
 use crate::api::image_share::{ImageShare, ShareDeletionPolicy, SpecRecipient};
 use crate::api::limits::REQUEST_CHARS_MAX;
 use crate::api::selector::parse_selector;
-use crate::api::{CloudAccount, ImageReplica, SharedImage, SharedImageAcceptance};
+use crate::api::{CHANNEL_SHARE_LABEL, CloudAccount, ImageReplica, SharedImage, SharedImageAcceptance};
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::cluster::finalizers::is_held;
 use crate::cluster::guard::Guarded;
@@ -118,6 +119,22 @@ pub fn image_named_by(share: &Guarded<ImageShare>) -> Option<(String, String)> {
     }
 }
 
+/// Namespace and name of the channel that a share of a channel names.
+pub fn channel_of(share: &ChannelShare) -> (String, String) {
+    let reference = &share.spec.channel_ref;
+    (reference.namespace.clone().or_else(|| share.namespace()).unwrap_or_default(), reference.name.clone())
+}
+
+/// The uid of the `ChannelShare` that a share was made from.
+pub fn made_for(share: &Guarded<ImageShare>) -> Option<&str> {
+    share.labels().get(CHANNEL_SHARE_LABEL).map(String::as_str)
+}
+
+/// The key by which the shares are found that were made from a `ChannelShare`. No image has such a key.
+pub fn made_key(uid: &str) -> String {
+    format!("made-for:{uid}")
+}
+
 /// The shares that name an image, from the cache.
 pub fn shares_naming(namespace: &str, name: &str, stores: &Stores) -> Vec<Arc<Guarded<ImageShare>>> {
     let here = (namespace.to_owned(), name.to_owned());
@@ -190,8 +207,13 @@ pub fn selector_problem(image: &CloudImage) -> Option<Problem> {
 
 /// Whether the image's owner lets a namespace share it.
 pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent {
-    let from = &image.spec.shareable_from.namespaces;
-    if image.namespace().as_deref() == Some(namespace) {
+    consent_to(&image.spec.shareable_from, &image.namespace().unwrap_or_default(), namespace, stores)
+}
+
+/// Whether the owner of something in namespace `own` lets a namespace use it.
+pub fn consent_to(shareable_from: &ShareableFrom, own: &str, namespace: &str, stores: &Stores) -> Consent {
+    let from = &shareable_from.namespaces;
+    if own == namespace {
         return Consent::Given;
     }
     match (from.from, &from.selector) {

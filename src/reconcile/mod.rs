@@ -9,6 +9,7 @@ pub mod caches;
 pub mod context;
 pub mod convert;
 pub mod counterparts;
+pub mod discoveries;
 pub mod duplicates;
 pub mod frame;
 pub mod index;

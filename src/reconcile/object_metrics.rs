@@ -27,6 +27,8 @@ impl Stores {
         ready(&mut object_metrics, "ImageShare", &self.shares);
         ready(&mut object_metrics, "SharedImageAcceptance", &self.acceptances);
         ready(&mut object_metrics, "ImageReplica", &self.replicas);
+        ready(&mut object_metrics, "ImageChannel", &self.channels);
+        ready(&mut object_metrics, "ChannelShare", &self.channel_shares);
         if metrics == ImageMetrics::Off {
             object_metrics.not_ready.clear();
         }

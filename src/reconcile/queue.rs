@@ -4,7 +4,9 @@ use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
+use crate::api::{
+    ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare, SharedImageAcceptance,
+};
 use crate::cluster::guard::Guarded;
 
 /// Queue senders, one for each controller. Unbounded, but drained at once into the controller's scheduler, which deduplicates
@@ -16,6 +18,8 @@ pub(crate) struct QueueSenders {
     pub(crate) shares: UnboundedSender<ObjectRef<Guarded<ImageShare>>>,
     pub(crate) acceptances: UnboundedSender<ObjectRef<Guarded<SharedImageAcceptance>>>,
     pub(crate) replicas: UnboundedSender<ObjectRef<Guarded<ImageReplica>>>,
+    pub(crate) channels: UnboundedSender<ObjectRef<Guarded<ImageChannel>>>,
+    pub(crate) channel_shares: UnboundedSender<ObjectRef<Guarded<ChannelShare>>>,
 }
 
 /// Queue receivers, one for each controller.
@@ -25,6 +29,8 @@ pub(crate) struct QueueReceivers {
     pub(crate) shares: UnboundedReceiver<ObjectRef<Guarded<ImageShare>>>,
     pub(crate) acceptances: UnboundedReceiver<ObjectRef<Guarded<SharedImageAcceptance>>>,
     pub(crate) replicas: UnboundedReceiver<ObjectRef<Guarded<ImageReplica>>>,
+    pub(crate) channels: UnboundedReceiver<ObjectRef<Guarded<ImageChannel>>>,
+    pub(crate) channel_shares: UnboundedReceiver<ObjectRef<Guarded<ChannelShare>>>,
 }
 
 /// Creates the queues.
@@ -34,14 +40,18 @@ pub(crate) fn queues() -> (QueueSenders, QueueReceivers) {
     let (to_shares, shares) = unbounded_channel();
     let (to_acceptances, acceptances) = unbounded_channel();
     let (to_replicas, replicas) = unbounded_channel();
+    let (to_channels, channels) = unbounded_channel();
+    let (to_channel_shares, channel_shares) = unbounded_channel();
     let queues = QueueSenders {
         accounts: to_accounts,
         images: to_images,
         shares: to_shares,
         acceptances: to_acceptances,
         replicas: to_replicas,
+        channels: to_channels,
+        channel_shares: to_channel_shares,
     };
-    (queues, QueueReceivers { accounts, images, shares, acceptances, replicas })
+    (queues, QueueReceivers { accounts, images, shares, acceptances, replicas, channels, channel_shares })
 }
 
 pub(crate) fn send_all<K: Resource<DynamicType = ()>>(

@@ -6,9 +6,11 @@ use kube::core::object::HasStatus;
 use serde::Serialize;
 
 use crate::api::acceptance::SharedImageAcceptanceStatus;
+use crate::api::channel_share::ChannelShareStatus;
 use crate::api::cloud_account::CloudAccountStatus;
 use crate::api::cloud_image::CloudImageStatus;
 use crate::api::conditions::{READY, find};
+use crate::api::image_channel::ImageChannelStatus;
 use crate::api::image_replica::ImageReplicaStatus;
 use crate::api::image_share::ImageShareStatus;
 use crate::reconcile::convert::requested_at;
@@ -54,7 +56,15 @@ macro_rules! statuses {
     )*};
 }
 
-statuses!(CloudAccountStatus, CloudImageStatus, ImageReplicaStatus, ImageShareStatus, SharedImageAcceptanceStatus);
+statuses!(
+    ChannelShareStatus,
+    CloudAccountStatus,
+    CloudImageStatus,
+    ImageChannelStatus,
+    ImageReplicaStatus,
+    ImageShareStatus,
+    SharedImageAcceptanceStatus
+);
 
 /// The conditions in an object's status.
 pub(crate) fn conditions_of<K: HasStatus<Status: Status>>(object: &K) -> &[Condition] {

@@ -10,6 +10,7 @@ what is wrong and what is right.
       "driftInterval" .Values.driftInterval
       "blockedInterval" .Values.blockedInterval
       "inventoryInterval" .Values.inventoryInterval
+      "discoveryInterval" .Values.discoveryInterval
       "lease.duration" .Values.lease.duration
       "serviceMonitor.interval" .Values.serviceMonitor.interval }}
 {{- if not (regexMatch $duration $value) }}

@@ -4,25 +4,47 @@ requests that the operator makes.
 */}}
 {{- define "imageshare-operator.rules" -}}
 - apiGroups: [imageshare.dev]
-  resources: [cloudaccounts, cloudimages, imageshares, sharedimageacceptances, imagereplicas, sharedimages]
+  resources:
+    - cloudaccounts
+    - cloudimages
+    - imageshares
+    - imagechannels
+    - channelshares
+    - sharedimageacceptances
+    - imagereplicas
+    - sharedimages
   verbs: [list, watch]
-# Finalizers, and the deletion policy of a CloudImage created for a copy.
+# Finalizers; the deletion policy of a CloudImage created for a copy; what was made for an ImageChannel or a ChannelShare.
 - apiGroups: [imageshare.dev]
-  resources: [cloudaccounts, cloudimages, imageshares, sharedimageacceptances, imagereplicas]
+  resources:
+    - cloudaccounts
+    - cloudimages
+    - imageshares
+    - imagechannels
+    - channelshares
+    - sharedimageacceptances
+    - imagereplicas
   verbs: [patch]
 - apiGroups: [imageshare.dev]
   resources:
     - cloudaccounts/status
     - cloudimages/status
     - imageshares/status
+    - imagechannels/status
+    - channelshares/status
     - sharedimageacceptances/status
     - imagereplicas/status
     - sharedimages/status
   verbs: [patch]
-# get: a fresh read before a cloud call. create, delete: the CloudImage of a copy; deleted with it if its policy says so.
+# get: a fresh read before a cloud call. create: the CloudImage of a copy, or of a version of an ImageChannel. delete: that of
+# a copy, if its policy says so.
 - apiGroups: [imageshare.dev]
   resources: [cloudimages]
   verbs: [get, create, delete]
+# The ImageShares of a ChannelShare.
+- apiGroups: [imageshare.dev]
+  resources: [imageshares]
+  verbs: [create, delete]
 # The inventory of images that others share.
 - apiGroups: [imageshare.dev]
   resources: [sharedimages]

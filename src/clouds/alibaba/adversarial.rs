@@ -14,6 +14,7 @@ use super::wire::{self, copies};
 use crate::clouds::adversarial::{bodies, headers, is_decent, or_decent, text};
 use crate::clouds::transport::sensitive;
 use crate::domain::identifiers::{ImageId, PrincipalId, RegionId};
+use crate::domain::image::{OwnImage, TAGS_MAX};
 
 const ACCOUNT: &str = "1000000000000001";
 const IMAGE: &str = "m-2ze1a2b3c4d5e6f7g8h9";
@@ -22,6 +23,7 @@ const MARK: &str = "Made by imageshare-operator for ImageReplica 7f3c (1)";
 const ANSWERS: &[&str] = &[
     r#"{"RequestId":"1","TotalCount":1,"PageNumber":1,"Images":{"Image":[{"ImageId":"m-2ze1a2b3c4d5e6f7g8h9",
         "ImageName":"golden","ImageOwnerAlias":"self","ImageOwnerId":1000000000000001,"Status":"Available","Progress":"100%",
+        "CreationTime":"2026-11-18T09:12:00Z","ImageFamily":"g","Tags":{"Tag":[{"TagKey":"k","TagValue":"v"}]},
         "Size":40,"ProductCode":"","DiskDeviceMappings":{"DiskDeviceMapping":[{"Type":"data","Encrypted":true}]},
         "Description":"Made by imageshare-operator for ImageReplica 7f3c (1)"}]}}"#,
     r#"{"RequestId":"1","TotalCount":2,"PageNumber":1,"ImageId":"m-2ze1a2b3c4d5e6f7g8h9",
@@ -59,6 +61,10 @@ proptest! {
         }
         if let Some(page) = or_decent(wire::read_images(&body, &account(), page))? {
             prop_assert!(page.rows.len() <= 1000 && page.rows.iter().all(|(_, facts)| facts.name.chars().count() <= 256));
+        }
+        if let Some(page) = or_decent(wire::own::read_own(&body, &account(), page))? {
+            let bounded = |image: &OwnImage| image.name.chars().count() <= 256 && image.tags.len() <= TAGS_MAX;
+            prop_assert!(page.rows.len() <= 1000 && page.rows.iter().all(bounded));
         }
         if let Some(page) = or_decent(wire::read_recipients(&body, &image(), page))? {
             prop_assert!(page.rows.len() <= 1000);

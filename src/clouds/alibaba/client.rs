@@ -2,6 +2,7 @@
 //! because they know the purpose of the call.
 
 mod copying;
+mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,7 +22,9 @@ use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId};
-use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility};
+use crate::domain::image::{
+    ImageFacts, OwnList, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility,
+};
 use crate::domain::provider::Provider;
 
 /// Accounts that one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops further ones without
@@ -266,6 +269,10 @@ impl Cloud for AlibabaCloud {
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
         let query = image_query(at);
         wire::read_write(&self.call(Operation::DeleteImage, Service::Region(&at.region), query, Priority::Edit).await?)
+    }
+
+    async fn list_own(&self, region: &RegionId, priority: Priority) -> Result<OwnList, Fault> {
+        self.own_images(region, priority).await
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {

@@ -2,6 +2,7 @@
 //! or does not match the request, is `Unintelligible` and proves nothing.
 
 pub(super) mod copies;
+pub(super) mod own;
 
 use std::collections::BTreeSet;
 
@@ -75,6 +76,27 @@ struct ImageRow {
     size: Option<u64>,
     #[serde(default)]
     disk_device_mappings: Option<Disks>,
+    #[serde(default)]
+    creation_time: Option<String>,
+    #[serde(default)]
+    image_family: Option<String>,
+    #[serde(default)]
+    tags: Option<Tags>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tags {
+    #[serde(default)]
+    tag: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    tag_key: String,
+    #[serde(default)]
+    tag_value: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 //! know the purpose of the call.
 
 mod copying;
+mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,7 +26,7 @@ use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, Re
 use crate::domain::aws::Partition;
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, KeyId, PrincipalId, RegionId};
-use crate::domain::image::{ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::image::{ImageFacts, OwnList, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
 /// Recipients that one `ModifyImageAttribute` adds, and as many again that it removes. The vendor takes 10,000; of snapshots,
@@ -334,6 +335,10 @@ impl Cloud for AwsCloud {
 
     async fn delete_image(&self, at: &ImageRef) -> Result<(), Fault> {
         self.deregister(at, false).await
+    }
+
+    async fn list_own(&self, region: &RegionId, priority: Priority) -> Result<OwnList, Fault> {
+        self.own_images(region, priority).await
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {

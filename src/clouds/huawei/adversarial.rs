@@ -12,11 +12,12 @@ use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::{fault_of, fault_of_job, of_a_copy};
 use super::sign::{Unsigned, sign};
 use super::tokens::{Scope, question, read_token};
-use super::wire::{copies, identities, images, jobs, members};
+use super::wire::{copies, identities, images, jobs, members, own};
 use crate::clouds::adversarial::{bodies, headers, is_decent, or_decent, text};
 use crate::clouds::transport::{Answer, sensitive};
 use crate::clouds::{Fault, JobProgress};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
+use crate::domain::image::{OwnImage, TAGS_MAX};
 use crate::domain::provider::Site;
 
 const PROJECT: &str = "0b1e494e2660441a957313163095fe5c";
@@ -27,7 +28,7 @@ const MARK: &str = "Made by imageshare-operator for ImageReplica 7f3c (1)";
 const ANSWERS: &[&str] = &[
     r#"{"images":[{"id":"37ca2b35-6fc7-47ab-93c7-900324809c5c","owner":"0b1e494e2660441a957313163095fe5c","name":"golden",
         "__imagetype":"private","virtual_env_type":"FusionCompute","status":"active","__image_size":"1073741824",
-        "__whole_image":"true","__system__cmkid":"k","__productcode":"",
+        "created_at":"2026-11-18T09:12:00Z","tags":["k=v","k"],"__whole_image":"true","__system__cmkid":"k","__productcode":"",
         "__description":"Made by imageshare-operator for ImageReplica 7f3c (1)"}],
         "page_info":{"next_marker":"bmV4dA==","current_count":1}}"#,
     r#"{"members":[{"status":"pending","image_id":"37ca2b35-6fc7-47ab-93c7-900324809c5c",
@@ -66,6 +67,10 @@ proptest! {
         }
         if let Some(page) = or_decent(images::read_images(&body, &project()))? {
             prop_assert!(page.rows.len() <= 1000 && page.rows.iter().all(|(_, facts)| facts.name.chars().count() <= 256));
+        }
+        if let Some(page) = or_decent(own::read_own(&body, &project()))? {
+            let bounded = |image: &OwnImage| image.name.chars().count() <= 256 && image.tags.len() <= TAGS_MAX;
+            prop_assert!(page.rows.len() <= 1000 && page.rows.iter().all(bounded));
         }
         if let Some(page) = or_decent(members::read_members(&body, &image(), 1000))? {
             prop_assert!(page.rows.len() <= 1000 && page.next.is_none_or(|next| next.len() <= 1024));

@@ -2,6 +2,7 @@
 //! once; the caller decides whether and when to retry.
 
 mod copying;
+mod own;
 mod received;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ use crate::clouds::signing::escape;
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId, VaultId};
-use crate::domain::image::{Answer, ImageFacts, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::image::{Answer, ImageFacts, OwnList, ReceivedImage, ReceivedList, RecipientList, Reply};
 
 /// Maximum recipients in one call. The vendor publishes no maximum for a call; its console takes 100 at a time, and no
 /// image has more than 128 (IMS user guide), so one call can always reach all.
@@ -344,6 +345,10 @@ impl Cloud for HuaweiCloud {
         let call = (Method::DELETE, format!("/v2/images/{}", escape(at.image.as_str())));
         let whose = (&at.region, &project);
         self.ims(call, whose, (Query::new(), Vec::new()), Priority::Edit).await.map(|_| ())
+    }
+
+    async fn list_own(&self, region: &RegionId, priority: Priority) -> Result<OwnList, Fault> {
+        self.own_images(region, priority).await
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {

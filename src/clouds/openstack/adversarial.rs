@@ -16,6 +16,7 @@ use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::transport::Answer;
 use crate::clouds::{CopyProgress, Fault};
 use crate::domain::identifiers::{ImageId, PrincipalId};
+use crate::domain::image::{OwnImage, TAGS_MAX};
 
 const PROJECT: &str = "0d91420605f84fd1b3cae49ba9b42f1f";
 const IMAGE: &str = "8a64453f-71c1-4448-8994-264aae537a42";
@@ -33,6 +34,8 @@ const ANSWERS: &[&str] = &[
         "imageshare_mark":"Made by imageshare-operator for ImageReplica 7f3c (1)","imageshare_source_hash":"sha512:ab"}"#,
     r#"{"images":[{"id":"8a64453f-71c1-4448-8994-264aae537a42","owner":"x","status":"active","visibility":"shared"}],
         "next":"/v2/images?limit=200&marker=8a64453f-71c1-4448-8994-264aae537a42"}"#,
+    r#"{"images":[{"id":"8a64453f-71c1-4448-8994-264aae537a42","owner":"0d91420605f84fd1b3cae49ba9b42f1f",
+        "created_at":"2026-11-18T09:12:00Z","tags":["k=v","k"],"status":"active","visibility":"private"}]}"#,
     r#"{"members":[{"member_id":"m1","image_id":"8a64453f-71c1-4448-8994-264aae537a42","status":"pending"},
         {"member_id":"m2","image_id":"8a64453f-71c1-4448-8994-264aae537a42","status":"accepted"}]}"#,
     r#"{"member_id":"0d91420605f84fd1b3cae49ba9b42f1f","image_id":"8a64453f-71c1-4448-8994-264aae537a42",
@@ -57,6 +60,10 @@ proptest! {
         }
         if let Some(page) = or_decent(wire::read_images(&body, &project()))? {
             prop_assert!(page.rows.iter().all(|seen| seen.facts.name.chars().count() <= 256));
+        }
+        if let Some(page) = or_decent(wire::own::read_own(&body, &project()))? {
+            let bounded = |image: &OwnImage| image.name.chars().count() <= 256 && image.tags.len() <= TAGS_MAX;
+            prop_assert!(page.rows.iter().all(bounded));
         }
         or_decent(wire::read_members(&body, &image()))?;
         or_decent(wire::read_member(&body, &image(), &project()))?;

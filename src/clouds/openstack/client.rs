@@ -6,6 +6,7 @@
 //! client sends one write at a time per image.
 
 mod copying;
+mod own;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -27,7 +28,7 @@ use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, Re
 use crate::domain::fault::{Conflict, Missing, Refusal};
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::image::{
-    Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility,
+    Answer, ImageFacts, OwnList, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply, Visibility,
 };
 use crate::domain::provider::Provider;
 
@@ -427,6 +428,10 @@ impl Cloud for OpenStackCloud {
             (Some(_), fault) => fault,
             (None, _) => Fault::NotFound(Missing::Image),
         })
+    }
+
+    async fn list_own(&self, region: &RegionId, priority: Priority) -> Result<OwnList, Fault> {
+        self.own_images(region, priority).await
     }
 
     async fn observe_received(&self, at: &ImageRef, priority: Priority) -> Result<Option<ReceivedImage>, Fault> {

@@ -2,6 +2,7 @@
 //! answer that lacks one, or is about another object than requested, is `Unintelligible` and proves nothing.
 
 mod copies;
+pub(super) mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,6 +77,10 @@ struct ImageRow {
     cinder_encryption_key_id: Option<String>,
     #[serde(default)]
     os_encrypt_key_id: Option<String>,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
 }
 
 #[derive(Deserialize)]

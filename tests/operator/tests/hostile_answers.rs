@@ -247,7 +247,7 @@ fn names(provider: Provider) -> Names {
 }
 
 /// Asks every question once, and gives what went wrong with each.
-async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fault>; 18] {
+async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fault>; 19] {
     let Names { region, image, recipient } = names(provider);
     let at = ImageRef { region: RegionId::parse(region).unwrap(), image: ImageId::parse(image).unwrap() };
     let order = CopyOrder {
@@ -282,6 +282,7 @@ async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fa
         cloud.follow_job(&at.region, &job, lane).await.err(),
         cloud.observe_received(&at, lane).await.err(),
         cloud.list_received(&at.region, lane).await.err(),
+        cloud.list_own(&at.region, lane).await.err(),
         cloud.answer(&at, &Reply::Reject, lane).await.err(),
         cloud.begin_copy(&order, None, lane).await.err(),
         cloud.find_copy(&order, lane).await.err(),
@@ -322,7 +323,7 @@ async fn survive(
     assert!(answered > rounds() * 5, "only {answered} answers: nothing was tried");
     // Most answers are broken, and some are not.
     let asked = u64::try_from(failed.len()).unwrap();
-    assert!(failed.iter().filter(|fault| **fault == "None").count() > 0 && asked == rounds() * 18, "{asked}");
+    assert!(failed.iter().filter(|fault| **fault == "None").count() > 0 && asked == rounds() * 19, "{asked}");
     let kinds: std::collections::BTreeSet<_> = failed.iter().collect();
     assert!(kinds.len() > 4, "all ends alike: {kinds:?}");
 }

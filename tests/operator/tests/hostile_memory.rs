@@ -125,6 +125,7 @@ async fn ask(cloud: &dyn Cloud, region: &str) {
     drop(cloud.observe_image(&at, Priority::Edit).await);
     drop(cloud.list_recipients(&at, Priority::Edit).await);
     drop(cloud.list_received(&at.region, Priority::Edit).await);
+    drop(cloud.list_own(&at.region, Priority::Edit).await);
     drop(cloud.content_facts(&at, Priority::Edit).await);
 }
 

@@ -4,7 +4,8 @@
 use imageshare_operator::api::cloud_image::CloudImageStatus;
 use imageshare_operator::api::image_replica::CopyAttempt;
 use imageshare_operator::api::{
-    CloudAccount, CloudImage, ImageReplica, ImageShare, RECONCILE_REQUESTED_AT, SharedImage, SharedImageAcceptance,
+    ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare, RECONCILE_REQUESTED_AT,
+    SharedImage, SharedImageAcceptance,
 };
 use imageshare_operator::cluster::guard::Guarded;
 use imageshare_operator::domain::foreign_text::{image_name, plain};
@@ -89,6 +90,12 @@ fn objects() -> impl Strategy<Value = Value> {
         json!({"kind": "ImageReplica", "spec": {"source": {"imageRef": {"name": "golden"}},
             "destination": {"region": "cn-hongkong", "name": "copy"}},
             "status": {"copy": attempt(), "imageID": "m-2", "progress": 40}}),
+        json!({"kind": "ImageChannel", "spec": {"accountRef": {"name": "golden"}, "region": "cn-hangzhou", "soak": "24h",
+            "select": {"namePattern": "golden-(?P<version>[0-9]+)", "tags": {"a": "b"}}, "exclude": [{"version": "1"}]},
+            "status": {"versions": [{"version": "1", "imageID": "m-1", "stage": "Current",
+                "since": "2026-01-01T00:00:00Z", "stageSince": "2026-01-01T00:00:00Z"}]}}),
+        json!({"kind": "ChannelShare", "spec": {"channelRef": {"name": "golden", "namespace": "platform"},
+            "recipients": [{"type": "Account", "id": "1000000000000001"}], "stages": ["Candidate"]}}),
         json!({"kind": "SharedImage", "spec": {"accountRef": {"name": "c"}, "region": "r", "imageID": "i"}}),
     ];
     let metadata = json!({"name": "golden", "namespace": "platform", "uid": "0c6f0e0e", "generation": 3,
@@ -162,6 +169,8 @@ proptest! {
         read::<CloudImage>(&raw);
         read::<SharedImageAcceptance>(&raw);
         read::<ImageReplica>(&raw);
+        read::<ImageChannel>(&raw);
+        read::<ChannelShare>(&raw);
         read::<SharedImage>(&raw);
         if let Some(share) = read::<ImageShare>(&raw) {
             image_named_by(&share);

@@ -38,7 +38,7 @@ const RULES: &[Rule] = &[
     Rule {
         part: "planning",
         inside: &["api", "domain", "planning"],
-        outside: Some(&["serde_json", "jiff", "thiserror", "k8s_openapi", "aws_lc_rs", "hex"]),
+        outside: Some(&["serde_json", "jiff", "thiserror", "k8s_openapi", "aws_lc_rs", "hex", "regex", "semver"]),
         never: IMPURE,
     },
     Rule { part: "clouds", inside: &["clouds", "domain"], outside: None, never: &["kube", "k8s_openapi"] },

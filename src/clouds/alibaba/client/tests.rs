@@ -1,6 +1,7 @@
 //! Tests the client with a server that returns scripted answers and records the requests.
 
 mod copying;
+mod own;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;

@@ -3,6 +3,7 @@
 mod copying;
 mod encrypted;
 mod golden;
+mod own;
 mod received;
 
 use std::collections::VecDeque;

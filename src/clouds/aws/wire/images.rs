@@ -1,13 +1,15 @@
 //! Parsers of images.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 
 use super::super::Operation;
 use super::super::xml::Element;
 use super::read;
 use crate::clouds::Fault;
 use crate::domain::identifiers::{ImageId, PrincipalId};
-use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, Visibility};
+use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, TAGS_MAX, Visibility};
 use crate::domain::provider::Provider;
 
 /// Most images read from one page: the vendor's largest.
@@ -30,6 +32,10 @@ pub(in super::super) struct ImageSeen {
     pub(in super::super) public: bool,
     /// Its description.
     pub(in super::super) description: String,
+    /// When it was made, where the cloud reports a time that can be read.
+    pub(in super::super) created: Option<Timestamp>,
+    /// Its tags that this account may see.
+    pub(in super::super) tags: BTreeMap<String, String>,
     /// The snapshots of its encrypted disks.
     pub(in super::super) encrypted_snapshots: Vec<String>,
     /// Why it failed, if it did: the vendor's code and message.
@@ -108,7 +114,16 @@ fn read_row(row: &Element, account: &PrincipalId) -> Result<Option<ImageSeen>, F
     };
     let description = row.text_of("description")?.unwrap_or_default().to_owned();
     let public = read_flag(row, "isPublic")?;
-    Ok(Some(ImageSeen { image, facts, public, description, encrypted_snapshots: disks.encrypted_snapshots, failure }))
+    let created = row.text_of("creationDate")?.and_then(|time| time.parse().ok());
+    let (tags, encrypted_snapshots) = (read_tags(row)?, disks.encrypted_snapshots);
+    Ok(Some(ImageSeen { image, facts, public, description, created, tags, encrypted_snapshots, failure }))
+}
+
+fn read_tags(row: &Element) -> Result<BTreeMap<String, String>, Fault> {
+    let tags = row.rows("tagSet")?.unwrap_or_default();
+    let pair =
+        |tag: &Element| Ok((tag.demand("key")?.to_owned(), tag.text_of("value")?.unwrap_or_default().to_owned()));
+    tags.iter().take(TAGS_MAX).map(pair).collect()
 }
 
 fn read_owner(row: &Element, account: &PrincipalId) -> Result<Ownership, Fault> {

@@ -11,9 +11,9 @@ use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind,
 use crate::domain::image::{Answer, ImageFacts, Ownership, ReceivedImage, ReceivedList};
 
 /// Images per page: the vendor allows more, but each has some sixty fields, and answers are bounded.
-const IMAGES_PER_PAGE: usize = 100;
+pub(super) const IMAGES_PER_PAGE: usize = 100;
 /// Maximum pages of one list; the vendor does not limit received images.
-const IMAGE_PAGES_MAX: usize = 100;
+pub(super) const IMAGE_PAGES_MAX: usize = 100;
 
 fn word(answer: Answer) -> &'static str {
     match answer {

@@ -2,6 +2,7 @@
 
 mod copying;
 mod golden;
+mod own;
 mod received;
 mod tokens;
 

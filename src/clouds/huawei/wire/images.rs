@@ -24,7 +24,7 @@ pub(super) struct ImagesAnswer {
 #[derive(Deserialize)]
 pub(super) struct ImageRow {
     pub(super) id: String,
-    status: String,
+    pub(super) status: String,
     #[serde(default, rename = "__description")]
     pub(super) description: Option<String>,
     #[serde(rename = "__imagetype")]
@@ -44,6 +44,11 @@ pub(super) struct ImageRow {
     /// In bytes, as text.
     #[serde(default, rename = "__image_size")]
     size: Option<Value>,
+    #[serde(default)]
+    pub(super) created_at: Option<String>,
+    /// Each as `key=value`.
+    #[serde(default)]
+    pub(super) tags: Option<Vec<String>>,
 }
 
 /// One page of images.

@@ -6,6 +6,7 @@ pub(super) mod identities;
 pub(super) mod images;
 pub(super) mod jobs;
 pub(super) mod members;
+pub(super) mod own;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -21,6 +21,7 @@ use crate::domain::provider::Provider;
 
 mod answering;
 mod copying;
+mod own;
 mod sharing;
 mod tokens;
 

@@ -26,7 +26,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const REST: Duration = Duration::from_millis(250);
 
 /// Waits are short: each plan waits for several of them.
-const QUICK: [&str; 16] = [
+const QUICK: [&str; 18] = [
     "--absence-window",
     "300ms",
     "--lagging-absence-window",

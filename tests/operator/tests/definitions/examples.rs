@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use cloud_simulator::WorldFile;
 use imageshare_harness::{ControlPlane, assets};
-use imageshare_operator::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
+use imageshare_operator::api::{
+    ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageReplica, ImageShare, SharedImageAcceptance,
+};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::cel::validate_cel;
 use serde::Serialize;
@@ -101,6 +103,16 @@ fn judge(document: &Value) -> Vec<String> {
         }
         "ImageShare" => {
             let (object, lost) = read::<ImageShare>(document);
+            validate_cel(&object).unwrap();
+            lost
+        }
+        "ImageChannel" => {
+            let (object, lost) = read::<ImageChannel>(document);
+            validate_cel(&object).unwrap();
+            lost
+        }
+        "ChannelShare" => {
+            let (object, lost) = read::<ChannelShare>(document);
             validate_cel(&object).unwrap();
             lost
         }

@@ -3,6 +3,7 @@
 
 mod applying;
 mod aws;
+mod channels;
 mod examples;
 mod parsable;
 mod receiving;
@@ -86,6 +87,8 @@ impl Place {
         self.create("CloudAccount", "golden", &account()).await?;
         self.create("CloudImage", "golden", &image()).await?;
         self.create("ImageShare", "golden", &share()).await?;
+        self.create("ImageChannel", "golden", &channels::channel()).await?;
+        self.create("ChannelShare", "golden", &channels::channel_share()).await?;
         self.create("SharedImageAcceptance", "golden", &receiving::acceptance()).await?;
         self.create("ImageReplica", "golden", &replicas::replica()).await?;
         self.create("SharedImage", "golden", &receiving::shared_image()).await?;
@@ -327,6 +330,8 @@ async fn an_unknown_field_is_refused() -> Result<()> {
         ("ImageShare", with(share(), &json!({"recipient": []})), "spec.recipient"),
         ("SharedImageAcceptance", with(receiving::acceptance(), &json!({"vault": "v"})), "spec.vault"),
         ("ImageReplica", with(replicas::replica(), &json!({"destinations": []})), "spec.destinations"),
+        ("ImageChannel", with(channels::channel(), &json!({"publish": {}})), "spec.publish"),
+        ("ChannelShare", with(channels::channel_share(), &json!({"recipient": []})), "spec.recipient"),
     ];
     for (kind, spec, field) in cases {
         let object = json!({"apiVersion": "imageshare.dev/v1alpha1", "kind": kind,
@@ -374,7 +379,8 @@ async fn kubectl_explains_the_kinds_and_what_sharing_does_to_people() -> Result<
     .await?;
     explain("cloudaccount.spec.alibaba", &["5 to 20 digits", "--allowed-endpoint"]).await?;
     explain("cloudaccount.spec.alibaba.credentials", &["accessKeyID", "accessKeySecret", "securityToken"]).await?;
-    for (path, wanted) in receiving::EXPLAINED.iter().chain(replicas::EXPLAINED).chain(aws::EXPLAINED) {
+    let further = receiving::EXPLAINED.iter().chain(replicas::EXPLAINED).chain(aws::EXPLAINED);
+    for (path, wanted) in further.chain(channels::EXPLAINED) {
         explain(path, wanted).await?;
     }
     Ok(())
@@ -388,6 +394,8 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
         ("cla", "NAME PROVIDER ACCOUNT READY REASON AGE"),
         ("cli", "NAME IMAGE REGION STATE RECIPIENTS READY REASON AGE"),
         ("ish", "NAME IMAGE RECIPIENTS ACCEPTED READY REASON AGE"),
+        ("ich", "NAME LATEST SINCE MATCHED READY REASON AGE"),
+        ("chs", "NAME CHANNEL LATEST IMAGES RECIPIENTS ACCEPTED READY REASON AGE"),
         ("sia", "NAME IMAGE REGION DECISION STATE READY REASON AGE"),
         ("irep", "NAME REGION IMAGE STATE PROGRESS READY REASON AGE"),
         ("shi", "NAME IMAGE IMAGE NAME REGION OWNER STATE AGE"),
@@ -399,7 +407,16 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
     }
     let all = place.kubectl(&["get", "sharing", "-o", "name"]).await?;
     let all: BTreeSet<&str> = all.lines().collect();
-    let kinds = ["cloudaccount", "cloudimage", "imagereplica", "imageshare", "sharedimage", "sharedimageacceptance"];
+    let kinds = [
+        "channelshare",
+        "cloudaccount",
+        "cloudimage",
+        "imagechannel",
+        "imagereplica",
+        "imageshare",
+        "sharedimage",
+        "sharedimageacceptance",
+    ];
     let wanted = kinds.map(|kind| format!("{kind}.imageshare.dev/golden"));
     assert_eq!(all, wanted.iter().map(String::as_str).collect());
     Ok(())
@@ -427,7 +444,10 @@ async fn shares_are_found_by_image_and_images_by_account() -> Result<()> {
 async fn status_is_written_apart_from_spec() -> Result<()> {
     let place = Place::new().await?;
     place.one_of_each().await?;
-    for kind in ["CloudAccount", "CloudImage", "ImageShare", "SharedImageAcceptance", "ImageReplica"] {
+    let channels = ["ImageChannel", "ChannelShare"];
+    for kind in
+        ["CloudAccount", "CloudImage", "ImageShare", "SharedImageAcceptance", "ImageReplica"].iter().chain(&channels)
+    {
         let condition = json!({"type": "Ready", "status": "True", "reason": "Forged", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let forged = json!({"status": {"conditions": [condition]}});

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, Place, account, image, receiving, replicas, share, with};
+use crate::{PATIENCE, Place, account, channels, image, receiving, replicas, share, with};
 
 /// Texts that can be no object's name.
 const NO_NAMES: [&str; 7] = ["golden ubuntu", "golden%zz", "a/b", "golden?x=y", "..", "Golden", "-golden"];
@@ -46,6 +46,8 @@ async fn a_reference_that_can_name_no_object_is_refused_wherever_it_stands() -> 
             ("ImageShare", with(share(), &json!({"imageRef": reference}))),
             ("SharedImageAcceptance", with(receiving::acceptance(), &json!({"accountRef": reference}))),
             ("SharedImage", with(receiving::shared_image(), &json!({"accountRef": reference}))),
+            ("ImageChannel", with(channels::channel(), &json!({"accountRef": reference}))),
+            ("ChannelShare", with(channels::channel_share(), &json!({"channelRef": reference}))),
             ("ImageReplica", with(replica.clone(), &json!({"destination": {"accountRef": reference}}))),
             ("ImageReplica", json!({"source": {"imageRef": reference}, "destination": replica["destination"]})),
             ("ImageReplica", json!({"source": {"received": received}, "destination": replica["destination"]})),
@@ -263,6 +265,8 @@ async fn what_may_be_null_is_taken_as_null() -> Result<()> {
         ("ImageShare", share()),
         ("SharedImageAcceptance", receiving::acceptance()),
         ("ImageReplica", replicas::replica()),
+        ("ImageChannel", channels::channel()),
+        ("ChannelShare", channels::channel_share()),
     ] {
         let crd = api::all_crds().into_iter().find(|crd| crd.spec.names.kind == kind);
         let crd: Value = serde_json::to_value(crd)?;

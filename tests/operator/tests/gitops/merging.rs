@@ -205,6 +205,7 @@ fn references(kind: &str, spec: &Value, path: &str, found: &mut BTreeSet<(String
             "secretRef" => "Secret",
             "accountRef" => "CloudAccount",
             "imageRef" => "CloudImage",
+            "channelRef" => "ImageChannel",
             other => {
                 assert!(!other.ends_with("Ref"), "{kind} {path}: what does it name?");
                 references(kind, field, &path, found);

@@ -53,6 +53,7 @@ const TABLE: &[Row] = &[
         readers: &["read_begun", "read_copy", "read_copies"],
         tests: &[(ALIBABA, ANSWERS)],
     },
+    Row { source: "src/clouds/alibaba/wire/own.rs", readers: &["read_own"], tests: &[(ALIBABA, ANSWERS)] },
     Row { source: "src/clouds/alibaba/faults.rs", readers: &["fault_of", "retry_after"], tests: &[(ALIBABA, ERRORS)] },
     Row {
         source: "src/clouds/alibaba/sign.rs",
@@ -85,7 +86,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/clouds/aws/wire/images.rs",
-        readers: &["read_image", "read_images", "read_row", "read_owner", "read_flag", "read"],
+        readers: &["read_image", "read_images", "read_row", "read_owner", "read_flag", "read_tags", "read"],
         tests: &[(AWS, ANSWERS)],
     },
     Row {
@@ -110,6 +111,7 @@ const TABLE: &[Row] = &[
     },
     // Huawei Cloud: answers, page markers, job bodies, tokens, error bodies, Retry-After, keys.
     Row { source: "src/clouds/huawei/wire/mod.rs", readers: &["read"], tests: &[(HUAWEI, ANSWERS)] },
+    Row { source: "src/clouds/huawei/wire/own.rs", readers: &["read_own"], tests: &[(HUAWEI, ANSWERS)] },
     Row {
         source: "src/clouds/huawei/wire/images.rs",
         readers: &["read_image", "read_images"],
@@ -166,6 +168,7 @@ const TABLE: &[Row] = &[
             (OPENSTACK, "of_a_link_to_the_next_page_only_the_marker_is_heeded"),
         ],
     },
+    Row { source: "src/clouds/openstack/wire/own.rs", readers: &["read_own"], tests: &[(OPENSTACK, ANSWERS)] },
     Row {
         source: "src/clouds/openstack/wire/copies.rs",
         readers: &["read_content", "read_copy"],

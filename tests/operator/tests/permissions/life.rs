@@ -13,7 +13,7 @@ use crate::{FIRST, SECOND};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Makes waits short.
-const QUICK: [&str; 16] = [
+const QUICK: [&str; 18] = [
     "--absence-window",
     "1s",
     "--credentials-interval",
@@ -25,6 +25,8 @@ const QUICK: [&str; 16] = [
     "--drift-interval",
     "3s",
     "--inventory-interval",
+    "2s",
+    "--discovery-interval",
     "2s",
     "--lease-duration",
     "6s",
@@ -41,6 +43,24 @@ spec:
   source: {imageRef: {name: golden-ubuntu}}
   destination: {region: cn-hongkong, name: golden-copy}
   deletionPolicy: Delete
+";
+
+/// A line of images, and who gets them.
+const CHANNEL: &str = "
+apiVersion: imageshare.dev/v1alpha1
+kind: ImageChannel
+metadata: {name: golden}
+spec:
+  accountRef: {name: golden}
+  region: cn-hangzhou
+  select: {namePattern: 'golden-(?P<version>.+)'}
+---
+apiVersion: imageshare.dev/v1alpha1
+kind: ChannelShare
+metadata: {name: followers}
+spec:
+  channelRef: {name: golden}
+  recipients: [{type: Account, id: '1000000000000001'}]
 ";
 
 pub(crate) struct Life<'a> {
@@ -75,6 +95,7 @@ impl<'a> Life<'a> {
     /// Lives it, to the end of the processes.
     pub(crate) async fn live(mut self) -> Result<()> {
         self.share().await?;
+        self.rotate().await?;
         self.offer().await?;
         self.copy().await?;
         self.let_everything_go().await?;
@@ -92,6 +113,18 @@ impl<'a> Life<'a> {
         self.delete(FIRST, "imageshare/app-teams").await?;
         self.apply_to(FIRST, "quickstart/04-share.yaml").await?;
         self.until(FIRST, "imageshare/app-teams", "Ready").await
+    }
+
+    /// A line of images is shared, with fewer and fewer, until nobody is left.
+    async fn rotate(&self) -> Result<()> {
+        self.control_plane.kubectl_with(&["apply", "-n", FIRST, "-f", "-"], CHANNEL).await?;
+        self.until(FIRST, "channelshare/followers", "Ready").await?;
+        self.until(FIRST, "imagechannel/golden", "Ready").await?;
+        let consent = r#"{"spec":{"shareableFrom":{"namespaces":{"from":"All"}}}}"#;
+        let edit = ["patch", "imagechannel/golden", "-n", FIRST, "--type=merge", "-p", consent];
+        self.control_plane.kubectl(&edit).await?;
+        self.delete(FIRST, "channelshare/followers").await?;
+        self.delete(FIRST, "imagechannel/golden").await
     }
 
     /// An image is offered, listed on the other side, accepted, and taken back.

@@ -81,6 +81,7 @@ async fn ask(cloud: &dyn Cloud, region: &str) {
     drop(cloud.observe_image(&at, lane).await);
     drop(cloud.list_recipients(&at, lane).await);
     drop(cloud.list_received(&at.region, lane).await);
+    drop(cloud.list_own(&at.region, lane).await);
     drop(cloud.change_recipients(&at, &RecipientChange { add, remove: Vec::new() }, lane).await);
 }
 

@@ -57,8 +57,16 @@ fn documented_answer_is_read() {
         visibility: Visibility::Shared,
         size: Some(8 << 30),
     };
-    let (description, encrypted_snapshots) = ("d".to_owned(), Vec::new());
-    let seen = ImageSeen { image: image(), facts, public: false, description, encrypted_snapshots, failure: None };
+    let seen = ImageSeen {
+        image: image(),
+        facts,
+        public: false,
+        description: "d".to_owned(),
+        created: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        tags: [("k".to_owned(), "v".to_owned())].into(),
+        encrypted_snapshots: Vec::new(),
+        failure: None,
+    };
     assert_eq!(observed(&answer(ROW)), Ok(Some(seen)));
     assert_eq!(observed(&answer("")), Ok(None));
     assert_eq!(observed(&answer("").replace("<imagesSet></imagesSet>", "<imagesSet/>")), Ok(None));
