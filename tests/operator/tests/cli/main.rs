@@ -1,0 +1,6 @@
+//! The kubectl plugin as people run it: against a real API server, an operator and simulated clouds; with the rights of
+//! whoever runs it, and no others.
+
+mod rights;
+mod stage;
+mod telling;
