@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::plan::PlanFormat;
+
 /// Answer questions about shared images, and answer offers, with your kubeconfig.
 ///
 /// Every command uses the kubeconfig, context and rights that kubectl uses. None reads a Secret, and only accept and reject
@@ -20,6 +22,7 @@ pub struct Arguments {
 }
 
 const EXAMPLES: &str = "Examples:
+  kubectl imageshare plan -f golden-images/
   kubectl imageshare who-has golden-ubuntu
   kubectl imageshare who-has --account 1000000000000001
   kubectl imageshare why imageshare/app-teams -n golden-images
@@ -44,6 +47,7 @@ pub(super) struct Connection {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Plan(Plan),
     WhoHas(WhoHas),
     Why(Why),
     Offers(Offers),
@@ -82,6 +86,32 @@ pub(super) struct Search {
     /// The format.
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     pub(super) output: Format,
+}
+
+/// Show what a set of files would share, and what of it would be refused.
+///
+/// It needs no cluster: it judges shape and rules as the API server does, references, duplicates, consent, kinds of recipients,
+/// sites and limits, and then asks the operator's own planner for an image that has no recipients yet. Objects that name no
+/// namespace are in that of -n, or in default. Documents of other groups are counted, not judged. Exit status: 0 nothing
+/// would change, 2 something would, 1 something would be refused.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kubectl imageshare plan -f golden-images/ -R
+  kubectl imageshare plan -f account.yaml -f share.yaml --strict
+  kubectl kustomize overlays/production | kubectl imageshare plan -f - -o markdown")]
+pub(super) struct Plan {
+    /// A file, a folder with files that end in .yaml, .yml or .json, or - for standard input. It can be given several times.
+    #[arg(long, short, required = true, value_name = "FILE")]
+    pub(super) filename: Vec<PathBuf>,
+    /// Search folders in folders too.
+    #[arg(long, short = 'R')]
+    pub(super) recursive: bool,
+    /// Refuse what the set does not tell: a reference to an object that is not in it, or the labels of a namespace.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// The format.
+    #[arg(long, short, value_enum, default_value_t = PlanFormat::Text)]
+    pub(super) output: PlanFormat,
 }
 
 /// Show who has an image, or which images an account has.

@@ -8,6 +8,7 @@
 //! | `who_has` | who has an image; what an account has |
 //! | `why`, `why/chain`, `remedies` | from the Secret's name to the recipient: the first broken link, and what to do |
 //! | `offers`, `answer` | offered images; the `SharedImageAcceptance` that answers one |
+//! | `plan` | what a set of files would share, and what of it would be refused, without a cluster |
 //!
 //! Each command reads first, with `reader`; a pure function makes the answer; `output` prints it. An answer that lacks a
 //! part says so in its text, in its JSON, on standard error and by its exit status. No command reads a Secret.
@@ -16,6 +17,7 @@ mod answer;
 mod arguments;
 mod offers;
 mod output;
+mod plan;
 mod reader;
 mod remedies;
 mod who_has;
@@ -81,6 +83,7 @@ pub enum CliError {
 pub async fn run(arguments: Arguments) -> Result<Answer, CliError> {
     let Arguments { connection, command } = arguments;
     match command {
+        Command::Plan(asked) => plan::run(&connection, &asked),
         Command::WhoHas(asked) => who_has::run(&connection, &asked).await,
         Command::Why(asked) => why::run(&connection, &asked).await,
         Command::Offers(asked) => offers::run(&connection, &asked).await,
@@ -113,7 +116,7 @@ mod tests {
         let parsed = |words: &str| Arguments::try_parse_from(words.split(' ')).is_ok();
         assert!(parsed("imageshare who-has ubuntu -n golden-images"));
         assert!(parsed("imageshare who-has --account 1000000000000001 -A"));
-        for words in ["who-has", "who-has ubuntu --account 1", "who-has ubuntu -A -n x", "why", "accept"] {
+        for words in ["who-has", "who-has ubuntu --account 1", "who-has ubuntu -A -n x", "plan", "why", "accept"] {
             assert!(!parsed(&format!("imageshare {words}")), "{words}");
         }
     }

@@ -24,6 +24,7 @@ const CLOUDS: &str = "src/clouds/adversarial.rs";
 const OBJECTS: &str = "tests/operator/tests/hostile_objects.rs";
 const SIMULATOR: &str = "tests/simulator/tests/hostile.rs";
 
+const PLAN: &str = "src/cli/plan/documents.rs";
 const AWS_REQUESTS: &str = "tests/simulator/src/aws/tests.rs";
 
 const NO_PANIC: &str = "no_request_makes_the_cloud_panic";
@@ -232,6 +233,7 @@ const TABLE: &[Row] = &[
         readers: &["parse"],
         tests: &[(OBJECTS, "a_try_to_copy_is_read_or_refused_and_reads_back_the_same")],
     },
+    Row { source: PLAN, readers: &["read"], tests: &[(PLAN, "no_text_makes_it_panic")] },
     // The simulator: world files, requests with their queries, bodies, paths and signatures, the control port.
     Row {
         source: "tests/simulator/src/world_file.rs",

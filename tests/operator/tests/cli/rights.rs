@@ -98,6 +98,7 @@ async fn no_command_reads_a_secret_or_writes_but_the_two_that_answer() -> Result
         vec!["why", "cla/golden"],
         vec!["offers", "--all"],
         vec!["accept", "x", "--owner", "y", "--dry-run"],
+        vec!["plan", "-f", "examples/quickstart"],
     ];
     for command in &commands {
         let namespaced = if command.contains(&"-A") { vec![] } else { vec!["-n", namespace] };
