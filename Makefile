@@ -6,7 +6,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2
 
 .PHONY: help assets build test fuzz conformance chaos chaos-score mutants bench lint crds rights docs deny sbom demo demo-servers demo-programs \
-	image
+	image plugin
 
 # After two #: what a target does; how long it takes on two cores from nothing, with the downloads; how long when all is built;
 # ~ where that is estimated, ? where nobody knows.
@@ -76,7 +76,7 @@ deny: $(DENY) ## Check licences, sources and bans of all dependencies | ? | ?
 	$(DENY) --locked --log-level error check bans licenses sources
 
 sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) into target/sbom | ? | ?
-	$(CYCLONEDX) cyclonedx --manifest-path Cargo.toml --format json --spec-version 1.5 \
+	$(CYCLONEDX) cyclonedx --manifest-path Cargo.toml --no-default-features --format json --spec-version 1.5 \
 		--override-filename imageshare-operator.cdx
 	@mkdir -p target/sbom && mv imageshare-operator.cdx.json target/sbom/ && rm -f tests/harness/imageshare-operator.cdx.json
 	@echo target/sbom/imageshare-operator.cdx.json
@@ -115,3 +115,6 @@ mutants: $(MUTANTS) ## Change the sources in many small ways and tell which chan
 
 image: ## Build the container image, with buildah, podman or docker (IMAGE=name:tag) | ? | ?
 	@.ci/image
+
+plugin: ## Build the kubectl plugin for this platform, as an archive with its krew manifest (URI=where it is published; writes target/plugin) | ? | ?
+	@.ci/plugin

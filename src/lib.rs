@@ -72,13 +72,14 @@
 //! | [`accounts`] | from a `CloudAccount` to a client: its Secret, the proof of its identity, its circuit |
 //! | [`reconcile`] | what all reconciles share: the frame, caches as inputs, requeue, reporter, object state, access, leader |
 //! | [`controllers`] | how controllers run (`run`, `startup`), watch mappers (`triggers`), `secrets`, and one folder a kind |
+//! | `cli` | the kubectl plugin (feature `cli`): reads with the user's own rights, explains, answers offers, plans |
 //! | [`telemetry`] | logs, metrics, health, traces; it depends on no other module |
 //! | [`operator`] | the composition root: arguments, clients, caches, controllers, orderly shutdown |
 //!
-//! `main.rs` turns arguments into [`operator::run`], or writes the definitions of `crds/`. `planted.rs` holds known bugs that
-//! score the tests; only the feature `planted` compiles them in. `tests/simulator` is a cloud to try and test against, a crate
-//! that shares no code with this one. `tests/harness` starts real servers for the tests, and holds the demo, the benchmark
-//! and the chaos run.
+//! `main.rs` turns arguments into [`operator::run`], or writes the definitions of `crds/`; `bin/kubectl-imageshare.rs` runs
+//! `cli`. `planted.rs` holds known bugs that score the tests; only the feature `planted` compiles them in. `tests/simulator`
+//! is a cloud to try and test against, a crate that shares no code with this one. `tests/harness` starts real servers for the
+//! tests, and holds the demo, the benchmark and the chaos run.
 //!
 //! ## Invariants
 //!
@@ -106,8 +107,8 @@
 //!    and the index in its list; removals come before additions. The others wait, and their status shows the figure, counted
 //!    as the vendor counts. `planning/sharing/slots.rs`, [`planning::batch`].
 //! 8. **One way.** `domain`, `api` and `planning` are pure; `clouds` and `cluster` are edges that do not know each other;
-//!    `accounts`, `reconcile` and `controllers` alone see both. The simulator is another crate: shared code would cancel its
-//!    own mistakes out. `tests/operator/tests/layering.rs` reads the sources.
+//!    `accounts`, `reconcile`, `controllers` and `cli` alone see both. The simulator is another crate: shared code would cancel
+//!    its own mistakes out. `tests/operator/tests/layering.rs` reads the sources.
 //! 9. **Bounded and fair.** Every call has a deadline; pages, bodies, texts, lists and concurrency have bounds. A reconcile
 //!    calls a cloud only with a seat of its account and region, and holds no worker while it waits for one: no account waits
 //!    for another, and an edit does not wait for a thousand earlier ones. Calls pass a token bucket for each account and
@@ -144,6 +145,8 @@ pub mod planted;
 
 pub mod accounts;
 pub mod api;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clouds;
 pub mod cluster;
 pub mod controllers;

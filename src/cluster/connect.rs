@@ -68,7 +68,9 @@ fn proxy_of(kubeconfig: &Kubeconfig) -> Option<String> {
 pub fn connect(mut config: Config) -> kube::Result<Client> {
     config.default_retry = false;
     // The API server derives the field manager of writes without one from it.
-    config.headers.push((USER_AGENT, HeaderValue::from_static(NAME_AND_VERSION)));
+    if !config.headers.iter().any(|(name, _)| name == USER_AGENT) {
+        config.headers.push((USER_AGENT, HeaderValue::from_static(NAME_AND_VERSION)));
+    }
     if config.proxy_url.is_some() {
         return Client::try_from(config);
     }

@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use crate::api::channel_share::ChannelShare;
-use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy, ShareableFrom};
+use crate::api::cloud_image::{CloudImage, NamespacesFrom, RetainPolicy, ShareableFrom, ShareableNamespaces};
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::expiration::Expiration;
 use crate::api::image_replica::{CopySource, CopyState};
@@ -212,18 +212,26 @@ pub fn consent(image: &CloudImage, namespace: &str, stores: &Stores) -> Consent 
 
 /// Whether the owner of something in namespace `own` lets a namespace use it.
 pub fn consent_to(shareable_from: &ShareableFrom, own: &str, namespace: &str, stores: &Stores) -> Consent {
-    let from = &shareable_from.namespaces;
     if own == namespace {
         return Consent::Given;
     }
+    consent_from(&shareable_from.namespaces, || {
+        let found = stores.namespaces.get(&ObjectRef::new(namespace))?;
+        Some(found.metadata.labels.clone().unwrap_or_default())
+    })
+}
+
+/// Whether an owner consents to another namespace than the image's; `labels` are that namespace's, `None` if they are not
+/// known.
+pub fn consent_from(from: &ShareableNamespaces, labels: impl FnOnce() -> Option<BTreeMap<String, String>>) -> Consent {
     match (from.from, &from.selector) {
         (NamespacesFrom::Same, _) => Consent::Withheld,
         (NamespacesFrom::All, _) => Consent::Given,
         (NamespacesFrom::Selector, None) => Consent::Unknown,
         (NamespacesFrom::Selector, Some(selector)) => {
             let Ok(selector) = parse_selector(selector) else { return Consent::Unknown };
-            match stores.namespaces.get(&ObjectRef::new(namespace)) {
-                Some(found) if selector.matches(&found.metadata.labels.clone().unwrap_or_default()) => Consent::Given,
+            match labels() {
+                Some(labels) if selector.matches(&labels) => Consent::Given,
                 Some(_) => Consent::Withheld,
                 None => Consent::Unknown,
             }
@@ -272,6 +280,16 @@ fn to_share(image: &CloudImage, share: &Guarded<ImageShare>, stores: &Stores) ->
     }
 }
 
+/// A recipient as its share names it.
+pub fn asked_recipient(recipient: &SpecRecipient) -> AskedRecipient {
+    AskedRecipient {
+        kind: recipient.kind,
+        id: recipient.id.clone(),
+        site: recipient.site,
+        name: recipient.shown_name(),
+    }
+}
+
 /// The request in a share's spec.
 struct Asked {
     suspended: bool,
@@ -286,18 +304,12 @@ fn asked(share: &Guarded<ImageShare>) -> Asked {
         Guarded::Readable(share) => {
             let spec = &share.spec;
             let expiration = spec.expiration_time.as_ref();
-            let asked = |r: &SpecRecipient| AskedRecipient {
-                kind: r.kind,
-                id: r.id.clone(),
-                site: r.site,
-                name: r.shown_name(),
-            };
             Asked {
                 suspended: spec.suspend
                     || planted!("odd-date-counts-as-none", expiration.is_some_and(|end| end.odd().is_some()), false),
                 expires: expiration.and_then(Expiration::at),
                 retain: spec.deletion_policy == ShareDeletionPolicy::Retain,
-                recipients: spec.recipients.iter().map(asked).collect(),
+                recipients: spec.recipients.iter().map(asked_recipient).collect(),
             }
         }
         Guarded::Unreadable(left) => Asked {

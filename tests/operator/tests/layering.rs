@@ -89,6 +89,13 @@ const RULES: &[Rule] = &[
         outside: None,
         never: &[],
     },
+    Rule {
+        part: "cli",
+        inside: &["api", "domain", "planning", "clouds", "cluster", "accounts", "reconcile", "cli"],
+        outside: None,
+        never: &["reqwest", "Secret"],
+    },
+    Rule { part: "bin", inside: &["cli"], outside: None, never: &["reqwest", "kube"] },
     Rule { part: "main", inside: &["api", "operator"], outside: None, never: &["reqwest"] },
     Rule { part: "planted", inside: &["planted"], outside: None, never: &[] },
     Rule { part: "lib", inside: &[], outside: None, never: &[] },
@@ -382,6 +389,9 @@ fn every_trespass_is_noticed() {
         ("clouds", "use kube::Api;"),
         ("cluster", "use crate::{api::CloudImage, domain::image::ImageFacts};"),
         ("main", "use imageshare_operator::{api, planning};"),
+        ("cli", "use k8s_openapi::api::core::v1::{Namespace, Secret};"),
+        ("cli", "use crate::controllers::cloud_image::execute;"),
+        ("bin", "use imageshare_operator::{cli, planning};"),
     ];
     for (part, source) in cases {
         let rule = RULES.iter().find(|rule| rule.part == part).unwrap();

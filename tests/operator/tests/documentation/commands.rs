@@ -39,7 +39,9 @@ pub(crate) fn command_lines(page: &str) -> Vec<String> {
             continue;
         }
         let is_data = fence.as_deref().is_some_and(|language| ["yaml", "json", "mermaid"].contains(&language));
-        if is_data {
+        // Of a console, what follows the prompt is a command, and all else is what it prints.
+        let is_printed = fence.as_deref() == Some("console") && !trimmed.starts_with("$ ");
+        if is_data || is_printed {
             continue;
         }
         if open || fence.is_some() || line.starts_with("    ") {
@@ -116,7 +118,16 @@ impl Command {
                 let path = if path.is_empty() { String::new() } else { format!(".{path}") };
                 return resolve(&named(all, kind)?, "", &path);
             }
-            "apply" | "create" | "diff" | "kustomize" | "logs" | "auth" | "label" | "scale" | "rollout" => {
+            "apply" | "create" | "diff" | "kustomize" | "logs" | "auth" | "label" | "scale" | "rollout" | "krew" => {
+                return Ok(());
+            }
+            // The plugin: what its page shows is run.
+            "imageshare" => {
+                let commands = ["plan", "who-has", "why", "offers", "accept", "reject", "completion"];
+                ensure!(
+                    resource.is_empty() || commands.contains(&resource),
+                    "kubectl imageshare {resource}: no such command"
+                );
                 return Ok(());
             }
             other => bail!("kubectl {other}: no such verb here"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Args as _;
+use clap::{Args as _, CommandFactory as _};
 use imageshare_harness::assets;
 use imageshare_operator::operator::RunArguments;
 
@@ -152,6 +152,12 @@ fn simulator_flags() -> Result<Vec<String>> {
     Ok(fields.map(|field| format!("--{}", field.trim().replace('_', "-"))).collect())
 }
 
+/// Flags of a program and of its commands.
+fn flags_of(command: &clap::Command) -> Vec<String> {
+    let own = command.get_arguments().filter_map(|flag| Some(format!("--{}", flag.get_long()?)));
+    own.chain(command.get_subcommands().flat_map(flags_of)).collect()
+}
+
 #[test]
 fn every_flag_that_a_page_names_exists() -> Result<()> {
     let command = RunArguments::augment_args(clap::Command::new("run"));
@@ -159,6 +165,7 @@ fn every_flag_that_a_page_names_exists() -> Result<()> {
         command.get_arguments().filter_map(|flag| Some(format!("--{}", flag.get_long()?))).collect();
     ensure!(known.len() > 20, "the flags are not understood: {known:?}");
     known.extend(simulator_flags()?);
+    known.extend(flags_of(&imageshare_operator::cli::Arguments::command()));
     let (mut checked, mut wrong) = (0, Vec::new());
     for (name, text) in documents()? {
         for span in spans(&text).into_iter().filter(|span| span.starts_with("--")) {

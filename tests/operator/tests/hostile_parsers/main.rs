@@ -24,6 +24,7 @@ const HUAWEI: &str = "src/clouds/huawei/adversarial.rs";
 const OPENSTACK: &str = "src/clouds/openstack/adversarial.rs";
 const AWS: &str = "src/clouds/aws/adversarial.rs";
 const CLOUDS: &str = "src/clouds/adversarial.rs";
+const PLAN: &str = "src/cli/plan/documents.rs";
 const OBJECTS: &str = "tests/operator/tests/hostile_objects.rs";
 
 const ANSWERS: &str = "no_answer_makes_a_reader_panic_or_believe_without_bounds";
@@ -308,6 +309,7 @@ const TABLE: &[Row] = &[
         readers: &["parse"],
         tests: &[(OBJECTS, "a_try_to_copy_is_read_or_refused_and_reads_back_the_same")],
     },
+    Row { source: PLAN, readers: &["read"], tests: &[(PLAN, "no_text_makes_it_panic")] },
     // Kubernetes: selectors of an image's owner, what the API server says of its definitions, answers to writes.
     Row {
         source: "src/api/selector.rs",
