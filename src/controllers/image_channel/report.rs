@@ -102,7 +102,7 @@ impl<'a> ChannelReporter<'a> {
         hindered: Option<Problem>,
     ) -> Result<Next, ClusterError> {
         let former = self.base.written().latest.clone();
-        let decisions = self.decisions(&plan, children, fault.as_ref(), hindered.as_ref());
+        let decisions = conditions_of_plan(&plan, children, fault.as_ref(), hindered.as_ref());
         let status = self.status(&plan, children);
         let moved =
             status.latest.iter().find(|latest| former.iter().all(|old| old.image_id != latest.image_id)).cloned();
@@ -170,59 +170,59 @@ impl<'a> ChannelReporter<'a> {
             ..old.clone()
         }
     }
+}
 
-    fn decisions(
-        &self,
-        plan: &ChannelPlan,
-        children: &Children<'_>,
-        fault: Option<&Problem>,
-        hindered: Option<&Problem>,
-    ) -> Vec<Decision> {
-        let discovered = discovered(plan, fault);
-        let ready = self.ready(plan, children, fault, hindered);
-        let passing = fault.filter(|fault| fault.recovery != Recovery::Blocked);
-        let current = plan.versions.iter().find(|version| version.stage == Stage::Current);
-        let moves = current.filter(|current| plan.latest.as_ref().is_none_or(|latest| latest.image != current.image));
-        let mut decisions = vec![ready.clone(), discovered];
-        if let Some(current) = moves {
-            let message = format!("version {} is being shared, and becomes the latest then", current.version);
-            decisions.push(Decision { kind: RECONCILING, truth: Truth::True, reason: Reason::Pending, message });
-        } else if let Some(fault) = passing {
-            decisions.push(fault.decide(RECONCILING, Truth::True));
-        } else if ready.truth != Truth::True {
-            let waits = ready.truth == Truth::Unknown || ready.reason == Reason::NoVersion;
-            let kind = if waits { RECONCILING } else { STALLED };
-            decisions.push(Decision { kind, truth: Truth::True, ..ready });
-        }
-        decisions
+/// All conditions after a plan.
+fn conditions_of_plan(
+    plan: &ChannelPlan,
+    children: &Children<'_>,
+    fault: Option<&Problem>,
+    hindered: Option<&Problem>,
+) -> Vec<Decision> {
+    let discovered = discovered(plan, fault);
+    let ready = ready_of(plan, children, fault, hindered);
+    let passing = fault.filter(|fault| fault.recovery != Recovery::Blocked);
+    let current = plan.versions.iter().find(|version| version.stage == Stage::Current);
+    let moves = current.filter(|current| plan.latest.as_ref().is_none_or(|latest| latest.image != current.image));
+    let mut decisions = vec![ready.clone(), discovered];
+    if let Some(current) = moves {
+        let message = format!("version {} is being shared, and becomes the latest then", current.version);
+        decisions.push(Decision { kind: RECONCILING, truth: Truth::True, reason: Reason::Pending, message });
+    } else if let Some(fault) = passing {
+        decisions.push(fault.decide(RECONCILING, Truth::True));
+    } else if ready.truth != Truth::True {
+        let waits = ready.truth == Truth::Unknown || ready.reason == Reason::NoVersion;
+        let kind = if waits { RECONCILING } else { STALLED };
+        decisions.push(Decision { kind, truth: Truth::True, ..ready });
     }
+    decisions
+}
 
-    fn ready(
-        &self,
-        plan: &ChannelPlan,
-        children: &Children<'_>,
-        fault: Option<&Problem>,
-        hindered: Option<&Problem>,
-    ) -> Decision {
-        let decide = |truth, reason, message| Decision { kind: READY, truth, reason, message };
-        let blocked = fault.filter(|fault| fault.recovery == Recovery::Blocked);
-        if let Some(problem) = hindered.or(blocked) {
-            return problem.decide(READY, Truth::False);
+/// The condition `Ready`.
+fn ready_of(
+    plan: &ChannelPlan,
+    children: &Children<'_>,
+    fault: Option<&Problem>,
+    hindered: Option<&Problem>,
+) -> Decision {
+    let decide = |truth, reason, message| Decision { kind: READY, truth, reason, message };
+    let blocked = fault.filter(|fault| fault.recovery == Recovery::Blocked);
+    if let Some(problem) = hindered.or(blocked) {
+        return problem.decide(READY, Truth::False);
+    }
+    if let Some(unknown) = &plan.unknown {
+        return decide(Truth::False, unknown.reason, unknown.message.clone());
+    }
+    match (&plan.latest, fault) {
+        (Some(latest), _) => {
+            let message = format!("the latest version is {}: image {}", latest.version, latest.image);
+            decide(Truth::True, Reason::Available, message)
         }
-        if let Some(unknown) = &plan.unknown {
-            return decide(Truth::False, unknown.reason, unknown.message.clone());
-        }
-        match (&plan.latest, fault) {
-            (Some(latest), _) => {
-                let message = format!("the latest version is {}: image {}", latest.version, latest.image);
-                decide(Truth::True, Reason::Available, message)
-            }
-            (None, Some(fault)) => fault.decide(READY, fault.truth()),
-            (None, None) => match plan.remarks.iter().find(|remark| remark.reason == Reason::NoImageMatches) {
-                Some(none) => decide(Truth::False, none.reason, none.message.clone()),
-                None => decide(Truth::False, Reason::NoVersion, why_none(plan, children)),
-            },
-        }
+        (None, Some(fault)) => fault.decide(READY, fault.truth()),
+        (None, None) => match plan.remarks.iter().find(|remark| remark.reason == Reason::NoImageMatches) {
+            Some(none) => decide(Truth::False, none.reason, none.message.clone()),
+            None => decide(Truth::False, Reason::NoVersion, why_none(plan, children)),
+        },
     }
 }
 

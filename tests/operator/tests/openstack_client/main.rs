@@ -21,6 +21,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 mod copying;
+mod own;
 mod received;
 mod sharing;
 mod tokens;
