@@ -91,7 +91,7 @@ async fn an_account_names_exactly_one_cloud_and_names_it_as_that_cloud_does() ->
         ),
         ("CloudAccount", of_openstack(json!({"projectID": "p".repeat(65)})), "may not be more than 64"),
         ("CloudAccount", of_openstack(json!({"authURL": "x"})), "should be at least 8 chars long"),
-        ("CloudAccount", of_openstack(json!({"interface": "Admin"})), "supported values: \"Public\", \"Internal\""),
+        ("CloudAccount", of_openstack(json!({"interface": "Private"})), "supported values: \"Public\", \"Internal\", \"Admin\""),
         ("CloudAccount", with(huawei(), &json!({"inventory": {"regions": []}})), "should have at least 1 items"),
     ])
     .await
