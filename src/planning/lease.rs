@@ -204,6 +204,13 @@ mod tests {
     #[derive(Debug, Clone)]
     struct Read(Option<Record>);
 
+    /// The API server never gives a version twice, not even to an object that was deleted and created again.
+    #[derive(Debug, Clone, Default)]
+    struct Server {
+        record: Option<Record>,
+        versions: u64,
+    }
+
     impl Candidate {
         fn leads(&self, now: Duration) -> bool {
             self.memory.held_since.is_some_and(|since| now < held_until(since, TERMS))
@@ -211,12 +218,12 @@ mod tests {
     }
 
     /// One step of one candidate; its state decides which one.
-    fn step(me: &str, candidate: &mut Candidate, server: &mut Option<Record>, now: Duration) {
+    fn step(me: &str, candidate: &mut Candidate, server: &mut Server, now: Duration) {
         if let Some((sent, what, upon)) = candidate.sent.take() {
-            let fresh = server.as_ref().map(|record| record.version.clone()) == upon;
+            let fresh = server.record.as_ref().map(|record| record.version.clone()) == upon;
             if fresh {
-                let version = upon.map_or(1, |version| version.parse::<u64>().unwrap() + 1).to_string();
-                *server = Some(Record { holder: Some(me.to_owned()), duration: TERMS.duration, version });
+                server.versions += 1;
+                server.record = Some(record(Some(me), &server.versions.to_string()));
                 candidate.memory.held_since = Some(sent);
             } else if what == Move::Renew {
                 candidate.memory.held_since = None;
@@ -232,15 +239,20 @@ mod tests {
                 Move::Wait(_) => {}
             }
         } else {
-            candidate.read = Some(Read(server.clone()));
+            candidate.read = Some(Read(server.record.clone()));
         }
     }
 
-    /// Deletes the lease after both have observed one: a process that starts just then finds none, and only waits for
-    /// calls.
-    fn delete(candidates: [&Candidate; 2], server: &mut Option<Record>) {
-        if candidates.iter().all(|one| one.memory.seen.is_some() || one.memory.held_since.is_some()) {
-            *server = None;
+    /// Deletes a lease that each of the two knows, as its holder or by a read. Whoever does not know it, like a process that
+    /// starts just then, finds none and leads at once: it only waits for the other's calls (`reconcile::leader`).
+    fn delete(candidates: [(&str, &Candidate); 2], server: &mut Server) {
+        let Some(record) = &server.record else { return };
+        let knows = |(name, candidate): &(&str, &Candidate)| {
+            let seen = candidate.memory.seen.as_ref().map(|(version, _)| version);
+            record.holder.as_deref() == Some(*name) || seen == Some(&record.version)
+        };
+        if candidates.iter().all(knows) {
+            server.record = None;
         }
     }
 
@@ -249,13 +261,13 @@ mod tests {
         fn two_candidates_never_lead_at_once(
             steps in proptest::collection::vec((0_u8..9, 0_u64..20_000), 1..200),
         ) {
-            let mut server = None;
+            let mut server = Server::default();
             let (mut one, mut two) = (Candidate::default(), Candidate::default());
             let mut now = Duration::ZERO;
             for (what, pause) in steps {
                 now += Duration::from_millis(pause);
                 match what {
-                    0 => delete([&one, &two], &mut server),
+                    0 => delete([("one", &one), ("two", &two)], &mut server),
                     1..5 => step("one", &mut one, &mut server, now),
                     _ => step("two", &mut two, &mut server, now),
                 }
