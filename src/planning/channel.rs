@@ -310,7 +310,8 @@ fn choose(
         return pinned.find(|version| ready(version) == Some(true)).map(|version| version.image.clone()).or(kept);
     }
     for version in versions.iter().filter(|version| allowed(version) && selected(version)) {
-        let soaks = version.stage == Stage::Candidate && soaked_at(terms, version) > now;
+        // A version that was pinned before its soak was over does not soak again while it is the latest.
+        let soaks = version.stage == Stage::Candidate && soaked_at(terms, version) > now && !was_latest(version);
         match ready(version) {
             _ if soaks || version.stage == Stage::Retired => {}
             Some(true) => return Some(version.image.clone()),

@@ -283,9 +283,8 @@ fn declined(reason: Reason, recipient: &Recipient, terms: &Terms, limit: usize, 
             let kinds: Vec<String> = provider.rules().recipient_kinds.iter().map(ToString::to_string).collect();
             format!("{recipient}: {provider} shares with {} only", kinds.join(", "))
         }
-        Reason::InvalidRecipient => {
-            format!("{recipient} is no id of {provider}, or is the owner itself")
-        }
+        Reason::InvalidRecipient => format!("{recipient} is no id of {provider}"),
+        Reason::RecipientIsOwner => format!("{recipient} is the owner of the image"),
         Reason::RegionNotOnSite => {
             format!("{recipient}: {} is not sold on the site that is named for it", terms.region)
         }

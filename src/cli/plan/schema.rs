@@ -208,12 +208,15 @@ fn check_list(schema: &Value, entries: &[Value], path: &str, found: &mut Vec<Vio
     }
     let keys: Vec<&str> =
         schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_set = schema["x-kubernetes-list-type"] == "set";
     let mut seen = BTreeSet::new();
     for (index, entry) in entries.iter().enumerate() {
         let path = format!("{path}[{index}]");
-        let key: Vec<String> = keys.iter().map(|key| entry[*key].to_string()).collect();
-        if !keys.is_empty() && !seen.insert(key.clone()) {
-            let message = format!("is in the list twice ({} {})", keys.join(" and "), key.join(" "));
+        let key: Vec<String> =
+            if is_set { vec![entry.to_string()] } else { keys.iter().map(|key| entry[*key].to_string()).collect() };
+        if !key.is_empty() && !seen.insert(key.clone()) {
+            let names = if is_set { String::new() } else { format!("{} ", keys.join(" and ")) };
+            let message = format!("is in the list twice ({names}{})", key.join(" "));
             found.push(Violation { path: path.clone(), message });
         }
         check_value(&schema["items"], entry, &path, found);
@@ -228,6 +231,9 @@ fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, found: 
         if !fields.contains_key(name) {
             found.push(Violation { path: at(name), message: "is missing".to_owned() });
         }
+    }
+    if let Some(least) = bound(schema, "minProperties").filter(|least| fields.len() < *least) {
+        found.push(Violation { path: path.to_owned(), message: format!("must have at least {least} entries") });
     }
     if let Some(most) = bound(schema, "maxProperties").filter(|most| fields.len() > *most) {
         found.push(Violation { path: path.to_owned(), message: format!("must have at most {most} entries") });
@@ -254,7 +260,7 @@ mod tests {
     use super::*;
 
     /// Words of schemas that are judged here, or that say nothing of what people write.
-    const WORDS: [&str; 22] = [
+    const WORDS: [&str; 23] = [
         "additionalProperties",
         "default",
         "description",
@@ -264,6 +270,7 @@ mod tests {
         "maxItems",
         "maxLength",
         "maxProperties",
+        "minProperties",
         "maximum",
         "minItems",
         "minLength",
@@ -293,14 +300,14 @@ mod tests {
     #[test]
     fn every_word_of_the_definitions_is_judged() {
         let schemas = Schemas::new();
-        assert_eq!(schemas.kinds.len(), 6);
+        assert_eq!(schemas.kinds.len(), 8);
         for (kind, definition) in &schemas.kinds {
             assert!(definition.compiled.compilation_errors().is_empty(), "{kind}: a rule does not compile");
             walk(&definition.schema, &mut |word, value| match word {
                 "x-kubernetes-validations" => {}
                 "pattern" => drop(Regex::new(value.as_str().unwrap()).unwrap()),
                 "format" => assert!(["date-time", "int32", "int64"].contains(&value.as_str().unwrap()), "{value}"),
-                "x-kubernetes-list-type" => assert_eq!(value, "map"),
+                "x-kubernetes-list-type" => assert!(value == "map" || value == "set", "{value}"),
                 _ => assert!(WORDS.contains(&word), "{kind}: nobody judges {word}"),
             });
         }
@@ -333,12 +340,17 @@ mod tests {
                 share(json!([one, one])),
                 "spec.recipients[1]: is in the list twice (type and id \"Account\" \"1000000000000001\")",
             ),
+            (
+                "ChannelShare",
+                json!({"channelRef": {"name": "x"}, "recipients": [one], "stages": ["Current", "Current"]}),
+                "spec.stages[1]: is in the list twice (\"Current\")",
+            ),
             ("ImageShare", share(json!([])), "spec.recipients: must have at least 1 entries"),
             (
                 "ImageShare",
                 share(json!([{"type": "Account", "id": "12"}])),
                 "spec.recipients[0]: an Account is 5 to 20 digits without a leading zero, in quotes (Alibaba Cloud UID), \
-                 or 32 hexadecimal digits (Huawei Cloud account id)",
+                 12 digits, in quotes (AWS account id), or 32 hexadecimal digits (Huawei Cloud account id)",
             ),
             ("ImageShare", json!({"imageref": {"name": "x"}, "recipients": [one]}), "spec.imageRef: is missing"),
             (

@@ -146,7 +146,7 @@ fn a_kind_or_version_that_this_group_does_not_have_is_refused_and_other_groups_a
     let told = |text: &str| refusals(&planned(text)).join("\n");
     assert!(
         told(&odd("ImageShares", "v1alpha1"))
-            .contains("imageshare.dev has no kind \"ImageShares\": it has CloudAccount,")
+            .contains("imageshare.dev has no kind \"ImageShares\": it has ChannelShare, CloudAccount,")
     );
     assert!(told(&odd("ImageShare", "v1")).contains("apiVersion: must be imageshare.dev/v1alpha1"));
     assert!(told(&odd("SharedImage", "v1alpha1")).contains("the operator writes SharedImages"));
@@ -213,7 +213,7 @@ fn what_a_cloud_does_not_share_with_or_sell_there_is_refused() {
             .contains("Alibaba Cloud shares with Account only (RecipientKindUnsupported)")
     );
     let itself = share("team", "  recipients: [{type: Account, id: '2000000000000001'}]");
-    assert!(told(&format!("{ACCOUNT}{IMAGE}{itself}")).contains("or is the owner itself (InvalidRecipient)"));
+    assert!(told(&format!("{ACCOUNT}{IMAGE}{itself}")).contains("is the owner of the image (RecipientIsOwner)"));
     let finance = IMAGE.replace("cn-hangzhou", "cn-hangzhou-finance");
     assert!(
         told(&format!("{ACCOUNT}{finance}{}", share("team", &to([1]))))

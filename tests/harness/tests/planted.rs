@@ -63,7 +63,13 @@ fn no_release_has_a_bug() -> Result<()> {
         }
     }
     let manifest = fs::read_to_string(workspace().join("Cargo.toml"))?;
-    ensure!(manifest.contains("\nplanted = []\n") && !manifest.contains("\ndefault = "), "by default no feature is on");
+    ensure!(manifest.contains("\nplanted = []\n"), "the feature is called planted");
+    let features = manifest.split_once("\n[features]\n").map_or("", |(_, rest)| rest);
+    let others = features.lines().take_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = ["));
+    for line in others.filter(|line| !line.starts_with("planted = ")) {
+        ensure!(!line.contains("planted"), "no other feature brings it: {line}");
+    }
+    ensure!(features.starts_with("default = [\"cli\"]\n"), "by default the kubectl plugin is on, and nothing else");
     Ok(())
 }
 

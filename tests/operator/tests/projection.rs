@@ -116,7 +116,7 @@ fn each_group_of_recipients_is_told_by_itself_and_nobody_is_called_shared_who_is
     let image = image(&grants, &[("100004", "RecipientLimit")], Some(2), FINE);
     let (_, ready) = look(&share(&json!({"recipients": four})), Some(&image));
     let groups = [
-        "the owner itself: Account 100001; ",
+        "an id of this cloud: Account 100001; ",
         "waiting for a free place: Account 100004; ",
         "shared with: Account 100003",
     ];

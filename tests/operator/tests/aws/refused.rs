@@ -31,9 +31,9 @@ async fn the_own_account_and_what_is_no_id_are_told_and_never_asked_for() -> Res
     here.share("golden", [here.account(1)]).await?;
     here.place.edit::<ImageShare>("golden", json!({"spec": {"recipients": wished}})).await?;
     let own = here.account(0);
-    let waiting = [own.as_str(), &short, &bare].map(|id| (id, "InvalidRecipient"));
+    let waiting = [(short.as_str(), "InvalidRecipient"), (&bare, "InvalidRecipient"), (&own, "RecipientIsOwner")];
     let share = here.place.until_waiting("golden", "InvalidRecipient", &waiting).await?;
-    says(&share, "Ready", &["the owner itself", "arn:aws:organizations::", &bare]);
+    says(&share, "Ready", &["the owner of the image", "arn:aws:organizations::", &bare]);
     ensure!(here.asked_to_add(&image).await? == [here.account(1)]);
     Ok(())
 }

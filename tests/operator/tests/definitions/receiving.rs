@@ -58,7 +58,7 @@ async fn assert_refused(cases: &[(&str, Value, &str)]) -> Result<()> {
 
 #[tokio::test]
 async fn an_account_names_exactly_one_cloud_and_names_it_as_that_cloud_does() -> Result<()> {
-    let one = "give exactly one provider: alibaba, huawei or openstack";
+    let one = "give exactly one provider: alibaba, huawei, openstack or aws";
     let of_huawei = |change: Value| with(huawei(), &json!({"huawei": change}));
     let of_openstack = |change: Value| with(openstack(), &json!({"openstack": change}));
     let domain = "domainID is the account's id: 32 hexadecimal digits in lower case";
@@ -109,7 +109,10 @@ async fn an_acceptance_that_cannot_mean_anything_is_refused_with_the_remedy() ->
         (but(json!({"region": "r".repeat(64)})), "may not be more than 63"),
         (but(json!({"imageID": "../x"})), "imageID is the image's id in the cloud: letters, digits, '-', '_' and '.'"),
         (but(json!({"imageID": ""})), "should be at least 1 chars long"),
-        (but(json!({"owner": "friend@example"})), "owner is the id of the owner's account (Alibaba Cloud) or project"),
+        (
+            but(json!({"owner": "friend@example"})),
+            "owner is the id of the owner's account (Alibaba Cloud, AWS) or project",
+        ),
         (but(json!({"owner": "o".repeat(65)})), "may not be more than 64"),
         (but(json!({"owner": null})), "spec.owner: Required value"),
         (but(json!({"decision": null})), "spec.decision: Required value"),
