@@ -54,11 +54,12 @@ impl Discoveries {
         self.all().get(place).map(|entry| entry.discovery.clone()).unwrap_or_default()
     }
 
-    /// Reserves the next list of a place; `None` while another reconcile lists it.
-    pub(crate) fn begin(&self, place: &Place) -> Option<Listing<'_>> {
+    /// Reserves the next list of a place; `None` while another reconcile lists it, or if one has listed it since the caller saw
+    /// this.
+    pub(crate) fn begin(&self, place: &Place, seen: &Discovery) -> Option<Listing<'_>> {
         let mut all = self.all();
         let entry = all.entry(place.clone()).or_default();
-        if std::mem::replace(&mut entry.busy, true) {
+        if entry.discovery.asked != seen.asked || std::mem::replace(&mut entry.busy, true) {
             return None;
         }
         Some(Listing { of: self, place: place.clone() })
@@ -122,23 +123,25 @@ mod tests {
     fn one_list_serves_all_until_it_is_due_again() {
         let all = Discoveries::default();
         assert_eq!(all.known(&place()).left(at(0)), None);
-        let listing = all.begin(&place()).unwrap();
-        assert!(all.begin(&place()).is_none(), "nobody lists the same place twice at once");
+        let before = all.known(&place());
+        let listing = all.begin(&place(), &before).unwrap();
+        assert!(all.begin(&place(), &all.known(&place())).is_none(), "nobody lists the same place twice at once");
         listing.record(Ok(Arc::from([])), at(0), TEN);
+        assert!(all.begin(&place(), &before).is_none(), "who saw none has one now");
         let known = all.known(&place());
         assert_eq!([4, 9].map(|second| known.left(at(second))), [6, 1].map(|left| Some(Duration::from_secs(left))));
         assert_eq!([10, 11, -1].map(|second| known.left(at(second))), [None; 3]);
-        drop(all.begin(&place()).unwrap());
-        assert!(all.begin(&place()).is_some(), "a list that was given up is free again");
+        drop(all.begin(&place(), &all.known(&place())).unwrap());
+        assert!(all.begin(&place(), &all.known(&place())).is_some(), "a list that was given up is free again");
     }
 
     #[test]
     fn a_failure_keeps_the_last_list_and_a_clock_set_back_makes_no_older_one() {
         let all = Discoveries::default();
-        all.begin(&place()).unwrap().record(Ok(Arc::from([])), at(100), TEN);
-        let failed = all.begin(&place()).unwrap().record(Err(Fault::Unavailable), at(110), TEN);
+        all.begin(&place(), &all.known(&place())).unwrap().record(Ok(Arc::from([])), at(100), TEN);
+        let failed = all.begin(&place(), &all.known(&place())).unwrap().record(Err(Fault::Unavailable), at(110), TEN);
         assert_eq!((failed.list.unwrap().1, failed.fault), (at(100), Some(Fault::Unavailable)));
-        let later = all.begin(&place()).unwrap().record(Ok(Arc::from([])), at(50), TEN);
+        let later = all.begin(&place(), &all.known(&place())).unwrap().record(Ok(Arc::from([])), at(50), TEN);
         assert!(later.list.unwrap().1 > at(100));
         all.forget("uid");
         assert!(all.known(&place()).list.is_none());

@@ -56,7 +56,7 @@ impl<'a> Children<'a> {
         Self { ctx, channel, namespace, followers }
     }
 
-    /// The `CloudImage` of an image: by identity, the channel's own one last.
+    /// The `CloudImage` of an image: by identity, the channel's own one late, and one that is no duplicate before all.
     pub(super) fn image_of(&self, image: &ImageId) -> Option<CloudImage> {
         let spec = &self.channel.spec;
         let key = place_key(&spec.region, image.as_str());
@@ -70,7 +70,10 @@ impl<'a> Children<'a> {
                 && found.metadata.deletion_timestamp.is_none()
         };
         let mut ours: Vec<&CloudImage> = found.iter().filter_map(|found| found.readable()).filter(same).collect();
-        ours.sort_by_key(|found| (self.is_child(found), found.name_any()));
+        let is_duplicate = |found: &CloudImage| {
+            find(conditions_of(found), READY).is_some_and(|ready| ready.reason == Reason::DuplicateImage.as_str())
+        };
+        ours.sort_by_key(|found| (is_duplicate(found), self.is_child(found), found.name_any()));
         ours.first().map(|found| (*found).clone())
     }
 
@@ -126,7 +129,8 @@ impl<'a> Children<'a> {
         Api::namespaced(self.ctx.client.clone(), &self.namespace)
     }
 
-    /// The name of the `CloudImage` that the channel makes for an image.
+    /// The name of the `CloudImage` that the channel makes for an image: the same for every channel of the account here, so that
+    /// of several channels that find an image at once one makes it.
     pub(super) fn name_of(&self, image: &ImageId) -> String {
         let mut hash = Hash::new(&SHA256);
         for part in [self.channel.spec.region.as_str(), image.as_str()] {
@@ -134,7 +138,7 @@ impl<'a> Children<'a> {
             hash.update(&[0]);
         }
         let hash = hex::encode(hash.finish().as_ref().get(..HASH_BYTES).unwrap_or_default());
-        format!("{}-{hash}", self.channel.name_any())
+        format!("{}-{hash}", self.channel.spec.account_ref.name)
     }
 
     async fn create(&self, version: &Version) -> Result<Result<(), Problem>, ClusterError> {

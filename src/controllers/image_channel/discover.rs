@@ -24,9 +24,9 @@ pub(super) struct Source<'a> {
 /// What is known of the images, and what keeps it from being up to date.
 pub(super) type Discovered = (Discovery, Option<Problem>);
 
-/// Lists the images, unless another channel does right now. A list that fails or is incomplete leaves the last complete one.
-pub(super) async fn discover(ctx: &Context, source: &Source<'_>) -> ControlFlow<Next, Discovered> {
-    let Some(listing) = ctx.discoveries.begin(&source.place) else {
+/// Lists the images, unless another channel does right now or has since `seen`. A list that fails or is incomplete leaves the last complete one.
+pub(super) async fn discover(ctx: &Context, source: &Source<'_>, seen: &Discovery) -> ControlFlow<Next, Discovered> {
+    let Some(listing) = ctx.discoveries.begin(&source.place, seen) else {
         return Break(Next::at(later(ctx, Duration::ZERO)));
     };
     let access = match connect(ctx, source.account, (&source.region, "spec.region"), None).await {

@@ -66,7 +66,7 @@ impl Reconcile for ImageChannel {
             return rotate(ctx, self, &terms, with_problem(known), reporter).await;
         }
         let work = async {
-            match discover(ctx, &source).await {
+            match discover(ctx, &source, &known).await {
                 Continue(discovered) => rotate(ctx, self, &terms, discovered, reporter).await,
                 Break(next) => Ok(next),
             }

@@ -246,7 +246,7 @@ async fn out_of_reach() -> Result<&'static OutOfReach> {
                 (
                     format!("https://{foreign}"),
                     foreign,
-                    "an unknown authority signed its TLS certificate: if you trust it, mount its certificate",
+                    "an unknown authority signed its TLS certificate: if you trust it, put its certificate into spec.caBundle",
                 ),
             ];
             let mut arguments = quick(&POLLING);

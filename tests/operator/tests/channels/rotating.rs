@@ -1,6 +1,7 @@
 //! New builds are shared by themselves, and go back only when somebody says so.
 
 use anyhow::Result;
+use imageshare_harness::eventually;
 use imageshare_operator::api::{ChannelShare, CloudImage, ImageChannel, ImageShare};
 use kube::api::ListParams;
 use serde_json::json;
@@ -8,6 +9,8 @@ use serde_json::json;
 use crate::stage::{
     after_lists, build, channel, follow, owner, recipients, stages, until_has, until_latest, until_stages, written,
 };
+
+use support::PATIENCE;
 
 #[tokio::test]
 async fn three_builds_appear_and_everybody_gets_each_after_its_soak() -> Result<()> {
@@ -37,18 +40,23 @@ async fn three_builds_appear_and_everybody_gets_each_after_its_soak() -> Result<
         }
     }
     owner.until::<ImageChannel>("line", "True", "Available").await?;
-    for name in ["teams", "partners"] {
-        let share = owner.ready::<ChannelShare>(name).await?;
-        assert_eq!((&share["status"]["latest"], &share["status"]["images"]), (&json!("3"), &json!(3)));
+    for (name, summary) in [("teams", "6/6"), ("partners", "3/3")] {
+        let all = |it: &serde_json::Value| {
+            let status = &it["status"];
+            (&status["latest"], &status["images"], &status["summary"]) == (&json!("3"), &json!(3), &json!(summary))
+        };
+        owner.until_it::<ChannelShare>(name, summary, all).await?;
+        owner.ready::<ChannelShare>(name).await?;
     }
-    assert_eq!(owner.get::<ChannelShare>("teams").await?["status"]["summary"], "6/6");
     owner.event("LatestMoved", "the latest version is 3").await?;
     assert!(owner.removed().await?.is_empty(), "nobody lost anything");
-    // Settled: no list that finds the same writes anything.
-    let before = written(&owner).await?;
-    after_lists(&owner, 3).await?;
-    assert_eq!(written(&owner).await?, before);
-    Ok(())
+    // Settled: no list that finds the same writes anything, once the last change is written everywhere.
+    eventually(PATIENCE, "lists that write nothing", async || {
+        let before = written(&owner).await?;
+        after_lists(&owner, 3).await?;
+        Ok((written(&owner).await? == before).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]
