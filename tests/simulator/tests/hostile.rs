@@ -17,9 +17,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-/// The world of the examples, with Amazon Web Services.
+/// The world of the examples, whose last part is AWS, with the AWS that the captured requests are for.
 fn world() -> String {
-    format!("{}\n{AWS}", include_str!("../../../examples/simulator/world.yaml"))
+    let examples = include_str!("../../../examples/simulator/world.yaml");
+    let (others, _) = examples.split_once("\naws:\n").unwrap();
+    format!("{others}\n{AWS}")
 }
 
 const AWS: &str = "
