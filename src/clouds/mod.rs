@@ -18,6 +18,8 @@ pub mod huawei;
 pub mod instrumented;
 pub mod openstack;
 pub mod request_id;
+#[cfg(test)]
+mod scripted;
 pub mod signing;
 mod tokens;
 pub mod transport;

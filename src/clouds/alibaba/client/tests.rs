@@ -3,23 +3,17 @@
 mod copying;
 mod own;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Query as UrlQuery, State};
-use axum::http::{HeaderMap as SeenHeaders, Method as SeenMethod, StatusCode};
-use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 
 use super::*;
 use crate::clouds::alibaba::Endpoints;
 use crate::clouds::budget::{BudgetSettings, Budgets};
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
+use crate::clouds::scripted::{Script, Scripted, StoppedClock, says};
 use crate::clouds::transport::TransportSettings;
 use crate::domain::fault::{Cause, Quota, Unreachable};
 use crate::domain::provider::Provider;
@@ -32,59 +26,6 @@ fn unanswered(recipients: Vec<Recipient>) -> BTreeMap<Recipient, Option<crate::d
     recipients.into_iter().map(|recipient| (recipient, None)).collect()
 }
 
-struct Seen {
-    method: SeenMethod,
-    query: BTreeMap<String, String>,
-    headers: SeenHeaders,
-    body: Bytes,
-}
-
-struct Scripted {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: String,
-    /// Sends no answer.
-    hangs: bool,
-}
-
-fn says(status: u16, body: impl Into<String>) -> Scripted {
-    Scripted { status, headers: Vec::new(), body: body.into(), hangs: false }
-}
-
-#[derive(Clone, Default)]
-struct Script {
-    answers: Arc<Mutex<VecDeque<Scripted>>>,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-async fn answer(
-    State(script): State<Script>,
-    method: SeenMethod,
-    UrlQuery(query): UrlQuery<BTreeMap<String, String>>,
-    headers: SeenHeaders,
-    body: Bytes,
-) -> Response {
-    script.seen.lock().unwrap().push(Seen { method, query, headers, body });
-    let next = script.answers.lock().unwrap().pop_front();
-    let Some(next) = next else { return StatusCode::NOT_IMPLEMENTED.into_response() };
-    if next.hangs {
-        std::future::pending::<()>().await;
-    }
-    let mut response = (StatusCode::from_u16(next.status).unwrap(), next.body).into_response();
-    for (name, value) in next.headers {
-        response.headers_mut().insert(name, value.parse().unwrap());
-    }
-    response
-}
-
-struct StoppedClock;
-
-impl Clock for StoppedClock {
-    fn now(&self) -> Timestamp {
-        "2024-05-06T07:08:09.5Z".parse().unwrap()
-    }
-}
-
 struct Setting {
     cloud: AlibabaCloud,
     script: Script,
@@ -93,12 +34,7 @@ struct Setting {
 
 impl Setting {
     async fn new(answers: impl IntoIterator<Item = Scripted>) -> Self {
-        let script = Script::default();
-        script.answers.lock().unwrap().extend(answers);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let router = Router::new().fallback(answer).with_state(script.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (script, host) = Script::start(answers).await;
 
         let origin = format!("http://{host}");
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
@@ -115,14 +51,16 @@ impl Setting {
     }
 
     fn calls(&self) -> usize {
-        self.script.seen.lock().unwrap().len()
+        self.script.calls()
     }
 
     /// Action and query of one call.
     fn asked(&self, call: usize) -> (String, Vec<(String, String)>) {
         let seen = self.script.seen.lock().unwrap();
         let action = seen[call].headers["x-acs-action"].to_str().unwrap().to_owned();
-        (action, seen[call].query.clone().into_iter().collect())
+        let target = Url::parse(&format!("http://localhost{}", seen[call].target)).unwrap();
+        let query: BTreeMap<String, String> = target.query_pairs().into_owned().collect();
+        (action, query.into_iter().collect())
     }
 }
 
@@ -172,7 +110,7 @@ async fn request_carries_the_signature_of_what_is_sent() {
     ]);
     assert_eq!(here.asked(0), ("DescribeImageSharePermission".to_owned(), query.clone()));
     let seen = here.script.seen.lock().unwrap();
-    assert_eq!((&seen[0].method, seen[0].body.len()), (&SeenMethod::POST, 0));
+    assert_eq!((&seen[0].method, seen[0].body.len()), (&Method::POST, 0));
     let headers = &seen[0].headers;
     for (name, value) in [
         ("host", here.host.as_str()),

@@ -6,22 +6,15 @@ mod golden;
 mod own;
 mod received;
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap as SeenHeaders, Method as SeenMethod, StatusCode};
-use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 
 use super::*;
 use crate::clouds::budget::{BudgetSettings, Budgets};
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
+use crate::clouds::scripted::{Script, Scripted, Seen, StoppedClock, says};
 use crate::clouds::transport::TransportSettings;
 use crate::domain::fault::Quota;
 use crate::domain::identifiers::{Recipient, RecipientKind};
@@ -29,24 +22,6 @@ use crate::domain::identifiers::{Recipient, RecipientKind};
 const ACCOUNT: &str = "123456789012";
 const IMAGE: &str = "ami-0123456789abcdef0";
 const ORGANIZATION: &str = "arn:aws:organizations::111122223333:organization/o-abcdefghij";
-
-struct Seen {
-    method: SeenMethod,
-    headers: SeenHeaders,
-    body: Bytes,
-}
-
-struct Scripted {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: String,
-    /// Sends no answer.
-    hangs: bool,
-}
-
-fn says(status: u16, body: impl Into<String>) -> Scripted {
-    Scripted { status, headers: Vec::new(), body: body.into(), hangs: false }
-}
 
 /// The answer to a call, with this content.
 fn answers(action: &str, content: &str) -> Scripted {
@@ -89,34 +64,6 @@ fn done(action: &str) -> Scripted {
     answers(action, "<return>true</return>")
 }
 
-#[derive(Clone, Default)]
-struct Script {
-    answers: Arc<Mutex<VecDeque<Scripted>>>,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-async fn answer(State(script): State<Script>, method: SeenMethod, headers: SeenHeaders, body: Bytes) -> Response {
-    script.seen.lock().unwrap().push(Seen { method, headers, body });
-    let next = script.answers.lock().unwrap().pop_front();
-    let Some(next) = next else { return StatusCode::NOT_IMPLEMENTED.into_response() };
-    if next.hangs {
-        std::future::pending::<()>().await;
-    }
-    let mut response = (StatusCode::from_u16(next.status).unwrap(), next.body).into_response();
-    for (name, value) in next.headers {
-        response.headers_mut().insert(name, value.parse().unwrap());
-    }
-    response
-}
-
-struct StoppedClock;
-
-impl Clock for StoppedClock {
-    fn now(&self) -> Timestamp {
-        "2024-05-06T07:08:09.5Z".parse().unwrap()
-    }
-}
-
 struct Setting {
     cloud: AwsCloud,
     script: Script,
@@ -125,12 +72,7 @@ struct Setting {
 
 impl Setting {
     async fn new(answers: impl IntoIterator<Item = Scripted>) -> Self {
-        let script = Script::default();
-        script.answers.lock().unwrap().extend(answers);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let router = Router::new().fallback(answer).with_state(script.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (script, host) = Script::start(answers).await;
 
         let origin = format!("http://{host}");
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
@@ -149,7 +91,7 @@ impl Setting {
     }
 
     fn calls(&self) -> usize {
-        self.script.seen.lock().unwrap().len()
+        self.script.calls()
     }
 
     /// The form of one call.
@@ -195,8 +137,8 @@ async fn request_carries_the_signature_of_what_is_sent() {
     let wanted = form("DescribeImageAttribute", &[("ImageId", IMAGE), ("Attribute", "launchPermission")]);
     assert_eq!(here.asked(0), wanted);
     let seen = here.script.seen.lock().unwrap();
-    let Seen { method, headers, body } = &seen[0];
-    assert_eq!(method, SeenMethod::POST);
+    let Seen { method, headers, body, .. } = &seen[0];
+    assert_eq!(method, Method::POST);
     for (name, value) in [
         ("host", here.host.as_str()),
         ("content-type", CONTENT_TYPE),

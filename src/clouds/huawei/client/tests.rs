@@ -6,15 +6,9 @@ mod own;
 mod received;
 mod tokens;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap as SeenHeaders, Method as SeenMethod, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::super::credentials::Credentials;
@@ -23,6 +17,7 @@ use crate::clouds::budget::BudgetSettings;
 use crate::clouds::clock::Clock;
 use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::huawei::Endpoints;
+use crate::clouds::scripted::{Script, Scripted, says};
 use crate::clouds::transport::TransportSettings;
 use crate::domain::fault::Quota;
 use crate::domain::image::Ownership;
@@ -35,48 +30,8 @@ const IMAGE: &str = "cc4f2d1e-0000-4000-8000-000000000001";
 const JOB: &str = "4010b39b5281d3590152874bfa3b1604";
 const URN: &str = "organizations::d78cbac186b744899480f25bd022f468:ou:o-abc123/ou-xyz789";
 
-struct Seen {
-    method: SeenMethod,
-    target: String,
-    headers: SeenHeaders,
-    body: Bytes,
-}
-
-struct Scripted {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: String,
-}
-
-fn says(status: u16, body: impl Into<String>) -> Scripted {
-    Scripted { status, headers: Vec::new(), body: body.into() }
-}
-
 fn error(code: &str) -> Scripted {
     says(400, format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#))
-}
-
-#[derive(Clone, Default)]
-struct Script {
-    answers: Arc<Mutex<VecDeque<Scripted>>>,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-async fn answer(
-    State(script): State<Script>,
-    method: SeenMethod,
-    uri: Uri,
-    headers: SeenHeaders,
-    body: Bytes,
-) -> Response {
-    script.seen.lock().unwrap().push(Seen { method, target: uri.to_string(), headers, body });
-    let next = script.answers.lock().unwrap().pop_front();
-    let Some(next) = next else { return StatusCode::NOT_IMPLEMENTED.into_response() };
-    let mut response = (StatusCode::from_u16(next.status).unwrap(), next.body).into_response();
-    for (name, value) in next.headers {
-        response.headers_mut().insert(name, value.parse().unwrap());
-    }
-    response
 }
 
 /// A clock that tests set by hand.
@@ -113,12 +68,7 @@ impl Setting {
         projects: Vec<(RegionId, PrincipalId)>,
         answers: impl IntoIterator<Item = Scripted>,
     ) -> Self {
-        let script = Script::default();
-        script.answers.lock().unwrap().extend(answers);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let router = Router::new().fallback(answer).with_state(script.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (script, host) = Script::start(answers).await;
 
         let origin = format!("http://{host}");
         let allowed = AllowedEndpoints::parse(&[&origin]).unwrap();
@@ -137,7 +87,7 @@ impl Setting {
     }
 
     fn calls(&self) -> usize {
-        self.script.seen.lock().unwrap().len()
+        self.script.calls()
     }
 
     /// Method and target of every call.
