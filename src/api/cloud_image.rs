@@ -99,6 +99,11 @@ impl CloudImageSpec {
             deletion_policy: ImageDeletionPolicy::default(),
         }
     }
+
+    /// Whether both name the same image through the same account.
+    pub fn names_same_image(&self, other: &Self) -> bool {
+        (&self.account_ref, &self.region, &self.image_id) == (&other.account_ref, &other.region, &other.image_id)
+    }
 }
 
 /// From which namespaces `ImageShares` may name an image.

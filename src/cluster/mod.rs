@@ -4,6 +4,7 @@
 pub mod api_server;
 pub mod changes;
 pub mod connect;
+pub mod creation;
 pub mod credentials;
 pub mod definitions;
 pub mod deletion;

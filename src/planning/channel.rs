@@ -14,6 +14,7 @@ use crate::api::conditions::Reason;
 use crate::api::image_channel::{ChannelOrder, Stage};
 use crate::domain::identifiers::ImageId;
 use crate::domain::image::{ImageState, OwnImage};
+use crate::planning::naming::hash_of;
 use crate::planning::problem::name_some;
 pub use select::{Match, Selection};
 
@@ -424,6 +425,12 @@ fn cut(versions: &mut Vec<Version>, latest: Option<&Latest>) {
         let Some(place) = oldest(&|stage| stage == Stage::Retired).or_else(|| oldest(&|_| true)) else { return };
         versions.remove(place);
     }
+}
+
+/// The name of the `CloudImage` that is made for an image: the same for every channel of the account in its namespace, so that of
+/// several channels that find the image at once one makes it.
+pub fn image_name(account: &str, region: &str, image: &ImageId) -> String {
+    format!("image-{}", hash_of(&[account, region, image.as_str()], 10))
 }
 
 /// Whether a version has, or is to have, a `CloudImage`.

@@ -3,13 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use crate::api::references::AccountRef;
 use crate::api::shared_image::{SharedImageSpec, SharedImageState, SharedImageStatus};
 use crate::domain::foreign_text::image_name;
 use crate::domain::identifiers::RegionId;
 use crate::domain::image::{Answer, ImageKind, ReceivedImage, ReceivedList};
+use crate::planning::naming::hash_of;
 
 /// Most images one account's inventory lists; further ones are left out and reported.
 pub const INVENTORY_MAX: usize = 5000;
@@ -59,12 +58,7 @@ impl Changes {
 
 /// Name of the object created for an image: it depends only on account, recipient, region and image.
 pub fn name_of(account: &str, recipient: &str, region: &str, image: &str) -> String {
-    let mut hash = Context::new(&SHA256);
-    for part in [account, recipient, region, image] {
-        hash.update(part.as_bytes());
-        hash.update(&[0]);
-    }
-    format!("shared-{}", hex::encode(hash.finish().as_ref().get(..10).unwrap_or_default()))
+    format!("shared-{}", hash_of(&[account, recipient, region, image], 10))
 }
 
 /// Plans the changes. `existing`: the account's objects. `listed`: the images of each region of the inventory, or

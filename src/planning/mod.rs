@@ -16,6 +16,7 @@ mod guests;
 pub mod inventory;
 pub mod lease;
 pub mod ledger;
+pub mod naming;
 pub mod outcome;
 pub mod problem;
 pub mod projection;

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context as Hash, SHA256};
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
@@ -14,10 +13,12 @@ use crate::api::channel_share::ChannelShare;
 use crate::api::conditions::Reason;
 use crate::api::image_share::ImageShareSpec;
 use crate::api::{CHANNEL_LABEL, CHANNEL_SHARE_LABEL, ImageShare, VERSION_ANNOTATION};
+use crate::cluster::creation::create_unless_named;
 use crate::cluster::deletion::delete_exactly;
 use crate::cluster::guard::Guarded;
-use crate::cluster::{ClusterError, FIELD_MANAGER, json_patch, within_deadline};
+use crate::cluster::{ClusterError, json_patch, within_deadline};
 use crate::planning::channel_share::Change;
+use crate::planning::naming::hash_of;
 use crate::planning::problem::Problem;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::{made_for, made_key};
@@ -105,14 +106,9 @@ impl<'a> Children<'a> {
     }
 
     fn name_of(&self, spec: &ImageShareSpec) -> String {
-        let mut hash = Hash::new(&SHA256);
+        let uid = self.share.uid().unwrap_or_default();
         let namespace = spec.image_ref.namespace.as_deref().unwrap_or_default();
-        for part in [&self.share.uid().unwrap_or_default(), namespace, &spec.image_ref.name] {
-            hash.update(part.as_bytes());
-            hash.update(&[0]);
-        }
-        let hash = hex::encode(hash.finish().as_ref().get(..HASH_BYTES).unwrap_or_default());
-        format!("{}-{hash}", self.share.name_any())
+        format!("{}-{}", self.share.name_any(), hash_of(&[&uid, namespace, &spec.image_ref.name], HASH_BYTES))
     }
 
     async fn create(&self, version: &str, spec: &ImageShareSpec) -> Result<Option<Problem>, ClusterError> {
@@ -132,13 +128,9 @@ impl<'a> Children<'a> {
             spec: spec.clone(),
             status: None,
         };
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let shares: Api<ImageShare> =
-            Api::namespaced(self.ctx.client.clone(), &self.share.namespace().unwrap_or_default());
-        match within_deadline(shares.create(&params, &child)).await {
-            Ok(_) => return Ok(None),
-            Err(error) if error.is_already_exists() => {}
-            Err(error) => return Err(error.elsewhere()),
+        let shares = Api::namespaced(self.ctx.client.clone(), &self.share.namespace().unwrap_or_default());
+        if create_unless_named(&shares, &child).await?.is_some() {
+            return Ok(None);
         }
         // The cache lags behind our own write, or the name is taken.
         let ours = Self::list(self.ctx, &self.share.namespace().unwrap_or_default(), &uid).await?;

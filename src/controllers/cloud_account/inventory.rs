@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::PostParams;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::accounts::connections::Connection;
@@ -15,10 +14,10 @@ use crate::api::shared_image::{SharedImageSpec, SharedImageStatus};
 use crate::api::{CloudAccount, SharedImage};
 use crate::clouds::{Fault, Priority};
 use crate::cluster::ClusterError;
+use crate::cluster::creation::create_unless_named;
 use crate::cluster::deletion::delete_exactly;
 use crate::cluster::events::EventReason;
 use crate::cluster::status::apply_status;
-use crate::cluster::within_deadline;
 use crate::domain::fault::Missing;
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::RegionId;
@@ -228,12 +227,8 @@ async fn create(
     let mut image = SharedImage::new(&name, entry.spec);
     let owner = account.controller_owner_ref(&());
     image.metadata.owner_references = owner.map(|owner| vec![OwnerReference { block_owner_deletion: None, ..owner }]);
-    let made = match within_deadline(images.create(&PostParams::default(), &image)).await {
-        Ok(made) => made,
-        // The last listing created it; the cache will show it soon, and the next listing updates it.
-        Err(error) if error.is_already_exists() => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    // The last listing created one of this name; the cache will show it soon, and the next listing updates it.
+    let Some(made) = create_unless_named(images, &image).await? else { return Ok(()) };
     apply_status(&ctx.client, &made, &made.resource_version().unwrap_or_default(), &entry.status).await.map(drop)
 }
 

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context as Hash, SHA256};
 use jiff::Timestamp;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::ObjectMeta;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -15,19 +14,17 @@ use crate::api::cloud_image::CloudImageSpec;
 use crate::api::conditions::{READY, Reason, find};
 use crate::api::image_channel::{ChannelMode, ImageChannel};
 use crate::api::{CHANNEL_LABEL, CloudImage, ImageShare, VERSION_ANNOTATION};
+use crate::cluster::creation::create_unless_named;
 use crate::cluster::guard::Guarded;
-use crate::cluster::{ClusterError, FIELD_MANAGER, json_patch, within_deadline};
+use crate::cluster::{ClusterError, json_patch, within_deadline};
 use crate::domain::identifiers::ImageId;
 use crate::domain::share::Consent;
-use crate::planning::channel::{Served, Version, wants_image};
+use crate::planning::channel::{Served, Version, image_name, wants_image};
 use crate::planning::channel_share::is_over;
 use crate::planning::problem::Problem;
 use crate::reconcile::context::Context;
 use crate::reconcile::convert::{channel_of, consent_to, made_for, place_key, shares_naming};
 use crate::reconcile::status::{conditions_of, is_observed};
-
-/// Bytes of the hash in a name.
-const HASH_BYTES: usize = 6;
 
 /// The `CloudImages` of a channel's images, and who shares them.
 pub(super) struct Children<'a> {
@@ -62,11 +59,10 @@ impl<'a> Children<'a> {
         let key = place_key(&spec.region, image.as_str());
         let stores = &self.ctx.stores;
         let found: Vec<Arc<Guarded<CloudImage>>> = stores.images_by_identity.find(&key, &stores.images);
+        let wanted = CloudImageSpec::of(spec.account_ref.clone(), spec.region.clone(), image.to_string());
         let same = |found: &&CloudImage| {
             found.namespace().as_ref() == Some(&self.namespace)
-                && found.spec.account_ref == spec.account_ref
-                && found.spec.region == spec.region
-                && found.spec.image_id == image.as_str()
+                && found.spec.names_same_image(&wanted)
                 && found.metadata.deletion_timestamp.is_none()
         };
         let mut ours: Vec<&CloudImage> = found.iter().filter_map(|found| found.readable()).filter(same).collect();
@@ -129,16 +125,9 @@ impl<'a> Children<'a> {
         Api::namespaced(self.ctx.client.clone(), &self.namespace)
     }
 
-    /// The name of the `CloudImage` that the channel makes for an image: the same for every channel of the account here, so that
-    /// of several channels that find an image at once one makes it.
+    /// The name of the `CloudImage` that the channel makes for an image.
     pub(super) fn name_of(&self, image: &ImageId) -> String {
-        let mut hash = Hash::new(&SHA256);
-        for part in [self.channel.spec.region.as_str(), image.as_str()] {
-            hash.update(part.as_bytes());
-            hash.update(&[0]);
-        }
-        let hash = hex::encode(hash.finish().as_ref().get(..HASH_BYTES).unwrap_or_default());
-        format!("{}-{hash}", self.channel.spec.account_ref.name)
+        image_name(&self.channel.spec.account_ref.name, &self.channel.spec.region, image)
     }
 
     async fn create(&self, version: &Version) -> Result<Result<(), Problem>, ClusterError> {
@@ -155,18 +144,12 @@ impl<'a> Children<'a> {
             spec: CloudImageSpec { shareable_from: spec.shareable_from.clone(), ..of },
             status: None,
         };
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match within_deadline(self.images().create(&params, &image)).await {
-            Ok(_) => return Ok(Ok(())),
-            Err(error) if error.is_already_exists() => {}
-            Err(error) => return Err(error.elsewhere()),
+        if create_unless_named(&self.images(), &image).await?.is_some() {
+            return Ok(Ok(()));
         }
         // The cache lags behind our own write, or the name is taken.
         let found = within_deadline(self.images().get_opt(&name)).await?;
-        let same = found.is_none_or(|found| {
-            (&found.spec.account_ref, &found.spec.region, &found.spec.image_id)
-                == (&image.spec.account_ref, &image.spec.region, &image.spec.image_id)
-        });
+        let same = found.is_none_or(|found| found.spec.names_same_image(&image.spec));
         let message =
             format!("CloudImage {name} names another image, and has the name that this channel needs: delete it");
         Ok(if same { Ok(()) } else { Err(Problem::blocked(Reason::NameTaken, message)) })

@@ -93,7 +93,8 @@ impl<'a> ChannelReporter<'a> {
         decisions
     }
 
-    /// Reports a plan. `known`: what was known of the images, and what keeps that from being up to date. `hindered`: what keeps a `CloudImage` from being made.
+    /// Reports a plan. `known`: what was known of the images, and what keeps that from being up to date. `hindered`: what keeps a
+    /// `CloudImage` from being made.
     pub(super) async fn rotated(
         &mut self,
         plan: ChannelPlan,

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -11,9 +11,9 @@ use crate::api::cloud_image::{CloudImageSpec, ImageDeletionPolicy};
 use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::references::AccountRef;
 use crate::api::{CloudImage, ImageReplica};
-use crate::cluster::FIELD_MANAGER;
+use crate::cluster::creation::create_unless_named;
 use crate::cluster::deletion::delete_exactly;
-use crate::cluster::{ClusterError, within_deadline};
+use crate::cluster::{ClusterError, FIELD_MANAGER, within_deadline};
 use crate::domain::identifiers::ImageId;
 use crate::planning::problem::Problem;
 use crate::reconcile::context::Context;
@@ -40,15 +40,11 @@ pub(super) async fn write(
         spec: spec_of(replica, access, made),
         status: None,
     };
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    match within_deadline(images.create(&params, &image)).await {
-        Ok(written) => return Ok(Continue(written.uid().unwrap_or_default())),
-        // It exists: an earlier reconcile that lost the response created it, or somebody else did.
-        Err(error) if error.is_already_exists() => {}
-        Err(error) => return Err(error.elsewhere()),
+    if let Some(written) = create_unless_named(&images, &image).await? {
+        return Ok(Continue(written.uid().unwrap_or_default()));
     }
     let Some(found) = find_image(&images, &name).await? else { return Err(ClusterError::ConflictElsewhere) };
-    if is_same(&found.spec, &image.spec) {
+    if found.spec.names_same_image(&image.spec) {
         return Ok(Continue(found.uid().unwrap_or_default()));
     }
     Ok(Break(name_taken(&found)))
@@ -60,11 +56,6 @@ fn spec_of(replica: &ImageReplica, access: &CopyAccess, made: &ImageId) -> Cloud
     CloudImageSpec { shareable_from: replica.spec.shareable_from.clone(), ..image }
 }
 
-/// Whether two specs name the same image.
-fn is_same(one: &CloudImageSpec, other: &CloudImageSpec) -> bool {
-    (&one.account_ref, &one.region, &one.image_id) == (&other.account_ref, &other.region, &other.image_id)
-}
-
 /// The uid of the `CloudImage` of a finished copy, if it exists.
 pub(super) async fn uid_of(
     ctx: &Context,
@@ -73,7 +64,7 @@ pub(super) async fn uid_of(
     made: &ImageId,
 ) -> Result<Option<String>, ClusterError> {
     let found = find_image(&images(ctx, replica), &replica.name_any()).await?;
-    let ours = found.filter(|found| is_same(&found.spec, &spec_of(replica, access, made)));
+    let ours = found.filter(|found| found.spec.names_same_image(&spec_of(replica, access, made)));
     Ok(ours.and_then(|found| found.uid()))
 }
 

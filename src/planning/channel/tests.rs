@@ -319,6 +319,21 @@ fn more_images_than_a_channel_holds_are_told_and_the_newest_stay() {
     assert_eq!(channel.latest.as_ref().unwrap().version, "78", "the latest one is never dropped");
 }
 
+#[test]
+fn the_cloud_image_of_an_image_has_one_name_that_fits_however_long_its_account_is_called() {
+    let long = "a".repeat(253);
+    let name = image_name(&long, "cn-hangzhou", &id("m-1"));
+    assert!(name.len() <= 63, "{name}");
+    assert_eq!(image_name(&long, "cn-hangzhou", &id("m-1")), name);
+    for other in [
+        image_name("b", "cn-hangzhou", &id("m-1")),
+        image_name(&long, "cn-beijing", &id("m-1")),
+        image_name(&long, "cn-hangzhou", &id("m-2")),
+    ] {
+        assert_ne!(other, name);
+    }
+}
+
 /// One thing that happens to a channel.
 #[derive(Debug, Clone)]
 enum Step {
