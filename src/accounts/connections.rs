@@ -315,9 +315,9 @@ impl Connections {
 
 /// The pause after so many refusals in a row, where they lock a user or a key; at least two.
 fn locking_pause(failures: u32) -> SignedDuration {
-    let [first, .., longest] = LOCKING_PAUSES;
+    let [.., longest] = LOCKING_PAUSES;
     let nth = usize::try_from(failures.saturating_sub(2)).unwrap_or(usize::MAX);
-    LOCKING_PAUSES.get(nth).copied().unwrap_or(longest).max(first)
+    LOCKING_PAUSES.get(nth).copied().unwrap_or(longest)
 }
 
 /// Records that the account's key could not be read. `interval`: how often Secrets are read.

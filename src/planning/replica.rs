@@ -294,7 +294,7 @@ pub struct Patience {
     pub lost: SignedDuration,
     /// The same before a second copy is asked for, where the cloud would make one: some clouds show a copy only once it is made, which
     /// takes minutes to an hour.
-    pub unheard: SignedDuration,
+    pub unanswered: SignedDuration,
     /// How long a copy with a known id may be missing from the cloud's answers.
     pub lag: SignedDuration,
     /// Until when calls of a former leader may still take effect; long past if there was none.
@@ -350,7 +350,7 @@ pub fn after_asking(
     patience: Patience,
     now: Timestamp,
 ) -> Step {
-    let settled = after(attempt, patience.unheard, patience);
+    let settled = after(attempt, patience.unanswered, patience);
     match (found, means) {
         (Some(image), _) => Step::Now(Stage::Copying(Copying::Image(image))),
         // A repeated request makes no second copy.

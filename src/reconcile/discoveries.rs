@@ -10,9 +10,9 @@ use crate::clouds::Fault;
 use crate::domain::image::OwnImage;
 
 /// An account, by the uid of its object, and a region.
-pub(crate) type Place = (String, String);
+pub(crate) type AccountRegion = (String, String);
 
-/// What is known of the images of one place.
+/// What is known of the images of one account in one region.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Discovery {
     /// The last complete list, and when it was asked for.
@@ -36,33 +36,33 @@ impl Discovery {
 #[derive(Debug, Default)]
 struct Entry {
     discovery: Discovery,
-    /// A reconcile lists this place right now.
+    /// A reconcile lists them right now.
     busy: bool,
 }
 
-/// The lists of all places. Losing them at a restart is harmless: nothing is concluded without a list.
+/// The lists of all accounts and regions. Losing them at a restart is harmless: nothing is concluded without a list.
 #[derive(Debug, Default)]
-pub struct Discoveries(Mutex<HashMap<Place, Entry>>);
+pub struct Discoveries(Mutex<HashMap<AccountRegion, Entry>>);
 
 impl Discoveries {
-    fn all(&self) -> MutexGuard<'_, HashMap<Place, Entry>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<AccountRegion, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of a place.
-    pub(crate) fn known(&self, place: &Place) -> Discovery {
-        self.all().get(place).map(|entry| entry.discovery.clone()).unwrap_or_default()
+    /// What is known of an account in a region.
+    pub(crate) fn known(&self, key: &AccountRegion) -> Discovery {
+        self.all().get(key).map(|entry| entry.discovery.clone()).unwrap_or_default()
     }
 
-    /// Reserves the next list of a place; `None` while another reconcile lists it, or if one has listed it since the caller saw
+    /// Reserves the next list; `None` while another reconcile lists the images, or if one has since the caller saw
     /// this.
-    pub(crate) fn begin(&self, place: &Place, seen: &Discovery) -> Option<Listing<'_>> {
+    pub(crate) fn begin(&self, key: &AccountRegion, seen: &Discovery) -> Option<Listing<'_>> {
         let mut all = self.all();
-        let entry = all.entry(place.clone()).or_default();
+        let entry = all.entry(key.clone()).or_default();
         if entry.discovery.asked != seen.asked || std::mem::replace(&mut entry.busy, true) {
             return None;
         }
-        Some(Listing { of: self, place: place.clone() })
+        Some(Listing { of: self, key: key.clone() })
     }
 
     /// Forgets a deleted account.
@@ -71,17 +71,17 @@ impl Discoveries {
     }
 }
 
-/// A list that is being made. A reconcile that ends without a result gives the place back.
+/// A list that is being made. A reconcile that ends without a result gives it back.
 pub(crate) struct Listing<'a> {
     of: &'a Discoveries,
-    place: Place,
+    key: AccountRegion,
 }
 
 impl Listing<'_> {
     /// Records the result of an attempt that was made at a time, and how long it holds. A failure keeps the last complete list.
     pub(crate) fn record(self, result: Result<Arc<[OwnImage]>, Fault>, asked: Timestamp, holds: Duration) -> Discovery {
         let mut all = self.of.all();
-        let entry = all.entry(self.place.clone()).or_default();
+        let entry = all.entry(self.key.clone()).or_default();
         let known = &mut entry.discovery;
         (known.asked, known.holds) = (Some(asked), holds);
         match result {
@@ -99,7 +99,7 @@ impl Listing<'_> {
 
 impl Drop for Listing<'_> {
     fn drop(&mut self) {
-        if let Some(entry) = self.of.all().get_mut(&self.place) {
+        if let Some(entry) = self.of.all().get_mut(&self.key) {
             entry.busy = false;
         }
     }
@@ -113,7 +113,7 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn place() -> Place {
+    fn key() -> AccountRegion {
         ("uid".to_owned(), "here".to_owned())
     }
 
@@ -122,28 +122,28 @@ mod tests {
     #[test]
     fn one_list_serves_all_until_it_is_due_again() {
         let all = Discoveries::default();
-        assert_eq!(all.known(&place()).left(at(0)), None);
-        let before = all.known(&place());
-        let listing = all.begin(&place(), &before).unwrap();
-        assert!(all.begin(&place(), &all.known(&place())).is_none(), "nobody lists the same place twice at once");
+        assert_eq!(all.known(&key()).left(at(0)), None);
+        let before = all.known(&key());
+        let listing = all.begin(&key(), &before).unwrap();
+        assert!(all.begin(&key(), &all.known(&key())).is_none(), "nobody lists the same images twice at once");
         listing.record(Ok(Arc::from([])), at(0), TEN);
-        assert!(all.begin(&place(), &before).is_none(), "who saw none has one now");
-        let known = all.known(&place());
+        assert!(all.begin(&key(), &before).is_none(), "who saw none has one now");
+        let known = all.known(&key());
         assert_eq!([4, 9].map(|second| known.left(at(second))), [6, 1].map(|left| Some(Duration::from_secs(left))));
         assert_eq!([10, 11, -1].map(|second| known.left(at(second))), [None; 3]);
-        drop(all.begin(&place(), &all.known(&place())).unwrap());
-        assert!(all.begin(&place(), &all.known(&place())).is_some(), "a list that was given up is free again");
+        drop(all.begin(&key(), &all.known(&key())).unwrap());
+        assert!(all.begin(&key(), &all.known(&key())).is_some(), "a list that was given up is free again");
     }
 
     #[test]
     fn a_failure_keeps_the_last_list_and_a_clock_set_back_makes_no_older_one() {
         let all = Discoveries::default();
-        all.begin(&place(), &all.known(&place())).unwrap().record(Ok(Arc::from([])), at(100), TEN);
-        let failed = all.begin(&place(), &all.known(&place())).unwrap().record(Err(Fault::Unavailable), at(110), TEN);
+        all.begin(&key(), &all.known(&key())).unwrap().record(Ok(Arc::from([])), at(100), TEN);
+        let failed = all.begin(&key(), &all.known(&key())).unwrap().record(Err(Fault::Unavailable), at(110), TEN);
         assert_eq!((failed.list.unwrap().1, failed.fault), (at(100), Some(Fault::Unavailable)));
-        let later = all.begin(&place(), &all.known(&place())).unwrap().record(Ok(Arc::from([])), at(50), TEN);
+        let later = all.begin(&key(), &all.known(&key())).unwrap().record(Ok(Arc::from([])), at(50), TEN);
         assert!(later.list.unwrap().1 > at(100));
         all.forget("uid");
-        assert!(all.known(&place()).list.is_none());
+        assert!(all.known(&key()).list.is_none());
     }
 }

@@ -11,28 +11,29 @@ use crate::domain::identifiers::RegionId;
 use crate::planning::problem::Problem;
 use crate::reconcile::access::{Access, connect};
 use crate::reconcile::context::Context;
-use crate::reconcile::discoveries::{Discovery, Place};
+use crate::reconcile::discoveries::{AccountRegion, Discovery};
 use crate::reconcile::requeue::{Next, later, unobserved};
 
 /// The account of a channel, and the region to list.
 pub(super) struct Source<'a> {
     pub(super) account: &'a CloudAccount,
     pub(super) region: RegionId,
-    pub(super) place: Place,
+    pub(super) key: AccountRegion,
 }
 
 /// What is known of the images, and what keeps it from being up to date.
 pub(super) type Discovered = (Discovery, Option<Problem>);
 
-/// Lists the images, unless another channel does right now or has since `seen`. A list that fails or is incomplete leaves the last complete one.
+/// Lists the images, unless another channel does right now or has since `seen`. A list that fails or is incomplete leaves the last
+/// complete one.
 pub(super) async fn discover(ctx: &Context, source: &Source<'_>, seen: &Discovery) -> ControlFlow<Next, Discovered> {
-    let Some(listing) = ctx.discoveries.begin(&source.place, seen) else {
+    let Some(listing) = ctx.discoveries.begin(&source.key, seen) else {
         return Break(Next::at(later(ctx, Duration::ZERO)));
     };
     let access = match connect(ctx, source.account, (&source.region, "spec.region"), None).await {
         Ok(Access { only_to_end: None, connection, .. }) => connection,
         Ok(Access { only_to_end: Some(problem), .. }) | Err(problem) => {
-            return Continue((ctx.discoveries.known(&source.place), Some(problem)));
+            return Continue((ctx.discoveries.known(&source.key), Some(problem)));
         }
     };
     let asked = ctx.clock.now();

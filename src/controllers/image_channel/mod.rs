@@ -61,7 +61,7 @@ impl Reconcile for ImageChannel {
             Ok(observed) => observed,
             Err(problem) => return reporter.problem(problem).await,
         };
-        let known = ctx.discoveries.known(&source.place);
+        let known = ctx.discoveries.known(&source.key);
         if known.left(ctx.clock.now()).is_some() && !is_requested(self) {
             return rotate(ctx, self, &terms, with_problem(known), reporter).await;
         }
@@ -88,8 +88,8 @@ fn observed<'a>(
         account.spec.tenancy().map(cloud_account::Tenancy::provider).is_some_and(|p| p.rules().image_families);
     let region = RegionId::parse(&spec.region)
         .map_err(|error| Problem::blocked(Reason::Unreadable, format!("spec.region: {error}")))?;
-    let place = (account.uid().unwrap_or_default(), spec.region.clone());
-    Ok((Source { account, region, place }, terms(channel, families)?))
+    let key = (account.uid().unwrap_or_default(), spec.region.clone());
+    Ok((Source { account, region, key }, terms(channel, families)?))
 }
 
 fn terms(channel: &ImageChannel, families: bool) -> Result<ChannelTerms, Problem> {

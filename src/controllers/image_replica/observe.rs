@@ -239,9 +239,9 @@ impl CopyAccess {
             CopyMeans::Job => timing.lost_job_window,
             CopyMeans::Token | CopyMeans::Stream => timing.absence_window,
         };
-        let [retry, unheard] = [ctx.settings.intervals.blocked, ctx.settings.lost_copy_window]
+        let [retry, unanswered] = [ctx.settings.intervals.blocked, ctx.settings.lost_copy_window]
             .map(|time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX));
-        Patience { lost, unheard, lag: timing.absence_window, others_until: ctx.others_until(), retry }
+        Patience { lost, unanswered, lag: timing.absence_window, others_until: ctx.others_until(), retry }
     }
 
     /// Both ends of a transfer into the empty image.

@@ -227,9 +227,9 @@ impl Witnessed {
     /// The versions that whoever wrote an object's status before a moment may have read since, if `newest` was the newest one
     /// then: its owner may have edited it after the last read and before the call.
     pub(super) fn since_written<'a>(&'a self, newest: &'a Version, at: Timestamp) -> impl Iterator<Item = &'a Version> {
-        let life = self.life_of(newest).map_or(std::slice::from_ref(newest), Vec::as_slice);
-        let written = self.life_of(newest).map_or(newest, |life| self.last_written(life, newest, at)).revision;
-        life.iter().filter(move |version| (written..=newest.revision).contains(&version.revision))
+        let life = self.life_of(newest);
+        let written = life.map_or(newest, |life| self.last_written(life, newest, at)).revision;
+        life.into_iter().flatten().filter(move |version| (written..=newest.revision).contains(&version.revision))
     }
 
     /// What a list must have shown that was asked for after the status of this version of an image was written, and before

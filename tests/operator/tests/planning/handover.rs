@@ -63,7 +63,7 @@ fn a_copy_that_a_former_leader_may_have_asked_for_is_looked_for_until_its_calls_
     let source = CopySource { account: "golden".into(), region: "r".into(), image_id: "i-1".into() };
     let attempt = Attempt::after(None, source, start - second * 60);
     let (lost, others_until) = (second * 30, start + second * 10);
-    let patience = Patience { lost, unheard: lost, lag: second, others_until, retry: second };
+    let patience = Patience { lost, unanswered: lost, lag: second, others_until, retry: second };
     let step = |now| after_asking(&attempt, CopyMeans::Job, None, patience, now);
     assert_eq!(step(start), Step::Wait(start + second * 40), "its answer was lost a minute ago, and yet");
     assert_eq!(step(start + second * 40), Step::Anew);
@@ -75,13 +75,13 @@ fn a_copy_whose_answer_was_lost_is_looked_for_an_hour_before_another_one_is_aske
     let (start, second) = (Table::new(vec![]).now, SignedDuration::from_secs(1));
     let source = CopySource { account: "golden".into(), region: "r".into(), image_id: "i-1".into() };
     let attempt = Attempt::after(None, source, start);
-    let (lost, unheard) = (second * 30, second * 3600);
-    let patience = Patience { lost, unheard, lag: second, others_until: start, retry: second };
+    let (lost, unanswered) = (second * 30, second * 3600);
+    let patience = Patience { lost, unanswered, lag: second, others_until: start, retry: second };
     let found = ImageId::parse("i-2").unwrap();
     let step = |means, found, now| after_asking(&attempt, means, found, patience, now);
-    assert_eq!(step(CopyMeans::Job, None, start + second * 31), Step::Wait(start + unheard));
+    assert_eq!(step(CopyMeans::Job, None, start + second * 31), Step::Wait(start + unanswered));
     let copying = Step::Now(Stage::Copying(Copying::Image(found.clone())));
     assert_eq!(step(CopyMeans::Job, Some(found), start + second * 3000), copying);
-    assert_eq!(step(CopyMeans::Job, None, start + unheard), Step::Anew);
+    assert_eq!(step(CopyMeans::Job, None, start + unanswered), Step::Anew);
     assert_eq!(step(CopyMeans::Token, None, start + second), Step::Ask, "a token makes no second one");
 }

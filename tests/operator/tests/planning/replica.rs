@@ -260,7 +260,7 @@ fn image_names_are_what_each_cloud_takes() {
 
 const PATIENCE: Patience = Patience {
     lost: SignedDuration::from_secs(30),
-    unheard: SignedDuration::from_secs(30),
+    unanswered: SignedDuration::from_secs(30),
     lag: SignedDuration::from_secs(5),
     others_until: Timestamp::UNIX_EPOCH,
     retry: SignedDuration::from_secs(60),

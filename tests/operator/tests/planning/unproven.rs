@@ -119,7 +119,7 @@ fn what_was_removed_is_gone_with_the_first_read_that_does_not_show_it() {
 fn what_is_not_found_is_asked_for_again_or_let_go_only_after_a_second_look_says_so() {
     let (first, second) = (Timestamp::UNIX_EPOCH, SignedDuration::from_secs(1));
     let patience =
-        Patience { lost: second * 30, unheard: second * 30, lag: second, others_until: first, retry: second };
+        Patience { lost: second * 30, unanswered: second * 30, lag: second, others_until: first, retry: second };
     let vanished = Problem::blocked(Reason::CopyFailed, "it is not shown".to_owned());
     for step in [Step::Anew, Step::Cleared, Step::Missing(vanished)] {
         let after = |pause| after_missing(step.clone(), first, patience, first + pause);
