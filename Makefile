@@ -5,7 +5,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 # Two builds at the same time: one compiles while the other one waits for a download or a linker.
 SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2
 
-.PHONY: help assets build test fuzz conformance chaos chaos-score mutants bench lint crds rights docs deny sbom demo demo-servers demo-programs \
+.PHONY: help assets build test soak fuzz conformance chaos chaos-score mutants bench lint crds rights docs deny sbom demo demo-servers demo-programs \
 	image plugin
 
 # After two #: what a target does; how long it takes on two cores from nothing, with the downloads; how long when all is built;
@@ -41,6 +41,9 @@ conformance: ## Drive the simulator with clients that nobody here wrote, those t
 	programs=$$(tests/conformance/build $(CLIENTS)) && CONFORMANCE_PROGRAMS="$$programs" \
 		TERRAFORM="$(or $(TERRAFORM),$(abspath target/conformance/tofu))" PROVIDERS="$(abspath target/conformance/providers)" \
 		$(CARGO) test -p cloud-simulator --test conformance -- --nocapture every_client_lives_the_same_life
+
+soak: assets build ## Run an operator for longer than its tokens live, renewed ones and one that nobody renews | ~35 min | 15 min
+	$(CARGO) test -p imageshare-operator -p operator-tests -p imageshare-harness --test api_server -- --ignored --nocapture
 
 chaos: assets build ## Run a fault campaign: SEED=1 MINUTES=1, and OPERATOR=path for another binary (docs/chaos.md) | ~20 min | MINUTES
 	$(TARGET)/debug/chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) \
@@ -93,7 +96,7 @@ demo-programs:
 	@tests/assets/demo-programs
 
 bench: assets ## Run the benchmark (CASES=100x20,edit SCALE=0.1 LATENCIES=0 SECONDS=60; writes target/bench/bench.json) | ? | ~40 min
-	$(CARGO) build --release -p imageshare-operator --bins -p imageshare-harness --bin bench
+	$(CARGO) build --release -p imageshare-operator -p cloud-simulator --bins -p imageshare-harness --bin bench
 	$(TARGET)/release/bench $(if $(CASES),--cases '$(CASES)') $(if $(SCALE),--scale '$(SCALE)') \
 		$(if $(LATENCIES),--latencies '$(LATENCIES)') $(if $(SECONDS),--seconds '$(SECONDS)')
 
