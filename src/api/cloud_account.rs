@@ -48,7 +48,7 @@ use crate::domain::provider::Site;
     validation = Rule::new(stays_in("aws", "partition", ACCOUNT_PROVEN)).field_path(".spec.aws.partition")
         .message("partition cannot be changed once the account was verified: make another CloudAccount"),
     printcolumn(name = "Provider", type_ = "string", json_path = ".status.provider"),
-    printcolumn(name = "Account", type_ = "string", json_path = ".status.account"),
+    printcolumn(name = "Account", type_ = "string", json_path = ".spec['alibaba','huawei','openstack','aws']['accountID','domainID','projectID']"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Verified", type_ = "date", json_path = ".status.credentials.verifiedAt", priority = 1),

@@ -266,8 +266,8 @@ fn status(
     listing: &Listing,
 ) -> CloudAccountStatus {
     let mut status = old.clone();
+    status.provider = account.spec.tenancy().map(|tenancy| tenancy.provider().to_string());
     if let (Some(connection), Some(tenancy)) = (connection, account.spec.tenancy()) {
-        status.provider = Some(tenancy.provider().to_string());
         status.account = Some(tenancy.account_id().to_owned());
         status.regions = connection.regions.iter().take(200).map(ToString::to_string).collect();
     }

@@ -106,6 +106,7 @@ async fn everything(player: &Player, fields: &[(&str, &str)]) -> Result<()> {
 async fn rejected(player: &Player, reason: &str, words: &[&str]) -> Result<()> {
     let account = player.until::<CloudAccount>("golden", "False", reason).await?;
     says(&account, "Ready", words);
+    assert_eq!(account["status"]["provider"], "Alibaba Cloud", "a column is blank though the spec tells it");
     // A Secret that is missing may still be applied.
     says(&account, if reason == "SecretNotFound" { "Reconciling" } else { "Stalled" }, words);
     let image = player.until::<CloudImage>("golden", "False", reason).await?;

@@ -57,6 +57,20 @@ async fn assert_refused(cases: &[(&str, Value, &str)]) -> Result<()> {
 }
 
 #[tokio::test]
+async fn whose_account_it_is_stands_in_a_column_before_anybody_proved_it() -> Result<()> {
+    let place = Place::new().await?;
+    let aws = json!({"aws": {"accountID": "123456789012", "credentials": {"secretRef": {"name": "golden"}}}});
+    let cases = [(account(), "2000000000000001"), (huawei(), DOMAIN), (openstack(), "team_a-1"), (aws, "123456789012")];
+    for (n, (spec, id)) in cases.iter().enumerate() {
+        let name = format!("account-{n}");
+        place.create("CloudAccount", &name, spec).await?;
+        let row = place.kubectl(&["get", "cla", &name, "--no-headers"]).await?;
+        assert!(row.split_whitespace().any(|cell| cell == *id), "{id} is not in: {row}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_account_names_exactly_one_cloud_and_names_it_as_that_cloud_does() -> Result<()> {
     let one = "give exactly one provider: alibaba, huawei, openstack or aws";
     let of_huawei = |change: Value| with(huawei(), &json!({"huawei": change}));
