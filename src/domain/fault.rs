@@ -56,6 +56,12 @@ pub enum Fault {
         /// The interfaces that image services of the catalogue have.
         others: Vec<&'static str>,
     },
+    /// There is no identity service at the URL that the account names.
+    #[error("no identity service answers at the account's URL (HTTP {status})")]
+    NoIdentityService {
+        /// The status of the answer.
+        status: u16,
+    },
     /// A limit of the cloud is reached.
     #[error("a limit of the cloud is reached ({quota:?})")]
     QuotaExceeded {
@@ -230,6 +236,7 @@ impl Fault {
             Self::Forbidden { .. } => "Forbidden",
             Self::EndpointNotAllowed { .. } => "EndpointNotAllowed",
             Self::NoImageService { .. } => "NoImageService",
+            Self::NoIdentityService { .. } => "NoIdentityService",
             Self::QuotaExceeded { .. } => "QuotaExceeded",
             Self::NotFound(_) => "NotFound",
             Self::Conflict(_) => "Conflict",
@@ -261,6 +268,7 @@ impl Fault {
             | Self::Forbidden { .. }
             | Self::EndpointNotAllowed { .. }
             | Self::NoImageService { .. }
+            | Self::NoIdentityService { .. }
             | Self::QuotaExceeded { .. }
             | Self::NotFound(_)
             | Self::Conflict(
@@ -282,6 +290,7 @@ impl Fault {
             | Self::Forbidden { .. }
             | Self::EndpointNotAllowed { .. }
             | Self::NoImageService { .. }
+            | Self::NoIdentityService { .. }
             | Self::QuotaExceeded { .. }
             | Self::NotFound(_)
             | Self::Conflict(_)
@@ -316,6 +325,7 @@ impl Fault {
             | Self::Forbidden { .. }
             | Self::EndpointNotAllowed { .. }
             | Self::NoImageService { .. }
+            | Self::NoIdentityService { .. }
             | Self::QuotaExceeded { quota: Quota::RecipientsPerImage | Quota::PrivateImages }
             | Self::NotFound(Missing::Image | Missing::Region)
             | Self::Conflict(_)

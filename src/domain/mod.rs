@@ -6,5 +6,6 @@ pub mod fault;
 pub mod foreign_text;
 pub mod identifiers;
 pub mod image;
+pub mod openstack;
 pub mod provider;
 pub mod share;

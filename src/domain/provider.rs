@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aws::{self, Partition};
 use super::identifiers::{ImageName, InvalidIdentifier, PrincipalId, Recipient, RecipientKind, RegionId};
+use super::openstack;
 
 /// The supported clouds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -363,14 +364,7 @@ impl Provider {
         match self {
             Self::Alibaba | Self::Aws => self.parse_account(text),
             Self::Huawei => hexadecimal(text, "a Huawei Cloud project id (32 hexadecimal digits)"),
-            Self::OpenStack => {
-                let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-                if plain && (1..=64).contains(&text.len()) {
-                    PrincipalId::parse(text)
-                } else {
-                    Err(InvalidIdentifier::new(text, "a project id (up to 64 letters, digits, '-' and '_')"))
-                }
-            }
+            Self::OpenStack => openstack::parse_project(text),
         }
     }
 
@@ -378,6 +372,7 @@ impl Provider {
     pub fn parse_recipient(self, kind: RecipientKind, id: &str) -> Result<Recipient, InvalidIdentifier> {
         let id = match kind {
             RecipientKind::Account => self.parse_account(id)?,
+            RecipientKind::Project if self == Self::OpenStack => openstack::parse_recipient(id)?,
             RecipientKind::Project => self.parse_principal(id)?,
             RecipientKind::Organization if self == Self::Aws => aws::parse_organization(id)?,
             RecipientKind::Organization => organization(id)?,

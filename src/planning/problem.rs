@@ -112,9 +112,9 @@ pub fn reason_of(fault: &Fault) -> Reason {
         Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => Reason::RecipientLimit,
         Fault::QuotaExceeded { quota: Quota::ReceivedImages } => Reason::RecipientFull,
         Fault::QuotaExceeded { quota: Quota::PrivateImages } => Reason::ImageLimit,
-        Fault::QuotaExceeded { quota: Quota::Other } | Fault::Refused { refusal: Refusal::Unknown, .. } => {
-            Reason::CloudRefused
-        }
+        Fault::QuotaExceeded { quota: Quota::Other }
+        | Fault::Refused { refusal: Refusal::Unknown, .. }
+        | Fault::NoIdentityService { .. } => Reason::CloudRefused,
         Fault::NotFound(Missing::Image) => Reason::ImageNotFound,
         Fault::NotFound(Missing::Region) | Fault::NoImageService { .. } => Reason::RegionUnknown,
         Fault::NotFound(Missing::Recipient) | Fault::Refused { refusal: Refusal::Recipient, .. } => {
@@ -166,6 +166,10 @@ impl From<&Fault> for Problem {
             }
             Fault::EndpointNotAllowed { origin } => not_allowed(origin.as_deref()),
             Fault::NoImageService { interface, others } => no_image_service(interface, others),
+            Fault::NoIdentityService { status } => format!(
+                "spec.openstack.authURL: no identity service answers there (HTTP {status}): give the URL of Keystone with its \
+                 path, as https://host:5000/v3"
+            ),
             Fault::QuotaExceeded { quota: Quota::RecipientsPerImage } => {
                 "the cloud says that the image has as many recipients as it may have: remove some, or have the limit \
                  raised by the vendor; if spec.limits.recipientsPerImage of the CloudAccount is a higher figure, correct it"

@@ -90,6 +90,8 @@ pub(super) fn keystone_fault(answer: &Answer) -> Fault {
         (403, true) => Fault::Forbidden { code: "Forbidden".to_owned() },
         // Keystone answers 401 for a wrong secret, but 404 for a deleted application credential.
         (404, true) => Fault::Unauthenticated { code: "NotFound".to_owned() },
+        // A wrong path of the right host, or another server: Keystone's own errors are in its form.
+        (status @ (404 | 405), false) => Fault::NoIdentityService { status },
         (status, true) => refused(status),
         (_, false) => Fault::Unintelligible,
     }
@@ -199,8 +201,12 @@ mod tests {
         assert_eq!(keystone(401), Fault::Unauthenticated { code: "Unauthorized".to_owned() });
         assert_eq!(keystone(403), Fault::Forbidden { code: "Forbidden".to_owned() });
         assert_eq!(keystone(400), http(400));
+        for status in [404, 405] {
+            let page = answer(status, "<html>Not Found</html>");
+            assert_eq!(keystone_fault(&page), Fault::NoIdentityService { status });
+        }
         assert_eq!(keystone(500), Fault::Unavailable);
-        for status in [200, 204, 300, 404] {
+        for status in [200, 204, 300] {
             assert_eq!(keystone_fault(&answer(status, "<html>")), Fault::Unintelligible, "{status}");
         }
     }

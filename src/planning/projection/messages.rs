@@ -7,6 +7,7 @@ use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::image_share::{ImageShare, RecipientAnswer, ShareDeletionPolicy, SpecRecipient};
 use crate::domain::identifiers::RecipientKind;
 use crate::domain::image::Answer;
+use crate::domain::openstack::is_unlikely_project;
 use crate::domain::provider::Provider;
 use crate::planning::problem::{name_some, with_name};
 
@@ -39,6 +40,16 @@ pub(super) fn shared(share: &ImageShare, image: &CloudImage, said: &[RecipientAn
         "every recipient may use the image".to_owned()
     } else {
         format!("the image is offered to every recipient; these can use it once they accept it: {undecided}")
+    };
+    let unlikely = share.spec.recipients.iter().filter(|asked| is_unlikely_project(asked.kind, &asked.id));
+    let unlikely = name_some(unlikely.map(|asked| shown(share, asked.kind, &asked.id)));
+    let may_use = if unlikely.is_empty() {
+        may_use
+    } else {
+        format!(
+            "{may_use}; the cloud takes any text as a project: if these are names, put the projects' ids (32 hexadecimal \
+             digits) in their place: {unlikely}"
+        )
     };
     let may_use = match &image.metadata.deletion_timestamp {
         Some(_) => {
@@ -73,13 +84,15 @@ pub(super) fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStat
             )
         }
         Reason::InvalidRecipient => {
-            let organizations = if whom.contains(RecipientKind::Organization.to_string().as_str()) {
+            let hint = if whom.contains(RecipientKind::Organization.to_string().as_str()) {
                 " (an organization is named by its URN at Huawei Cloud, as organizations::<account id>:ou:o-.../ou-..., and by its ARN at \
                  AWS, as arn:aws:organizations::<account id>:ou/o-.../ou-...)"
+            } else if whom.contains(RecipientKind::Project.to_string().as_str()) {
+                " (a project is named by its id, 32 hexadecimal digits without dashes)"
             } else {
                 ""
             };
-            format!("spec.recipients: no such account or project, or not an id of this cloud{organizations}: {whom}")
+            format!("spec.recipients: no such account or project, or not an id of this cloud{hint}: {whom}")
         }
         Reason::RecipientIsOwner => {
             format!("spec.recipients: this is the owner of the image; take it off the list: {whom}")

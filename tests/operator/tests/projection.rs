@@ -126,6 +126,21 @@ fn each_group_of_recipients_is_told_by_itself_and_nobody_is_called_shared_who_is
 }
 
 #[test]
+fn a_project_that_may_be_named_by_its_name_is_told_though_the_cloud_took_it() {
+    let projects = |id: &str| share(&json!({"recipients": [{"type": "Project", "id": id}]}));
+    let ready = |id: &str| {
+        let mut granted = grant("100001", "Granted", None);
+        (granted["type"], granted["id"]) = (json!("Project"), json!(id));
+        look(&projects(id), Some(&image(&[granted], &[], Some(2), FINE))).1
+    };
+    let (named, id) = (ready("partners"), ready("0f9a4c1e6f5b4b7e9d536a1c2f3e4d5b"));
+    assert_eq!([named.reason, id.reason], [Reason::Shared; 2]);
+    assert!(named.message.contains("if these are names, put the projects' ids"), "{}", named.message);
+    assert!(named.message.ends_with("Project partners"), "{}", named.message);
+    assert!(!id.message.contains("names"), "{}", id.message);
+}
+
+#[test]
 fn the_image_that_serves_a_share_is_written_down_once() {
     let mut share = share(&json!({}));
     assert_eq!(look(&share, Some(&image(&[], &[], None, FINE))).0.status.image, None, "not served yet");

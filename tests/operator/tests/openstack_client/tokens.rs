@@ -64,6 +64,27 @@ async fn refused_credentials_are_unauthenticated() {
 }
 
 #[tokio::test]
+async fn a_wrong_path_of_the_right_host_is_told_as_such() {
+    let openstack = servers().await;
+    let project = openstack.create_project("owner").await.unwrap();
+    let allowed = AllowedEndpoints::parse(&[openstack.identity_url(), openstack.image_url()]).unwrap();
+    for path in ["v2.0", "identity/v3"] {
+        let access = OpenStackAccess {
+            project: PrincipalId::parse(&project.id).unwrap(),
+            auth_url: allowed
+                .check_service(Provider::OpenStack, &format!("{}/{path}", openstack.identity_url()))
+                .unwrap(),
+            interface: Interface::Public,
+            image: None,
+            allowed: allowed.clone(),
+            credentials: Credentials::application(&project.credential_id, &project.credential_secret).unwrap(),
+        };
+        let fault = connect::openstack(access, &edge()).identity().await.unwrap_err();
+        assert_eq!(fault, Fault::NoIdentityService { status: 404 }, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_token_is_renewed_once() {
     let openstack = own_servers(3600).await;
     let project = openstack.create_project("owner").await.unwrap();

@@ -75,6 +75,7 @@ fn an_id_that_is_not_written_as_the_cloud_writes_it_is_declined() {
         (Provider::Aws, Organization, "all"),
         (Provider::Aws, Organization, "arn:aws:organizations::111122223333:account/o-abcdefghij/123456789012"),
         (Provider::OpenStack, Project, "a.b"),
+        (Provider::OpenStack, Project, "0f9a4c1e-6f5b-4b7e-9d53-6a1c2f3e4d5b"),
         (Provider::OpenStack, Project, &"p".repeat(65)),
     ];
     for (provider, kind, id) in table {
