@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::problem::Problem;
 use crate::domain::fault::Recovery;
 
-/// Debounces changes that arrive together into one reconcile.
+/// Debounces changes that arrive together: the first one after a quiet time is reconciled at once, those that follow it
+/// together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Debounce {
     /// A reconcile starts when nothing changed for this long.
     pub quiet: SignedDuration,
-    /// And at the latest this long after the first change.
+    /// And at the latest this long after the first change. A change that comes this long after the last one begins anew.
     pub at_most: SignedDuration,
 }
 
@@ -31,8 +32,46 @@ impl Debounce {
     }
 }
 
+/// Changes of one object that no reconcile has acted on yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// When the first one was seen.
+    pub first: Timestamp,
+    /// When the last one was seen.
+    pub last: Timestamp,
+    /// There is one change, and it came after a quiet time.
+    pub at_once: bool,
+}
+
+impl Changes {
+    /// The first change of an object that was reconciled before. `before`: when a change of it was seen last.
+    pub fn begin(rule: Debounce, before: Option<Timestamp>, now: Timestamp) -> Self {
+        let quiet_since = before.map(|before| before.saturating_add(rule.at_most).unwrap_or(Timestamp::MAX));
+        Self { first: now, last: now, at_once: quiet_since.is_none_or(|since| since <= now) }
+    }
+
+    /// The first change of an object that no reconcile has finished with: it was made a moment ago, and what belongs to it follows.
+    pub fn of_new(now: Timestamp) -> Self {
+        Self { first: now, last: now, at_once: false }
+    }
+
+    /// One more change.
+    #[must_use]
+    pub fn and(self, now: Timestamp) -> Self {
+        Self { last: now, at_once: false, ..self }
+    }
+
+    /// How long to wait before a reconcile, or `None` to start now.
+    pub fn left(self, rule: Debounce, now: Timestamp) -> Option<Duration> {
+        if self.at_once {
+            return None;
+        }
+        debounce_left(rule, self.first, self.last, now)
+    }
+}
+
 /// How long to wait before a reconcile, or `None` to start now.
-pub fn debounce_left(rule: Debounce, first: Timestamp, last: Timestamp, now: Timestamp) -> Option<Duration> {
+fn debounce_left(rule: Debounce, first: Timestamp, last: Timestamp, now: Timestamp) -> Option<Duration> {
     let quiet = last.saturating_add(rule.quiet).unwrap_or(Timestamp::MAX);
     let end = first.saturating_add(rule.at_most).unwrap_or(Timestamp::MAX);
     let due = quiet.min(end);
@@ -130,6 +169,24 @@ mod tests {
         assert_eq!(debounce_left(RULE, at(0), at(0), at(100)), None);
         assert_eq!(debounce_left(RULE, at(0), at(950), at(960)), Some(Duration::from_millis(40)));
         assert_eq!(debounce_left(RULE, at(0), at(990), at(1000)), None);
+    }
+
+    #[test]
+    fn the_first_change_after_a_quiet_time_is_reconciled_at_once_and_those_after_it_together() {
+        assert_eq!(Changes::begin(RULE, None, at(0)).left(RULE, at(0)), None);
+        assert_eq!(Changes::begin(RULE, Some(at(0)), at(1000)).left(RULE, at(1000)), None);
+        let soon = Changes::begin(RULE, Some(at(0)), at(999));
+        assert_eq!(soon.left(RULE, at(999)), Some(Duration::from_millis(100)));
+        // A second change before the reconcile began: more may follow.
+        let two = Changes::begin(RULE, None, at(0)).and(at(10));
+        assert_eq!(two.left(RULE, at(10)), Some(Duration::from_millis(100)));
+        assert_eq!(Changes::of_new(at(0)).left(RULE, at(0)), Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_quiet() {
+        let changes = Changes::begin(RULE, Some(at(60_000)), at(0));
+        assert_eq!(changes.left(RULE, at(0)), Some(Duration::from_millis(100)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::conditions::Decision;
 use crate::domain::image::ImageFacts;
-use crate::planning::schedule::{Debounce, Requeue, debounce_left};
+use crate::planning::schedule::{Changes, Debounce, Requeue};
 use crate::reconcile::access_notes::AccessNotes;
 
 /// The result of listing an account's inventory.
@@ -30,7 +30,9 @@ pub struct Inputs(pub Vec<String>);
 #[derive(Debug, Default)]
 struct ObjectState {
     done: Option<Inputs>,
-    debounce: Option<(Inputs, Timestamp, Timestamp)>,
+    debounce: Option<(Inputs, Changes)>,
+    /// When a change was seen last.
+    changed: Option<Timestamp>,
     next_reconcile: Option<Wait>,
     failures: u32,
     /// How many reconciles in a row found the same problem.
@@ -137,13 +139,15 @@ impl ObjectStates {
                 let Some(wait) = state.next_reconcile else { return Due::Time { since: now } };
                 return wait.left(now).map_or(Due::Time { since: wait.until.min(now) }, Due::In);
             }
-            let (first, last) = match &state.debounce {
-                Some((gathered, first, last)) if gathered == inputs && *last <= now => (*first, *last),
-                Some((_, first, _)) if *first <= now => (*first, now),
-                Some(_) | None => (now, now),
+            let changes = match &state.debounce {
+                Some((gathered, changes)) if gathered == inputs && changes.last <= now => *changes,
+                Some((_, changes)) if changes.first <= now => changes.and(now),
+                None if state.done.is_some() => Changes::begin(rule, state.changed, now),
+                Some(_) | None => Changes::of_new(now),
             };
-            state.debounce = Some((inputs.clone(), first, last));
-            debounce_left(rule, first, last, now).map_or(Due::Changed { first, last }, Due::In)
+            (state.debounce, state.changed) = (Some((inputs.clone(), changes)), Some(changes.last));
+            let Changes { first, last, .. } = changes;
+            changes.left(rule, now).map_or(Due::Changed { first, last }, Due::In)
         })
     }
 
@@ -381,10 +385,27 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_after_a_quiet_time_does_not_wait_and_those_that_follow_do() {
+        let rule = Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
+        let (states, inputs) = (ObjectStates::default(), |input: &str| Inputs(vec![input.to_owned()]));
+        let made = states.due("uid", &inputs("made"), rule, at(0));
+        assert_eq!(made, Due::In(Duration::from_millis(100)), "what belongs to a new object is applied with it");
+        states.reconciled("uid", inputs("made"), &Requeue::Settled);
+        let edit = |input: &str, time| states.due("uid", &inputs(input), rule, time);
+        assert_eq!(edit("first", at(5)), Due::Changed { first: at(5), last: at(5) });
+        states.reconciled("uid", inputs("first"), &Requeue::Settled);
+        let soon = at(5) + SignedDuration::from_millis(50);
+        assert_eq!(edit("second", soon), Due::In(Duration::from_millis(100)));
+        states.failed("uid");
+        assert_eq!(edit("third", at(9)), Due::Changed { first: soon, last: at(9) }, "it was long enough");
+    }
+
+    #[test]
     fn no_wait_outlasts_a_clock_that_is_set_back() {
         let hour = |n: i64| at(3_600 * n);
         let rule = Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) };
         let (states, inputs) = (ObjectStates::default(), |input: &str| Inputs(vec![input.to_owned()]));
+        assert_eq!(states.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_millis(100)));
         states.reconciled("uid", inputs("a"), &Requeue::Settled);
         states.requeue_at("uid", hour(9) + SignedDuration::from_mins(10), hour(9));
         assert_eq!(states.due("uid", &inputs("a"), rule, hour(9)), Due::In(Duration::from_secs(600)));
