@@ -12,7 +12,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use support::behind::Behind;
-use support::{PATIENCE, world};
+use support::{PATIENCE, Player, Stage, world};
 use tokio::time::{sleep, timeout};
 
 /// How long the API server must refuse the credentials before an operator ends, and some more.
@@ -139,6 +139,60 @@ async fn refused_credentials_are_told_and_end_the_process_at_the_start_and_while
     );
     at_start.context("at the start")?;
     later.context("while it runs")
+}
+
+/// The shortest life of a token that the API server gives.
+const TOKEN: Duration = Duration::from_secs(600);
+
+/// A new token of the operator.
+async fn token(control_plane: &ControlPlane) -> Result<String> {
+    let duration = format!("--duration={}s", TOKEN.as_secs());
+    let asked = ["create", "token", "imageshare-operator", "-n", "imageshare-system", &duration];
+    let token = control_plane.kubectl(&asked).await?;
+    Ok(token.trim().to_owned())
+}
+
+/// The operator's kubeconfig with other credentials.
+async fn kubeconfig_with(control_plane: &ControlPlane, name: &str, user: Value) -> Result<PathBuf> {
+    let mut kubeconfig: Value =
+        serde_json::from_str(&std::fs::read_to_string(control_plane.operator_kubeconfig().await?)?)?;
+    kubeconfig["users"][0]["user"] = user;
+    let path = run::folder_of_this_binary()?.join(name);
+    std::fs::write(&path, kubeconfig.to_string())?;
+    Ok(path)
+}
+
+#[tokio::test]
+#[ignore = "takes a quarter of an hour, the life of a token and some more: make soak"]
+async fn an_operator_lives_on_renewed_tokens_and_ends_with_one_that_nobody_renews() -> Result<()> {
+    let stage: &'static Stage = Box::leak(Box::new(support::start_apart(&world(), &[]).await?));
+    ensure!(stage.operator.lock().await.stop(PATIENCE).await? == 0);
+    let (control_plane, run) = (stage.control_plane, run::folder_of_this_binary()?);
+    let file = run.join("token");
+    std::fs::write(&file, token(control_plane).await?)?;
+    let renewed = kubeconfig_with(control_plane, "renewed.kubeconfig", json!({"tokenFile": file})).await?;
+    let expiring = json!({"token": token(control_plane).await?});
+    let expiring = kubeconfig_with(control_plane, "expiring.kubeconfig", expiring).await?;
+    let endpoint = ["--allowed-endpoint", stage.cloud.cloud()];
+    let mut living = Operator::start(Operator::launch(&renewed)?.arguments(endpoint), &run)?;
+    let elsewhere = Operator::launch(&expiring)?.arguments(["--watch-namespace", "elsewhere"]);
+    let mut expires = Operator::start(elsewhere, &run)?;
+
+    let player = Player::enter_on(stage).await?;
+    player.account(|_| {}).await?;
+    player.image("golden", |_| {}).await?;
+    for minute in 1..=13 {
+        let share = format!("team-{minute}");
+        player.share(&share, [minute]).await?;
+        player.ready::<ImageShare>(&share).await?;
+        sleep(Duration::from_secs(60)).await;
+        if minute % 4 == 0 {
+            std::fs::write(&file, token(control_plane).await?)?;
+        }
+    }
+    ensure!(living.process.ended()?.is_none(), "{}", living.process.tail());
+    ensure!(lines(&living.process.log(), &["401"]).is_empty(), "{}", living.process.tail());
+    ends_with_a_sentence(&mut expires, control_plane.url()).await
 }
 
 /// The kubeconfig of a user who may do nothing.

@@ -22,6 +22,11 @@ const AT_ONCE: usize = 16;
 /// How long anything may take that is not measured.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long as many objects may take to be set up, on a machine that has more to do.
+fn patience(objects: usize) -> Duration {
+    PATIENCE + Duration::from_millis(100) * u32::try_from(objects).unwrap_or(u32::MAX)
+}
+
 fn owner_id(owner: u32) -> String {
     format!("20000000{owner:04}0000")
 }
@@ -187,7 +192,7 @@ impl<'a> Owner<'a> {
 
     /// Waits until so many shares are ready.
     pub async fn ready(&self, count: usize) -> Result<()> {
-        eventually(PATIENCE, &format!("{count} shares to be ready"), async || {
+        eventually(patience(count), &format!("{count} shares to be ready"), async || {
             let all = serde_json::to_value(self.shares().list(&ListParams::default()).await?.items)?;
             let ready = all.as_array().into_iter().flatten().filter(|share| is(share, "Ready", "True", "Shared"));
             let ready = ready.count();
@@ -199,7 +204,7 @@ impl<'a> Owner<'a> {
 
     /// Waits until so many images say that shares keep them.
     pub async fn kept(&self, count: usize) -> Result<()> {
-        eventually(PATIENCE, &format!("{count} images to be kept"), async || {
+        eventually(patience(count), &format!("{count} images to be kept"), async || {
             let all = serde_json::to_value(self.images().list(&ListParams::default()).await?.items)?;
             let kept = |image: &&Value| {
                 image["metadata"]["deletionTimestamp"].is_string() && is(image, "Deletable", "False", "ShareExists")
