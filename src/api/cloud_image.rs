@@ -333,7 +333,7 @@ pub struct Grant {
     pub former_shares: Vec<i32>,
     /// Calls that were to add or remove the recipient, whose effect the cloud does not show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
 }
 
 /// A recipient that the operator does not grant.

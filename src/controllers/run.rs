@@ -43,6 +43,10 @@ use crate::reconcile::queue::{QueueSenders, queues, send_all};
 /// account instead (`admission`), so that an account delays another one only by the API server's latency.
 const WORKERS: usize = 64;
 
+/// Reconciles of one kind that call clouds at the same time, besides the first of each account and region: each holds an
+/// object, its plan and a connection in memory.
+const SHARED_SEATS: usize = 128;
+
 /// Reconciles of one kind that have started, so that a flood of events does not become a flood of tasks.
 const CONCURRENCY: u16 = 1024;
 
@@ -310,7 +314,8 @@ impl<Ready: Future<Output = ()> + Clone + Send + 'static> ControllerInput<Ready>
         let Self { ctx, ready, begun, stop } = self;
         fill_until(ready, &mut objects).await;
         begun.cancel();
-        let admission = Arc::new(Admission::new(WORKERS, ctx.settings.seats, sender, Arc::clone(&ctx.clock)));
+        let admission =
+            Arc::new(Admission::new(WORKERS, (ctx.settings.seats, SHARED_SEATS), sender, Arc::clone(&ctx.clock)));
         let depth = Arc::new(QueueDepth::new(kind_of::<K>(), ctx.metrics.clone()));
         let (changed, notified) = (Arc::clone(&depth), Arc::clone(&depth));
         let gone = (Arc::clone(&depth), Arc::clone(&admission));

@@ -2,6 +2,9 @@
 //! no account waits for another. A few reconciles of each priority run at a time; the others hold only their place in
 //! the queue and are requeued when they get a seat.
 //!
+//! Each queue has one seat of each priority for itself; further seats come from those that all queues share, so that the
+//! reconciles that hold an image, its shares and its plan in memory are bounded, however many accounts there are.
+//!
 //! A free seat goes to the reconcile that has waited longest. One more seat per priority is for recent edits, newest
 //! first: an edit of one object does not wait for a thousand earlier edits.
 
@@ -34,6 +37,36 @@ pub struct Seat {
     priority: Priority,
     /// It is the seat for recent edits.
     pub fresh: bool,
+    /// It is one of those that the queues share.
+    shared: bool,
+}
+
+impl Seat {
+    fn is_like(self, other: Self) -> bool {
+        (self.priority, self.fresh) == (other.priority, other.fresh)
+    }
+}
+
+/// The seats that all queues share.
+#[derive(Debug)]
+pub struct SharedSeats {
+    left: usize,
+}
+
+impl SharedSeats {
+    /// So many, none of them taken.
+    pub fn new(seats: usize) -> Self {
+        Self { left: seats }
+    }
+
+    /// Whether one is free.
+    pub fn any_left(&self) -> bool {
+        self.left > 0
+    }
+
+    fn give_back(&mut self, seat: Option<Seat>) {
+        self.left += usize::from(seat.is_some_and(|seat| seat.shared));
+    }
 }
 
 /// The queue of one account and region.
@@ -71,12 +104,12 @@ impl<T: Ord + Clone> Line<T> {
 
     /// Gives `who` a seat, or queues it until it gets one. Also returns the other reconciles to requeue now, since they
     /// got a seat.
-    pub fn ask(&mut self, who: &T, ask: Ask, now: Timestamp) -> (Option<Seat>, Vec<T>) {
+    pub fn ask(&mut self, who: &T, ask: Ask, now: Timestamp, shared: &mut SharedSeats) -> (Option<Seat>, Vec<T>) {
         if self.called.get(who).is_none_or(|seat| seat.priority != ask.priority) {
-            self.called.remove(who);
+            shared.give_back(self.called.remove(who));
             self.wait(who, ask);
         }
-        let mut called = self.call(now);
+        let mut called = self.call(now, shared);
         called.retain(|other| other != who);
         let seat = self.called.remove(who);
         if let Some(seat) = seat {
@@ -85,12 +118,16 @@ impl<T: Ord + Clone> Line<T> {
         (seat, called)
     }
 
-    /// Ends a reconcile or withdraws its request. Returns the reconciles to requeue now.
-    pub fn leave(&mut self, who: &T, now: Timestamp) -> Vec<T> {
-        self.begun.remove(who);
-        self.called.remove(who);
+    /// Ends a reconcile or withdraws its request. Its seat is free for the next [`call`](Self::call).
+    pub fn leave(&mut self, who: &T, shared: &mut SharedSeats) {
+        shared.give_back(self.begun.remove(who));
+        shared.give_back(self.called.remove(who));
         self.stop_waiting(who);
-        self.call(now)
+    }
+
+    /// Whether somebody waits.
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn wait(&mut self, who: &T, ask: Ask) {
@@ -111,15 +148,15 @@ impl<T: Ord + Clone> Line<T> {
         }
     }
 
-    /// Gives every free seat to the next waiting reconcile.
-    fn call(&mut self, now: Timestamp) -> Vec<T> {
+    /// Gives every free seat to the next waiting reconcile. Returns the reconciles to requeue now.
+    pub fn call(&mut self, now: Timestamp, shared: &mut SharedSeats) -> Vec<T> {
         let mut called = Vec::new();
         for priority in [Priority::Revoke, Priority::Edit, Priority::Acceptance, Priority::Resync] {
             for fresh in [true, false] {
-                let seat = Seat { priority, fresh };
-                while self.is_free(seat)
+                while let Some(seat) = self.free(priority, fresh, shared)
                     && let Some(who) = self.next(seat, now)
                 {
+                    shared.left -= usize::from(seat.shared);
                     self.stop_waiting(&who);
                     self.called.insert(who.clone(), seat);
                     called.push(who);
@@ -129,15 +166,17 @@ impl<T: Ord + Clone> Line<T> {
         called
     }
 
-    fn is_free(&self, seat: Seat) -> bool {
-        let taken = self.begun.values().chain(self.called.values()).filter(|other| **other == seat).count();
-        let seats = match (seat.priority, seat.fresh) {
+    fn free(&self, priority: Priority, fresh: bool, shared: &SharedSeats) -> Option<Seat> {
+        let own = Seat { priority, fresh, shared: false };
+        let taken = || self.begun.values().chain(self.called.values()).filter(|other| other.is_like(own));
+        let seats = match (priority, fresh) {
             (Priority::Resync, true) => 0,
             (_, true) => 1,
             (Priority::Resync, false) => self.seats.max(RESYNCS_MIN),
             (_, false) => self.seats,
         };
-        taken < seats
+        let seat = Seat { shared: taken().any(|other| !other.shared), ..own };
+        (taken().count() < seats && (!seat.shared || shared.any_left())).then_some(seat)
     }
 
     /// The first reconcile that waits for this seat.
@@ -156,6 +195,27 @@ mod tests {
 
     const SEATS: usize = 2;
 
+    /// A queue, and shared seats that it has for itself.
+    struct Queue<T = u32> {
+        line: Line<T>,
+        shared: SharedSeats,
+    }
+
+    impl<T: Ord + Clone> Queue<T> {
+        fn new() -> Self {
+            Self { line: Line::new(SEATS), shared: SharedSeats::new(100) }
+        }
+
+        fn ask(&mut self, who: &T, ask: Ask, now: Timestamp) -> (Option<Seat>, Vec<T>) {
+            self.line.ask(who, ask, now, &mut self.shared)
+        }
+
+        fn leave(&mut self, who: &T, now: Timestamp) -> Vec<T> {
+            self.line.leave(who, &mut self.shared);
+            self.line.call(now, &mut self.shared)
+        }
+    }
+
     fn at(milliseconds: i64) -> Timestamp {
         Timestamp::from_millisecond(milliseconds).unwrap()
     }
@@ -169,8 +229,8 @@ mod tests {
     }
 
     /// A queue that received edits 0, 1, 2 … one per millisecond, long before `now`; and the reconciles that started.
-    fn bulk(size: u32, now: Timestamp) -> (Line<u32>, Vec<u32>) {
-        let mut line = Line::new(SEATS);
+    fn bulk(size: u32, now: Timestamp) -> (Queue, Vec<u32>) {
+        let mut line = Queue::new();
         let mut begun = Vec::new();
         for who in 0..size {
             let time = at(i64::from(who));
@@ -182,7 +242,7 @@ mod tests {
     }
 
     /// Ends `who`, and starts and returns the reconciles that get a seat.
-    fn end(line: &mut Line<u32>, who: u32, now: Timestamp) -> Vec<u32> {
+    fn end(line: &mut Queue, who: u32, now: Timestamp) -> Vec<u32> {
         let called = line.leave(&who, now);
         for who in &called {
             assert!(line.ask(who, edit(at(i64::from(*who))), now).0.is_some(), "{who} was called and does not begin");
@@ -200,7 +260,7 @@ mod tests {
             order.extend(end(&mut line, who, now));
         }
         assert_eq!(order, [3, 4, 5, 6, 7, 8, 9]);
-        assert!(line.is_empty());
+        assert!(line.line.is_empty());
     }
 
     #[test]
@@ -283,13 +343,37 @@ mod tests {
 
     #[test]
     fn a_line_without_seats_left_behind_is_empty() {
-        let mut line = Line::new(SEATS);
+        let mut line = Queue::new();
         for who in 0..50 {
             line.ask(&who, priority(Priority::Acceptance, at(who)), at(who));
         }
         for who in 0..50 {
             line.leave(&who, at(100));
         }
-        assert!(line.is_empty() && line.by_age.values().all(BTreeSet::is_empty));
+        assert!(line.line.is_empty() && line.line.by_age.values().all(BTreeSet::is_empty));
+    }
+
+    #[test]
+    fn a_queue_has_one_seat_of_each_priority_whoever_holds_the_shared_ones() {
+        let now = at(60_000);
+        let mut shared = SharedSeats::new(1);
+        let (mut busy, mut other) = (Line::new(SEATS), Line::new(SEATS));
+        let old = |time| Ask { edited: None, ..edit(at(time)) };
+        assert!(busy.ask(&1, old(1), now, &mut shared).0.is_some());
+        assert!(busy.ask(&2, old(2), now, &mut shared).0.is_some_and(|seat| seat.shared));
+        assert!(!shared.any_left());
+        assert!(other.ask(&3, old(3), now, &mut shared).0.is_some(), "its own seat");
+        assert_eq!(other.ask(&4, old(4), now, &mut shared), (None, vec![]), "no shared one is left");
+        assert!(other.ask(&5, priority(Priority::Revoke, now), now, &mut shared).0.is_some());
+        assert!(other.ask(&6, edit(now), now, &mut shared).0.is_some(), "the seat for recent edits is its own, too");
+        assert!(other.waits() && !busy.waits());
+
+        busy.leave(&2, &mut shared);
+        assert!(shared.any_left());
+        assert_eq!(other.call(now, &mut shared), [4]);
+        assert!(!shared.any_left());
+        // It is withdrawn before it begins.
+        other.leave(&4, &mut shared);
+        assert!(shared.any_left());
     }
 }

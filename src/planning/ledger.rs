@@ -232,7 +232,7 @@ impl Ledger {
             absent: entry.absent,
             shares: listed(self.holders.get(recipient)),
             former_shares: listed(self.former_holders.get(recipient)),
-            attempt: self.attempts.get(recipient).map(Attempt::encode),
+            attempt: self.attempts.get(recipient).map(|attempt| Box::new(attempt.encode())),
         }
     }
 

@@ -2,10 +2,10 @@
 //! worker when it begins to call a cloud, for which it needs a seat in the queue (`Line`) of its account and region. While it
 //! waits for a seat, it holds nothing (`planning::admission`).
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedSender;
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clouds::budget::Begun;
 use crate::clouds::clock::Clock;
-use crate::planning::admission::{Ask, Line, Seat};
+use crate::planning::admission::{Ask, Line, Seat, SharedSeats};
 use crate::reconcile::queue::send_all;
 
 /// Namespace and name of an object.
@@ -28,23 +28,73 @@ pub(crate) struct Admission<K: Resource<DynamicType = ()>> {
     clock: Arc<dyn Clock>,
 }
 
-#[derive(Default)]
 struct Lines {
     /// By account and region.
     all: HashMap<String, Line<Name>>,
     /// The queue of each object.
     of: HashMap<Name, String>,
+    shared: SharedSeats,
+    /// The queues in which somebody waits for a shared seat, in turn.
+    in_turn: VecDeque<String>,
+    queued: HashSet<String>,
+}
+
+impl Lines {
+    fn new(shared: usize) -> Self {
+        let shared = SharedSeats::new(shared);
+        Self { all: HashMap::new(), of: HashMap::new(), shared, in_turn: VecDeque::new(), queued: HashSet::new() }
+    }
+
+    /// Ends a reconcile or withdraws its request. A shared seat that it held goes to the queue whose turn it is. Returns the
+    /// reconciles to requeue now.
+    fn leave(&mut self, who: &Name, line_name: &str, now: Timestamp) -> Vec<Name> {
+        let Some(line) = self.all.get_mut(line_name) else { return Vec::new() };
+        line.leave(who, &mut self.shared);
+        let mut called = line.call(now, &mut SharedSeats::new(0));
+        if line.is_empty() {
+            self.all.remove(line_name);
+        } else if self.queued.insert(line_name.to_owned()) {
+            self.in_turn.push_back(line_name.to_owned());
+        }
+        called.extend(self.share(now));
+        called
+    }
+
+    /// Notes that a queue may wait for a shared seat.
+    fn await_turn(&mut self, name: &str) {
+        let waits = self.all.get(name).is_some_and(Line::waits);
+        if waits && !self.shared.any_left() && self.queued.insert(name.to_owned()) {
+            self.in_turn.push_back(name.to_owned());
+        }
+    }
+
+    /// Gives free shared seats to the queues that wait for one. Returns the reconciles to requeue now.
+    fn share(&mut self, now: Timestamp) -> Vec<Name> {
+        let mut called = Vec::new();
+        while self.shared.any_left()
+            && let Some(name) = self.in_turn.pop_front()
+        {
+            self.queued.remove(&name);
+            if let Some(line) = self.all.get_mut(&name) {
+                called.extend(line.call(now, &mut self.shared));
+            }
+            self.await_turn(&name);
+        }
+        called
+    }
 }
 
 impl<K: Resource<DynamicType = ()>> Admission<K> {
-    /// `seats`: how many reconciles of an account, region and priority may call at a time. `queue`: enqueues an object.
+    /// `seats`: how many reconciles of an account, region and priority may call at a time, and how many besides the first of
+    /// each queue. `queue`: enqueues an object.
     pub(crate) fn new(
         workers: usize,
-        seats: usize,
+        (seats, shared): (usize, usize),
         queue: UnboundedSender<ObjectRef<K>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { workers: Arc::new(Semaphore::new(workers)), seats, lines: Mutex::default(), queue, clock }
+        let (workers, lines) = (Arc::new(Semaphore::new(workers)), Mutex::new(Lines::new(shared)));
+        Self { workers, seats, lines, queue, clock }
     }
 
     /// Waits for a worker.
@@ -71,8 +121,10 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
         }
         let mut lines = self.lines();
         lines.of.insert(Arc::clone(name), line_name.to_owned());
-        let line = lines.all.entry(line_name.to_owned()).or_insert_with(|| Line::new(self.seats));
-        let (seat, called) = line.ask(name, ask, now);
+        let Lines { all, shared, .. } = &mut *lines;
+        let line = all.entry(line_name.to_owned()).or_insert_with(|| Line::new(self.seats));
+        let (seat, called) = line.ask(name, ask, now, shared);
+        lines.await_turn(line_name);
         drop(lines);
         self.call(&called);
         seat
@@ -81,11 +133,7 @@ impl<K: Resource<DynamicType = ()>> Admission<K> {
     fn leave_line(&self, name: &Name) {
         let mut lines = self.lines();
         let Some(place) = lines.of.remove(name) else { return };
-        let Entry::Occupied(mut line) = lines.all.entry(place) else { return };
-        let called = line.get_mut().leave(name, self.clock.now());
-        if line.get().is_empty() {
-            line.remove();
-        }
+        let called = lines.leave(name, &place, self.clock.now());
         drop(lines);
         self.call(&called);
     }
