@@ -122,7 +122,7 @@ pub(super) fn organization_partition(arn: &str) -> Option<Partition> {
 
 /// What of an organization's or unit's ARN tells it from others: `organization/o-...` or `ou/o-.../ou-...`. Whether the vendor
 /// returns an ARN with the account that it was given with, or with the management account, is not documented.
-pub(super) fn organization_path(arn: &str) -> Option<&str> {
+pub(super) fn organization_path(arn: &str) -> Option<(&str, &str)> {
     organization_partition(arn)?;
     arn.rsplit(':').next()
 }

@@ -385,14 +385,6 @@ impl Provider {
         Ok(Recipient { kind, id })
     }
 
-    /// What a recipient is known by, where the cloud may list it otherwise than it was named.
-    pub fn known_by(self, recipient: &Recipient) -> Option<&str> {
-        match self {
-            Self::Aws => aws::organization_path(recipient.id.as_str()),
-            Self::Alibaba | Self::Huawei | Self::OpenStack => None,
-        }
-    }
-
     /// The site of a recipient, if its id shows it: the owner's must be the same.
     pub fn site_of(self, recipient: &Recipient) -> Option<Site> {
         match self {

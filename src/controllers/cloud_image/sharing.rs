@@ -165,8 +165,17 @@ impl ImageReconcile<'_> {
         let asked_for_elsewhere = duplicates.others_granted();
         let unmanaged = self.image.spec.unmanaged_recipients;
         let named = wanted.wanted.keys().chain(&wanted.held).chain(&wanted.retained).chain(ledger.grants.keys());
-        let recipients = &as_named(&observed.recipients, access.terms.provider, named);
-        let plan = plan(&PlanInput {
+        let recipients = &as_named(&observed.recipients, named);
+        let elsewhere = match concerns_copies(&access.terms, shares, ledger, observed.at) {
+            true => Some(cached_elsewhere(self.ctx, self.image, self.desired)),
+            false => None,
+        };
+        let seen = observed.copies.as_ref().map_err(|fault| match fault.recovery() {
+            Recovery::Blocked => Reason::CopyRefused,
+            Recovery::Retry { .. } => Reason::Pending,
+        });
+        let absent = absent_image();
+        let input = PlanInput {
             now: observed.at,
             timing: self.ctx.settings.timing.of(access.terms.provider),
             others_until: self.ctx.others_until(),

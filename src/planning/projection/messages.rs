@@ -5,7 +5,7 @@ use std::fmt;
 use crate::api::cloud_image::{CloudImage, CloudImageStatus, RetainPolicy};
 use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::image_share::{ImageShare, RecipientAnswer, ShareDeletionPolicy, SpecRecipient};
-use crate::domain::identifiers::RecipientKind;
+use crate::domain::identifiers::{RecipientKind, known_as};
 use crate::domain::image::Answer;
 use crate::domain::provider::Provider;
 use crate::planning::problem::{name_some, with_name};
@@ -20,10 +20,16 @@ pub(super) struct Shown<'a> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut asked = self.share.spec.recipients.iter();
-        let asked = asked.find(|asked| asked.kind == self.kind && asked.id == self.id);
+        let asked = asked.find(|asked| known_as(asked.kind, &asked.id) == known_as(self.kind, self.id));
         let name = asked.and_then(SpecRecipient::shown_name);
         f.write_str(&with_name(&format!("{} {}", self.kind, self.id), name.as_deref()))
     }
+}
+
+/// The recipients of a share; one that it names in two spellings once.
+pub(super) fn named_once(share: &ImageShare) -> impl Iterator<Item = &SpecRecipient> {
+    let mut named = HashSet::new();
+    share.spec.recipients.iter().filter(move |asked| named.insert(known_as(asked.kind, &asked.id)))
 }
 
 pub(super) fn shown<'a>(share: &'a ImageShare, kind: RecipientKind, id: &'a str) -> Shown<'a> {
