@@ -35,6 +35,9 @@ pub const RETAINED: &str = "Retained";
 /// Recipients of the image of a `CloudImage` need an encryption key as well.
 pub const KEY_REQUIRED: &str = "KeyRequired";
 
+/// Whether recipients of a `CloudImage` can be allowed to copy it; there only while something is in the way.
+pub const COPYABLE: &str = "Copyable";
+
 /// Recipients have the image of a `CloudImage` though no `ImageShare` names them, and not through the operator.
 pub const UNMANAGED: &str = "Unmanaged";
 

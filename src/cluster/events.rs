@@ -58,6 +58,10 @@ pub enum EventReason {
     DriftFound,
     /// The image has too few slots for all recipients.
     RecipientLimit,
+    /// Recipients can copy the image now.
+    CopyAllowed,
+    /// Recipients can no longer copy the image.
+    CopyEnded,
     /// Something blocks the deletion of the object.
     DeletionBlocked,
     /// The cloud rejects the account's credentials.
@@ -95,7 +99,7 @@ pub enum EventReason {
 impl EventReason {
     fn action(self) -> &'static str {
         match self {
-            Self::Granted | Self::RecipientLimit => "Grant",
+            Self::Granted | Self::RecipientLimit | Self::CopyAllowed => "Grant",
             Self::Adopted => "Adopt",
             Self::Revoked | Self::Expired | Self::Retained | Self::RevokeRefused => "Revoke",
             Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
@@ -123,12 +127,14 @@ impl EventReason {
             | Self::Rejected
             | Self::CredentialsVerified
             | Self::CopyStarted
+            | Self::CopyAllowed
             | Self::LatestMoved
             | Self::Replicated => "Normal",
             Self::Revoked
             | Self::Expired
             | Self::Retained
             | Self::RevokeRefused
+            | Self::CopyEnded
             | Self::UnmanagedFound
             | Self::DriftFound
             | Self::RecipientLimit

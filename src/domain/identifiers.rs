@@ -86,6 +86,10 @@ identifier!(
 );
 
 identifier!(
+    /// A snapshot behind an image, as `snap-0123456789abcdef0` (AWS).
+    SnapshotId, "a snapshot id (letters, digits, '-')", |t| t.len() <= 64 && is_plain(t, b"-")
+);
+identifier!(
     /// A job of a cloud that carries out a call after the cloud answered it (Huawei).
     JobId, "a job id (letters, digits, '-', '_')", |t| t.len() <= 64 && is_plain(t, b"-_")
 );

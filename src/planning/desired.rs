@@ -9,7 +9,7 @@ use super::ledger::Ledger;
 use super::spelling::Spellings;
 use crate::api::conditions::Reason;
 use crate::api::limits::SHARES_PER_IMAGE_MAX;
-use crate::domain::identifiers::{PrincipalId, Recipient, RegionId};
+use crate::domain::identifiers::{PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::provider::{Provider, Site};
 use crate::domain::share::{Activity, AskedRecipient, Share};
 
@@ -43,8 +43,12 @@ impl Terms {
 
     /// Validates one recipient as written: returns it, or why it can never be granted as written.
     pub fn judge(&self, asked: &AskedRecipient) -> Result<Recipient, Reason> {
-        if !self.provider.rules().recipient_kinds.contains(&asked.kind) {
+        let rules = self.provider.rules();
+        if !rules.recipient_kinds.contains(&asked.kind) {
             return Err(Reason::RecipientKindUnsupported);
+        }
+        if asked.copyable && !(rules.copy_permissions && asked.kind == RecipientKind::Account) {
+            return Err(Reason::CopyableUnsupported);
         }
         let recipient = self.provider.parse_recipient(asked.kind, &asked.id).map_err(|_| Reason::InvalidRecipient)?;
         if self.ourselves.contains(&recipient.id) {
@@ -75,6 +79,8 @@ pub struct Wanted {
     pub slot_priority: SlotPriority,
     /// A share names a site for it that differs from the owner's.
     pub across_sites: bool,
+    /// A share asks that it can copy the image.
+    pub copyable: bool,
 }
 
 /// The desired recipients of all shares.
@@ -167,8 +173,10 @@ impl DesiredRecipients {
                     let across_sites =
                         asked.site.is_some_and(|site| terms.is_some_and(|terms| terms.site != Some(site)));
                     self.hold(&recipient, share);
-                    let wanted = self.wanted.entry(recipient).or_insert(Wanted { slot_priority, across_sites });
+                    let new = Wanted { slot_priority, across_sites, copyable: false };
+                    let wanted = self.wanted.entry(recipient).or_insert(new);
                     wanted.across_sites |= across_sites;
+                    wanted.copyable |= asked.copyable;
                 }
                 Err(reason) => {
                     // The schema refuses text that is no identifier; there is no key to record it by.
@@ -178,6 +186,11 @@ impl DesiredRecipients {
                 }
             }
         }
+    }
+
+    /// Whether a share asks that this recipient can copy the image.
+    pub fn copyable(&self, recipient: &Recipient) -> bool {
+        self.wanted.get(recipient).is_some_and(|wanted| wanted.copyable)
     }
 
     /// Whether the grant of this recipient must stay as it is, even if other shares or policies would end it.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempts::{Attempt, ImageRefusal, written};
+use super::copies::Copies;
 use crate::api::cloud_image::{CloudImageStatus, Declined, Grant, GrantState, PendingJob, ServedShare, Unmanaged};
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
@@ -88,6 +89,8 @@ pub struct Ledger {
     pub job: Option<Job>,
     /// When the image was first read as absent.
     pub absent_since: Option<Timestamp>,
+    /// Who may copy the image, where that is a permission of its own.
+    pub copies: Copies,
 }
 
 impl Ledger {
@@ -106,6 +109,7 @@ impl Ledger {
                 *time = now;
             }
         }
+        self.copies = self.copies.not_after(now);
         self
     }
 }
@@ -131,6 +135,7 @@ impl Ledger {
             absent_since: status.absent_since.as_ref().map(|t| t.0),
             image_refusal: status.refused.as_ref().map(ImageRefusal::parse),
             deletion: status.deletion.as_ref().map(Attempt::parse),
+            copies: Copies::parse(status)?,
             ..Self::default()
         };
         if let Some(job) = &status.job {
@@ -183,6 +188,7 @@ impl Ledger {
         status.job = self.job.as_ref().map(Job::encode);
         status.refused = self.image_refusal.as_ref().map(ImageRefusal::encode);
         status.deletion = self.deletion.as_ref().map(Attempt::encode);
+        self.copies.encode_into(status);
         let retained = self.grants.values().filter(|entry| entry.state == GrantState::Retained).count();
         status.retained = i32::try_from(retained).ok().filter(|retained| *retained > 0);
         let positions: BTreeMap<&str, i32> = self.shares.keys().map(String::as_str).zip(0..).collect();
@@ -259,20 +265,29 @@ impl Ledger {
 
     /// Whether a revoke is in progress that does not just wait for its backoff after a refusal.
     pub fn removal_is_due(&self, now: Timestamp) -> bool {
-        self.revoking().any(|recipient| {
-            let refused = self.attempts.get(recipient).filter(|attempt| attempt.code.is_some());
+        let due = |attempt: Option<&Attempt>| {
+            let refused = attempt.filter(|attempt| attempt.code.is_some());
             refused.is_none_or(|refused| refused.next_call(SignedDuration::ZERO) <= now)
-        })
+        };
+        self.revoking().any(|recipient| due(self.attempts.get(recipient)))
+            || self.copies.revoking().any(|recipient| due(self.copies.attempts.get(recipient)))
     }
 
     /// Recipients whose removal the cloud refused at the last call, each with the vendor's code.
     pub fn refused_removals(&self) -> impl Iterator<Item = (&Recipient, &str)> {
-        self.revoking().filter_map(|recipient| Some((recipient, self.attempts.get(recipient)?.code.as_deref()?)))
+        let of_image = self.revoking().map(|recipient| (recipient, self.attempts.get(recipient)));
+        let of_copies = self.copies.revoking().map(|recipient| (recipient, self.copies.attempts.get(recipient)));
+        of_image.chain(of_copies).filter_map(|(recipient, attempt)| Some((recipient, attempt?.code.as_deref()?)))
     }
 
     /// Whether any of this operator's grants may still be at the cloud.
     pub fn holds_anything(&self) -> bool {
-        self.grants.values().any(|entry| entry.state != GrantState::Retained)
+        self.grants.values().any(|entry| entry.state != GrantState::Retained) || self.copies.hold_anything()
+    }
+
+    /// Everybody who has something of this operator's, or may have.
+    pub fn recipients(&self) -> BTreeSet<&Recipient> {
+        self.grants.keys().chain(self.copies.grants.keys()).collect()
     }
 
     /// Whether the image was read as absent twice, an absence window apart: only then is a grant `ImageGone`.
@@ -321,8 +336,8 @@ mod tests {
             (times.clone().count(), times.max().unwrap())
         };
         let (written, old) = latest(&of(9_000));
-        assert_eq!((written, old), (10, at(9_060)), "every time there is in a ledger is judged");
-        assert_eq!(latest(&of(9_000).not_after(at(100))), (10, at(100)));
+        assert_eq!((written, old), (11, at(9_060)), "every time there is in a ledger is judged");
+        assert_eq!(latest(&of(9_000).not_after(at(100))), (11, at(100)));
         assert_eq!(of(10).not_after(at(100)), of(10), "what is past stays");
     }
 

@@ -12,7 +12,7 @@ use super::deletion::blocks_deletion_only;
 use super::grace::grace_left;
 use super::guests::for_guests;
 use super::problem::name_some;
-use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, ServedShare};
+use crate::api::cloud_image::{CloudImage, CloudImageStatus, CopyGrant, GrantState, ServedShare};
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
 use crate::api::expiration::Expiration;
 use crate::api::image_share::{ImageShare, ImageShareStatus, RecipientAnswer, SpecRecipient, WaitingRecipient};

@@ -1,11 +1,11 @@
 //! One recipient in two spellings: a cloud may list a recipient otherwise than it was named. Compared as texts it would be
 //! missing and foreign at the same time, for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::identifiers::Recipient;
+use super::ledger::Ledger;
+use crate::domain::identifiers::{Recipient, RecipientKind};
 use crate::domain::image::RecipientList;
-use crate::domain::provider::Provider;
 
 /// How each recipient is written: of two spellings of one recipient, the first counts. The ledger's come first, so that a share
 /// which names the recipient otherwise changes nothing.

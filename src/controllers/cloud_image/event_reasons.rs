@@ -1,5 +1,7 @@
 //! The events about an image that follow from two ledgers, except those about changes of access; and the drift counts.
 
+use std::collections::BTreeSet;
+
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
@@ -7,7 +9,7 @@ use crate::cluster::events::EventReason;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
 use crate::planning::deletion::refused_removals;
-use crate::planning::ledger::Ledger;
+use crate::planning::ledger::{Entry, Ledger};
 use crate::planning::problem::name_in_event;
 use crate::telemetry::metrics::Drift;
 
@@ -38,6 +40,8 @@ pub(super) fn event_reasons(
         (EventReason::Accepted, "accepted the image: ", accepted),
         (EventReason::Rejected, "rejected the image, which stays shared with them: ", rejected),
         (EventReason::UnmanagedFound, "the image is shared with recipients no ImageShare names: ", foreign),
+        (EventReason::CopyAllowed, "can copy the image: ", allowed),
+        (EventReason::CopyEnded, "can no longer copy the image; copies that they made are theirs: ", ended),
         (EventReason::DriftFound, "somebody ended access that ImageShares still ask for, which is given again: ", lost),
         (
             EventReason::RecipientLimit,
@@ -47,6 +51,12 @@ pub(super) fn event_reasons(
     ];
     let events = events.iter().filter_map(|(reason, what, recipients)| note(*reason, what, recipients, ""));
     events.chain(endings(image_id, before, after)).collect()
+}
+
+/// Who can copy the image through this operator, or could until its permission was taken back.
+fn can_copy(ledger: &Ledger) -> BTreeSet<&Recipient> {
+    let can = |entry: &Entry| matches!(entry.state, GrantState::Granted | GrantState::Revoking | GrantState::Retained);
+    ledger.copies.grants.iter().filter(|(_, entry)| can(entry)).map(|(recipient, _)| recipient).collect()
 }
 
 /// An event about recipients, if there are any.

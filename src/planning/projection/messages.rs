@@ -1,5 +1,6 @@
 //! What a share's conditions say about its recipients.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::api::cloud_image::{CloudImage, CloudImageStatus, RetainPolicy};
@@ -8,6 +9,7 @@ use crate::api::image_share::{ImageShare, RecipientAnswer, ShareDeletionPolicy, 
 use crate::domain::identifiers::{RecipientKind, known_as};
 use crate::domain::image::Answer;
 use crate::domain::provider::Provider;
+use crate::planning::copies::COPIES_MAX;
 use crate::planning::problem::{name_some, with_name};
 
 /// A recipient of the share with the name that the share gives it. Only what is shown looks the name up.

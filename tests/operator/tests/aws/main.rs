@@ -1,6 +1,7 @@
 //! AWS, end to end: a real API server, the operator as a process, and the simulated cloud's journal as the judge.
 
 mod calls;
+mod copyable;
 mod encrypted;
 mod examples;
 mod foreign;

@@ -5,7 +5,7 @@ use imageshare_operator::api::{CloudImage, ImageShare};
 use serde_json::json;
 
 use crate::with_image;
-use support::aws::CHANGE;
+use support::aws::{CHANGE, recipients};
 use support::{condition, says};
 
 #[tokio::test]

@@ -35,7 +35,7 @@ pub fn recipient(n: usize) -> Recipient {
 }
 
 pub fn asked(n: usize) -> AskedRecipient {
-    AskedRecipient { kind: RecipientKind::Account, id: id(n), site: None, name: None }
+    AskedRecipient { kind: RecipientKind::Account, id: id(n), site: None, name: None, copyable: false }
 }
 
 pub fn share(n: usize, recipients: &[usize]) -> Share {
@@ -64,6 +64,7 @@ pub fn image() -> ImageFacts {
         name: "golden".into(),
         encrypted: false,
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(40 << 30),
@@ -151,6 +152,7 @@ impl Table {
             ledger: &self.ledger,
             image: &self.image,
             recipients: &recipients,
+            copies: None,
         })
     }
 

@@ -14,7 +14,7 @@ use super::table::share;
 use super::world::{OWNER_ACCOUNT, OWNER_PROJECT, World, hex_id, id_of};
 
 fn asked(kind: RecipientKind, id: &str, site: Option<Site>) -> AskedRecipient {
-    AskedRecipient { kind, id: id.to_owned(), site, name: None }
+    AskedRecipient { kind, id: id.to_owned(), site, name: None, copyable: false }
 }
 
 /// What becomes of one wish, under terms that may be changed first.

@@ -45,7 +45,7 @@ pub fn project(n: usize) -> Recipient {
 }
 
 pub fn ask(recipient: &Recipient) -> AskedRecipient {
-    AskedRecipient { kind: recipient.kind, id: recipient.id.to_string(), site: None, name: None }
+    AskedRecipient { kind: recipient.kind, id: recipient.id.to_string(), site: None, name: None, copyable: false }
 }
 
 /// A share that asks for these.
@@ -171,6 +171,7 @@ impl World {
             ledger: &self.ledger,
             image: &self.image,
             recipients: &self.seen(),
+            copies: None,
         })
     }
 
