@@ -364,6 +364,9 @@ pub struct Grant {
     /// Where no share asks for it: whether it was removed, or read as absent, so that its absence counts from `since`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
+    /// When it was last given again after it had vanished from the cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regiven: Option<Time>,
     /// Which `ImageShares` the grant is held for, as positions in `shares`: at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

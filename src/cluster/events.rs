@@ -56,6 +56,8 @@ pub enum EventReason {
     UnmanagedFound,
     /// Recipients had lost the image, and not through the operator.
     DriftFound,
+    /// Recipients gave the image back, and do not get it again by themselves.
+    RecipientLeft,
     /// The image has too few slots for all recipients.
     RecipientLimit,
     /// Recipients can copy the image now.
@@ -101,8 +103,12 @@ impl EventReason {
         match self {
             Self::Granted | Self::RecipientLimit | Self::CopyAllowed => "Grant",
             Self::Adopted => "Adopt",
-            Self::Revoked | Self::Expired | Self::Retained | Self::RevokeRefused => "Revoke",
-            Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
+            Self::Revoked | Self::Expired | Self::Retained | Self::RevokeRefused | Self::CopyEnded => "Revoke",
+            Self::UnmanagedFound
+            | Self::DriftFound
+            | Self::RecipientLeft
+            | Self::OfferReceived
+            | Self::RevokedByOwner => "Observe",
             Self::CredentialsVerified
             | Self::CredentialsRejected
             | Self::SecretDeleting
@@ -137,6 +143,7 @@ impl EventReason {
             | Self::CopyEnded
             | Self::UnmanagedFound
             | Self::DriftFound
+            | Self::RecipientLeft
             | Self::RecipientLimit
             | Self::DeletionBlocked
             | Self::CredentialsRejected

@@ -34,12 +34,14 @@ pub struct Entry {
     /// For an undesired entry: the operator removed it or read it as absent, and its absence counts from `since`. Until
     /// then one absent read proves nothing: the removal may never have reached the cloud.
     pub absent: bool,
+    /// When it was last given again after it had vanished from the cloud.
+    pub regiven: Option<Timestamp>,
 }
 
 impl Entry {
     /// An entry with no other known facts.
     pub fn new(state: GrantState, since: Timestamp) -> Self {
-        Self { state, since, refusal: None, answer: None, absent: false }
+        Self { state, since, refusal: None, answer: None, absent: false, regiven: None }
     }
 }
 
@@ -99,7 +101,8 @@ impl Ledger {
     #[must_use]
     pub fn not_after(mut self, now: Timestamp) -> Self {
         let latest = now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
-        let times = self.grants.values_mut().map(|entry| &mut entry.since);
+        let times = self.grants.values_mut();
+        let times = times.flat_map(|entry| [Some(&mut entry.since), entry.regiven.as_mut()]).flatten();
         let times = times.chain(self.unmanaged.values_mut().flatten()).chain(self.absent_since.as_mut());
         let refusal = self.image_refusal.as_mut().map(|refusal| &mut refusal.attempt);
         let attempts = self.attempts.values_mut().chain(refusal).chain(self.deletion.as_mut());
@@ -149,6 +152,7 @@ impl Ledger {
                 refusal: grant.refusal,
                 answer: grant.answer,
                 absent: grant.absent,
+                regiven: grant.regiven.as_ref().map(|time| time.0),
             };
             let uids = |positions: &[i32]| -> BTreeSet<String> {
                 let shares = positions.iter().filter_map(|at| status.shares.get(usize::try_from(*at).ok()?));
@@ -236,6 +240,7 @@ impl Ledger {
             refusal: entry.refusal,
             answer: entry.answer,
             absent: entry.absent,
+            regiven: entry.regiven.map(written),
             shares: listed(self.holders.get(recipient)),
             former_shares: listed(self.former_holders.get(recipient)),
             attempt: self.attempts.get(recipient).map(Attempt::encode),
@@ -319,7 +324,11 @@ mod tests {
             || Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("1000000000000001").unwrap() };
         let attempt = |seconds| Attempt { since: at(seconds), last: at(seconds + 60), code: Some("Refused".into()) };
         let of = |seconds: i64| Ledger {
-            grants: [(recipient(), Entry::new(GrantState::Revoking, at(seconds)))].into(),
+            grants: [(
+                recipient(),
+                Entry { regiven: Some(at(seconds)), ..Entry::new(GrantState::Revoking, at(seconds)) },
+            )]
+            .into(),
             attempts: [(recipient(), attempt(seconds))].into(),
             image_refusal: Some(ImageRefusal { reason: Reason::ImageNotShareable, attempt: attempt(seconds) }),
             deletion: Some(attempt(seconds)),

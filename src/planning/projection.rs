@@ -485,7 +485,8 @@ fn urgency(reason: Reason) -> u8 {
         Reason::RecipientFull => 5,
         Reason::RecipientRefused => 6,
         Reason::RecipientLimit => 7,
-        Reason::Pending | Reason::Revoking => 9,
-        _ => 8,
+        Reason::RecipientLeft | Reason::CopyableUnsupported | Reason::CopyableLimit | Reason::CopyRefused => 8,
+        Reason::Pending | Reason::Revoking => 10,
+        _ => 9,
     }
 }

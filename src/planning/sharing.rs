@@ -4,6 +4,7 @@
 //! Revokes come from the ledger alone, never from "observed minus desired". A recipient that this operator did not
 //! grant is foreign and stays unless the owner's policy says otherwise.
 
+mod leaving;
 mod plan;
 mod slots;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use leaving::ask_anew;
 pub use plan::{Confirmed, Intended, IntentRecorded, Plan};
 
 use super::attempts::Attempt;
@@ -41,6 +43,9 @@ pub struct Timing {
     pub refusal_retry: SignedDuration,
     /// How often to poll for pending answers.
     pub answer_poll: SignedDuration,
+    /// A recipient that vanishes again this soon after it was given the image again has left it. Zero where recipients cannot
+    /// leave.
+    pub left_within: SignedDuration,
 }
 
 impl Timing {
@@ -48,7 +53,8 @@ impl Timing {
     #[must_use]
     pub fn of(self, provider: Provider) -> Self {
         let lagging = if provider.rules().reads_lag { self.lagging_absence_window } else { SignedDuration::ZERO };
-        Self { absence_window: self.absence_window.max(lagging), ..self }
+        let left_within = if provider.rules().accounts_leave { self.left_within } else { SignedDuration::ZERO };
+        Self { absence_window: self.absence_window.max(lagging), left_within, ..self }
     }
 }
 
@@ -317,10 +323,13 @@ fn decide_wanted(
     requeue_at: &mut Option<Timestamp>,
 ) -> GrantDecision {
     if let Some(answer) = observed {
-        let since = entry.map_or(input.now, |entry| entry.since);
-        return GrantDecision::Keep(Entry { answer, ..Entry::new(GrantState::Granted, since) });
+        let (since, regiven) = entry.map_or((input.now, None), |entry| (entry.since, entry.regiven));
+        return GrantDecision::Keep(Entry { answer, regiven, ..Entry::new(GrantState::Granted, since) });
     }
     if let Some(entry) = entry {
+        if leaving::has_left(&entry) {
+            return GrantDecision::Keep(entry);
+        }
         let (pause, patient) = match (entry.state, entry.refusal) {
             (_, Some(_)) => (input.timing.refusal_retry, true),
             // The cloud may show a grant late: adding it again at once would only add noise.
@@ -337,6 +346,9 @@ fn decide_wanted(
             && !may_ask_again(input, recipient, requeue_at)
         {
             return GrantDecision::Keep(entry);
+        }
+        if let Some(left) = leaving::leaves(input, recipient, &entry) {
+            return GrantDecision::Keep(left);
         }
     }
     match unmet_precondition(input, wanted.across_sites) {

@@ -212,6 +212,7 @@ fn decide(terms: &Terms, shares: &[Share], desired: &DesiredRecipients, now: Tim
         unmanaged_grace: zero,
         refusal_retry: zero,
         answer_poll: zero,
+        left_within: zero,
     };
     let image = ImageFacts {
         ownership: Ownership::Own,

@@ -36,6 +36,15 @@ pub(super) fn event_reasons(
     };
     let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
     let (foreign, lost) = (strangers(before, after), lost(before, intended));
+    let has_left = |ledger: &Ledger, recipient: &Recipient| {
+        ledger.grants.get(recipient).is_some_and(|entry| entry.refusal == Some(Reason::RecipientLeft))
+    };
+    let left: Vec<&Recipient> =
+        after.grants.keys().filter(|recipient| has_left(after, recipient) && !has_left(before, recipient)).collect();
+    let (can_copy, could_copy) = (can_copy(after), can_copy(before));
+    let allowed: Vec<&Recipient> = can_copy.difference(&could_copy).copied().collect();
+    let ended: Vec<&Recipient> =
+        could_copy.iter().filter(|recipient| !after.copies.grants.contains_key(**recipient)).copied().collect();
     let events = [
         (EventReason::Accepted, "accepted the image: ", accepted),
         (EventReason::Rejected, "rejected the image, which stays shared with them: ", rejected),
@@ -43,6 +52,7 @@ pub(super) fn event_reasons(
         (EventReason::CopyAllowed, "can copy the image: ", allowed),
         (EventReason::CopyEnded, "can no longer copy the image; copies that they made are theirs: ", ended),
         (EventReason::DriftFound, "somebody ended access that ImageShares still ask for, which is given again: ", lost),
+        (EventReason::RecipientLeft, "gave the image back, and do not get it again before a share asks anew: ", left),
         (
             EventReason::RecipientLimit,
             "the image has as many recipients as it may have; waiting for room: ",

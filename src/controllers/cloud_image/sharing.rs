@@ -26,7 +26,7 @@ use crate::planning::ledger::Ledger;
 use crate::planning::outcome::{most_at_once, record_failure, record_success};
 use crate::planning::problem::Problem;
 use crate::planning::schedule::next_job_poll;
-use crate::planning::sharing::{Confirmed, Plan, PlanInput, plan};
+use crate::planning::sharing::{Confirmed, Plan, PlanInput, ask_anew, plan};
 use crate::planning::spelling::as_named;
 use crate::planning::unseen::{plan_absent, plan_absent_image, plan_unseen};
 use crate::reconcile::access::note_fault;
@@ -52,6 +52,7 @@ pub(super) struct ImageReconcile<'a> {
 
 impl ImageReconcile<'_> {
     pub(super) async fn run(mut self, ledger: Ledger) -> Result<Next, ClusterError> {
+        let ledger = ask_anew(ledger, &self.desired.shares, self.ctx.clock.now());
         let access = match observe_access(self.ctx, self.image, self.desired).await {
             Ok(access) => access,
             // The active object acts for the image: the deletion of this duplicate calls no cloud.

@@ -108,6 +108,22 @@ pub(super) fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStat
             let figure = status.and_then(|s| s.recipients.clone()).unwrap_or_default();
             format!("the image has {figure} recipients; waiting for a free place: {whom}")
         }
+        Reason::RecipientLeft => format!(
+            "these gave the image back, and did so again when it was given to them again: nothing is shared with them until a \
+             spec of an ImageShare that names them is edited; ask them, or take them off the list: {whom}"
+        ),
+        Reason::CopyableUnsupported => format!(
+            "spec.recipients: copyable goes with accounts of AWS only; elsewhere whoever may use an image may copy it, or \
+             nobody may: leave copyable out for: {whom}"
+        ),
+        Reason::CopyRefused => format!(
+            "the operator cannot let these copy the image, and gives it to none of them before; the condition Copyable of the \
+             CloudImage says why: {whom}"
+        ),
+        Reason::CopyableLimit => format!(
+            "spec.recipients: {COPIES_MAX} recipients of one image can be copyable; leave it out for some, or share a copy of \
+             the image with these: {whom}"
+        ),
         Reason::RecipientRefused => format!("the cloud refuses these recipients: {whom}"),
         Reason::ImageDeleting => {
             let held = status.and_then(|s| find(&s.conditions, DELETABLE)).is_some_and(|c| c.status == "False");

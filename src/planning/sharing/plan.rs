@@ -105,7 +105,11 @@ impl Plan<Intended> {
         let mut ledger = self.settled.clone();
         for recipient in &self.add {
             let state = planted!("granted-before-call", GrantState::Intended, GrantState::Granted);
-            ledger.grants.insert(recipient.clone(), Entry::new(state, now));
+            let regiven = ledger.grants.get(recipient).and_then(|had| match had.state {
+                GrantState::Granted => Some(now),
+                _ => had.regiven,
+            });
+            ledger.grants.insert(recipient.clone(), Entry { regiven, ..Entry::new(state, now) });
         }
         self.copies.record_intents(&mut ledger.copies, now);
         ledger

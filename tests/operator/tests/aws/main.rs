@@ -6,6 +6,7 @@ mod encrypted;
 mod examples;
 mod foreign;
 mod leaving;
+mod left;
 mod receiving;
 mod refused;
 mod sharing;

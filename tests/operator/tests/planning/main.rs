@@ -9,6 +9,7 @@ mod bounds;
 mod handover;
 mod inventory;
 mod jobs;
+mod leaving;
 mod lost_jobs;
 mod places;
 mod plans;

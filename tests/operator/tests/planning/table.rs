@@ -22,6 +22,7 @@ pub const TIMING: Timing = Timing {
     unmanaged_grace: SignedDuration::from_secs(600),
     refusal_retry: SignedDuration::from_secs(3600),
     answer_poll: SignedDuration::from_secs(60),
+    left_within: SignedDuration::ZERO,
 };
 
 const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };
