@@ -192,6 +192,10 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
+/// How soon after it was given an image again a recipient that vanishes again counts as having left: longer than the pause of any
+/// job that gives back what it receives, once a day.
+const LEFT_WITHIN: SignedDuration = SignedDuration::from_hours(25);
+
 /// How many reconciles of an account may call at the same time: each makes one call after the other, so that together they
 /// use the whole rate where a call takes up to a second.
 fn seats(calls_per_second: NonZeroU32) -> usize {
@@ -208,6 +212,7 @@ impl RunArguments {
                 unmanaged_grace: signed(self.unmanaged_grace),
                 refusal_retry: signed(self.refusal_retry),
                 answer_poll: signed(self.blocked_interval),
+                left_within: LEFT_WITHIN,
             },
             debounce: Debounce { quiet: SignedDuration::from_millis(100), at_most: SignedDuration::from_secs(1) },
             intervals: Intervals {

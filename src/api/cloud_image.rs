@@ -251,6 +251,47 @@ pub struct CloudImageStatus {
     /// Calls that asked the cloud to delete the image, which it still shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Attempt>,
+    /// AWS: the snapshots behind the image, while anybody may copy it through this operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub snapshots: Vec<String>,
+    /// AWS: everybody whom this operator lets copy the image, is to let copy it, or takes that from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub copies: Vec<CopyGrant>,
+    /// AWS: set while the cloud refuses to let anybody copy this image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies_refused: Option<ImageRefusal>,
+}
+
+/// A permission to copy the image: one on every snapshot behind it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyGrant {
+    /// Kind of recipient.
+    #[serde(rename = "type")]
+    pub kind: RecipientKind,
+    /// Its id.
+    #[schemars(length(max = 255))]
+    pub id: String,
+    /// Where the permission is in its life.
+    pub state: GrantState,
+    /// When a call that may have added it was last recorded.
+    pub since: Time,
+    /// Why the cloud refused it, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Reason>,
+    /// Where no share asks for it: whether it was removed, or read as absent, so that its absence counts from `since`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
+    /// The snapshots on which this operator gave it, or may have given it, as positions in `snapshots`. Permissions that
+    /// others gave are not listed, and never taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub snapshots: Vec<i32>,
+    /// Calls that were to add or remove it, whose effect the cloud does not show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
 }
 
 /// A row of calls that had no visible effect.
@@ -323,6 +364,9 @@ pub struct Grant {
     /// Where no share asks for it: whether it was removed, or read as absent, so that its absence counts from `since`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
+    /// When it was last given again after it had vanished from the cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regiven: Option<Time>,
     /// Which `ImageShares` the grant is held for, as positions in `shares`: at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

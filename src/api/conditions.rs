@@ -35,6 +35,9 @@ pub const RETAINED: &str = "Retained";
 /// Recipients of the image of a `CloudImage` need an encryption key as well.
 pub const KEY_REQUIRED: &str = "KeyRequired";
 
+/// Whether recipients of a `CloudImage` can be allowed to copy it; there only while something is in the way.
+pub const COPYABLE: &str = "Copyable";
+
 /// Recipients have the image of a `CloudImage` though no `ImageShare` names them, and not through the operator.
 pub const UNMANAGED: &str = "Unmanaged";
 
@@ -162,6 +165,14 @@ pub enum Reason {
     RecipientFull,
     /// The cloud does not know this kind of recipient.
     RecipientKindUnsupported,
+    /// The recipient gave the image back after it was given to it again.
+    RecipientLeft,
+    /// `copyable` at a cloud, or for a recipient, that has no permission to copy.
+    CopyableUnsupported,
+    /// The recipient cannot be allowed to copy the image: the condition `Copyable` of the `CloudImage` says why.
+    CopyRefused,
+    /// As many recipients may copy the image as one ledger holds.
+    CopyableLimit,
     /// The recipient does not exist or is malformed.
     InvalidRecipient,
     /// The recipient owns the image.

@@ -75,6 +75,8 @@ pub struct ImageShareSpec {
     .message("a Project is a project id: up to 64 letters, digits, '-' and '_'"))]
 #[x_kube(validation = Rule::new("self.type != 'Organization' || self.id.matches('^[0-9A-Za-z_.:/@-]+$') && !self.id.matches('^[.]{1,2}$')")
     .message("an Organization is an organization's or organizational unit's id, URN or ARN"))]
+#[x_kube(validation = Rule::new("self.type == 'Account' || !has(self.copyable) || !self.copyable")
+    .message("copyable goes with type: Account: snapshots cannot be shared with organizations or projects"))]
 pub struct SpecRecipient {
     /// Kind of recipient: Account at Alibaba Cloud; Project, Account or Organization at Huawei Cloud; Project at `OpenStack`.
     /// Another kind gets the reason `RecipientKindUnsupported`.
@@ -91,6 +93,10 @@ pub struct SpecRecipient {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = PLAIN_TEXT))]
     pub name: Option<String>,
+    /// AWS: whether it may copy the image as well, which takes a permission on every snapshot behind the image. What it copies
+    /// stays its own after access has ended. Only for Accounts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copyable: bool,
 }
 
 impl SpecRecipient {

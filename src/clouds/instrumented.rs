@@ -1,6 +1,7 @@
 //! Instruments a cloud client: tells each HTTP request which operation it belongs to, for the observer of requests. Changes
 //! nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use super::copying::{Content, ContentFacts, Copies, CopyOrder};
 use super::{Cloud, Fault, ImageRef, Priority};
 use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, RecipientChange, Submitted};
-use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RegionId, SnapshotId};
 use crate::domain::image::{ImageFacts, OwnList, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
@@ -168,6 +169,27 @@ impl<C: Cloud> Cloud for Instrumented<C> {
         OPERATION.scope(Operation::ChangeRecipients, self.cloud.change_recipients(at, change, priority)).await
     }
 
+    async fn list_copy_permissions(
+        &self,
+        region: &RegionId,
+        snapshot: &SnapshotId,
+        priority: Priority,
+    ) -> Result<BTreeSet<Recipient>, Fault> {
+        let listed = self.cloud.list_copy_permissions(region, snapshot, priority);
+        OPERATION.scope(Operation::ListRecipients, listed).await
+    }
+
+    async fn change_copy_permissions(
+        &self,
+        region: &RegionId,
+        snapshot: &SnapshotId,
+        change: &RecipientChange,
+        priority: Priority,
+    ) -> Result<Submitted, Fault> {
+        let changed = self.cloud.change_copy_permissions(region, snapshot, change, priority);
+        OPERATION.scope(Operation::ChangeRecipients, changed).await
+    }
+
     async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault> {
         OPERATION.scope(Operation::OpenForSharing, self.cloud.open_for_sharing(at, priority)).await
     }
@@ -198,6 +220,10 @@ impl<C: Cloud> Cloud for Instrumented<C> {
 
     fn call_shape(&self) -> CallShape {
         self.cloud.call_shape()
+    }
+
+    fn copy_call_shape(&self) -> CallShape {
+        self.cloud.copy_call_shape()
     }
 }
 

@@ -24,11 +24,14 @@ pub mod signing;
 mod tokens;
 pub mod transport;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 pub use crate::domain::call::{CallShape, CopyProgress, Copying, JobProgress, Priority, RecipientChange, Submitted};
 pub use crate::domain::fault::Fault;
-use crate::domain::identifiers::{ImageId, JobId, PrincipalId, RegionId};
+use crate::domain::fault::Refusal;
+use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RegionId, SnapshotId};
 use crate::domain::image::{ImageFacts, OwnList, ReceivedImage, ReceivedList, RecipientList, Reply};
 pub use copying::{ContentFacts, Copies, CopyMark, CopyOrder};
 
@@ -69,6 +72,28 @@ pub trait Cloud: Copies + Send + Sync {
         priority: Priority,
     ) -> Result<Submitted, Fault>;
 
+    /// Everybody who may copy what is in a snapshot of this account: all pages. Only clouds where that is a permission of its
+    /// own (`Rules::copy_permissions`) have snapshots.
+    async fn list_copy_permissions(
+        &self,
+        _region: &RegionId,
+        _snapshot: &SnapshotId,
+        _priority: Priority,
+    ) -> Result<BTreeSet<Recipient>, Fault> {
+        Err(no_snapshots())
+    }
+
+    /// Adds or removes such permissions in one call, within `copy_call_shape`. Errors as `change_recipients`.
+    async fn change_copy_permissions(
+        &self,
+        _region: &RegionId,
+        _snapshot: &SnapshotId,
+        _change: &RecipientChange,
+        _priority: Priority,
+    ) -> Result<Submitted, Fault> {
+        Err(no_snapshots())
+    }
+
     /// Makes a private image shareable. Only clouds with `Visibility::Private` need it.
     async fn open_for_sharing(&self, at: &ImageRef, priority: Priority) -> Result<(), Fault>;
 
@@ -93,4 +118,14 @@ pub trait Cloud: Copies + Send + Sync {
 
     /// The limits of one call of `change_recipients`.
     fn call_shape(&self) -> CallShape;
+
+    /// The limits of one call of `change_copy_permissions`.
+    fn copy_call_shape(&self) -> CallShape {
+        CallShape { recipients: 1, both_ways: false }
+    }
+}
+
+/// The fault of a call about snapshots at a cloud without them.
+fn no_snapshots() -> Fault {
+    Fault::Refused { refusal: Refusal::Unknown, code: "NoSnapshots".to_owned() }
 }

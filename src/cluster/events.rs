@@ -56,8 +56,14 @@ pub enum EventReason {
     UnmanagedFound,
     /// Recipients had lost the image, and not through the operator.
     DriftFound,
+    /// Recipients gave the image back, and do not get it again by themselves.
+    RecipientLeft,
     /// The image has too few slots for all recipients.
     RecipientLimit,
+    /// Recipients can copy the image now.
+    CopyAllowed,
+    /// Recipients can no longer copy the image.
+    CopyEnded,
     /// Something blocks the deletion of the object.
     DeletionBlocked,
     /// The cloud rejects the account's credentials.
@@ -95,10 +101,14 @@ pub enum EventReason {
 impl EventReason {
     fn action(self) -> &'static str {
         match self {
-            Self::Granted | Self::RecipientLimit => "Grant",
+            Self::Granted | Self::RecipientLimit | Self::CopyAllowed => "Grant",
             Self::Adopted => "Adopt",
-            Self::Revoked | Self::Expired | Self::Retained | Self::RevokeRefused => "Revoke",
-            Self::UnmanagedFound | Self::DriftFound | Self::OfferReceived | Self::RevokedByOwner => "Observe",
+            Self::Revoked | Self::Expired | Self::Retained | Self::RevokeRefused | Self::CopyEnded => "Revoke",
+            Self::UnmanagedFound
+            | Self::DriftFound
+            | Self::RecipientLeft
+            | Self::OfferReceived
+            | Self::RevokedByOwner => "Observe",
             Self::CredentialsVerified
             | Self::CredentialsRejected
             | Self::SecretDeleting
@@ -123,14 +133,17 @@ impl EventReason {
             | Self::Rejected
             | Self::CredentialsVerified
             | Self::CopyStarted
+            | Self::CopyAllowed
             | Self::LatestMoved
             | Self::Replicated => "Normal",
             Self::Revoked
             | Self::Expired
             | Self::Retained
             | Self::RevokeRefused
+            | Self::CopyEnded
             | Self::UnmanagedFound
             | Self::DriftFound
+            | Self::RecipientLeft
             | Self::RecipientLimit
             | Self::DeletionBlocked
             | Self::CredentialsRejected

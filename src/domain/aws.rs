@@ -120,11 +120,11 @@ pub(super) fn organization_partition(arn: &str) -> Option<Partition> {
     (parsed && names_it).then_some(partition)
 }
 
-/// What of an organization's or unit's ARN tells it from others: `organization/o-...` or `ou/o-.../ou-...`. Whether the vendor
+/// What of an organization's or unit's ARN tells it from others: the partition, and `organization/o-...` or `ou/o-.../ou-...`. Whether the vendor
 /// returns an ARN with the account that it was given with, or with the management account, is not documented.
-pub(super) fn organization_path(arn: &str) -> Option<&str> {
+pub(super) fn organization_path(arn: &str) -> Option<(&str, &str)> {
     organization_partition(arn)?;
-    arn.rsplit(':').next()
+    Some((arn.split(':').nth(1)?, arn.rsplit(':').next()?))
 }
 
 fn is_id_part(text: &str, least: usize) -> bool {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::aws::organization_path;
+
 /// Longest identifier accepted, in bytes.
 pub const IDENTIFIER_BYTES_MAX: usize = 255;
 
@@ -84,6 +86,10 @@ identifier!(
 );
 
 identifier!(
+    /// A snapshot behind an image, as `snap-0123456789abcdef0` (AWS).
+    SnapshotId, "a snapshot id (letters, digits, '-')", |t| t.len() <= 64 && is_plain(t, b"-")
+);
+identifier!(
     /// A job of a cloud that carries out a call after the cloud answered it (Huawei).
     JobId, "a job id (letters, digits, '-', '_')", |t| t.len() <= 64 && is_plain(t, b"-_")
 );
@@ -158,6 +164,28 @@ pub struct Recipient {
     pub kind: RecipientKind,
     /// Its id, in the spelling the cloud uses.
     pub id: PrincipalId,
+}
+
+/// Kind, partition and id of a recipient, without what may be written differently.
+pub type KnownAs<'a> = (RecipientKind, &'a str, &'a str);
+
+/// What tells a recipient from others, however it is written: an organization of AWS is the same under each account that its ARN
+/// may name. No other cloud has ids of that form.
+pub fn known_as(kind: RecipientKind, id: &str) -> KnownAs<'_> {
+    match kind {
+        RecipientKind::Organization => {
+            let (partition, id) = organization_path(id).unwrap_or(("", id));
+            (kind, partition, id)
+        }
+        RecipientKind::Account | RecipientKind::Project => (kind, "", id),
+    }
+}
+
+impl Recipient {
+    /// What tells it from others, however it is written.
+    pub fn known_as(&self) -> KnownAs<'_> {
+        known_as(self.kind, self.id.as_str())
+    }
 }
 
 impl fmt::Display for Recipient {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::identifiers::{ImageId, KeyId, PrincipalId, Recipient, VaultId};
+use super::identifiers::{ImageId, KeyId, PrincipalId, Recipient, SnapshotId, VaultId};
 
 /// Who owns the image, from the point of view of the calling account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct ImageFacts {
     pub encrypted: bool,
     /// The keys that the disks of an own image are encrypted with, where the cloud reports them and shares such images (AWS).
     pub keys: BTreeSet<KeyId>,
+    /// The snapshots behind an image, where copying it takes a permission for each of them (AWS); at most 100.
+    pub snapshots: BTreeSet<SnapshotId>,
     /// Whether it was built from a marketplace image, which may not cross sites (Alibaba).
     pub from_marketplace: bool,
     /// Whether it may have recipients.
@@ -102,6 +104,9 @@ pub struct RecipientList {
     /// Every page arrived, and the number of rows equals the total, where the cloud reports one.
     pub complete: bool,
 }
+
+/// Who may copy each snapshot, as read: complete for each snapshot that is a key. A snapshot that does not exist has nobody.
+pub type SnapshotPermissions = BTreeMap<SnapshotId, BTreeSet<Recipient>>;
 
 /// An image that another account shared with this one, as this one observes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -92,6 +92,10 @@ pub struct Rules {
     pub key_actions: &'static [&'static str],
     /// Whether images can be in a family.
     pub image_families: bool,
+    /// Whether a recipient that is an account can give a grant back by itself, which the owner only sees as gone.
+    pub accounts_leave: bool,
+    /// Whether a recipient needs a permission of its own to copy an image that it may use; only accounts can get it.
+    pub copy_permissions: bool,
 }
 
 /// Which copies a provider can encrypt.
@@ -123,6 +127,8 @@ const ALIBABA: Rules = Rules {
     reads_lag: false,
     key_actions: &[],
     image_families: true,
+    accounts_leave: false,
+    copy_permissions: false,
 };
 
 /// Huawei IMS: 128 tenants per system or data disk image and 10 per full-ECS image, no limit on received images; an
@@ -143,6 +149,8 @@ const HUAWEI: Rules = Rules {
     reads_lag: false,
     key_actions: &[],
     image_families: false,
+    accounts_leave: false,
+    copy_permissions: false,
 };
 
 /// `OpenStack` Glance: `image_member_quota` is 128 unless the cloud's operator sets another value, and counts members
@@ -163,6 +171,8 @@ const OPENSTACK: Rules = Rules {
     reads_lag: false,
     key_actions: &[],
     image_families: false,
+    accounts_leave: false,
+    copy_permissions: false,
 };
 
 /// What launching an encrypted image takes (EC2 user guide, permissions to use encrypted AMIs and snapshots).
@@ -187,6 +197,8 @@ const AWS: Rules = Rules {
     reads_lag: true,
     key_actions: &AWS_KEY_ACTIONS,
     image_families: false,
+    accounts_leave: true,
+    copy_permissions: true,
 };
 
 /// Regions sold only on the China site (Alibaba finance and government clouds; the vendor publishes no list per site,
@@ -378,14 +390,6 @@ impl Provider {
             RecipientKind::Organization => organization(id)?,
         };
         Ok(Recipient { kind, id })
-    }
-
-    /// What a recipient is known by, where the cloud may list it otherwise than it was named.
-    pub fn known_by(self, recipient: &Recipient) -> Option<&str> {
-        match self {
-            Self::Aws => aws::organization_path(recipient.id.as_str()),
-            Self::Alibaba | Self::Huawei | Self::OpenStack => None,
-        }
     }
 
     /// The site of a recipient, if its id shows it: the owner's must be the same.

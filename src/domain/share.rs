@@ -38,6 +38,8 @@ pub struct AskedRecipient {
     pub site: Option<Site>,
     /// What people call it, made safe for a terminal. No part of its identity.
     pub name: Option<String>,
+    /// It is to be able to copy the image, not only to use it.
+    pub copyable: bool,
 }
 
 /// Whether an object carries our finalizer. Without it, the object may disappear at any moment.

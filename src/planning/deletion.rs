@@ -100,8 +100,10 @@ pub fn plan_deletion(
     {
         return DeletionDecision::Await(Some(over));
     }
-    if ledger.holds_anything() && gone_at.is_none() {
-        let message = format!("still being revoked: {}{}", name_some(ledger.grants.keys()), refused_removals(ledger));
+    // Snapshots outlive their image, and so do the permissions on them.
+    let holds = ledger.copies.hold_anything() || (ledger.holds_anything() && gone_at.is_none());
+    if planted!("snapshots-left-behind", holds, ledger.holds_anything() && gone_at.is_none()) {
+        let message = format!("still being revoked: {}{}", name_some(ledger.recipients()), refused_removals(ledger));
         return DeletionDecision::Held(Problem::passing(Reason::Revoking, message));
     }
     if policy == ImageDeletionPolicy::Retain {
@@ -176,6 +178,7 @@ mod tests {
     use super::*;
     use crate::api::cloud_image::GrantState;
     use crate::domain::identifiers::{PrincipalId, RecipientKind};
+    use crate::planning::copies::Copies;
     use crate::planning::ledger::Entry;
 
     const WINDOW: SignedDuration = SignedDuration::from_secs(5);
@@ -230,6 +233,18 @@ mod tests {
             depart(&[], &ledger(GrantState::Retained), ImageDeletionPolicy::Retain, ObservedImage::Unseen),
             DeletionDecision::Release
         );
+    }
+
+    #[test]
+    fn a_permission_on_snapshots_holds_the_object_also_when_the_image_is_long_gone() {
+        let copies = Copies { grants: ledger(GrantState::Revoking).grants, ..Copies::default() };
+        let holding = Ledger { copies, ..Ledger::default() };
+        let absent = ObservedImage::Absent { since: Timestamp::UNIX_EPOCH };
+        for policy in [ImageDeletionPolicy::Retain, ImageDeletionPolicy::Delete] {
+            let DeletionDecision::Held(problem) = depart(&[], &holding, policy, absent) else { panic!("not held") };
+            assert!(problem.reason == Reason::Revoking && problem.message.contains(somebody().id.as_str()));
+            assert_eq!(depart(&[], &Ledger::default(), policy, absent), DeletionDecision::Release);
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::ledger::Ledger;
+use super::spelling::Spellings;
 use crate::api::conditions::Reason;
 use crate::api::limits::SHARES_PER_IMAGE_MAX;
-use crate::domain::identifiers::{PrincipalId, Recipient, RegionId};
+use crate::domain::identifiers::{PrincipalId, Recipient, RecipientKind, RegionId};
 use crate::domain::provider::{Provider, Site};
 use crate::domain::share::{Activity, AskedRecipient, Share};
 
@@ -42,8 +43,12 @@ impl Terms {
 
     /// Validates one recipient as written: returns it, or why it can never be granted as written.
     pub fn judge(&self, asked: &AskedRecipient) -> Result<Recipient, Reason> {
-        if !self.provider.rules().recipient_kinds.contains(&asked.kind) {
+        let rules = self.provider.rules();
+        if !rules.recipient_kinds.contains(&asked.kind) {
             return Err(Reason::RecipientKindUnsupported);
+        }
+        if asked.copyable && !(rules.copy_permissions && asked.kind == RecipientKind::Account) {
+            return Err(Reason::CopyableUnsupported);
         }
         let recipient = self.provider.parse_recipient(asked.kind, &asked.id).map_err(|_| Reason::InvalidRecipient)?;
         if self.ourselves.contains(&recipient.id) {
@@ -74,6 +79,8 @@ pub struct Wanted {
     pub slot_priority: SlotPriority,
     /// A share names a site for it that differs from the owner's.
     pub across_sites: bool,
+    /// A share asks that it can copy the image.
+    pub copyable: bool,
 }
 
 /// The desired recipients of all shares.
@@ -107,18 +114,21 @@ impl DesiredRecipients {
     fn gather_under(terms: Option<&Terms>, shares: &[Share], ledger: &Ledger, now: Timestamp) -> Self {
         let mut desired = Self::default();
         let served: BTreeSet<&str> = served(shares, ledger, now).into_iter().map(|share| share.uid.as_str()).collect();
+        let mut spellings = Spellings::of(ledger);
         let mut in_turn: Vec<&Share> = shares.iter().collect();
         in_turn.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
         for share in in_turn {
             match share.activity(now) {
                 Activity::Ended => planted!(
                     "ended-share-ends-all",
-                    desired.add_ended(share, ledger),
-                    named(share).for_each(|recipient| drop(desired.wanted.remove(&recipient)))
+                    desired.add_ended(share, ledger, &mut spellings),
+                    named(share, &mut spellings).for_each(|recipient| drop(desired.wanted.remove(&recipient)))
                 ),
-                Activity::Active if served.contains(share.uid.as_str()) => desired.add_active(terms, share),
+                Activity::Active if served.contains(share.uid.as_str()) => {
+                    desired.add_active(terms, share, &mut spellings)
+                }
                 // Beyond the limit an active share waits, but keeps every grant it may have had.
-                Activity::Active | Activity::Paused => desired.add_holding(share, ledger),
+                Activity::Active | Activity::Paused => desired.add_holding(share, ledger, &mut spellings),
             }
         }
         desired.declined.retain(|recipient, _| !desired.wanted.contains_key(recipient));
@@ -131,8 +141,8 @@ impl DesiredRecipients {
 
     /// A paused share keeps the recipients it names and the grants it holds, also of recipients removed from its list
     /// meanwhile.
-    fn add_holding(&mut self, share: &Share, ledger: &Ledger) {
-        for recipient in named(share).chain(ledger.held_for(&share.uid).cloned()) {
+    fn add_holding(&mut self, share: &Share, ledger: &Ledger, spellings: &mut Spellings) {
+        for recipient in named(share, spellings).chain(ledger.held_for(&share.uid).cloned()) {
             self.hold(&recipient, share);
             self.held.insert(recipient);
         }
@@ -141,7 +151,7 @@ impl DesiredRecipients {
     /// Keeps an ended share recorded as the holder of its grants until their access has ended: a user may still set
     /// `deletionPolicy: Retain` until then. A share leaves behind the recipients it names, as far as their grants are
     /// its own. Recipients it named before lose access, even if that edit was not reconciled yet.
-    fn add_ended(&mut self, share: &Share, ledger: &Ledger) {
+    fn add_ended(&mut self, share: &Share, ledger: &Ledger, spellings: &mut Spellings) {
         for recipient in ledger.held_for(&share.uid) {
             self.hold(recipient, share);
         }
@@ -149,22 +159,24 @@ impl DesiredRecipients {
             let of_another = |recipient: &Recipient| {
                 ledger.holders.get(recipient).is_some_and(|holders| !holders.contains(&share.uid))
             };
-            let named = named(share).filter(|recipient| !of_another(recipient));
+            let named = named(share, spellings).filter(|recipient| !of_another(recipient));
             planted!("retain-ignored", self.retained.extend(named), ());
         }
     }
 
-    fn add_active(&mut self, terms: Option<&Terms>, share: &Share) {
+    fn add_active(&mut self, terms: Option<&Terms>, share: &Share, spellings: &mut Spellings) {
         self.anyone_asking = true;
         for (index, asked) in share.recipients.iter().enumerate() {
-            match judge(terms, asked) {
+            match judge(terms, asked).map(|recipient| spellings.spell(recipient)) {
                 Ok(recipient) => {
                     let slot_priority = SlotPriority { created: share.created, uid: share.uid.clone(), index };
                     let across_sites =
                         asked.site.is_some_and(|site| terms.is_some_and(|terms| terms.site != Some(site)));
                     self.hold(&recipient, share);
-                    let wanted = self.wanted.entry(recipient).or_insert(Wanted { slot_priority, across_sites });
+                    let new = Wanted { slot_priority, across_sites, copyable: false };
+                    let wanted = self.wanted.entry(recipient).or_insert(new);
                     wanted.across_sites |= across_sites;
+                    wanted.copyable |= asked.copyable;
                 }
                 Err(reason) => {
                     // The schema refuses text that is no identifier; there is no key to record it by.
@@ -174,6 +186,11 @@ impl DesiredRecipients {
                 }
             }
         }
+    }
+
+    /// Whether a share asks that this recipient can copy the image.
+    pub fn copyable(&self, recipient: &Recipient) -> bool {
+        self.wanted.get(recipient).is_some_and(|wanted| wanted.copyable)
     }
 
     /// Whether the grant of this recipient must stay as it is, even if other shares or policies would end it.
@@ -194,8 +211,8 @@ fn as_written(asked: &AskedRecipient) -> Option<Recipient> {
 }
 
 /// All recipients of a share that could ever have been granted, whatever the terms are now.
-fn named(share: &Share) -> impl Iterator<Item = Recipient> {
-    share.recipients.iter().filter_map(as_written)
+fn named(share: &Share, spellings: &mut Spellings) -> impl Iterator<Item = Recipient> {
+    share.recipients.iter().filter_map(as_written).map(|recipient| spellings.spell(recipient))
 }
 
 /// The shares to serve: active and paused ones, up to the limit; the others wait. Served shares stay served, then age

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::desired::DesiredRecipients;
 use super::ledger::Ledger;
 use super::problem::{Problem, name_some};
+use super::spelling::names_any;
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::{ACTIVE, Decision, Reason, Truth};
 use crate::domain::identifiers::{PrincipalId, Recipient};
@@ -143,7 +144,7 @@ pub fn hand_over(ledger: &Ledger, desired: &DesiredRecipients, active: &BTreeSet
             && !desired.wanted.contains_key(recipient)
             && !desired.keeps(recipient)
             && !desired.retained.contains(recipient);
-        !(ends && active.contains(recipient))
+        !(ends && names_any(active, recipient))
     });
     left
 }

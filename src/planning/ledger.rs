@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempts::{Attempt, ImageRefusal, written};
+use super::copies::Copies;
 use crate::api::cloud_image::{CloudImageStatus, Declined, Grant, GrantState, PendingJob, ServedShare, Unmanaged};
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
@@ -33,12 +34,14 @@ pub struct Entry {
     /// For an undesired entry: the operator removed it or read it as absent, and its absence counts from `since`. Until
     /// then one absent read proves nothing: the removal may never have reached the cloud.
     pub absent: bool,
+    /// When it was last given again after it had vanished from the cloud.
+    pub regiven: Option<Timestamp>,
 }
 
 impl Entry {
     /// An entry with no other known facts.
     pub fn new(state: GrantState, since: Timestamp) -> Self {
-        Self { state, since, refusal: None, answer: None, absent: false }
+        Self { state, since, refusal: None, answer: None, absent: false, regiven: None }
     }
 }
 
@@ -88,6 +91,8 @@ pub struct Ledger {
     pub job: Option<Job>,
     /// When the image was first read as absent.
     pub absent_since: Option<Timestamp>,
+    /// Who may copy the image, where that is a permission of its own.
+    pub copies: Copies,
 }
 
 impl Ledger {
@@ -96,7 +101,8 @@ impl Ledger {
     #[must_use]
     pub fn not_after(mut self, now: Timestamp) -> Self {
         let latest = now.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
-        let times = self.grants.values_mut().map(|entry| &mut entry.since);
+        let times = self.grants.values_mut();
+        let times = times.flat_map(|entry| [Some(&mut entry.since), entry.regiven.as_mut()]).flatten();
         let times = times.chain(self.unmanaged.values_mut().flatten()).chain(self.absent_since.as_mut());
         let refusal = self.image_refusal.as_mut().map(|refusal| &mut refusal.attempt);
         let attempts = self.attempts.values_mut().chain(refusal).chain(self.deletion.as_mut());
@@ -106,6 +112,7 @@ impl Ledger {
                 *time = now;
             }
         }
+        self.copies = self.copies.not_after(now);
         self
     }
 }
@@ -131,6 +138,7 @@ impl Ledger {
             absent_since: status.absent_since.as_ref().map(|t| t.0),
             image_refusal: status.refused.as_ref().map(ImageRefusal::parse),
             deletion: status.deletion.as_ref().map(Attempt::parse),
+            copies: Copies::parse(status)?,
             ..Self::default()
         };
         if let Some(job) = &status.job {
@@ -144,6 +152,7 @@ impl Ledger {
                 refusal: grant.refusal,
                 answer: grant.answer,
                 absent: grant.absent,
+                regiven: grant.regiven.as_ref().map(|time| time.0),
             };
             let uids = |positions: &[i32]| -> BTreeSet<String> {
                 let shares = positions.iter().filter_map(|at| status.shares.get(usize::try_from(*at).ok()?));
@@ -183,6 +192,7 @@ impl Ledger {
         status.job = self.job.as_ref().map(Job::encode);
         status.refused = self.image_refusal.as_ref().map(ImageRefusal::encode);
         status.deletion = self.deletion.as_ref().map(Attempt::encode);
+        self.copies.encode_into(status);
         let retained = self.grants.values().filter(|entry| entry.state == GrantState::Retained).count();
         status.retained = i32::try_from(retained).ok().filter(|retained| *retained > 0);
         let positions: BTreeMap<&str, i32> = self.shares.keys().map(String::as_str).zip(0..).collect();
@@ -230,6 +240,7 @@ impl Ledger {
             refusal: entry.refusal,
             answer: entry.answer,
             absent: entry.absent,
+            regiven: entry.regiven.map(written),
             shares: listed(self.holders.get(recipient)),
             former_shares: listed(self.former_holders.get(recipient)),
             attempt: self.attempts.get(recipient).map(|attempt| Box::new(attempt.encode())),
@@ -259,20 +270,29 @@ impl Ledger {
 
     /// Whether a revoke is in progress that does not just wait for its backoff after a refusal.
     pub fn removal_is_due(&self, now: Timestamp) -> bool {
-        self.revoking().any(|recipient| {
-            let refused = self.attempts.get(recipient).filter(|attempt| attempt.code.is_some());
+        let due = |attempt: Option<&Attempt>| {
+            let refused = attempt.filter(|attempt| attempt.code.is_some());
             refused.is_none_or(|refused| refused.next_call(SignedDuration::ZERO) <= now)
-        })
+        };
+        self.revoking().any(|recipient| due(self.attempts.get(recipient)))
+            || self.copies.revoking().any(|recipient| due(self.copies.attempts.get(recipient)))
     }
 
     /// Recipients whose removal the cloud refused at the last call, each with the vendor's code.
     pub fn refused_removals(&self) -> impl Iterator<Item = (&Recipient, &str)> {
-        self.revoking().filter_map(|recipient| Some((recipient, self.attempts.get(recipient)?.code.as_deref()?)))
+        let of_image = self.revoking().map(|recipient| (recipient, self.attempts.get(recipient)));
+        let of_copies = self.copies.revoking().map(|recipient| (recipient, self.copies.attempts.get(recipient)));
+        of_image.chain(of_copies).filter_map(|(recipient, attempt)| Some((recipient, attempt?.code.as_deref()?)))
     }
 
     /// Whether any of this operator's grants may still be at the cloud.
     pub fn holds_anything(&self) -> bool {
-        self.grants.values().any(|entry| entry.state != GrantState::Retained)
+        self.grants.values().any(|entry| entry.state != GrantState::Retained) || self.copies.hold_anything()
+    }
+
+    /// Everybody who has something of this operator's, or may have.
+    pub fn recipients(&self) -> BTreeSet<&Recipient> {
+        self.grants.keys().chain(self.copies.grants.keys()).collect()
     }
 
     /// Whether the image was read as absent twice, an absence window apart: only then is a grant `ImageGone`.
@@ -304,7 +324,11 @@ mod tests {
             || Recipient { kind: RecipientKind::Account, id: PrincipalId::parse("1000000000000001").unwrap() };
         let attempt = |seconds| Attempt { since: at(seconds), last: at(seconds + 60), code: Some("Refused".into()) };
         let of = |seconds: i64| Ledger {
-            grants: [(recipient(), Entry::new(GrantState::Revoking, at(seconds)))].into(),
+            grants: [(
+                recipient(),
+                Entry { regiven: Some(at(seconds)), ..Entry::new(GrantState::Revoking, at(seconds)) },
+            )]
+            .into(),
             attempts: [(recipient(), attempt(seconds))].into(),
             image_refusal: Some(ImageRefusal { reason: Reason::ImageNotShareable, attempt: attempt(seconds) }),
             deletion: Some(attempt(seconds)),
@@ -321,8 +345,8 @@ mod tests {
             (times.clone().count(), times.max().unwrap())
         };
         let (written, old) = latest(&of(9_000));
-        assert_eq!((written, old), (10, at(9_060)), "every time there is in a ledger is judged");
-        assert_eq!(latest(&of(9_000).not_after(at(100))), (10, at(100)));
+        assert_eq!((written, old), (11, at(9_060)), "every time there is in a ledger is judged");
+        assert_eq!(latest(&of(9_000).not_after(at(100))), (11, at(100)));
         assert_eq!(of(10).not_after(at(100)), of(10), "what is past stays");
     }
 

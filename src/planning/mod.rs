@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod batch;
 pub mod channel;
 pub mod channel_share;
+pub mod copies;
 pub mod deletion;
 pub mod desired;
 pub mod duplicates;

@@ -32,7 +32,8 @@ pub fn record(intended: &Ledger, before: &Ledger, ending: &BatchResult, now: Tim
         if earlier == intended.grants.get(&recipient) {
             continue;
         }
-        let fresh = Entry::new(GrantState::Intended, now);
+        let regiven = intended.grants.get(&recipient).and_then(|entry| entry.regiven);
+        let fresh = Entry { regiven, ..Entry::new(GrantState::Intended, now) };
         match outcomes.get(&recipient) {
             Some(ChangeOutcome::Done | ChangeOutcome::Uncertain | ChangeOutcome::UnderWay) => {
                 ledger.grants.insert(recipient, fresh);

@@ -12,15 +12,15 @@ use super::deletion::blocks_deletion_only;
 use super::grace::grace_left;
 use super::guests::for_guests;
 use super::problem::name_some;
-use crate::api::cloud_image::{CloudImage, CloudImageStatus, GrantState, ServedShare};
+use crate::api::cloud_image::{CloudImage, CloudImageStatus, CopyGrant, GrantState, ServedShare};
 use crate::api::conditions::{ACCEPTED, Decision, READY, RECONCILING, Reason, SHARED, STALLED, Truth, find};
 use crate::api::expiration::Expiration;
 use crate::api::image_share::{ImageShare, ImageShareStatus, RecipientAnswer, SpecRecipient, WaitingRecipient};
 use crate::api::limits::{REQUEST_CHARS_MAX, SHARES_PER_IMAGE_MAX};
 use crate::domain::foreign_text::plain;
-use crate::domain::identifiers::{PrincipalId, RecipientKind};
+use crate::domain::identifiers::{KnownAs, PrincipalId, RecipientKind, known_as};
 use crate::domain::image::Answer;
-use messages::{explain, shared, shown};
+use messages::{explain, named_once, shared, shown};
 
 /// Longest part of an unrepresentable time that a condition repeats, in characters.
 const ODD_CHARS_MAX: usize = 64;
@@ -97,7 +97,7 @@ pub fn project(share: &ImageShare, reference: Reference<'_>, now: Timestamp) -> 
         undecided.for_each(|recipient| recipient.reason = cause);
     }
     let answers = answers(share, status);
-    let desired = share.spec.recipients.len();
+    let desired = named_once(share).count();
     let granted = desired.saturating_sub(waiting.len());
     let readiness = readiness(share, reference, &waiting, now);
     let status = ImageShareStatus {
@@ -207,7 +207,7 @@ fn is_moving(reason: Reason, truth: Truth) -> bool {
 
 /// Recipients of the share that the ledger does not show as granted.
 fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<WaitingRecipient> {
-    let mut known: HashMap<(RecipientKind, &str), Option<Reason>> = HashMap::new();
+    let mut known: HashMap<KnownAs<'_>, Option<Reason>> = HashMap::new();
     if let Some(status) = status {
         for grant in &status.grants {
             let reason = match (grant.state, grant.refusal) {
@@ -216,24 +216,36 @@ fn waiting(share: &ImageShare, status: Option<&CloudImageStatus>) -> Vec<Waiting
                 (GrantState::Revoking, _) => Some(Reason::Revoking),
                 (GrantState::ImageGone, _) => Some(Reason::ImageNotFound),
             };
-            known.insert((grant.kind, &grant.id), reason);
+            known.insert(known_as(grant.kind, &grant.id), reason);
         }
         for declined in &status.declined {
-            known.insert((declined.kind, &declined.id), Some(declined.reason));
+            known.insert(known_as(declined.kind, &declined.id), Some(declined.reason));
         }
     }
-    share
-        .spec
-        .recipients
-        .iter()
+    let copies = status.map(copies).unwrap_or_default();
+    named_once(share)
         .filter_map(|recipient| {
             // A text that is no identifier has no entry in a ledger.
             let unknown =
                 if PrincipalId::parse(&recipient.id).is_ok() { Reason::Pending } else { Reason::InvalidRecipient };
-            let reason = known.get(&(recipient.kind, recipient.id.as_str())).copied().unwrap_or(Some(unknown))?;
+            let key = known_as(recipient.kind, &recipient.id);
+            // What it waits for to copy the image; the operator lets it copy first, and then use it.
+            let no_copy = || copies.get(&key).copied().unwrap_or(Some(Reason::Pending)).filter(|_| recipient.copyable);
+            let reason = known.get(&key).copied().unwrap_or(Some(unknown)).or_else(no_copy)?;
             Some(WaitingRecipient { kind: recipient.kind, id: recipient.id.clone(), reason })
         })
         .collect()
+}
+
+/// What recipients wait for that are to be able to copy the image; `None` for those that can.
+fn copies(status: &CloudImageStatus) -> HashMap<KnownAs<'_>, Option<Reason>> {
+    let refused = status.copies_refused.as_ref().map(|_| Reason::CopyRefused);
+    let waits_for = |grant: &CopyGrant| match grant.state {
+        GrantState::Granted | GrantState::Retained => None,
+        GrantState::Intended | GrantState::ImageGone => grant.refusal.or(refused).or(Some(Reason::Pending)),
+        GrantState::Revoking => Some(Reason::Revoking),
+    };
+    status.copies.iter().map(|grant| (known_as(grant.kind, &grant.id), waits_for(grant))).collect()
 }
 
 /// What all recipients wait for that nothing is decided about.
@@ -378,7 +390,8 @@ fn pending() -> Readiness {
 /// The cloud's refusals of calls that are to end this share's access.
 fn refused_removals(share: &ImageShare, status: Option<&CloudImageStatus>) -> Option<String> {
     let refused = status?.grants.iter().filter_map(|grant| {
-        let ours = share.spec.recipients.iter().any(|asked| asked.kind == grant.kind && asked.id == grant.id);
+        let whom = known_as(grant.kind, &grant.id);
+        let ours = share.spec.recipients.iter().any(|asked| known_as(asked.kind, &asked.id) == whom);
         let code = grant.attempt.as_ref()?.code.as_ref()?;
         (ours && grant.state == GrantState::Revoking)
             .then(|| format!("{} ({code})", shown(share, grant.kind, &grant.id)))
@@ -472,7 +485,8 @@ fn urgency(reason: Reason) -> u8 {
         Reason::RecipientFull => 5,
         Reason::RecipientRefused => 6,
         Reason::RecipientLimit => 7,
-        Reason::Pending | Reason::Revoking => 9,
-        _ => 8,
+        Reason::RecipientLeft | Reason::CopyableUnsupported | Reason::CopyableLimit | Reason::CopyRefused => 8,
+        Reason::Pending | Reason::Revoking => 10,
+        _ => 9,
     }
 }

@@ -4,6 +4,7 @@
 //! Revokes come from the ledger alone, never from "observed minus desired". A recipient that this operator did not
 //! grant is foreign and stays unless the owner's policy says otherwise.
 
+mod leaving;
 mod plan;
 mod slots;
 
@@ -11,9 +12,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use leaving::ask_anew;
 pub use plan::{Confirmed, Intended, IntentRecorded, Plan};
 
 use super::attempts::Attempt;
+use super::copies::{self, CopyInput, unwanted_left};
 use super::desired::{DesiredRecipients, SlotPriority, Terms, Wanted, served, to_serve};
 use super::ledger::{Entry, Ledger, Served};
 use crate::api::cloud_image::{GrantState, UnmanagedRecipients, VisibilityChange};
@@ -40,6 +43,9 @@ pub struct Timing {
     pub refusal_retry: SignedDuration,
     /// How often to poll for pending answers.
     pub answer_poll: SignedDuration,
+    /// A recipient that vanishes again this soon after it was given the image again has left it. Zero where recipients cannot
+    /// leave.
+    pub left_within: SignedDuration,
 }
 
 impl Timing {
@@ -47,7 +53,8 @@ impl Timing {
     #[must_use]
     pub fn of(self, provider: Provider) -> Self {
         let lagging = if provider.rules().reads_lag { self.lagging_absence_window } else { SignedDuration::ZERO };
-        Self { absence_window: self.absence_window.max(lagging), ..self }
+        let left_within = if provider.rules().accounts_leave { self.left_within } else { SignedDuration::ZERO };
+        Self { absence_window: self.absence_window.max(lagging), left_within, ..self }
     }
 }
 
@@ -81,6 +88,8 @@ pub struct PlanInput<'a> {
     pub image: &'a ImageFacts,
     /// Its recipients as read in this reconcile: complete. Empty for an image whose visibility hides them.
     pub recipients: &'a RecipientList,
+    /// The snapshots behind the image, where somebody is to be able to copy it, or was.
+    pub copies: Option<CopyInput<'a>>,
 }
 
 impl PlanInput<'_> {
@@ -101,8 +110,10 @@ enum GrantDecision {
 
 /// Decides about every recipient that is desired, in the ledger, or at the cloud.
 pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let decided = copies::plan(input);
     let mut plan = Plan {
         settled: Ledger {
+            copies: decided.settled,
             declined: input.desired.declined.clone(),
             deletion: input.ledger.deletion.clone().filter(|_| input.deleting),
             ..Ledger::default()
@@ -114,7 +125,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         present: input.recipients.recipients.keys().cloned().collect(),
         slots_taken: slots::taken(input),
         limit: slots::limit(input),
-        requeue_at: None,
+        requeue_at: decided.requeue_at,
+        copies: decided.plan,
         state: std::marker::PhantomData,
     };
     let mut candidates: Vec<(SlotPriority, Recipient)> = Vec::new();
@@ -128,7 +140,10 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
             GrantDecision::Keep(entry) => {
                 plan.settled.grants.insert(recipient, entry);
             }
-            GrantDecision::Add(slot_priority) => candidates.push((slot_priority, recipient)),
+            GrantDecision::Add(slot_priority) => match decided.awaiting.get(&recipient) {
+                None => candidates.push((slot_priority, recipient)),
+                Some(reason) => wait(input, recipient, *reason, &mut plan.settled),
+            },
             GrantDecision::Remove(entry) => {
                 plan.settled.grants.insert(recipient.clone(), entry);
                 plan.remove.push(recipient);
@@ -157,6 +172,14 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     plan
 }
 
+/// A recipient that is to be added later.
+fn wait(input: &PlanInput<'_>, recipient: Recipient, reason: Reason, settled: &mut Ledger) {
+    match input.ledger.grants.get(&recipient) {
+        Some(entry) => settled.grants.insert(recipient, *entry).map_or((), drop),
+        None => settled.declined.insert(recipient, reason).map_or((), drop),
+    }
+}
+
 /// The recipients that may be added while the cloud is known to refuse the image: none before the next try.
 fn admit(
     input: &PlanInput<'_>,
@@ -174,10 +197,7 @@ fn admit(
     }
     requeue_by(&mut plan.requeue_at, over);
     for (_, recipient) in candidates {
-        match input.ledger.grants.get(&recipient) {
-            Some(entry) => plan.settled.grants.insert(recipient, *entry).map_or((), drop),
-            None => plan.settled.declined.insert(recipient, refusal.reason).map_or((), drop),
-        }
+        wait(input, recipient, refusal.reason, &mut plan.settled);
     }
     Vec::new()
 }
@@ -211,7 +231,7 @@ fn may_ask_again(input: &PlanInput<'_>, recipient: &Recipient, requeue_at: &mut 
 }
 
 /// Requeues at this time, unless an earlier one is set.
-fn requeue_by(requeue_at: &mut Option<Timestamp>, at: Timestamp) {
+pub(super) fn requeue_by(requeue_at: &mut Option<Timestamp>, at: Timestamp) {
     *requeue_at = Some(requeue_at.map_or(at, |earlier| earlier.min(at)));
 }
 
@@ -267,7 +287,7 @@ fn decide(
     let early = unproven && !waited(input, entry.since, input.timing.absence_window, requeue_at);
     let since = if unproven && !early { input.now } else { entry.since.min(input.now) };
     let state = if retained { GrantState::Retained } else { GrantState::Revoking };
-    let ending = Entry { state, since, refusal: None, answer, absent: !present && !early };
+    let ending = Entry { answer, absent: !present && !early, ..Entry::new(state, since) };
     if present {
         let removable = !retained
             && planted!(
@@ -303,10 +323,13 @@ fn decide_wanted(
     requeue_at: &mut Option<Timestamp>,
 ) -> GrantDecision {
     if let Some(answer) = observed {
-        let since = entry.map_or(input.now, |entry| entry.since);
-        return GrantDecision::Keep(Entry { answer, ..Entry::new(GrantState::Granted, since) });
+        let (since, regiven) = entry.map_or((input.now, None), |entry| (entry.since, entry.regiven));
+        return GrantDecision::Keep(Entry { answer, regiven, ..Entry::new(GrantState::Granted, since) });
     }
     if let Some(entry) = entry {
+        if leaving::has_left(&entry) {
+            return GrantDecision::Keep(entry);
+        }
         let (pause, patient) = match (entry.state, entry.refusal) {
             (_, Some(_)) => (input.timing.refusal_retry, true),
             // The cloud may show a grant late: adding it again at once would only add noise.
@@ -323,6 +346,9 @@ fn decide_wanted(
             && !may_ask_again(input, recipient, requeue_at)
         {
             return GrantDecision::Keep(entry);
+        }
+        if let Some(left) = leaving::leaves(input, recipient, &entry) {
+            return GrantDecision::Keep(left);
         }
     }
     match unmet_precondition(input, wanted.across_sites) {
@@ -432,7 +458,8 @@ fn shares_to_serve(input: &PlanInput<'_>, settled: &Ledger) -> BTreeMap<String, 
             (share.uid.clone(), served)
         })
         .collect();
-    if planted!("share-struck-off-early", settled.revoking().next().is_some(), false) {
+    let ending = settled.revoking().next().is_some() || unwanted_left(&settled.copies, input.desired);
+    if planted!("share-struck-off-early", ending, false) {
         for (uid, share) in &input.ledger.shares {
             shares.entry(uid.clone()).or_insert_with(|| share.clone());
         }

@@ -45,7 +45,10 @@ fn recipient(written: &Value) -> Vec<AskedRecipient> {
         Some(kind) => vec![kind],
         None => every.to_vec(),
     };
-    kinds.into_iter().map(|kind| AskedRecipient { kind, id: id.clone(), site: None, name: None }).collect()
+    kinds
+        .into_iter()
+        .map(|kind| AskedRecipient { kind, id: id.clone(), site: None, name: None, copyable: false })
+        .collect()
 }
 
 /// Whether an object that does not parse names a `CloudAccount`.
@@ -71,7 +74,7 @@ pub fn image_leaves_behind(spec: &Value, status: &Value) -> Option<&'static str>
         Some(Value::Array(entries)) => entries.iter().all(|entry| is(entry, "state", "Retained")),
         Some(_) => false,
     };
-    if !empty("grants") || status.get("job").is_some_and(|job| !job.is_null()) {
+    if !empty("grants") || !empty("copies") || status.get("job").is_some_and(|job| !job.is_null()) {
         return Some(
             "status.grants holds recipients that may still have the image, and their access could not be ended",
         );

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::copies::{self, unseen, unwanted_left};
 use super::desired::{DesiredRecipients, to_serve};
 use super::ledger::Ledger;
+use super::sharing::{Plan, PlanInput};
 use crate::api::cloud_image::GrantState;
 use crate::domain::share::Share;
 
@@ -20,9 +22,11 @@ pub fn plan_unseen(ledger: &Ledger, desired: &DesiredRecipients, shares: &[Share
             (entry.state, entry.absent) = (GrantState::Retained, false);
         }
     }
-    let unwanted_left = settled.grants.iter().any(|(recipient, entry)| {
-        entry.state != GrantState::Retained && !desired.wanted.contains_key(recipient) && !desired.keeps(recipient)
-    });
+    settled.copies = unseen(&ledger.copies, desired);
+    let unwanted_left = unwanted_left(&settled.copies, desired)
+        || settled.grants.iter().any(|(recipient, entry)| {
+            entry.state != GrantState::Retained && !desired.wanted.contains_key(recipient) && !desired.keeps(recipient)
+        });
     if !unwanted_left {
         keep_served(&mut settled, shares, now);
     }
@@ -61,4 +65,15 @@ pub fn plan_absent(
     }
     keep_served(&mut settled, shares, now);
     (settled, None)
+}
+
+/// The plan of an image that the cloud does not show: no call about the image, but its snapshots may outlive it, and so may
+/// permissions on them. `input`: of `copies::absent_image`, without recipients.
+pub fn plan_absent_image(input: &PlanInput<'_>) -> Plan {
+    let (mut settled, requeue_at) = plan_absent(input.ledger, input.shares, input.timing.absence_window, input.now);
+    let decided = copies::plan(&PlanInput { deleting: true, ..*input });
+    if unwanted_left(&decided.settled, input.desired) {
+        settled.shares.clone_from(&input.ledger.shares);
+    }
+    Plan::of_absent_image(settled, requeue_at, decided)
 }

@@ -103,6 +103,7 @@ mod tests {
             id: "100001".into(),
             site: None,
             name: name.map(ToOwned::to_owned),
+            copyable: false,
         };
         Share {
             uid: "u1".into(),

@@ -287,6 +287,7 @@ pub fn asked_recipient(recipient: &SpecRecipient) -> AskedRecipient {
         id: recipient.id.clone(),
         site: recipient.site,
         name: recipient.shown_name(),
+        copyable: recipient.copyable,
     }
 }
 

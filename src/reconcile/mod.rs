@@ -16,6 +16,7 @@ pub mod index;
 pub mod jobs;
 pub mod leader;
 pub mod metrics;
+pub(crate) mod neighbours;
 pub mod object_metrics;
 pub mod object_state;
 pub mod queue;

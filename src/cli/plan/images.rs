@@ -212,6 +212,7 @@ fn decide(terms: &Terms, shares: &[Share], desired: &DesiredRecipients, now: Tim
         unmanaged_grace: zero,
         refusal_retry: zero,
         answer_poll: zero,
+        left_within: zero,
     };
     let image = ImageFacts {
         ownership: Ownership::Own,
@@ -220,6 +221,7 @@ fn decide(terms: &Terms, shares: &[Share], desired: &DesiredRecipients, now: Tim
         name: String::new(),
         encrypted: false,
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: None,
@@ -238,6 +240,7 @@ fn decide(terms: &Terms, shares: &[Share], desired: &DesiredRecipients, now: Tim
         ledger: &Ledger::default(),
         image: &image,
         recipients: &RecipientList { recipients: BTreeMap::new(), complete: true },
+        copies: None,
     });
     Decided { granted: plan.add, declined: plan.settled.declined, limit: plan.limit }
 }

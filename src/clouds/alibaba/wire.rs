@@ -264,6 +264,7 @@ fn facts_of(row: &ImageRow, account: &PrincipalId) -> Result<ImageFacts, Fault> 
         name: row.image_name.as_deref().unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: disks.iter().any(|disk| disk.encrypted == Some(true)),
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: row.product_code.as_deref().is_some_and(|code| !code.is_empty()),
         visibility: if row.is_public == Some(true) { Visibility::Public } else { Visibility::Shared },
         size: row.size.map(|gib| gib.saturating_mul(1 << 30)),

@@ -16,7 +16,7 @@ use super::xml::Element;
 use crate::clouds::adversarial::{headers, is_decent, or_decent, text};
 use crate::clouds::transport::sensitive;
 use crate::domain::aws::Partition;
-use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId};
+use crate::domain::identifiers::{ImageId, PrincipalId, Recipient, RecipientKind, RegionId, SnapshotId};
 
 const ACCOUNT: &str = "123456789012";
 const IMAGE: &str = "ami-0123456789abcdef0";
@@ -36,6 +36,9 @@ const ANSWERS: &[&str] = &[
     "<DescribeSnapshotsResponse><requestId>r</requestId><snapshotSet><item><snapshotId>snap-1</snapshotId><encrypted>true\
      </encrypted><kmsKeyId>arn:aws:kms:us-east-1:123456789012:key/1234abcd</kmsKeyId></item></snapshotSet>\
      </DescribeSnapshotsResponse>",
+    "<DescribeSnapshotAttributeResponse><requestId>r</requestId><snapshotId>snap-1</snapshotId><createVolumePermission><item>\
+     <userId>210987654321</userId></item><item><group>all</group></item></createVolumePermission>\
+     </DescribeSnapshotAttributeResponse>",
     "<DescribeRegionsResponse><regionInfo><item><regionName>us-east-1</regionName><optInStatus>opted-in</optInStatus></item>\
      </regionInfo></DescribeRegionsResponse>",
     "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult>\
@@ -167,6 +170,10 @@ proptest! {
         let asked = vec!["snap-1".to_owned()];
         if let Some(keys) = or_decent(snapshots::read_keys(&body, &asked))? {
             prop_assert!(keys.iter().all(|key| (1..=256).contains(&key.as_str().len()) && key.as_str().is_ascii()));
+        }
+        let snapshot = SnapshotId::parse("snap-1").unwrap();
+        if let Some(recipients) = or_decent(snapshots::read_volume_permissions(&body, &snapshot))? {
+            prop_assert!(recipients.len() <= 10_000);
         }
         or_decent(copies::read_begun(&body))?;
         or_decent(wire::read_identity(&body))?;

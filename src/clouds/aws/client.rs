@@ -16,7 +16,7 @@ use super::endpoints::{Hosts, Service};
 use super::faults::{Asked, fault_of};
 use super::sign::{CONTENT_TYPE, Credentials, Unsigned, sign};
 use super::wire::images::{ImageSeen, read_image, read_images};
-use super::wire::snapshots::read_keys;
+use super::wire::snapshots::{read_keys, read_volume_permissions, volume_permissions};
 use super::wire::{self, Form};
 use super::{Operation, Pace};
 use crate::clouds::client_context::ClientContext;
@@ -25,7 +25,7 @@ use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::aws::Partition;
 use crate::domain::fault::{Missing, Refusal};
-use crate::domain::identifiers::{ImageId, JobId, KeyId, PrincipalId, RegionId};
+use crate::domain::identifiers::{ImageId, JobId, KeyId, PrincipalId, Recipient, RecipientKind, RegionId, SnapshotId};
 use crate::domain::image::{ImageFacts, OwnList, Ownership, ReceivedImage, ReceivedList, RecipientList, Reply};
 use crate::domain::provider::Provider;
 
@@ -257,6 +257,20 @@ fn shared_with_us() -> (String, String) {
     pair("ExecutableBy.1", "self")
 }
 
+/// What a call about the volume permissions of a snapshot names first.
+fn about_volumes_of(snapshot: &SnapshotId) -> [(String, String); 2] {
+    [pair("SnapshotId", snapshot), pair("Attribute", "createVolumePermission")]
+}
+
+/// The same for what a snapshot cannot have: organizations, or both directions in one call.
+fn unsendable_of_snapshots(change: &RecipientChange) -> Option<Fault> {
+    let refused = |code: &str| Some(Fault::Refused { refusal: Refusal::Unknown, code: code.to_owned() });
+    if change.add.iter().chain(&change.remove).any(|recipient| recipient.kind != RecipientKind::Account) {
+        return refused("NoAccountOfASnapshot");
+    }
+    if change.add.is_empty() || change.remove.is_empty() { None } else { refused("AddAndRemoveOfASnapshot") }
+}
+
 /// Why a change cannot be sent: the vendor would refuse it, or do something undefined.
 fn unsendable(change: &RecipientChange) -> Option<Fault> {
     let refused = |code: &str| Some(Fault::Refused { refusal: Refusal::Unknown, code: code.to_owned() });
@@ -325,6 +339,38 @@ impl Cloud for AwsCloud {
         Ok(Submitted::Done)
     }
 
+    async fn list_copy_permissions(
+        &self,
+        region: &RegionId,
+        snapshot: &SnapshotId,
+        priority: Priority,
+    ) -> Result<BTreeSet<Recipient>, Fault> {
+        let form = about_volumes_of(snapshot);
+        let operation = Operation::DescribeSnapshotAttribute;
+        read_volume_permissions(&self.call(operation, Service::Region(region), &form, priority).await?, snapshot)
+    }
+
+    async fn change_copy_permissions(
+        &self,
+        region: &RegionId,
+        snapshot: &SnapshotId,
+        change: &RecipientChange,
+        priority: Priority,
+    ) -> Result<Submitted, Fault> {
+        if let Some(fault) = unsendable(change).or_else(|| unsendable_of_snapshots(change)) {
+            return Err(fault);
+        }
+        if change.add.is_empty() && change.remove.is_empty() {
+            return Ok(Submitted::Done);
+        }
+        let mut form: Form = about_volumes_of(snapshot).into();
+        form.extend(volume_permissions("Add", &change.add));
+        form.extend(volume_permissions("Remove", &change.remove));
+        let operation = Operation::ModifySnapshotAttribute;
+        wire::read_write(&self.call(operation, Service::Region(region), &form, priority).await?, operation)?;
+        Ok(Submitted::Done)
+    }
+
     async fn open_for_sharing(&self, _: &ImageRef, _: Priority) -> Result<(), Fault> {
         Ok(())
     }
@@ -371,6 +417,10 @@ impl Cloud for AwsCloud {
 
     fn call_shape(&self) -> CallShape {
         CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: true }
+    }
+
+    fn copy_call_shape(&self) -> CallShape {
+        CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: false }
     }
 }
 

@@ -230,6 +230,8 @@ impl Told<'_> {
             ("ResourceLimitExceeded", Operation::ModifyImageAttribute) if !self.says("public images") => {
                 Quota::RecipientsPerImage
             }
+            // Nor for a snapshot.
+            ("ResourceLimitExceeded", Operation::ModifySnapshotAttribute) => Quota::RecipientsPerImage,
             (
                 "ResourceLimitExceeded" | "SnapshotLimitExceeded" | "PendingSnapshotLimitExceeded" | "TagLimitExceeded",
                 _,

@@ -24,6 +24,8 @@ enum Operation {
     CopyImage,
     DescribeRegions,
     DescribeSnapshots,
+    DescribeSnapshotAttribute,
+    ModifySnapshotAttribute,
     GetCallerIdentity,
 }
 
@@ -39,7 +41,7 @@ enum Pace {
 impl Operation {
     /// All of them.
     #[cfg(test)]
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::DescribeImages,
         Self::DescribeImageAttribute,
         Self::ModifyImageAttribute,
@@ -47,6 +49,8 @@ impl Operation {
         Self::CopyImage,
         Self::DescribeRegions,
         Self::DescribeSnapshots,
+        Self::DescribeSnapshotAttribute,
+        Self::ModifySnapshotAttribute,
         Self::GetCallerIdentity,
     ];
 
@@ -60,6 +64,8 @@ impl Operation {
             Self::CopyImage => "CopyImage",
             Self::DescribeRegions => "DescribeRegions",
             Self::DescribeSnapshots => "DescribeSnapshots",
+            Self::DescribeSnapshotAttribute => "DescribeSnapshotAttribute",
+            Self::ModifySnapshotAttribute => "ModifySnapshotAttribute",
             Self::GetCallerIdentity => "GetCallerIdentity",
         }
     }
@@ -74,7 +80,9 @@ impl Operation {
             | Self::DeregisterImage
             | Self::CopyImage
             | Self::DescribeRegions
-            | Self::DescribeSnapshots => "2016-11-15",
+            | Self::DescribeSnapshots
+            | Self::DescribeSnapshotAttribute
+            | Self::ModifySnapshotAttribute => "2016-11-15",
         }
     }
 
@@ -85,8 +93,9 @@ impl Operation {
             | Self::DescribeImageAttribute
             | Self::DescribeRegions
             | Self::DescribeSnapshots
+            | Self::DescribeSnapshotAttribute
             | Self::GetCallerIdentity => Pace::Reads,
-            Self::ModifyImageAttribute | Self::DeregisterImage => Pace::Changes,
+            Self::ModifyImageAttribute | Self::ModifySnapshotAttribute | Self::DeregisterImage => Pace::Changes,
             Self::CopyImage => Pace::Copies,
         }
     }

@@ -229,6 +229,7 @@ fn image_of(row: ImageRow, project: &PrincipalId) -> Result<Option<ImageSeen>, F
         name: row.name.unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: row.cinder_encryption_key_id.is_some() || row.os_encrypt_key_id.is_some(),
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility,
         size: row.size,

@@ -96,12 +96,12 @@ pub(super) fn key_required(ledger: &Ledger, keys: &BTreeSet<KeyId>, actions: &[&
 fn deletable(ledger: &Ledger, held: Option<&Problem>) -> Decision {
     match held {
         Some(problem) => problem.decide(DELETABLE, Truth::False),
-        None if ledger.image_is_gone() => {
+        None if ledger.image_is_gone() && !ledger.copies.hold_anything() => {
             let message = "the cloud does not show the image any more: nobody has it";
             decide(DELETABLE, Truth::True, Reason::NotShared, message)
         }
         None if ledger.holds_anything() => {
-            let shared = name_some(ledger.grants.keys());
+            let shared = name_some(ledger.recipients());
             let message = format!("still shared by this operator with: {shared}{}", refused_removals(ledger));
             decide(DELETABLE, Truth::False, Reason::Revoking, message)
         }

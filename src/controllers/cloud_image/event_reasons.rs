@@ -1,5 +1,7 @@
 //! The events about an image that follow from two ledgers, except those about changes of access; and the drift counts.
 
+use std::collections::BTreeSet;
+
 use crate::api::cloud_image::GrantState;
 use crate::api::conditions::Reason;
 use crate::api::limits::UNMANAGED_LISTED_MAX;
@@ -7,7 +9,7 @@ use crate::cluster::events::EventReason;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
 use crate::planning::deletion::refused_removals;
-use crate::planning::ledger::Ledger;
+use crate::planning::ledger::{Entry, Ledger};
 use crate::planning::problem::name_in_event;
 use crate::telemetry::metrics::Drift;
 
@@ -34,11 +36,23 @@ pub(super) fn event_reasons(
     };
     let (accepted, rejected) = (answered(Answer::Accepted), answered(Answer::Rejected));
     let (foreign, lost) = (strangers(before, after), lost(before, intended));
+    let has_left = |ledger: &Ledger, recipient: &Recipient| {
+        ledger.grants.get(recipient).is_some_and(|entry| entry.refusal == Some(Reason::RecipientLeft))
+    };
+    let left: Vec<&Recipient> =
+        after.grants.keys().filter(|recipient| has_left(after, recipient) && !has_left(before, recipient)).collect();
+    let (can_copy, could_copy) = (can_copy(after), can_copy(before));
+    let allowed: Vec<&Recipient> = can_copy.difference(&could_copy).copied().collect();
+    let ended: Vec<&Recipient> =
+        could_copy.iter().filter(|recipient| !after.copies.grants.contains_key(**recipient)).copied().collect();
     let events = [
         (EventReason::Accepted, "accepted the image: ", accepted),
         (EventReason::Rejected, "rejected the image, which stays shared with them: ", rejected),
         (EventReason::UnmanagedFound, "the image is shared with recipients no ImageShare names: ", foreign),
+        (EventReason::CopyAllowed, "can copy the image: ", allowed),
+        (EventReason::CopyEnded, "can no longer copy the image; copies that they made are theirs: ", ended),
         (EventReason::DriftFound, "somebody ended access that ImageShares still ask for, which is given again: ", lost),
+        (EventReason::RecipientLeft, "gave the image back, and do not get it again before a share asks anew: ", left),
         (
             EventReason::RecipientLimit,
             "the image has as many recipients as it may have; waiting for room: ",
@@ -47,6 +61,12 @@ pub(super) fn event_reasons(
     ];
     let events = events.iter().filter_map(|(reason, what, recipients)| note(*reason, what, recipients, ""));
     events.chain(endings(image_id, before, after)).collect()
+}
+
+/// Who can copy the image through this operator, or could until its permission was taken back.
+fn can_copy(ledger: &Ledger) -> BTreeSet<&Recipient> {
+    let can = |entry: &Entry| matches!(entry.state, GrantState::Granted | GrantState::Revoking | GrantState::Retained);
+    ledger.copies.grants.iter().filter(|(_, entry)| can(entry)).map(|(recipient, _)| recipient).collect()
 }
 
 /// An event about recipients, if there are any.

@@ -3,6 +3,7 @@
 
 mod access;
 mod conditions;
+mod copies;
 mod deletion;
 mod event_reasons;
 mod execute;

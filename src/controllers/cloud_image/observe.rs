@@ -18,7 +18,7 @@ use crate::cluster::managed::Managed;
 use crate::cluster::{ClusterError, within_deadline};
 use crate::domain::fault::Missing;
 use crate::domain::identifiers::{ImageId, InvalidIdentifier};
-use crate::domain::image::{ImageFacts, Ownership, RecipientList, Visibility};
+use crate::domain::image::{ImageFacts, Ownership, RecipientList, SnapshotPermissions, Visibility};
 use crate::domain::share::Share;
 use crate::planning::deletion::blocks_deletion_only;
 use crate::planning::desired::Terms;
@@ -53,6 +53,8 @@ pub(super) struct Observed {
     pub(super) image: Option<ImageFacts>,
     /// Complete; empty for an image that is not ours.
     pub(super) recipients: RecipientList,
+    /// Who may copy its snapshots; empty where nobody asks for that.
+    pub(super) copies: Result<SnapshotPermissions, Fault>,
 }
 
 /// An image for which the operator may call the cloud.
@@ -189,7 +191,7 @@ pub(super) async fn observe_image(
         },
         Some(_) | None => nobody,
     };
-    Ok(Observed { at: ctx.clock.now(), image, recipients })
+    Ok(Observed { at: ctx.clock.now(), image, recipients, copies: Ok(SnapshotPermissions::new()) })
 }
 
 /// Reads the recipients of an image that this reconcile read as ours.

@@ -13,7 +13,7 @@ use super::observe::{Desired, Observed, list_shares_afresh};
 use crate::api::CloudImage;
 use crate::api::cloud_account::Tenancy;
 use crate::api::cloud_image::{CloudImageStatus, GrantState, NamespacesFrom, VisibilityChange};
-use crate::api::conditions::{DELETABLE, Decision, KEY_REQUIRED, Reason, Truth, find};
+use crate::api::conditions::{COPYABLE, DELETABLE, Decision, KEY_REQUIRED, Reason, Truth, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::domain::foreign_text::image_name;
@@ -40,6 +40,8 @@ pub(super) struct Report {
     pub(super) facts: Option<ImageFacts>,
     pub(super) problem: Option<Problem>,
     pub(super) only_to_end: Option<Problem>,
+    /// Why recipients cannot be allowed to copy the image, or why that cannot be read.
+    pub(super) copy_problem: Option<Problem>,
     pub(super) requeue_at: Option<Timestamp>,
     /// Recipients at the cloud, as far as the reconcile read them.
     pub(super) present: Vec<Recipient>,
@@ -64,8 +66,10 @@ impl Report {
 
     /// The reconcile observed and planned.
     pub(super) fn planned<State>(ledger: Ledger, plan: &Plan<State>, observed: Observed) -> Self {
-        let (present, slots) = (plan.present.clone(), Some(plan.slots()));
-        Self { present, slots, ..Self::observed(ledger, observed.image) }
+        let (present, slots) = (plan.present.clone(), Some(plan.slots()).filter(|_| observed.image.is_some()));
+        let refused = ledger.copies.refusal.as_ref().map(Problem::of_refused_image);
+        let copy_problem = observed.copies.err().as_ref().map(Problem::from).or(refused);
+        Self { present, slots, copy_problem, ..Self::observed(ledger, observed.image) }
     }
 
     /// The problem that keeps the image from its desired state.
@@ -207,6 +211,7 @@ impl<'a> ImageReporter<'a> {
         let mut decisions = decisions(&report.ledger, (shown.as_ref(), deletable.as_ref()), stage);
         decisions.extend(self.desired.duplicates.decision());
         decisions.extend(self.key_required(&report));
+        decisions.extend(self.copyable(&report));
         let blocked = self.newly_blocked(&decisions);
         let unread = Ledger::default();
         let before = self.desired.ledger.as_ref().unwrap_or(&unread);
@@ -221,14 +226,18 @@ impl<'a> ImageReporter<'a> {
         if let Some(message) = blocked {
             self.base.event(EventReason::DeletionBlocked, message);
         }
-        Ok(Next::Requeue(self.requeue(&report, problem.as_ref(), held.as_ref())))
+        let problem = problem.as_ref().or(report.copy_problem.as_ref());
+        Ok(Next::Requeue(self.requeue(&report, problem, held.as_ref())))
     }
 
     /// Releases the object, if the API server itself lists no share that names it. `image_gone`: the image is proven absent at
     /// the cloud, so that nobody has it, whatever the ledger says.
     pub(super) async fn leave(&self, image_gone: bool) -> Result<Next, ClusterError> {
         let fresh = list_shares_afresh(self.base.ctx, self.base.object, self.base.version()).await?;
-        let holds_nothing = self.desired.ledger.as_ref().is_ok_and(|ledger| image_gone || !ledger.holds_anything());
+        // Permissions on snapshots outlive the image.
+        let is_free =
+            |ledger: &Ledger| if image_gone { !ledger.copies.hold_anything() } else { !ledger.holds_anything() };
+        let holds_nothing = self.desired.ledger.as_ref().is_ok_and(is_free);
         let wanted_by_nobody = blockers(&fresh, &Ledger::default()).is_empty();
         if !(holds_nothing && wanted_by_nobody) {
             return Ok(Next::retry());
@@ -314,6 +323,17 @@ impl<'a> ImageReporter<'a> {
                 message: told.message.clone(),
             }),
         }
+    }
+
+    /// What keeps recipients from copying the image. Where the reconcile did not observe the image, what an earlier one reported
+    /// still holds.
+    fn copyable(&self, report: &Report) -> Option<Decision> {
+        if report.is_observed {
+            return report.copy_problem.as_ref().map(|problem| problem.decide(COPYABLE, Truth::False));
+        }
+        let told = find(&self.base.written().conditions, COPYABLE)?;
+        let reason = Reason::named(&told.reason)?;
+        Some(Decision { kind: COPYABLE, truth: Truth::False, reason, message: told.message.clone() })
     }
 
     fn stage(&self, facts: Option<&ImageFacts>) -> ObjectStage {

@@ -6,6 +6,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::copies::{cached_elsewhere, concerns_copies, execute_copies, fresh_elsewhere, observe_copies};
 use super::execute::{execute, open};
 use super::observe::observe_recipients;
 use super::observe::{Desired, ImageAccess, Observed, list_shares_afresh, observe_access, observe_image};
@@ -15,18 +16,19 @@ use crate::api::cloud_image::{ImageDeletionPolicy, UnmanagedRecipients};
 use crate::api::conditions::Reason;
 use crate::clouds::{Fault, Priority};
 use crate::cluster::ClusterError;
+use crate::domain::fault::Recovery;
 use crate::domain::image::Ownership;
-use crate::planning::batch::BatchResult;
+use crate::planning::copies::{CopyInput, absent_image, record_all, record_none};
 use crate::planning::deletion::blockers;
 use crate::planning::desired::DesiredRecipients;
 use crate::planning::duplicates::hand_over;
 use crate::planning::ledger::Ledger;
-use crate::planning::outcome::{most_at_once, record, record_failure, record_success};
+use crate::planning::outcome::{most_at_once, record_failure, record_success};
 use crate::planning::problem::Problem;
 use crate::planning::schedule::next_job_poll;
-use crate::planning::sharing::{Confirmed, Plan, PlanInput, plan};
+use crate::planning::sharing::{Confirmed, Plan, PlanInput, ask_anew, plan};
 use crate::planning::spelling::as_named;
-use crate::planning::unseen::{plan_absent, plan_unseen};
+use crate::planning::unseen::{plan_absent, plan_absent_image, plan_unseen};
 use crate::reconcile::access::note_fault;
 use crate::reconcile::context::Context;
 use crate::reconcile::duplicates::CLAIM_SETTLES;
@@ -50,6 +52,7 @@ pub(super) struct ImageReconcile<'a> {
 
 impl ImageReconcile<'_> {
     pub(super) async fn run(mut self, ledger: Ledger) -> Result<Next, ClusterError> {
+        let ledger = ask_anew(ledger, &self.desired.shares, self.ctx.clock.now());
         let access = match observe_access(self.ctx, self.image, self.desired).await {
             Ok(access) => access,
             // The active object acts for the image: the deletion of this duplicate calls no cloud.
@@ -64,7 +67,7 @@ impl ImageReconcile<'_> {
         {
             return self.report_unobserved(&ledger, problem).await;
         }
-        let (observed, failed) = match self.observe(&access, &ledger).await {
+        let (mut observed, failed) = match self.observe(&access, &ledger).await {
             Continue(Ok(observed)) => observed,
             Continue(Err(fault)) => {
                 note_fault(self.ctx, &self.desired.account, &fault).await;
@@ -77,8 +80,12 @@ impl ImageReconcile<'_> {
             return Ok(Next::at(later(self.ctx, CLAIM_SETTLES)));
         }
         let (ledger, problem) = self.record_job(ledger, failed.as_ref(), &observed);
+        if concerns_copies(&access.terms, &self.desired.shares, &ledger, observed.at) {
+            self.observe_copies(&access, &ledger, &mut observed).await;
+        }
         let mut report = match &observed.image {
-            None => self.report_absent(&access, &ledger, observed.at),
+            None if ledger.copies.is_empty() => self.report_absent(&access, &ledger, observed.at),
+            None => self.share(&access, &ledger, observed, false).await?,
             Some(facts) if !is_ours => Report::observed(ledger.clone(), Some(facts.clone())),
             Some(_) => self.share(&access, &ledger, observed, problem.is_some()).await?,
         };
@@ -121,6 +128,16 @@ impl ImageReconcile<'_> {
         }
     }
 
+    /// Reads who may copy the image. What hides it hides nothing else.
+    async fn observe_copies(&self, access: &ImageAccess, ledger: &Ledger, observed: &mut Observed) {
+        let cloud = access.connection.cloud.as_ref();
+        observed.copies = observe_copies(cloud, &access.at.region, ledger, observed, self.priority).await;
+        observed.at = self.ctx.clock.now();
+        if let Err(fault) = &observed.copies {
+            note_fault(self.ctx, &self.desired.account, fault).await;
+        }
+    }
+
     /// Reports a reconcile that could not observe the cloud.
     async fn report_unobserved(&mut self, ledger: &Ledger, problem: Problem) -> Result<Next, ClusterError> {
         let (shares, now) = (&self.desired.shares, self.ctx.clock.now());
@@ -156,7 +173,7 @@ impl ImageReconcile<'_> {
     }
 
     /// Evaluates the shares at the time of the read: one may have expired since the reconcile began.
-    fn plan(&self, access: &ImageAccess, ledger: &Ledger, observed: &Observed) -> Option<Plan> {
+    fn plan(&self, access: &ImageAccess, ledger: &Ledger, observed: &Observed) -> Plan {
         let shares = &self.desired.shares;
         let wanted = DesiredRecipients::gather(&access.terms, shares, ledger, observed.at);
         let duplicates = &self.desired.duplicates;
@@ -165,8 +182,17 @@ impl ImageReconcile<'_> {
         let asked_for_elsewhere = duplicates.others_granted();
         let unmanaged = self.image.spec.unmanaged_recipients;
         let named = wanted.wanted.keys().chain(&wanted.held).chain(&wanted.retained).chain(ledger.grants.keys());
-        let recipients = &as_named(&observed.recipients, access.terms.provider, named);
-        let plan = plan(&PlanInput {
+        let recipients = &as_named(&observed.recipients, named);
+        let elsewhere = match concerns_copies(&access.terms, shares, ledger, observed.at) {
+            true => Some(cached_elsewhere(self.ctx, self.image, self.desired)),
+            false => None,
+        };
+        let seen = observed.copies.as_ref().map_err(|fault| match fault.recovery() {
+            Recovery::Blocked => Reason::CopyRefused,
+            Recovery::Retry { .. } => Reason::Pending,
+        });
+        let absent = absent_image();
+        let input = PlanInput {
             now: observed.at,
             timing: self.ctx.settings.timing.of(access.terms.provider),
             others_until: self.ctx.others_until(),
@@ -178,11 +204,13 @@ impl ImageReconcile<'_> {
             shares,
             desired: &wanted,
             ledger,
-            image: observed.image.as_ref()?,
+            image: observed.image.as_ref().unwrap_or(&absent),
             recipients,
-        });
+            copies: elsewhere.as_ref().map(|elsewhere| CopyInput { seen, elsewhere }),
+        };
+        let plan = if observed.image.is_some() { plan(&input) } else { plan_absent_image(&input) };
         tracing::debug!(image.id = %access.at.image, %plan, "planned");
-        Some(plan)
+        plan
     }
 
     /// Makes the image's recipients match the plan. `pause`: a job just failed in a way that only time or a user can fix, and the
@@ -194,9 +222,7 @@ impl ImageReconcile<'_> {
         observed: Observed,
         pause: bool,
     ) -> Result<Report, ClusterError> {
-        let Some(plan) = self.plan(access, ledger, &observed) else {
-            return Ok(self.report_absent(access, ledger, observed.at));
-        };
+        let plan = self.plan(access, ledger, &observed);
         if !plan.acts() {
             return Ok(Report {
                 requeue_at: plan.requeue_at,
@@ -205,17 +231,21 @@ impl ImageReconcile<'_> {
         }
         let intended = plan.with_intents(observed.at);
         if pause {
-            let recorded = record(&intended, ledger, &BatchResult::default(), observed.at);
+            let recorded = record_none(&intended, ledger, observed.at);
             return Ok(Report::planned(recorded, &plan, observed));
         }
         let recorded = self.reporter.record_intent(&intended).await?;
         let listed = list_shares_afresh(self.ctx, self.image, recorded.version()).await?;
         let fresh = planted!("list-from-cache", listed, self.desired.shares.clone());
         let wanted = DesiredRecipients::gather(&access.terms, &fresh, ledger, self.ctx.clock.now());
-        let plan = plan.confirm(&recorded, ledger, &wanted);
+        let mut plan = plan.confirm(&recorded, ledger, &wanted);
+        if plan.copies.removes() {
+            let elsewhere = fresh_elsewhere(self.ctx, self.image, self.desired, &plan.copies).await?;
+            plan.copies.hand_over(&elsewhere);
+        }
         if !plan.acts() {
             // The cache lags behind the API server: its update will start the next reconcile.
-            let recorded = record(&intended, ledger, &BatchResult::default(), self.ctx.clock.now());
+            let recorded = record_none(&intended, ledger, self.ctx.clock.now());
             return Ok(Report { shares_changed: true, ..Report::planned(recorded, &plan, observed) });
         }
         if plan.open {
@@ -250,14 +280,15 @@ impl ImageReconcile<'_> {
         let at_most = most_at_once(self.ctx.states.candidates(&self.uid()));
         // Drift that a resync found is still worth a call that waits for a token.
         let priority = if plan.remove.is_empty() { self.priority.max(Priority::Edit) } else { Priority::Revoke };
+        let copied = execute_copies(cloud, &access.at, plan, intended.copies.refusal.is_some(), priority).await;
         let how = (at_most, intended.image_refusal.is_some());
         let (result, requests) = execute(cloud, &access.at, plan, how, priority).await;
         self.ctx.states.access_notes(&self.uid(), |notes| notes.note_requests(requests));
-        if let Some(fault) = &result.fault {
+        for fault in [&copied.fault, &result.fault].into_iter().flatten() {
             note_fault(self.ctx, &self.desired.account, fault).await;
         }
         let now = self.ctx.clock.now();
-        let recorded = record(intended, ledger, &result, now);
+        let recorded = record_all(intended, ledger, (&result, &copied), &plan.copies, now);
         if let Some(job) = &recorded.job {
             let requeue_at = Some(next_job_poll(job.since, now));
             if let Some(facts) = observed.image.clone() {
@@ -268,12 +299,16 @@ impl ImageReconcile<'_> {
         let fault = result.fault;
         let after = match fault.clone().filter(Fault::closes_the_account) {
             Some(closed) => Err(closed),
+            None if observed.image.is_none() => Ok(observed.recipients.clone()),
             None => observe_recipients(cloud, &access.at, priority).await,
         };
         match after {
             Ok(recipients) => {
-                let after = Observed { at: self.ctx.clock.now(), recipients, ..observed };
-                self.report_calls(access, recorded, after, fault)
+                let mut after = Observed { at: self.ctx.clock.now(), recipients, ..observed };
+                if plan.copies.acts() {
+                    self.observe_copies(access, &recorded, &mut after).await;
+                }
+                self.report_calls(access, recorded, after, (fault, copied.fault))
             }
             Err(unread) => {
                 let problem = Some(Problem::from(&fault.unwrap_or(unread)));
@@ -283,11 +318,20 @@ impl ImageReconcile<'_> {
     }
 
     /// The report after the calls: further steps follow at once, unless a fault requires a pause.
-    fn report_calls(&self, access: &ImageAccess, recorded: Ledger, after: Observed, fault: Option<Fault>) -> Report {
-        let Some(plan) = self.plan(access, &recorded, &after) else { return Report::observed(recorded, after.image) };
-        let more = plan.acts() && fault.is_none();
+    /// `faults`: of the calls about the image, and of those about its snapshots.
+    fn report_calls(
+        &self,
+        access: &ImageAccess,
+        recorded: Ledger,
+        after: Observed,
+        (fault, of_copies): (Option<Fault>, Option<Fault>),
+    ) -> Report {
+        let plan = self.plan(access, &recorded, &after);
+        let more = plan.acts() && fault.is_none() && of_copies.is_none();
         let requeue_at = if more { Some(after.at) } else { plan.requeue_at };
         let problem = fault.map(|fault| Problem::from(&fault));
-        Report { problem, requeue_at, ..Report::planned(plan.settled.clone(), &plan, after) }
+        let report = Report { problem, requeue_at, ..Report::planned(plan.settled.clone(), &plan, after) };
+        let copy_problem = of_copies.as_ref().map(Problem::from).or(report.copy_problem);
+        Report { copy_problem, ..report }
     }
 }

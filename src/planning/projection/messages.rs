@@ -1,14 +1,16 @@
 //! What a share's conditions say about its recipients.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::api::cloud_image::{CloudImage, CloudImageStatus, RetainPolicy};
 use crate::api::conditions::{DELETABLE, Reason, find};
 use crate::api::image_share::{ImageShare, RecipientAnswer, ShareDeletionPolicy, SpecRecipient};
-use crate::domain::identifiers::RecipientKind;
+use crate::domain::identifiers::{RecipientKind, known_as};
 use crate::domain::image::Answer;
 use crate::domain::openstack::is_unlikely_project;
 use crate::domain::provider::Provider;
+use crate::planning::copies::COPIES_MAX;
 use crate::planning::problem::{name_some, with_name};
 
 /// A recipient of the share with the name that the share gives it. Only what is shown looks the name up.
@@ -21,10 +23,16 @@ pub(super) struct Shown<'a> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut asked = self.share.spec.recipients.iter();
-        let asked = asked.find(|asked| asked.kind == self.kind && asked.id == self.id);
+        let asked = asked.find(|asked| known_as(asked.kind, &asked.id) == known_as(self.kind, self.id));
         let name = asked.and_then(SpecRecipient::shown_name);
         f.write_str(&with_name(&format!("{} {}", self.kind, self.id), name.as_deref()))
     }
+}
+
+/// The recipients of a share; one that it names in two spellings once.
+pub(super) fn named_once(share: &ImageShare) -> impl Iterator<Item = &SpecRecipient> {
+    let mut named = HashSet::new();
+    share.spec.recipients.iter().filter(move |asked| named.insert(known_as(asked.kind, &asked.id)))
 }
 
 pub(super) fn shown<'a>(share: &'a ImageShare, kind: RecipientKind, id: &'a str) -> Shown<'a> {
@@ -113,6 +121,22 @@ pub(super) fn explain(reason: Reason, whom: &str, status: Option<&CloudImageStat
             let figure = status.and_then(|s| s.recipients.clone()).unwrap_or_default();
             format!("the image has {figure} recipients; waiting for a free place: {whom}")
         }
+        Reason::RecipientLeft => format!(
+            "these gave the image back, and did so again when it was given to them again: nothing is shared with them until a \
+             spec of an ImageShare that names them is edited; ask them, or take them off the list: {whom}"
+        ),
+        Reason::CopyableUnsupported => format!(
+            "spec.recipients: copyable goes with accounts of AWS only; elsewhere whoever may use an image may copy it, or \
+             nobody may: leave copyable out for: {whom}"
+        ),
+        Reason::CopyRefused => format!(
+            "the operator cannot let these copy the image, and gives it to none of them before; the condition Copyable of the \
+             CloudImage says why: {whom}"
+        ),
+        Reason::CopyableLimit => format!(
+            "spec.recipients: {COPIES_MAX} recipients of one image can be copyable; leave it out for some, or share a copy of \
+             the image with these: {whom}"
+        ),
         Reason::RecipientRefused => format!("the cloud refuses these recipients: {whom}"),
         Reason::ImageDeleting => {
             let held = status.and_then(|s| find(&s.conditions, DELETABLE)).is_some_and(|c| c.status == "False");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::cloud_image::GrantState;
 use crate::domain::identifiers::Recipient;
+use crate::planning::copies::{CopyDecision, CopyPlan};
 use crate::planning::desired::DesiredRecipients;
 use crate::planning::ledger::{Entry, Ledger};
 
@@ -58,13 +59,15 @@ pub struct Plan<State = Intended> {
     pub limit: usize,
     /// The end of a wait that no event reports.
     pub requeue_at: Option<Timestamp>,
+    /// What to change about who may copy the image.
+    pub copies: CopyPlan,
     pub(super) state: PhantomData<State>,
 }
 
 impl<State> Plan<State> {
     /// Whether the plan makes any call.
     pub fn acts(&self) -> bool {
-        self.open || !(self.add.is_empty() && self.remove.is_empty())
+        self.open || self.copies.acts() || !(self.add.is_empty() && self.remove.is_empty())
     }
 
     /// How many slots are taken, and how many there are.
@@ -74,21 +77,50 @@ impl<State> Plan<State> {
 }
 
 impl Plan<Intended> {
+    /// The plan of an image that the cloud does not show: its snapshots may outlive it. `settled`: the ledger of the absent
+    /// image; `copies`: the decision about its snapshots.
+    pub(in crate::planning) fn of_absent_image(
+        settled: Ledger,
+        requeue_at: Option<Timestamp>,
+        copies: CopyDecision,
+    ) -> Self {
+        let soonest = requeue_at.into_iter().chain(copies.requeue_at).min();
+        Self {
+            settled: Ledger { copies: copies.settled, ..settled },
+            add: Vec::new(),
+            remove: Vec::new(),
+            open: false,
+            free_slots: None,
+            present: Vec::new(),
+            slots_taken: 0,
+            limit: 0,
+            requeue_at: soonest,
+            copies: copies.plan,
+            state: PhantomData,
+        }
+    }
+
     /// The ledger to write before any call: it holds every addition as an intent, and marks every removal.
     pub fn with_intents(&self, now: Timestamp) -> Ledger {
         let mut ledger = self.settled.clone();
         for recipient in &self.add {
             let state = planted!("granted-before-call", GrantState::Intended, GrantState::Granted);
-            ledger.grants.insert(recipient.clone(), Entry::new(state, now));
+            let regiven = ledger.grants.get(recipient).and_then(|had| match had.state {
+                GrantState::Granted => Some(now),
+                _ => had.regiven,
+            });
+            ledger.grants.insert(recipient.clone(), Entry { regiven, ..Entry::new(state, now) });
         }
+        self.copies.record_intents(&mut ledger.copies, now);
         ledger
     }
 
     /// Drops the steps that the shares no longer ask for, as listed again after the intents were recorded.
     #[must_use]
     pub fn confirm(self, _recorded: &IntentRecorded, before: &Ledger, fresh: &DesiredRecipients) -> Plan<Confirmed> {
-        let Self { settled, mut add, mut remove, open, free_slots, present, slots_taken, limit, requeue_at, state: _ } =
-            self;
+        let Self { settled, mut add, mut remove, open, free_slots, present, slots_taken, limit, .. } = self;
+        let Self { requeue_at, mut copies, .. } = self;
+        copies.confirm(fresh);
         let open = open && (!fresh.wanted.is_empty() || settled.revoking().any(|recipient| !fresh.keeps(recipient)));
         add.retain(|recipient| fresh.wanted.contains_key(recipient));
         remove.retain(|recipient| {
@@ -99,7 +131,7 @@ impl Plan<Intended> {
                 && (!foreign || fresh.anyone_asking)
         });
         let state = PhantomData;
-        Plan { settled, add, remove, open, free_slots, present, slots_taken, limit, requeue_at, state }
+        Plan { settled, add, remove, open, free_slots, present, slots_taken, limit, requeue_at, copies, state }
     }
 }
 
@@ -112,6 +144,10 @@ impl<State> fmt::Display for Plan<State> {
         }
         self.add.iter().try_for_each(|recipient| write!(f, "\nadd {recipient}"))?;
         self.remove.iter().try_for_each(|recipient| write!(f, "\nremove {recipient}"))?;
+        for (snapshot, step) in &self.copies.steps {
+            step.add.iter().try_for_each(|recipient| write!(f, "\nlet {recipient} copy {snapshot}"))?;
+            step.remove.iter().try_for_each(|recipient| write!(f, "\nlet {recipient} copy {snapshot} no longer"))?;
+        }
         let stays = |recipient: &Recipient| !self.add.contains(recipient) && !self.remove.contains(recipient);
         let others = self.settled.grants.iter().filter(|(recipient, _)| stays(recipient));
         let (kept, waiting): (Vec<_>, Vec<_>) = others.partition(|(_, entry)| entry.state == GrantState::Granted);

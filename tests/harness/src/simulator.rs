@@ -120,6 +120,11 @@ impl Simulator {
         self.image_at(&format!("/aws/images/{id}")).await
     }
 
+    /// One snapshot of AWS as it is; `None` when there is no such snapshot.
+    pub async fn aws_snapshot(&self, id: &str) -> Result<Option<Value>> {
+        self.image_at(&format!("/aws/snapshots/{id}")).await
+    }
+
     async fn image_at(&self, path: &str) -> Result<Option<Value>> {
         let (status, image) = self.answer(Method::GET, path, None).await?;
         if status == StatusCode::NOT_FOUND {

@@ -24,6 +24,8 @@ const TENANTS: u32 = 4;
 pub const CHANGE: &str = "ModifyImageAttribute";
 pub const LIST: &str = "DescribeImageAttribute";
 pub const LOOK: &str = "DescribeImages";
+pub const CHANGE_SNAPSHOT: &str = "ModifySnapshotAttribute";
+pub const LIST_SNAPSHOT: &str = "DescribeSnapshotAttribute";
 
 fn account(arena: u32, tenant: u32) -> String {
     format!("0{arena:05}{tenant:06}")
@@ -78,6 +80,11 @@ pub fn world() -> Value {
 pub fn recipients(ids: impl IntoIterator<Item = String>) -> Value {
     let kind = |id: &str| if id.starts_with("arn:") { "Organization" } else { "Account" };
     ids.into_iter().map(|id| json!({"type": kind(&id), "id": id})).collect()
+}
+
+/// Accounts that can copy the image as well.
+pub fn copyable(ids: impl IntoIterator<Item = String>) -> Value {
+    ids.into_iter().map(|id| json!({"type": "Account", "id": id, "copyable": true})).collect()
 }
 
 /// One test's accounts, with the owner's place.
@@ -166,6 +173,37 @@ impl Aws {
         let spec = json!({"imageRef": {"name": name}, "recipients": recipients(ids)});
         let spec: ImageShareSpec = serde_json::from_value(spec)?;
         self.place.create(ImageShare::new(name, spec)).await
+    }
+
+    /// The same whose recipients can copy the image as well.
+    pub async fn share_copyable(&self, name: &str, image: &str, ids: impl IntoIterator<Item = String>) -> Result<()> {
+        let spec = json!({"imageRef": {"name": image}, "recipients": copyable(ids)});
+        let spec: ImageShareSpec = serde_json::from_value(spec)?;
+        self.place.create(ImageShare::new(name, spec)).await
+    }
+
+    /// The snapshots behind an image.
+    pub async fn snapshots_of(&self, image: &str) -> Result<Vec<String>> {
+        let seen = self.place.stage.cloud.aws_image(image).await?.context("the image")?;
+        Ok(strings(&seen["snapshots"]))
+    }
+
+    /// Who can make volumes of a snapshot, as the cloud itself says, sorted.
+    pub async fn copiers(&self, snapshot: &str) -> Result<Vec<String>> {
+        let found = self.place.stage.cloud.aws_snapshot(snapshot).await?.context("the snapshot")?;
+        Ok(strings(&found["sharedWith"]))
+    }
+
+    /// Waits until exactly these can make volumes of a snapshot.
+    pub async fn until_copiers(&self, snapshot: &str, ids: impl IntoIterator<Item = String>) -> Result<()> {
+        let mut wanted: Vec<String> = ids.into_iter().collect();
+        wanted.sort();
+        eventually(PATIENCE, &format!("{snapshot} to be shared with {wanted:?}"), async || {
+            let shared = self.copiers(snapshot).await?;
+            anyhow::ensure!(shared == wanted, "{shared:?}");
+            Ok(Some(()))
+        })
+        .await
     }
 
     pub async fn reshare(&self, name: &str, ids: impl IntoIterator<Item = String>) -> Result<()> {

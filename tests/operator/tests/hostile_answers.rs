@@ -19,7 +19,7 @@ use imageshare_operator::clouds::{
 };
 use imageshare_operator::domain::aws::Partition;
 use imageshare_operator::domain::identifiers::{
-    ImageId, ImageName, JobId, ObjectUid, PrincipalId, Recipient, RecipientKind, RegionId,
+    ImageId, ImageName, JobId, ObjectUid, PrincipalId, Recipient, RecipientKind, RegionId, SnapshotId,
 };
 use imageshare_operator::domain::image::Reply;
 use imageshare_operator::domain::provider::{Provider, Site};
@@ -271,6 +271,7 @@ async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fa
         }
     };
     let image_copied = Copying::Image(at.image.clone());
+    let snapshot = SnapshotId::parse("snap-1").unwrap();
     [
         cloud.identity().await.err(),
         cloud.regions().await.err(),
@@ -278,6 +279,8 @@ async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fa
         cloud.list_recipients(&at, lane).await.err(),
         cloud.change_recipients(&at, &change(true), lane).await.err(),
         cloud.change_recipients(&at, &change(false), lane).await.err(),
+        cloud.list_copy_permissions(&at.region, &snapshot, lane).await.err(),
+        cloud.change_copy_permissions(&at.region, &snapshot, &change(true), lane).await.err(),
         cloud.open_for_sharing(&at, lane).await.err(),
         cloud.follow_job(&at.region, &job, lane).await.err(),
         cloud.observe_received(&at, lane).await.err(),
@@ -428,6 +431,11 @@ fn said_by_aws() -> Vec<String> {
             &format!("<imageId>ami-0123456789abcdef0</imageId><launchPermission>{list}</launchPermission>"),
         ),
         whole("ModifyImageAttribute", "<return>true</return>"),
+        whole(
+            "DescribeSnapshotAttribute",
+            &format!("<snapshotId>snap-1</snapshotId><createVolumePermission>{list}</createVolumePermission>"),
+        ),
+        whole("ModifySnapshotAttribute", "<return>true</return>"),
         whole("DeregisterImage", "<return>true</return>"),
         whole("CopyImage", "<imageId>ami-0123456789abcdef0</imageId>"),
         whole("DescribeRegions", "<regionInfo><item><regionName>us-east-1</regionName></item></regionInfo>"),

@@ -124,6 +124,8 @@ fn status() -> Value {
     json!({
         "grants": recipient(json!({"state": "Granted", "since": "2026-01-01T00:00:00Z", "answer": "Accepted"})),
         "declined": recipient(json!({"reason": "RecipientLimit"})),
+        "copies": recipient(json!({"state": "Granted", "since": "2026-01-01T00:00:00Z", "snapshots": [0]})),
+        "snapshots": ["snap-0123456789abcdef0"],
         "unmanaged": recipient(json!({"since": "2026-01-01T00:00:00Z"})),
         "shares": [{"uid": "u", "namespace": "n", "name": "s", "generation": 1}],
         "job": {"id": "ff80", "since": "2026-01-01T00:00:00Z"}, "absentSince": "2026-01-01T00:00:00Z",
@@ -194,6 +196,7 @@ proptest! {
         again.encode_into(&mut rewritten);
         prop_assert_eq!(&rewritten, &written);
         prop_assert_eq!(again.grants.keys().collect::<Vec<_>>(), ledger.grants.keys().collect::<Vec<_>>());
+        prop_assert_eq!(&again.copies.ours, &ledger.copies.ours);
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn documented_answer_is_read() {
         name: "golden 镜像".to_owned(),
         encrypted: true,
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(40 << 30),

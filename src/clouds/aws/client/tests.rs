@@ -1,5 +1,6 @@
 //! Tests the client with a server that returns scripted answers and records the requests.
 
+mod copyable;
 mod copying;
 mod encrypted;
 mod golden;
@@ -17,7 +18,6 @@ use crate::clouds::endpoint_rule::AllowedEndpoints;
 use crate::clouds::scripted::{Script, Scripted, Seen, StoppedClock, says};
 use crate::clouds::transport::TransportSettings;
 use crate::domain::fault::Quota;
-use crate::domain::identifiers::{Recipient, RecipientKind};
 
 const ACCOUNT: &str = "123456789012";
 const IMAGE: &str = "ami-0123456789abcdef0";

@@ -8,7 +8,7 @@ use super::super::Operation;
 use super::super::xml::Element;
 use super::read;
 use crate::clouds::Fault;
-use crate::domain::identifiers::{ImageId, PrincipalId};
+use crate::domain::identifiers::{ImageId, PrincipalId, SnapshotId};
 use crate::domain::image::{ImageFacts, ImageKind, ImageState, Ownership, TAGS_MAX, Visibility};
 use crate::domain::provider::Provider;
 
@@ -16,7 +16,7 @@ use crate::domain::provider::Provider;
 pub(in super::super) const ROWS_MAX: usize = 1000;
 /// Longest image name kept, in characters; the vendor allows 128.
 const NAME_CHARS_MAX: usize = 256;
-/// Most snapshots of an image that are asked for their keys; an instance has some 30 disks.
+/// Most snapshots of an image that are read; an instance has some 30 disks.
 const SNAPSHOTS_MAX: usize = 100;
 /// Longest token of a next page, in bytes.
 const TOKEN_BYTES_MAX: usize = 8192;
@@ -101,6 +101,7 @@ fn read_row(row: &Element, account: &PrincipalId) -> Result<Option<ImageSeen>, F
         name: row.text_of("name")?.unwrap_or_default().chars().take(NAME_CHARS_MAX).collect(),
         encrypted: disks.encrypted,
         keys: BTreeSet::new(),
+        snapshots: disks.snapshots,
         from_marketplace: from_marketplace.contains(&true),
         visibility: Visibility::Shared,
         size: (disks.gib > 0).then(|| disks.gib.saturating_mul(1 << 30)),
@@ -160,6 +161,8 @@ fn is_snapshot(text: &str) -> bool {
 struct Disks {
     count: usize,
     encrypted: bool,
+    /// At most `SNAPSHOTS_MAX`.
+    snapshots: BTreeSet<SnapshotId>,
     /// Those of encrypted disks, at most `SNAPSHOTS_MAX`.
     encrypted_snapshots: Vec<String>,
     gib: u64,
@@ -171,6 +174,9 @@ impl Disks {
         for mapping in row.rows("blockDeviceMapping")?.unwrap_or_default() {
             let Some(disk) = mapping.child("ebs")? else { continue };
             disks.count += 1;
+            let snapshot =
+                disk.text_of("snapshotId")?.filter(|id| is_snapshot(id) && disks.snapshots.len() < SNAPSHOTS_MAX);
+            disks.snapshots.extend(snapshot.and_then(|id| SnapshotId::parse(id).ok()));
             if read_flag(disk, "encrypted")? {
                 disks.encrypted = true;
                 disks

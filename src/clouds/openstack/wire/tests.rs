@@ -37,6 +37,7 @@ fn an_image_is_read_as_glance_shows_it() {
         name: "golden 镜像".to_owned(),
         encrypted: false,
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(4),

@@ -1,10 +1,12 @@
 //! AWS, end to end: a real API server, the operator as a process, and the simulated cloud's journal as the judge.
 
 mod calls;
+mod copyable;
 mod encrypted;
 mod examples;
 mod foreign;
 mod leaving;
+mod left;
 mod receiving;
 mod refused;
 mod sharing;

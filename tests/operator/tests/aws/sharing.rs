@@ -5,7 +5,7 @@ use imageshare_operator::api::{CloudImage, ImageShare};
 use serde_json::json;
 
 use crate::with_image;
-use support::aws::CHANGE;
+use support::aws::{CHANGE, recipients};
 use support::{condition, says};
 
 #[tokio::test]
@@ -81,6 +81,33 @@ async fn an_organization_that_is_listed_under_another_account_is_the_one_that_wa
     ensure!(here.calls(CHANGE, &image).await?.len() == 1);
     here.place.delete::<ImageShare>("golden").await?;
     here.place.gone::<ImageShare>("golden").await?;
+    ensure!(here.shared_with(&image).await? == Some(Vec::new()));
+    Ok(())
+}
+
+/// Two teams name one organization, each by another of its accounts.
+#[tokio::test]
+async fn an_organization_that_two_shares_write_differently_is_one_recipient_until_the_last_share_ends() -> Result<()> {
+    let (here, image) = with_image(json!({})).await?;
+    let foreign = here.organization().replace(&here.account(2), &here.account(1));
+    here.share("golden", [foreign.clone()]).await?;
+    here.place.ready::<ImageShare>("golden").await?;
+    let both = recipients([here.organization(), foreign]);
+    let spec = serde_json::from_value(json!({"imageRef": {"name": "golden"}, "recipients": both}))?;
+    here.place.create(ImageShare::new("other", spec)).await?;
+    let share = here.place.ready::<ImageShare>("other").await?;
+    ensure!(share["status"]["summary"] == "1/1", "{}", share["status"]);
+    let told = here.place.looked::<CloudImage>("golden").await?;
+    ensure!(told["status"]["recipients"] == "1/1000" && condition(&told, "Unmanaged").is_none(), "{}", told["status"]);
+    ensure!(here.calls(CHANGE, &image).await?.len() == 1, "it was shared once");
+
+    here.place.delete::<ImageShare>("golden").await?;
+    here.place.gone::<ImageShare>("golden").await?;
+    ensure!(here.shared_with(&image).await? == Some(vec![here.organization()]));
+    here.place.ready::<ImageShare>("other").await?;
+    ensure!(here.removed(&image).await?.is_empty(), "the other share still names it");
+    here.place.delete::<ImageShare>("other").await?;
+    here.place.gone::<ImageShare>("other").await?;
     ensure!(here.shared_with(&image).await? == Some(Vec::new()));
     Ok(())
 }

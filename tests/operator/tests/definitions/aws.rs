@@ -86,3 +86,19 @@ async fn recipients_of_aws_are_taken() -> Result<()> {
     assert!(said.contains("12 digits, in quotes (AWS account id)"), "{said}");
     Ok(())
 }
+
+#[tokio::test]
+async fn only_accounts_can_be_copyable_and_the_message_says_why() -> Result<()> {
+    let place = Place::new().await?;
+    let copyable = |kind: &str, id: &str, copyable: bool| {
+        with(share(), &json!({"recipients": [{"type": kind, "id": id, "copyable": copyable}]}))
+    };
+    let organization = "arn:aws:organizations::111122223333:organization/o-abcdefghij";
+    for (kind, id) in [("Organization", organization), ("Project", "0a1b2c")] {
+        let said = place.refusal("ImageShare", &copyable(kind, id, true)).await?;
+        assert!(said.contains("copyable goes with type: Account: snapshots cannot be shared with"), "{said}");
+    }
+    place.create("ImageShare", "account", &copyable("Account", "012345678901", true)).await?;
+    place.create("ImageShare", "organization", &copyable("Organization", organization, false)).await?;
+    Ok(())
+}

@@ -92,9 +92,10 @@ const TABLE: &[Row] = &[
     },
     Row {
         source: "src/clouds/aws/wire/snapshots.rs",
-        readers: &["read_keys"],
+        readers: &["read_keys", "read_volume_permissions"],
         tests: &[
             (AWS, ANSWERS),
+            ("src/clouds/aws/wire/snapshots.rs", "volume_permissions_are_read_whole_or_not_at_all"),
             ("src/clouds/aws/wire/snapshots.rs", "keys_of_the_snapshots_asked_for_are_read_once_each"),
         ],
     },
@@ -303,6 +304,14 @@ const TABLE: &[Row] = &[
         source: "src/planning/ledger.rs",
         readers: &["parse"],
         tests: &[(OBJECTS, "a_ledger_is_read_whole_or_not_at_all_and_reads_back_the_same")],
+    },
+    Row {
+        source: "src/planning/copies/ledger.rs",
+        readers: &["parse"],
+        tests: &[
+            (OBJECTS, "a_ledger_is_read_whole_or_not_at_all_and_reads_back_the_same"),
+            ("src/planning/copies/tests.rs", "a_ledger_that_names_a_snapshot_it_does_not_list_is_unreadable"),
+        ],
     },
     Row {
         source: "src/planning/replica.rs",

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use imageshare_operator::api::cloud_image::{CloudImageStatus, GrantState};
 use imageshare_operator::api::conditions::Reason;
 use imageshare_operator::api::limits::{SHARES_PER_IMAGE_MAX, UNMANAGED_LISTED_MAX};
-use imageshare_operator::domain::identifiers::{PrincipalId, Recipient, RecipientKind};
+use imageshare_operator::domain::identifiers::{PrincipalId, Recipient, RecipientKind, SnapshotId};
 use imageshare_operator::domain::image::Answer;
 use imageshare_operator::planning::attempts::{Attempt, ImageRefusal};
+use imageshare_operator::planning::copies::{COPIES_MAX, Copies, SNAPSHOTS_MAX};
 use imageshare_operator::planning::ledger::{DECLINED_MAX, Entry, GRANTS_MAX, Ledger, Served};
 use jiff::Timestamp;
 
@@ -45,6 +46,17 @@ fn the_longest_ledger_fits_etcd() {
     ledger.unmanaged = (0..2 * UNMANAGED_LISTED_MAX).map(|n| (longest(n), Some(now))).collect();
     let served = |n| Served { namespace: "n".repeat(63), name: "s".repeat(253), generation: i64::MAX - n };
     ledger.shares = (0..SHARES_PER_IMAGE_MAX).map(|n| (uid(n), served(1))).collect();
+    let account =
+        |n: usize| Recipient { kind: RecipientKind::Account, id: PrincipalId::parse(&format!("{n:0>12}")).unwrap() };
+    let snapshots: BTreeSet<SnapshotId> =
+        (0..SNAPSHOTS_MAX).map(|n| SnapshotId::parse(&format!("snap-{n:0>17}")).unwrap()).collect();
+    let attempt = Attempt { code: Some("c".repeat(32)), ..attempt };
+    ledger.copies = Copies { snapshots: snapshots.clone(), ..Copies::default() };
+    for n in 0..COPIES_MAX {
+        ledger.copies.grants.insert(account(n), entry);
+        ledger.copies.ours.insert(account(n), snapshots.clone());
+        ledger.copies.attempts.insert(account(n), attempt.clone());
+    }
     let mut status = CloudImageStatus::default();
     ledger.encode_into(&mut status);
     let bytes = serde_json::to_string(&status).unwrap().len();

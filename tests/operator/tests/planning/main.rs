@@ -9,6 +9,7 @@ mod bounds;
 mod handover;
 mod inventory;
 mod jobs;
+mod leaving;
 mod lost_jobs;
 mod places;
 mod plans;
@@ -256,12 +257,13 @@ fn foreign_recipients_use_places() {
 fn wishes_that_cannot_be_fulfilled_are_declined_and_never_sent() {
     let mut table = Table::new(vec![share(1, &[1])]);
     table.shares[0].recipients.extend([
-        AskedRecipient { kind: RecipientKind::Project, id: "abc".into(), site: None, name: None },
+        AskedRecipient { kind: RecipientKind::Project, id: "abc".into(), site: None, name: None, copyable: false },
         AskedRecipient {
             kind: RecipientKind::Account,
             id: "0a1b2c3d4e5f60718293a4b5c6d7e8f9".into(),
             site: None,
             name: None,
+            copyable: false,
         },
         asked(9999),
     ]);

@@ -91,6 +91,7 @@ fn image(ownership: Ownership, kind: ImageKind, gib: u64) -> ImageFacts {
         name: "golden".into(),
         encrypted: false,
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(gib * GIB),

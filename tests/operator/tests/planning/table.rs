@@ -22,6 +22,7 @@ pub const TIMING: Timing = Timing {
     unmanaged_grace: SignedDuration::from_secs(600),
     refusal_retry: SignedDuration::from_secs(3600),
     answer_poll: SignedDuration::from_secs(60),
+    left_within: SignedDuration::ZERO,
 };
 
 const ALIBABA: CallShape = CallShape { recipients: 10, both_ways: true };
@@ -35,7 +36,7 @@ pub fn recipient(n: usize) -> Recipient {
 }
 
 pub fn asked(n: usize) -> AskedRecipient {
-    AskedRecipient { kind: RecipientKind::Account, id: id(n), site: None, name: None }
+    AskedRecipient { kind: RecipientKind::Account, id: id(n), site: None, name: None, copyable: false }
 }
 
 pub fn share(n: usize, recipients: &[usize]) -> Share {
@@ -64,6 +65,7 @@ pub fn image() -> ImageFacts {
         name: "golden".into(),
         encrypted: false,
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(40 << 30),
@@ -151,6 +153,7 @@ impl Table {
             ledger: &self.ledger,
             image: &self.image,
             recipients: &recipients,
+            copies: None,
         })
     }
 

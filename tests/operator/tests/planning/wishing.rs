@@ -14,7 +14,7 @@ use super::table::share;
 use super::world::{OWNER_ACCOUNT, OWNER_PROJECT, World, hex_id, id_of};
 
 fn asked(kind: RecipientKind, id: &str, site: Option<Site>) -> AskedRecipient {
-    AskedRecipient { kind, id: id.to_owned(), site, name: None }
+    AskedRecipient { kind, id: id.to_owned(), site, name: None, copyable: false }
 }
 
 /// What becomes of one wish, under terms that may be changed first.
@@ -152,4 +152,60 @@ fn nobody_of_another_partition_of_aws_gets_an_image() {
     assert_eq!(judged(Partition::China, Account, "123456789012", None), Ok(()));
     let elsewhere = judged(Partition::Commercial, Account, "123456789012", Some(Site::China));
     assert_eq!(elsewhere, Err(Reason::RegionNotOnSite), "sites are of other clouds");
+}
+
+#[test]
+fn an_organization_in_two_spellings_is_one_recipient_of_all_shares_that_name_it() {
+    let other = AWS_ORGANIZATION.replace("111122223333", "999988887777");
+    let unit = "arn:aws:organizations::999988887777:ou/o-abcdefghij/ou-abcd-12345678";
+    let naming = |n, ids: &[&str]| {
+        let recipients = ids.iter().map(|id| asked(Organization, id, None)).collect();
+        Share { recipients, ..share(n, &[]) }
+    };
+    let shares = [naming(1, &[&other, unit]), naming(2, &[AWS_ORGANIZATION, &other])];
+    let mut world = World::at(Provider::Aws, shares.to_vec());
+    world.passes(2);
+    let granted: Vec<&str> = world.ledger.grants.keys().map(|recipient| recipient.id.as_str()).collect();
+    assert_eq!(granted, [other.as_str(), unit], "as the older share writes it");
+    assert_eq!(world.ledger.holders.values().map(BTreeSet::len).collect::<Vec<_>>(), [2, 1]);
+    world.assert_at_rest();
+
+    // The older share goes: what the other one names otherwise stays, and stays written so.
+    world.shares.remove(0);
+    world.passes(20);
+    let left: Vec<&str> = world.cloud.keys().map(|recipient| recipient.id.as_str()).collect();
+    assert_eq!((left, world.revoked.len()), (vec![other.as_str()], 1));
+    world.assert_at_rest();
+    world.shares.clear();
+    world.passes(20);
+    assert!(world.cloud.is_empty() && world.ledger.grants.is_empty());
+}
+
+#[test]
+fn a_paused_or_leaving_share_holds_an_organization_that_it_names_otherwise() {
+    let other = AWS_ORGANIZATION.replace("111122223333", "999988887777");
+    let naming = |n, id: &str| Share { recipients: vec![asked(Organization, id, None)], ..share(n, &[]) };
+    let mut world = World::at(Provider::Aws, vec![naming(1, AWS_ORGANIZATION), naming(2, &other)]);
+    world.passes(2);
+    world.shares[1].suspended = true;
+    world.shares.remove(0);
+    world.passes(20);
+    assert_eq!((world.cloud.len(), world.revoked.len()), (1, 0));
+    (world.shares[0].suspended, world.shares[0].deleting, world.shares[0].retain) = (false, true, true);
+    world.passes(2);
+    world.shares.clear();
+    world.passes(20);
+    assert_eq!((world.cloud.len(), world.revoked.len()), (1, 0), "left behind as its share asked");
+}
+
+#[test]
+fn organizations_of_two_partitions_are_two_recipients_whatever_their_ids() {
+    let of_china = AWS_ORGANIZATION.replace("arn:aws:", "arn:aws-cn:");
+    let recipients = [AWS_ORGANIZATION, &of_china].map(|id| asked(Organization, id, None)).to_vec();
+    let mut world = World::at(Provider::Aws, vec![Share { recipients, ..share(1, &[]) }]);
+    world.passes(2);
+    assert_eq!(world.cloud.len(), 1);
+    let declined: Vec<(&str, Reason)> =
+        world.ledger.declined.iter().map(|(recipient, reason)| (recipient.id.as_str(), *reason)).collect();
+    assert_eq!(declined, [(of_china.as_str(), Reason::RegionNotOnSite)]);
 }

@@ -16,7 +16,7 @@ use imageshare_operator::planning::desired::{DesiredRecipients, Terms};
 use imageshare_operator::planning::ledger::Ledger;
 use imageshare_operator::planning::outcome::{JobRecord, most_at_once, record, record_failure, record_success};
 use imageshare_operator::planning::problem::Problem;
-use imageshare_operator::planning::sharing::{IntentRecorded, Plan, PlanInput, plan};
+use imageshare_operator::planning::sharing::{IntentRecorded, Plan, PlanInput, Timing, ask_anew, plan};
 use jiff::{SignedDuration, Timestamp};
 
 use super::table::{TIMING, image, share};
@@ -45,7 +45,7 @@ pub fn project(n: usize) -> Recipient {
 }
 
 pub fn ask(recipient: &Recipient) -> AskedRecipient {
-    AskedRecipient { kind: recipient.kind, id: recipient.id.to_string(), site: None, name: None }
+    AskedRecipient { kind: recipient.kind, id: recipient.id.to_string(), site: None, name: None, copyable: false }
 }
 
 /// A share that asks for these.
@@ -134,6 +134,10 @@ impl World {
         }
     }
 
+    fn left_within(&self) -> SignedDuration {
+        if self.provider.rules().accounts_leave { SignedDuration::from_hours(25) } else { SignedDuration::ZERO }
+    }
+
     pub fn wishes(&self) -> DesiredRecipients {
         DesiredRecipients::gather(&self.terms(), &self.shares, &self.ledger, self.now)
     }
@@ -160,7 +164,7 @@ impl World {
         plan(&PlanInput {
             others_until: Timestamp::UNIX_EPOCH,
             now: self.now,
-            timing: TIMING,
+            timing: Timing { left_within: self.left_within(), ..TIMING },
             terms: &self.terms(),
             unmanaged: self.policy,
             visibility_change: self.change,
@@ -171,12 +175,14 @@ impl World {
             ledger: &self.ledger,
             image: &self.image,
             recipients: &self.seen(),
+            copies: None,
         })
     }
 
     /// One pass as the controller makes it: end the job, plan, intend, confirm, open or call, record, look again. After a
     /// failure that only time or a person mends, nothing is called before the next pass.
     pub fn pass(&mut self) -> Plan {
+        self.ledger = ask_anew(self.ledger.clone(), &self.shares, self.now);
         self.trouble = None;
         self.end_job();
         let planned = self.plan();

@@ -53,6 +53,7 @@ fn documented_answer_is_read() {
         name: "golden 1".to_owned(),
         encrypted: false,
         keys: BTreeSet::new(),
+        snapshots: [SnapshotId::parse("snap-0123456789abcdef0").unwrap()].into(),
         from_marketplace: false,
         visibility: Visibility::Shared,
         size: Some(8 << 30),
