@@ -137,8 +137,10 @@
 //!     [`reconcile::leader`].
 //! 16. **A channel never empties.** A list of images that fails, is incomplete, or holds no match moves no version and ends no
 //!     access; an image is gone when two complete lists lack it. `latest` goes back only by a pin, an exclusion, an edited
-//!     `select`, or the end of its image. Deleting or suspending an `ImageChannel` changes no access. [`planning::channel`],
-//!     [`planning::channel_share`].
+//!     `select`, or the end of its image. Deleting or suspending an `ImageChannel` changes no access. In mode Rotate, access to
+//!     an old version ends after a grace that status told, by two complete lists that were asked for later, and only while each
+//!     recipient that it works for has another version that works. Only `exclude` with `revoke: Now` waits for none of that.
+//!     [`planning::channel`], [`planning::channel_share`].
 
 #[macro_use]
 pub mod planted;

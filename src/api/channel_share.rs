@@ -53,7 +53,8 @@ pub struct ChannelShareSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into(), "id".into()]))]
     pub recipients: Vec<SpecRecipient>,
     /// In which stages a version is shared: Current and Supported (default). An account that tries new versions first says
-    /// Candidate too. Where a version leaves these stages, nobody new gets it and who has it keeps it.
+    /// Candidate too. Where a version leaves these stages, nobody new gets it and who has it keeps it, until a channel in mode Rotate
+    /// ends it.
     #[serde(default = "stages_default")]
     #[schemars(length(min = 1, max = 3))]
     #[x_kube(merge_strategy = ListMerge::Set)]

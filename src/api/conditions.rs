@@ -25,6 +25,8 @@ pub const LISTED: &str = "Listed";
 pub const REPLICATED: &str = "Replicated";
 /// The images of a channel could be found.
 pub const DISCOVERED: &str = "Discovered";
+/// Nothing holds back the end of access to old versions of a channel.
+pub const ROTATED: &str = "Rotated";
 /// Of several objects for one image, whether this one acts; absent where there is no other.
 pub const ACTIVE: &str = "Active";
 /// A `CloudImage` may be deleted; while False, the message names who is in the way.
@@ -233,6 +235,16 @@ pub enum Reason {
     NoVersion,
     /// The named `ImageChannel` does not exist or does not admit this namespace.
     ChannelRefUnresolved,
+    /// No old version of the channel is held back.
+    Rotated,
+    /// Access to an old version does not end yet: too few complete lists of images since its grace ended.
+    AwaitingDiscovery,
+    /// Access to an old version does not end yet: the newer versions are not in service and Ready.
+    NewerNotReady,
+    /// Access to an old version does not end yet: some of its recipients have no version in service.
+    RecipientsBehind,
+    /// Access to an old version does not end yet: that to another one is ending.
+    RevokingAnother,
 }
 
 impl Reason {

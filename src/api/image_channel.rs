@@ -8,6 +8,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cloud_image::ShareableFrom;
+use super::conditions::Reason;
 use super::patterns::{IMAGE_ID, PLAIN_TEXT};
 use super::references::AccountRef;
 use super::span::Span;
@@ -43,6 +44,12 @@ const TAG_CHARS_MAX: usize = 255;
     printcolumn(name = "Since", type_ = "date", json_path = ".status.latest[0].since"),
     printcolumn(name = "Matched", type_ = "string", json_path = ".status.discovered"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region", priority = 1),
+    printcolumn(
+        name = "Rotated",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Rotated\")].status",
+        priority = 1
+    ),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(
@@ -63,7 +70,8 @@ pub struct ImageChannelSpec {
         .message("region is a region id such as cn-hangzhou"))]
     pub region: String,
     /// Observe: status shows what the channel would do, and nothing else is written. Share (default): a `CloudImage` is made
-    /// for each version in service, and `ChannelShares` share it; no access ends by itself.
+    /// for each version in service, and `ChannelShares` share it; no access ends by itself. Rotate: as Share, and access to old
+    /// versions ends by `retire`, once their recipients have newer ones.
     #[serde(default)]
     pub mode: ChannelMode,
     /// Which own images belong to the channel: everything given must match.
@@ -79,12 +87,13 @@ pub struct ImageChannelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = PLAIN_TEXT))]
     pub pin: Option<String>,
-    /// Versions that are never the latest and that nobody new gets; who has one keeps it.
+    /// Versions that are never the latest and that nobody new gets. Who has one keeps it in mode Share, and until its grace is over
+    /// in mode Rotate; `revoke: Now` ends it at once in both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["version".into()]))]
     pub exclude: Vec<ExcludedVersion>,
-    /// How many of the images that exist already enter the channel.
+    /// How many versions are in service, and how older ones retire.
     #[serde(default)]
     pub retire: ChannelRetire,
     /// From which namespaces `ChannelShares` may name this channel: the owner's consent. Its `CloudImages` have the same.
@@ -103,6 +112,8 @@ pub enum ChannelMode {
     /// Makes `CloudImages`, which `ChannelShares` share.
     #[default]
     Share,
+    /// Shares, and ends the access to old versions.
+    Rotate,
 }
 
 /// Which own images belong to a channel.
@@ -185,26 +196,69 @@ pub struct ExcludedVersion {
     /// The version.
     #[schemars(length(min = 1, max = 128), regex(pattern = PLAIN_TEXT))]
     pub version: String,
+    /// `AfterGrace` (default): in mode Rotate, access ends as that to an old version does. Now: it ends at once, in mode Share too,
+    /// and also for recipients who have no other version. For an image that must not be used any more.
+    #[serde(default)]
+    pub revoke: ExcludeRevoke,
 }
 
-/// Which versions are in service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+/// When access to an excluded version ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ExcludeRevoke {
+    /// Like that to an old version.
+    #[default]
+    AfterGrace,
+    /// At once.
+    Now,
+}
+
+/// Which versions are in service, and how older ones retire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.grace) || duration(self.grace) >= duration('1h')")
+    .message("retire.grace is at least 1h: to end access to one version at once, exclude it with revoke: Now"))]
 pub struct ChannelRetire {
-    /// Of the images that exist when the channel first sees them, how many of the newest enter it (default 3). Older ones are
-    /// Retired from the start: nobody gets them, and who has one keeps it.
+    /// How many versions are in service (default 3). Of the images that exist when the channel first sees them, as many of the
+    /// newest enter it; older ones are Retired from the start: nobody gets them, and who has one keeps it. In mode Rotate, a version
+    /// beyond this number is Deprecated.
     #[serde(default = "keep_default")]
     #[schemars(range(min = 1, max = 50))]
     pub keep: u8,
+    /// Mode Rotate: a version is not Deprecated before it is so old, as `720h`; counted like `soak`. Left out, its age does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_age: Option<Span>,
+    /// Mode Rotate: how long a version is Deprecated before access to it may end (default `336h`, at least `1h`). Status says until
+    /// when before it counts.
+    #[serde(default = "grace_default")]
+    pub grace: Span,
+    /// Mode Rotate: what each recipient must have of a version in service before the old one ends. Accepted (default): it accepted
+    /// one, where the cloud asks for an answer. Granted: an unanswered offer is enough.
+    #[serde(default)]
+    pub require: RetireRequire,
 }
 
 fn keep_default() -> u8 {
     3
 }
 
+fn grace_default() -> Span {
+    Span("336h".to_owned())
+}
+
 impl Default for ChannelRetire {
     fn default() -> Self {
-        Self { keep: keep_default() }
+        Self { keep: keep_default(), min_age: None, grace: grace_default(), require: RetireRequire::default() }
     }
+}
+
+/// What recipients must have of a version in service before an old one ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum RetireRequire {
+    /// It is granted.
+    Granted,
+    /// It is granted, and accepted where the cloud asks for an answer.
+    #[default]
+    Accepted,
 }
 
 /// Where a version is in its life.
@@ -216,8 +270,10 @@ pub enum Stage {
     Current,
     /// Older than the current one, and in service.
     Supported,
-    /// Excluded, or not selected any more: nobody new gets it, who has it keeps it.
+    /// Excluded, not selected any more or, in mode Rotate, beyond `retire.keep`: nobody new gets it, who has it keeps it for now.
     Deprecated,
+    /// Access to it is being ended.
+    Revoking,
     /// Not in service, and the channel shares it with nobody.
     Retired,
 }
@@ -233,7 +289,7 @@ pub struct ImageChannelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
-    /// `Ready` and `Discovered`, and `Reconciling` or `Stalled` while they hold.
+    /// `Ready` and `Discovered`; `Rotated` in mode Rotate; `Reconciling` or `Stalled` while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -299,6 +355,14 @@ pub struct ChannelVersion {
     /// Its next stage, and the earliest time for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<NextStage>,
+    /// When a complete list first came after the grace of a Deprecated version. Access to it ends after a second one at the earliest.
+    /// Absent from one that is Revoking because it is excluded with `revoke: Now`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_since: Option<Time>,
+    /// What holds the next stage back, once its time has come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub blocked_by: Vec<Reason>,
     /// When a complete list first lacked the image. A second one removes it from the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,

@@ -92,6 +92,14 @@ pub enum EventReason {
     CopyFailed,
     /// Another version of a channel is the latest.
     LatestMoved,
+    /// A version of a channel is Deprecated: nobody new gets it, and access to it ends later.
+    VersionDeprecated,
+    /// Access to a version of a channel is being ended.
+    VersionRevoking,
+    /// Nobody has a version of a channel through it any more.
+    VersionRetired,
+    /// Something holds back the end of access to an old version of a channel.
+    RotationBlocked,
     /// The object cannot be read as its kind.
     Unreadable,
     /// The API server hides fields of the object, and the operator does not reconcile it.
@@ -119,7 +127,11 @@ impl EventReason {
             Self::Rejected => "Reject",
             Self::ImageDeleted | Self::DeletionBlocked => "Delete",
             Self::CopyStarted | Self::Replicated | Self::CopyFailed => "Copy",
-            Self::LatestMoved => "Rotate",
+            Self::LatestMoved
+            | Self::VersionDeprecated
+            | Self::VersionRevoking
+            | Self::VersionRetired
+            | Self::RotationBlocked => "Rotate",
         }
     }
 
@@ -135,6 +147,9 @@ impl EventReason {
             | Self::CopyStarted
             | Self::CopyAllowed
             | Self::LatestMoved
+            | Self::VersionDeprecated
+            | Self::VersionRevoking
+            | Self::VersionRetired
             | Self::Replicated => "Normal",
             Self::Revoked
             | Self::Expired
@@ -153,6 +168,7 @@ impl EventReason {
             | Self::RevokedByOwner
             | Self::CopyFailed
             | Self::DefinitionsOutdated
+            | Self::RotationBlocked
             | Self::Unreadable => "Warning",
         }
     }

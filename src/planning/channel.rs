@@ -2,7 +2,10 @@
 //! latest. What is known already stays known while the images cannot be listed, or only in part.
 
 mod order;
+mod record;
+mod rotation;
 mod select;
+mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +19,9 @@ use crate::domain::identifiers::ImageId;
 use crate::domain::image::{ImageState, OwnImage};
 use crate::planning::naming::hash_of;
 use crate::planning::problem::name_some;
+pub use rotation::{Hold, Holders, Rotation};
 pub use select::{Match, Selection};
+use stages::{Assignment, soaked_at};
 
 /// Versions that a channel's status holds, as its schema has it.
 pub const VERSIONS_MAX: usize = 50;
@@ -34,12 +39,16 @@ pub struct ChannelTerms {
     pub order: ChannelOrder,
     /// How long a new version is a Candidate.
     pub soak: SignedDuration,
-    /// How many of the newest images enter the channel when they are first seen.
+    /// How many of the newest images enter the channel when they are first seen, and how many are in service where it rotates.
     pub keep: usize,
     /// The version that is the latest whatever is newer.
     pub pin: Option<String>,
     /// Versions that are never the latest.
     pub exclude: BTreeSet<String>,
+    /// Those of them whose access ends at once.
+    pub urgent: BTreeSet<String>,
+    /// How access to old versions ends; `None` where it does not.
+    pub rotation: Option<Rotation>,
 }
 
 /// A version of a channel.
@@ -57,10 +66,15 @@ pub struct Version {
     pub staged: Timestamp,
     /// When the image was made, where the cloud says so.
     pub created: Option<Timestamp>,
-    /// The earliest time at which a Candidate can become Current, while it soaks.
+    /// The earliest time at which a Candidate can become Current, while it soaks; and at which access to a Deprecated one may end.
     pub not_before: Option<Timestamp>,
     /// When a complete list first lacked the image.
     pub absent_since: Option<Timestamp>,
+    /// When a complete list first came after the grace of a Deprecated version. One that is Revoking without it was excluded, and
+    /// ends at once.
+    pub overdue_since: Option<Timestamp>,
+    /// What holds back the end of access to it, once its grace is over.
+    pub blocked: Vec<Reason>,
 }
 
 /// The latest version.
@@ -79,8 +93,18 @@ pub struct Latest {
 pub struct Listed<'a> {
     /// The images.
     pub images: &'a [OwnImage],
-    /// When the list was asked for. Two lists have different times.
+    /// When the list was asked for. Two lists have different times, in whole seconds as status holds them.
     pub at: Timestamp,
+    /// No later attempt to list them failed.
+    pub sound: bool,
+}
+
+/// What a plan asks of the objects of an image.
+pub trait Facts {
+    /// What is known of them.
+    fn served(&self, image: &ImageId) -> Served;
+    /// Who has the image through the channel.
+    fn holders(&self, image: &ImageId) -> Holders;
 }
 
 /// What is known of a version's objects.
@@ -115,7 +139,9 @@ pub struct ChannelPlan {
     pub remarks: Vec<Remark>,
     /// What is odd about `pin` and `exclude`.
     pub unknown: Option<Remark>,
-    /// When the next Candidate has soaked.
+    /// What holds back the end of access to old versions; `None` where the channel does not rotate or nothing does.
+    pub held_back: Option<Remark>,
+    /// When something can move by itself.
     pub next: Option<Timestamp>,
 }
 
@@ -128,13 +154,15 @@ pub struct Former<'a> {
     pub latest: Option<&'a Latest>,
 }
 
-/// Decides the stages of a channel. `listed`: the last complete list, if this process has one. `served`: what is known of an
-/// image's objects.
+/// Decides the stages of a channel. `listed`: the last complete list, if this process has one.
+///
+/// What ends access goes by the times of complete lists, not by this machine's clock: clouds that check signed times refuse the
+/// lists of a machine whose clock is wrong.
 pub fn plan_channel(
     terms: &ChannelTerms,
     former: Former<'_>,
     listed: Option<Listed<'_>>,
-    served: impl Fn(&ImageId) -> Served,
+    facts: &impl Facts,
     now: Timestamp,
 ) -> ChannelPlan {
     let (mut found, mut remarks) = listed.map(|listed| find(terms, listed)).unwrap_or_default();
@@ -151,17 +179,23 @@ pub fn plan_channel(
     let selected = |version: &Version| match believed {
         Some(_) if version.absent_since.is_none() => found.matched.contains(&version.image),
         // Without a list that holds it, what was not selected stays so.
-        _ => version.stage != Stage::Deprecated,
+        _ => !matches!(version.stage, Stage::Deprecated | Stage::Revoking),
     };
+    let served = |image: &ImageId| facts.served(image);
     let current = choose(terms, &versions, former.latest, selected, &served, now);
+    let list = believed.filter(|listed| listed.sound).map(|listed| listed.at);
+    let assignment = Assignment { terms, current: current.as_ref(), facts, clock: list.map(|at| at.min(now)), now };
     let first_seen = &found.first_seen;
-    assign(terms, &mut versions, current.as_ref(), selected, |version| first_seen.contains(&version.image), now);
+    assignment.assign(&mut versions, selected, |version| first_seen.contains(&version.image));
     let unknown = unknown(terms, &versions);
     let latest = latest(former.latest, terms, &versions, &served, now);
+    let failed = listed.is_some() && list.is_none();
+    let held_back =
+        rotation::Advance { terms, latest: latest.as_ref(), facts, list, failed, now }.advance(&mut versions);
     cut(&mut versions, latest.as_ref());
-    let next = next(&versions, latest.as_ref()).filter(|time| *time > now);
+    let next = next(&versions, latest.as_ref(), now);
     let discovered = listed.map(|listed| (found.count, listed.images.len()));
-    ChannelPlan { versions, latest, discovered, remarks, unknown, next }
+    ChannelPlan { versions, latest, discovered, remarks, unknown, held_back, next }
 }
 
 /// What a list says about a channel.
@@ -278,12 +312,10 @@ fn merge<'a>(versions: &mut Vec<Version>, found: &mut Found<'a>, listed: Listed<
             created: image.created,
             not_before: None,
             absent_since: None,
+            overdue_since: None,
+            blocked: Vec::new(),
         });
     }
-}
-
-fn soaked_at(terms: &ChannelTerms, version: &Version) -> Timestamp {
-    version.since.saturating_add(terms.soak).unwrap_or(Timestamp::MAX)
 }
 
 /// The image of the version that is Current. It goes back only by `pin`, `exclude` or `select`, or since the image is gone.
@@ -314,7 +346,7 @@ fn choose(
         // A version that was pinned before its soak was over does not soak again while it is the latest.
         let soaks = version.stage == Stage::Candidate && soaked_at(terms, version) > now && !was_latest(version);
         match ready(version) {
-            _ if soaks || version.stage == Stage::Retired => {}
+            _ if soaks || matches!(version.stage, Stage::Revoking | Stage::Retired) => {}
             Some(true) => return Some(version.image.clone()),
             Some(false) => {}
             // Wait for what is not known yet, rather than move twice.
@@ -323,40 +355,6 @@ fn choose(
     }
     // While nothing else can be Current, what was stays.
     kept
-}
-
-/// Gives each version its stage.
-fn assign(
-    terms: &ChannelTerms,
-    versions: &mut [Version],
-    current: Option<&ImageId>,
-    selected: impl Fn(&Version) -> bool,
-    is_new: impl Fn(&Version) -> bool,
-    now: Timestamp,
-) {
-    let mut passed = false;
-    let mut place = 0;
-    for version in versions {
-        let is_current = Some(&version.image) == current;
-        let out = terms.exclude.contains(&version.version) || !selected(version);
-        let beyond = is_new(version) && place >= terms.keep;
-        let is_pinned = terms.pin.as_ref() == Some(&version.version);
-        let stage = match version.stage {
-            _ if is_current => Stage::Current,
-            Stage::Retired if !is_pinned => Stage::Retired,
-            Stage::Candidate if (beyond && !is_pinned) || (out && is_new(version)) => Stage::Retired,
-            _ if out => Stage::Deprecated,
-            _ if !passed => Stage::Candidate,
-            _ => Stage::Supported,
-        };
-        if stage != version.stage {
-            (version.stage, version.staged) = (stage, now);
-        }
-        passed |= is_current;
-        place += usize::from(!out);
-        let soaks = version.stage == Stage::Candidate && soaked_at(terms, version) > now;
-        version.not_before = soaks.then(|| soaked_at(terms, version));
-    }
 }
 
 fn unknown(terms: &ChannelTerms, versions: &[Version]) -> Option<Remark> {
@@ -408,10 +406,11 @@ fn waited_until(current: &Version) -> Timestamp {
 }
 
 /// When something can move by itself.
-fn next(versions: &[Version], latest: Option<&Latest>) -> Option<Timestamp> {
+fn next(versions: &[Version], latest: Option<&Latest>, now: Timestamp) -> Option<Timestamp> {
     let current = versions.iter().find(|version| version.stage == Stage::Current);
     let waits = current.filter(|current| latest.is_none_or(|latest| latest.image != current.image));
-    versions.iter().filter_map(|version| version.not_before).chain(waits.map(waited_until)).min()
+    let times = versions.iter().filter_map(|version| version.not_before).chain(waits.map(waited_until));
+    times.filter(|time| *time > now).min()
 }
 
 /// Drops the oldest versions that the status has no room for. Nothing is done to what was made for them.

@@ -1,7 +1,7 @@
 //! The `ImageShares` that are made from a `ChannelShare`: which are missing, which differ, and which have nobody left.
 //!
 //! A version that is not shared any more keeps its `ImageShare`: its recipients only shrink, to those that the `ChannelShare` still
-//! names, so that nobody new gets it, and who is taken out loses it.
+//! names, so that nobody new gets it, and who is taken out loses it. It ends with the channel's stage Revoking.
 
 use jiff::Timestamp;
 
@@ -10,6 +10,8 @@ use crate::api::expiration::Expiration;
 use crate::api::image_channel::Stage;
 use crate::api::image_share::{ImageShare, ImageShareSpec, ShareDeletionPolicy, SpecRecipient};
 use crate::api::references::ImageRef;
+use crate::domain::image::Answer;
+use crate::planning::channel::Hold;
 
 /// A version that a channel offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,21 @@ pub struct Offered {
     pub stage: Stage,
     /// Its `CloudImage`.
     pub image: ImageRef,
+    /// How its `ImageShares` end, while it is Revoking.
+    pub ending: Option<Ending>,
+}
+
+/// How the `ImageShares` of a version end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// At once: a person said so.
+    Now,
+    /// Once everybody who has the version has another one of the same share. The channel has seen to that; but a share that was
+    /// suspended then has newer ones only a while after it is resumed.
+    OnceReplaced {
+        /// Who accepted the old one must have accepted the other one.
+        accepted: bool,
+    },
 }
 
 /// A change of the `ImageShares`.
@@ -39,7 +56,7 @@ pub enum Change {
         /// Its spec.
         spec: ImageShareSpec,
     },
-    /// End one: the `ChannelShare` names none of its recipients any more.
+    /// End one: the `ChannelShare` names none of its recipients any more, or the channel ends the version.
     End {
         /// Its name.
         name: String,
@@ -60,8 +77,11 @@ pub fn plan_children(
         .iter()
         .filter(|child| child.metadata.deletion_timestamp.is_none())
         .filter_map(|child| {
-            let in_service = shared.iter().any(|offered| offered.image == child.spec.image_ref);
-            change(share, child, in_service)
+            let of = |offered: &&Offered| offered.image == child.spec.image_ref;
+            let in_service = shared.iter().any(|offered| of(offered));
+            let ending = offered.iter().find(of).and_then(|offered| offered.ending);
+            let ends = ending.is_some_and(|ending| is_over(share, now) || may_end(child, ending, offered, children));
+            change(share, child, in_service, ends)
         })
         .collect();
     let acts = !share.spec.suspend && !is_over(share, now);
@@ -72,6 +92,31 @@ pub fn plan_children(
     });
     changes.extend(created);
     changes
+}
+
+/// Whether everybody who has an image by an `ImageShare` that ends has another one.
+fn may_end(child: &ImageShare, ending: Ending, offered: &[Offered], children: &[&ImageShare]) -> bool {
+    let Ending::OnceReplaced { accepted } = ending else { return true };
+    let stays = |other: &&&ImageShare| {
+        let of = offered.iter().find(|offered| offered.image == other.spec.image_ref);
+        other.metadata.deletion_timestamp.is_none()
+            && of.is_some_and(|offered| !matches!(offered.stage, Stage::Revoking | Stage::Retired))
+    };
+    let others: Vec<&&ImageShare> = children.iter().filter(stays).collect();
+    let has_another = |who: &SpecRecipient, accepted: bool| others.iter().any(|other| hold(other, who).works(accepted));
+    child.spec.recipients.iter().all(|who| match hold(child, who) {
+        Hold::Waiting => true,
+        Hold::Granted(Some(Answer::Pending | Answer::Rejected)) => has_another(who, false),
+        Hold::Granted(_) | Hold::Unknown => has_another(who, accepted),
+    })
+}
+
+/// How a recipient has an image by a share.
+fn hold(share: &ImageShare, who: &SpecRecipient) -> Hold {
+    let named = share.spec.recipients.iter().any(|other| other.kind == who.kind && other.id == who.id);
+    let generation = share.metadata.generation;
+    let status = share.status.as_ref().filter(|status| status.observed_generation == generation);
+    if named { status.map_or(Hold::Unknown, |status| Hold::of(status, who)) } else { Hold::Waiting }
 }
 
 /// Whether a version in this stage is shared.
@@ -90,12 +135,17 @@ fn spec(share: &ChannelShare, image_ref: ImageRef, recipients: Vec<SpecRecipient
         recipients,
         expiration_time: share.spec.expiration_time.clone().filter(|end| end.odd().is_none()),
         deletion_policy: share.spec.deletion_policy,
-        // A time that cannot be read pauses its share, as it does an ImageShare.
-        suspend: share.spec.suspend || share.spec.expiration_time.as_ref().and_then(Expiration::odd).is_some(),
+        suspend: is_paused(share),
     }
 }
 
-fn change(share: &ChannelShare, child: &ImageShare, in_service: bool) -> Option<Change> {
+/// Whether the share keeps what it has, whatever becomes of a version: it is suspended, or its time cannot be read, which pauses it
+/// as it does an `ImageShare`.
+pub fn is_paused(share: &ChannelShare) -> bool {
+    share.spec.suspend || share.spec.expiration_time.as_ref().and_then(Expiration::odd).is_some()
+}
+
+fn change(share: &ChannelShare, child: &ImageShare, in_service: bool, ends: bool) -> Option<Change> {
     let name = child.metadata.name.clone().unwrap_or_default();
     let named =
         |had: &&SpecRecipient| share.spec.recipients.iter().any(|asked| asked.kind == had.kind && asked.id == had.id);
@@ -105,7 +155,7 @@ fn change(share: &ChannelShare, child: &ImageShare, in_service: bool) -> Option<
         child.spec.recipients.iter().filter(named).cloned().collect()
     };
     let mut wanted = spec(share, child.spec.image_ref.clone(), recipients);
-    if wanted.recipients.is_empty() {
+    if wanted.recipients.is_empty() || (ends && !wanted.suspend) {
         if !wanted.suspend {
             // Its end revokes, whatever the policy of the deletion of the ChannelShare is.
             return Some(if child.spec.deletion_policy == ShareDeletionPolicy::Revoke {
@@ -149,7 +199,8 @@ mod tests {
     }
 
     fn offered(name: &str, stage: Stage) -> Offered {
-        Offered { version: name.to_owned(), stage, image: image(name) }
+        let ending = (stage == Stage::Revoking).then_some(Ending::OnceReplaced { accepted: true });
+        Offered { version: name.to_owned(), stage, image: image(name), ending }
     }
 
     fn child(of: &str, ids: &[&str], share: &ChannelShare) -> ImageShare {
@@ -202,6 +253,64 @@ mod tests {
         assert!(plan(&share, Some(&[]), &[&there]).is_empty());
         let other = child("1", &["10001", "10002"], &share);
         assert_eq!(plan(&share, None, &[&other]), ["patch all-1 10001"]);
+    }
+
+    #[test]
+    fn a_version_that_the_channel_ends_is_taken_from_everybody_unless_the_share_is_paused() {
+        let mut all = [offered("2", Stage::Current), offered("1", Stage::Revoking)];
+        all[1].ending = Some(Ending::Now);
+        let ids = ["10001", "10002"];
+        let plain = share(&ids, &json!({}));
+        let there = [child("1", &ids, &plain), child("2", &ids, &plain)];
+        let there: Vec<&ImageShare> = there.iter().collect();
+        assert_eq!(plan(&plain, Some(&all), &there), ["end all-1"]);
+        assert!(plan(&plain, None, &there).is_empty(), "a channel that is not known ends nothing");
+        let retired = [offered("2", Stage::Current), offered("1", Stage::Retired)];
+        assert!(plan(&plain, Some(&retired), &there).is_empty());
+        let over = share(&ids, &json!({"expirationTime": "2026-11-29T00:00:00Z"}));
+        assert_eq!(plan(&over, Some(&all), &[&child("1", &ids, &over)]), ["end all-1"]);
+        for pause in [json!({"suspend": true}), json!({"expirationTime": "9999-12-31T23:59:59Z"})] {
+            let paused = share(&ids, &pause);
+            assert!(plan(&paused, Some(&all), &[&child("1", &ids, &paused)]).is_empty(), "{pause}");
+        }
+        // Its end revokes, whatever the policy of the deletion of the ChannelShare is.
+        let retains = share(&ids, &json!({"deletionPolicy": "Retain"}));
+        let mut old = child("1", &ids, &retains);
+        let changes = plan_children(&retains, Some(&all[1..]), &[&old], now());
+        let [Change::Patch { spec, .. }] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!(spec.deletion_policy, ShareDeletionPolicy::Revoke);
+        assert_eq!(spec.recipients.len(), 2);
+        old.spec = spec.clone();
+        assert_eq!(plan(&retains, Some(&all[1..]), &[&old]), ["end all-1"]);
+    }
+
+    #[test]
+    fn a_version_that_the_channel_ends_waits_until_the_share_has_given_everybody_another_one() {
+        let all = [offered("3", Stage::Current), offered("2", Stage::Revoking), offered("1", Stage::Revoking)];
+        let share = share(&["10001", "10002"], &json!({}));
+        let told = |of: &str, waiting: &[(&str, &str)], answers: &[(&str, &str)]| {
+            let mut child = child(of, &["10001", "10002"], &share);
+            let of = |all: &[(&str, &str)], what: &str| -> Vec<_> {
+                all.iter().map(|(id, said)| json!({"type": "Account", "id": id, what: said})).collect()
+            };
+            let status = json!({"waiting": of(waiting, "reason"), "answers": of(answers, "answer")});
+            child.status = Some(serde_json::from_value(status).unwrap());
+            child
+        };
+        let old = told("1", &[], &[]);
+        let ends = |newer: &ImageShare| plan(&share, Some(&all), &[newer, &old]) == ["end all-1"];
+        assert!(ends(&told("3", &[], &[])));
+        assert!(!ends(&child("3", &["10001", "10002"], &share)), "it was made a moment ago");
+        assert!(!ends(&told("3", &[("10002", "RecipientFull")], &[])));
+        assert!(!ends(&told("3", &[], &[("10002", "Pending")])));
+        assert!(!ends(&child("2", &["10001", "10002"], &share)), "that one ends too");
+        let mut renewed = told("3", &[], &[]);
+        renewed.metadata.generation = Some(2);
+        assert!(!ends(&renewed), "its status speaks of what it was before");
+        // Who does not have the old one, or did not accept it, is not waited for so long.
+        let old = told("1", &[("10001", "RecipientFull")], &[("10002", "Pending")]);
+        let newer = told("3", &[("10001", "RecipientFull")], &[("10002", "Pending")]);
+        assert_eq!(plan(&share, Some(&all), &[&newer, &old]), ["end all-1"]);
     }
 
     #[test]

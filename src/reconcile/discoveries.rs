@@ -86,8 +86,10 @@ impl Listing<'_> {
         (known.asked, known.holds) = (Some(asked), holds);
         match result {
             Ok(images) => {
-                // Two lists never have the same time, also where the clock was set back or stands still.
-                let later = |former: Timestamp| former.saturating_add(SignedDuration::from_millis(1)).unwrap_or(asked);
+                // Two lists never have the same time, also where the clock was set back or stands still. Whole seconds: status,
+                // which holds such times, has no parts of them.
+                let asked = Timestamp::from_second(asked.as_second()).unwrap_or(asked);
+                let later = |former: Timestamp| former.saturating_add(SignedDuration::from_secs(1)).unwrap_or(asked);
                 let at = known.list.as_ref().map_or(asked, |(_, former)| asked.max(later(*former)));
                 (known.list, known.fault) = (Some((images, at)), None);
             }
@@ -143,6 +145,10 @@ mod tests {
         assert_eq!((failed.list.unwrap().1, failed.fault), (at(100), Some(Fault::Unavailable)));
         let later = all.begin(&key(), &all.known(&key())).unwrap().record(Ok(Arc::from([])), at(50), TEN);
         assert!(later.list.unwrap().1 > at(100));
+        // Status holds whole seconds: the same list must never look like a later one.
+        let part = at(200) + SignedDuration::from_millis(700);
+        let exact = all.begin(&key(), &all.known(&key())).unwrap().record(Ok(Arc::from([])), part, TEN);
+        assert_eq!(exact.list.unwrap().1, at(200));
         all.forget("uid");
         assert!(all.known(&key()).list.is_none());
     }

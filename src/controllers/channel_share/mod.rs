@@ -9,12 +9,12 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use crate::api::channel_share::ChannelShare;
-use crate::api::image_channel::{ChannelMode, ImageChannel};
+use crate::api::image_channel::{ChannelMode, ImageChannel, RetireRequire, Stage};
 use crate::api::references::ImageRef;
 use crate::cluster::ClusterError;
 use crate::cluster::guard::{Guarded, Unreadable};
 use crate::domain::share::Consent;
-use crate::planning::channel_share::{Offered, plan_children};
+use crate::planning::channel_share::{Ending, Offered, plan_children};
 use crate::reconcile::Outcome;
 use crate::reconcile::caches::Caches;
 use crate::reconcile::context::Context;
@@ -80,7 +80,11 @@ fn offer(ctx: &Context, share: &ChannelShare, channel: &Guarded<ImageChannel>) -
     let namespace = (own != here).then_some(own);
     let offered = |version: &crate::api::image_channel::ChannelVersion| {
         let image = ImageRef { name: version.cloud_image.clone()?, namespace: namespace.clone() };
-        Some(Offered { version: version.version.clone(), stage: version.stage, image })
+        let ending = (version.stage == Stage::Revoking).then(|| match version.overdue_since {
+            Some(_) => Ending::OnceReplaced { accepted: channel.spec.retire.require == RetireRequire::Accepted },
+            None => Ending::Now,
+        });
+        Some(Offered { version: version.version.clone(), stage: version.stage, image, ending })
     };
     Some(Offer {
         versions: status.versions.iter().filter_map(offered).collect(),

@@ -19,10 +19,10 @@ use crate::cluster::guard::Guarded;
 use crate::cluster::{ClusterError, json_patch, within_deadline};
 use crate::domain::identifiers::ImageId;
 use crate::domain::share::Consent;
-use crate::planning::channel::{Served, Version, image_name, wants_image};
-use crate::planning::channel_share::is_over;
+use crate::planning::channel::{Facts, Holders, Served, Version, image_name, wants_image};
+use crate::planning::channel_share::{is_over, is_paused};
 use crate::planning::problem::Problem;
-use crate::reconcile::context::Context;
+use crate::reconcile::context::{Context, Stores};
 use crate::reconcile::convert::{channel_of, consent_to, made_for, place_key, shares_naming};
 use crate::reconcile::status::{conditions_of, is_observed};
 
@@ -33,6 +33,8 @@ pub(super) struct Children<'a> {
     namespace: String,
     /// The uids of the `ChannelShares` that share the Current version.
     followers: Vec<String>,
+    /// The `ChannelShares` that the channel does not refuse, by uid, and whether each keeps what it has.
+    makers: BTreeMap<String, bool>,
 }
 
 impl<'a> Children<'a> {
@@ -50,7 +52,8 @@ impl<'a> Children<'a> {
         };
         let all = stores.channel_shares.state_filter(|share| share.readable().is_some_and(follows));
         let followers = all.iter().filter_map(|share| share.uid()).collect();
-        Self { ctx, channel, namespace, followers }
+        let makers = makers(channel, &namespace, stores);
+        Self { ctx, channel, namespace, followers, makers }
     }
 
     /// The `CloudImage` of an image: by identity, the channel's own one late, and one that is no duplicate before all.
@@ -76,9 +79,26 @@ impl<'a> Children<'a> {
     fn is_child(&self, image: &CloudImage) -> bool {
         image.labels().get(CHANNEL_LABEL) == Some(&self.channel.name_any())
     }
+}
 
-    /// What is known of an image's objects.
-    pub(super) fn served(&self, image: &ImageId) -> Served {
+/// The `ChannelShares` that the channel does not refuse, by uid, and whether each is paused.
+fn makers(channel: &ImageChannel, namespace: &str, stores: &Stores) -> BTreeMap<String, bool> {
+    let here = (namespace.to_owned(), channel.name_any());
+    let all = stores.channel_shares.state_filter(|share| share.readable().is_some_and(|it| channel_of(it) == here));
+    let maker = |share: &ChannelShare| {
+        let of = share.namespace().unwrap_or_default();
+        let paused = match consent_to(&channel.spec.shareable_from, namespace, &of, stores) {
+            Consent::Given => is_paused(share),
+            Consent::Unknown => true,
+            Consent::Withheld => return None,
+        };
+        Some((share.uid()?, paused))
+    };
+    all.iter().filter_map(|share| maker(share.readable()?)).collect()
+}
+
+impl Facts for Children<'_> {
+    fn served(&self, image: &ImageId) -> Served {
         if self.channel.spec.mode == ChannelMode::Observe {
             return Served { ready: Some(true), shared: true };
         }
@@ -92,6 +112,19 @@ impl<'a> Children<'a> {
         Served { ready, shared: self.is_shared(&found) }
     }
 
+    fn holders(&self, image: &ImageId) -> Holders {
+        let mut holders = Holders::default();
+        let Some(found) = self.image_of(image) else { return holders };
+        for share in shares_naming(&self.namespace, &found.name_any(), &self.ctx.stores) {
+            let Some(paused) = made_for(share.as_ref()).and_then(|uid| self.makers.get(uid)) else { continue };
+            let named = format!("{}/{}", share.namespace().unwrap_or_default(), share.name_any());
+            holders.add(named, *paused, share.readable(), share.readable().is_some_and(is_observed));
+        }
+        holders
+    }
+}
+
+impl Children<'_> {
     /// Whether every follower has shared this image, or says why it does not.
     fn is_shared(&self, image: &CloudImage) -> bool {
         let shares = shares_naming(&self.namespace, &image.name_any(), &self.ctx.stores);

@@ -8,16 +8,17 @@ mod report;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{Break, Continue};
 
+use jiff::SignedDuration;
 use kube::ResourceExt;
 
 use crate::api::conditions::{DISCOVERED, Reason};
-use crate::api::image_channel::{ChannelMode, ImageChannel};
+use crate::api::image_channel::{ChannelMode, ExcludeRevoke, ImageChannel, RetireRequire};
 use crate::api::span::Span;
 use crate::api::{CloudAccount, cloud_account};
 use crate::clouds::Priority;
 use crate::cluster::guard::{Guarded, Unreadable};
 use crate::domain::identifiers::RegionId;
-use crate::planning::channel::{ChannelTerms, Listed, Selection, plan_channel};
+use crate::planning::channel::{ChannelTerms, Listed, Rotation, Selection, plan_channel};
 use crate::planning::problem::Problem;
 use crate::reconcile::access::{NoAccount, check_account};
 use crate::reconcile::caches::Caches;
@@ -28,6 +29,9 @@ use crate::reconcile::status::is_requested;
 use children::Children;
 use discover::{Discovered, Source, discover, known as with_problem};
 use report::ChannelReporter;
+
+/// The shortest grace, as the schema has it.
+const GRACE_MIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// A list takes several calls, and half of one is useless: its calls wait for tokens, which this priority gets rarely.
 const PRIORITY: Priority = Priority::Acceptance;
@@ -95,13 +99,23 @@ fn observed<'a>(
 fn terms(channel: &ImageChannel, families: bool) -> Result<ChannelTerms, Problem> {
     let spec = &channel.spec;
     let exclude: BTreeSet<String> = spec.exclude.iter().map(|excluded| excluded.version.clone()).collect();
+    let urgent = spec.exclude.iter().filter(|excluded| excluded.revoke == ExcludeRevoke::Now);
+    let retire = &spec.retire;
+    let rotation = Rotation {
+        min_age: retire.min_age.as_ref().map(Span::length).unwrap_or_default(),
+        grace: retire.grace.length().max(GRACE_MIN),
+        accepted: retire.require == RetireRequire::Accepted,
+        ends: spec.mode == ChannelMode::Rotate,
+    };
     Ok(ChannelTerms {
         selection: Selection::of(&spec.select, families)?,
         order: spec.order,
         soak: spec.soak.as_ref().map(Span::length).unwrap_or_default(),
-        keep: usize::from(spec.retire.keep),
+        keep: usize::from(retire.keep),
         pin: spec.pin.clone(),
         exclude,
+        urgent: urgent.map(|excluded| excluded.version.clone()).collect(),
+        rotation: (spec.mode != ChannelMode::Share).then_some(rotation),
     })
 }
 
@@ -115,12 +129,13 @@ async fn rotate(
 ) -> Reconciled {
     let now = ctx.clock.now();
     let children = Children::observe(ctx, channel, now);
-    let listed = known.list.as_ref().map(|(images, at)| Listed { images, at: *at });
+    let sound = known.fault.is_none();
+    let listed = known.list.as_ref().map(|(images, at)| Listed { images, at: *at, sound });
     let former = reporter.former();
-    let plan = plan_channel(terms, former.as_planned(), listed, |image| children.served(image), now);
+    let plan = plan_channel(terms, former.as_planned(), listed, &children, now);
     let made = match channel.spec.mode {
         ChannelMode::Observe => Ok(()),
-        ChannelMode::Share => children.make(&plan.versions).await?,
+        ChannelMode::Share | ChannelMode::Rotate => children.make(&plan.versions).await?,
     };
     reporter.rotated(plan, &children, (&known, problem), made.err()).await
 }

@@ -7,8 +7,8 @@ use kube::ResourceExt;
 
 use super::children::Children;
 use crate::api::ImageChannel;
-use crate::api::conditions::{DISCOVERED, Decision, READY, RECONCILING, Reason, STALLED, Truth, find};
-use crate::api::image_channel::{ChannelMode, ChannelVersion, ImageChannelStatus, LatestVersion, NextStage, Stage};
+use crate::api::conditions::{DISCOVERED, Decision, READY, RECONCILING, ROTATED, Reason, STALLED, Truth, find};
+use crate::api::image_channel::{ChannelMode, ImageChannelStatus, LatestVersion, Stage};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
 use crate::domain::fault::Recovery;
@@ -52,7 +52,7 @@ impl<'a> ChannelReporter<'a> {
     /// The recorded versions.
     pub(super) fn former(&self) -> Recorded {
         let status = self.base.written();
-        let versions = status.versions.iter().filter_map(recorded).collect();
+        let versions = status.versions.iter().filter_map(Version::recorded).collect();
         let latest = status.latest.iter().find(|latest| latest.region == self.base.object.spec.region);
         let latest = latest.and_then(|latest| {
             let image = ImageId::parse(&latest.image_id).ok()?;
@@ -102,8 +102,10 @@ impl<'a> ChannelReporter<'a> {
         (known, fault): (&Discovery, Option<Problem>),
         hindered: Option<Problem>,
     ) -> Result<Next, ClusterError> {
-        let former = self.base.written().latest.clone();
-        let decisions = conditions_of_plan(&plan, children, fault.as_ref(), hindered.as_ref());
+        let old = self.base.written().clone();
+        let former = &old.latest;
+        let mut decisions = conditions_of_plan(&plan, children, fault.as_ref(), hindered.as_ref());
+        decisions.extend((self.base.object.spec.mode == ChannelMode::Rotate).then(|| rotated(&plan, &old)));
         let status = self.status(&plan, children);
         let moved =
             status.latest.iter().find(|latest| former.iter().all(|old| old.image_id != latest.image_id)).cloned();
@@ -118,7 +120,48 @@ impl<'a> ChannelReporter<'a> {
             let note = format!("version {} is not the latest any more, and no other can be", old.version);
             self.base.event(EventReason::LatestMoved, note);
         }
+        self.tell(&old, &plan);
         Ok(self.next(&plan, known, fault.as_ref()))
+    }
+
+    /// Publishes what happened to old versions.
+    fn tell(&self, old: &ImageChannelStatus, plan: &ChannelPlan) {
+        if self.base.object.spec.mode == ChannelMode::Observe {
+            return;
+        }
+        let was = |version: &Version| {
+            let found = old.versions.iter().find(|old| old.image_id == version.image.as_str());
+            found.map(|old| (old.stage, old.next.as_ref().map(|next| next.not_before.0)))
+        };
+        for version in &plan.versions {
+            let (stage, told) = was(version).unzip();
+            let named = format!("version {} ({})", version.version, version.image);
+            let is_new = stage != Some(version.stage);
+            match (version.stage, version.not_before) {
+                (Stage::Deprecated, Some(end)) if told.flatten() != Some(end) => {
+                    let note = format!("{named} is Deprecated: nobody new gets it, and access to it ends after {end}");
+                    self.base.event(EventReason::VersionDeprecated, note);
+                }
+                (Stage::Deprecated, None) if is_new && stage.is_some() => {
+                    let note = format!("{named} is Deprecated: nobody new gets it");
+                    self.base.event(EventReason::VersionDeprecated, note);
+                }
+                (Stage::Revoking, _) if is_new => {
+                    self.base.event(EventReason::VersionRevoking, format!("access to {named} is being ended"));
+                }
+                (Stage::Retired, _) if is_new && stage.is_some() => {
+                    let note = format!("nobody has {named} through this channel any more");
+                    self.base.event(EventReason::VersionRetired, note);
+                }
+                _ => {}
+            }
+        }
+        let before = find(&old.conditions, ROTATED).filter(|before| before.status == "False");
+        if let Some(held_back) = &plan.held_back
+            && before.is_none_or(|before| before.message != held_back.message)
+        {
+            self.base.event(EventReason::RotationBlocked, held_back.message.clone());
+        }
     }
 
     fn next(&self, plan: &ChannelPlan, known: &Discovery, fault: Option<&Problem>) -> Next {
@@ -135,24 +178,12 @@ impl<'a> ChannelReporter<'a> {
     }
 
     fn status(&self, plan: &ChannelPlan, children: &Children<'_>) -> ImageChannelStatus {
-        let shares = self.base.object.spec.mode == ChannelMode::Share;
+        let shares = self.base.object.spec.mode != ChannelMode::Observe;
         let cloud_image = |image: &ImageId, stage: Option<Stage>| {
             let made = || stage.is_some_and(wants_image).then(|| children.name_of(image));
             shares.then(|| children.image_of(image).map(|found| found.name_any()).or_else(made)).flatten()
         };
-        let version = |version: &Version| ChannelVersion {
-            version: version.version.clone(),
-            image_id: version.image.to_string(),
-            stage: version.stage,
-            since: Time(version.since),
-            stage_since: Time(version.staged),
-            created: version.created.map(Time),
-            next: version
-                .not_before
-                .map(|not_before| NextStage { stage: Stage::Current, not_before: Time(not_before) }),
-            absent_since: version.absent_since.map(Time),
-            cloud_image: cloud_image(&version.image, Some(version.stage)),
-        };
+        let version = |version: &Version| version.record(cloud_image(&version.image, Some(version.stage)));
         let latest = plan.latest.as_ref().map(|latest| LatestVersion {
             region: self.base.object.spec.region.clone(),
             version: latest.version.clone(),
@@ -247,6 +278,21 @@ fn why_none(plan: &ChannelPlan, children: &Children<'_>) -> String {
     }
 }
 
+/// The condition `Rotated`.
+fn rotated(plan: &ChannelPlan, old: &ImageChannelStatus) -> Decision {
+    let decide = |truth, reason, message| Decision { kind: ROTATED, truth, reason, message };
+    // Until this process has listed the images, what was told stays.
+    let known = plan.discovered.is_some() || plan.versions.iter().all(|version| version.blocked.is_empty());
+    let told = find(&old.conditions, ROTATED).filter(|told| !known && told.status == "False");
+    if let Some((told, reason)) = told.and_then(|told| Some((told, Reason::named(&told.reason)?))) {
+        return decide(Truth::False, reason, told.message.clone());
+    }
+    match &plan.held_back {
+        Some(held_back) => decide(Truth::False, held_back.reason, held_back.message.clone()),
+        None => decide(Truth::True, Reason::Rotated, "no old version is held back".to_owned()),
+    }
+}
+
 fn discovered(plan: &ChannelPlan, fault: Option<&Problem>) -> Decision {
     let decide = |truth, reason, message| Decision { kind: DISCOVERED, truth, reason, message };
     if let Some(fault) = fault {
@@ -259,18 +305,4 @@ fn discovered(plan: &ChannelPlan, fault: Option<&Problem>) -> Decision {
         Some(remark) => decide(Truth::False, remark.reason, remark.message.clone()),
         None => decide(Truth::True, Reason::Discovered, "the account's own images are listed".to_owned()),
     }
-}
-
-/// A version as status holds it; `None` for an image id that cannot be one.
-fn recorded(version: &ChannelVersion) -> Option<Version> {
-    Some(Version {
-        version: version.version.clone(),
-        image: ImageId::parse(&version.image_id).ok()?,
-        stage: version.stage,
-        since: version.since.0,
-        staged: version.stage_since.0,
-        created: version.created.as_ref().map(|created| created.0),
-        not_before: version.next.as_ref().map(|next| next.not_before.0),
-        absent_since: version.absent_since.as_ref().map(|since| since.0),
-    })
 }

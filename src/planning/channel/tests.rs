@@ -1,5 +1,9 @@
 //! Stories of a channel, day by day, and what must hold in all of them.
 
+mod chaos;
+mod rotation;
+mod year;
+
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
@@ -38,7 +42,20 @@ fn terms() -> ChannelTerms {
         keep: 3,
         pin: None,
         exclude: BTreeSet::new(),
+        urgent: BTreeSet::new(),
+        rotation: None,
     }
+}
+
+/// A list of these images that was asked for on a day.
+fn listed(images: &[OwnImage], at: i64) -> Listed<'_> {
+    Listed { images, at: day(at), sound: true }
+}
+
+/// A version as it is after a restart: what status holds of it.
+fn restarted(version: &Version) -> Version {
+    let written = serde_json::to_string(&version.record(None)).unwrap();
+    Version::recorded(&serde_json::from_str(&written).unwrap()).unwrap()
 }
 
 const ALL: Served = Served { ready: Some(true), shared: true };
@@ -49,16 +66,31 @@ struct Channel {
     versions: Vec<Version>,
     latest: Option<Latest>,
     served: BTreeMap<ImageId, Served>,
+    held: BTreeMap<ImageId, Holders>,
     plan: Option<ChannelPlan>,
+}
+
+/// What is known in a story.
+struct Known<'a>(&'a BTreeMap<ImageId, Served>, &'a BTreeMap<ImageId, Holders>);
+
+impl Facts for Known<'_> {
+    fn served(&self, image: &ImageId) -> Served {
+        self.0.get(image).copied().unwrap_or(ALL)
+    }
+
+    fn holders(&self, image: &ImageId) -> Holders {
+        self.1.get(image).cloned().unwrap_or_default()
+    }
 }
 
 impl Channel {
     fn new() -> Self {
-        Self { terms: terms(), versions: Vec::new(), latest: None, served: BTreeMap::new(), plan: None }
+        let held = BTreeMap::new();
+        Self { terms: terms(), versions: Vec::new(), latest: None, served: BTreeMap::new(), held, plan: None }
     }
 
     fn see(&mut self, at: i64, images: &[OwnImage]) -> String {
-        self.plan_at(day(at), Some(Listed { images, at: day(at) }))
+        self.plan_at(day(at), Some(listed(images, at)))
     }
 
     fn wait(&mut self, at: i64) -> String {
@@ -67,9 +99,8 @@ impl Channel {
 
     fn plan_at(&mut self, now: Timestamp, listed: Option<Listed<'_>>) -> String {
         let former = Former { versions: &self.versions, latest: self.latest.as_ref() };
-        let served = |image: &ImageId| self.served.get(image).copied().unwrap_or(ALL);
-        let plan = plan_channel(&self.terms, former, listed, served, now);
-        (self.versions, self.latest) = (plan.versions.clone(), plan.latest.clone());
+        let plan = plan_channel(&self.terms, former, listed, &Known(&self.served, &self.held), now);
+        (self.versions, self.latest) = (plan.versions.iter().map(restarted).collect(), plan.latest.clone());
         self.plan = Some(plan);
         let stages = self.versions.iter().map(|version| {
             let letter = match version.stage {
@@ -77,6 +108,7 @@ impl Channel {
                 Stage::Current => 'C',
                 Stage::Supported => 'S',
                 Stage::Deprecated => 'D',
+                Stage::Revoking => 'V',
                 Stage::Retired => 'R',
             };
             format!("{}{letter}", version.version)
@@ -140,7 +172,7 @@ fn latest_moves_once_the_image_is_ready_and_shared_or_a_minute_later() {
     channel.served.insert(three.clone(), Served { ready: Some(true), shared: false });
     assert_eq!(channel.see(11, &images), "2: 3C 2S 1S");
     assert_eq!(channel.plan.as_ref().unwrap().next, Some(day(11) + SignedDuration::from_mins(1)));
-    let listed = Some(Listed { images: &images, at: day(11) });
+    let listed = Some(listed(&images, 11));
     assert_eq!(channel.plan_at(day(11) + SignedDuration::from_secs(59), listed), "2: 3C 2S 1S");
     assert_eq!(channel.plan_at(day(11) + SignedDuration::from_mins(1), listed), "3: 3C 2S 1S");
     // Trouble that passes does not move it back.
@@ -237,8 +269,8 @@ fn an_image_is_gone_when_two_lists_lack_it() {
     let mut channel = Channel::new();
     channel.see(10, &builds(1..=3));
     assert_eq!(channel.see(11, &builds(1..=2)), "3: 3C 2S 1S");
-    let listed = Some(Listed { images: &builds(1..=2), at: day(11) });
-    assert_eq!(channel.plan_at(day(12), listed), "3: 3C 2S 1S", "the same list says nothing new");
+    let images = builds(1..=2);
+    assert_eq!(channel.plan_at(day(12), Some(listed(&images, 11))), "3: 3C 2S 1S", "the same list says nothing new");
     assert_eq!(channel.wait(12), "3: 3C 2S 1S");
     assert_eq!(channel.see(12, &builds(1..=3)), "3: 3C 2S 1S", "it is back");
     assert_eq!(channel.versions[0].absent_since, None);
@@ -379,7 +411,7 @@ proptest! {
         let mut deleted = BTreeSet::new();
         for step in steps {
             let before = (channel.versions.clone(), channel.latest.clone());
-            let mut listed = true;
+            let mut lists = true;
             let of = |at: u8| images.get(usize::from(at)).map(|image: &OwnImage| image.image.clone());
             match step {
                 Step::Build => {
@@ -398,20 +430,20 @@ proptest! {
                     channel.served.extend(of(at).map(|image| (image, Served { ready, shared })));
                 }
                 Step::ListAll | Step::ListNothing => {}
-                Step::NoList => listed = false,
+                Step::NoList => lists = false,
                 Step::Clock(days) => now += i64::from(days),
             }
             list_at += 1;
             let seen = if matches!(step, Step::ListNothing) { Vec::new() } else { images.clone() };
-            let list = Listed { images: &seen, at: day(list_at) };
-            channel.plan_at(day(now), listed.then_some(list));
-            check(&channel, &before, &deleted, listed && !seen.is_empty())?;
+            let list = listed(&seen, list_at);
+            channel.plan_at(day(now), lists.then_some(list));
+            check(&channel, &before, &deleted, lists && !seen.is_empty())?;
             // C6: the same again changes nothing.
             let after = (channel.versions.clone(), channel.latest.clone());
-            channel.plan_at(day(now), listed.then_some(list));
-            channel.plan_at(day(now), listed.then_some(list));
+            channel.plan_at(day(now), lists.then_some(list));
+            channel.plan_at(day(now), lists.then_some(list));
             let again = (channel.versions.clone(), channel.latest.clone());
-            channel.plan_at(day(now), listed.then_some(list));
+            channel.plan_at(day(now), lists.then_some(list));
             prop_assert_eq!((&channel.versions, &channel.latest), (&again.0, &again.1), "it settles");
             prop_assert_eq!(after.0.len(), again.0.len());
         }
@@ -461,8 +493,7 @@ fn check(
     }
     // C2: while there was a latest one, it goes only if it was excluded or is gone.
     if let (Some(former), None) = (latest, &channel.latest) {
-        let gone = now(&former.image).is_none();
-        prop_assert!(gone || terms.exclude.contains(&former.version), "{former:?} went");
+        prop_assert!(now(&former.image).is_none() || terms.exclude.contains(&former.version), "{former:?} went");
     }
     Ok(())
 }

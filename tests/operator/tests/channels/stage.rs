@@ -1,12 +1,13 @@
 //! What this binary's tests share: an operator that lists its accounts' images every two seconds.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use imageshare_harness::eventually;
 use imageshare_operator::api::channel_share::ChannelShareSpec;
 use imageshare_operator::api::image_channel::ImageChannelSpec;
 use imageshare_operator::api::{ChannelShare, CloudAccount, CloudImage, ImageChannel, ImageShare};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -15,9 +16,14 @@ use support::{PATIENCE, Player, REGION, Stage};
 /// How often images are listed here.
 pub const OFTEN: [&str; 2] = ["--discovery-interval", "2s"];
 
-async fn stage() -> Result<&'static Stage> {
+pub async fn stage() -> Result<&'static Stage> {
     static STAGE: OnceCell<Stage> = OnceCell::const_new();
-    STAGE.get_or_try_init(async || support::start(&support::world_of(24, 6), &support::quick(&OFTEN)).await).await
+    let start = async || {
+        let mut world = support::world_of(24, 6);
+        world["huawei"] = support::huawei::world()["huawei"].clone();
+        support::start(&world, &support::quick(&OFTEN)).await
+    };
+    STAGE.get_or_try_init(start).await
 }
 
 /// A namespace with a ready account `golden`, and no image in service.
@@ -80,6 +86,32 @@ pub fn stages(channel: &Value) -> String {
 /// Waits until a channel's versions have these stages.
 pub async fn until_stages(owner: &Player, channel: &str, wanted: &str) -> Result<Value> {
     owner.until_it::<ImageChannel>(channel, wanted, |it| stages(it) == wanted).await
+}
+
+/// Has a version be in its stage, and its time come, so many hours earlier: status is all that the operator knows of time past.
+pub async fn age(owner: &Player, channel: &str, version: &str, hours: i64) -> Result<()> {
+    eventually(PATIENCE, &format!("{version} to be older"), async || {
+        let mut found = owner.api::<ImageChannel>().get(channel).await?;
+        let versions = found.status.as_mut().map(|status| &mut status.versions);
+        let one = versions.into_iter().flatten().find(|one| one.version == version).context("no such version")?;
+        let earlier = |time: &mut Time| time.0 -= jiff::SignedDuration::from_hours(hours);
+        earlier(&mut one.stage_since);
+        one.next.iter_mut().for_each(|next| earlier(&mut next.not_before));
+        let written = owner.api::<ImageChannel>().replace_status(channel, &PostParams::default(), &found).await;
+        match written {
+            Ok(_) => Ok(Some(())),
+            Err(kube::Error::Api(refused)) if refused.code == 409 => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+/// Waits until this, and nothing else, holds a version back.
+pub async fn until_blocked(owner: &Player, channel: &str, version: &str, by: &[&str]) -> Result<Value> {
+    let is = |one: &&Value| one["version"] == version && one["blockedBy"] == json!(by);
+    let judge = |it: &Value| it["status"]["versions"].as_array().into_iter().flatten().any(|one| is(&one));
+    owner.until_it::<ImageChannel>(channel, &format!("{version} blocked by {by:?}"), judge).await
 }
 
 /// Waits until an image is shared with exactly these recipients.

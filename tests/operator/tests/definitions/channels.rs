@@ -8,7 +8,9 @@ use super::{Place, with};
 /// What `kubectl explain` says of them, for people.
 pub(super) const EXPLAINED: &[(&str, &[&str])] = &[
     ("imagechannel", &["Deleting or suspending it changes no access"]),
-    ("imagechannel.spec", &["no access ends by itself", "a rollback", "who has one keeps it"]),
+    ("imagechannel.spec", &["no access ends by itself", "once their recipients have newer ones", "a rollback"]),
+    ("imagechannel.spec.exclude", &["also for recipients who have no other version"]),
+    ("imagechannel.spec.retire", &["before it counts", "an unanswered offer is enough", "who has one keeps it"]),
     ("imagechannel.spec.select", &["with a group named `version`", "tags without values"]),
     ("imagechannel.status", &["what consumers should use", "newest first"]),
     ("channelshare", &["Deleting it deletes those ImageShares, and so ends their access"]),
@@ -42,7 +44,14 @@ async fn a_channel_that_cannot_mean_anything_is_refused_with_the_remedy() -> Res
         (extra(json!({"soak": ""})), "should be at least 2 chars long"),
         (extra(json!({"retire": {"keep": 0}})), "should be greater than or equal to 1"),
         (extra(json!({"retire": {"keep": 51}})), "should be less than or equal to 50"),
-        (extra(json!({"mode": "Rotate"})), "supported values: \"Observe\", \"Share\""),
+        (extra(json!({"mode": "Retire"})), "Unsupported value: \"Retire\""),
+        (
+            extra(json!({"retire": {"grace": "59m"}})),
+            "retire.grace is at least 1h: to end access to one version at once",
+        ),
+        (extra(json!({"retire": {"grace": "30d"}})), "in body should match"),
+        (extra(json!({"retire": {"require": "Nothing"}})), "Unsupported value: \"Nothing\""),
+        (extra(json!({"exclude": [{"version": "1", "revoke": "Never"}]})), "Unsupported value: \"Never\""),
         (extra(json!({"order": {"by": "Version"}})), "format goes with by: Version, and only with it"),
         (extra(json!({"order": {"format": "Numeric"}})), "format goes with by: Version, and only with it"),
         (extra(json!({"region": "cn hangzhou"})), "region is a region id such as cn-hangzhou"),
@@ -94,7 +103,8 @@ async fn a_share_of_a_channel_that_cannot_mean_anything_is_refused_with_the_reme
 async fn what_is_left_out_of_a_channel_is_shown_as_it_will_be_taken() -> Result<()> {
     let place = Place::new().await?;
     let made = place.create("ImageChannel", "plain", &channel()).await?;
-    assert_eq!((&made["spec"]["mode"], &made["spec"]["retire"]["keep"]), (&json!("Share"), &json!(3)));
+    assert_eq!(made["spec"]["mode"], "Share");
+    assert_eq!(made["spec"]["retire"], json!({"keep": 3, "grace": "336h", "require": "Accepted"}));
     assert_eq!((&made["spec"]["order"]["by"], &made["spec"]["suspend"]), (&json!("CreationTime"), &json!(false)));
     let made = place.create("ChannelShare", "plain", &channel_share()).await?;
     assert_eq!(made["spec"]["stages"], json!(["Current", "Supported"]));
