@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use support::{Player, Stage};
 
 /// How many tests may play, and recipients of each.
-const PLAYERS: u32 = 16;
+const PLAYERS: u32 = 32;
 const RECIPIENTS: u32 = 60;
 
 /// Everything, started once.
