@@ -11,7 +11,7 @@ use super::plan::PlanFormat;
 /// Answer questions about shared images, and answer offers, with your kubeconfig.
 ///
 /// Every command uses the kubeconfig, context and rights that kubectl uses. None reads a Secret, and only accept and reject
-/// write. An answer that lacks a part, because you may not read it, says so and exits with status 1.
+/// write, and the console, which asks. An answer that lacks a part, because you may not read it, says so and exits with status 1.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-imageshare", bin_name = "kubectl imageshare", version, after_help = EXAMPLES)]
 pub struct Arguments {
@@ -53,6 +53,7 @@ pub(super) enum Command {
     Offers(Offers),
     Accept(Accept),
     Reject(Reject),
+    Console(Console),
     /// Print the completion script of a shell.
     ///
     /// It completes the program's own name, kubectl-imageshare, which is kubectl imageshare.
@@ -233,4 +234,22 @@ pub(super) struct Accept {
 pub(super) struct Reject {
     #[command(flatten)]
     pub(super) answering: Answering,
+}
+
+/// Open a console in the browser: offers, images, channels, deletions that wait.
+///
+/// It serves pages on 127.0.0.1 with your kubeconfig's rights, and prints the address that opens them once. Nothing is loaded
+/// from elsewhere, and no script runs. The only writes are answers to offers, each shown as YAML before it is created.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kubectl imageshare console
+  kubectl imageshare console -n huawei-partners --port 8484")]
+pub(super) struct Console {
+    /// Show all namespaces, and name what you may not read. Without this and -n: all namespaces, or the context's alone where
+    /// you may not read all.
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    pub(super) all_namespaces: bool,
+    /// The port; by default a free one.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    pub(super) port: u16,
 }

@@ -8,6 +8,7 @@
 //! | `who_has` | who has an image; what an account has |
 //! | `why`, `why/chain`, `remedies` | from the Secret's name to the recipient: the first broken link, and what to do |
 //! | `offers`, `answer` | offered images; the `SharedImageAcceptance` that answers one |
+//! | `console` | the same as pages for a browser, on loopback |
 //! | `plan` | what a set of files would share, and what of it would be refused, without a cluster or against one |
 //!
 //! Each command reads first, with `reader`; a pure function makes the answer; `output` prints it. An answer that lacks a
@@ -15,6 +16,7 @@
 
 mod answer;
 mod arguments;
+mod console;
 mod offers;
 mod output;
 mod plan;
@@ -89,6 +91,7 @@ pub async fn run(arguments: Arguments) -> Result<Answer, CliError> {
         Command::Offers(asked) => offers::run(&connection, &asked).await,
         Command::Accept(asked) => answer::accept(&connection, &asked).await,
         Command::Reject(asked) => answer::reject(&connection, &asked).await,
+        Command::Console(asked) => console::run(&connection, &asked).await,
         Command::Completion { shell } => completion(shell),
     }
 }

@@ -116,6 +116,11 @@ impl Reader {
         Ok(Self { client, namespace, missing: Vec::new() })
     }
 
+    /// The same client for another answer, in a namespace: no right is missing so far.
+    pub(super) fn anew(&self, namespace: &str) -> Self {
+        Self { client: self.client.clone(), namespace: namespace.to_owned(), missing: Vec::new() }
+    }
+
     /// What a search covers.
     pub(super) fn scope(&self, connection: &Connection, search: &Search) -> Scope {
         match (search.all_namespaces, &connection.namespace) {
