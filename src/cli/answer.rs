@@ -38,6 +38,28 @@ async fn answer(
     vault: Option<&str>,
 ) -> Result<Answer, CliError> {
     let mut reader = Reader::connect(connection).await?;
+    let image = find(&mut reader, asked).await?;
+    if vault.is_none() && needs_vault(&mut reader, &image, decision).await? {
+        return Err(CliError::Refused(
+            "it is a full-server image, which this cloud accepts into a backup vault only: name one with --vault"
+                .to_owned(),
+        ));
+    }
+    let owner = confirmed_owner(&image, asked, decision)?;
+    let acceptance = acceptance(&image, asked, decision, vault, owner);
+    if asked.dry_run {
+        return Ok(done(to_yaml(&acceptance)?));
+    }
+    create(&reader, &acceptance).await?;
+    Ok(done(format!(
+        "sharedimageacceptance.imageshare.dev/{name} created\nFollow it: kubectl imageshare why sia/{name} -n {}\n",
+        reader.namespace,
+        name = acceptance.name_any()
+    )))
+}
+
+/// The offer that is meant, which has no answer yet.
+pub(super) async fn find(reader: &mut Reader, asked: &Answering) -> Result<SharedImage, CliError> {
     let scope = Scope::One(reader.namespace.clone());
     let images = reader.list::<SharedImage>(&scope).await?;
     let acceptances = reader.list::<SharedImageAcceptance>(&scope).await?;
@@ -47,30 +69,16 @@ async fn answer(
     }
     let image = choose(&images, asked, &reader.namespace)?;
     check_unanswered(image, &acceptances)?;
-    if image.status.as_ref().and_then(|status| status.kind.as_deref()) == Some(FULL_SERVER)
-        && decision == AcceptanceDecision::Accept
-        && vault.is_none()
-        && needs_vault(&mut reader, image).await?
-    {
-        return Err(CliError::Refused(
-            "it is a full-server image, which this cloud accepts into a backup vault only: name one with --vault"
-                .to_owned(),
-        ));
-    }
-    let owner = confirmed_owner(image, asked, decision)?;
-    let acceptance = acceptance(image, asked, decision, vault, owner);
-    let yaml = to_yaml(&acceptance)?;
-    if asked.dry_run {
-        return Ok(done(yaml));
-    }
+    Ok(image.clone())
+}
+
+/// Creates the answer.
+pub(super) async fn create(reader: &Reader, acceptance: &SharedImageAcceptance) -> Result<(), CliError> {
     let api = Api::<SharedImageAcceptance>::namespaced(reader.client.clone(), &reader.namespace);
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let name = acceptance.name_any();
-    match within_deadline(api.create(&params, &acceptance)).await {
-        Ok(_) => Ok(done(format!(
-            "sharedimageacceptance.imageshare.dev/{name} created\nFollow it: kubectl imageshare why sia/{name} -n {}\n",
-            reader.namespace
-        ))),
+    match within_deadline(api.create(&params, acceptance)).await {
+        Ok(_) => Ok(()),
         Err(error) if error.is_already_exists() => Err(CliError::Refused(format!(
             "the SharedImageAcceptance {name} exists already, for another offer: choose another name with --name"
         ))),
@@ -130,7 +138,16 @@ fn check_unanswered(image: &SharedImage, acceptances: &[Guarded<SharedImageAccep
     }
 }
 
-async fn needs_vault(reader: &mut Reader, image: &SharedImage) -> Result<bool, CliError> {
+/// Whether the cloud accepts this image into a vault only.
+pub(super) async fn needs_vault(
+    reader: &mut Reader,
+    image: &SharedImage,
+    decision: AcceptanceDecision,
+) -> Result<bool, CliError> {
+    let is_full = image.status.as_ref().and_then(|status| status.kind.as_deref()) == Some(FULL_SERVER);
+    if !is_full || decision != AcceptanceDecision::Accept {
+        return Ok(false);
+    }
     let namespace = image.namespace().unwrap_or_default();
     let found = reader.get::<CloudAccount>(&namespace, &image.spec.account_ref.name).await?;
     let Found::There(account) = found else { return Ok(false) };
@@ -173,7 +190,7 @@ fn confirmed_owner(image: &SharedImage, asked: &Answering, decision: AcceptanceD
 }
 
 /// The owner, if the arguments confirm one. Fails where they confirm another one than the cloud names.
-fn check_owner(shown: Option<&str>, named: Option<&str>) -> Result<Option<String>, CliError> {
+pub(super) fn check_owner(shown: Option<&str>, named: Option<&str>) -> Result<Option<String>, CliError> {
     match (shown, named) {
         (Some(shown), Some(named)) if shown != named => Err(CliError::Refused(format!(
             "the offer is {}'s, not {}'s: nothing was written. Name that owner only if you trust it",
@@ -188,7 +205,8 @@ fn check_owner(shown: Option<&str>, named: Option<&str>) -> Result<Option<String
     }
 }
 
-fn acceptance(
+/// The answer to an offer.
+pub(super) fn acceptance(
     image: &SharedImage,
     asked: &Answering,
     decision: AcceptanceDecision,
@@ -211,7 +229,7 @@ fn acceptance(
 }
 
 /// As a person would write it: without what is default.
-fn to_yaml(acceptance: &SharedImageAcceptance) -> Result<String, CliError> {
+pub(super) fn to_yaml(acceptance: &SharedImageAcceptance) -> Result<String, CliError> {
     let failed = |error: &dyn ToString| CliError::Output(error.to_string());
     let mut spec = serde_json::to_value(&acceptance.spec).map_err(|error| failed(&error))?;
     if let Value::Object(fields) = &mut spec {

@@ -11,7 +11,7 @@ use super::plan::PlanFormat;
 /// Answer questions about shared images, and answer offers, with your kubeconfig.
 ///
 /// Every command uses the kubeconfig, context and rights that kubectl uses. None reads a Secret, and only accept and reject
-/// write. An answer that lacks a part, because you may not read it, says so and exits with status 1.
+/// write, and the console, which asks. An answer that lacks a part, because you may not read it, says so and exits with status 1.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-imageshare", bin_name = "kubectl imageshare", version, after_help = EXAMPLES)]
 pub struct Arguments {
@@ -53,6 +53,7 @@ pub(super) enum Command {
     Offers(Offers),
     Accept(Accept),
     Reject(Reject),
+    Console(Console),
     /// Print the completion script of a shell.
     ///
     /// It completes the program's own name, kubectl-imageshare, which is kubectl imageshare.
@@ -90,24 +91,39 @@ pub(super) struct Search {
 
 /// Show what a set of files would share, and what of it would be refused.
 ///
-/// It needs no cluster: it judges shape and rules as the API server does, references, duplicates, consent, kinds of recipients,
-/// sites and limits, and then asks the operator's own planner for an image that has no recipients yet. Objects that name no
-/// namespace are in that of -n, or in default. Documents of other groups are counted, not judged. Exit status: 0 nothing
-/// would change, 2 something would, 1 something would be refused.
+/// Without --live it needs no cluster: it judges shape and rules as the API server does, references, duplicates, consent, kinds
+/// of recipients, sites and limits, and then asks the operator's own planner for an image that has no recipients yet. Objects
+/// that name no namespace are in that of -n, or in default.
+///
+/// With --live the API server judges each object by a dry run, and the operator's planner decides over the ledgers and all
+/// ImageShares of the cluster: who gets and who loses an image, slots, calls. It writes nothing.
+///
+/// Documents of other groups are counted, not judged. Exit status: 0 nothing would change, 2 something would, 1 something would
+/// be refused, or the plan lacks a part.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kubectl imageshare plan -f golden-images/ -R
+  kubectl imageshare plan -f golden-images/ -R --live
+  kubectl imageshare plan -f after/ --base before/ --live -o markdown
+  kubectl imageshare plan --base golden-images/team.yaml --live
   kubectl imageshare plan -f account.yaml -f share.yaml --strict
   kubectl kustomize overlays/production | kubectl imageshare plan -f - -o markdown")]
 pub(super) struct Plan {
     /// A file, a folder with files that end in .yaml, .yml or .json, or - for standard input. It can be given several times.
-    #[arg(long, short, required = true, value_name = "FILE")]
+    #[arg(long, short, required_unless_present = "base", value_name = "FILE")]
     pub(super) filename: Vec<PathBuf>,
+    /// Plan against the cluster of the kubeconfig.
+    #[arg(long)]
+    pub(super) live: bool,
+    /// With --live: a file or folder of before. What it holds and those of -f do not is deleted, as a GitOps tool prunes it.
+    #[arg(long, requires = "live", value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
     /// Search folders in folders too.
     #[arg(long, short = 'R')]
     pub(super) recursive: bool,
-    /// Refuse what the set does not tell: a reference to an object that is not in it, or the labels of a namespace.
-    #[arg(long)]
+    /// Without --live: refuse what the set does not tell: a reference to an object that is not in it, or the labels of a
+    /// namespace.
+    #[arg(long, conflicts_with = "live")]
     pub(super) strict: bool,
     /// The format.
     #[arg(long, short, value_enum, default_value_t = PlanFormat::Text)]
@@ -218,4 +234,22 @@ pub(super) struct Accept {
 pub(super) struct Reject {
     #[command(flatten)]
     pub(super) answering: Answering,
+}
+
+/// Open a console in the browser: offers, images, channels, deletions that wait.
+///
+/// It serves pages on 127.0.0.1 with your kubeconfig's rights, and prints the address that opens them once. Nothing is loaded
+/// from elsewhere, and no script runs. The only writes are answers to offers, each shown as YAML before it is created.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kubectl imageshare console
+  kubectl imageshare console -n huawei-partners --port 8484")]
+pub(super) struct Console {
+    /// Show all namespaces, and name what you may not read. Without this and -n: all namespaces, or the context's alone where
+    /// you may not read all.
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    pub(super) all_namespaces: bool,
+    /// The port; by default a free one.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    pub(super) port: u16,
 }

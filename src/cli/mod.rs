@@ -8,13 +8,15 @@
 //! | `who_has` | who has an image; what an account has |
 //! | `why`, `why/chain`, `remedies` | from the Secret's name to the recipient: the first broken link, and what to do |
 //! | `offers`, `answer` | offered images; the `SharedImageAcceptance` that answers one |
-//! | `plan` | what a set of files would share, and what of it would be refused, without a cluster |
+//! | `console` | the same as pages for a browser, on loopback |
+//! | `plan` | what a set of files would share, and what of it would be refused, without a cluster or against one |
 //!
 //! Each command reads first, with `reader`; a pure function makes the answer; `output` prints it. An answer that lacks a
 //! part says so in its text, in its JSON, on standard error and by its exit status. No command reads a Secret.
 
 mod answer;
 mod arguments;
+mod console;
 mod offers;
 mod output;
 mod plan;
@@ -83,12 +85,13 @@ pub enum CliError {
 pub async fn run(arguments: Arguments) -> Result<Answer, CliError> {
     let Arguments { connection, command } = arguments;
     match command {
-        Command::Plan(asked) => plan::run(&connection, &asked),
+        Command::Plan(asked) => plan::run(&connection, &asked).await,
         Command::WhoHas(asked) => who_has::run(&connection, &asked).await,
         Command::Why(asked) => why::run(&connection, &asked).await,
         Command::Offers(asked) => offers::run(&connection, &asked).await,
         Command::Accept(asked) => answer::accept(&connection, &asked).await,
         Command::Reject(asked) => answer::reject(&connection, &asked).await,
+        Command::Console(asked) => console::run(&connection, &asked).await,
         Command::Completion { shell } => completion(shell),
     }
 }

@@ -14,39 +14,39 @@ use crate::cluster::guard::Guarded;
 
 /// The answer.
 #[derive(Debug, PartialEq, Serialize)]
-struct Listing {
-    complete: bool,
-    missing: Vec<Missing>,
+pub(super) struct Listing {
+    pub(super) complete: bool,
+    pub(super) missing: Vec<Missing>,
     /// What else is unknown, as sentences.
-    unknown: Vec<String>,
-    offers: Vec<Offer>,
+    pub(super) unknown: Vec<String>,
+    pub(super) offers: Vec<Offer>,
 }
 
 /// One image shared with one account or project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Offer {
-    namespace: String,
+pub(super) struct Offer {
+    pub(super) namespace: String,
     /// The name of the `SharedImage`.
-    name: String,
+    pub(super) name: String,
     #[serde(rename = "imageID")]
-    image_id: String,
+    pub(super) image_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    image_name: Option<String>,
-    region: String,
+    pub(super) image_name: Option<String>,
+    pub(super) region: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
+    pub(super) owner: Option<String>,
     /// The `CloudAccount`.
-    account: String,
+    pub(super) account: String,
     /// Whom it reached.
-    recipient: String,
+    pub(super) recipient: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<SharedImageState>,
+    pub(super) state: Option<SharedImageState>,
     /// The `SharedImageAcceptance` for it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    acceptance: Option<String>,
+    pub(super) acceptance: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<AcceptanceDecision>,
+    pub(super) decision: Option<AcceptanceDecision>,
 }
 
 pub(super) async fn run(connection: &Connection, asked: &Offers) -> Result<Answer, CliError> {
@@ -62,7 +62,8 @@ pub(super) async fn run(connection: &Connection, asked: &Offers) -> Result<Answe
     Ok(reader::answer(text, &gaps, format == Format::Table, DONE))
 }
 
-fn listing(
+/// The offers, and what of them is unknown.
+pub(super) fn listing(
     images: &[Guarded<SharedImage>],
     acceptances: &[Guarded<SharedImageAcceptance>],
     all: bool,

@@ -1,10 +1,12 @@
 //! Reads objects with the user's own rights. A right that is missing ends no command: it is recorded, and the answer says
 //! which part of it is unknown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
@@ -114,6 +116,11 @@ impl Reader {
         Ok(Self { client, namespace, missing: Vec::new() })
     }
 
+    /// The same client for another answer, in a namespace: no right is missing so far.
+    pub(super) fn anew(&self, namespace: &str) -> Self {
+        Self { client: self.client.clone(), namespace: namespace.to_owned(), missing: Vec::new() }
+    }
+
     /// What a search covers.
     pub(super) fn scope(&self, connection: &Connection, search: &Search) -> Scope {
         match (search.all_namespaces, &connection.namespace) {
@@ -136,14 +143,45 @@ impl Reader {
         }
     }
 
+    /// All objects of a kind whose field has a value, in a namespace or in all of them; `None` where the user may not.
+    pub(super) async fn list_where<K: Kind>(
+        &mut self,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Option<Vec<Guarded<K>>>, CliError> {
+        self.pages(namespace, ListParams::default().fields(selector)).await
+    }
+
+    /// The labels of a namespace; `None` where there is none, or where the user may not read them.
+    pub(super) async fn labels_of(&mut self, namespace: &str) -> Result<Option<BTreeMap<String, String>>, CliError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        match within_deadline(api.get_opt(namespace)).await {
+            Ok(found) => Ok(found.map(|found| found.metadata.labels.unwrap_or_default())),
+            Err(error) if code(&error) == Some(FORBIDDEN) => {
+                let missing = Missing { verb: "get", resource: "namespaces".to_owned(), namespace: None };
+                self.note_missing(missing);
+                Ok(None)
+            }
+            Err(error) => Err(cluster(format!("reading the namespace {namespace}"), error)),
+        }
+    }
+
     /// `None` where the user may not.
     async fn list_in<K: Kind>(&mut self, namespace: Option<&str>) -> Result<Option<Vec<Guarded<K>>>, CliError> {
+        self.pages(namespace, ListParams::default()).await
+    }
+
+    async fn pages<K: Kind>(
+        &mut self,
+        namespace: Option<&str>,
+        params: ListParams,
+    ) -> Result<Option<Vec<Guarded<K>>>, CliError> {
         let api: Api<Guarded<K>> = match namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
         let mut all = Vec::new();
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = params.limit(PAGE);
         loop {
             let page = match within_deadline(api.list(&params)).await {
                 Ok(page) => page,
@@ -176,7 +214,11 @@ impl Reader {
     }
 
     fn lacks<K: Kind>(&mut self, verb: &'static str, namespace: Option<&str>) {
-        let missing = Missing { verb, resource: resource_of::<K>(), namespace: namespace.map(ToOwned::to_owned) };
+        self.note_missing(Missing { verb, resource: resource_of::<K>(), namespace: namespace.map(ToOwned::to_owned) });
+    }
+
+    /// Records a right that is missing, once.
+    pub(super) fn note_missing(&mut self, missing: Missing) {
         if !self.missing.contains(&missing) {
             self.missing.push(missing);
         }

@@ -47,61 +47,82 @@ pub(super) struct Holdings {
 /// One recipient of one image.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Holding {
-    image: ImageName,
+pub(super) struct Holding {
+    pub(super) image: ImageName,
     #[serde(rename = "type")]
-    kind: RecipientKind,
-    id: String,
+    pub(super) kind: RecipientKind,
+    pub(super) id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    state: State,
+    pub(super) name: Option<String>,
+    pub(super) state: State,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<Reason>,
+    pub(super) refusal: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Reply>,
+    pub(super) answer: Option<Reply>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
+    pub(super) since: Option<Timestamp>,
     /// The `ImageShares` that hold the grant, as `namespace/name`.
-    image_shares: Vec<String>,
+    pub(super) image_shares: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<Expires>,
+    pub(super) expires: Option<Expires>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ImageName {
-    namespace: String,
-    name: String,
-    account: String,
-    region: String,
+pub(super) struct ImageName {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) account: String,
+    pub(super) region: String,
     #[serde(rename = "imageID")]
-    image_id: String,
+    pub(super) image_id: String,
+}
+
+impl Holding {
+    /// The state, and why the cloud refused the recipient, if it did.
+    pub(super) fn shown_state(&self) -> String {
+        match (self.state, self.refusal) {
+            (State::Ledger(state), Some(refusal)) => format!("{state:?} ({})", refusal.as_str()),
+            (State::Ledger(state), None) => format!("{state:?}"),
+            (State::Outside(state), _) => format!("{state:?}"),
+        }
+    }
+
+    /// When access ends by itself; empty where no share holds the grant.
+    pub(super) fn shown_expiry(&self) -> String {
+        match self.expires {
+            Some(Expires::At(time)) => time.to_string(),
+            Some(Expires::Otherwise(Otherwise::Never)) => "never".to_owned(),
+            Some(Expires::Otherwise(Otherwise::Unknown)) => "unknown".to_owned(),
+            None => String::new(),
+        }
+    }
 }
 
 /// Where a recipient is: the states of the ledger, and the one outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-enum State {
+pub(super) enum State {
     Ledger(GrantState),
     Outside(Outside),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-enum Outside {
+pub(super) enum Outside {
     Unmanaged,
 }
 
 /// When the last share that holds a grant expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
-enum Expires {
+pub(super) enum Expires {
     At(Timestamp),
     Otherwise(Otherwise),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Otherwise {
+pub(super) enum Otherwise {
     /// A share could not be read.
     Unknown,
     Never,
@@ -201,7 +222,7 @@ fn is_meant(query: &Query, image: &Guarded<CloudImage>) -> bool {
 }
 
 /// Why the ledger may not be all that there is, for people.
-fn doubts(image: &CloudImage) -> impl Iterator<Item = String> {
+pub(super) fn doubts(image: &CloudImage) -> impl Iterator<Item = String> {
     let status = image.status.clone().unwrap_or_default();
     let ready = find(&status.conditions, READY);
     let unobserved = match ready {
@@ -235,12 +256,12 @@ fn is_observed(reason: Reason) -> bool {
 }
 
 /// The shares by name, and names of recipients.
-struct Shares<'a> {
+pub(super) struct Shares<'a> {
     by_name: BTreeMap<String, &'a ImageShare>,
 }
 
 impl<'a> Shares<'a> {
-    fn of(shares: &'a [Guarded<ImageShare>]) -> Self {
+    pub(super) fn of(shares: &'a [Guarded<ImageShare>]) -> Self {
         let readable = shares.iter().filter_map(|share| share.readable());
         Self { by_name: readable.map(|share| (full_name(share), share)).collect() }
     }
@@ -265,7 +286,7 @@ impl<'a> Shares<'a> {
     }
 }
 
-fn holdings_of(image: &CloudImage, shares: &Shares<'_>) -> Vec<Holding> {
+pub(super) fn holdings_of(image: &CloudImage, shares: &Shares<'_>) -> Vec<Holding> {
     let status = image.status.clone().unwrap_or_default();
     let name = ImageName {
         namespace: image.namespace().unwrap_or_default(),
@@ -318,27 +339,16 @@ fn shown(query: &Query, holdings: &Holdings) -> String {
         };
     }
     let row = |holding: &Holding| {
-        let state = match (holding.state, holding.refusal) {
-            (State::Ledger(state), Some(refusal)) => format!("{state:?} ({})", refusal.as_str()),
-            (State::Ledger(state), None) => format!("{state:?}"),
-            (State::Outside(state), _) => format!("{state:?}"),
-        };
-        let expires = match holding.expires {
-            Some(Expires::At(time)) => time.to_string(),
-            Some(Expires::Otherwise(Otherwise::Never)) => "never".to_owned(),
-            Some(Expires::Otherwise(Otherwise::Unknown)) => "unknown".to_owned(),
-            None => String::new(),
-        };
         vec![
             format!("{}/{}", holding.image.namespace, holding.image.name),
             holding.kind.to_string(),
             holding.id.clone(),
             holding.name.clone().unwrap_or_default(),
-            state,
+            holding.shown_state(),
             holding.answer.map(|answer| format!("{answer:?}")).unwrap_or_default(),
             holding.since.map(|since| since.to_string()).unwrap_or_default(),
             holding.image_shares.join(","),
-            expires,
+            holding.shown_expiry(),
         ]
     };
     let header = ["IMAGE", "TYPE", "RECIPIENT", "NAME", "STATE", "ANSWER", "SINCE", "IMAGESHARES", "EXPIRES"];

@@ -33,6 +33,7 @@ pub use crate::domain::fault::Fault;
 use crate::domain::fault::Refusal;
 use crate::domain::identifiers::{ImageId, JobId, PrincipalId, Recipient, RegionId, SnapshotId};
 use crate::domain::image::{ImageFacts, OwnList, ReceivedImage, ReceivedList, RecipientList, Reply};
+use crate::domain::provider::Provider;
 pub use copying::{ContentFacts, Copies, CopyMark, CopyOrder};
 
 /// One image at one cloud.
@@ -42,6 +43,16 @@ pub struct ImageRef {
     pub region: RegionId,
     /// Its id.
     pub image: ImageId,
+}
+
+/// The limits of one call that changes recipients, where there is no client to ask.
+pub fn call_shape(provider: Provider) -> CallShape {
+    match provider {
+        Provider::Alibaba => alibaba::CALL_SHAPE,
+        Provider::Huawei => huawei::CALL_SHAPE,
+        Provider::OpenStack => openstack::CALL_SHAPE,
+        Provider::Aws => aws::CALL_SHAPE,
+    }
 }
 
 /// A client of one account at one cloud. Every call has its own deadline and takes a token of the account's budget.

@@ -11,6 +11,10 @@ use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
 use crate::domain::share::{Activity, Consent, Share};
 
+/// What breaks on the recipient's side; every text about ended access includes it.
+pub const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS any more, \
+                               and no new servers can be made";
+
 /// Most shares that one change names; the ledger records no more holders of a grant either.
 const SHARES_PER_CHANGE_MAX: usize = 16;
 

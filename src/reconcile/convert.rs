@@ -260,12 +260,18 @@ pub fn may_retain(image: &CloudImage, share: &Guarded<ImageShare>) -> bool {
 }
 
 fn to_share(image: &CloudImage, share: &Guarded<ImageShare>, stores: &Stores) -> Share {
+    let consent = consent(image, &share.namespace().unwrap_or_default(), stores);
+    share_under(image, share, consent)
+}
+
+/// A share of an image as planner input, under the consent that the caller read.
+pub fn share_under(image: &CloudImage, share: &Guarded<ImageShare>, consent: Consent) -> Share {
     let meta = share.meta();
     let namespace = share.namespace().unwrap_or_default();
     let Asked { suspended, expires, retain, recipients } = asked(share);
     Share {
         uid: share.uid().unwrap_or_default(),
-        consent: consent(image, &namespace, stores),
+        consent,
         namespace,
         name: share.name_any(),
         generation: meta.generation.unwrap_or_default(),

@@ -24,7 +24,7 @@ use crate::planning::sharing::{PlanInput, Timing, plan};
 use crate::reconcile::convert::{asked_recipient, image_of, terms};
 
 /// What would become of one image.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ImagePlan {
     pub(crate) namespace: String,
@@ -36,9 +36,50 @@ pub(crate) struct ImagePlan {
     /// How many recipients the image may have; absent where there is no limit, or it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<usize>,
+    /// How many of them are taken; absent without a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) slots: Option<Slots>,
     pub(crate) grants: Vec<GrantPlan>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) revokes: Vec<RevokePlan>,
+    /// Calls that change recipients; absent without a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) calls: Option<usize>,
+    /// What must end before any of this happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits: Option<String>,
     /// Why nothing is granted although an `ImageShare` names recipients.
     pub(crate) notes: Vec<String>,
+}
+
+impl ImagePlan {
+    /// Whether nothing becomes of the image, and nothing is told of it.
+    pub(super) fn is_empty(&self) -> bool {
+        // What an image waits for matters where something waits.
+        let waits = self.waits.is_some() && self.slots.is_none();
+        self.grants.is_empty() && self.revokes.is_empty() && self.notes.is_empty() && !waits
+    }
+}
+
+/// Slots of an image that are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Slots {
+    pub(crate) before: usize,
+    pub(crate) after: usize,
+}
+
+/// One recipient that would lose the image.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct RevokePlan {
+    #[serde(rename = "type")]
+    pub(crate) kind: RecipientKind,
+    pub(crate) id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// What ends the access.
+    pub(crate) why: String,
+    /// What the recipient cannot do any more.
+    pub(crate) breaks: String,
 }
 
 /// One recipient that would get the image.
@@ -100,9 +141,8 @@ impl<'a> Image<'a> {
             name: self.key.1.clone(),
             image_id: self.spec.as_ref().map(|spec| spec.image_id.clone()).filter(|id| !id.is_empty()),
             region: self.spec.as_ref().map(|spec| spec.region.clone()),
-            limit: None,
-            grants: Vec::new(),
             notes: asking.iter().filter_map(|share| idle(share, now)).collect(),
+            ..ImagePlan::default()
         };
         if self.account.is_some_and(|account| account.spec.suspend) {
             plan.notes.push("its CloudAccount is suspended: nothing is granted".to_owned());
@@ -185,7 +225,7 @@ fn to_share(set: &Set, index: usize, placed: &Placed<ImageShare>) -> Share {
 }
 
 /// Why a share grants nothing by its own fields.
-fn idle(share: &Share, now: Timestamp) -> Option<String> {
+pub(super) fn idle(share: &Share, now: Timestamp) -> Option<String> {
     let name = share.full_name();
     if share.suspended {
         Some(format!("{name} is suspended: it grants nothing"))
@@ -245,7 +285,11 @@ fn decide(terms: &Terms, shares: &[Share], desired: &DesiredRecipients, now: Tim
     Decided { granted: plan.add, declined: plan.settled.declined, limit: plan.limit }
 }
 
-fn grants<'a>(recipients: impl Iterator<Item = &'a Recipient>, shares: &[Share], now: Timestamp) -> Vec<GrantPlan> {
+pub(super) fn grants<'a>(
+    recipients: impl Iterator<Item = &'a Recipient>,
+    shares: &[Share],
+    now: Timestamp,
+) -> Vec<GrantPlan> {
     let active: Vec<&Share> = shares.iter().filter(|share| share.activity(now) == Activity::Active).collect();
     let granted: BTreeSet<&Recipient> = recipients.collect();
     let grant = |recipient: &Recipient| {
@@ -265,7 +309,7 @@ fn grants<'a>(recipients: impl Iterator<Item = &'a Recipient>, shares: &[Share],
 }
 
 /// Where the shares name a recipient.
-fn places<'a>(
+pub(super) fn places<'a>(
     recipient: &'a Recipient,
     shares: &'a [(usize, &'a Placed<ImageShare>)],
 ) -> impl Iterator<Item = (&'a Placed<ImageShare>, String)> {
@@ -276,7 +320,7 @@ fn places<'a>(
     })
 }
 
-fn declined(reason: Reason, recipient: &Recipient, terms: &Terms, limit: usize, wanted: usize) -> String {
+pub(super) fn declined(reason: Reason, recipient: &Recipient, terms: &Terms, limit: usize, wanted: usize) -> String {
     let provider = terms.provider;
     let why = match reason {
         Reason::RecipientLimit => {

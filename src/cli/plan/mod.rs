@@ -1,4 +1,4 @@
-//! What a set of files would share, and what of it would be refused: without a cluster and without a cloud.
+//! What a set of files would share, and what of it would be refused: without a cluster, or against one. Nothing is written.
 //!
 //! | file | content |
 //! |---|---|
@@ -7,14 +7,21 @@
 //! | `set` | the objects of a set |
 //! | `references` | what they name: is it there, does its owner consent, does something else name the same |
 //! | `images` | who would get each image, by the operator's own planner |
+//! | `applying`, `dry_run` | against a cluster: what the API server would store |
+//! | `world` | against a cluster: the images that the set touches, with everything their plans depend on |
+//! | `live` | against a cluster: what becomes of each image, by the operator's own planner |
 //! | `report` | text, JSON, Markdown |
 
+mod applying;
 mod documents;
+mod dry_run;
 mod images;
+mod live;
 mod references;
 mod report;
 mod schema;
 mod set;
+mod world;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -24,11 +31,12 @@ use std::path::{Path, PathBuf};
 use documents::{Document, NotYaml, TEXT_BYTES_MAX};
 use jiff::Timestamp;
 pub(super) use report::PlanFormat;
-use report::Report;
-use set::{Finding, Set};
+use report::{ObjectChange, OfCluster, Report};
+use set::{Accepted, Finding, Set};
 
 use super::arguments::{Connection, Plan};
 use super::output::safe;
+use super::reader::Reader;
 use super::{Answer, CliError};
 
 /// Exit status where something is refused.
@@ -45,13 +53,15 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// Most files of one plan.
 const FILES_MAX: usize = 10_000;
 
-pub(super) fn run(connection: &Connection, asked: &Plan) -> Result<Answer, CliError> {
-    let namespace = connection.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-    let mut texts = Vec::new();
-    for name in &asked.filename {
-        texts.extend(load(name, asked.recursive)?);
-    }
-    let report = plan(&texts, namespace, asked.strict, Timestamp::now());
+pub(super) async fn run(connection: &Connection, asked: &Plan) -> Result<Answer, CliError> {
+    let texts = load_all(&asked.filename, asked.recursive)?;
+    let report = if asked.live {
+        let before = load_all(&asked.base, asked.recursive)?;
+        plan_live(&mut Reader::connect(connection).await?, &texts, &before, Timestamp::now()).await?
+    } else {
+        let namespace = connection.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        plan(&texts, namespace, asked.strict, Timestamp::now())
+    };
     let text = report.print(asked.output)?;
     let exit = match (report.is_refused(), report.changes()) {
         (true, _) => REFUSED,
@@ -61,11 +71,19 @@ pub(super) fn run(connection: &Connection, asked: &Plan) -> Result<Answer, CliEr
     Ok(Answer { text, notes: Vec::new(), exit })
 }
 
+fn load_all(names: &[PathBuf], recursive: bool) -> Result<Vec<Text>, CliError> {
+    let mut texts = Vec::new();
+    for name in names {
+        texts.extend(load(name, recursive)?);
+    }
+    Ok(texts)
+}
+
 /// A file's name and its text.
 type Text = (String, String);
 
-/// The plan of these texts. `strict`: what the set does not tell is refused.
-fn plan(texts: &[Text], namespace: &str, strict: bool, now: Timestamp) -> Report {
+/// The documents of these texts, and what is no YAML.
+fn documents_of(texts: &[Text]) -> (Vec<Document>, Vec<Finding>) {
     let (mut documents, mut refused): (Vec<Document>, Vec<Finding>) = (Vec::new(), Vec::new());
     for (file, text) in texts {
         match documents::read(file, text) {
@@ -76,6 +94,44 @@ fn plan(texts: &[Text], namespace: &str, strict: bool, now: Timestamp) -> Report
             }
         }
     }
+    (documents, refused)
+}
+
+/// The plan of these texts against a cluster. `before`: what these texts hold and the others do not is deleted.
+async fn plan_live(reader: &mut Reader, texts: &[Text], before: &[Text], now: Timestamp) -> Result<Report, CliError> {
+    let (documents, mut refused) = documents_of(texts);
+    let (old, mut unreadable) = documents_of(before);
+    refused.append(&mut unreadable);
+    let mut set = Set::of(documents, &reader.namespace);
+    refused.append(&mut set.refused);
+    refused.append(&mut references::check_alone(&set));
+    // What is wrong with an object that goes does not matter; whether it is in the set does, refused or not.
+    let stays = |old: &Accepted| {
+        let is_same = |new: &Accepted| (&new.kind, &new.key) == (&old.kind, &old.key);
+        set.accepted.iter().any(is_same) || refused.iter().any(|finding| finding.object == old.finding("", "").object)
+    };
+    let deleted: Vec<Accepted> =
+        Set::of(old, &reader.namespace).accepted.into_iter().filter(|old| !stays(old)).collect();
+    let mut judged = dry_run::judge(&reader.client, &set.accepted, &deleted, now).await?;
+    refused.append(&mut judged.refused);
+    let subjects = world::observe(reader, &judged.changes).await?;
+    let (mut images, mut gaps) = (Vec::new(), Vec::new());
+    for subject in &subjects {
+        let mut planned = live::plan_image(subject, &set, now);
+        refused.append(&mut planned.refused);
+        gaps.append(&mut planned.unknown);
+        images.push(planned.plan);
+    }
+    judged.missing.into_iter().for_each(|missing| reader.note_missing(missing));
+    let missing = reader.missing.clone();
+    let objects = judged.changes.iter().filter_map(ObjectChange::of).collect();
+    let cluster = OfCluster { complete: missing.is_empty() && gaps.is_empty(), missing, gaps, objects };
+    Ok(Report::new(&set, images, refused, Vec::new(), Some(cluster)))
+}
+
+/// The plan of these texts. `strict`: what the set does not tell is refused.
+fn plan(texts: &[Text], namespace: &str, strict: bool, now: Timestamp) -> Report {
+    let (documents, mut refused) = documents_of(texts);
     let mut set = Set::of(documents, namespace);
     let mut references = references::check(&set);
     refused.append(&mut set.refused);
@@ -85,7 +141,7 @@ fn plan(texts: &[Text], namespace: &str, strict: bool, now: Timestamp) -> Report
     if strict {
         refused.append(&mut references.unknown);
     }
-    Report::new(&set, images, refused, references.unknown)
+    Report::new(&set, images, refused, references.unknown, None)
 }
 
 /// The texts of a file, of the files of a folder, or of standard input.

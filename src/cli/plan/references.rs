@@ -19,14 +19,20 @@ pub(crate) struct References {
     pub(crate) unknown: Vec<Finding>,
 }
 
+/// What a set shows to be wrong whatever else there is: selectors, and several objects for one thing.
+pub(crate) fn check_alone(set: &Set) -> Vec<Finding> {
+    let mut found = References::default();
+    found.selectors(set);
+    found.duplicates(set);
+    found.refused
+}
+
 /// Checks all references.
 pub(crate) fn check(set: &Set) -> References {
     let mut found = References::default();
+    found.selectors(set);
     for image in &set.images {
         found.account(set, image, "spec.accountRef.name", &image.object.spec.account_ref);
-        if let Some(Err(wrong)) = image.object.spec.shareable_from.namespaces.selector.as_ref().map(parse_selector) {
-            found.refused.push(image.finding("spec.shareableFrom.namespaces.selector", wrong));
-        }
     }
     for acceptance in &set.acceptances {
         found.account(set, acceptance, "spec.accountRef.name", &acceptance.object.spec.account_ref);
@@ -73,6 +79,15 @@ fn shareable_from<'a>(set: &'a Set, key: &Key) -> Option<&'a ShareableFrom> {
 }
 
 impl References {
+    fn selectors(&mut self, set: &Set) {
+        for image in &set.images {
+            let selector = image.object.spec.shareable_from.namespaces.selector.as_ref();
+            if let Some(Err(wrong)) = selector.map(parse_selector) {
+                self.refused.push(image.finding("spec.shareableFrom.namespaces.selector", wrong));
+            }
+        }
+    }
+
     fn account<K: Resource<DynamicType = ()>>(
         &mut self,
         set: &Set,

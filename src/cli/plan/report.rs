@@ -3,11 +3,14 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::images::{GrantPlan, ImagePlan};
-use super::set::{Finding, Set};
+use super::dry_run::{Change, NAMESPACE};
+use super::images::{GrantPlan, ImagePlan, RevokePlan};
+use super::set::{Finding, Key, Set};
 use crate::api::acceptance::AcceptanceDecision;
 use crate::cli::CliError;
 use crate::cli::output::safe;
+use crate::cli::reader::Missing;
+use crate::domain::identifiers::RecipientKind;
 
 /// How a plan is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,6 +30,9 @@ pub(crate) struct Report {
     refused: Vec<Finding>,
     /// What the set does not tell.
     unknown: Vec<Finding>,
+    /// Of a plan against a cluster.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    cluster: Option<OfCluster>,
     images: Vec<ImagePlan>,
     /// Copies that are asked for, as sentences.
     copies: Vec<String>,
@@ -35,9 +41,75 @@ pub(crate) struct Report {
     summary: Summary,
 }
 
+/// What only a cluster tells.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct OfCluster {
+    /// Whether everything could be read and judged that the plan depends on.
+    pub(super) complete: bool,
+    /// Rights that were missing.
+    pub(super) missing: Vec<Missing>,
+    /// What else is not known, as sentences.
+    pub(super) gaps: Vec<String>,
+    /// The objects that applying the set changes.
+    pub(super) objects: Vec<ObjectChange>,
+}
+
+/// An object that applying the set changes.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ObjectChange {
+    kind: String,
+    namespace: String,
+    name: String,
+    change: Verb,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verb {
+    Created,
+    Changed,
+    Deleted,
+}
+
+impl ObjectChange {
+    /// `None` where applying the set leaves the object as it is.
+    pub(super) fn of(change: &Change) -> Option<Self> {
+        let verb = match (&change.before, change.is_deletion()) {
+            (None, _) => Verb::Created,
+            (Some(_), true) => Verb::Deleted,
+            (Some(_), false) => Verb::Changed,
+        };
+        let (namespace, name) = change.key.clone();
+        change.is_change().then(|| Self { kind: change.kind.clone(), namespace, name, change: verb })
+    }
+
+    fn is(&self, kind: &str, key: &Key) -> bool {
+        self.kind == kind && (&self.namespace, &self.name) == (&key.0, &key.1)
+    }
+
+    fn told(&self) -> String {
+        let Self { kind, namespace, name, change } = self;
+        let verb = match change {
+            Verb::Created => "created",
+            Verb::Changed => "changed",
+            Verb::Deleted => "deleted",
+        };
+        let slash = if kind == NAMESPACE { "" } else { "/" };
+        let follows = match kind.as_str() {
+            "ImageChannel" | "ChannelShare" => {
+                ": what follows depends on the images that are at the cloud then, and is not planned"
+            }
+            _ => "",
+        };
+        format!("{verb}  {kind} {namespace}{slash}{name}{follows}")
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Summary {
     grants: usize,
+    revokes: usize,
+    calls: usize,
     copies: usize,
     answers: usize,
     refused: usize,
@@ -52,15 +124,23 @@ impl Report {
         mut images: Vec<ImagePlan>,
         mut refused: Vec<Finding>,
         mut unknown: Vec<Finding>,
+        cluster: Option<OfCluster>,
     ) -> Self {
         refused.sort();
         refused.dedup();
         unknown.sort();
-        images.retain(|image| !(image.grants.is_empty() && image.notes.is_empty()));
+        images.retain(|image| !image.is_empty());
+        // Of a cluster, only what changes counts: the others were copied or answered before.
+        let counts = |kind: &str, key: &Key| {
+            let changes = |cluster: &OfCluster| {
+                cluster.objects.iter().any(|object| object.change != Verb::Deleted && object.is(kind, key))
+            };
+            cluster.as_ref().is_none_or(changes)
+        };
         let copies: Vec<String> = set
             .replicas
             .iter()
-            .filter(|replica| !replica.object.spec.suspend)
+            .filter(|replica| !replica.object.spec.suspend && counts("ImageReplica", &replica.key()))
             .map(|replica| {
                 let ((namespace, name), to) = (replica.key(), &replica.object.spec.destination);
                 format!("{namespace}/{name} copies an image to {} as {}", to.region, to.name)
@@ -69,7 +149,7 @@ impl Report {
         let answers: Vec<String> = set
             .acceptances
             .iter()
-            .filter(|acceptance| !acceptance.object.spec.suspend)
+            .filter(|acceptance| !acceptance.object.spec.suspend && counts("SharedImageAcceptance", &acceptance.key()))
             .map(|acceptance| {
                 let ((namespace, name), spec) = (acceptance.key(), &acceptance.object.spec);
                 let verb = match spec.decision {
@@ -81,23 +161,27 @@ impl Report {
             .collect();
         let summary = Summary {
             grants: images.iter().map(|image| image.grants.len()).sum(),
+            revokes: images.iter().map(|image| image.revokes.len()).sum(),
+            calls: images.iter().filter_map(|image| image.calls).sum(),
             copies: copies.len(),
             answers: answers.len(),
             refused: refused.len(),
             unknown: unknown.len(),
             others: set.others,
         };
-        Self { refused, unknown, images, copies, answers, summary }
+        Self { refused, unknown, cluster, images, copies, answers, summary }
     }
 
-    /// Whether anything is refused.
+    /// Whether anything is refused, or the plan lacks a part.
     pub(super) fn is_refused(&self) -> bool {
-        !self.refused.is_empty()
+        !self.refused.is_empty() || self.cluster.as_ref().is_some_and(|cluster| !cluster.complete)
     }
 
     /// How much changes.
     pub(super) fn changes(&self) -> usize {
-        self.summary.grants + self.summary.copies + self.summary.answers
+        let Summary { grants, revokes, copies, answers, .. } = self.summary;
+        let objects = self.cluster.as_ref().map_or(0, |cluster| cluster.objects.len());
+        grants + revokes + copies + answers + objects
     }
 
     pub(super) fn print(&self, format: PlanFormat) -> Result<String, CliError> {
@@ -119,9 +203,16 @@ impl Report {
         for finding in &self.unknown {
             line(&mut text, &format!("unknown  {}", told(finding)));
         }
+        self.gaps().for_each(|gap| line(&mut text, &format!("incomplete  {gap}")));
+        self.objects().iter().for_each(|object| line(&mut text, &object.told()));
         for image in &self.images {
             line(&mut text, &headline(image));
             image.grants.iter().for_each(|grant| line(&mut text, &format!("  + {}", told_grant(grant))));
+            image.revokes.iter().for_each(|revoke| line(&mut text, &format!("  - {}", told_revoke(revoke))));
+            if let Some(revoke) = image.revokes.first() {
+                line(&mut text, &format!("    whoever loses it: {}", revoke.breaks));
+            }
+            image.waits.iter().for_each(|waits| line(&mut text, &format!("    waits: {waits}")));
             image.notes.iter().for_each(|note| line(&mut text, &format!("    {note}")));
         }
         for sentence in self.copies.iter().chain(&self.answers) {
@@ -131,13 +222,30 @@ impl Report {
         text
     }
 
+    fn objects(&self) -> &[ObjectChange] {
+        self.cluster.as_ref().map_or(&[], |cluster| &cluster.objects)
+    }
+
+    /// What the plan lacks, as sentences.
+    fn gaps(&self) -> impl Iterator<Item = String> {
+        let cluster = self.cluster.iter();
+        cluster.flat_map(|cluster| cluster.missing.iter().map(ToString::to_string).chain(cluster.gaps.iter().cloned()))
+    }
+
     fn summary(&self) -> String {
-        let Summary { grants, copies, answers, refused, unknown, others } = &self.summary;
+        let Summary { grants, revokes, calls, copies, answers, refused, unknown, others } = &self.summary;
         let counted = |count: usize, one: &str, many: &str| {
             (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
         };
+        let without_grants = match &self.cluster {
+            Some(_) if self.changes() > 0 => None,
+            Some(_) => Some("nothing changes"),
+            None => Some("no grants"),
+        };
         let parts: Vec<String> = [
-            Some(counted(*grants, "grant", "grants").unwrap_or_else(|| "no grants".to_owned())),
+            counted(*grants, "grant", "grants").or_else(|| without_grants.map(ToOwned::to_owned)),
+            counted(*revokes, "revoke", "revokes"),
+            counted(*calls, "call", "calls"),
             counted(*copies, "copy", "copies"),
             counted(*answers, "answer", "answers"),
             counted(*refused, "refused", "refused"),
@@ -147,7 +255,7 @@ impl Report {
         .into_iter()
         .flatten()
         .collect();
-        parts.join(", ")
+        if parts.is_empty() { "objects change, and no access does".to_owned() } else { parts.join(", ") }
     }
 
     fn markdown(&self) -> String {
@@ -166,30 +274,55 @@ impl Report {
             }
             text.push('\n');
         }
-        if self.images.iter().any(|image| !image.grants.is_empty()) {
-            text.push_str("| image | gets it | by |\n|---|---|---|\n");
-            for image in &self.images {
-                for grant in &image.grants {
-                    let whom = with_name(grant);
-                    let by = grant.image_shares.join(", ");
-                    line(
-                        &mut text,
-                        &format!(
-                            "| {} | {} | {} |",
-                            cell(&format!("{}/{}", image.namespace, image.name)),
-                            cell(&whom),
-                            cell(&by)
-                        ),
-                    );
-                }
-            }
-            text.push('\n');
-        }
-        let notes = self.images.iter().flat_map(|image| &image.notes);
-        for sentence in notes.chain(&self.copies).chain(&self.answers) {
-            line(&mut text, &format!("- {}", cell(sentence)));
+        self.markdown_recipients(&mut text);
+        let named = |image: &ImagePlan, note: &String| format!("{}/{}: {note}", image.namespace, image.name);
+        let notes = self.images.iter().flat_map(|image| {
+            let waits = image.waits.iter().map(|waits| format!("waits: {waits}"));
+            waits.chain(image.notes.iter().cloned()).map(|note| named(image, &note)).collect::<Vec<_>>()
+        });
+        let gaps = self.gaps().map(|gap| format!("incomplete: {gap}"));
+        let objects = self.objects().iter().map(ObjectChange::told);
+        let sentences = self.copies.iter().chain(&self.answers).cloned();
+        for sentence in gaps.chain(objects).chain(notes).chain(sentences) {
+            line(&mut text, &format!("- {}", cell(&sentence)));
         }
         text
+    }
+
+    /// A table of who gets and who loses what.
+    fn markdown_recipients(&self, text: &mut String) {
+        let mut rows = Vec::new();
+        for image in &self.images {
+            let slots = image
+                .slots
+                .zip(image.limit)
+                .map(|(slots, limit)| format!(" ({}→{}/{limit})", slots.before, slots.after));
+            let name = format!("{}/{}{}", image.namespace, image.name, slots.unwrap_or_default());
+            for grant in &image.grants {
+                rows.push([
+                    name.clone(),
+                    format!("{} gets it", with_name(grant)),
+                    format!("by {}", grant.image_shares.join(", ")),
+                ]);
+            }
+            for revoke in &image.revokes {
+                let whom = named(revoke.kind, &revoke.id, revoke.name.as_deref());
+                rows.push([name.clone(), format!("{whom} loses it"), revoke.why.clone()]);
+            }
+        }
+        if rows.is_empty() {
+            return;
+        }
+        text.push_str("| image | who | why |\n|---|---|---|\n");
+        for row in rows {
+            let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+            line(text, &format!("| {} |", cells.join(" | ")));
+        }
+        text.push('\n');
+        let mut breaks = self.images.iter().flat_map(|image| &image.revokes).map(|revoke| &revoke.breaks);
+        if let Some(breaks) = breaks.next() {
+            line(text, &format!("Whoever loses it: {}\n", cell(breaks)));
+        }
     }
 }
 
@@ -226,13 +359,27 @@ fn told(finding: &Finding) -> String {
 fn headline(image: &ImagePlan) -> String {
     let place: Vec<&str> = [&image.image_id, &image.region].into_iter().flatten().map(String::as_str).collect();
     let place = if place.is_empty() { "not in the set".to_owned() } else { place.join(", ") };
-    let slots = image.limit.map(|limit| format!("  {}/{limit}", image.grants.len())).unwrap_or_default();
-    format!("{}/{} ({place})  +{}{slots}", image.namespace, image.name, image.grants.len())
+    let lost = if image.revokes.is_empty() { String::new() } else { format!(" -{}", image.revokes.len()) };
+    let taken = match image.slots {
+        Some(slots) if slots.before == slots.after => slots.after.to_string(),
+        Some(slots) => format!("{}→{}", slots.before, slots.after),
+        None => image.grants.len().to_string(),
+    };
+    let slots = image.limit.map(|limit| format!("  {taken}/{limit}")).unwrap_or_default();
+    format!("{}/{} ({place})  +{}{lost}{slots}", image.namespace, image.name, image.grants.len())
 }
 
 fn with_name(grant: &GrantPlan) -> String {
-    let name = grant.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-    format!("{} {}{name}", grant.kind, grant.id)
+    named(grant.kind, &grant.id, grant.name.as_deref())
+}
+
+fn named(kind: RecipientKind, id: &str, name: Option<&str>) -> String {
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("{kind} {id}{name}")
+}
+
+fn told_revoke(revoke: &RevokePlan) -> String {
+    format!("{}  {}", named(revoke.kind, &revoke.id, revoke.name.as_deref()), revoke.why)
 }
 
 fn told_grant(grant: &GrantPlan) -> String {

@@ -22,6 +22,38 @@ pub(crate) struct Placed<K> {
     pub(crate) document: Document,
 }
 
+/// An object that a cluster is asked about.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    pub(crate) kind: String,
+    /// Of a `Namespace`, the namespace is empty.
+    pub(crate) key: Key,
+    pub(crate) document: Document,
+}
+
+impl Accepted {
+    /// The document as it is applied: in its namespace.
+    pub(crate) fn to_apply(&self) -> Value {
+        let mut value = self.document.value.clone();
+        let metadata = value.get_mut("metadata").and_then(Value::as_object_mut);
+        if let Some(metadata) = metadata.filter(|_| !self.key.0.is_empty()) {
+            metadata.insert("namespace".to_owned(), self.key.0.clone().into());
+        }
+        value
+    }
+
+    /// A finding about a field of this object.
+    pub(crate) fn finding(&self, field: &str, message: impl Into<String>) -> Finding {
+        let object = if self.key.0.is_empty() {
+            format!("{} {}", self.kind, self.key.1)
+        } else {
+            name_of(&self.kind, &self.key)
+        };
+        let field_name = Some(field.to_owned()).filter(|field| !field.is_empty());
+        Finding { place: self.document.place(field), object: Some(object), field: field_name, message: message.into() }
+    }
+}
+
 /// Something that would be refused, or that cannot be known from the set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Finding {
@@ -48,6 +80,8 @@ pub(crate) struct Set {
     pub(crate) replicas: Vec<Placed<ImageReplica>>,
     /// Labels of the namespaces in the set.
     pub(crate) namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// Everything that is in one of the lists above, and the channels.
+    pub(crate) accepted: Vec<Accepted>,
     pub(crate) refused: Vec<Finding>,
     /// Documents of other groups, which are nothing to do with sharing.
     pub(crate) others: usize,
@@ -104,6 +138,8 @@ impl Set {
             labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
         if let Some(name) = document.text(&["metadata", "name"]) {
             self.namespaces.insert(name.to_owned(), labels.collect());
+            let key = (String::new(), name.to_owned());
+            self.accepted.push(Accepted { kind: "Namespace".to_owned(), key, document: document.clone() });
         }
     }
 
@@ -149,8 +185,10 @@ impl Set {
         }
         seen.insert((kind.to_owned(), key.clone()), document.place("metadata.name"));
         document.value = schemas.taken(kind, &document.value);
-        if let Err(finding) = self.keep(kind, key, document) {
-            self.refused.push(finding);
+        let accepted = Accepted { kind: kind.to_owned(), key: key.clone(), document: document.clone() };
+        match self.keep(kind, key, document) {
+            Ok(()) => self.accepted.push(accepted),
+            Err(finding) => self.refused.push(finding),
         }
     }
 

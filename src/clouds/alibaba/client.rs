@@ -30,6 +30,9 @@ use crate::domain::provider::Provider;
 /// Accounts that one `ModifyImageSharePermission` may add, and as many again remove. The vendor drops further ones without
 /// an error (API page of the call).
 const RECIPIENTS_PER_CALL: usize = 10;
+
+/// What one call may carry.
+pub(crate) const CALL_SHAPE: CallShape = CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: true };
 /// Largest page of `DescribeImageSharePermission` (its API page).
 const PAGE_SIZE: usize = 100;
 /// Most pages read; an image has 50 recipients unless the vendor raised the limit.
@@ -311,7 +314,7 @@ impl Cloud for AlibabaCloud {
     }
 
     fn call_shape(&self) -> CallShape {
-        CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: true }
+        CALL_SHAPE
     }
 }
 

@@ -9,6 +9,7 @@ mod faults;
 mod sign;
 mod wire;
 
+pub(crate) use client::CALL_SHAPE;
 pub use client::{AlibabaAccess, AlibabaCloud};
 pub use endpoints::Endpoints;
 pub use sign::Credentials;

@@ -32,6 +32,9 @@ use crate::domain::provider::Provider;
 /// Recipients that one `ModifyImageAttribute` adds, and as many again that it removes. The vendor takes 10,000; of snapshots,
 /// which are shared along with an image, it takes 500.
 const RECIPIENTS_PER_CALL: usize = 500;
+
+/// What one call may carry.
+pub(crate) const CALL_SHAPE: CallShape = CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: true };
 /// Images of one page: some 1.6 KB each, and an answer has at most a MiB. Small pages cost minutes.
 const PAGE_SIZE: usize = 200;
 /// Most pages read of one list. Pages may be short or empty.
@@ -416,7 +419,7 @@ impl Cloud for AwsCloud {
     }
 
     fn call_shape(&self) -> CallShape {
-        CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: true }
+        CALL_SHAPE
     }
 
     fn copy_call_shape(&self) -> CallShape {

@@ -10,6 +10,7 @@ mod sign;
 mod wire;
 mod xml;
 
+pub(crate) use client::CALL_SHAPE;
 pub use client::{AwsAccess, AwsCloud};
 pub(super) use endpoints::is_api_host;
 pub use sign::Credentials;

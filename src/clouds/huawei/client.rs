@@ -32,6 +32,9 @@ use crate::domain::image::{Answer, ImageFacts, OwnList, ReceivedImage, ReceivedL
 /// Maximum recipients in one call. The vendor publishes no maximum for a call; its console takes 100 at a time, and no
 /// image has more than 128 (IMS user guide), so one call can always reach all.
 const RECIPIENTS_PER_CALL: usize = 128;
+
+/// What one call may carry.
+pub(crate) const CALL_SHAPE: CallShape = CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: false };
 /// Largest page of members (API page of the call).
 const MEMBERS_PER_PAGE: usize = 1000;
 /// Maximum pages of members read; an image has up to 128 that count towards its limit, and pending ones besides.
@@ -371,7 +374,7 @@ impl Cloud for HuaweiCloud {
     }
 
     fn call_shape(&self) -> CallShape {
-        CallShape { recipients: RECIPIENTS_PER_CALL, both_ways: false }
+        CALL_SHAPE
     }
 }
 

@@ -14,6 +14,7 @@ mod tokens;
 mod wire;
 
 pub use caller::HuaweiAccess;
+pub(crate) use client::CALL_SHAPE;
 pub use client::HuaweiCloud;
 pub use credentials::Credentials;
 pub use endpoints::Endpoints;

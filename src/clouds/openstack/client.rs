@@ -32,6 +32,9 @@ use crate::domain::image::{
 };
 use crate::domain::provider::Provider;
 
+/// What one call may carry: one member (`image-members` API).
+pub(crate) const CALL_SHAPE: CallShape = CallShape { recipients: 1, both_ways: false };
+
 /// Images per page. Glance allows 1,000, but a row may have many properties, and answers are bounded.
 const PAGE_SIZE: usize = 200;
 /// Maximum pages read of each of the three lists of received images.
@@ -479,7 +482,7 @@ impl Cloud for OpenStackCloud {
     }
 
     fn call_shape(&self) -> CallShape {
-        CallShape { recipients: 1, both_ways: false }
+        CALL_SHAPE
     }
 }
 

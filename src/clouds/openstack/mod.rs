@@ -9,6 +9,7 @@ mod faults;
 mod keystone;
 mod wire;
 
+pub(crate) use client::CALL_SHAPE;
 pub use client::OpenStackCloud;
 pub use credentials::Credentials;
 pub use keystone::OpenStackAccess;

@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event_reasons::WHAT_BREAKS;
 use crate::api::{CloudImage, ImageShare};
 use crate::cluster::events::{EventReason, reference};
 use crate::domain::foreign_text::plain;
 use crate::domain::identifiers::Recipient;
-use crate::planning::access::{AccessChange, AskedBy, Cause, Change};
+use crate::planning::access::{AccessChange, AskedBy, Cause, Change, WHAT_BREAKS};
 use crate::planning::problem::{name_in_event, with_name};
 use crate::reconcile::access_notes::AccessNotes;
 use crate::reconcile::context::Context;

@@ -8,14 +8,11 @@ use crate::api::limits::UNMANAGED_LISTED_MAX;
 use crate::cluster::events::EventReason;
 use crate::domain::identifiers::Recipient;
 use crate::domain::image::Answer;
+use crate::planning::access::WHAT_BREAKS;
 use crate::planning::deletion::refused_removals;
 use crate::planning::ledger::{Entry, Ledger};
 use crate::planning::problem::name_in_event;
 use crate::telemetry::metrics::Drift;
-
-/// What breaks on the recipient's side; every event about ended access includes it.
-pub(super) const WHAT_BREAKS: &str = "their servers made from it cannot re-initialise their system disk or change their OS \
-                                      any more, and no new servers can be made";
 
 /// The events between two ledgers. `intended`: the ledger before the calls, where there were any.
 pub(super) fn event_reasons(

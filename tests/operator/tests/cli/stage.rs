@@ -9,10 +9,12 @@ use imageshare_harness::assets;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use support::arena::Arena as _;
+use support::huawei::Huawei;
 use support::{Player, Stage};
 
 /// How many tests may play, and recipients of each.
-const PLAYERS: u32 = 16;
+const PLAYERS: u32 = 32;
 const RECIPIENTS: u32 = 60;
 
 /// Everything, started once.
@@ -24,6 +26,16 @@ pub async fn stage() -> Result<&'static Stage> {
 /// A player with a ready account and image.
 pub async fn with_image() -> Result<Player> {
     Player::with_image_on(stage().await?).await
+}
+
+/// A player at Huawei Cloud. Some domains of the first one have the ids of the demo's.
+pub async fn huawei() -> Result<Huawei> {
+    loop {
+        let arena = Huawei::enter_on(stage().await?).await?;
+        if arena.player().number > 0 {
+            return Ok(arena);
+        }
+    }
 }
 
 /// The world that `examples/` speaks of, and that of the players.
@@ -39,7 +51,17 @@ fn world() -> Result<Value> {
             }
         }
     }
+    let players = support::huawei::world()["huawei"].clone();
     world["huawei"] = demo["huawei"].clone();
+    for part in ["/sites/China", "/sites/International"] {
+        let regions = players.pointer(part).and_then(Value::as_array).context("regions")?.clone();
+        let all = world["huawei"].pointer_mut(part).and_then(Value::as_array_mut).context("regions")?;
+        all.extend(regions.into_iter().filter(|region| region != support::huawei::REGION));
+    }
+    let all = world["huawei"]["domains"].as_array_mut().context("domains")?;
+    let demos: Vec<Value> = all.iter().map(|domain| domain["id"].clone()).collect();
+    let of_players = players["domains"].as_array().context("domains")?.iter();
+    all.extend(of_players.filter(|domain| !demos.contains(&domain["id"])).cloned());
     Ok(world)
 }
 
