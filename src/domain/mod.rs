@@ -7,4 +7,5 @@ pub mod foreign_text;
 pub mod identifiers;
 pub mod image;
 pub mod provider;
+pub mod role;
 pub mod share;

@@ -14,6 +14,9 @@ pub use client::{AwsAccess, AwsCloud};
 pub(super) use endpoints::is_api_host;
 pub use sign::Credentials;
 
+/// The audience that a cluster's OIDC provider is registered with, unless its owner chose another (user guide of EKS).
+pub const TOKEN_AUDIENCE: &str = "sts.amazonaws.com";
+
 /// The API calls of this operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -25,6 +28,8 @@ enum Operation {
     DescribeRegions,
     DescribeSnapshots,
     GetCallerIdentity,
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
 }
 
 /// Calls that the vendor counts together. It counts each API of an account and region by itself and refills slower the
@@ -39,7 +44,7 @@ enum Pace {
 impl Operation {
     /// All of them.
     #[cfg(test)]
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::DescribeImages,
         Self::DescribeImageAttribute,
         Self::ModifyImageAttribute,
@@ -48,6 +53,8 @@ impl Operation {
         Self::DescribeRegions,
         Self::DescribeSnapshots,
         Self::GetCallerIdentity,
+        Self::AssumeRole,
+        Self::AssumeRoleWithWebIdentity,
     ];
 
     /// The vendor's name of the API call.
@@ -61,13 +68,15 @@ impl Operation {
             Self::DescribeRegions => "DescribeRegions",
             Self::DescribeSnapshots => "DescribeSnapshots",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
         }
     }
 
     /// The API version of the call.
     fn version(self) -> &'static str {
         match self {
-            Self::GetCallerIdentity => "2011-06-15",
+            Self::GetCallerIdentity | Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "2011-06-15",
             Self::DescribeImages
             | Self::DescribeImageAttribute
             | Self::ModifyImageAttribute
@@ -85,7 +94,9 @@ impl Operation {
             | Self::DescribeImageAttribute
             | Self::DescribeRegions
             | Self::DescribeSnapshots
-            | Self::GetCallerIdentity => Pace::Reads,
+            | Self::GetCallerIdentity
+            | Self::AssumeRole
+            | Self::AssumeRoleWithWebIdentity => Pace::Reads,
             Self::ModifyImageAttribute | Self::DeregisterImage => Pace::Changes,
             Self::CopyImage => Pace::Copies,
         }
