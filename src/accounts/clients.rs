@@ -16,9 +16,7 @@ use crate::clouds::connect::{
 use crate::clouds::endpoint_rule::{AllowedEndpoints, CheckedEndpoint, EndpointRefused, ServiceEndpoint};
 use crate::clouds::openstack::Interface;
 use crate::clouds::transport::{Authorities, Tailoring};
-use crate::clouds::{
-    Cloud, alibaba as alibaba_cloud, aws as aws_cloud, huawei as huawei_cloud, openstack as openstack_cloud,
-};
+use crate::clouds::{Cloud, alibaba as alibaba_cloud, huawei as huawei_cloud, openstack as openstack_cloud};
 use crate::cluster::credentials::{Keys, NoKeys};
 use crate::domain::identifiers::{PrincipalId, RegionId};
 use crate::domain::provider::Provider;
@@ -59,7 +57,8 @@ pub(crate) fn missing_key(account: &str, tenancy: Tenancy<'_>, error: &NoKeys) -
 /// Creates the client of an account; sends no request yet.
 pub(crate) fn client_for(
     account: &CloudAccount,
-    keys: &Keys,
+    keys: Option<&Keys>,
+    kubernetes: &kube::Client,
     allowed: &AllowedEndpoints,
     client_context: &ClientContext,
 ) -> Result<Arc<dyn Cloud>, Problem> {
@@ -71,7 +70,8 @@ pub(crate) fn client_for(
         .tailored(&tailoring)
         .map_err(|unusable| Problem::blocked(Reason::CABundleInvalid, format!("spec.caBundle: {unusable}")))?;
     let name = account.metadata.name.as_deref().unwrap_or_default();
-    let maker = Maker { name, tenancy, keys, allowed, client_context };
+    let namespace = account.metadata.namespace.as_deref().unwrap_or_default();
+    let maker = Maker { namespace, name, tenancy, keys, kubernetes, allowed, client_context };
     match tenancy {
         Tenancy::Alibaba(account) => maker.alibaba(account),
         Tenancy::Huawei(account) => maker.huawei(account),
@@ -81,15 +81,16 @@ pub(crate) fn client_for(
 }
 
 /// How the account's connections differ from those of others: by its spec, and by `cacert` of its Secret.
-fn tailoring(account: &CloudAccount, tenancy: Tenancy<'_>, keys: &Keys) -> Result<Tailoring, Problem> {
+fn tailoring(account: &CloudAccount, tenancy: Tenancy<'_>, keys: Option<&Keys>) -> Result<Tailoring, Problem> {
     let parse = |named: &str, pem: &str| {
         let refused = |refused| Problem::blocked(Reason::CABundleInvalid, format!("{named}: {refused}"));
         Authorities::parse(pem).map_err(refused)
     };
     let spec =
         account.spec.ca_bundle.as_deref().map_or(Ok(Authorities::default()), |pem| parse("spec.caBundle", pem))?;
-    let of_secret = match keys.find_text(AUTHORITIES_KEY) {
-        Ok(Some(pem)) => parse(&format!("Secret {:?}, key {AUTHORITIES_KEY:?}", tenancy.secret_name()), pem)?,
+    let secret = tenancy.secret_name().unwrap_or_default();
+    let of_secret = match keys.map_or(Ok(None), |keys| keys.find_text(AUTHORITIES_KEY)) {
+        Ok(Some(pem)) => parse(&format!("Secret {secret:?}, key {AUTHORITIES_KEY:?}"), pem)?,
         Ok(None) => Authorities::default(),
         Err(error) => return Err(Problem::blocked(Reason::CABundleInvalid, error.to_string())),
     };
@@ -99,10 +100,12 @@ fn tailoring(account: &CloudAccount, tenancy: Tenancy<'_>, keys: &Keys) -> Resul
     Ok(Tailoring { authorities: spec.and(of_secret), connect, call })
 }
 
-struct Maker<'a> {
-    name: &'a str,
+pub(super) struct Maker<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
     tenancy: Tenancy<'a>,
-    keys: &'a Keys,
+    keys: Option<&'a Keys>,
+    pub(super) kubernetes: &'a kube::Client,
     allowed: &'a AllowedEndpoints,
     client_context: &'a ClientContext,
 }
@@ -110,20 +113,14 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn alibaba(&self, account: &AlibabaAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let endpoints = self.alibaba_endpoints(account)?;
-        let token = self.optional("securityToken")?;
-        let credentials = alibaba_cloud::Credentials::parse(
-            self.key("accessKeyID")?.expose_secret(),
-            self.key("accessKeySecret")?.expose_secret(),
-            token.as_ref().map(ExposeSecret::expose_secret),
-        )
-        .map_err(unusable)?;
+        let credentials = self.alibaba_keys(&account.credentials)?;
         let id = self.account("spec.alibaba.accountID")?;
         Ok(alibaba(AlibabaAccess { account: id, endpoints, credentials }, self.client_context))
     }
 
     fn huawei(&self, account: &HuaweiAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let endpoints = self.huawei_endpoints(account)?;
-        let credentials = if self.keys.has("username") {
+        let credentials = if self.has("username") {
             huawei_cloud::Credentials::password(
                 self.key("username")?.expose_secret(),
                 self.key("password")?.expose_secret(),
@@ -153,7 +150,7 @@ impl Maker<'_> {
     fn openstack(&self, account: &OpenStackAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let auth_url = self.allowed.check_service(Provider::OpenStack, &account.auth_url);
         let auth_url = auth_url.map_err(not_allowed("spec.openstack.authURL"))?;
-        let credentials = if self.keys.has("username") {
+        let credentials = if self.has("username") {
             openstack_cloud::Credentials::password(
                 self.key("username")?.expose_secret(),
                 self.key("password")?.expose_secret(),
@@ -182,13 +179,7 @@ impl Maker<'_> {
 
     fn aws(&self, account: &AwsAccount) -> Result<Arc<dyn Cloud>, Problem> {
         let endpoint = self.endpoint("spec.aws.endpoint", account.endpoint.as_deref())?;
-        let token = self.optional("sessionToken")?;
-        let credentials = aws_cloud::Credentials::parse(
-            self.key("accessKeyID")?.expose_secret(),
-            self.key("secretAccessKey")?.expose_secret(),
-            token.as_ref().map(ExposeSecret::expose_secret),
-        )
-        .map_err(unusable)?;
+        let credentials = self.aws_keys(&account.credentials)?;
         let (id, partition) = (self.account("spec.aws.accountID")?, account.partition);
         let home_region = RegionId::parse(account.home_region.as_deref().unwrap_or(partition.home_region()))
             .map_err(|error| Problem::blocked(Reason::Unreadable, format!("spec.aws.homeRegion: {error}")))?;
@@ -197,12 +188,21 @@ impl Maker<'_> {
         Ok(aws(access, self.client_context))
     }
 
-    fn key(&self, key: &'static str) -> Result<secrecy::SecretString, Problem> {
-        self.keys.demand(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
+    fn has(&self, key: &str) -> bool {
+        self.keys.is_some_and(|keys| keys.has(key))
     }
 
-    fn optional(&self, key: &'static str) -> Result<Option<secrecy::SecretString>, Problem> {
-        self.keys.find(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
+    /// The account's Secret; the schema demands one where there is no other source of credentials.
+    fn keys(&self) -> Result<&Keys, Problem> {
+        self.keys.ok_or_else(|| Problem::blocked(Reason::Unreadable, "spec: credentials.secretRef is missing"))
+    }
+
+    pub(super) fn key(&self, key: &'static str) -> Result<secrecy::SecretString, Problem> {
+        self.keys()?.demand(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
+    }
+
+    pub(super) fn optional(&self, key: &'static str) -> Result<Option<secrecy::SecretString>, Problem> {
+        self.keys()?.find(key).map_err(|error| missing_key(self.name, self.tenancy, &error))
     }
 
     fn account(&self, field: &str) -> Result<PrincipalId, Problem> {
@@ -256,6 +256,6 @@ fn not_allowed(field: &'static str) -> impl Fn(EndpointRefused) -> Problem {
     move |refused| Problem::blocked(Reason::EndpointNotAllowed, format!("{field}: {refused}"))
 }
 
-fn unusable(error: impl std::fmt::Display) -> Problem {
+pub(super) fn unusable(error: impl std::fmt::Display) -> Problem {
     Problem::blocked(Reason::CredentialsRejected, format!("the Secret's keys: {error}"))
 }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::accounts::account_log::AccountLog;
 use crate::accounts::clients::{also_suspect, client_for, missing_key};
+use crate::accounts::roles::source_name;
 use crate::api::CloudAccount;
 use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::Reason;
@@ -158,7 +159,7 @@ impl Connections {
 
     /// Whether an account's Secret is another one than was read last; then it is due for a read. Tells each change once.
     pub async fn secret_has_changed(&self, account: &CloudAccount) -> bool {
-        let name = account.spec.tenancy().map_or("", Tenancy::secret_name);
+        let Some(name) = account.spec.tenancy().and_then(Tenancy::secret_name) else { return false };
         let read = secret_state(&self.client, &account.namespace().unwrap_or_default(), name).await;
         // Whoever holds the slot reads the Secret.
         let slot = self.slot(account);
@@ -232,8 +233,7 @@ impl Connections {
         if changed {
             slot.version = None;
         }
-        let name = account.spec.tenancy().map_or("", Tenancy::secret_name);
-        let keys = match read_keys(&self.client, &account.namespace().unwrap_or_default(), name).await {
+        let keys = match self.secret_of(account).await {
             Ok(keys) => keys,
             Err(NoKeys::Unread(_)) if slot.good.is_some() && slot.problem.is_none() => {
                 // The API server failed, not the account: keep the good connection until the next read.
@@ -241,35 +241,41 @@ impl Connections {
             }
             Err(error) => return without_key(slot, account, &error, self.interval, now),
         };
-        slot.vanished = None;
+        if keys.is_some() {
+            slot.vanished = None;
+        }
         let since = slot.secret.and_then(|seen| seen.deleting_since).unwrap_or(now);
-        slot.secret = Some(SecretSeen { held: keys.held, deleting_since: keys.deleting.then_some(since) });
-        slot.state = Some(keys.state.clone());
+        let seen = |keys: &Keys| SecretSeen { held: keys.held, deleting_since: keys.deleting.then_some(since) };
+        slot.secret = keys.as_ref().map(seen);
+        slot.state = keys.as_ref().map(|keys| keys.state.clone());
+        // Without a Secret, only the account itself tells which credentials it has.
+        let version = keys.as_ref().map_or_else(String::new, |keys| keys.version.clone());
         let open = slot.open_until.is_some_and(|until| now < until);
-        let same = slot.version.as_deref() == Some(&keys.version);
+        let same = slot.version.as_deref() == Some(&version);
         let verified = slot.proven_at.is_some_and(|at| now.duration_since(at) < self.verify) && !asked;
         let nothing_to_try = if slot.problem.is_none() { verified } else { open };
         if same && nothing_to_try {
             // After an unscheduled read, the next one is due when the pause ends, not an interval later.
             if slot.problem.is_some() {
                 slot.next_read = slot.next_read.min(slot.open_until);
-            } else if let Some((version, _)) = &mut slot.verified {
+            } else if let (Some((version, _)), Some(keys)) = (&mut slot.verified, &keys) {
                 *version = keys.resource_version();
             }
             return;
         }
         let again = same && slot.problem.is_none();
-        slot.version = Some(keys.version.clone());
-        slot.password = keys.has("username");
-        match self.prove(account, &keys, &slot.log).await {
+        slot.version = Some(version);
+        slot.password = keys.as_ref().is_some_and(|keys| keys.has("username"));
+        match self.prove(account, keys.as_ref(), &slot.log).await {
             Ok(connection) => {
                 let uid = account.uid().unwrap_or_default();
                 let cloud = Arc::clone(&connection.cloud);
                 self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, cloud);
                 slot.good = Some(connection);
                 slot.proven_at = Some(now);
-                slot.verified = Some((keys.resource_version(), now));
+                slot.verified = keys.map(|keys| (keys.resource_version(), now));
                 slot.problem = None;
+                slot.vanished = None;
                 slot.failures = 0;
                 slot.open_until = None;
             }
@@ -277,6 +283,9 @@ impl Connections {
             Err(problem) if again && problem.recovery != Recovery::Blocked => {}
             Err(problem) => {
                 slot.failures = slot.failures.saturating_add(1);
+                // Kubernetes deletes a ServiceAccount with its namespace, as it does a Secret: the keys in force may end access.
+                slot.vanished =
+                    slot.vanished.or(Some(now)).filter(|_| problem.reason == Reason::ServiceAccountNotFound);
                 let pause = self.pause_after(slot, account, &problem);
                 // Retry a transient problem as soon as the pause ends.
                 slot.next_read = slot.next_read.min(now.checked_add(pause).ok());
@@ -285,12 +294,24 @@ impl Connections {
         }
     }
 
-    /// Proves that the credentials are the account's and reads its regions: two calls.
-    async fn prove(&self, account: &CloudAccount, keys: &Keys, log: &Arc<AccountLog>) -> Result<Connection, Problem> {
+    /// Reads the account's Secret; `None` if its credentials are in none.
+    async fn secret_of(&self, account: &CloudAccount) -> Result<Option<Keys>, NoKeys> {
+        let Some(tenancy) = account.spec.tenancy() else { return Ok(None) };
+        let Some(name) = tenancy.secret_name() else { return Ok(None) };
+        read_keys(&self.client, &account.namespace().unwrap_or_default(), name).await.map(Some)
+    }
+
+    /// Proves that the credentials are the account's and reads its regions: two calls, and those that give temporary keys.
+    async fn prove(
+        &self,
+        account: &CloudAccount,
+        keys: Option<&Keys>,
+        log: &Arc<AccountLog>,
+    ) -> Result<Connection, Problem> {
         let client_context = self.client_context.made_for(account.metadata.uid.as_deref().unwrap_or_default());
         let observer = log.observing(&client_context.observer);
         let client_context = client_context.with_observer(observer);
-        let made = client_for(account, keys, &self.allowed, &client_context);
+        let made = client_for(account, keys, &self.client, &self.allowed, &client_context);
         let cloud = made.map_err(|problem| of_account(account, problem))?;
         let wanted = account.spec.tenancy().map_or("", Tenancy::account_id);
         let problem = |fault: Fault| of_account(account, Problem::from(&fault));
@@ -357,12 +378,15 @@ fn without_key(slot: &mut Slot, account: &CloudAccount, error: &NoKeys, interval
 
 /// A problem of an account's credentials, told with the names that a user needs to act on it.
 fn of_account(account: &CloudAccount, problem: Problem) -> Problem {
-    let secret = account.spec.tenancy().map_or("", Tenancy::secret_name);
     let (name, namespace) = (account.name_any(), account.namespace().unwrap_or_default());
     let message = match problem.reason {
         Reason::CredentialsRejected | Reason::PermissionDenied => {
             let also = account.spec.tenancy().and_then(also_suspect).unwrap_or_default();
-            format!("CloudAccount {name}, Secret {secret:?} in namespace {namespace:?}: {}{also}", problem.message)
+            let source = source_name(account);
+            format!("CloudAccount {name}, {source} in namespace {namespace:?}: {}{also}", problem.message)
+        }
+        Reason::AssumeRoleRefused | Reason::ServiceAccountNotFound | Reason::TokenRequestForbidden => {
+            format!("CloudAccount {name}: {}", problem.message)
         }
         _ => return problem,
     };
@@ -370,7 +394,7 @@ fn of_account(account: &CloudAccount, problem: Problem) -> Problem {
 }
 
 fn secret_deleting(account: &CloudAccount) -> Problem {
-    let secret = account.spec.tenancy().map_or("", Tenancy::secret_name);
+    let secret = account.spec.tenancy().and_then(Tenancy::secret_name).unwrap_or_default();
     let (name, namespace) = (account.name_any(), account.namespace().unwrap_or_default());
     let message = format!(
         "CloudAccount {name}: Secret {secret:?} in namespace {namespace:?} is being deleted: its key only ends access now; once it \

@@ -4,3 +4,4 @@
 mod account_log;
 pub mod clients;
 pub mod connections;
+mod roles;

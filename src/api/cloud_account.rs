@@ -1,6 +1,7 @@
 //! `CloudAccount`: one account at one cloud.
 
 mod aws;
+mod credentials;
 mod tenancy;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,11 +9,13 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use aws::AwsAccount;
+pub use credentials::{
+    AlibabaCredentials, AlibabaRole, AlibabaWorkloadIdentity, AwsCredentials, AwsRole, AwsWorkloadIdentity, Credentials,
+};
 pub use tenancy::Tenancy;
 
 use super::identity::{ACCOUNT_PROVEN, stays_in};
 use super::patterns::REGION;
-use super::references::SecretRef;
 use crate::domain::provider::Site;
 
 /// One account at one cloud: who it is, where its credentials are, and which limits the vendor raised for it.
@@ -128,7 +131,10 @@ pub struct Timeouts {
     .message("network VPC needs homeRegion, the region of the VPC, which gets the calls without a region"),
     validation = Rule::new("has(self.homeRegion) || !has(self.endpoints) || [has(self.endpoints.ecs) ? self.endpoints.ecs : '', \
         has(self.endpoints.sts) ? self.endpoints.sts : ''].all(endpoint, !endpoint.contains('{region}'))")
-    .message("endpoints have {region}: give homeRegion, which gets the calls without a region"))]
+    .message("endpoints have {region}: give homeRegion, which gets the calls without a region"),
+    validation = Rule::new("has(self.credentials.assumeRole) ? self.credentials.assumeRole.roleARN.startsWith('acs:ram::' + self.accountID + ':') : \
+        !has(self.credentials.workloadIdentity) || self.credentials.workloadIdentity.roleARN.startsWith('acs:ram::' + self.accountID + ':')")
+    .message("the credentials end with a role of another account than accountID: give assumeRole a role of accountID"))]
 pub struct AlibabaAccount {
     /// UID of the account (5 to 20 digits); compared with what the credentials say they belong to. Immutable once verified.
     #[serde(rename = "accountID")]
@@ -139,9 +145,8 @@ pub struct AlibabaAccount {
     /// Site that sold the account: China (aliyun.com) or International (alibabacloud.com). Immutable once verified.
     #[x_kube(validation = Rule::new("self != 'Europe'").message("Alibaba Cloud has the sites China and International"))]
     pub site: Site,
-    /// Where the credentials are: a Secret with the keys `accessKeyID`, `accessKeySecret` and, for temporary ones,
-    /// `securityToken`.
-    pub credentials: Credentials,
+    /// Where the credentials come from: a Secret, or a RAM role and a `ServiceAccount`.
+    pub credentials: AlibabaCredentials,
     /// Another endpoint for every call, as `https://host:port`, such as a simulator. Refused unless the operator was started with
     /// `--allowed-endpoint` for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -308,14 +313,6 @@ pub struct Inventory {
     /// In these regions.
     #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 63), regex(pattern = REGION)))]
     pub regions: Vec<String>,
-}
-
-/// Where credentials are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Credentials {
-    /// A Secret of the same namespace, with the keys that the provider's `credentials` names.
-    pub secret_ref: SecretRef,
 }
 
 /// Limits of one account. Each is optional; 0 means no limit.

@@ -197,6 +197,12 @@ pub enum Reason {
     SecretForbidden,
     /// The cloud refuses the credentials, or they belong to another account.
     CredentialsRejected,
+    /// The cloud gives no keys for the role that the account names.
+    AssumeRoleRefused,
+    /// The `ServiceAccount` that the account names does not exist.
+    ServiceAccountNotFound,
+    /// The operator may not request tokens of the `ServiceAccount`.
+    TokenRequestForbidden,
     /// The clocks differ too much for a signature.
     ClockSkew,
     /// The credentials may not do this.

@@ -13,6 +13,14 @@ pub struct SecretRef {
     pub name: String,
 }
 
+/// Names a `ServiceAccount` of the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ServiceAccountRef {
+    /// Name of the `ServiceAccount`.
+    #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+}
+
 /// Names a `CloudAccount` of the same namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AccountRef {

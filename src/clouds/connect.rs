@@ -51,7 +51,7 @@ mod tests {
         let access = AlibabaAccess {
             account: PrincipalId::parse("1000000000000001").unwrap(),
             endpoints: crate::clouds::alibaba::Endpoints::default(),
-            credentials: Credentials::parse("key-id-text", "secret-text", Some("token-text")).unwrap(),
+            credentials: Credentials::parse("key-id-text", "secret-text", Some("token-text")).unwrap().into(),
         };
         let shown = format!("{access:?} {:?}", AlibabaCloud::new(access.clone(), &client_context));
         for secret in ["key-id-text", "secret-text", "token-text"] {

@@ -20,6 +20,8 @@ pub enum Operation {
     Identity,
     /// Lists the regions of the account.
     Regions,
+    /// Obtains the temporary keys of a role.
+    AssumeRole,
     /// Reads one image.
     ObserveImage,
     /// Lists the recipients of an image.
@@ -69,6 +71,7 @@ impl Operation {
             | Self::Upload => true,
             Self::Identity
             | Self::Regions
+            | Self::AssumeRole
             | Self::ObserveImage
             | Self::ListRecipients
             | Self::ListOwn
@@ -91,6 +94,14 @@ tokio::task_local! {
 /// The operation that the current task's requests belong to; `None` for a client that is not instrumented.
 pub(super) fn current_operation() -> Option<Operation> {
     OPERATION.try_with(|operation| *operation).ok()
+}
+
+/// Runs a call as another operation than the one that needs it. The requests of a client that is not instrumented have none.
+pub(super) async fn within<T>(operation: Operation, call: impl Future<Output = T>) -> T {
+    match current_operation() {
+        Some(_) => OPERATION.scope(operation, call).await,
+        None => call.await,
+    }
 }
 
 /// One HTTP request that ended.

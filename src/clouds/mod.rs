@@ -18,6 +18,7 @@ pub mod huawei;
 pub mod instrumented;
 pub mod openstack;
 pub mod request_id;
+pub mod roles;
 #[cfg(test)]
 mod scripted;
 pub mod signing;

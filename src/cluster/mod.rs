@@ -20,6 +20,7 @@ pub mod object;
 mod pruned;
 pub mod scope;
 pub mod status;
+pub mod tokens;
 mod written;
 
 use std::time::Duration;

@@ -1,7 +1,11 @@
 //! Everything that can go wrong at a cloud, classified by what to do next. Providers map their codes to it; no module
 //! outside `clouds` knows a vendor's code, and no decision rests on the HTTP status alone.
 
+mod roles;
+
 use std::time::Duration;
+
+pub use roles::{AskedBy, NoToken, NoTokenCause, RoleRefused};
 
 /// Why a cloud call returned no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,12 @@ pub enum Fault {
         /// The vendor's code, bounded and safe to print.
         code: String,
     },
+    /// The cloud gives no temporary keys for the role that the account names.
+    #[error("{0}")]
+    RoleRefused(Box<RoleRefused>),
+    /// Kubernetes gives no token of the `ServiceAccount` that the account names: nothing was sent.
+    #[error("{0}")]
+    NoToken(Box<NoToken>),
     /// The operator's clock and the cloud's differ too much for a valid signature.
     #[error("this machine's clock and the cloud's differ by more than the signature allows")]
     ClockSkew,
@@ -232,6 +242,8 @@ impl Fault {
             Self::Unavailable => "Unavailable",
             Self::Unreachable(_) => "Unreachable",
             Self::Unauthenticated { .. } => "Unauthenticated",
+            Self::RoleRefused(_) => "RoleRefused",
+            Self::NoToken(_) => "NoToken",
             Self::ClockSkew => "ClockSkew",
             Self::Forbidden { .. } => "Forbidden",
             Self::EndpointNotAllowed { .. } => "EndpointNotAllowed",
@@ -249,6 +261,7 @@ impl Fault {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Unauthenticated { code } | Self::Forbidden { code } | Self::Refused { code, .. } => Some(code),
+            Self::RoleRefused(refused) => Some(&refused.code),
             _ => None,
         }
     }
@@ -263,7 +276,10 @@ impl Fault {
             | Self::Unreachable(_)
             | Self::Unintelligible
             | Self::Conflict(Conflict::ImageBusy) => Recovery::Retry { not_before: None },
+            Self::NoToken(none) if none.cause == NoTokenCause::Unavailable => Recovery::Retry { not_before: None },
             Self::Unauthenticated { .. }
+            | Self::RoleRefused(_)
+            | Self::NoToken(_)
             | Self::ClockSkew
             | Self::Forbidden { .. }
             | Self::EndpointNotAllowed { .. }
@@ -286,6 +302,8 @@ impl Fault {
             | Self::NotLeading
             | Self::Unreachable(Unreachable { sent: false, .. })
             | Self::Unauthenticated { .. }
+            | Self::RoleRefused(_)
+            | Self::NoToken(_)
             | Self::ClockSkew
             | Self::Forbidden { .. }
             | Self::EndpointNotAllowed { .. }
@@ -299,9 +317,14 @@ impl Fault {
         }
     }
 
-    /// Whether the cloud refuses the account's credentials or signatures: it would refuse any further call, too.
+    /// Whether the cloud refuses the account's credentials or signatures, or the account has none: any further call would fail,
+    /// too.
     pub fn closes_the_account(&self) -> bool {
-        matches!(self, Self::Unauthenticated { .. } | Self::ClockSkew)
+        match self {
+            Self::Unauthenticated { .. } | Self::ClockSkew | Self::RoleRefused(_) => true,
+            Self::NoToken(none) => none.cause != NoTokenCause::Unavailable,
+            _ => false,
+        }
     }
 
     /// Whether the cloud refused for a reason that this operator does not know.
@@ -321,6 +344,8 @@ impl Fault {
             | Self::Unavailable
             | Self::Unreachable(_)
             | Self::Unauthenticated { .. }
+            | Self::RoleRefused(_)
+            | Self::NoToken(_)
             | Self::ClockSkew
             | Self::Forbidden { .. }
             | Self::EndpointNotAllowed { .. }

@@ -8,4 +8,5 @@ pub mod identifiers;
 pub mod image;
 pub mod openstack;
 pub mod provider;
+pub mod role;
 pub mod share;

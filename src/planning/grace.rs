@@ -11,7 +11,11 @@ const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// How much longer a problem of this reason may resolve by itself; `None` if it needs user action now. `created`: when the
 /// object was created.
 pub fn grace_left(reason: Reason, created: Option<Timestamp>, now: Timestamp) -> Option<SignedDuration> {
-    if !matches!(reason, Reason::ImageRefUnresolved | Reason::AccountNotFound | Reason::SecretNotFound) {
+    let may_come = matches!(
+        reason,
+        Reason::ImageRefUnresolved | Reason::AccountNotFound | Reason::SecretNotFound | Reason::ServiceAccountNotFound
+    );
+    if !may_come {
         return None;
     }
     let left = created?.saturating_add(GRACE).unwrap_or(Timestamp::MAX).duration_since(now);

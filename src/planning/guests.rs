@@ -10,6 +10,9 @@ pub(super) fn for_guests(reason: Reason) -> &'static str {
         | Reason::AccountChanged
         | Reason::SecretNotFound
         | Reason::CredentialsRejected
+        | Reason::AssumeRoleRefused
+        | Reason::ServiceAccountNotFound
+        | Reason::TokenRequestForbidden
         | Reason::PermissionDenied
         | Reason::EndpointNotAllowed
         | Reason::CABundleInvalid

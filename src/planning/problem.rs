@@ -1,5 +1,7 @@
 //! What keeps an object from its desired state, as a reason and a message for the user who must act.
 
+mod roles;
+
 use std::time::Duration;
 
 use super::attempts::ImageRefusal;
@@ -74,6 +76,9 @@ impl Problem {
             self.reason,
             Reason::SecretNotFound
                 | Reason::CredentialsRejected
+                | Reason::AssumeRoleRefused
+                | Reason::ServiceAccountNotFound
+                | Reason::TokenRequestForbidden
                 | Reason::PermissionDenied
                 | Reason::RegionUnknown
                 | Reason::EndpointNotAllowed
@@ -106,6 +111,8 @@ pub fn reason_of(fault: &Fault) -> Reason {
         Fault::Throttled { .. } | Fault::BudgetSpent { .. } => Reason::Throttled,
         Fault::Unavailable | Fault::Unreachable(_) | Fault::NotLeading => Reason::CloudUnavailable,
         Fault::Unauthenticated { .. } => Reason::CredentialsRejected,
+        Fault::RoleRefused(_) => Reason::AssumeRoleRefused,
+        Fault::NoToken(none) => roles::reason_of(none),
         Fault::ClockSkew => Reason::ClockSkew,
         Fault::Forbidden { .. } => Reason::PermissionDenied,
         Fault::EndpointNotAllowed { .. } => Reason::EndpointNotAllowed,
@@ -158,6 +165,8 @@ impl From<&Fault> for Problem {
             Fault::Unauthenticated { code } => {
                 format!("the cloud refuses the credentials ({code}): put a valid key into the account's Secret")
             }
+            Fault::RoleRefused(refused) => roles::refused(refused),
+            Fault::NoToken(none) => roles::no_token(none),
             Fault::ClockSkew => "this machine's clock differs from the cloud's by more than a signature allows: \
                                  set the clock"
                 .to_owned(),

@@ -201,7 +201,8 @@ fn decisions(readiness: Readiness, granted: usize, desired: usize) -> Vec<Decisi
 
 /// Whether something goes on by itself. Objects that others refer to count, for as long as they do not make it stalled.
 fn is_moving(reason: Reason, truth: Truth) -> bool {
-    let awaited = [Reason::ImageRefUnresolved, Reason::AccountNotFound, Reason::SecretNotFound];
+    let awaited =
+        [Reason::ImageRefUnresolved, Reason::AccountNotFound, Reason::SecretNotFound, Reason::ServiceAccountNotFound];
     truth == Truth::Unknown || matches!(reason, Reason::Pending | Reason::Revoking) || awaited.contains(&reason)
 }
 

@@ -77,6 +77,11 @@ fn changed(recorded: &str, owner: &str) -> Problem {
     Problem::blocked(Reason::AccountChanged, message)
 }
 
+/// Whether the last keys may end access, though the account has no others: what they came from may have gone with its namespace.
+fn ends_with_last_keys(reason: Reason) -> bool {
+    matches!(reason, Reason::SecretNotFound | Reason::SecretDeleting | Reason::ServiceAccountNotFound)
+}
+
 /// The account's connection to a region that `field` names. The account must have the region, with the recorded owner.
 pub async fn connect(
     ctx: &Context,
@@ -87,9 +92,7 @@ pub async fn connect(
     let AccountState { connection, last_known_good, .. } = ctx.connections.state(account, false).await;
     let (connection, only_to_end) = match (connection, last_known_good) {
         (Ok(connection), _) => (connection, None),
-        (Err(problem), Some(good)) if matches!(problem.reason, Reason::SecretNotFound | Reason::SecretDeleting) => {
-            (good, Some(problem))
-        }
+        (Err(problem), Some(good)) if ends_with_last_keys(problem.reason) => (good, Some(problem)),
         (Err(problem), _) => return Err(problem),
     };
     if !connection.regions.contains(region) {

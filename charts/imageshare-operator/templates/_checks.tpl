@@ -27,6 +27,11 @@ what is wrong and what is right.
 {{- fail (printf "watchNamespaces[%d]: %q is not the name of a namespace: small letters, digits and -" $index $namespace) }}
 {{- end }}
 {{- end }}
+{{- range $index, $name := .Values.workloadIdentity.serviceAccounts }}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" $name) }}
+{{- fail (printf "workloadIdentity.serviceAccounts[%d]: %q is not the name of a ServiceAccount: small letters, digits, - and ." $index $name) }}
+{{- end }}
+{{- end }}
 {{- $octet := `(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])` }}
 {{- if not (regexMatch (printf `^(%s(\.%s){3}|\[[0-9a-fA-F:.]+\])$` $octet $octet) .Values.listenAddress) }}
 {{- $remedy := ternary "write an IPv6 address in brackets, as [::]" "write it as 0.0.0.0 or [::]" (regexMatch "^[0-9a-fA-F.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$" .Values.listenAddress) }}

@@ -53,6 +53,15 @@ requests that the operator makes.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get{{ if ne .Values.secrets.finalizer "off" }}, patch{{ end }}]
+{{- if .Values.workloadIdentity.enabled }}
+# Tokens of the ServiceAccounts that CloudAccounts name.
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  {{- with .Values.workloadIdentity.serviceAccounts }}
+  resourceNames: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  verbs: [create]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

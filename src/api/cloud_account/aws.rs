@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Credentials;
+use super::AwsCredentials;
 use crate::api::patterns::REGION;
 use crate::domain::aws::Partition;
 
@@ -15,7 +15,12 @@ use crate::domain::aws::Partition;
         self.partition == 'aws-cn' && self.homeRegion.matches('^cn-[a-z]+-[0-9]+$') || \
         self.partition == 'aws-us-gov' && self.homeRegion.matches('^us-gov-[a-z]+-[0-9]+$') || \
         self.partition == 'aws-eusc' && self.homeRegion.matches('^eusc-de-[a-z]+-[0-9]+$')")
-    .message("homeRegion must be a region of the account's partition, such as eu-west-1 for aws"))]
+    .message("homeRegion must be a region of the account's partition, such as eu-west-1 for aws"),
+    validation = Rule::new("has(self.credentials.assumeRole) ? \
+        self.credentials.assumeRole.roleARN.startsWith('arn:' + self.partition + ':iam::' + self.accountID + ':') : \
+        !has(self.credentials.workloadIdentity) || \
+        self.credentials.workloadIdentity.roleARN.startsWith('arn:' + self.partition + ':iam::' + self.accountID + ':')")
+    .message("the credentials end with a role of another account or partition than accountID and partition: give assumeRole a role of accountID"))]
 pub struct AwsAccount {
     /// Id of the account (12 digits); compared with what the credentials say they belong to. Immutable once verified.
     #[serde(rename = "accountID")]
@@ -38,9 +43,8 @@ pub struct AwsAccount {
     /// While true, calls go to the hosts that have IPv6 addresses, too.
     #[serde(default)]
     pub dual_stack: bool,
-    /// Where the credentials are: a Secret with the keys `accessKeyID`, `secretAccessKey` and, for temporary ones,
-    /// `sessionToken`.
-    pub credentials: Credentials,
+    /// Where the credentials come from: a Secret, or a role and a `ServiceAccount`.
+    pub credentials: AwsCredentials,
     /// Another endpoint for every call, as `https://host:port`. Refused unless the operator was started with
     /// `--allowed-endpoint` for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! The provider of a `CloudAccount`, and what its spec says whichever it is.
 
 use super::{AlibabaAccount, AwsAccount, CloudAccountSpec, HuaweiAccount, OpenStackAccount};
+use crate::api::references::SecretRef;
 use crate::domain::provider::{Provider, Site};
 
 /// The one provider an account names.
@@ -85,13 +86,27 @@ impl<'a> Tenancy<'a> {
         }
     }
 
-    /// Name of the Secret with the credentials.
-    pub fn secret_name(self) -> &'a str {
+    /// Name of the Secret with the credentials; `None` where they come from a `ServiceAccount`.
+    pub fn secret_name(self) -> Option<&'a str> {
+        let secret: Option<&'a SecretRef> = match self {
+            Self::Alibaba(account) => account.credentials.secret_ref.as_ref(),
+            Self::Huawei(account) => Some(&account.credentials.secret_ref),
+            Self::OpenStack(account) => Some(&account.credentials.secret_ref),
+            Self::Aws(account) => account.credentials.secret_ref.as_ref(),
+        };
+        secret.map(|secret| secret.name.as_str())
+    }
+
+    /// Name of the `ServiceAccount` whose tokens stand in for credentials, if any.
+    pub fn service_account_name(self) -> Option<&'a str> {
         match self {
-            Self::Alibaba(account) => &account.credentials.secret_ref.name,
-            Self::Huawei(account) => &account.credentials.secret_ref.name,
-            Self::OpenStack(account) => &account.credentials.secret_ref.name,
-            Self::Aws(account) => &account.credentials.secret_ref.name,
+            Self::Alibaba(account) => {
+                account.credentials.workload_identity.as_ref().map(|given| given.service_account_ref.name.as_str())
+            }
+            Self::Aws(account) => {
+                account.credentials.workload_identity.as_ref().map(|given| given.service_account_ref.name.as_str())
+            }
+            Self::Huawei(_) | Self::OpenStack(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::api::cloud_account::Tenancy;
 use crate::api::conditions::{READY, RECONCILING, Reason, STALLED, find};
 use crate::api::{CloudAccount, CloudImage, ImageReplica, ImageShare, SharedImageAcceptance};
 use crate::cli::reader::{Found, Missing};
@@ -144,7 +145,8 @@ impl World {
         };
         let of_account = link_of("CloudAccount", account.as_ref());
         let tenancy = account.readable().and_then(|account| account.spec.tenancy());
-        let Some(secret) = tenancy.map(|tenancy| format!("{namespace}/{}", tenancy.secret_name())) else {
+        let named = tenancy.and_then(Tenancy::secret_name);
+        let Some(secret) = named.map(|secret| format!("{namespace}/{secret}")) else {
             return vec![of_account];
         };
         let secret = Link { kind: "Secret", name: secret, ..of_account.clone() };

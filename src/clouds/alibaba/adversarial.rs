@@ -10,7 +10,7 @@ use super::Operation;
 use super::endpoints::{Endpoints, Service, url_of};
 use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
-use super::wire::{self, copies};
+use super::wire::{self, copies, roles};
 use crate::clouds::adversarial::{bodies, headers, is_decent, or_decent, text};
 use crate::clouds::transport::sensitive;
 use crate::domain::identifiers::{ImageId, PrincipalId, RegionId};
@@ -32,9 +32,11 @@ const ANSWERS: &[&str] = &[
     r#"{"RequestId":"1","AccountId":"1000000000000001","IdentityType":"Account"}"#,
     r#"{"RequestId":"1","ImageId":"m-2ze1a2b3c4d5e6f7g8h9"}"#,
     r#"{"RequestId":"1","Code":"Throttling.User","Message":"m"}"#,
+    r#"{"RequestId":"1","Arn":"acs:ram::1000000000000001:user/ci","Credentials":{"AccessKeyId":"STS.id","AccessKeySecret":"secret",
+        "SecurityToken":"token","Expiration":"1970-01-01T01:00:00Z"}}"#,
 ];
 
-const OPERATIONS: [Operation; 8] = [
+const OPERATIONS: [Operation; 10] = [
     Operation::DescribeImages,
     Operation::DescribeImageSharePermission,
     Operation::ModifyImageSharePermission,
@@ -43,6 +45,8 @@ const OPERATIONS: [Operation; 8] = [
     Operation::CancelCopyImage,
     Operation::DescribeRegions,
     Operation::GetCallerIdentity,
+    Operation::AssumeRole,
+    Operation::AssumeRoleWithOidc,
 ];
 
 fn image() -> ImageId {
@@ -79,6 +83,12 @@ proptest! {
         or_decent(wire::read_regions(&body))?;
         or_decent(wire::read_identity(&body))?;
         or_decent(wire::read_write(&body))?;
+        if let Some(granted) = or_decent(roles::read_granted(&body, Timestamp::UNIX_EPOCH))? {
+            prop_assert!(granted.life.is_positive() && granted.life.as_secs() <= 3600);
+        }
+        if let Some(arn) = roles::read_arn(&body) {
+            prop_assert!(arn.len() <= 300 && arn.bytes().all(|byte| byte.is_ascii_graphic()), "{}", arn);
+        }
     }
 
     #[test]

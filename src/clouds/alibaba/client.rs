@@ -3,6 +3,7 @@
 
 mod copying;
 mod own;
+mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,6 +19,7 @@ use super::faults::fault_of;
 use super::sign::{Credentials, Unsigned, sign};
 use super::wire;
 use crate::clouds::client_context::ClientContext;
+use crate::clouds::roles::{KeyRing, KeySource};
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::fault::{Missing, Refusal};
@@ -51,14 +53,14 @@ pub struct AlibabaAccess {
     /// Where calls go.
     pub endpoints: Endpoints,
     /// The credentials that sign calls.
-    pub credentials: Credentials,
+    pub credentials: KeySource<Credentials>,
 }
 
 /// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct AlibabaCloud {
     account: PrincipalId,
     endpoints: Endpoints,
-    credentials: Credentials,
+    keys: KeyRing<Credentials>,
     client_context: ClientContext,
 }
 
@@ -72,10 +74,10 @@ impl AlibabaCloud {
     /// Creates a client of one account; makes no call.
     pub fn new(access: AlibabaAccess, client_context: &ClientContext) -> Self {
         let AlibabaAccess { account, endpoints, credentials } = access;
-        Self { account, endpoints, credentials, client_context: client_context.clone() }
+        Self { account, endpoints, keys: KeyRing::new(credentials), client_context: client_context.clone() }
     }
 
-    /// Makes one call and returns the body of its answer.
+    /// Makes one call and returns the body of its answer. Temporary keys that the cloud refuses give way to others once.
     async fn call(
         &self,
         operation: Operation,
@@ -83,23 +85,48 @@ impl AlibabaCloud {
         query: Query,
         priority: Priority,
     ) -> Result<Vec<u8>, Fault> {
+        let clock = self.client_context.clock.as_ref();
+        let keys = self.keys.keys(self, clock).await?;
+        match self.call_as(&keys.credentials, operation, service, &query, priority).await {
+            Err(Fault::Unauthenticated { .. }) if self.keys.withdraw(&keys) => {
+                let keys = self.keys.keys(self, clock).await?;
+                self.call_as(&keys.credentials, operation, service, &query, priority).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// The same with these keys.
+    async fn call_as(
+        &self,
+        keys: &Credentials,
+        operation: Operation,
+        service: Service<'_>,
+        query: &[(String, String)],
+        priority: Priority,
+    ) -> Result<Vec<u8>, Fault> {
         let url = url_of(service, &self.endpoints).ok_or(Fault::NotFound(Missing::Region))?;
-        let account = format!("alibaba/{}", self.account);
-        let budget_account = match service {
-            Service::Region(_) => account,
-            Service::Central | Service::Sts => self.client_context.proving(&account),
-        };
-        let region = service.budget_key();
+        let (budget_account, region) = self.budget_of(service);
         self.client_context.acquire(Provider::Alibaba, &budget_account, &region, priority).await?;
         // Sign after the wait for a token, which may be long: the date must be fresh.
         let request = self
-            .signed(operation, url, &query)
+            .signed(keys, operation, url, query)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
         let judge = |answer: &Answer| {
             (answer.status != 200).then(|| fault_of(operation, answer.status, &answer.headers, &answer.body))
         };
         let answer = self.client_context.send((Provider::Alibaba, &budget_account, &region), request, judge).await?;
         Ok(answer.body)
+    }
+
+    /// The account and the region whose budget a call takes its token from.
+    fn budget_of(&self, service: Service<'_>) -> (String, String) {
+        let account = format!("alibaba/{}", self.account);
+        let account = match service {
+            Service::Region(_) => account,
+            Service::Central | Service::Sts => self.client_context.proving(&account),
+        };
+        (account, service.budget_key())
     }
 
     /// Reads one image in any state; `None` if the vendor knows none.
@@ -116,7 +143,13 @@ impl AlibabaCloud {
     }
 
     /// Returns `None` for an invalid header value, which parsed credentials and hosts rule out.
-    fn signed(&self, operation: Operation, mut url: Url, query: &[(String, String)]) -> Option<Request> {
+    fn signed(
+        &self,
+        keys: &Credentials,
+        operation: Operation,
+        mut url: Url,
+        query: &[(String, String)],
+    ) -> Option<Request> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
             None => url.host_str()?.to_owned(),
@@ -129,8 +162,7 @@ impl AlibabaCloud {
             headers: &[("host", &host), ("x-acs-action", operation.action()), ("x-acs-version", operation.version())],
             body: b"",
         };
-        let signed =
-            sign(&unsigned, &self.credentials, self.client_context.clock.now(), &(self.client_context.nonce)());
+        let signed = sign(&unsigned, keys, self.client_context.clock.now(), &(self.client_context.nonce)());
         url.set_query(Some(&signed.query));
         let mut headers = HeaderMap::new();
         headers.insert(reqwest::header::ACCEPT, HeaderValue::from_static("application/json"));

@@ -14,6 +14,10 @@ pub use client::{AlibabaAccess, AlibabaCloud};
 pub use endpoints::Endpoints;
 pub use sign::Credentials;
 
+/// The audience that the cluster's OIDC provider is registered with, unless its owner chose another (RRSA page, error
+/// `AuthenticationFail.OIDCToken.AudienceNotMatch`).
+pub const TOKEN_AUDIENCE: &str = "sts.aliyuncs.com";
+
 /// The API calls of this operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -25,6 +29,8 @@ enum Operation {
     CancelCopyImage,
     DescribeRegions,
     GetCallerIdentity,
+    AssumeRole,
+    AssumeRoleWithOidc,
 }
 
 impl Operation {
@@ -39,13 +45,15 @@ impl Operation {
             Self::CancelCopyImage => "CancelCopyImage",
             Self::DescribeRegions => "DescribeRegions",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithOidc => "AssumeRoleWithOIDC",
         }
     }
 
     /// The API version of the call.
     fn version(self) -> &'static str {
         match self {
-            Self::GetCallerIdentity => "2015-04-01",
+            Self::GetCallerIdentity | Self::AssumeRole | Self::AssumeRoleWithOidc => "2015-04-01",
             Self::DescribeImages
             | Self::DescribeImageSharePermission
             | Self::ModifyImageSharePermission

@@ -3,6 +3,7 @@
 
 pub(super) mod copies;
 pub(super) mod own;
+pub(super) mod roles;
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@ use super::Operation;
 use super::endpoints::{Hosts, Service, is_api_host};
 use super::faults::{Asked, fault_of};
 use super::sign::{Credentials, Unsigned, sign};
-use super::wire::{self, copies, images, snapshots};
+use super::wire::{self, copies, images, roles, snapshots};
 use super::xml::Element;
 use crate::clouds::adversarial::{headers, is_decent, or_decent, text};
 use crate::clouds::transport::sensitive;
@@ -47,6 +47,9 @@ const ANSWERS: &[&str] = &[
     "<ModifyImageAttributeResponse><requestId>r</requestId><return>true</return></ModifyImageAttributeResponse>",
     "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>m</Message></Error></Errors></Response>",
     "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>m</Message></Error></ErrorResponse>",
+    "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA1</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+     <SessionToken>t</SessionToken><Expiration>1970-01-01T01:00:00Z</Expiration></Credentials></AssumeRoleResult>\
+     </AssumeRoleResponse>",
 ];
 
 fn image() -> ImageId {
@@ -176,6 +179,12 @@ proptest! {
             prop_assert!(recipients.len() <= 10_000);
         }
         or_decent(copies::read_begun(&body))?;
+        if let Some(granted) = or_decent(roles::read_granted(&body, Operation::AssumeRole, Timestamp::UNIX_EPOCH))? {
+            prop_assert!(granted.life.is_positive() && granted.life.as_secs() <= 3600);
+        }
+        if let Some(arn) = roles::read_arn(&body) {
+            prop_assert!(arn.len() <= 300 && arn.bytes().all(|byte| byte.is_ascii_graphic()), "{}", arn);
+        }
         or_decent(wire::read_identity(&body))?;
         or_decent(wire::read_write(&body, Operation::ModifyImageAttribute))?;
         let _error = wire::read_error(&body);

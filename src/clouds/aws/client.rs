@@ -3,6 +3,7 @@
 
 mod copying;
 mod own;
+mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,6 +22,7 @@ use super::wire::{self, Form};
 use super::{Operation, Pace};
 use crate::clouds::client_context::ClientContext;
 use crate::clouds::endpoint_rule::CheckedEndpoint;
+use crate::clouds::roles::{KeyRing, KeySource};
 use crate::clouds::transport::{Answer, Request, sensitive};
 use crate::clouds::{CallShape, Cloud, Fault, ImageRef, JobProgress, Priority, RecipientChange, Submitted};
 use crate::domain::aws::Partition;
@@ -56,14 +58,14 @@ pub struct AwsAccess {
     /// An endpoint for all calls, instead of the vendor's hosts.
     pub endpoint: Option<CheckedEndpoint>,
     /// The credentials that sign calls.
-    pub credentials: Credentials,
+    pub credentials: KeySource<Credentials>,
 }
 
 /// The client of one account. Shares connections and budgets with all other clients of the process.
 pub struct AwsCloud {
     account: PrincipalId,
     hosts: Hosts,
-    credentials: Credentials,
+    keys: KeyRing<Credentials>,
     client_context: ClientContext,
     /// The regions that the account has enabled, once known.
     enabled: RwLock<Option<BTreeSet<RegionId>>>,
@@ -85,12 +87,33 @@ impl AwsCloud {
     pub fn new(access: AwsAccess, client_context: &ClientContext) -> Self {
         let AwsAccess { account, partition, home_region: home, fips, dual_stack, endpoint, credentials } = access;
         let hosts = Hosts { partition, home, fips, dual_stack, endpoint };
-        Self { account, hosts, credentials, client_context: client_context.clone(), enabled: RwLock::default() }
+        let keys = KeyRing::new(credentials);
+        Self { account, hosts, keys, client_context: client_context.clone(), enabled: RwLock::default() }
     }
 
-    /// Makes one call and returns the body of its answer.
+    /// Makes one call and returns the body of its answer. Temporary keys that the cloud refuses give way to others once.
     async fn call(
         &self,
+        operation: Operation,
+        service: Service<'_>,
+        form: &[(String, String)],
+        priority: Priority,
+    ) -> Result<Vec<u8>, Fault> {
+        let clock = self.client_context.clock.as_ref();
+        let keys = self.keys.keys(self, clock).await?;
+        match self.call_as(&keys.credentials, operation, service, form, priority).await {
+            Err(Fault::Unauthenticated { .. }) if self.keys.withdraw(&keys) => {
+                let keys = self.keys.keys(self, clock).await?;
+                self.call_as(&keys.credentials, operation, service, form, priority).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// The same with these keys.
+    async fn call_as(
+        &self,
+        keys: &Credentials,
         operation: Operation,
         service: Service<'_>,
         form: &[(String, String)],
@@ -102,18 +125,13 @@ impl AwsCloud {
             Pace::Changes => self.client_context.changing(),
             Pace::Copies => self.client_context.copying(),
         };
-        let account = format!("{}/{}", self.hosts.partition, self.account);
-        let budget_account = match service {
-            Service::Region(_) => account,
-            Service::Home | Service::Sts => client_context.proving(&account),
-        };
-        let budget_region = service.budget_key();
+        let (budget_account, budget_region) = self.budget_of(&client_context, service);
         client_context.acquire(Provider::Aws, &budget_account, &budget_region, priority).await?;
         // Sign after the wait for a token, which may be long: the date must be fresh.
         let at = client_context.clock.now();
-        let asked = Asked { operation, temporary: self.credentials.are_temporary(), at };
+        let asked = Asked { operation, temporary: keys.are_temporary(), at };
         let request = self
-            .signed(asked, service, url, form)
+            .signed(keys, asked, service, url, form)
             .ok_or_else(|| Fault::Refused { refusal: Refusal::Unknown, code: "UnsendableHeader".to_owned() })?;
         let judge = |answer: &Answer| {
             let refused = answer.status != 200;
@@ -121,6 +139,16 @@ impl AwsCloud {
         };
         let answer = client_context.send((Provider::Aws, &budget_account, &budget_region), request, judge).await?;
         Ok(answer.body)
+    }
+
+    /// The account and the region whose budget a call takes its token from.
+    fn budget_of(&self, client_context: &ClientContext, service: Service<'_>) -> (String, String) {
+        let account = format!("{}/{}", self.hosts.partition, self.account);
+        let account = match service {
+            Service::Region(_) => account,
+            Service::Home | Service::Sts => client_context.proving(&account),
+        };
+        (account, service.budget_key())
     }
 
     /// A region that the account has not enabled refuses its credentials. They are good everywhere else.
@@ -135,7 +163,14 @@ impl AwsCloud {
     }
 
     /// Returns `None` for an invalid header value, which parsed credentials and hosts rule out.
-    fn signed(&self, asked: Asked, service: Service<'_>, url: Url, form: &[(String, String)]) -> Option<Request> {
+    fn signed(
+        &self,
+        keys: &Credentials,
+        asked: Asked,
+        service: Service<'_>,
+        url: Url,
+        form: &[(String, String)],
+    ) -> Option<Request> {
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str()?),
             None => url.host_str()?.to_owned(),
@@ -145,7 +180,7 @@ impl AwsCloud {
         let unsigned = Unsigned { url: &url, host: &host, region, service: service.service(), body: &body };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE_NAME, HeaderValue::from_static(CONTENT_TYPE));
-        for (name, value) in sign(&unsigned, &self.credentials, asked.at)? {
+        for (name, value) in sign(&unsigned, keys, asked.at)? {
             headers.insert(HeaderName::from_static(name), sensitive(&value)?);
         }
         Some(Request { method: Method::POST, url, headers, body })

@@ -15,6 +15,9 @@ pub use client::{AwsAccess, AwsCloud};
 pub(super) use endpoints::is_api_host;
 pub use sign::Credentials;
 
+/// The audience that a cluster's OIDC provider is registered with, unless its owner chose another (user guide of EKS).
+pub const TOKEN_AUDIENCE: &str = "sts.amazonaws.com";
+
 /// The API calls of this operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -28,6 +31,8 @@ enum Operation {
     DescribeSnapshotAttribute,
     ModifySnapshotAttribute,
     GetCallerIdentity,
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
 }
 
 /// Calls that the vendor counts together. It counts each API of an account and region by itself and refills slower the
@@ -53,6 +58,8 @@ impl Operation {
         Self::DescribeSnapshotAttribute,
         Self::ModifySnapshotAttribute,
         Self::GetCallerIdentity,
+        Self::AssumeRole,
+        Self::AssumeRoleWithWebIdentity,
     ];
 
     /// The vendor's name of the API call.
@@ -68,13 +75,15 @@ impl Operation {
             Self::DescribeSnapshotAttribute => "DescribeSnapshotAttribute",
             Self::ModifySnapshotAttribute => "ModifySnapshotAttribute",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
         }
     }
 
     /// The API version of the call.
     fn version(self) -> &'static str {
         match self {
-            Self::GetCallerIdentity => "2011-06-15",
+            Self::GetCallerIdentity | Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "2011-06-15",
             Self::DescribeImages
             | Self::DescribeImageAttribute
             | Self::ModifyImageAttribute
@@ -95,7 +104,9 @@ impl Operation {
             | Self::DescribeRegions
             | Self::DescribeSnapshots
             | Self::DescribeSnapshotAttribute
-            | Self::GetCallerIdentity => Pace::Reads,
+            | Self::GetCallerIdentity
+            | Self::AssumeRole
+            | Self::AssumeRoleWithWebIdentity => Pace::Reads,
             Self::ModifyImageAttribute | Self::ModifySnapshotAttribute | Self::DeregisterImage => Pace::Changes,
             Self::CopyImage => Pace::Copies,
         }

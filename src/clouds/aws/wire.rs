@@ -3,6 +3,7 @@
 
 pub(super) mod copies;
 pub(super) mod images;
+pub(super) mod roles;
 pub(super) mod snapshots;
 
 use super::Operation;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::accounts::connections::Connection;
 use crate::api::CloudAccount;
-use crate::api::cloud_account::{CloudAccountStatus, VerifiedCredentials};
+use crate::api::cloud_account::{CloudAccountStatus, Tenancy, VerifiedCredentials};
 use crate::api::conditions::{Decision, LISTED, READY, RECONCILING, Reason, STALLED, Truth, find};
 use crate::cluster::ClusterError;
 use crate::cluster::events::EventReason;
@@ -80,7 +80,7 @@ impl Reconcile for CloudAccount {
             decisions.extend(listing.decision.clone().or_else(|| kept(&old)));
         }
         let mut status = status(self, &old, connection.ok(), &listing);
-        status.credentials = credentials(&old, connection.ok().and(state.verified.as_ref()));
+        status.credentials = credentials(self, &old, connection.ok().and(state.verified.as_ref()));
         status.held_secrets.clone_from(&held.names);
         prove(self, connection.map(|_| ()), &mut status, ctx);
         let doubted = until_doubted(&status, ctx);
@@ -109,7 +109,13 @@ async fn leave(ctx: &Context, account: &CloudAccount) -> Result<Next, ClusterErr
 }
 
 /// The credentials in force. Those of a Secret that did not change keep the time at which the cloud accepted them first.
-fn credentials(old: &CloudAccountStatus, verified: Option<&(String, Timestamp)>) -> Option<VerifiedCredentials> {
+/// `None` where they are not in a Secret.
+fn credentials(
+    account: &CloudAccount,
+    old: &CloudAccountStatus,
+    verified: Option<&(String, Timestamp)>,
+) -> Option<VerifiedCredentials> {
+    account.spec.tenancy().and_then(Tenancy::secret_name)?;
     let former = old.credentials.clone();
     match verified {
         Some((version, _)) if former.as_ref().is_some_and(|former| former.secret_version == *version) => former,

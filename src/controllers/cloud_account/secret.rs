@@ -49,6 +49,7 @@ pub(super) async fn tend(
         names.remove(former);
     }
     let mut held = Held::default();
+    // An account without a Secret has none to keep.
     if let Some(seen) = seen {
         let observed = ObservedSecret {
             held: seen.held,
@@ -139,7 +140,7 @@ fn unless_refused(
 }
 
 fn name_of(account: &CloudAccount) -> String {
-    account.spec.tenancy().map_or("", Tenancy::secret_name).to_owned()
+    account.spec.tenancy().and_then(Tenancy::secret_name).unwrap_or_default().to_owned()
 }
 
 /// All accounts of the namespace that name a Secret.

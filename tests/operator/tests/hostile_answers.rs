@@ -346,7 +346,9 @@ async fn whatever_alibaba_cloud_answers_nobody_panics_and_every_question_ends() 
         let access = AlibabaAccess {
             account: PrincipalId::parse("2000000000000001").unwrap(),
             endpoints: alibaba::Endpoints::all_at(allowed.check(Provider::Alibaba, &breaker.address).unwrap()),
-            credentials: alibaba::Credentials::parse("LTAIdemo", "only-the-simulator-knows-this-secret", None).unwrap(),
+            credentials: alibaba::Credentials::parse("LTAIdemo", "only-the-simulator-knows-this-secret", None)
+                .unwrap()
+                .into(),
         };
         connect::alibaba(access, edge)
     })
@@ -458,7 +460,9 @@ async fn whatever_aws_answers_nobody_panics_and_every_question_ends() {
             fips: false,
             dual_stack: false,
             endpoint: Some(allowed.check(Provider::Aws, &breaker.address).unwrap()),
-            credentials: aws::Credentials::parse("AKIADEMO", "only-the-simulator-knows-this-secret", None).unwrap(),
+            credentials: aws::Credentials::parse("AKIADEMO", "only-the-simulator-knows-this-secret", None)
+                .unwrap()
+                .into(),
         };
         connect::aws(access, edge)
     })

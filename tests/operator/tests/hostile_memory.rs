@@ -84,7 +84,7 @@ fn clouds(door: &Door, allowed: &AllowedEndpoints) -> Vec<(Arc<dyn Cloud>, &'sta
     let alibaba = AlibabaAccess {
         account: party("2000000000000001"),
         endpoints: alibaba::Endpoints::all_at(check(Provider::Alibaba)),
-        credentials: alibaba::Credentials::parse("LTAIdoor", "secret", None).unwrap(),
+        credentials: alibaba::Credentials::parse("LTAIdoor", "secret", None).unwrap().into(),
     };
     let huawei = HuaweiAccess {
         domain: party("d0000000000000000000000000000001"),
@@ -108,7 +108,7 @@ fn clouds(door: &Door, allowed: &AllowedEndpoints) -> Vec<(Arc<dyn Cloud>, &'sta
         fips: false,
         dual_stack: false,
         endpoint: Some(check(Provider::Aws)),
-        credentials: aws::Credentials::parse("AKIADOOR", "secret", None).unwrap(),
+        credentials: aws::Credentials::parse("AKIADOOR", "secret", None).unwrap().into(),
     };
     vec![
         (connect::aws(aws, &edge()), "us-east-1"),

@@ -124,7 +124,7 @@ impl Vendor for Alibaba {
         let unknown = Operation::find(&action, &version).is_err();
         Entry {
             principal: caller.map_or_else(claimed, |caller| caller.account.to_string()),
-            key_id: caller.map(|caller| caller.key_id.clone()),
+            key_id: caller.map(|caller| caller.key_id.clone()).filter(|key| !key.is_empty()),
             region: params.get("RegionId").map(RegionId::from),
             image: params.get("ImageId").map(ImageId::from),
             unknown: unknown.then(|| format!("{} {} {action} {version}", wire.method, wire.path)),

@@ -15,5 +15,6 @@ pub(crate) mod refusal;
 pub(crate) mod signature;
 pub(crate) mod throttling;
 pub(crate) mod tls;
+pub(crate) mod tokens;
 pub(crate) mod wire;
 pub(crate) mod xml;

@@ -2,6 +2,7 @@
 
 mod copying;
 mod own;
+mod roles;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -34,6 +35,11 @@ struct Setting {
 
 impl Setting {
     async fn new(answers: impl IntoIterator<Item = Scripted>) -> Self {
+        let credentials = Credentials::parse("testAccessKeyId", "testAccessKeySecret", None).unwrap();
+        Self::with(credentials.into(), answers).await
+    }
+
+    async fn with(credentials: KeySource<Credentials>, answers: impl IntoIterator<Item = Scripted>) -> Self {
         let (script, host) = Script::start(answers).await;
 
         let origin = format!("http://{host}");
@@ -41,7 +47,7 @@ impl Setting {
         let access = AlibabaAccess {
             account: PrincipalId::parse(ACCOUNT).unwrap(),
             endpoints: Endpoints::all_at(allowed.check(Provider::Alibaba, &origin).unwrap()),
-            credentials: Credentials::parse("testAccessKeyId", "testAccessKeySecret", None).unwrap(),
+            credentials,
         };
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
         let mut client_context =

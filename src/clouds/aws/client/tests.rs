@@ -6,6 +6,7 @@ mod encrypted;
 mod golden;
 mod own;
 mod received;
+mod roles;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -72,6 +73,11 @@ struct Setting {
 
 impl Setting {
     async fn new(answers: impl IntoIterator<Item = Scripted>) -> Self {
+        let credentials = Credentials::parse("AKIDEXAMPLE", "testSecretAccessKey", None).unwrap();
+        Self::with(credentials.into(), answers).await
+    }
+
+    async fn with(credentials: KeySource<Credentials>, answers: impl IntoIterator<Item = Scripted>) -> Self {
         let (script, host) = Script::start(answers).await;
 
         let origin = format!("http://{host}");
@@ -83,7 +89,7 @@ impl Setting {
             fips: false,
             dual_stack: false,
             endpoint: Some(allowed.check(Provider::Aws, &origin).unwrap()),
-            credentials: Credentials::parse("AKIDEXAMPLE", "testSecretAccessKey", None).unwrap(),
+            credentials,
         };
         let transport = TransportSettings { deadline: Duration::from_secs(10), ..TransportSettings::default() };
         let client_context = ClientContext::new(transport, BudgetSettings::default(), Arc::new(StoppedClock)).unwrap();

@@ -237,3 +237,26 @@ async fn the_examples_find_the_simulator() -> Result<()> {
     ensure!(world.trim_end() == of_examples.trim_end(), "copy examples/simulator/world.yaml into the chart");
     Ok(())
 }
+
+/// The rules about tokens of `ServiceAccounts` of a release with these values.
+async fn rules_about_tokens(values: &[&str]) -> Result<Vec<Value>> {
+    let objects = rendered(values).await?;
+    let rules = objects.iter().flat_map(|object| object["rules"].as_array().cloned().unwrap_or_default());
+    Ok(rules
+        .filter(|rule| strings(&rule["resources"]).iter().any(|what| what.starts_with("serviceaccounts")))
+        .collect())
+}
+
+#[tokio::test]
+async fn tokens_of_service_accounts_are_granted_only_if_asked_for_and_by_name_where_names_are_given() -> Result<()> {
+    ensure!(rules_about_tokens(&[]).await?.is_empty(), "off by default");
+    let named = "workloadIdentity.serviceAccounts={golden,images.ci}";
+    ensure!(rules_about_tokens(&[named]).await?.is_empty(), "names alone grant nothing");
+    let mut rule = json!({"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]});
+    ensure!(rules_about_tokens(&["workloadIdentity.enabled=true"]).await? == [rule.clone()]);
+    rule["resourceNames"] = json!(["golden", "images.ci"]);
+    ensure!(rules_about_tokens(&["workloadIdentity.enabled=true", named]).await? == [rule.clone()]);
+    let watched = "watchNamespaces={owners,receivers}";
+    ensure!(rules_about_tokens(&["workloadIdentity.enabled=true", named, watched]).await? == [rule.clone(), rule]);
+    Ok(())
+}

@@ -45,6 +45,8 @@ async fn a_value_that_makes_no_sense_is_refused_by_its_name() -> Result<()> {
         ("simulator.enabled=true,simulator.world=a:b: c: d", "simulator.world: this is not YAML"),
         ("deletionGuard.action=Maybe", "/deletionGuard/action"),
         ("simulator.enabled=1", "/simulator/enabled"),
+        ("workloadIdentity.enabled=1", "/workloadIdentity/enabled"),
+        ("workloadIdentity.serviceAccounts={A b}", "workloadIdentity.serviceAccounts[0]: \"A b\" is not the name"),
     ] {
         let Err(refused) = render(&[value]).await else { anyhow::bail!("{value} is taken") };
         let refused = format!("{refused:#}");

@@ -47,6 +47,76 @@ async fn an_account_of_aws_that_cannot_mean_anything_is_refused_with_the_remedy(
 }
 
 #[tokio::test]
+async fn credentials_without_a_key_that_cannot_mean_anything_are_refused_with_the_remedy() -> Result<()> {
+    let place = Place::new().await?;
+    let spec = |credentials: Value| json!({"aws": {"accountID": "123456789012", "credentials": credentials}});
+    let secret = json!({"secretRef": {"name": "golden"}});
+    let role = |arn: &str| spec(with(secret.clone(), &json!({"assumeRole": {"roleARN": arn}})));
+    let good = json!({"serviceAccountRef": {"name": "golden"}, "roleARN": "arn:aws:iam::123456789012:role/share"});
+    let identity = |change: Value| json!({"workloadIdentity": with(good.clone(), &change)});
+    let external = |id: &str| {
+        let role = json!({"roleARN": "arn:aws:iam::123456789012:role/share", "externalID": id});
+        spec(with(secret.clone(), &json!({"assumeRole": role})))
+    };
+    let form = "roleARN is a role's ARN: arn:aws:iam::ACCOUNT:role/NAME";
+    let another = "the credentials end with a role of another account or partition than accountID and partition";
+    let one_of = "give exactly one of secretRef and workloadIdentity";
+    for (spec, sentence) in [
+        (spec(json!({})), one_of),
+        (spec(with(secret.clone(), &identity(json!({})))), one_of),
+        (role("share"), form),
+        (role("arn:aws:iam::123456789012:user/share"), form),
+        (role("acs:ram::2000000000000001:role/share"), form),
+        (role("arn:aws:iam::210987654321:role/share"), another),
+        (role("arn:aws-cn:iam::123456789012:role/share"), another),
+        (spec(identity(json!({"roleARN": "arn:aws:iam::210987654321:role/share"}))), another),
+        (spec(identity(json!({"serviceAccountRef": {"name": "Golden"}}))), "should match"),
+        (spec(identity(json!({"audience": "https://kubernetes.default.svc"}))), "and not the cluster's API server"),
+        (spec(identity(json!({"audience": "a b"}))), "audience is one of those registered with the OIDC provider"),
+        (external("a b"), "externalID has 2 to 1224 letters, digits and characters of _+=,.@:/-"),
+        (external("x"), "should be at least 2 chars long"),
+    ] {
+        let said = place.refusal("CloudAccount", &spec).await?;
+        assert!(said.contains(sentence), "{spec}\nwas to say: {sentence}\nbut said: {said}");
+    }
+    // One identity may serve many accounts, each by a role of its own.
+    let mut chain = identity(json!({"roleARN": "arn:aws:iam::210987654321:role/hub", "audience": "images"}));
+    chain["assumeRole"] = json!({"roleARN": "arn:aws:iam::123456789012:role/a/share", "externalID": "a/b"});
+    for (name, spec) in
+        [("role", external("cluster/team")), ("token", spec(identity(json!({})))), ("chain", spec(chain))]
+    {
+        place.create("CloudAccount", name, &spec).await.context(name)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn credentials_of_alibaba_cloud_without_a_key_are_held_to_the_account() -> Result<()> {
+    let place = Place::new().await?;
+    let spec = |credentials: Value| json!({"alibaba": {"accountID": "2000000000000001", "site": "International", "credentials": credentials}});
+    let identity = |role: &str, provider: &str| {
+        let identity = json!({"serviceAccountRef": {"name": "golden"}, "roleARN": role, "oidcProviderARN": provider});
+        spec(json!({"workloadIdentity": identity}))
+    };
+    let (own, provider) = ("acs:ram::2000000000000001:role/share", "acs:ram::2000000000000001:oidc-provider/cluster");
+    let role = |arn: &str| spec(json!({"secretRef": {"name": "golden"}, "assumeRole": {"roleARN": arn}}));
+    let another = "the credentials end with a role of another account than accountID";
+    for (spec, sentence) in [
+        (spec(json!({})), "give exactly one of secretRef and workloadIdentity"),
+        (role("arn:aws:iam::123456789012:role/share"), "roleARN is a role's ARN: acs:ram::ACCOUNT:role/NAME"),
+        (role("acs:ram::2000000000000002:role/share"), another),
+        (identity("acs:ram::2000000000000002:role/share", provider), another),
+        (identity(own, "cluster"), "oidcProviderARN is a provider's ARN"),
+    ] {
+        let said = place.refusal("CloudAccount", &spec).await?;
+        assert!(said.contains(sentence), "{spec}\nwas to say: {sentence}\nbut said: {said}");
+    }
+    place.create("CloudAccount", "role", &role(own)).await?;
+    place.create("CloudAccount", "token", &identity(own, provider)).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn accounts_of_every_partition_are_taken_and_stay_what_they_are() -> Result<()> {
     let place = Place::new().await?;
     for (name, change) in [

@@ -9,8 +9,19 @@ use imageshare_harness::assets;
 use serde_json::Value;
 
 /// Kinds of Kubernetes itself that the documents name.
-const OTHER_KINDS: [&str; 10] =
-    ["secret", "secrets", "namespace", "crd", "events", "pod", "pods", "lease", "deployment", "configmap"];
+const OTHER_KINDS: [&str; 11] = [
+    "secret",
+    "secrets",
+    "namespace",
+    "crd",
+    "events",
+    "pod",
+    "pods",
+    "lease",
+    "deployment",
+    "configmap",
+    "serviceaccounts",
+];
 
 /// Fields of `metadata` that commands may read.
 const METADATA: [&str; 12] = [

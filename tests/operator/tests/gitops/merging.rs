@@ -203,6 +203,7 @@ fn references(kind: &str, spec: &Value, path: &str, found: &mut BTreeSet<(String
         let path = format!("{path}/{name}");
         let target = match name.as_str() {
             "secretRef" => "Secret",
+            "serviceAccountRef" => "ServiceAccount",
             "accountRef" => "CloudAccount",
             "imageRef" => "CloudImage",
             "channelRef" => "ImageChannel",

@@ -55,6 +55,11 @@ const TABLE: &[Row] = &[
         tests: &[(ALIBABA, ANSWERS)],
     },
     Row { source: "src/clouds/alibaba/wire/own.rs", readers: &["read_own"], tests: &[(ALIBABA, ANSWERS)] },
+    Row {
+        source: "src/clouds/alibaba/wire/roles.rs",
+        readers: &["read_granted", "read_arn"],
+        tests: &[(ALIBABA, ANSWERS)],
+    },
     Row { source: "src/clouds/alibaba/faults.rs", readers: &["fault_of", "retry_after"], tests: &[(ALIBABA, ERRORS)] },
     Row {
         source: "src/clouds/alibaba/sign.rs",
@@ -99,6 +104,7 @@ const TABLE: &[Row] = &[
             ("src/clouds/aws/wire/snapshots.rs", "keys_of_the_snapshots_asked_for_are_read_once_each"),
         ],
     },
+    Row { source: "src/clouds/aws/wire/roles.rs", readers: &["read_granted", "read_arn"], tests: &[(AWS, ANSWERS)] },
     Row { source: "src/clouds/aws/wire/copies.rs", readers: &["read_begun"], tests: &[(AWS, ANSWERS)] },
     Row { source: "src/clouds/aws/faults.rs", readers: &["fault_of", "retry_after"], tests: &[(AWS, ERRORS)] },
     Row {

@@ -43,6 +43,11 @@ pub(super) const TABLE: &[Row] = &[
         readers: &["read_connect"],
         tests: &[("tests/simulator/src/chassis/tls.rs", "no_head_makes_the_proxy_panic_and_only_a_connect_is_taken")],
     },
+    Row {
+        source: "tests/simulator/src/chassis/tokens.rs",
+        readers: &["read"],
+        tests: &[("tests/simulator/src/chassis/tokens.rs", "no_token_makes_the_cloud_panic_or_passes_for_another")],
+    },
     Row { source: "tests/simulator/src/chassis/pairs.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
     Row { source: "tests/simulator/src/alibaba/params.rs", readers: &[], tests: &[(SIMULATOR, DOORS)] },
     Row { source: "tests/simulator/src/alibaba/filters.rs", readers: &["read"], tests: &[(SIMULATOR, DOORS)] },

@@ -32,7 +32,7 @@ fn cloud(provider: Provider, endpoint: CheckedEndpoint, allowed: &AllowedEndpoin
     let party = |id: &str| PrincipalId::parse(id).unwrap();
     match provider {
         Provider::Alibaba => {
-            let credentials = alibaba::Credentials::parse("LTAIdoor", "CanaryOfTheDoor", None).unwrap();
+            let credentials = alibaba::Credentials::parse("LTAIdoor", "CanaryOfTheDoor", None).unwrap().into();
             let account = party("2000000000000001");
             connect::alibaba(
                 AlibabaAccess { account, endpoints: alibaba::Endpoints::all_at(endpoint), credentials },
@@ -64,7 +64,7 @@ fn cloud(provider: Provider, endpoint: CheckedEndpoint, allowed: &AllowedEndpoin
                 fips: false,
                 dual_stack: false,
                 endpoint: Some(endpoint),
-                credentials: aws::Credentials::parse("AKIADOOR", "CanaryOfTheDoor", None).unwrap(),
+                credentials: aws::Credentials::parse("AKIADOOR", "CanaryOfTheDoor", None).unwrap().into(),
             };
             connect::aws(access, &edge())
         }

@@ -1,5 +1,5 @@
-//! The operations simulated: ECS 2014-05-26 on images, their tags and regions, STS 2015-04-01 `GetCallerIdentity` and
-//! `AssumeRole`, the location service 2015-06-12 `DescribeEndpoints`. Each turns parameters into a step of the world and the vendor's answer. Parameters without effect are refused.
+//! The operations simulated: ECS 2014-05-26 on images, their tags and regions, STS 2015-04-01 `GetCallerIdentity`,
+//! `AssumeRole` and `AssumeRoleWithOIDC`, the location service 2015-06-12 `DescribeEndpoints`. Each turns parameters into a step of the world and the vendor's answer. Parameters without effect are refused.
 
 use super::answers::{self, Page};
 use super::authentication::Caller;
@@ -33,6 +33,7 @@ pub(super) enum Operation {
     DescribeRegions,
     GetCallerIdentity,
     AssumeRole,
+    AssumeRoleWithOidc,
     DescribeEndpoints,
 }
 
@@ -55,6 +56,7 @@ impl Operation {
             ("2014-05-26", "DescribeRegions") => Self::DescribeRegions,
             ("2015-04-01", "GetCallerIdentity") => Self::GetCallerIdentity,
             ("2015-04-01", "AssumeRole") => Self::AssumeRole,
+            ("2015-04-01", "AssumeRoleWithOIDC") => Self::AssumeRoleWithOidc,
             ("2015-06-12", "DescribeEndpoints") => Self::DescribeEndpoints,
             _ => return Err(rules::ACTION_NOT_FOUND.refuse()),
         })
@@ -105,6 +107,9 @@ impl Operation {
             // A policy, which narrows a session, is not among them: what callers may do is not simulated.
             Self::DescribeEndpoints => &["Id", "ServiceCode", "Type"],
             Self::AssumeRole => &["RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"],
+            Self::AssumeRoleWithOidc => {
+                &["RoleArn", "OIDCProviderArn", "OIDCToken", "RoleSessionName", "DurationSeconds"]
+            }
         }
     }
 }
@@ -164,6 +169,7 @@ impl Call<'_> {
             Operation::DescribeEndpoints => self.describe_endpoints(world).map(unchanged),
             Operation::GetCallerIdentity => Ok(unchanged(sts::identity(self.caller))),
             Operation::AssumeRole => sessions.assume_role(self, world).map(unchanged),
+            Operation::AssumeRoleWithOidc => sessions.assume_role_with_oidc(self, world).map(unchanged),
             Operation::ModifyImageSharePermission => self.modify_sharing(world).map(changed),
             Operation::ModifyImageAttribute => self.modify_attributes(world).map(changed),
             Operation::DeleteImage => self.delete_image(world).map(changed),

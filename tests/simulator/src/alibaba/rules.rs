@@ -135,6 +135,15 @@ pub(super) const ROLE_NOT_FOUND: Rule = rule(404, "EntityNotExist.Role", "The sp
 /// hashicorp/vault issue 6226.
 pub(super) const NO_PERMISSION: Rule =
     rule(403, "NoPermission", "You are not authorized to do this action. You should be authorized by RAM.");
+/// The token is past its time. ACK, page on RRSA, table of errors; statuses of these are unconfirmed.
+pub(super) const OIDC_EXPIRED: Rule =
+    rule(400, "AuthenticationFail.OIDCToken.Expired", "This JsonWebToken is expired.");
+/// The token is none. Tests of the vendor's SDKs.
+pub(super) const OIDC_INVALID: Rule = rule(400, "AuthenticationFail.OIDCToken.Invalid", "The OIDC Token is invalid.");
+/// The token is for another audience. ACK, page on RRSA.
+pub(super) const OIDC_AUDIENCE: Rule = rule(400, "AuthenticationFail.OIDCToken.AudienceNotMatch", "Invalid audience.");
+/// The role does not trust the subject. ACK, page on RRSA.
+pub(super) const OIDC_NO_PERMISSION: Rule = rule(403, "AuthenticationFail.NoPermission", "There is no permission");
 /// The role's ARN is none. `AssumeRole` error table.
 pub(super) const BAD_ROLE_ARN: Rule = rule(400, "InvalidParameter.RoleArn", "The parameter RoleArn is wrongly formed.");
 /// The name of a session is none. `AssumeRole` error table.

@@ -7,6 +7,7 @@ use super::world::World;
 use super::world_file::{Key, Role};
 use crate::chassis::names::AccountId;
 use crate::chassis::refusal::Refusal;
+use crate::chassis::tokens::{self, TokenFault};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -64,18 +65,35 @@ impl Sessions {
     /// `AssumeRole`: the role has to trust the caller's account, and the external id has to be the role's. That the vendor
     /// refuses an account's own key here, which has no users beside it in this world, is not simulated.
     pub(super) fn assume_role(&mut self, call: &Call<'_>, world: &World) -> Result<Value, Refusal> {
-        let (params, now, fresh) = (call.params, call.now, call.fresh);
-        let arn = params.required("RoleArn")?;
-        let name = params.required("RoleSessionName")?;
-        let fits = |c: char| c.is_ascii_alphanumeric() || ".@-_".contains(c);
-        if !(2..=64).contains(&name.len()) || !name.chars().all(fits) {
-            return Err(rules::BAD_SESSION_NAME.refuse());
-        }
+        let (arn, name) = (call.params.required("RoleArn")?, session_name(call)?);
         let (account, role) = role_of(world, arn)?;
-        let told = role.external_id.is_none() || params.get("ExternalId") == role.external_id.as_deref();
+        let told = role.external_id.is_none() || call.params.get("ExternalId") == role.external_id.as_deref();
         if !role.trusts.contains(&call.caller.account) || !told {
             return Err(rules::NO_PERMISSION.refuse());
         }
+        self.begin(call, account, role, name)
+    }
+
+    /// `AssumeRoleWithOIDC`: the role has to trust the provider, and the `ServiceAccount` whose token it is.
+    pub(super) fn assume_role_with_oidc(&mut self, call: &Call<'_>, world: &World) -> Result<Value, Refusal> {
+        let (arn, name) = (call.params.required("RoleArn")?, session_name(call)?);
+        let (provider, token) = (call.params.required("OIDCProviderArn")?, call.params.required("OIDCToken")?);
+        let (account, role) = role_of(world, arn)?;
+        let own = role.oidc_provider.as_ref().map(|name| format!("acs:ram::{account}:oidc-provider/{name}"));
+        if own.as_deref() != Some(provider) {
+            return Err(rules::OIDC_NO_PERMISSION.refuse());
+        }
+        tokens::check(token, &role.service_accounts, call.now).map_err(|fault| match fault {
+            TokenFault::Unreadable => rules::OIDC_INVALID.refuse(),
+            TokenFault::Expired => rules::OIDC_EXPIRED.refuse(),
+            TokenFault::Audience => rules::OIDC_AUDIENCE.refuse(),
+            TokenFault::Subject => rules::OIDC_NO_PERMISSION.refuse(),
+        })?;
+        self.begin(call, account, role, name)
+    }
+
+    fn begin(&mut self, call: &Call<'_>, account: &AccountId, role: &Role, name: &str) -> Result<Value, Refusal> {
+        let (now, fresh) = (call.now, call.fresh);
         let seconds = seconds(call, role)?;
         let expires = now.checked_add(SignedDuration::from_secs(i64::from(seconds)));
         let expires = expires.map_err(|_| rules::BAD_DURATION.refuse())?;
@@ -119,11 +137,22 @@ fn role_of<'w>(world: &'w World, arn: &str) -> Result<(&'w AccountId, &'w Role),
     role.ok_or_else(|| rules::ROLE_NOT_FOUND.refuse())
 }
 
+fn session_name<'a>(call: &Call<'a>) -> Result<&'a str, Refusal> {
+    let name = call.params.required("RoleSessionName")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || ".@-_".contains(c);
+    if (2..=64).contains(&name.len()) && name.chars().all(fits) {
+        Ok(name)
+    } else {
+        Err(rules::BAD_SESSION_NAME.refuse())
+    }
+}
+
 /// How long the session is.
 fn seconds(call: &Call<'_>, role: &Role) -> Result<u32, Refusal> {
     let asked = call.params.get("DurationSeconds").map_or(Ok(rules::DEFAULT_SESSION), str::parse);
     let fits = asked.ok().filter(|seconds| (rules::SHORTEST_SESSION..=role.max_session_seconds).contains(seconds));
-    fits.ok_or_else(|| rules::BAD_DURATION.refuse())
+    let seconds = fits.ok_or_else(|| rules::BAD_DURATION.refuse())?;
+    Ok(role.session_seconds.unwrap_or(seconds))
 }
 
 /// `GetCallerIdentity`. An account's lasting key is taken for its root's, a temporary one for a role's; users are not

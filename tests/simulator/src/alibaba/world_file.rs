@@ -1,6 +1,7 @@
 //! Alibaba Cloud's part of a world file. Unknown fields are errors.
 
 use crate::chassis::names::{AccountId, ImageId, RegionId};
+use crate::chassis::tokens::TrustedServiceAccount;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,12 +59,22 @@ pub struct Role {
     /// The accounts that may assume it. Default none.
     #[serde(default)]
     pub trusts: Vec<AccountId>,
+    /// The name of the OIDC provider in its account whose tokens it is assumed with. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc_provider: Option<String>,
     /// What a caller has to tell as `ExternalId`. Default nothing.
     #[serde(default)]
     pub external_id: Option<String>,
     /// The longest session, in seconds. Default an hour.
     #[serde(default = "an_hour")]
     pub max_session_seconds: u32,
+    /// The `ServiceAccounts` of a cluster whose tokens it is assumed with. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_accounts: Vec<TrustedServiceAccount>,
+    /// How long its keys live, in seconds, whatever was asked for; also less than the vendor's shortest session. Default: what was
+    /// asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_seconds: Option<u32>,
 }
 
 fn an_hour() -> u32 {

@@ -70,6 +70,8 @@ pub(super) const VALIDATION: Rule = rule(400, "ValidationError", "a parameter of
 /// STS: the web identity token is none of the role's. STS `AssumeRoleWithWebIdentity`.
 pub(super) const INVALID_IDENTITY: Rule =
     rule(400, "InvalidIdentityToken", "The web identity token that was passed could not be validated");
+/// STS: the web identity token is past its time. STS `AssumeRoleWithWebIdentity`.
+pub(super) const EXPIRED_IDENTITY: Rule = rule(400, "ExpiredTokenException", "Token expired");
 
 /// There is no such action. Common errors.
 pub(super) const INVALID_ACTION: Rule = rule(400, "InvalidAction", "the action is not valid for this web service");

@@ -9,6 +9,7 @@ use super::world_file::{Account, Role};
 use crate::chassis::exchange::Fresh;
 use crate::chassis::names::AccountId;
 use crate::chassis::refusal::Refusal;
+use crate::chassis::tokens::{self, TokenFault};
 use crate::chassis::wire::Wire;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -102,9 +103,14 @@ impl Assumption<'_> {
         let denied =
             || rules::ACCESS_DENIED.saying("Not authorized to perform sts:AssumeRoleWithWebIdentity".to_owned());
         let (account, role) = self.role(world, arn).ok_or_else(denied)?;
-        if !role.web_identities.iter().any(|one| one == token) {
-            return Err(rules::INVALID_IDENTITY.refuse());
-        }
+        let listed = role.web_identities.iter().any(|one| one == token);
+        let checked = if listed { Ok(()) } else { tokens::check(token, &role.service_accounts, self.now) };
+        checked.map_err(|fault| match fault {
+            TokenFault::Unreadable => rules::INVALID_IDENTITY.refuse(),
+            TokenFault::Expired => rules::EXPIRED_IDENTITY.refuse(),
+            TokenFault::Audience => rules::INVALID_IDENTITY.saying("Incorrect token audience".to_owned()),
+            TokenFault::Subject => denied(),
+        })?;
         self.begin(account, role, "AssumeRoleWithWebIdentity", sessions)
     }
 
@@ -159,6 +165,6 @@ impl Assumption<'_> {
         if seconds > role.max_session_seconds {
             return too_long("the MaxSessionDuration set for this role.");
         }
-        Ok(seconds)
+        Ok(role.session_seconds.unwrap_or(seconds))
     }
 }

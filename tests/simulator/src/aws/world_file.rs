@@ -6,6 +6,7 @@ pub use images::{Alias, CopiedFrom, Encryption, ImageSpec, Protection, SnapshotS
 
 use super::rules::Rules;
 use crate::chassis::names::{AccountId, RegionId};
+use crate::chassis::tokens::TrustedServiceAccount;
 use serde::{Deserialize, Serialize};
 
 /// The `aws` of a world file.
@@ -195,6 +196,13 @@ pub struct Role {
     /// The longest session, in seconds. Default an hour.
     #[serde(default = "an_hour")]
     pub max_session_seconds: u32,
+    /// The `ServiceAccounts` of a cluster whose tokens it is assumed with. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_accounts: Vec<TrustedServiceAccount>,
+    /// How long its keys live, in seconds, whatever was asked for; also less than the vendor's shortest session. Default: what was
+    /// asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_seconds: Option<u32>,
 }
 
 fn an_hour() -> u32 {

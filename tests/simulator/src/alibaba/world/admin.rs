@@ -1,7 +1,7 @@
 //! Changes that go around the vendor's rules: loading, dumping, and what the admin interface does out of band.
 
 use super::{Effect, Image, World, distinct, effect_on, grants_after};
-use crate::alibaba::world_file::{Encryption, ImageSpec, Origin, Status};
+use crate::alibaba::world_file::{Encryption, ImageSpec, Origin, Role, Status};
 use crate::chassis::names::{AccountId, ImageId};
 use crate::world_file::WorldFile;
 use jiff::Timestamp;
@@ -52,13 +52,15 @@ pub struct KeyPatch {
 }
 
 /// Changes to an account; what is absent stays.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountPatch {
     /// Whether it is closed.
     pub closed: Option<bool>,
     /// Most private images it may have.
     pub private_images: Option<usize>,
+    /// Its RAM roles, all of them.
+    pub roles: Option<Vec<Role>>,
 }
 
 /// Changes to the rules on copies; what is absent stays.
@@ -186,6 +188,9 @@ impl World {
         let Some(account) = self.accounts.get_mut(id) else { return false };
         account.closed = patch.closed.unwrap_or(account.closed);
         account.private_images = patch.private_images.or(account.private_images);
+        if let Some(roles) = patch.roles {
+            account.roles = roles;
+        }
         true
     }
 

@@ -181,6 +181,30 @@ fn a_web_identity_needs_no_key() {
 }
 
 #[test]
+fn a_token_of_a_service_account_is_held_against_the_role() {
+    const SUBJECT: &str = "system:serviceaccount:team:golden";
+    let mut state = plain();
+    let roles = json!({"roles": [{"name": "share", "sessionSeconds": 5,
+        "serviceAccounts": [{"subject": SUBJECT, "audience": "sts.amazonaws.com"}]}]});
+    state.patch_aws_account(&RECIPIENT.into(), serde_json::from_value(roles).unwrap()).unwrap();
+    let now = state.clock.now().as_second();
+    for (subject, audience, life, code) in [
+        (SUBJECT, "sts.amazonaws.com", 600, "OK"),
+        (SUBJECT, "sts.amazonaws.com", 0, "ExpiredTokenException"),
+        (SUBJECT, "sts.aliyuncs.com", 600, "InvalidIdentityToken"),
+        ("system:serviceaccount:other:golden", "sts.amazonaws.com", 600, "AccessDenied"),
+    ] {
+        let token = crate::chassis::tokens::token(subject, audience, now + life);
+        let form = format!("{ROLE}&WebIdentityToken={token}");
+        let mut wire = by(OWNER_KEY).wire(&state, "AssumeRoleWithWebIdentity", &form);
+        wire.headers.retain(|(name, _)| name != "authorization");
+        let reply = handle(&mut state, &wire);
+        assert_eq!(last(&state).code, code, "{subject} {audience} {life}: {}", reply.body);
+        assert!(code != "OK" || text(&reply.body, "Expiration") == "2026-11-30T08:56:50Z", "{}", reply.body);
+    }
+}
+
+#[test]
 fn every_host_of_the_vendors_is_known_and_no_other() {
     for host in ["ec2.us-east-1.amazonaws.com", "sts.eu-central-1.amazonaws.com"] {
         assert!(is_host(host) && !crate::huawei::is_host(host) && !crate::alibaba::is_host(host), "{host}");
