@@ -178,7 +178,7 @@ impl<'a> Decided<'a> {
     fn of(image: &CloudImage, terms: &'a Terms, shares: &'a [Share], ledger: &'a Ledger, now: Timestamp) -> Self {
         let desired = DesiredRecipients::gather(terms, shares, ledger, now);
         let named = desired.wanted.keys().chain(&desired.held).chain(&desired.retained).chain(ledger.grants.keys());
-        let recipients = as_named(&present(ledger), terms.provider, named);
+        let recipients = as_named(&present(ledger), named);
         let zero = SignedDuration::ZERO;
         let timing = Timing {
             absence_window: zero,
@@ -187,6 +187,7 @@ impl<'a> Decided<'a> {
             unmanaged_grace: zero,
             refusal_retry: zero,
             answer_poll: zero,
+            left_within: zero,
         };
         // Refusals of the cloud are told beside the plan: they delay it, and change nothing that is asked for.
         let undelayed = Ledger { image_refusal: None, attempts: BTreeMap::new(), ..ledger.clone() };
@@ -204,6 +205,8 @@ impl<'a> Decided<'a> {
             ledger: &undelayed,
             image: &facts(image, terms),
             recipients: &recipients,
+            // No status tells the snapshots of an image: permissions to copy them are not part of the plan.
+            copies: None,
         });
         Self { terms, shares, ledger, desired, plan, recipients, now }
     }
@@ -372,6 +375,7 @@ fn facts(image: &CloudImage, terms: &Terms) -> ImageFacts {
         name: String::new(),
         encrypted: false,
         keys: BTreeSet::new(),
+        snapshots: BTreeSet::new(),
         from_marketplace: false,
         visibility: if is_private { Visibility::Private } else { Visibility::Shared },
         size: None,

@@ -47,7 +47,7 @@ enum Pace {
 impl Operation {
     /// All of them.
     #[cfg(test)]
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::DescribeImages,
         Self::DescribeImageAttribute,
         Self::ModifyImageAttribute,

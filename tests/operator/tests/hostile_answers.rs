@@ -247,7 +247,7 @@ fn names(provider: Provider) -> Names {
 }
 
 /// Asks every question once, and gives what went wrong with each.
-async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fault>; 19] {
+async fn ask_everything(cloud: Arc<dyn Cloud>, provider: Provider) -> [Option<Fault>; 21] {
     let Names { region, image, recipient } = names(provider);
     let at = ImageRef { region: RegionId::parse(region).unwrap(), image: ImageId::parse(image).unwrap() };
     let order = CopyOrder {
