@@ -125,7 +125,7 @@ impl DesiredRecipients {
                     named(share, &mut spellings).for_each(|recipient| drop(desired.wanted.remove(&recipient)))
                 ),
                 Activity::Active if served.contains(share.uid.as_str()) => {
-                    desired.add_active(terms, share, &mut spellings)
+                    desired.add_active(terms, share, &mut spellings);
                 }
                 // Beyond the limit an active share waits, but keeps every grant it may have had.
                 Activity::Active | Activity::Paused => desired.add_holding(share, ledger, &mut spellings),

@@ -100,7 +100,9 @@ pub(super) fn cached_elsewhere(ctx: &Context, image: &CloudImage, desired: &Desi
     for other in neighbours_of(ctx, image, desired) {
         let status = other.readable().and_then(|other| other.status.as_ref());
         // The object itself reports a ledger that cannot be read.
-        Ledger::parse(status).into_iter().for_each(|ledger| elsewhere.add(&ledger.copies));
+        if let Ok(ledger) = Ledger::parse(status) {
+            elsewhere.add(&ledger.copies);
+        }
     }
     elsewhere
 }

@@ -69,7 +69,7 @@ impl Report {
         let (present, slots) = (plan.present.clone(), Some(plan.slots()).filter(|_| observed.image.is_some()));
         let refused = ledger.copies.refusal.as_ref().map(Problem::of_refused_image);
         let copy_problem = observed.copies.err().as_ref().map(Problem::from).or(refused);
-        Self { present, slots, copy_problem, ..Self::observed(ledger, observed.image) }
+        Self { copy_problem, present, slots, ..Self::observed(ledger, observed.image) }
     }
 
     /// The problem that keeps the image from its desired state.

@@ -183,10 +183,8 @@ impl ImageReconcile<'_> {
         let unmanaged = self.image.spec.unmanaged_recipients;
         let named = wanted.wanted.keys().chain(&wanted.held).chain(&wanted.retained).chain(ledger.grants.keys());
         let recipients = &as_named(&observed.recipients, named);
-        let elsewhere = match concerns_copies(&access.terms, shares, ledger, observed.at) {
-            true => Some(cached_elsewhere(self.ctx, self.image, self.desired)),
-            false => None,
-        };
+        let elsewhere = concerns_copies(&access.terms, shares, ledger, observed.at)
+            .then(|| cached_elsewhere(self.ctx, self.image, self.desired));
         let seen = observed.copies.as_ref().map_err(|fault| match fault.recovery() {
             Recovery::Blocked => Reason::CopyRefused,
             Recovery::Retry { .. } => Reason::Pending,
@@ -308,7 +306,7 @@ impl ImageReconcile<'_> {
                 if plan.copies.acts() {
                     self.observe_copies(access, &recorded, &mut after).await;
                 }
-                self.report_calls(access, recorded, after, (fault, copied.fault))
+                self.report_calls(access, &recorded, after, (fault, copied.fault))
             }
             Err(unread) => {
                 let problem = Some(Problem::from(&fault.unwrap_or(unread)));
@@ -322,11 +320,11 @@ impl ImageReconcile<'_> {
     fn report_calls(
         &self,
         access: &ImageAccess,
-        recorded: Ledger,
+        recorded: &Ledger,
         after: Observed,
         (fault, of_copies): (Option<Fault>, Option<Fault>),
     ) -> Report {
-        let plan = self.plan(access, &recorded, &after);
+        let plan = self.plan(access, recorded, &after);
         let more = plan.acts() && fault.is_none() && of_copies.is_none();
         let requeue_at = if more { Some(after.at) } else { plan.requeue_at };
         let problem = fault.map(|fault| Problem::from(&fault));

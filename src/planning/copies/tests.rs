@@ -125,7 +125,9 @@ impl Table {
     /// the intents were recorded (1), or after the calls (2).
     fn pass_beside(&mut self, cloud: &mut Cloud, other: Option<&Ledger>, crash: usize) {
         let mut elsewhere = Elsewhere::default();
-        other.into_iter().for_each(|other| elsewhere.add(&other.copies));
+        if let Some(other) = other {
+            elsewhere.add(&other.copies);
+        }
         let planned = self.plan(cloud, &elsewhere);
         if planned.acts() {
             let intended = planned.with_intents(self.now);

@@ -24,8 +24,8 @@ pub(super) fn leaves(input: &PlanInput<'_>, recipient: &Recipient, entry: &Entry
     let regiven = entry.regiven.filter(|_| entry.state == GrantState::Granted && entry.refusal.is_none())?;
     let soon = input.now.duration_since(regiven) < input.timing.left_within;
     let left = shareable && soon && recipient.kind == RecipientKind::Account;
-    let left = planted!("recipient-left-unheeded", left, false);
-    left.then(|| Entry { refusal: Some(Reason::RecipientLeft), ..Entry::new(GrantState::Intended, input.now) })
+    planted!("recipient-left-unheeded", left, false)
+        .then(|| Entry { refusal: Some(Reason::RecipientLeft), ..Entry::new(GrantState::Intended, input.now) })
 }
 
 /// The ledger without the recipients that left, and for which an active share asks anew: one that was edited, or made, since it

@@ -41,7 +41,7 @@ async fn a_copyable_recipient_copies_the_image_and_loses_both_permissions_in_ord
     ensure!(share["status"]["summary"] == "1/1", "{}", share["status"]);
     let shared = first(&here, CHANGE, &image, "added", &copier).await?;
     for snapshot in &snapshots {
-        ensure!(here.copiers(snapshot).await? == [copier.clone()]);
+        ensure!(here.copiers(snapshot).await? == std::slice::from_ref(&copier));
         ensure!(here.calls(CHANGE_SNAPSHOT, snapshot).await?.len() == 1);
         ensure!(first(&here, CHANGE_SNAPSHOT, snapshot, "added", &copier).await? < shared, "copied before it is seen");
     }
