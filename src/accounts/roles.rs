@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::clients::{Maker, unusable};
 use crate::api::CloudAccount;
-use crate::api::cloud_account::{AlibabaCredentials, AwsCredentials};
+use crate::api::cloud_account::{AlibabaCredentials, AwsCredentials, Tenancy};
 use crate::clouds::roles::{IdentityTokens, KeySource, Role, TokenRole};
 use crate::clouds::{Fault, alibaba, aws};
 use crate::cluster::tokens::{NoTokenGiven, request_token};
@@ -18,8 +18,8 @@ use crate::planning::problem::Problem;
 /// The object with an account's credentials, for messages.
 pub(super) fn source_name(account: &CloudAccount) -> String {
     let tenancy = account.spec.tenancy();
-    let secret = tenancy.and_then(|tenancy| tenancy.secret_name());
-    let service_account = tenancy.and_then(|tenancy| tenancy.service_account_name());
+    let secret = tenancy.and_then(Tenancy::secret_name);
+    let service_account = tenancy.and_then(Tenancy::service_account_name);
     match (secret, service_account) {
         (None, Some(name)) => format!("ServiceAccount {name:?}"),
         (secret, _) => format!("Secret {:?}", secret.unwrap_or_default()),

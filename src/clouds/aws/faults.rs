@@ -116,10 +116,10 @@ impl Told<'_> {
             | "TooManyRequestsException"
             | "SlowDown"
             | "BandwidthLimitExceeded" => Some(Fault::Throttled { retry_after: self.retry_after }),
-            // STS: the cluster's OIDC provider does not answer it.
-            "IDPCommunicationError" | "IDPCommunicationErrorException" => Some(Fault::Unavailable),
             "InternalError" | "InternalFailure" | "ServerInternal" | "ServiceUnavailable" | "Unavailable"
-            | "RetryableError" => Some(Fault::Unavailable),
+            | "RetryableError"
+            // STS: the cluster's OIDC provider does not answer it.
+            | "IDPCommunicationError" | "IDPCommunicationErrorException" => Some(Fault::Unavailable),
             _ => None,
         }
     }
