@@ -98,7 +98,7 @@ pub(crate) fn plan_image(subject: &Subject, set: &Set, now: Timestamp) -> Planne
             }
         }
         Ok(terms) => {
-            Decided::of((account, image), &terms, &shares, &ledger, now).tell(&mut planned, account, image, &of_set)
+            Decided::of((account, image), &terms, &shares, &ledger, now).tell(&mut planned, account, image, &of_set);
         }
         Err(problem) => planned.unknown.push(format!("{}: {}", name(subject), problem.message)),
     }
