@@ -209,7 +209,12 @@ fn answer_yaml(
     vault_id: &str,
     owner: &str,
 ) -> Result<String, CliError> {
-    to_yaml(&acceptance(image, &asking(offer), decision, vault(vault_id), owner.to_owned()))
+    let yaml = to_yaml(&acceptance(image, &asking(offer), decision, vault(vault_id), owner.to_owned()))?;
+    // What is created must be what a person reads.
+    if yaml.lines().any(|line| shown(line) != line) {
+        return Err(refused("the offer holds characters that no page can show. Nothing was written"));
+    }
+    Ok(yaml)
 }
 
 fn missing_field(asked: &Asked, field: &str, why: &str) -> Markup {
@@ -270,7 +275,7 @@ fn confirmation(image: &SharedImage, asked: &Asked, owner: &str, yaml: &str) -> 
 
 /// For tests of the pages.
 #[cfg(test)]
-pub(super) fn confirmation_of(image: &SharedImage, owner: &str) -> axum::response::Response {
+pub(super) fn confirmation_of(image: &SharedImage, owner: &str) -> Result<axum::response::Response, CliError> {
     let asked = Asked {
         namespace: "partners".into(),
         offer: "one".into(),
@@ -278,8 +283,8 @@ pub(super) fn confirmation_of(image: &SharedImage, owner: &str) -> axum::respons
         owner: String::new(),
         vault: String::new(),
     };
-    let yaml = answer_yaml(image, "one", asked.decision, "", owner).unwrap();
-    page("/answer", &[], &[], &confirmation(image, &asked, owner, &yaml))
+    let yaml = answer_yaml(image, "one", asked.decision, "", owner)?;
+    Ok(page("/answer", &[], &[], &confirmation(image, &asked, owner, &yaml)))
 }
 
 #[cfg(test)]

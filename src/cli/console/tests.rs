@@ -9,6 +9,9 @@ use crate::cli::who_has::{Shares, holdings_of};
 /// What a stranger may write where the cloud or an object takes text.
 const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=y>&amp;\u{202e}\u{1b}[2J";
 
+/// The same without what no page can show.
+const MARKUP: &str = "<script>alert(1)</script>\"'><img src=x onerror=y>&amp;";
+
 fn object<K: serde::de::DeserializeOwned>(name: &str, change: &Value) -> K {
     let mut object = json!({"metadata": {"name": name, "namespace": "images", "uid": name, "generation": 1}});
     for (field, value) in change.as_object().unwrap() {
@@ -70,7 +73,11 @@ async fn text_of_strangers_is_text_on_every_page() {
     let guarded = crate::cluster::guard::Guarded::Readable(Box::new(offered.clone()));
     let listed = listing(&[guarded], &[], true, Vec::new());
     is_harmless(&offers::row_of(&listed.offers[0]).into_string());
-    is_harmless(&body(offers::confirmation_of(&offered, HOSTILE)).await);
+    let told = offers::confirmation_of(&offered, HOSTILE).map(drop).unwrap_err().to_string();
+    assert!(told.contains("characters that no page can show"), "what is created is what a person reads: {told}");
+    let mut markup = offered;
+    (markup.spec.image_id, markup.spec.region) = (MARKUP.into(), MARKUP.into());
+    is_harmless(&body(offers::confirmation_of(&markup, MARKUP).unwrap()).await);
 
     let image = image();
     let holdings = holdings_of(&image, &Shares::of(&[]));

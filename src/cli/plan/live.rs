@@ -97,7 +97,9 @@ pub(crate) fn plan_image(subject: &Subject, set: &Set, now: Timestamp) -> Planne
                 None => planned.plan.waits = Some(message),
             }
         }
-        Ok(terms) => Decided::of(image, &terms, &shares, &ledger, now).tell(&mut planned, account, image, &of_set),
+        Ok(terms) => {
+            Decided::of((account, image), &terms, &shares, &ledger, now).tell(&mut planned, account, image, &of_set);
+        }
         Err(problem) => planned.unknown.push(format!("{}: {}", name(subject), problem.message)),
     }
     planned
@@ -175,7 +177,13 @@ struct Decided<'a> {
 }
 
 impl<'a> Decided<'a> {
-    fn of(image: &CloudImage, terms: &'a Terms, shares: &'a [Share], ledger: &'a Ledger, now: Timestamp) -> Self {
+    fn of(
+        (account, image): (&CloudAccount, &CloudImage),
+        terms: &'a Terms,
+        shares: &'a [Share],
+        ledger: &'a Ledger,
+        now: Timestamp,
+    ) -> Self {
         let desired = DesiredRecipients::gather(terms, shares, ledger, now);
         let named = desired.wanted.keys().chain(&desired.held).chain(&desired.retained).chain(ledger.grants.keys());
         let recipients = as_named(&present(ledger), named);
@@ -203,7 +211,7 @@ impl<'a> Decided<'a> {
             shares,
             desired: &desired,
             ledger: &undelayed,
-            image: &facts(image, terms),
+            image: &facts(account, image, terms),
             recipients: &recipients,
             // No status tells the snapshots of an image: permissions to copy them are not part of the plan.
             copies: None,
@@ -354,7 +362,7 @@ fn present(ledger: &Ledger) -> RecipientList {
 }
 
 /// The image as the operator last reported it; as available where it has not yet.
-fn facts(image: &CloudImage, terms: &Terms) -> ImageFacts {
+fn facts(account: &CloudAccount, image: &CloudImage, terms: &Terms) -> ImageFacts {
     let status = image.status.as_ref();
     let state = match status.and_then(|status| status.state.as_deref()) {
         Some("Creating") => ImageState::Creating,
@@ -364,8 +372,14 @@ fn facts(image: &CloudImage, terms: &Terms) -> ImageFacts {
     };
     // The kind is in no status, the limit that follows from it is.
     let limit = status.and_then(|status| status.recipients.as_deref()?.split_once('/')?.1.parse::<u32>().ok());
-    let is_full = limit
-        .is_some_and(|limit| limit != terms.recipients_per_image && limit == terms.recipients_per_full_server_image);
+    let rules = terms.provider.rules();
+    // Of limits that were just changed, the image was not reported yet.
+    let is_reported = ready_of(account).is_some_and(|ready| ready.observed_generation == account.metadata.generation);
+    let is_full = limit.is_some_and(|limit| {
+        let by = |one: u32, full: u32| limit == full && limit != one;
+        by(rules.recipients_per_image, rules.recipients_per_full_server_image)
+            || is_reported && by(terms.recipients_per_image, terms.recipients_per_full_server_image)
+    });
     let reason = status.and_then(|status| Reason::named(&find(&status.conditions, READY)?.reason));
     let is_private = reason == Some(Reason::ImagePrivate);
     ImageFacts {

@@ -108,8 +108,11 @@ impl ObjectChange {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Summary {
     grants: usize,
-    revokes: usize,
-    calls: usize,
+    /// Absent without a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revokes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<usize>,
     copies: usize,
     answers: usize,
     refused: usize,
@@ -161,8 +164,8 @@ impl Report {
             .collect();
         let summary = Summary {
             grants: images.iter().map(|image| image.grants.len()).sum(),
-            revokes: images.iter().map(|image| image.revokes.len()).sum(),
-            calls: images.iter().filter_map(|image| image.calls).sum(),
+            revokes: cluster.as_ref().map(|_| images.iter().map(|image| image.revokes.len()).sum()),
+            calls: cluster.as_ref().map(|_| images.iter().filter_map(|image| image.calls).sum()),
             copies: copies.len(),
             answers: answers.len(),
             refused: refused.len(),
@@ -181,7 +184,7 @@ impl Report {
     pub(super) fn changes(&self) -> usize {
         let Summary { grants, revokes, copies, answers, .. } = self.summary;
         let objects = self.cluster.as_ref().map_or(0, |cluster| cluster.objects.len());
-        grants + revokes + copies + answers + objects
+        grants + revokes.unwrap_or_default() + copies + answers + objects
     }
 
     pub(super) fn print(&self, format: PlanFormat) -> Result<String, CliError> {
@@ -244,8 +247,8 @@ impl Report {
         };
         let parts: Vec<String> = [
             counted(*grants, "grant", "grants").or_else(|| without_grants.map(ToOwned::to_owned)),
-            counted(*revokes, "revoke", "revokes"),
-            counted(*calls, "call", "calls"),
+            counted(revokes.unwrap_or_default(), "revoke", "revokes"),
+            counted(calls.unwrap_or_default(), "call", "calls"),
             counted(*copies, "copy", "copies"),
             counted(*answers, "answer", "answers"),
             counted(*refused, "refused", "refused"),

@@ -72,7 +72,10 @@ fn plain(name: &str, numbers: &[u32]) -> Guarded<ImageShare> {
     share(name, numbers, &json!({}), &json!({}))
 }
 
-fn subject(account_spec: &Value, image: Value, shares: Vec<Guarded<ImageShare>>) -> Subject {
+fn subject(account_spec: &Value, mut image: Value, shares: Vec<Guarded<ImageShare>>) -> Subject {
+    if let Some(limit) = account_spec["limits"]["recipientsPerImage"].as_u64() {
+        image["status"]["recipients"] = json!(format!("1/{limit}"));
+    }
     Subject {
         key: ("images".into(), "ubuntu".into()),
         image: there(image),
@@ -136,6 +139,16 @@ fn a_slot_that_a_revoke_frees_is_given_to_who_waits() {
     assert_eq!(plan.calls, Some(2), "the image is full: the revoke goes first");
     let plan = planned(&subject(&full, image, vec![plain("images/team", &[1, 2, 3])])).plan;
     assert!(plan.grants.is_empty() && plan.revokes.is_empty(), "nobody is displaced: {plan:?}");
+}
+
+#[test]
+fn a_limit_that_was_just_lowered_counts_before_the_image_was_reported_again() {
+    let image = image(&json!({}), &["images/team"], &[(1, "Granted", &[0])], &[]);
+    let mut lowered = account(&json!({"limits": {"recipientsPerImage": 1}}));
+    lowered["metadata"]["generation"] = json!(2);
+    let old = subject(&json!({}), image, vec![plain("images/team", &[1, 2])]);
+    let plan = planned(&Subject { account: there(lowered), ..old }).plan;
+    assert_eq!((plan.limit, plan.grants.len()), (Some(1), 0), "it is no full-server image: {plan:?}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Browser {
         let entered = browser.send(Method::GET, &browser.entrance, &[], None).await?;
         ensure!(entered.status == StatusCode::SEE_OTHER && entered.headers[LOCATION] == "/", "{entered:?}");
         let cookie = entered.headers[SET_COOKIE].to_str()?;
-        browser.cookie = cookie.split(';').next().context("a cookie")?.to_owned();
+        cookie.split(';').next().context("a cookie")?.clone_into(&mut browser.cookie);
         Ok(browser)
     }
 
@@ -262,7 +262,7 @@ async fn only_the_browser_that_opened_it_is_answered_and_only_at_its_own_address
     let stolen = browser.send(Method::GET, &entrance, &[(HOST, "evil.example")], None).await?;
     ensure!(is_refused(&stolen), "another host's token opens nothing: {stolen:?}");
     let entered = browser.get(&entrance).await?;
-    browser.cookie = entered.headers[SET_COOKIE].to_str()?.split(';').next().context("a cookie")?.to_owned();
+    entered.headers[SET_COOKIE].to_str()?.split(';').next().context("a cookie")?.clone_into(&mut browser.cookie);
     let home = browser.get("/").await?;
     home.says("to answer")?;
     ensure!(home.headers[CONTENT_SECURITY_POLICY].to_str()?.starts_with("default-src 'none'"), "{home:?}");

@@ -57,7 +57,7 @@ impl Repository {
         Ok(())
     }
 
-    async fn plan(&self, player: &Player, format: &str) -> Result<Ran> {
+    fn plan(&self, player: &Player, format: &str) -> Result<Ran> {
         let kubeconfig = player.stage.control_plane.kubeconfig_path();
         let (after, before) = (self.path("after")?, self.path("before")?);
         let mut args = vec!["plan", "--live", "-n", player.namespace.name(), "-o", format];
@@ -134,7 +134,7 @@ async fn done(player: &Player, seen: usize) -> Result<Steps> {
 /// Plans the set, applies it, and waits until the cloud did exactly what the plan says and nothing is left to do.
 async fn plan_and_apply(player: &Player, repository: &Repository, flags: &[&str], what: &str) -> Result<Ran> {
     let seen = player.sent(&player.image_id(1)).await?.len();
-    let ran = repository.plan(player, "json").await?;
+    let ran = repository.plan(player, "json")?;
     let wanted = planned(&ran)?;
     ensure!(player.sent(&player.image_id(1)).await?.len() == seen, "{what}: the plan itself changed something");
     repository.apply(player, flags).await?;
@@ -142,7 +142,7 @@ async fn plan_and_apply(player: &Player, repository: &Repository, flags: &[&str]
         let done = done(player, seen).await?;
         ensure!(done == wanted, "it did {done:?}");
         // Until nothing is left: a step that the plan did not say would follow.
-        let next = planned(&repository.plan(player, "json").await?)?;
+        let next = planned(&repository.plan(player, "json")?)?;
         ensure!(next == Steps::default(), "left: {next:?}");
         Ok(Some(()))
     })
@@ -161,7 +161,7 @@ async fn what_a_plan_says_is_what_the_operator_then_does() -> Result<()> {
     repository.write("a", &share(&player, "a", &[1, 2, 3]))?;
     let ran = step("a share is made").await?;
     ensure!(ran.exit == 2 && planned(&ran)?.added.len() == 3, "{ran:?}");
-    let ran = repository.plan(&player, "text").await?;
+    let ran = repository.plan(&player, "text")?;
     ensure!(ran.exit == 0 && ran.out == "nothing changes\n", "nothing is left to do: {ran:?}");
 
     repository.write("a", &share(&player, "a", &[2, 3, 4]))?;
@@ -218,7 +218,7 @@ async fn without_consent_a_plan_grants_nothing_and_consent_that_ends_takes_acces
     of_guest["metadata"]["namespace"] = json!(guest.namespace.name());
     of_guest["spec"]["imageRef"]["namespace"] = json!(player.namespace.name());
     repository.write("team", &of_guest)?;
-    let ran = repository.plan(&player, "json").await?;
+    let ran = repository.plan(&player, "json")?;
     ensure!(ran.exit == 1 && planned(&ran)? == Steps::default(), "{ran:?}");
     ensure!(ran.json()?["refused"][0]["field"] == "spec.imageRef.namespace", "{ran:?}");
 
@@ -228,7 +228,7 @@ async fn without_consent_a_plan_grants_nothing_and_consent_that_ends_takes_acces
         "spec": {"accountRef": {"name": "golden"}, "region": support::REGION, "imageID": player.image_id(1),
             "shareableFrom": {"namespaces": selector}}});
     repository.write("image", &image)?;
-    let ran = repository.plan(&player, "json").await?;
+    let ran = repository.plan(&player, "json")?;
     ensure!(ran.exit == 1 && planned(&ran)?.added.is_empty(), "the label is missing: {ran:?}");
 
     let labelled = json!({"apiVersion": "v1", "kind": "Namespace",
@@ -258,7 +258,7 @@ async fn a_plan_follows_the_tool_that_applied_the_object() -> Result<()> {
         plan_and_apply(&player, &repository, flags, name).await?;
         player.edit::<ImageShare>(name, json!({"spec": {"suspend": true}})).await?;
         repository.write(name, &share(&player, name, &[number]))?;
-        let ran = repository.plan(&player, "json").await?;
+        let ran = repository.plan(&player, "json")?;
         ensure!(
             planned(&ran)? == Steps::default(),
             "{name}: a person suspended it, and the file says nothing: {ran:?}"
