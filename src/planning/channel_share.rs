@@ -78,7 +78,7 @@ pub fn plan_children(
         .filter(|child| child.metadata.deletion_timestamp.is_none())
         .filter_map(|child| {
             let of = |offered: &&Offered| offered.image == child.spec.image_ref;
-            let in_service = shared.iter().any(|offered| of(offered));
+            let in_service = shared.iter().any(of);
             let ending = offered.iter().find(of).and_then(|offered| offered.ending);
             let ends = ending.is_some_and(|ending| is_over(share, now) || may_end(child, ending, offered, children));
             change(share, child, in_service, ends)

@@ -186,7 +186,7 @@ impl<'a> Decided<'a> {
     ) -> Self {
         let desired = DesiredRecipients::gather(terms, shares, ledger, now);
         let named = desired.wanted.keys().chain(&desired.held).chain(&desired.retained).chain(ledger.grants.keys());
-        let recipients = as_named(&present(ledger), named);
+        let recipients = as_named(&present(ledger, &desired), named);
         let zero = SignedDuration::ZERO;
         let timing = Timing {
             absence_window: zero,
@@ -198,7 +198,9 @@ impl<'a> Decided<'a> {
             left_within: zero,
         };
         // Refusals of the cloud are told beside the plan: they delay it, and change nothing that is asked for.
-        let undelayed = Ledger { image_refusal: None, attempts: BTreeMap::new(), ..ledger.clone() };
+        let mut undelayed = Ledger { image_refusal: None, attempts: BTreeMap::new(), ..ledger.clone() };
+        // Times are written in whole seconds, rounded up: one that is not over yet would count as a wait.
+        undelayed.grants.values_mut().for_each(|entry| entry.since = entry.since.min(now));
         let plan = plan(&PlanInput {
             now,
             timing,
@@ -348,14 +350,16 @@ impl<'a> Decided<'a> {
     }
 }
 
-/// Who has the image at the cloud, as far as the ledger tells.
-fn present(ledger: &Ledger) -> RecipientList {
-    let has = |entry: &Entry| match entry.state {
+/// Who has the image at the cloud, as far as the ledger tells. A call for an intended grant may be under way: who is still to
+/// get the image does not have it yet, and from anybody else it is taken.
+fn present(ledger: &Ledger, desired: &DesiredRecipients) -> RecipientList {
+    let has = |recipient: &Recipient, entry: &Entry| match entry.state {
         GrantState::Granted => true,
         GrantState::Revoking | GrantState::Retained => !entry.absent,
-        GrantState::Intended | GrantState::ImageGone => false,
+        GrantState::Intended => entry.refusal.is_none() && !desired.wanted.contains_key(recipient),
+        GrantState::ImageGone => false,
     };
-    let granted = ledger.grants.iter().filter(|(_, entry)| has(entry));
+    let granted = ledger.grants.iter().filter(|(recipient, entry)| has(recipient, entry));
     let granted = granted.map(|(recipient, entry)| (recipient.clone(), entry.answer));
     let foreign = ledger.unmanaged.keys().map(|recipient| (recipient.clone(), None));
     RecipientList { recipients: foreign.chain(granted).collect(), complete: true }

@@ -141,6 +141,19 @@ fn a_slot_that_a_revoke_frees_is_given_to_who_waits() {
     assert!(plan.grants.is_empty() && plan.revokes.is_empty(), "nobody is displaced: {plan:?}");
 }
 
+/// The operator writes an intent before it calls, and what came of it after.
+#[test]
+fn a_grant_that_is_under_way_is_still_to_come_or_is_taken_again() {
+    let mut image = image(&json!({}), &["images/team"], &[(1, "Intended", &[0]), (2, "Intended", &[0])], &[]);
+    // As written: rounded up to the next second.
+    for grant in image["status"]["grants"].as_array_mut().unwrap() {
+        grant["since"] = json!("2026-06-01T00:00:01Z");
+    }
+    let plan = planned(&subject(&json!({}), image, vec![plain("images/team", &[2])])).plan;
+    assert_eq!((gets(&plan), loses(&plan).len()), (vec![id(2).as_str()], 1), "{plan:?}");
+    assert_eq!(plan.revokes[0].id, id(1));
+}
+
 #[test]
 fn a_limit_that_was_just_lowered_counts_before_the_image_was_reported_again() {
     let image = image(&json!({}), &["images/team"], &[(1, "Granted", &[0])], &[]);

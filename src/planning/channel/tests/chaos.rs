@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::image::Answer;
 
 /// What people, the cloud and the machine do to a channel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Event {
     Build,
     Hours(i64),

@@ -202,7 +202,7 @@ impl World {
                 self.calls.entry(pair).or_default().0 += 1;
             }
         }
-        self.served.extend(self.grants.iter().filter(|(_, grant)| works(grant)).map(|((_, who), _)| who.clone()));
+        self.served.extend(self.grants.iter().filter(|(_, grant)| works(**grant)).map(|((_, who), _)| who.clone()));
         Ok(())
     }
 
@@ -219,9 +219,9 @@ impl World {
         let since = self.deprecated.get(image).map_or(Timestamp::MAX, |(_, since)| *since);
         let told = self.channel.terms.rotation.unwrap().grace - SKEW - SKEW;
         prop_assert!(self.truth.duration_since(since) >= told, "{image} ended early: {since} {}", self.truth);
-        let old = self.grants.get(&(image.clone(), who.to_owned())).is_some_and(works);
+        let old = self.grants.get(&(image.clone(), who.to_owned())).copied().is_some_and(works);
         let others = self.grants.iter().filter(|((other, of), _)| of == who && other != image);
-        prop_assert!(!old || others.into_iter().any(|(_, grant)| works(grant)), "{who} lost its last one, {image}");
+        prop_assert!(!old || others.into_iter().any(|(_, grant)| works(*grant)), "{who} lost its last one, {image}");
         Ok(())
     }
 
@@ -274,7 +274,7 @@ impl World {
     }
 }
 
-fn works(grant: &Grant) -> bool {
+fn works(grant: Grant) -> bool {
     grant.answer.is_none_or(|answer| answer == Answer::Accepted)
 }
 
@@ -333,7 +333,7 @@ fn a_year(seed: u64, asks: bool) -> World {
         let listing = odd.filter(|_| dice.one_in(8)).unwrap_or(Listing::Good);
         world.settle(listing).unwrap();
         for who in &world.served {
-            let works = world.grants.iter().any(|((_, of), grant)| of == who && works(grant));
+            let works = world.grants.iter().any(|((_, of), grant)| of == who && works(*grant));
             assert!(works, "{who} has no version that works");
         }
         world.truth += HOUR * 6;

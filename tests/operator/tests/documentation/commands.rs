@@ -123,7 +123,7 @@ impl Command {
             }
             // The plugin: what its page shows is run.
             "imageshare" => {
-                let commands = ["plan", "who-has", "why", "offers", "accept", "reject", "completion"];
+                let commands = ["plan", "who-has", "why", "offers", "accept", "reject", "console", "completion"];
                 ensure!(
                     resource.is_empty() || commands.contains(&resource),
                     "kubectl imageshare {resource}: no such command"
