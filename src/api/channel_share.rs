@@ -49,6 +49,7 @@ pub struct ChannelShareSpec {
     /// The channel. Immutable.
     pub channel_ref: ChannelRef,
     /// Who may use its images; each (type, id) once.
+    #[serde(deserialize_with = "super::exact")]
     #[schemars(length(min = 1, max = 1000))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into(), "id".into()]))]
     pub recipients: Vec<SpecRecipient>,

@@ -224,19 +224,19 @@ pub struct CloudImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retained: Option<i32>,
     /// Everybody this operator granted the image, is granting it to, or is revoking it from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::exact")]
     #[schemars(length(max = 5000))]
     pub grants: Vec<Grant>,
     /// Recipients of `ImageShares` that the operator does not grant, and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::exact")]
     #[schemars(length(max = 5000))]
     pub declined: Vec<Declined>,
     /// `ImageShares` this image serves, and the generation of each that was last acted on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::exact")]
     #[schemars(length(max = 500))]
     pub shares: Vec<ServedShare>,
     /// Recipients in the cloud that nobody here asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::exact")]
     #[schemars(length(max = 200))]
     pub unmanaged: Vec<Unmanaged>,
     /// A job at the cloud that is adding or removing recipients; nothing else is sent before it ended.
@@ -256,7 +256,7 @@ pub struct CloudImageStatus {
     #[schemars(length(max = 200))]
     pub snapshots: Vec<String>,
     /// AWS: everybody whom this operator lets copy the image, is to let copy it, or takes that from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::exact")]
     #[schemars(length(max = 1000))]
     pub copies: Vec<CopyGrant>,
     /// AWS: set while the cloud refuses to let anybody copy this image.

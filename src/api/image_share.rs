@@ -51,6 +51,7 @@ pub struct ImageShareSpec {
     /// The image. Immutable once the `CloudImage` served this share.
     pub image_ref: ImageRef,
     /// Who may use it; each (type, id) once.
+    #[serde(deserialize_with = "super::exact")]
     #[schemars(length(min = 1, max = 1000))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into(), "id".into()]))]
     pub recipients: Vec<SpecRecipient>,
@@ -146,11 +147,11 @@ pub struct ImageShareStatus {
     #[schemars(length(max = 16))]
     pub accepted: Option<String>,
     /// What granted recipients said, where the cloud asks them for an answer.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::exact")]
     #[schemars(length(max = 1000))]
     pub answers: Vec<RecipientAnswer>,
     /// Recipients that are not granted, and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::exact")]
     #[schemars(length(max = 1000))]
     pub waiting: Vec<WaitingRecipient>,
 }

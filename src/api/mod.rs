@@ -28,6 +28,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::CustomResourceExt;
+use serde::{Deserialize, Deserializer};
 
 pub use acceptance::SharedImageAcceptance;
 pub use channel_share::ChannelShare;
@@ -61,6 +62,14 @@ pub const CHANNEL_SHARE_LABEL: &str = "imageshare.dev/channel-share";
 
 /// Annotation on what was made for an `ImageChannel`: the version.
 pub const VERSION_ANNOTATION: &str = "imageshare.dev/version";
+
+/// Reads a list into as much memory as its entries take. Otherwise what is cached of an object has room for up to twice its
+/// recipients.
+fn exact<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
+}
 
 /// Every custom resource definition, in the order a person would read them.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
