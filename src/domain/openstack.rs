@@ -27,3 +27,20 @@ pub fn is_unlikely_project(kind: RecipientKind, id: &str) -> bool {
     let likely = id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     kind == RecipientKind::Project && !likely
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn an_id_is_read_as_it_is_or_refused(text in ".{0,80}", plain in "[0-9A-Za-z_-]{0,66}") {
+            for text in [text, plain] {
+                for read in [parse_project(&text), parse_recipient(&text)].into_iter().flatten() {
+                    proptest::prop_assert_eq!(read.as_str(), text.as_str());
+                    proptest::prop_assert!((1..=64).contains(&text.len()) && text.is_ascii());
+                }
+            }
+        }
+    }
+}

@@ -170,6 +170,18 @@ mod tests {
         assert!(!guard.address().contains(uri.strip_prefix("/?token=").unwrap()));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_of_a_header_make_it_panic_or_let_anybody_in(bytes: Vec<u8>, name in 0_usize..4) {
+            let guard = guard();
+            let Ok(value) = axum::http::HeaderValue::from_bytes(&bytes) else { return Ok(()) };
+            let mut all = headers(&[("host", HOST_HERE)]);
+            all.append(["host", "cookie", "origin", FETCH_SITE][name], value);
+            let verdict = guard.check(&Method::POST, &"/answer".parse().unwrap(), &all);
+            proptest::prop_assert!(matches!(verdict, Verdict::Refused(_)));
+        }
+    }
+
     #[test]
     fn every_request_names_this_host_has_the_session_and_comes_from_its_own_pages() {
         let guard = guard();

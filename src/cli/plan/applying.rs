@@ -98,6 +98,19 @@ mod tests {
         assert_eq!(application(&live(Some(&last), None), &document), Application::Merge(patch));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_annotation_holds_the_document_is_applied(last in ".{0,200}", depth in 0_usize..10_000) {
+            let document = json!({"metadata": {"name": "team"}, "spec": {"suspend": false}});
+            for text in [last, "[".repeat(depth), "{\"spec\":".repeat(depth)] {
+                let mut live = live(None, None);
+                live["metadata"]["annotations"][LAST_APPLIED] = text.into();
+                let Application::Merge(patch) = application(&live, &document) else { panic!("nobody applied it") };
+                proptest::prop_assert_eq!(&patch["spec"]["suspend"], &json!(false));
+            }
+        }
+    }
+
     #[test]
     fn what_is_there_already_is_an_empty_patch() {
         let live = live(None, None);

@@ -325,6 +325,21 @@ const TABLE: &[Row] = &[
         tests: &[(OBJECTS, "a_try_to_copy_is_read_or_refused_and_reads_back_the_same")],
     },
     Row { source: PLAN, readers: &["read"], tests: &[(PLAN, "no_text_makes_it_panic")] },
+    Row {
+        source: "src/cli/plan/applying.rs",
+        readers: &["application"],
+        tests: &[("src/cli/plan/applying.rs", "whatever_the_annotation_holds_the_document_is_applied")],
+    },
+    Row {
+        source: "src/cli/console/guard.rs",
+        readers: &["check"],
+        tests: &[("src/cli/console/guard.rs", "no_bytes_of_a_header_make_it_panic_or_let_anybody_in")],
+    },
+    Row {
+        source: "src/domain/openstack.rs",
+        readers: &["parse_project", "parse_recipient"],
+        tests: &[("src/domain/openstack.rs", "an_id_is_read_as_it_is_or_refused")],
+    },
     // Kubernetes: selectors of an image's owner, what the API server says of its definitions, answers to writes.
     Row {
         source: "src/api/selector.rs",
@@ -348,6 +363,8 @@ const NO_READERS: &[(&str, &str, &str)] = &[
     ("src/cluster/credentials.rs", "read_keys", "asks the API server; the keys are read by `find`"),
     ("src/clouds/openstack/client.rs", "read_image", "asks Glance; the answer is read in `wire`"),
     ("src/clouds/openstack/client.rs", "read", "makes a question"),
+    ("src/cli/plan/dry_run.rs", "read", "asks the API server; the answer is read by `Guarded`"),
+    ("src/cli/plan/world.rs", "read", "takes over a document that another row reads"),
     ("src/cluster/lease.rs", "read", "asks the API server; what a lease says is judged in `planning::lease`"),
     ("src/clouds/openstack/client/copying.rs", "read_copy", "asks Glance; the answer is read in `wire`"),
     ("src/planning/attempts.rs", "parse", "takes over what the schema of status typed"),
