@@ -79,12 +79,14 @@ pub struct ImageShareSpec {
 #[x_kube(validation = Rule::new("self.type == 'Account' || !has(self.copyable) || !self.copyable")
     .message("copyable goes with type: Account: snapshots cannot be shared with organizations or projects"))]
 pub struct SpecRecipient {
-    /// Kind of recipient: Account at Alibaba Cloud; Project, Account or Organization at Huawei Cloud; Project at `OpenStack`.
+    /// Kind of recipient: Account at Alibaba Cloud; Project, Account or Organization at Huawei Cloud; Project at `OpenStack`;
+    /// Account or Organization at AWS.
     /// Another kind gets the reason `RecipientKindUnsupported`.
     #[serde(rename = "type")]
     pub kind: RecipientKind,
-    /// Its id. Account: the UID, 5 to 20 digits in quotes (Alibaba Cloud), or the account id, 32 hexadecimal digits (Huawei
-    /// Cloud). Project: the project's id, not its name; at Huawei Cloud that of the image's region. Organization: its URN.
+    /// Its id. Account: the UID, 5 to 20 digits in quotes (Alibaba Cloud), the account id, 32 hexadecimal digits (Huawei Cloud),
+    /// or the account id, 12 digits in quotes (AWS). Project: the project's id, not its name; at Huawei Cloud that of the image's
+    /// region. Organization: its URN (Huawei Cloud), or the ARN of an organization or organizational unit (AWS).
     #[schemars(length(min = 1, max = 255))]
     pub id: String,
     /// Site that sold the recipient's account, if it is another than the owner's.

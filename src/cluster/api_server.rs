@@ -1,5 +1,5 @@
-//! Whether the API server serves this process, as its reads and watches find: one log line for each change, rarer and rarer
-//! reminders while a problem lasts, and the answer for readiness.
+//! Whether the API server serves this process, as its reads and watches find: one log line for each change, reminders while a
+//! problem lasts, and the answer for readiness.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::ClusterError;
 
-/// The first reminder of a lasting problem comes after this time; each further one after twice the time.
+/// While the API server does not serve the operator at all, a reminder comes each time after this time; while it refuses single
+/// rights, the first one does, and each further one after twice the time.
 const FIRST_REMINDER: Duration = Duration::from_secs(60);
 
 /// The longest time between two reminders.
@@ -126,7 +127,8 @@ impl ApiServer {
             }
             Some(known) if now.duration_since(known.reminded) >= known.quiet => {
                 tracing::warn!("since {} s: {}", now.duration_since(known.since).as_secs(), known.message);
-                (known.reminded, known.quiet) = (now, (known.quiet * 2).min(LONGEST_REMINDER));
+                let next = if what.is_empty() { FIRST_REMINDER } else { (known.quiet * 2).min(LONGEST_REMINDER) };
+                (known.reminded, known.quiet) = (now, next);
             }
             Some(_) => {}
         }
@@ -188,6 +190,22 @@ mod tests {
             server.suspected().await;
             assert_eq!(server.problem(), None);
         }
+    }
+
+    #[test]
+    fn an_api_server_that_stays_away_is_told_each_minute_and_a_missing_right_more_and_more_rarely() {
+        let server = ApiServer::new(String::new());
+        let remind = |times: u32| {
+            for _ in 0..times {
+                server.probed(Some(&ClusterError::Deadline));
+                server.called("a", Some(&refused(403)));
+                server.lock().values_mut().for_each(|problem| problem.reminded -= problem.quiet);
+            }
+            server.lock().iter().map(|(what, problem)| (what.clone(), problem.quiet.as_secs())).collect::<Vec<_>>()
+        };
+        assert_eq!(remind(1), [(String::new(), 60), ("a".to_owned(), 60)]);
+        assert_eq!(remind(2), [(String::new(), 60), ("a".to_owned(), 240)]);
+        assert_eq!(remind(10), [(String::new(), 60), ("a".to_owned(), 3600)]);
     }
 
     #[tokio::test]

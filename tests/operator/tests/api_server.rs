@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use imageshare_harness::proxy::{Deed, Rule, Upstream, Which};
 use imageshare_harness::{ControlPlane, Operator, eventually, ports, run};
-use imageshare_operator::api::ImageShare;
+use imageshare_operator::api::{CloudAccount, CloudImage, ImageShare};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use serde_json::{Value, json};
@@ -87,11 +87,27 @@ async fn lines_are_short_and_say_what_the_operator_runs_with_and_did() -> Result
     let changed = entry("changed recipients")?;
     ensure!(changed["span"]["name"] == "reconcile" && changed.get("spans").is_none(), "{changed}");
     ensure!(changed["span"]["object.name"] == "golden", "{changed}");
+    let long: Vec<&str> = log.lines().filter(|line| line.contains("\"INFO\"") && line.len() > 700).collect();
+    ensure!(long.is_empty(), "{long:#?}");
     let shared = async || player.notes("Granted").await.map(|notes| (!notes.is_empty()).then_some(()));
     eventually(PATIENCE, "an event", shared).await?;
     for event in player.api::<Event>().list(&ListParams::default()).await? {
         let fields = event.metadata.managed_fields.unwrap_or_default();
         ensure!(fields.iter().all(|entry| entry.manager.as_deref() == Some("imageshare-operator")), "{fields:?}");
+    }
+    // Finalizers and status: every write beside the events.
+    let written = [
+        player.get::<ImageShare>("team").await?,
+        player.get::<CloudImage>("golden").await?,
+        player.get::<CloudAccount>("golden").await?,
+    ];
+    for object in written {
+        let fields = object["metadata"]["managedFields"].as_array().context("managed fields")?;
+        ensure!(fields.iter().any(|entry| entry["manager"] == "imageshare-operator"), "{fields:?}");
+        for entry in fields {
+            ensure!(entry["manager"].as_str().is_some_and(|name| !name.is_empty() && name != "unknown"), "{entry}");
+            ensure!(entry["subresource"] != "status" || entry["manager"] == "imageshare-operator", "{entry}");
+        }
     }
     Ok(())
 }

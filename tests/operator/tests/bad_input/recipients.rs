@@ -82,7 +82,18 @@ async fn kinds_this_cloud_does_not_know_are_left_out_and_a_foreign_id_is_never_s
     let unsupported = "RecipientKindUnsupported";
     let wanted = [(project, unsupported), (organization, unsupported), (hex, "InvalidRecipient")];
     let share = player.until_waiting("team", unsupported, &wanted).await?;
-    says(&share, "Ready", &["spec.recipients", project, organization, "of this type"]);
+    says(
+        &share,
+        "Ready",
+        &[
+            "spec.recipients",
+            project,
+            organization,
+            "of this type",
+            "Alibaba Cloud: Account",
+            "AWS: Account, Organization",
+        ],
+    );
     player.until_shared_with(1, 1..=2).await?;
 
     let ids = [good(&player, 1..=2), vec![hex.to_owned()]].concat();

@@ -9,6 +9,10 @@ use super::{Place, account, share, with};
 pub(super) const EXPLAINED: &[(&str, &[&str])] = &[
     ("cloudaccount.spec.aws", &["Id of the account (12 digits)", "within a partition alone", "--allowed-endpoint"]),
     ("cloudaccount.spec.aws.credentials", &["secretAccessKey"]),
+    (
+        "imageshare.spec.recipients",
+        &["Account or Organization at AWS", "12 digits in quotes (AWS)", "ARN of an organization"],
+    ),
 ];
 
 fn aws() -> Value {

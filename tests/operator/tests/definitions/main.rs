@@ -404,6 +404,12 @@ async fn kubectl_shows_the_columns_under_short_names_and_the_category() -> Resul
         let table = eventually(PATIENCE, short, async || Ok(Some(place.kubectl(&["get", short]).await?))).await?;
         let header = table.lines().next().context("a header")?.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(header, columns, "kubectl get {short}");
+        let wide = place.kubectl(&["get", short, "-o", "wide"]).await?;
+        let header: Vec<&str> = wide.lines().next().context("a header")?.split_whitespace().collect();
+        assert_eq!(header.contains(&"MESSAGE"), short != "shi", "kubectl get {short} -o wide: {header:?}");
+        for (kind, column) in [("cla", "VERIFIED"), ("cli", "RETAINED"), ("cli", "UNMANAGED"), ("ish", "EXPIRES")] {
+            assert!(kind != short || header.contains(&column), "kubectl get {short} -o wide: {header:?}");
+        }
     }
     let all = place.kubectl(&["get", "sharing", "-o", "name"]).await?;
     let all: BTreeSet<&str> = all.lines().collect();

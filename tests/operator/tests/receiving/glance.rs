@@ -63,7 +63,9 @@ async fn a_quota_lower_than_the_account_says_is_told_as_the_limit() -> Result<()
     place.ready::<CloudAccount>("golden").await?;
     share(&place, "team", &crowd(130)).await?;
     until_shared(&place, "128/130").await?;
-    place.until::<ImageShare>("team", "False", "RecipientLimit").await?;
+    let share = place.until::<ImageShare>("team", "False", "RecipientLimit").await?;
+    let told = Player::message(&share, "Ready")?;
+    ensure!(told.contains("spec.limits.recipientsPerImage") && told.contains("golden"), "{told}");
     ensure!(arena.refused_for_quota(&id).await?, "the cloud was not asked");
     ensure!(arena.members(&id).await?.len() == 128, "those that fit are shared");
     Ok(())
@@ -124,6 +126,7 @@ async fn an_image_made_private_by_hand_ends_nobodys_grant() -> Result<()> {
     ensure!(Player::message(&held, "Ready")?.contains("private"), "{}", held["status"]);
 
     arena.set_visibility(&id, "shared").await?;
+    place.nudge::<CloudImage>("golden").await?;
     place.gone::<ImageShare>("team").await?;
     ensure!(arena.members(&id).await?.is_empty(), "the member came back to life");
     Ok(())
