@@ -85,7 +85,7 @@ sbom: $(CYCLONEDX) ## Write the bill of materials of the operator (CycloneDX) in
 	@echo target/sbom/imageshare-operator.cdx.json
 
 # Only what it shows: no helm, no controller manager, no test.
-demo: ## Run the demo (ONCE=1 ends by itself) | ~7 min | 15 s
+demo: ## Run the demo (ONCE=1 ends by itself) | 9 min | 12 s
 	@$(SIDE_BY_SIDE) demo-servers demo-programs
 	@$(TARGET)/demo/demo $(if $(ONCE),--once)
 

@@ -48,9 +48,10 @@ what is wrong and what is right.
 {{- if not (regexMatch "^[A-Za-z0-9_:]+(=[A-Za-z0-9]+)?(,[A-Za-z0-9_:]+(=[A-Za-z0-9]+)?)*$" .Values.log) }}
 {{- fail (printf "log: %q is not a log level: write it as info, or as info,imageshare_operator=debug" .Values.log) }}
 {{- end }}
+{{- $flags := splitList "\n" (trim (.Files.Get "files/flags.txt")) }}
 {{- range $index, $flag := .Values.extraArgs }}
-{{- if not (regexMatch "^--[a-z]" $flag) }}
-{{- fail (printf "extraArgs[%d]: %q is not a flag: write it as --absence-window=10s" $index $flag) }}
+{{- if not (has (regexReplaceAll "=(?s:.*)$" $flag "") $flags) }}
+{{- fail (printf "extraArgs[%d]: %q is not a flag of this operator: write it as --absence-window=10s; docs/flags.md lists them" $index $flag) }}
 {{- end }}
 {{- end }}
 {{- $unavailable := toString .Values.podDisruptionBudget.maxUnavailable }}

@@ -48,6 +48,9 @@ async fn a_namespace_deleted_with_everything_in_it_ends_clean() -> Result<()> {
     player.until_shared_with(1, 1..=3).await?;
     player.namespace.delete().await?;
     player.namespace.gone(A_MINUTE).await?;
+    // No event can be written in a namespace that is being deleted: that is no fault of anybody's.
+    let log = player.stage.operator.lock().await.process.log();
+    assert!(!log.contains("events cannot be written"), "{log}");
     player.until_shared_with(1, []).await
 }
 

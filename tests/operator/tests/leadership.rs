@@ -153,6 +153,8 @@ async fn hand_over(freeze: bool) -> Result<()> {
     }
     if freeze {
         the_one_that_wakes_up_calls_nobody(&pair, held).await?;
+        let log = pair.behind.stage.operator.lock().await.process.log();
+        ensure!(log.contains("the lease is lost"), "the log of the one that woke up does not tell why it ended: {log}");
     }
     for player in &players {
         player.delete::<ImageShare>("team").await?;

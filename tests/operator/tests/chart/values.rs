@@ -34,6 +34,7 @@ async fn a_value_that_makes_no_sense_is_refused_by_its_name() -> Result<()> {
         ("log=info;rm", "log: \"info;rm\" is not a log level: write it as info"),
         ("logFormat=xml", "/logFormat"),
         ("extraArgs={run}", "extraArgs[0]: \"run\" is not a flag"),
+        ("extraArgs={--log=info,--drift-intervall=1h}", "extraArgs[1]: \"--drift-intervall=1h\" is not a flag"),
         ("fullnameOverride=A_b", "fullnameOverride: \"A_b\" is not a name"),
         ("podDisruptionBudget.maxUnavailable=0", "neither a number from 1 on nor a percentage such as 50%"),
         ("networkPolicy.apiServerPorts={0}", "/networkPolicy/apiServerPorts/0"),

@@ -120,3 +120,15 @@ async fn a_variable_that_is_no_proxy_ends_the_operator_with_its_name_and_without
     ensure!(ended != 0 && log.contains("HTTPS_PROXY: a proxy is http://host:port"), "{ended}: {log}");
     scene.ensure_hidden(&["CanaryOfSocks"]).await
 }
+
+#[tokio::test]
+async fn an_allowed_endpoint_that_is_none_ends_the_operator_with_its_text() -> Result<()> {
+    let mut scene = Scene::open(&["--allowed-endpoint", "http://ecs.example.com"], |launch| launch).await?;
+    let ended = imageshare_harness::eventually(support::PATIENCE, "the operator to end", async || {
+        scene.operator.process.ended()
+    })
+    .await?;
+    let log = scene.operator.process.log();
+    ensure!(ended != 0 && log.contains("--allowed-endpoint \"http://ecs.example.com\": "), "{ended}: {log}");
+    Ok(())
+}

@@ -198,6 +198,12 @@ fn every_flag_is_told_with_its_default_and_no_other() -> Result<()> {
         }
     }
     ensure!(told.len() == flags.len(), "{} flags are told, {} there are", told.len(), flags.len());
+    // The chart refuses others: the pod would never start.
+    let names: BTreeSet<String> = flags.iter().filter_map(|flag| Some(format!("--{}", flag.get_long()?))).collect();
+    let chart = "charts/imageshare-operator/files/flags.txt";
+    let known: BTreeSet<String> = read(chart)?.lines().map(ToOwned::to_owned).collect();
+    let differing: Vec<&String> = known.symmetric_difference(&names).collect();
+    ensure!(differing.is_empty(), "add to {chart}, or remove: {differing:?}");
     Ok(())
 }
 
